@@ -1,0 +1,117 @@
+"""VGG16 and VGG19 as functional Keras models that output the features of chosen layers."""
+
+import hashlib
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from nst_keras import vgg
+from nst_keras.errors import InputError
+from nst_keras.weights import Weights
+
+
+class Preprocess(layers.Layer):
+    """RGB in [0, 1] to what the weights expect: 0..255, channel order, minus mean, over deviation."""
+
+    def __init__(self, channel_order: str, mean: tuple, std: tuple, **kwargs):
+        super().__init__(**kwargs)
+        self.channel_order, self.mean, self.std = channel_order, tuple(mean), tuple(std)
+
+    def call(self, image):
+        """(N, H, W, 3) to (N, H, W, 3)."""
+        if self.channel_order == "bgr":
+            image = ops.flip(image, axis=-1)
+        centred = image * 255.0 - np.array(self.mean, np.float32)
+        if self.std == (1.0, 1.0, 1.0):
+            return centred
+        return centred / np.array(self.std, np.float32)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+class ReplicatePadding(layers.Layer):
+    """One pixel of edge values on each side, in place of the zeros that darken a picture's border."""
+
+    def call(self, image):
+        """(N, H, W, C) to (N, H + 2, W + 2, C)."""
+        return ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, height and height + 2, width and width + 2, channels
+
+
+def feature_extractor(
+    weights: Weights,
+    layer_names: tuple[str, ...],
+    *,
+    pooling: str = "max",
+    padding: str = "zero",
+    precision: str = "float32",
+) -> keras.Model:
+    """A frozen model: image (N, H, W, 3), RGB in [0, 1] -> {layer name: post-ReLU features, float32}.
+
+    Args:
+        layer_names: the outputs. The network ends at the deepest of them.
+        pooling: 'max' as trained, or 'avg', smoother (Gatys et al. 2016, section 2).
+        padding: of the first convolution: 'zero' as trained, or 'replicate'.
+        precision: the dtype of the convolutions; image and features stay float32.
+    """
+    convs = vgg.up_to_deepest(
+        vgg.convolutions(weights.backbone, channels=weights.channels), layer_names
+    )
+    image = keras.Input((None, None, 3), name="image", dtype="float32")
+    features = Preprocess(weights.channel_order, weights.mean, weights.std, name="preprocess")(
+        image
+    )
+    if padding == "replicate":
+        features = ReplicatePadding(name="replicate_padding")(features)
+    outputs, block = {}, 1
+    for index, conv in enumerate(convs):
+        if conv.block > block:
+            features = _pool(pooling, block, precision)(features)
+            block = conv.block
+        valid = index == 0 and padding == "replicate"
+        features = _convolution(conv, "valid" if valid else "same", precision)(features)
+        if conv.name in layer_names:
+            outputs[conv.name] = ops.cast(features, "float32")
+    model = keras.Model(image, outputs, name=weights.backbone)
+    for conv in convs:
+        kernel_and_bias = weights.kernels[conv.name], weights.biases[conv.name]
+        model.get_layer(conv.name).set_weights(kernel_and_bias)
+    model.trainable = False
+    return model
+
+
+def imagenet_weights(backbone: str) -> Weights:
+    """Full-precision ImageNet weights through `keras.applications`: cached, checked by Keras' MD5.
+
+    Raises:
+        InputError: not in the cache and not to be downloaded.
+    """
+    builders = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
+    try:
+        model = builders[backbone](weights="imagenet", include_top=False)
+    except Exception as error:  # keras.utils.get_file raises plain Exception when offline
+        raise InputError(
+            f"--weights=imagenet: cannot be fetched ({str(error).splitlines()[0]}); use "
+            "--weights=embedded, which needs no network, or the path of a downloaded notop .h5"
+        ) from error
+    kernels, biases, digest = {}, {}, hashlib.sha256()
+    for name in vgg.layer_names(backbone):
+        kernels[name], biases[name] = model.get_layer(name).get_weights()
+        digest.update(kernels[name].tobytes() + biases[name].tobytes())
+    return Weights(backbone, vgg.CHANNELS, kernels, biases, digest.hexdigest())
+
+
+def _convolution(conv: vgg.Conv, padding: str, precision: str) -> layers.Conv2D:
+    return layers.Conv2D(
+        conv.outputs, 3, padding=padding, activation="relu", name=conv.name, dtype=precision
+    )
+
+
+def _pool(pooling: str, block: int, precision: str) -> layers.Layer:
+    layer = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}[pooling]
+    return layer(2, strides=2, name=f"block{block}_pool", dtype=precision)

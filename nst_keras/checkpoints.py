@@ -1,0 +1,98 @@
+"""Checkpoints: one file each, written atomically, verified by checksum, the newest whole one counts."""
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from nst_keras import files
+
+FORMAT = 1
+_PATTERN = "step_*.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """The state after `step` steps."""
+
+    step: int
+    seconds: float  # of work so far, over all resumes
+    arrays: dict[str, np.ndarray]
+
+
+class Checkpointer:
+    """The checkpoints of one job in a folder.
+
+    Args:
+        job: identifies settings, inputs and weights; checkpoints of another job are not taken.
+        every: steps between checkpoints, 0: never by steps.
+        minutes: minutes between checkpoints, 0: never by time.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, job: str, *, every: int, minutes: float, keep: int):
+        self.folder, self.job = Path(folder), job
+        self.every, self.seconds, self.keep = every, minutes * 60.0, keep
+        self.skipped: list[str] = []  # files that were not whole, for a message
+        self._last_seconds = 0.0
+
+    def is_due(self, step: int, seconds: float) -> bool:
+        """Whether the state after `step` steps and `seconds` of work should be saved."""
+        by_step = self.every > 0 and step % self.every == 0
+        return by_step or 0 < self.seconds <= seconds - self._last_seconds
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, then remove all but the newest ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step_{checkpoint.step:09d}.npz"
+        header = {
+            "format": FORMAT,
+            "job": self.job,
+            "step": checkpoint.step,
+            "seconds": round(checkpoint.seconds, 3),
+            "sha256": _digest(checkpoint.arrays),
+        }
+        with files.atomic(path) as file:
+            encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
+            np.savez(file, header=encoded, **checkpoint.arrays)
+        self._last_seconds = checkpoint.seconds
+        for old in self._newest_first()[self.keep :]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint of this job that is whole, or None."""
+        for path in self._newest_first():
+            try:
+                checkpoint = self._load(path)
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+                self.skipped.append(f"{path.name}: {error}")
+                continue
+            self._last_seconds = checkpoint.seconds
+            return checkpoint
+        return None
+
+    def _load(self, path: Path) -> Checkpoint:
+        with np.load(path, allow_pickle=False) as data:
+            header = json.loads(bytes(data["header"]))
+            arrays = {name: data[name] for name in data.files if name != "header"}
+        if header["format"] != FORMAT or header["job"] != self.job:
+            raise ValueError("is of another job or version")
+        if header["sha256"] != _digest(arrays):
+            raise ValueError("fails its checksum")
+        return Checkpoint(int(header["step"]), float(header["seconds"]), arrays)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob(_PATTERN), reverse=True)
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""The device that computes: TensorFlow's start, its name for people, and determinism."""
+
+import contextlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def start_tensorflow(*, deterministic: bool, seed: int) -> None:
+    """Import TensorFlow without its chatter and set it up; call before anything else imports it."""
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # somebody wants to see the messages
+        import tensorflow as tf
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        with _stderr_aside():
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # too late once the GPU is in use, and harmless
+            tf.config.experimental.set_memory_growth(gpu, True)
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def describe_device() -> str:
+    """The device that the job runs on, such as 'CPU: AMD EPYC, 2 cores'."""
+    import tensorflow as tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return f"GPU: {details.get('device_name', 'unnamed')}"
+    return f"CPU: {_processor()}, {_cores()} cores"
+
+
+def unused_gpu() -> str | None:
+    """What to tell somebody who has a GPU that TensorFlow does not use."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU") or not shutil.which("nvidia-smi"):
+        return None
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return "a GPU is there but CUDA_VISIBLE_DEVICES hides it"
+    return "a GPU is there but TensorFlow cannot use it; pip install 'nst_keras[cuda]' may help"
+
+
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Hold back what C++ code writes to standard error; show it only if the block fails.
+
+    TensorFlow writes some lines before it reads its own log level.
+    """
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # not a real file, as under a test runner
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(descriptor)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,55 @@
+"""Files that a reader always sees whole: atomic writes and content hashes."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a hidden sibling of `path` for binary writing; when the block succeeds it replaces `path`.
+
+    The data are on disk before the name changes, so a crash at any moment leaves the old file or the
+    new one, never a part. On an error nothing is left behind.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Replace the file at `path` by `text` in UTF-8, atomically."""
+    with atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows cannot open folders; there the file's own sync must do."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

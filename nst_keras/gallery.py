@@ -1,0 +1,182 @@
+"""A run folder becomes one self-contained web page.
+
+The page needs no network and no other file: pictures are data URIs, style and script are inline.
+This module gathers what the page shows; `data/gallery.html` decides how it looks.
+"""
+
+import base64
+import functools
+import html
+import io
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from PIL import Image
+
+from nst_keras.files import write_text
+
+MAX_FRAMES = 60  # pictures in the player
+MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels for
+MAX_SIDE = 1024  # px, of an embedded picture
+MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
+FILES = ("result.png", "progress.gif", "progress.mp4", "strip.png", "metrics.jsonl", "flags.cfg")
+
+
+def write_page(workdir: str | os.PathLike) -> Path:
+    """Write `index.html` of the run folder `workdir`, atomically, and return its path.
+
+    May be called at any time of a run: what is not there yet is left out of the page.
+    """
+    workdir = Path(workdir)
+    page = workdir / "index.html"
+    write_text(page, _render(gather(workdir)))
+    return page
+
+
+def gather(workdir: str | os.PathLike) -> dict[str, Any]:
+    """All that the page shows, as plain data. Missing pictures are None, missing records empty."""
+    workdir = Path(workdir)
+    run = _read_run(workdir / "run.json")
+    result = _picture(workdir / "result.png", MAX_RESULT_SIDE, quality=92)
+    return {
+        "names": _names(run),
+        "run": run,
+        "content": _picture(workdir / "inputs" / "content.jpg"),
+        "styles": _style_pictures(run, workdir / "inputs"),
+        "picture": result or _picture(workdir / "latest.jpg"),
+        "finished": result is not None,
+        "frames": _frames(workdir),
+        "curves": _curves(_thin(_read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
+        "files": [name for name in FILES if (workdir / name).exists()],
+    }
+
+
+def iteration_paths(workdir: str | os.PathLike) -> list[tuple[int, Path]]:
+    """The iteration pictures of a run folder as (step, path), in the order of steps."""
+    found = []
+    for path in Path(workdir, "iterations").glob("iteration_*.jpg"):
+        if match := re.fullmatch(r"iteration_(\d+)", path.stem):
+            found.append((int(match[1]), path))
+    return sorted(found)
+
+
+def _render(page: dict[str, Any]) -> str:
+    content, *styles = page["names"]
+    title = f"{content} after {', '.join(styles)}" if styles else content
+    template = resources.files("nst_keras").joinpath("data/gallery.html").read_text("utf-8")
+    # Inside a script element only "<" can end the data; names reach the page as text nodes alone.
+    data = json.dumps(_finite(page), allow_nan=False).replace("<", "\\u003c")
+    return Template(template).substitute(title=html.escape(title), data=data)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for the numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _names(run: dict[str, Any]) -> list[str]:
+    """The pictures' names as titles, the content first: "lily_pond.jpg" is "lily pond"."""
+    sources = [run.get("content") or {}, *(run.get("styles") or [])]
+    stems = [Path(str(source.get("name", ""))).stem for source in sources]
+    return [re.sub(r"[\s_-]+", " ", stem).strip() or "Untitled" for stem in stems]
+
+
+# Records.
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    try:
+        run = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def _read_metrics(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """(step, terms) by step. A line half written is skipped; a step logged twice counts once."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    terms: dict[int, dict[str, float]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+            terms[int(record["step"])] = dict(record["terms"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return sorted(terms.items())
+
+
+def _curves(metrics: Sequence[tuple[int, dict[str, float]]]) -> dict[str, Any]:
+    """The columns of the chart; a term is None at a step that did not log it."""
+    names = dict.fromkeys(name for _, terms in metrics for name in terms)
+    return {
+        "steps": [step for step, _ in metrics],
+        "terms": {name: [_short(terms.get(name)) for _, terms in metrics] for name in names},
+    }
+
+
+def _short(value: object) -> float | None:
+    return float(f"{value:.5g}") if isinstance(value, (int, float)) else None
+
+
+def _thin(items: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+# Pictures: {"uri", "width", "height"}, the size being that of the file.
+
+
+def _frames(workdir: Path) -> list[dict[str, Any]]:
+    shown = _thin(iteration_paths(workdir), MAX_FRAMES)
+    pictures = [(step, _picture(path)) for step, path in shown]
+    return [{"step": step, **picture} for step, picture in pictures if picture]
+
+
+def _style_pictures(run: dict[str, Any], folder: Path) -> list[dict[str, Any] | None]:
+    count = max(len(run.get("styles") or []), len(list(folder.glob("style_*.jpg"))))
+    return [_picture(folder / f"style_{index + 1}.jpg") for index in range(count)]
+
+
+def _picture(path: Path, longest: int = MAX_SIDE, quality: int = 85) -> dict[str, Any] | None:
+    """The picture for embedding, or None where there is none yet or none that can be read."""
+    try:
+        status = path.stat()
+        return _embed(path, status.st_mtime_ns, status.st_size, longest, quality)
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
+@functools.lru_cache(maxsize=MAX_FRAMES + 20)
+def _embed(path: Path, modified: int, length: int, longest: int, quality: int) -> dict[str, Any]:
+    """`modified` and `length` tell versions of a file apart, so that each is encoded only once."""
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        if image.format != "JPEG" or max(width, height) > longest:
+            data = _jpeg(image, longest, quality)
+    uri = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return {"uri": uri, "width": width, "height": height}
+
+
+def _jpeg(image: Image.Image, longest: int, quality: int) -> bytes:
+    # The small gap lets the decoder do most of the shrinking of a large JPEG, which is cheap.
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()

@@ -1,0 +1,84 @@
+"""Pure tensor maths: statistics of features and images, and the terms on them.
+
+Statistics are sums over positions, so those of a whole image are the sums of its parts'. Terms are
+functions of these sums and of constants alone. Symbols: F are features of N channels at M positions,
+P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU; images are RGB
+in [0, 1], NHWC with a batch of one.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+PIXEL_RANGE = 255.0  # published formulas are on 0..255
+
+
+def gram_sum(features: tf.Tensor) -> tf.Tensor:
+    """F F^T, summed over positions: (1, H, W, N) -> (N, N)."""
+    flat = tf.reshape(features, (-1, features.shape[-1]))
+    return tf.matmul(flat, flat, transpose_a=True)
+
+
+def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Sum of (F - P)^2 over positions and channels."""
+    return tf.reduce_sum(tf.math.squared_difference(features, target))
+
+
+def squared_variation_sums(image: tf.Tensor) -> tf.Tensor:
+    """Sums of squared differences of neighbours: (2,), along x and along y."""
+    dx = image[:, :, 1:] - image[:, :, :-1]
+    dy = image[:, 1:] - image[:, :-1]
+    return tf.stack([tf.reduce_sum(tf.square(dx)), tf.reduce_sum(tf.square(dy))])
+
+
+@dataclasses.dataclass(frozen=True)
+class Formulas:
+    """How an objective turns statistics into unweighted terms."""
+
+    content: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # sum (F-P)^2, sum P^2
+    style: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # G, A
+    variation: Callable[[tf.Tensor, tuple[float, float]], tf.Tensor]  # sums, counts of differences
+
+
+def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
+    """mean (F-P)^2 / mean P^2: 0 at the content, 1 at no features at all, whatever size or network."""
+    return error_sum / target_sum
+
+
+def relative_style(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """|G - A|^2 / |A|^2 (Frobenius)."""
+    error = tf.reduce_sum(tf.math.squared_difference(gram, target))
+    return error / tf.reduce_sum(tf.square(target))
+
+
+def mean_variation(sums: tf.Tensor, counts: tuple[float, float]) -> tf.Tensor:
+    """mean dx^2 + mean dy^2 on [0, 1]."""
+    return sums[0] / counts[0] + sums[1] / counts[1]
+
+
+def gatys_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
+    """1/2 sum (F - P)^2: Gatys et al. 2016, equation 1."""
+    del target_sum
+    return error_sum / 2.0
+
+
+def gatys_style(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """1 / (4 N^2 M^2) sum (FF^T - A)^2: Gatys et al. 2016, equation 4.
+
+    With Grams per position M cancels, which also lets the style keep its own size.
+    """
+    channels = float(gram.shape[-1])
+    return tf.reduce_sum(tf.math.squared_difference(gram, target)) / (4.0 * channels**2)
+
+
+def sum_variation(sums: tf.Tensor, counts: tuple[float, float]) -> tf.Tensor:
+    """sum dx^2 + sum dy^2 on 0..255. Not in the paper; grows with the picture's size."""
+    del counts
+    return PIXEL_RANGE**2 * (sums[0] + sums[1])
+
+
+OBJECTIVES = {
+    "relative": Formulas(relative_content, relative_style, mean_variation),
+    "gatys": Formulas(gatys_content, gatys_style, sum_variation),
+}

@@ -1,0 +1,134 @@
+"""What an option is: how it reads from text, what it may be, and what the help says of it."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option; its name and default stand in `config.Config`."""
+
+    group: str
+    help: str
+    kind: str  # a key of _PARSERS, or 'bool'
+    many: bool = False  # comma-separated
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+    path: bool = False  # in a flagfile, relative to that file
+    words: tuple[str, ...] = ()  # what a path may be instead
+    changes_result: bool = True  # False: a run may be resumed with another value
+
+    def parse(self, text: str) -> Any:
+        """The value that a flag's text stands for; raises ValueError saying what it may be."""
+        if self.many:
+            parts = [part.strip() for part in text.split(",")] if text.strip() else []
+            return tuple(self._parse_one(part) for part in parts)
+        return self._parse_one(text.strip())
+
+    def _parse_one(self, text: str) -> Any:
+        if not text:
+            raise ValueError(f"must be {self.accepted()}, not empty")
+        try:
+            value = _PARSERS[self.kind](text)
+        except ValueError as error:
+            raise ValueError(f"must be {self.accepted()}") from error
+        self.check_one(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        """Raise ValueError unless the value is one that this option may have."""
+        if value is None:
+            return
+        if self.many and not isinstance(value, (tuple, list)):
+            raise ValueError(f"must be a tuple of {self.accepted()}")
+        for one in value if self.many else (value,):
+            self.check_one(one)
+
+    def check_one(self, value: Any) -> None:
+        """As `check`, for one item of a list or the value itself."""
+        allowed = isinstance(value, _TYPES[self.kind])
+        if isinstance(value, bool):
+            allowed = self.kind == "bool"
+        elif isinstance(value, (int, float)):
+            allowed = allowed and self.low <= value <= self.high  # false for nan, too
+        elif allowed and (words := self.choices or _SPECIAL.get(self.kind)):
+            allowed = value in words
+        if not allowed:
+            raise ValueError(f"must be {self.accepted()}")
+
+    def is_path(self, text: str) -> bool:
+        """Whether this text of the option names a file or folder."""
+        return self.path and text not in self.words
+
+    def accepted(self) -> str:
+        """What the option takes, in words: its choices, or its kind and range."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        words = _WORDS[self.kind]
+        if math.isfinite(self.low) and self.high < _ENDLESS:
+            words += f" from {self.low:g} to {self.high:g}"
+        elif math.isfinite(self.low):
+            words += f" of at least {self.low:g}"
+        return " or ".join([words, *_SPECIAL.get(self.kind, ())])
+
+    def format(self, value: Any) -> str:
+        """Text that `parse` turns back into the value."""
+        if self.kind == "duration":
+            return f"{value:g}s"
+        return ",".join(_text(v) for v in value) if self.many else _text(value)
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"([\d.]+)\s*([smh]?)", text)
+    if not match:
+        raise ValueError
+    return _finite(match[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _whole_or(word: str) -> Callable[[str], int | str]:
+    return lambda text: text if text == word else int(text)
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": _finite,
+    "text": str,
+    "duration": _duration,
+    "size": _whole_or("original"),
+    "scales": _whole_or("auto"),
+}
+_TYPES: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "text": str,
+    "duration": (int, float),
+    "size": (int, str),
+    "scales": (int, str),
+    "bool": bool,
+}
+_WORDS = {
+    "int": "a whole number",
+    "float": "a finite number",
+    "text": "a text",
+    "duration": "a time such as 90s, 5m or 2h",
+    "size": "a whole number of pixels",
+    "scales": "a whole number",
+    "bool": "true or false",
+}
+_SPECIAL = {"size": ("original",), "scales": ("auto",)}  # words in place of a number
+_ENDLESS = 1e6  # a bound from here on only guards against slips and is not worth telling

@@ -1,0 +1,225 @@
+"""What one reported step is, how long the rest takes, and where reports go."""
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import numpy as np
+
+from nst_keras import files
+from nst_keras.scales import Scale
+
+
+class Stage(Protocol):
+    """What an iterate asks of the scale at work."""
+
+    def picture(self) -> np.ndarray:
+        """Float32 RGB in [0, 1], (height, width, 3)."""
+
+    def value(self) -> dict[str, float]:
+        """The terms of the picture."""
+
+
+@dataclasses.dataclass
+class Iterate:
+    """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
+
+    Terms are those of the last step taken, before its update. Seconds are those of work so far, over
+    all resumes; `seconds_left` is an estimate.
+    """
+
+    step: int
+    total_steps: int
+    scale: Scale
+    scales: tuple[Scale, ...]
+    terms: dict[str, float]
+    seconds: float
+    seconds_left: float
+    steps_per_second: float
+    stage: "Stage | None" = dataclasses.field(repr=False, default=None)
+
+    @property
+    def image(self) -> np.ndarray:
+        """The picture: float32 RGB in [0, 1], (height, width, 3).
+
+        Raises:
+            RuntimeError: the job has gone on; pictures are large, so none is kept unasked.
+        """
+        return self._current_stage().picture()
+
+    def evaluate(self) -> dict[str, float]:
+        """The terms of the image itself, under the same condition."""
+        return self._current_stage().value()
+
+    @property
+    def ends_scale(self) -> bool:
+        return self.step == self.scale.last_step
+
+    @property
+    def is_last(self) -> bool:
+        return self.step == self.total_steps
+
+    def _current_stage(self) -> "Stage":
+        if self.stage is None:
+            raise RuntimeError("read the image of an iterate before asking for the next iterate")
+        return self.stage
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps (0: never) happens after this one."""
+    return every > 0 and step % every == 0
+
+
+class Pace:
+    """Seconds per step, and what is left of the whole job, from the steps seen so far.
+
+    Costs are taken to grow with the pixels. Recent steps count most, so that a change of load shows.
+    """
+
+    _MEMORY = 0.7
+
+    def __init__(self, scales: tuple[Scale, ...]):
+        self._scales = scales
+        self._seconds_per_pixel_step = math.nan
+
+    def saw(self, scale: Scale, steps: int, seconds: float) -> None:
+        """Take note that `steps` steps at this scale took `seconds`."""
+        new = seconds / (steps * scale.pixels)
+        old = new if math.isnan(self._seconds_per_pixel_step) else self._seconds_per_pixel_step
+        self._seconds_per_pixel_step = self._MEMORY * old + (1.0 - self._MEMORY) * new
+
+    def seconds_per_step(self, scale: Scale) -> float:
+        return self._seconds_per_pixel_step * scale.pixels
+
+    def seconds_left(self, step: int) -> float:
+        """An estimate for all that comes after `step`."""
+        pixel_steps = sum(
+            scale.pixels * max(0, scale.last_step - max(step, scale.first_step - 1))
+            for scale in self._scales
+        )
+        return self._seconds_per_pixel_step * pixel_steps
+
+
+class MetricsWriter:
+    """`metrics.jsonl`: one JSON line per logged step, without clock readings."""
+
+    def __init__(self, path: Path, every: int, resume_step: int):
+        self.every, self.resume_step = every, resume_step
+        kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
+        files.write_text(path, "".join(_json_line(row) for row in kept))
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115  open for the whole run
+
+    def __call__(self, iterate: Iterate) -> None:
+        if iterate.step <= self.resume_step:
+            return
+        if is_due(iterate.step, self.every) or iterate.ends_scale:
+            row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
+            self._file.write(_json_line(row))
+            self._file.flush()
+
+    def close(self) -> None:
+        """Make the lines durable."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The rows of a `metrics.jsonl`; a torn line and what follows it are left out."""
+    rows: list[dict] = []
+    if not path.exists():
+        return rows
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            rows.append({"step": row["step"], "scale": row["scale"], "terms": dict(row["terms"])})
+        except (ValueError, KeyError, TypeError):
+            break
+    return rows
+
+
+class LineReporter:
+    """Plain lines for logs: at each tenth of the job, but at least every half minute."""
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stderr
+        self._next_share, self._next_seconds = 0.0, 0.0
+
+    def __call__(self, iterate: Iterate) -> None:
+        share = iterate.step / iterate.total_steps
+        if (
+            share < self._next_share
+            and iterate.seconds < self._next_seconds
+            and not iterate.is_last
+        ):
+            return
+        self._next_share, self._next_seconds = share + 0.1, iterate.seconds + 30.0
+        print(describe(iterate), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class BarReporter:
+    """A progress bar on a terminal."""
+
+    def __init__(self) -> None:
+        from rich import console, progress  # Keras depends on it; only terminals need it
+
+        self._bar = progress.Progress(
+            progress.BarColumn(bar_width=None),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.description}"),
+            console=console.Console(stderr=True),
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._bar.start()
+
+    def __call__(self, iterate: Iterate) -> None:
+        self._bar.update(
+            self._task,
+            total=iterate.total_steps,
+            completed=iterate.step,
+            description=describe(iterate),
+        )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+
+def make_reporter() -> LineReporter | BarReporter:
+    """A bar on a terminal, plain lines elsewhere."""
+    return BarReporter() if sys.stderr.isatty() else LineReporter()
+
+
+def describe(iterate: Iterate) -> str:
+    """One line: scale, step, losses, speed and the time left."""
+    scale = iterate.scale
+    groups: dict[str, float] = {}
+    for name, value in iterate.terms.items():
+        group = name.split("/")[0]
+        groups[group] = groups.get(group, 0.0) + value
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in groups.items())
+    return (
+        f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}  "
+        f"step {iterate.step}/{iterate.total_steps}  {losses}  "
+        f"{iterate.steps_per_second:.3g} steps/s  {format_seconds(iterate.seconds_left)} left"
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """1:02:03 or 2:03; '?' when unknown."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _json_line(row: dict) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"

@@ -1,0 +1,99 @@
+"""A run on disk while it runs: iteration images, run.json, the page, and at the end the result."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from nst_keras import animation, flags, gallery, images
+from nst_keras.config import OPTIONS, Config
+from nst_keras.progress import Iterate, is_due
+from nst_keras.workdir import RunFolder
+
+_THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
+_REFRESH_SECONDS = 20.0  # between renewals of the page; each costs a fraction of a second
+
+
+class Recorder:
+    """Writes what a person looks at; call it with every iterate.
+
+    Args:
+        record: the first content of `run.json`; step, seconds and status are kept up to date in it.
+    """
+
+    def __init__(self, folder: RunFolder, config: Config, record: dict[str, Any]):
+        self.folder, self.config, self.record = folder, config, record
+        self._refreshed = -_REFRESH_SECONDS
+
+    def __call__(self, iterate: Iterate) -> None:
+        step = iterate.step
+        due = is_due(step, self.config.image_every) or step in self.config.image_at
+        if due or (iterate.is_last and self.config.image_every):
+            images.write_image(self.folder.iteration(step), iterate.image)
+        self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
+        if time.monotonic() - self._refreshed >= _REFRESH_SECONDS and not iterate.is_last:
+            self._show(iterate)
+            self._refreshed = time.monotonic()
+
+    def interrupt(self, iterate: Iterate) -> None:
+        """Leave the newest picture and a page that says how to go on."""
+        self.record["status"] = "interrupted"
+        self._show(iterate)
+
+    def finish(self, iterate: Iterate) -> None:
+        """Write the result, the strip and the animation, and complete the page."""
+        images.write_image(self.folder.latest, iterate.image)
+        images.write_image(self.folder.result, iterate.image, metadata(self.config, self.record))
+        self.record["final_terms"] = iterate.evaluate()
+        self._write_strip()
+        frames = [path for _, path in gallery.iteration_paths(self.folder.path)]
+        if self.config.gif and len(frames) > 1:
+            animation.write_gif(self.folder.gif, frames)
+        self.record["status"] = "finished"
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Write run.json and the page anew."""
+        self.folder.write_record(self.record)
+        gallery.write_page(self.folder.path)
+
+    def _show(self, iterate: Iterate) -> None:
+        images.write_image(self.folder.latest, iterate.image)
+        self.refresh()
+
+    def _write_strip(self) -> None:
+        steps = [at for at in sorted(self.config.image_at) if self.folder.iteration(at).exists()]
+        if steps:
+            labels = [f"{step:,}" for step in steps]
+            animation.write_strip(
+                self.folder.strip, [self.folder.iteration(step) for step in steps], labels
+            )
+
+
+def write_thumbnail(path: Path, pixels) -> None:
+    """A copy of an input (H, W, 3) for the page."""
+    images.write_image(path, images.thumbnail(pixels, _THUMBNAIL))
+
+
+def metadata(config: Config, record: dict[str, Any]) -> dict[str, str]:
+    """What `result.png` tells of itself: what decided the picture, but no path and no date."""
+    settings = {
+        name: OPTIONS[name].format(getattr(config, name))
+        for name in OPTIONS
+        if name in record["job"]
+    }
+    hashes = {name: text for name, text in record["job"].items() if name not in OPTIONS}
+    lines = [f"--{name}={value}" for name, value in settings.items()]
+    return {
+        "Software": f"nst_keras {record['version']}",
+        "nst_keras settings": "\n".join(lines),
+        **{f"nst_keras {name}": text for name, text in hashes.items()},
+    }
+
+
+def settings_record(config: Config) -> dict[str, str]:
+    """All settings by flag name, as text, for `run.json` and the page."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else OPTIONS[name].format(value)
+        for name in OPTIONS
+        if (value := getattr(config, name)) is not None
+    }

@@ -1,0 +1,374 @@
+"""The command line: `python -m nst_keras.run --content=photo.jpg --style=painting.jpg`.
+
+Exit status: 0 finished, 1 the optimisation failed, 2 bad input, 74 the disk refused, 75 interrupted:
+the same command goes on.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import json
+import logging
+import math
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nst_keras
+from nst_keras import devices, files, flags, images, progress, recorder, scales, workdir
+from nst_keras.checkpoints import Checkpointer
+from nst_keras.config import Config
+from nst_keras.errors import InputError
+from nst_keras.inputs import Inputs, read_inputs
+from nst_keras.progress import Iterate
+from nst_keras.recorder import Recorder
+from nst_keras.workdir import RunFolder, Status
+
+_log = logging.getLogger("nst_keras")
+
+_EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sysexits.h
+_PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
+_FINISH_SECONDS = 6.0  # kept free of a --time_limit for the result, the page and the animation
+_STARTED = time.monotonic()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one job; returns the exit status. A user's error is one line on standard error."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        config, actions = flags.parse_config(arguments)
+        if "help" in actions:
+            print(flags.help_text())
+            return 0
+        if "version" in actions:
+            print(f"nst_keras {nst_keras.__version__}")
+            return 0
+        with _messages(quiet="quiet" in actions) as notes:
+            return _run(arguments, config, notes, quiet="quiet" in actions)
+    except InputError as error:
+        return _fail(str(error), _EXIT_INPUT)
+    except FloatingPointError as error:
+        return _fail(str(error), 1)
+    except OSError as error:
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", _EXIT_IO)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on", _EXIT_AGAIN)
+
+
+def console() -> None:
+    """The `nst` command."""
+    sys.exit(main())
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"nst_keras: {message}", file=sys.stderr)
+    return status
+
+
+def _run(arguments: list[str], config: Config, notes: list[str], *, quiet: bool) -> int:
+    requested = _with_flags_of_folder(arguments, config).resolve()
+    inputs = read_inputs(requested)
+    request = workdir.describe_job(requested, inputs.hashes)
+    folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
+    status = folder.status(request, overwrite=requested.overwrite)
+    if status is Status.FINISHED:
+        _log.info("%s is finished; --overwrite would make it anew", folder.path)
+        _copy_result(folder, requested)
+        return 0
+    _check_output(requested)
+    folder.prepare() if status is Status.NEW else folder.check_writable()
+    for note in inputs.notes:
+        _log.warning("%s", note)
+    devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
+    if warning := devices.unused_gpu():
+        _log.warning("%s", warning)
+    config = _plan(requested, inputs, folder, status)
+    record = _record(arguments, config, inputs, request, folder, notes)
+    if status is Status.NEW:
+        _write_inputs(folder, config, inputs)
+    return _optimise(config, inputs, folder, record, quiet=quiet)
+
+
+def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
+    """For `--workdir=runs/x` alone: the settings that the run began with, under those given now."""
+    if config.content or config.style or not config.workdir:
+        return config
+    saved = RunFolder(config.workdir).flags
+    if not saved.exists():
+        raise InputError(
+            f"--workdir={config.workdir}: holds no run to go on with; give --content and --style"
+        )
+    config, _ = flags.parse_config([f"--flagfile={saved}", *arguments])
+    return config
+
+
+def _plan(requested: Config, inputs: Inputs, folder: RunFolder, status: Status) -> Config:
+    """Settle what is still open: steps under a time limit, and how often to keep an image."""
+    from nst_keras import loop
+
+    config = requested
+    if status is Status.BEGUN:  # what was planned then holds on
+        saved, _ = flags.parse_config([f"--flagfile={folder.flags}"])
+        config = dataclasses.replace(
+            config,
+            iterations=saved.iterations,
+            coarse_iterations=saved.coarse_iterations,
+            time_limit=None,
+        )
+    elif config.time_limit:
+        weights = inputs.weights or loop.load_weights(config)
+        plan, seconds, setup = loop.measure_step_seconds(
+            inputs.content, inputs.styles, config, weights
+        )
+        limit = config.time_limit - (time.monotonic() - _STARTED) - _FINISH_SECONDS
+        steps = scales.fit_steps(tuple(scale.steps for scale in plan), seconds, setup, limit)
+        config = dataclasses.replace(
+            config, iterations=steps[-1], coarse_iterations=steps[:-1], time_limit=None
+        )
+    if config.image_every is None:
+        total = loop.plan_scales(config, inputs.content.shape[:2])[-1].last_step
+        every = max(1, math.ceil(total / _PICTURES_PER_JOB))
+        config = dataclasses.replace(config, image_every=every)
+    return config
+
+
+def _optimise(
+    config: Config, inputs: Inputs, folder: RunFolder, record: dict[str, Any], *, quiet: bool
+) -> int:
+    from nst_keras import loop
+
+    checkpointer = Checkpointer(
+        folder.checkpoints,
+        hashlib.sha256(json.dumps(record["job"], sort_keys=True).encode()).hexdigest(),
+        every=config.checkpoint_every,
+        minutes=config.checkpoint_minutes,
+        keep=config.keep_checkpoints,
+    )
+    saved = checkpointer.latest()
+    for skipped in checkpointer.skipped:
+        _log.warning("a checkpoint is left out: %s", skipped)
+    if saved:
+        _log.info("going on after step %d", saved.step)
+    pictures = Recorder(folder, config, record)
+    with contextlib.ExitStack() as stack:
+        metrics = progress.MetricsWriter(
+            folder.metrics, config.log_every, saved.step if saved else 0
+        )
+        stack.callback(metrics.close)
+        sinks: list[Callable[[Iterate], None]] = [metrics, pictures]
+        if not quiet:
+            reporter = progress.make_reporter()
+            stack.callback(reporter.close)
+            sinks.append(reporter)
+        stopping = stack.enter_context(_signals())
+        iterates = loop.stylize(
+            inputs.content, inputs.styles, config, weights=inputs.weights, checkpointer=checkpointer
+        )
+        for iterate in iterates:
+            for sink in sinks:
+                sink(iterate)
+            if stopping and not iterate.is_last:
+                iterates.close()  # saves the state
+                pictures.interrupt(iterate)
+                break
+    if not iterate.is_last:
+        _log.warning("stopped after step %d; to go on: %s", iterate.step, record["resume_command"])
+        return _EXIT_AGAIN
+    pictures.finish(iterate)
+    _copy_result(folder, config)
+    _log.info("result: %s", folder.result)
+    _log.info("gallery: %s", folder.page)
+    return 0
+
+
+def _write_inputs(folder: RunFolder, config: Config, inputs: Inputs) -> None:
+    """What a resume and the page need; only a new run writes it."""
+    settled = dataclasses.replace(
+        config,
+        content=str(Path(config.content).absolute()),
+        style=tuple(str(Path(style).absolute()) for style in config.style),
+        workdir=str(folder.path.absolute()),
+        overwrite=False,
+    )
+    files.write_text(folder.flags, flags.format_flagfile(settled))
+    recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
+    for number, style in enumerate(inputs.styles, start=1):
+        recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
+
+
+def _record(
+    arguments: list[str],
+    config: Config,
+    inputs: Inputs,
+    request: dict[str, str],
+    folder: RunFolder,
+    notes: list[str],
+) -> dict[str, Any]:
+    """The first content of run.json."""
+    from nst_keras import loop
+
+    plan = loop.plan_scales(config, inputs.content.shape[:2])
+    old = folder.read_record()
+    device = devices.describe_device()
+    _log.info(
+        "%s with %s: %s, %d steps on %s; in %s",
+        Path(config.content).name,
+        ", ".join(Path(style).name for style in config.style),
+        " > ".join(f"{scale.width}x{scale.height}" for scale in plan),
+        plan[-1].last_step,
+        device,
+        folder.path,
+    )
+    blend = config.style_blend or (1.0,) * len(config.style)
+    return {
+        "version": nst_keras.__version__,
+        "status": "running",
+        "command": flags.format_command(arguments),
+        "resume_command": flags.format_command([f"--workdir={folder.path}"]),
+        "started": old.get("started")
+        or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": old.get("seconds", 0.0),
+        "step": old.get("step", 0),
+        "total_steps": plan[-1].last_step,
+        "device": device,
+        "content": _describe_picture(config.content, inputs.content, inputs.hashes["content"]),
+        "styles": [
+            {
+                **_describe_picture(path, pixels, inputs.hashes[f"style {number}"]),
+                "weight": weight / sum(blend),
+            }
+            for number, (path, pixels, weight) in enumerate(
+                zip(config.style, inputs.styles, blend, strict=True), start=1
+            )
+        ],
+        "scales": [
+            {key: getattr(scale, key) for key in ("width", "height", "steps", "first_step")}
+            for scale in plan
+        ],
+        "settings": recorder.settings_record(config),
+        "changed": workdir.changed_settings(config),
+        "final_terms": None,
+        "versions": _versions(),
+        "notes": notes,
+        "job": workdir.describe_job(config, inputs.hashes),
+        "request": request,
+    }
+
+
+def _describe_picture(path: str, pixels: np.ndarray, sha256: str) -> dict[str, Any]:
+    height, width = pixels.shape[:2]
+    return {"name": Path(path).name, "width": width, "height": height, "sha256": sha256}
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import PIL
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def _check_output(config: Config) -> None:
+    """Refuse an --output that could not be written at the end, or would cost somebody a file."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    if path.resolve() in {Path(p).resolve() for p in (config.content, *config.style)}:
+        raise InputError(f"--output={path}: is one of the inputs; give another name")
+    if path.exists() and not config.overwrite:
+        raise InputError(f"--output={path}: exists; give another name, or --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--output={path}: there is no folder {path.absolute().parent}")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise InputError(f"--output={path}: the folder cannot be written to")
+
+
+def _copy_result(folder: RunFolder, config: Config) -> None:
+    """Put a copy of the result where --output says, in the format of its suffix."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    if path.exists() and not config.overwrite:
+        _log.info("%s exists and is left as it is", path)
+        return
+    if path.suffix.lower() == ".png":
+        with files.atomic(path) as file, open(folder.result, "rb") as result:
+            shutil.copyfileobj(result, file)
+    else:
+        images.write_image(path, images.read_image(folder.result).pixels)
+    _log.info("copy: %s", path)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that gets a signal's number when the job should stop after this call into the graph.
+
+    A second Ctrl-C has its usual effect. Other threads than the main one cannot take signals.
+    """
+    received: list[int] = []
+
+    def take(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+
+    previous = {}
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.getsignal(number)
+            signal.signal(number, take)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Lines(logging.Handler):
+    """Log records as lines on standard error, whatever that is at the time; keeps the warnings."""
+
+    def __init__(self, notes: list[str]):
+        super().__init__()
+        self._notes = notes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"nst_keras: {record.getMessage()}", file=sys.stderr, flush=True)
+        if record.levelno >= logging.WARNING:
+            self._notes.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _messages(*, quiet: bool) -> Iterator[list[str]]:
+    """Show the package's log; yields the list of its warnings, which grows."""
+    notes: list[str] = []
+    handler = _Lines(notes)
+    level, propagate = _log.level, _log.propagate
+    _log.addHandler(handler)
+    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+    _log.propagate = False
+    try:
+        yield notes
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+        _log.propagate = propagate
+
+
+if __name__ == "__main__":
+    console()

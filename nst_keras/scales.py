@@ -1,0 +1,113 @@
+"""The coarse-to-fine plan: sizes, steps per size, and fitting the steps to a time."""
+
+import dataclasses
+import math
+
+from nst_keras import images
+from nst_keras.errors import InputError
+
+_LARGEST_RATIO = math.sqrt(2.0)  # between neighbouring scales; larger jumps lose the coarse strokes
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole job."""
+
+    index: int
+    height: int
+    width: int
+    steps: int
+    first_step: int
+
+    @property
+    def last_step(self) -> int:
+        return self.first_step + self.steps - 1
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+def plan_sizes(size: int, min_size: int, scales: int | str) -> tuple[int, ...]:
+    """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
+
+    'auto' takes the fewest with a ratio of at most sqrt(2) from `min_size`, where that is smaller.
+    """
+    start = min(size, min_size)
+    if scales == "auto":
+        # The small allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
+        scales = 1 + math.ceil(math.log(size / start) / math.log(_LARGEST_RATIO) - 1e-9)
+    if scales == 1:
+        return (size,)
+    ratio = (size / start) ** (1.0 / (scales - 1))
+    return tuple(round(start * ratio**index) for index in range(scales))
+
+
+def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
+    """Steps of each coarse scale, from a list for another number of scales.
+
+    The list is read as a curve from coarsest to finest: first and last stay, the rest is
+    interpolated; a single number holds for all.
+    """
+    if coarse_scales == 0 or not given:
+        return (1,) * coarse_scales
+    spread = []
+    for index in range(coarse_scales):
+        place = index * (len(given) - 1) / max(coarse_scales - 1, 1)
+        low = math.floor(place)
+        high = min(low + 1, len(given) - 1)
+        spread.append(round(given[low] + (place - low) * (given[high] - given[low])))
+    return tuple(spread)
+
+
+def plan_scales(
+    content_size: tuple[int, int],
+    *,
+    size: int,
+    min_size: int,
+    scales: int | str,
+    iterations: int,
+    coarse_iterations: tuple[int, ...],
+) -> tuple[Scale, ...]:
+    """The whole plan for a content of (height, width).
+
+    Args:
+        coarse_iterations: one entry per coarse scale.
+    """
+    longest_sides = plan_sizes(size, min_size, scales)
+    plan, first_step = [], 1
+    for index, (longest, steps) in enumerate(
+        zip(longest_sides, (*coarse_iterations, iterations), strict=True)
+    ):
+        height, width = images.fit_size(content_size, longest)
+        plan.append(Scale(index, height, width, steps, first_step))
+        first_step += steps
+    return tuple(plan)
+
+
+def fit_steps(
+    steps: tuple[int, ...],
+    seconds_per_step: tuple[float, ...],
+    seconds_per_scale: float,
+    limit: float,
+) -> tuple[int, ...]:
+    """Multiply all steps by one factor so that the job ends within `limit` seconds.
+
+    Args:
+        seconds_per_scale: what each scale costs beside its steps.
+
+    Raises:
+        InputError: one step per scale would already take longer.
+    """
+    available = limit - seconds_per_scale * len(steps)
+    least = sum(seconds_per_step)
+    if available < least:
+        needed = math.ceil(least + seconds_per_scale * len(steps))
+        raise InputError(
+            f"--time_limit={limit:g}s: even one step at each scale needs about {needed} s here; "
+            "allow more, or give a smaller --size"
+        )
+    planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
+    # One step a scale is granted first; the factor shares out what is left.
+    factor = (available - least) / planned
+    return tuple(1 + math.floor(n * factor) for n in steps)

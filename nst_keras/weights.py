@@ -1,0 +1,181 @@
+"""Weights files to arrays, by NumPy and h5py alone: a bad file is refused before TensorFlow is imported."""
+
+import dataclasses
+import importlib.resources
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from nst_keras import files, vgg
+from nst_keras.errors import InputError
+
+# What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means, no deviation.
+CAFFE_MEAN = (103.939, 116.779, 123.68)
+FORMAT = 1
+_MAX_BYTES = 4 << 30  # of a whole weights file once inflated; VGG19 with its classifier is 0.6 GB
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A backbone's convolution weights and the preprocessing that they expect.
+
+    The network's input is `((255 * rgb)[channel_order] - mean) / std` for RGB in [0, 1].
+    """
+
+    backbone: str
+    channels: tuple[int, ...]  # output channels per block
+    kernels: dict[str, np.ndarray]  # layer name -> (3, 3, inputs, outputs) float32
+    biases: dict[str, np.ndarray]  # layer name -> (outputs,) float32
+    sha256: str
+    channel_order: str = "bgr"
+    mean: tuple[float, ...] = CAFFE_MEAN
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def check(self, source: str) -> "Weights":
+        """Raise InputError unless every convolution is there, with the right shape and finite."""
+        for conv in vgg.convolutions(self.backbone, channels=self.channels):
+            if conv.name not in self.kernels or conv.name not in self.biases:
+                raise InputError(f"{source}: has no {conv.name}; {self.backbone} needs it")
+            for array, shape in (
+                (self.kernels[conv.name], conv.kernel_shape),
+                (self.biases[conv.name], (conv.outputs,)),
+            ):
+                if array.shape != shape:
+                    raise InputError(
+                        f"{source}: {conv.name} has shape {array.shape}; "
+                        f"{self.backbone} needs {shape}"
+                    )
+                if not np.isfinite(array).all():
+                    raise InputError(f"{source}: {conv.name} holds values that are not finite")
+        return self
+
+
+def embedded_path() -> Path:
+    """The shipped ImageNet VGG19 of 8 bits per weight; see NOTICE for its origin."""
+    return Path(str(importlib.resources.files("nst_keras") / "data/vgg19_imagenet_notop_8bit.npz"))
+
+
+def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> Weights:
+    """Read `.npz` of this project, `.weights.h5` of Keras 3 or a legacy notop `.h5`.
+
+    Raises:
+        InputError: the file is missing, not of these kinds, corrupt, or not of this backbone.
+    """
+    source, path = f"{flag}={path}", Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{source}: no such file; it may be 'embedded', 'imagenet' or a file's path"
+        )
+    readers = {".npz": _read_npz, ".h5": _read_h5}
+    if path.suffix not in readers:
+        raise InputError(f"{source}: weights files end in .npz or .h5")
+    try:
+        weights = readers[path.suffix](path, backbone, source)
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib, json, NumPy and h5py each raise their own kinds
+        raise InputError(f"{source}: cannot be read as weights: {_first_line(error)}") from error
+    return weights.check(source)
+
+
+def write_weights(path: str | Path, weights: Weights) -> None:
+    """Write this project's `.npz`: arrays `LAYER/kernel` and `LAYER/bias` and a JSON `header`."""
+    header = {
+        "format": FORMAT,
+        "backbone": weights.backbone,
+        "channels": list(weights.channels),
+        "channel_order": weights.channel_order,
+        "mean": list(weights.mean),
+        "std": list(weights.std),
+    }
+    arrays = {f"{name}/kernel": kernel for name, kernel in weights.kernels.items()}
+    arrays |= {f"{name}/bias": bias for name, bias in weights.biases.items()}
+    with files.atomic(path) as file:
+        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+
+
+def _read_npz(path: Path, backbone: str, source: str) -> Weights:
+    _refuse_huge(path, source)
+    with np.load(path, allow_pickle=False) as data:
+        header = json.loads(bytes(data["header"])) if "header" in data else {}
+        if header.get("format", FORMAT) != FORMAT:
+            raise InputError(
+                f"{source}: is of format {header['format']}; this version reads {FORMAT}"
+            )
+        if (stored := header.get("backbone", "vgg19")) != backbone:
+            raise InputError(f"{source}: holds a {stored}; give --backbone={stored} with it")
+        names = vgg.layer_names(backbone)
+        return Weights(
+            backbone=backbone,
+            channels=tuple(int(c) for c in header.get("channels", vgg.CHANNELS)),
+            kernels={name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data},
+            biases={name: data[f"{name}/bias"] for name in names if f"{name}/bias" in data},
+            sha256=files.sha256(path),
+            channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
+            mean=_three_numbers(header.get("mean", CAFFE_MEAN), source),
+            std=_three_numbers(header.get("std", (1.0, 1.0, 1.0)), source),
+        )
+
+
+def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
+    """A plain kernel, or one of 256 values: `kernel_table[kernel_codes]`."""
+    if f"{name}/kernel" in data:
+        return data[f"{name}/kernel"].astype(np.float32)
+    return data[f"{name}/kernel_table"].astype(np.float32)[data[f"{name}/kernel_codes"]]
+
+
+def _read_h5(path: Path, backbone: str, source: str) -> Weights:
+    """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in network order."""
+    import h5py  # a dependency of Keras; only this reader needs it
+
+    names = vgg.layer_names(backbone)
+    kernels: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+
+    def visit(key: str, item: object) -> None:
+        if not isinstance(item, h5py.Dataset) or not (name := _h5_layer(key, names)):
+            return
+        if item.ndim == 4 and name not in kernels:
+            kernels[name] = item[()].astype(np.float32)
+        elif item.ndim == 1 and name not in biases:
+            biases[name] = item[()].astype(np.float32)
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return Weights(backbone, vgg.CHANNELS, kernels, biases, files.sha256(path))
+
+
+def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
+    if match := re.search(r"block\d_conv\d", key):
+        return match[0] if match[0] in names else None
+    match = re.search(r"(?:^|/)conv2d(?:_(\d+))?/", key)
+    index = int(match[1] or 0) if match else len(names)
+    return names[index] if index < len(names) else None
+
+
+def _refuse_huge(path: Path, source: str) -> None:
+    """Look at the sizes that the archive declares before anything is inflated."""
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(entry.file_size for entry in archive.infolist())
+    if declared > _MAX_BYTES:
+        raise InputError(f"{source}: would inflate to {declared >> 20} MiB; the limit is 4096 MiB")
+
+
+def _one_of(value: object, choices: tuple[str, ...], source: str) -> str:
+    if value not in choices:
+        raise InputError(f"{source}: channel_order is {value!r}; it must be one of {choices}")
+    return str(value)
+
+
+def _three_numbers(values: object, source: str) -> tuple[float, ...]:
+    numbers = tuple(float(v) for v in values)  # type: ignore[attr-defined]
+    if len(numbers) != 3 or not np.isfinite(numbers).all():
+        raise InputError(f"{source}: mean and std must be three finite numbers, not {values}")
+    return numbers
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,183 @@
+"""The run folder: its files, which job it belongs to, and whether that job is new, begun or done."""
+
+import enum
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from nst_keras import config as config_lib, files
+from nst_keras.config import OPTIONS, Config
+from nst_keras.errors import InputError
+
+# Stand for themselves in a job's identity: what counts is the files' content, not their place.
+_HASHED = ("content", "style", "init", "weights")
+
+
+class Status(enum.Enum):
+    """What a run folder holds of the job that is asked for."""
+
+    NEW = "new"
+    BEGUN = "begun"
+    FINISHED = "finished"
+
+
+class RunFolder:
+    """Paths inside a run folder, and its `run.json`."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.flags = self.path / "flags.cfg"
+        self.record = self.path / "run.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.inputs = self.path / "inputs"
+        self.iterations = self.path / "iterations"
+        self.checkpoints = self.path / "checkpoints"
+        self.latest = self.path / "latest.jpg"
+        self.result = self.path / "result.png"
+        self.strip = self.path / "strip.png"
+        self.gif = self.path / "progress.gif"
+        self.page = self.path / "index.html"
+
+    def iteration(self, step: int) -> Path:
+        return self.iterations / f"iteration_{step:05d}.jpg"
+
+    def read_record(self) -> dict[str, Any]:
+        """What `run.json` says; empty if there is none that can be read."""
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        files.write_text(self.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+    def status(self, job: dict[str, str], *, overwrite: bool) -> Status:
+        """Whether this folder can take the job, and how far it is.
+
+        An unfinished run of the same job goes on even with `overwrite`, so that a command with that
+        flag can be typed again after an interruption, too.
+
+        Raises:
+            InputError: it holds something else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--workdir={self.path}: is a file, not a folder")
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return Status.NEW
+        record = self.read_record()
+        same = job in (record.get("job"), record.get("request"))
+        if same and not (overwrite and record.get("status") == "finished"):
+            return Status.FINISHED if record.get("status") == "finished" else Status.BEGUN
+        if not record:
+            raise InputError(
+                f"--workdir={self.path}: is not empty and not a run folder; give another one"
+            )
+        if not overwrite:
+            raise InputError(
+                f"--workdir={self.path}: holds another run ({_difference(record, job)}); "
+                "give another folder, or --overwrite to replace it"
+            )
+        return Status.NEW
+
+    def prepare(self) -> None:
+        """Make the folder, empty of an earlier run and of what a crash left half-written.
+
+        Raises:
+            InputError: it cannot be written to.
+        """
+        try:
+            self._clear()
+            for folder in (self.path, self.inputs, self.iterations, self.checkpoints):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """Raise InputError unless a file can be written here; remove what a crash left behind."""
+        probe = self.path / ".probe"
+        try:
+            for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+                left.unlink()
+            # As large as a checkpoint of a small picture, so that a full disk shows.
+            probe.write_bytes(bytes(1 << 20))
+            probe.unlink()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _clear(self) -> None:
+        """Remove the files of an earlier run, and only those."""
+        for path in (self.flags, self.record, self.metrics, self.latest, self.result):
+            path.unlink(missing_ok=True)
+        for path in (self.strip, self.gif, self.page):
+            path.unlink(missing_ok=True)
+        for folder, pattern in (
+            (self.inputs, "*.jpg"),
+            (self.iterations, "iteration_*.jpg"),
+            (self.checkpoints, "step_*.npz"),
+        ):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+
+def describe_job(config: Config, hashes: dict[str, Any]) -> dict[str, str]:
+    """All that decides the picture: settings by flag name, and hashes in place of files."""
+    job = {
+        name: option.format(getattr(config, name))
+        for name, option in OPTIONS.items()
+        if option.changes_result
+        and getattr(config, name) is not None
+        and (name not in _HASHED or getattr(config, name) in option.words)
+    }
+    job = {name: text for name, text in job.items() if text}
+    return {**job, **{f"sha256 of {name}": str(value) for name, value in hashes.items()}}
+
+
+def default_path(config: Config, job: dict[str, str]) -> Path:
+    """runs/photo_painting-3f2a: readable, and the same for the same command."""
+    names = [_slug(config.content), *(_slug(style) for style in config.style[:2])]
+    digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+    return Path("runs") / f"{'_'.join(names)}-{digest[:4]}"
+
+
+def changed_settings(config: Config) -> list[str]:
+    """Names of the settings that are not at their defaults, presets counted in."""
+    plain = Config(objective=config.objective, quality=config.quality, backbone=config.backbone)
+    usual = plain.resolve() if config.weights == "embedded" else plain
+    skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
+    defaults = config_lib.defaults()
+    return [
+        name
+        for name in OPTIONS
+        if name not in skipped
+        and getattr(config, name) not in (getattr(usual, name), defaults[name])
+    ]
+
+
+def _slug(path: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(path).stem)[:40] or "picture"
+
+
+def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
+    there = record.get("job")
+    if not isinstance(there, dict):
+        return "its run.json does not say of what"
+    names = [name for name in {**there, **job} if there.get(name) != job.get(name)]
+    shown = [
+        f"{name}: {_brief(there.get(name))} there, {_brief(job.get(name))} here"
+        for name in names[:4]
+    ]
+    return "; ".join(shown) + ("; ..." if len(names) > 4 else "")
+
+
+def _brief(text: str | None) -> str:
+    return "not set" if text is None else text if len(text) <= 40 else text[:8] + "..."
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"--workdir={path}: cannot be written to: {error.strerror or error}")
