@@ -12,7 +12,7 @@ from nst_keras.weights import Weights
 
 
 class Preprocess(layers.Layer):
-    """RGB in [0, 1] to what the weights expect: 0..255, channel order, minus mean, over deviation."""
+    """RGB in [0, 1] to what the weights expect: 0..255, their channel order, mean and deviation."""
 
     def __init__(self, channel_order: str, mean: tuple, std: tuple, **kwargs):
         super().__init__(**kwargs)
@@ -32,7 +32,7 @@ class Preprocess(layers.Layer):
 
 
 class ReplicatePadding(layers.Layer):
-    """One pixel of edge values on each side, in place of the zeros that darken a picture's border."""
+    """One pixel of edge values on each side, in place of zeros, which darken a picture's border."""
 
     def call(self, image):
         """(N, H, W, C) to (N, H + 2, W + 2, C)."""
@@ -51,7 +51,7 @@ def feature_extractor(
     padding: str = "zero",
     precision: str = "float32",
 ) -> keras.Model:
-    """A frozen model: image (N, H, W, 3), RGB in [0, 1] -> {layer name: post-ReLU features, float32}.
+    """A frozen model: image (N, H, W, 3), RGB in [0, 1] -> {layer: post-ReLU features, float32}.
 
     Args:
         layer_names: the outputs. The network ends at the deepest of them.

@@ -1,4 +1,4 @@
-"""Checkpoints: one file each, written atomically, verified by checksum, the newest whole one counts."""
+"""Checkpoints: one file each, atomic, with a checksum; the newest that is whole counts."""
 
 import dataclasses
 import hashlib
@@ -56,8 +56,11 @@ class Checkpointer:
             "sha256": _digest(checkpoint.arrays),
         }
         with files.atomic(path) as file:
-            encoded = np.frombuffer(json.dumps(header).encode(), np.uint8)
-            np.savez(file, header=encoded, **checkpoint.arrays)
+            arrays = {
+                "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+                **checkpoint.arrays,
+            }
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
         self._last_seconds = checkpoint.seconds
         for old in self._newest_first()[self.keep :]:
             old.unlink(missing_ok=True)

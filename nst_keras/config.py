@@ -6,62 +6,11 @@ from typing import Any
 from nst_keras import vgg
 from nst_keras.errors import InputError
 from nst_keras.options import Option
+from nst_keras.presets import PRESETS
 
 INITS = ("content", "noise", "gray", "style")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
 QUALITIES = {"draft": 0.4, "good": 1.0, "best": 3.0}  # factor on the preset's steps
-
-_STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-    """What an objective brings along; a value of the user's own always wins."""
-
-    defaults: dict[str, Any]
-    pixel_range: float  # the unit of its learning rate: 1 for pixels in [0, 1], 255 for 0..255
-
-
-PRESETS = {
-    "relative": Preset(
-        {
-            "content_layers": ("block5_conv2",),
-            "style_layers": _STYLE_LAYERS,
-            "content_weight": 1.0,
-            "style_weight": 20.0,
-            "tv_weight": 0.5,
-            "learning_rate": 0.02,
-            "schedule": "linear",
-            "init": "content",
-            "pooling": "max",
-            "padding": "zero",
-            "average": 0.0,
-            "scales": "auto",
-            "iterations": 100,
-            "coarse_iterations": (150, 80, 60, 50),
-        },
-        pixel_range=1.0,
-    ),
-    "gatys": Preset(
-        {
-            "content_layers": ("block4_conv2",),
-            "style_layers": _STYLE_LAYERS,
-            "content_weight": 1.0,
-            "style_weight": 1000.0,
-            "tv_weight": 0.0,
-            "learning_rate": 2.0,
-            "schedule": "constant",
-            "init": "noise",
-            "pooling": "avg",
-            "padding": "zero",
-            "average": 0.0,
-            "scales": 1,
-            "iterations": 1000,
-            "coarse_iterations": (),
-        },
-        pixel_range=255.0,
-    ),
-}
 
 
 def _option(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any:
@@ -71,13 +20,16 @@ def _option(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of one run. None means: not set, the preset of `objective` decides.
+    """All settings of one run.
+
+    Types are those of a resolved config; until then None stands for what the preset of `objective`,
+    or the plan of the run, will decide.
 
     Raises:
         InputError: a value is of the wrong type or out of range.
     """
 
-    content: str | None = _option(
+    content: str = _option(
         None, "inputs", "text", "The picture whose scene is kept: a path.", path=True
     )
     style: tuple[str, ...] = _option(
@@ -105,7 +57,7 @@ class Config:
         low=0.05,
         high=16,
     )
-    init: str | None = _option(
+    init: str = _option(
         None,
         "inputs",
         "text",
@@ -150,18 +102,18 @@ class Config:
     min_size: int = _option(
         128, "size", "int", "Longest side at the coarsest scale, in pixels.", low=32, high=32768
     )
-    scales: int | str | None = _option(
+    scales: int | str = _option(
         None,
         "size",
         "scales",
-        "Number of sizes from coarse to fine, 1 for full size only; auto: the fewest with one equal "
-        "ratio of at most 1.42.",
+        "Number of sizes from coarse to fine, 1 for full size only; auto: the fewest with one "
+        "equal ratio of at most 1.42.",
         low=1,
         high=32,
     )
 
-    iterations: int | None = _option(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
-    coarse_iterations: tuple[int, ...] | None = _option(
+    iterations: int = _option(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
+    coarse_iterations: tuple[int, ...] = _option(
         None,
         "steps",
         "int",
@@ -178,7 +130,7 @@ class Config:
         "How losses are normalised, and the defaults of all settings shown as 'preset'.",
         choices=tuple(PRESETS),
     )
-    content_layers: tuple[str, ...] | None = _option(
+    content_layers: tuple[str, ...] = _option(
         None,
         "objective",
         "text",
@@ -193,7 +145,7 @@ class Config:
         many=True,
         low=0,
     )
-    style_layers: tuple[str, ...] | None = _option(
+    style_layers: tuple[str, ...] = _option(
         None,
         "objective",
         "text",
@@ -201,15 +153,20 @@ class Config:
         many=True,
     )
     style_layer_weights: tuple[float, ...] = _option(
-        (), "objective", "float", "Share of each style layer.", many=True, low=0
+        None,
+        "objective",
+        "float",
+        "Share of each style layer; equal if --style_layers is given and this is not.",
+        many=True,
+        low=0,
     )
-    content_weight: float | None = _option(
+    content_weight: float = _option(
         None, "objective", "float", "Weight of the content terms.", low=0
     )
-    style_weight: float | None = _option(
+    style_weight: float = _option(
         None, "objective", "float", "Weight of the style terms: more paint, less photo.", low=0
     )
-    tv_weight: float | None = _option(
+    tv_weight: float = _option(
         None, "objective", "float", "Weight of total variation: more is smoother.", low=0
     )
 
@@ -220,26 +177,27 @@ class Config:
         "embedded",
         "network",
         "text",
-        "embedded (shipped VGG19), imagenet (full precision, downloaded once by Keras), or the path "
-        "of a .weights.h5, .h5 or .npz file.",
+        "embedded (shipped VGG19), imagenet (full precision, downloaded once by Keras), or the "
+        "path of a .weights.h5, .h5 or .npz file.",
         path=True,
         words=WEIGHTS,
     )
-    pooling: str | None = _option(
+    pooling: str = _option(
         None, "network", "text", "Pooling of the network; avg is smoother.", choices=("max", "avg")
     )
-    padding: str | None = _option(
+    padding: str = _option(
         None, "network", "text", "Padding of the first layer.", choices=("zero", "replicate")
     )
     precision: str = _option(
-        "float32",
+        "auto",
         "network",
         "text",
-        "Precision of the convolutions; bfloat16 is about twice as fast where the processor has it.",
-        choices=("float32", "bfloat16"),
+        "Precision of the convolutions; image, Grams and losses are float32 always. auto: bfloat16 "
+        "on processors that gain from it, else float32.",
+        choices=("auto", "float32", "bfloat16"),
     )
 
-    learning_rate: float | None = _option(
+    learning_rate: float = _option(
         None,
         "optimiser",
         "float",
@@ -247,7 +205,7 @@ class Config:
         low=1e-9,
         high=1e6,
     )
-    schedule: str | None = _option(
+    schedule: str = _option(
         None,
         "optimiser",
         "text",
@@ -262,7 +220,7 @@ class Config:
         low=0,
         high=1,
     )
-    average: float | None = _option(
+    average: float = _option(
         None,
         "optimiser",
         "float",
@@ -302,7 +260,7 @@ class Config:
         high=10**9,
         changes_result=False,
     )
-    image_every: int | None = _option(
+    image_every: int = _option(
         None,
         "along the way",
         "int",
@@ -379,6 +337,8 @@ class Config:
         preset["coarse_iterations"] = tuple(
             max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
         )
+        if self.style_layers is not None:  # the preset's shares are those of its own layers
+            preset["style_layer_weights"] = ()
         filled = {name: value for name, value in preset.items() if getattr(self, name) is None}
         config = dataclasses.replace(self, **filled)
         config = dataclasses.replace(

@@ -30,6 +30,19 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def settle_precision(precision: str) -> str:
+    """What 'auto' means here: bfloat16 on processors with instructions for it, else float32.
+
+    GPUs stay with float32, whose convolutions they run in TF32.
+    """
+    import tensorflow as tf
+
+    if precision != "auto":
+        return precision
+    fast = {"avx512_bf16", "amx_bf16"} & _processor_flags()
+    return "bfloat16" if fast and not tf.config.list_physical_devices("GPU") else "float32"
+
+
 def describe_device() -> str:
     """The device that the job runs on, such as 'CPU: AMD EPYC, 2 cores'."""
     import tensorflow as tf
@@ -78,11 +91,21 @@ def _stderr_aside() -> Iterator[None]:
 
 
 def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def _processor_flags() -> set[str]:
+    return set(_cpuinfo().get("flags", "").split())
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _cores() -> int:

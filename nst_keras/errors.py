@@ -4,5 +4,5 @@
 class InputError(ValueError):
     """A setting or a file that cannot be used.
 
-    The message is one line for a person: the flag or file, the value received and what would be right.
+    The message is one line for a person: the flag or file, the value and what would be right.
     """

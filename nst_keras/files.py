@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a hidden sibling of `path` for binary writing; when the block succeeds it replaces `path`.
+    """Open a hidden sibling of `path` for writing; when the block succeeds it replaces `path`.
 
-    The data are on disk before the name changes, so a crash at any moment leaves the old file or the
-    new one, never a part. On an error nothing is left behind.
+    The data are on disk before the name changes, so a crash at any moment leaves the old file or
+    the new one, never a part. On an error nothing is left behind.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -8,9 +8,10 @@ from typing import Any
 from absl import flags
 
 from nst_keras import config as config_lib
-from nst_keras.config import OPTIONS, PRESETS, Config
+from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 from nst_keras.options import Option
+from nst_keras.presets import PRESETS
 
 _ACTIONS = {
     "help": "Show this help.",
@@ -50,7 +51,7 @@ def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
         raise InputError(str(error).removeprefix("flag ").splitlines()[0]) from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; every setting is given as --name=value")
-    given = {name: values[name].value for name in OPTIONS if values[name].present}
+    given: dict[str, Any] = {name: values[name].value for name in OPTIONS if values[name].present}
     actions = {name for name in _ACTIONS if values[name].value}
     return Config(**given), actions
 

@@ -222,7 +222,7 @@ def _pillow_without_limits() -> Iterator[None]:
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
     notes = []
     with Image.open(file, formats=_formats(file)) as image:
-        _check_size(*image.size, max_pixels)
+        _check_size(image.size, max_pixels)
         # A phone's JPEG may hold a second picture (format MPO), of which nobody wants to hear.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             notes.append("only the first frame was read")
@@ -247,12 +247,13 @@ def _formats(file: BinaryIO) -> tuple[str, ...]:
     return (*_FORMATS, "HEIF")
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    size = f"{width}x{height} px"
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    shown = f"{width}x{height} px"
     if width * height > max_pixels:
-        raise InputError(f"{size} is too large: at most {max_pixels:,} px are read")
+        raise InputError(f"{shown} is too large: at most {max_pixels:,} px are read")
     if min(width, height) < MIN_SIDE:
-        raise InputError(f"{size} is too small: at least {MIN_SIDE} px a side are needed")
+        raise InputError(f"{shown} is too small: at least {MIN_SIDE} px a side are needed")
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:

@@ -24,7 +24,8 @@ def initial_image(
         return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
     if init == "gray":
         return np.full_like(content, content.mean())
-    return images.resize(_crop(style if init == "style" else picture, height, width), height, width)
+    source = style if init == "style" or picture is None else picture
+    return images.resize(_crop(source, height, width), height, width)
 
 
 def _crop(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_keras import files, images, weights as weights_lib
+from nst_keras import files, images
+from nst_keras import weights as weights_lib
 from nst_keras.config import INITS, Config
 from nst_keras.errors import InputError
 from nst_keras.weights import Weights
@@ -31,7 +32,8 @@ def read_inputs(config: Config) -> Inputs:
     for name in ("content", "style"):
         if not getattr(config, name):
             raise InputError(f"--{name}: is missing; give the path of a picture")
-    hashes, notes = {}, []
+    hashes: dict[str, str] = {}
+    notes: list[str] = []
     content = _read("--content", config.content, hashes, notes)
     styles = tuple(_read("--style", path, hashes, notes) for path in config.style)
     if config.init not in INITS:
@@ -39,7 +41,7 @@ def read_inputs(config: Config) -> Inputs:
     if config.size != "original" and config.size > max(content.shape[:2]):
         height, width = content.shape[:2]
         notes.append(
-            f"--content={config.content}: is {width}x{height} and is enlarged to --size={config.size}"
+            f"--content={config.content}: is {width}x{height}, enlarged to --size={config.size}"
         )
     weights = None
     if config.weights != "imagenet":

@@ -1,33 +1,22 @@
 """The job: scales times steps. `stylize` yields iterates, saves its state and goes on from it."""
 
-import logging
+import dataclasses
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from nst_keras import (
-    backbones,
-    images,
-    inits,
-    losses,
-    objective,
-    optimizers,
-    progress,
-    scales,
-    weights as weights_lib,
-)
+from nst_keras import backbones, devices, images, scales
+from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
 from nst_keras.errors import InputError
 from nst_keras.progress import Iterate, Pace
 from nst_keras.scales import Scale
+from nst_keras.stages import Painter, Stage
 from nst_keras.weights import Weights
-
-_log = logging.getLogger(__name__)
 
 # A call into the graph lasts about this long: short enough for Ctrl-C and the bar, long enough that
 # Python's share vanishes.
@@ -43,7 +32,7 @@ def stylize(
     *,
     weights: Weights | None = None,
     checkpointer: Checkpointer | None = None,
-) -> Iterator[Iterate]:
+) -> Generator[Iterate, None, None]:
     """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
 
     Args:
@@ -63,11 +52,12 @@ def stylize(
         FloatingPointError: the objective is no longer finite.
     """
     config = (config or Config()).resolve()
+    config = dataclasses.replace(config, precision=devices.settle_precision(config.precision))
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
     pictures = [_pixels(content, "content"), *(_pixels(style, "style") for style in styles)]
     plan = plan_scales(config, pictures[0].shape[:2])
-    painter = _Painter(config, pictures[0], pictures[1:], weights or load_weights(config), plan)
+    painter = Painter(config, pictures[0], pictures[1:], weights or load_weights(config), plan)
     return _run(painter, config, plan, checkpointer)
 
 
@@ -81,16 +71,11 @@ def load_weights(config: Config) -> Weights:
 
 def plan_scales(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
     """The scales of a resolved config for a content of (height, width)."""
-    size = max(content_size) if config.size == "original" else config.size
-    coarse = len(scales.plan_sizes(size, config.min_size, config.scales)) - 1
-    return scales.plan_scales(
-        content_size,
-        size=size,
-        min_size=config.min_size,
-        scales=config.scales,
-        iterations=config.iterations,
-        coarse_iterations=scales.spread_steps(config.coarse_iterations, coarse),
-    )
+    size = max(content_size) if config.size == "original" else int(config.size)
+    longest_sides = scales.plan_sizes(size, config.min_size, config.scales)
+    given = config.coarse_iterations or (config.iterations,)
+    coarse = scales.spread_steps(given, len(longest_sides) - 1)
+    return scales.plan_scales(content_size, longest_sides, (*coarse, config.iterations))
 
 
 def measure_step_seconds(
@@ -101,7 +86,7 @@ def measure_step_seconds(
     Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
     """
     plan = plan_scales(config, content.shape[:2])
-    painter = _Painter(config, content, styles, weights, plan)
+    painter = Painter(config, content, styles, weights, plan)
     first, last = plan[0], plan[-1]
     image = painter.first_image()
     coarse, coarse_setup = _time_scale(painter, first, image)
@@ -114,143 +99,19 @@ def measure_step_seconds(
     return plan, seconds, max(coarse_setup, fine_setup)
 
 
-class _Painter:
-    """The inputs of a job, and what they become at each scale."""
-
-    def __init__(
-        self,
-        config: Config,
-        content: np.ndarray,
-        styles: Sequence[np.ndarray],
-        weights: Weights,
-        plan: tuple[Scale, ...],
-    ):
-        self.config, self.plan = config, plan
-        # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2.
-        self._content = images.resize(content, plan[-1].height, plan[-1].width)
-        self._styles = [self._fit_style(style, plan[-1]) for style in styles]
-        self._term_weights = _term_weights(config)
-        self._extractor = backbones.feature_extractor(
-            weights,
-            (*config.content_layers, *config.style_layers),
-            pooling=config.pooling,
-            padding=config.padding,
-            precision=config.precision,
-        )
-
-    def first_image(self) -> np.ndarray:
-        """The image to start from, at the coarsest scale."""
-        scale, config = self.plan[0], self.config
-        content = images.resize(self._content, scale.height, scale.width)
-        named = config.init not in ("content", "noise", "gray", "style")
-        picture = images.read_image(config.init, "--init").pixels if named else None
-        return inits.initial_image(config.init, content, self._styles[0], picture, config.seed)
-
-    def objective(self, scale: Scale) -> objective.Objective:
-        """The objective at a scale, its targets captured."""
-        content = images.resize(self._content, scale.height, scale.width)
-        styles = [self._fit_style(style, scale) for style in self._styles]
-        targets = objective.capture_targets(
-            tf.function(self._extractor, autograph=False),
-            tf.constant(content[None]),
-            [tf.constant(style[None]) for style in styles],
-            list(self.config.style_blend) or [1.0] * len(styles),
-            self._term_weights,
-        )
-        for note in targets.notes:
-            _log.warning("%s", note)
-        formulas = losses.OBJECTIVES[self.config.objective]
-        return objective.Objective(self._extractor, targets, self._term_weights, formulas)
-
-    def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
-        """The style at `style_scale` times the picture's longest side.
-
-        Strokes come out at the size at which the network sees them. Enlarging invents no detail, so
-        it is only done when asked for.
-        """
-        longest = round(max(scale.height, scale.width) * self.config.style_scale)
-        if self.config.style_scale <= 1.0:
-            longest = min(longest, max(style.shape[:2]))
-        return images.resize(style, *images.fit_size(style.shape[:2], max(longest, 16)))
-
-
-class _Stage:
-    """One scale at work: the image, its optimiser and the compiled steps."""
-
-    def __init__(self, painter: _Painter, scale: Scale, image: np.ndarray):
-        config = painter.config
-        self.scale = scale
-        self._decay = config.average
-        self._image = tf.Variable(image[None], trainable=False)
-        self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
-        self._objective = painter.objective(scale)
-        self._optimizer = optimizers.Adam(
-            self._image.shape,
-            learning_rate=config.step_size,
-            schedule=optimizers.make_schedule(config.schedule, scale.steps, config.schedule_end),
-        )
-        self._run = tf.function(self._steps)
-        self.steps_done = 0
-
-    def run(self, steps: int) -> dict[str, float]:
-        """Take some steps; returns the terms before the last one's update."""
-        terms = self._run(tf.constant(steps))
-        self.steps_done += steps
-        return {name: float(value) for name, value in terms.items()}
-
-    def picture(self) -> np.ndarray:
-        """The iterate, or the bias-corrected average of the iterates: (H, W, 3)."""
-        if not self._decay or not self.steps_done:
-            return self._image.numpy()[0]
-        return self._average.numpy()[0] / np.float32(1.0 - self._decay**self.steps_done)
-
-    def value(self) -> dict[str, float]:
-        """The terms of the picture."""
-        terms = tf.function(self._objective.value)(tf.constant(self.picture()[None]))
-        return {name: float(value) for name, value in terms.items()}
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that the next step depends on, beside the settings."""
-        return {
-            "image": self._image.numpy(),
-            "average": self._average.numpy(),
-            "steps_done": np.int64(self.steps_done),
-            **self._optimizer.state(),
-        }
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned."""
-        self._image.assign(state["image"])
-        self._average.assign(state["average"])
-        self.steps_done = int(state["steps_done"])
-        self._optimizer.restore(state)
-
-    def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = {name: tf.constant(0.0) for name in self._objective.term_names}
-        for _ in tf.range(count):
-            terms = self._optimizer.step(self._image, self._objective.value_and_grad)
-            self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
-            if self._decay:
-                mixed = self._decay * self._average + (1.0 - self._decay) * self._image
-                self._average.assign(mixed)
-        return terms
-
-
 def _run(
-    painter: _Painter, config: Config, plan: tuple[Scale, ...], checkpointer: Checkpointer | None
-) -> Iterator[Iterate]:
+    painter: Painter, config: Config, plan: tuple[Scale, ...], checkpointer: Checkpointer | None
+) -> Generator[Iterate, None, None]:
     saved = checkpointer.latest() if checkpointer else None
     job = _Job(config, plan, checkpointer, saved)
-    picture = None if saved else painter.first_image()
+    picture = painter.first_image()
     for scale in plan:
         if scale.last_step < job.step:
             continue
-        if saved:
-            stage = _Stage(painter, scale, np.zeros((scale.height, scale.width, 3), np.float32))
+        stage = Stage(painter, scale, images.resize(picture, scale.height, scale.width))
+        if saved:  # in place of the picture, which only gave the size
             stage.restore(saved.arrays)
             saved = None
-        else:
-            stage = _Stage(painter, scale, images.resize(picture, scale.height, scale.width))
         yield from job.run_scale(stage)
         picture = stage.picture()
 
@@ -270,7 +131,7 @@ class _Job:
         self._started = time.monotonic() - (saved.seconds if saved else 0.0)
         self._pace = Pace(plan)
 
-    def run_scale(self, stage: _Stage) -> Iterator[Iterate]:
+    def run_scale(self, stage: Stage) -> Generator[Iterate, None, None]:
         """Take the steps that are left of a scale."""
         if self.step == self.plan[-1].last_step:  # all done, but perhaps not yet written out
             yield from self._report(stage, stage.value())
@@ -290,7 +151,7 @@ class _Job:
                 )
             yield from self._report(stage, terms)
 
-    def _report(self, stage: _Stage, terms: dict[str, float]) -> Iterator[Iterate]:
+    def _report(self, stage: Stage, terms: dict[str, float]) -> Generator[Iterate, None, None]:
         seconds = time.monotonic() - self._started
         iterate = Iterate(
             step=self.step,
@@ -313,7 +174,7 @@ class _Job:
         if self.checkpointer and self.checkpointer.is_due(self.step, seconds):
             self._save(stage)
 
-    def _save(self, stage: _Stage) -> None:
+    def _save(self, stage: Stage) -> None:
         if self.checkpointer:
             seconds = time.monotonic() - self._started
             self.checkpointer.save(Checkpoint(self.step, seconds, stage.state()))
@@ -346,24 +207,10 @@ def _pixels(picture: PictureLike, name: str) -> np.ndarray:
     return pixels
 
 
-def _term_weights(config: Config) -> objective.TermWeights:
-    return objective.TermWeights(
-        content=config.content_weight,
-        style=config.style_weight,
-        tv=config.tv_weight,
-        content_layers=_shares(config.content_layers, config.content_layer_weights),
-        style_layers=_shares(config.style_layers, config.style_layer_weights),
-    )
-
-
-def _shares(layers: tuple[str, ...], weights: tuple[float, ...]) -> dict[str, float]:
-    return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))
-
-
-def _time_scale(painter: _Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
+def _time_scale(painter: Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up."""
     began = time.monotonic()
-    stage = _Stage(painter, scale, image)
+    stage = Stage(painter, scale, image)
     stage.run(1)
     setup = time.monotonic() - began
     began = time.monotonic()

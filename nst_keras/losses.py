@@ -1,9 +1,9 @@
 """Pure tensor maths: statistics of features and images, and the terms on them.
 
-Statistics are sums over positions, so those of a whole image are the sums of its parts'. Terms are
-functions of these sums and of constants alone. Symbols: F are features of N channels at M positions,
-P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU; images are RGB
-in [0, 1], NHWC with a batch of one.
+Statistics are sums over positions, so those of a whole image are the sums of its parts'. Terms
+are functions of these sums and of constants alone. Symbols: F are features of N channels at M
+positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU;
+images are RGB in [0, 1], NHWC with a batch of one.
 """
 
 import dataclasses
@@ -16,8 +16,17 @@ PIXEL_RANGE = 255.0  # published formulas are on 0..255
 
 def gram_sum(features: tf.Tensor) -> tf.Tensor:
     """F F^T, summed over positions: (1, H, W, N) -> (N, N)."""
-    flat = tf.reshape(features, (-1, features.shape[-1]))
-    return tf.matmul(flat, flat, transpose_a=True)
+    return _gram_of_rows(tf.reshape(features, (-1, features.shape[-1])))
+
+
+@tf.custom_gradient
+def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """rows^T rows for (M, N), with a pull-back of one product where autodiff takes two."""
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(rows, upstream + tf.transpose(upstream))
+
+    return tf.matmul(rows, rows, transpose_a=True), pull_back
 
 
 def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -42,7 +51,7 @@ class Formulas:
 
 
 def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
-    """mean (F-P)^2 / mean P^2: 0 at the content, 1 at no features at all, whatever size or network."""
+    """mean (F-P)^2 / mean P^2: 0 at the content, 1 at no features, whatever size and network."""
     return error_sum / target_sum
 
 

@@ -1,7 +1,7 @@
 """Content and style pictures become targets; an image becomes named, weighted terms and a gradient.
 
-`value_and_grad` goes through statistics that are sums over positions (see `losses`), so that a whole
-image, tiles of it and replicas can share one path.
+`value_and_grad` goes through statistics that are sums over positions (see `losses`), so that a
+whole image, tiles of it and replicas can share one path.
 """
 
 import dataclasses

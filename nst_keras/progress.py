@@ -28,8 +28,8 @@ class Stage(Protocol):
 class Iterate:
     """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
 
-    Terms are those of the last step taken, before its update. Seconds are those of work so far, over
-    all resumes; `seconds_left` is an estimate.
+    Terms are those of the last step taken, before its update. Seconds are those of work so far,
+    over all resumes; `seconds_left` is an estimate.
     """
 
     step: int
@@ -77,7 +77,7 @@ def is_due(step: int, every: int) -> bool:
 class Pace:
     """Seconds per step, and what is left of the whole job, from the steps seen so far.
 
-    Costs are taken to grow with the pixels. Recent steps count most, so that a change of load shows.
+    Costs are taken to grow with the pixels. Recent steps count most, so a change of load shows.
     """
 
     _MEMORY = 0.7
@@ -204,18 +204,19 @@ def describe(iterate: Iterate) -> str:
     for name, value in iterate.terms.items():
         group = name.split("/")[0]
         groups[group] = groups.get(group, 0.0) + value
-    losses = "  ".join(f"{name} {value:.4g}" for name, value in groups.items())
-    return (
-        f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}  "
-        f"step {iterate.step}/{iterate.total_steps}  {losses}  "
-        f"{iterate.steps_per_second:.3g} steps/s  {format_seconds(iterate.seconds_left)} left"
-    )
+    parts = [
+        f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",
+        f"step {iterate.step}/{iterate.total_steps}",
+        *(f"{name} {value:.4g}" for name, value in groups.items()),
+    ]
+    if math.isfinite(iterate.seconds_left):
+        parts.append(f"{iterate.steps_per_second:.3g} steps/s")
+        parts.append(f"{format_seconds(iterate.seconds_left)} left")
+    return "  ".join(parts)
 
 
 def format_seconds(seconds: float) -> str:
-    """1:02:03 or 2:03; '?' when unknown."""
-    if not math.isfinite(seconds):
-        return "?"
+    """1:02:03 or 2:03."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nst_keras import animation, flags, gallery, images
-from nst_keras.config import OPTIONS, Config
+from nst_keras import animation, gallery, images, run_record
+from nst_keras.config import Config
 from nst_keras.progress import Iterate, is_due
 from nst_keras.workdir import RunFolder
 
@@ -42,7 +42,9 @@ class Recorder:
     def finish(self, iterate: Iterate) -> None:
         """Write the result, the strip and the animation, and complete the page."""
         images.write_image(self.folder.latest, iterate.image)
-        images.write_image(self.folder.result, iterate.image, metadata(self.config, self.record))
+        images.write_image(
+            self.folder.result, iterate.image, run_record.metadata(self.config, self.record)
+        )
         self.record["final_terms"] = iterate.evaluate()
         self._write_strip()
         frames = [path for _, path in gallery.iteration_paths(self.folder.path)]
@@ -72,28 +74,3 @@ class Recorder:
 def write_thumbnail(path: Path, pixels) -> None:
     """A copy of an input (H, W, 3) for the page."""
     images.write_image(path, images.thumbnail(pixels, _THUMBNAIL))
-
-
-def metadata(config: Config, record: dict[str, Any]) -> dict[str, str]:
-    """What `result.png` tells of itself: what decided the picture, but no path and no date."""
-    settings = {
-        name: OPTIONS[name].format(getattr(config, name))
-        for name in OPTIONS
-        if name in record["job"]
-    }
-    hashes = {name: text for name, text in record["job"].items() if name not in OPTIONS}
-    lines = [f"--{name}={value}" for name, value in settings.items()]
-    return {
-        "Software": f"nst_keras {record['version']}",
-        "nst_keras settings": "\n".join(lines),
-        **{f"nst_keras {name}": text for name, text in hashes.items()},
-    }
-
-
-def settings_record(config: Config) -> dict[str, str]:
-    """All settings by flag name, as text, for `run.json` and the page."""
-    return {
-        name: str(value).lower() if isinstance(value, bool) else OPTIONS[name].format(value)
-        for name in OPTIONS
-        if (value := getattr(config, name)) is not None
-    }

@@ -1,36 +1,43 @@
 """The command line: `python -m nst_keras.run --content=photo.jpg --style=painting.jpg`.
 
-Exit status: 0 finished, 1 the optimisation failed, 2 bad input, 74 the disk refused, 75 interrupted:
-the same command goes on.
+Exit status: 0 finished, 1 the optimisation failed, 2 bad input, 74 the disk refused,
+75 interrupted: the same command goes on.
 """
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import json
 import logging
 import math
 import os
-import platform
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import nst_keras
-from nst_keras import devices, files, flags, images, progress, recorder, scales, workdir
+from nst_keras import (
+    console,
+    devices,
+    files,
+    flags,
+    images,
+    progress,
+    recorder,
+    run_record,
+    scales,
+    workdir,
+)
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import Config
 from nst_keras.errors import InputError
 from nst_keras.inputs import Inputs, read_inputs
 from nst_keras.progress import Iterate
 from nst_keras.recorder import Recorder
+from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder, Status
 
 _log = logging.getLogger("nst_keras")
@@ -52,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         if "version" in actions:
             print(f"nst_keras {nst_keras.__version__}")
             return 0
-        with _messages(quiet="quiet" in actions) as notes:
+        with console.messages(quiet="quiet" in actions) as notes:
             return _run(arguments, config, notes, quiet="quiet" in actions)
     except InputError as error:
         return _fail(str(error), _EXIT_INPUT)
@@ -62,11 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", _EXIT_IO)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on", _EXIT_AGAIN)
-
-
-def console() -> None:
-    """The `nst` command."""
-    sys.exit(main())
 
 
 def _fail(message: str, status: int) -> int:
@@ -89,10 +91,14 @@ def _run(arguments: list[str], config: Config, notes: list[str], *, quiet: bool)
     for note in inputs.notes:
         _log.warning("%s", note)
     devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
+    from nst_keras import loop  # imports TensorFlow
+
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
     config = _plan(requested, inputs, folder, status)
-    record = _record(arguments, config, inputs, request, folder, notes)
+    plan = loop.plan_scales(config, inputs.content.shape[:2])
+    record = run_record.make_record(arguments, config, inputs, plan, request, folder, notes)
+    _announce(config, plan, record["device"], folder)
     if status is Status.NEW:
         _write_inputs(folder, config, inputs)
     return _optimise(config, inputs, folder, record, quiet=quiet)
@@ -112,17 +118,19 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
 
 
 def _plan(requested: Config, inputs: Inputs, folder: RunFolder, status: Status) -> Config:
-    """Settle what is still open: steps under a time limit, and how often to keep an image."""
+    """Settle what is still open: precision, steps under a time limit, iteration images."""
     from nst_keras import loop
 
-    config = requested
-    if status is Status.BEGUN:  # what was planned then holds on
+    precision = devices.settle_precision(requested.precision)
+    config = dataclasses.replace(requested, precision=precision)
+    if status is Status.BEGUN:  # what was settled then holds on
         saved, _ = flags.parse_config([f"--flagfile={folder.flags}"])
         config = dataclasses.replace(
             config,
             iterations=saved.iterations,
             coarse_iterations=saved.coarse_iterations,
             time_limit=None,
+            precision=saved.precision,
         )
     elif config.time_limit:
         weights = inputs.weights or loop.load_weights(config)
@@ -169,7 +177,7 @@ def _optimise(
             reporter = progress.make_reporter()
             stack.callback(reporter.close)
             sinks.append(reporter)
-        stopping = stack.enter_context(_signals())
+        stopping = stack.enter_context(console.stop_signals())
         iterates = loop.stylize(
             inputs.content, inputs.styles, config, weights=inputs.weights, checkpointer=checkpointer
         )
@@ -190,6 +198,19 @@ def _optimise(
     return 0
 
 
+def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunFolder) -> None:
+    _log.info(
+        "%s with %s: %s, %d steps in %s on %s; folder %s",
+        Path(config.content).name,
+        ", ".join(Path(style).name for style in config.style),
+        " > ".join(f"{scale.width}x{scale.height}" for scale in plan),
+        plan[-1].last_step,
+        config.precision,
+        device,
+        folder.path,
+    )
+
+
 def _write_inputs(folder: RunFolder, config: Config, inputs: Inputs) -> None:
     """What a resume and the page need; only a new run writes it."""
     settled = dataclasses.replace(
@@ -203,84 +224,6 @@ def _write_inputs(folder: RunFolder, config: Config, inputs: Inputs) -> None:
     recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
     for number, style in enumerate(inputs.styles, start=1):
         recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
-
-
-def _record(
-    arguments: list[str],
-    config: Config,
-    inputs: Inputs,
-    request: dict[str, str],
-    folder: RunFolder,
-    notes: list[str],
-) -> dict[str, Any]:
-    """The first content of run.json."""
-    from nst_keras import loop
-
-    plan = loop.plan_scales(config, inputs.content.shape[:2])
-    old = folder.read_record()
-    device = devices.describe_device()
-    _log.info(
-        "%s with %s: %s, %d steps on %s; in %s",
-        Path(config.content).name,
-        ", ".join(Path(style).name for style in config.style),
-        " > ".join(f"{scale.width}x{scale.height}" for scale in plan),
-        plan[-1].last_step,
-        device,
-        folder.path,
-    )
-    blend = config.style_blend or (1.0,) * len(config.style)
-    return {
-        "version": nst_keras.__version__,
-        "status": "running",
-        "command": flags.format_command(arguments),
-        "resume_command": flags.format_command([f"--workdir={folder.path}"]),
-        "started": old.get("started")
-        or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seconds": old.get("seconds", 0.0),
-        "step": old.get("step", 0),
-        "total_steps": plan[-1].last_step,
-        "device": device,
-        "content": _describe_picture(config.content, inputs.content, inputs.hashes["content"]),
-        "styles": [
-            {
-                **_describe_picture(path, pixels, inputs.hashes[f"style {number}"]),
-                "weight": weight / sum(blend),
-            }
-            for number, (path, pixels, weight) in enumerate(
-                zip(config.style, inputs.styles, blend, strict=True), start=1
-            )
-        ],
-        "scales": [
-            {key: getattr(scale, key) for key in ("width", "height", "steps", "first_step")}
-            for scale in plan
-        ],
-        "settings": recorder.settings_record(config),
-        "changed": workdir.changed_settings(config),
-        "final_terms": None,
-        "versions": _versions(),
-        "notes": notes,
-        "job": workdir.describe_job(config, inputs.hashes),
-        "request": request,
-    }
-
-
-def _describe_picture(path: str, pixels: np.ndarray, sha256: str) -> dict[str, Any]:
-    height, width = pixels.shape[:2]
-    return {"name": Path(path).name, "width": width, "height": height, "sha256": sha256}
-
-
-def _versions() -> dict[str, str]:
-    import keras
-    import PIL
-    import tensorflow as tf
-
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-    }
 
 
 def _check_output(config: Config) -> None:
@@ -316,59 +259,5 @@ def _copy_result(folder: RunFolder, config: Config) -> None:
     _log.info("copy: %s", path)
 
 
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """A list that gets a signal's number when the job should stop after this call into the graph.
-
-    A second Ctrl-C has its usual effect. Other threads than the main one cannot take signals.
-    """
-    received: list[int] = []
-
-    def take(number: int, _frame: object) -> None:
-        received.append(number)
-        signal.signal(number, previous[number])
-
-    previous = {}
-    with contextlib.suppress(ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.getsignal(number)
-            signal.signal(number, take)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-class _Lines(logging.Handler):
-    """Log records as lines on standard error, whatever that is at the time; keeps the warnings."""
-
-    def __init__(self, notes: list[str]):
-        super().__init__()
-        self._notes = notes
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(f"nst_keras: {record.getMessage()}", file=sys.stderr, flush=True)
-        if record.levelno >= logging.WARNING:
-            self._notes.append(record.getMessage())
-
-
-@contextlib.contextmanager
-def _messages(*, quiet: bool) -> Iterator[list[str]]:
-    """Show the package's log; yields the list of its warnings, which grows."""
-    notes: list[str] = []
-    handler = _Lines(notes)
-    level, propagate = _log.level, _log.propagate
-    _log.addHandler(handler)
-    _log.setLevel(logging.WARNING if quiet else logging.INFO)
-    _log.propagate = False
-    try:
-        yield notes
-    finally:
-        _log.removeHandler(handler)
-        _log.setLevel(level)
-        _log.propagate = propagate
-
-
 if __name__ == "__main__":
-    console()
+    sys.exit(main())

@@ -34,13 +34,11 @@ def plan_sizes(size: int, min_size: int, scales: int | str) -> tuple[int, ...]:
     'auto' takes the fewest with a ratio of at most sqrt(2) from `min_size`, where that is smaller.
     """
     start = min(size, min_size)
-    if scales == "auto":
-        # The small allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
-        scales = 1 + math.ceil(math.log(size / start) / math.log(_LARGEST_RATIO) - 1e-9)
-    if scales == 1:
+    count = _fewest_scales(size / start) if scales == "auto" else int(scales)
+    if count == 1:
         return (size,)
-    ratio = (size / start) ** (1.0 / (scales - 1))
-    return tuple(round(start * ratio**index) for index in range(scales))
+    ratio = (size / start) ** (1.0 / (count - 1))
+    return tuple(round(start * ratio**index) for index in range(count))
 
 
 def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
@@ -49,8 +47,6 @@ def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
     The list is read as a curve from coarsest to finest: first and last stay, the rest is
     interpolated; a single number holds for all.
     """
-    if coarse_scales == 0 or not given:
-        return (1,) * coarse_scales
     spread = []
     for index in range(coarse_scales):
         place = index * (len(given) - 1) / max(coarse_scales - 1, 1)
@@ -61,27 +57,14 @@ def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
 
 
 def plan_scales(
-    content_size: tuple[int, int],
-    *,
-    size: int,
-    min_size: int,
-    scales: int | str,
-    iterations: int,
-    coarse_iterations: tuple[int, ...],
+    content_size: tuple[int, int], longest_sides: tuple[int, ...], steps: tuple[int, ...]
 ) -> tuple[Scale, ...]:
-    """The whole plan for a content of (height, width).
-
-    Args:
-        coarse_iterations: one entry per coarse scale.
-    """
-    longest_sides = plan_sizes(size, min_size, scales)
+    """The whole plan for a content of (height, width), from longest sides and steps per scale."""
     plan, first_step = [], 1
-    for index, (longest, steps) in enumerate(
-        zip(longest_sides, (*coarse_iterations, iterations), strict=True)
-    ):
+    for index, (longest, count) in enumerate(zip(longest_sides, steps, strict=True)):
         height, width = images.fit_size(content_size, longest)
-        plan.append(Scale(index, height, width, steps, first_step))
-        first_step += steps
+        plan.append(Scale(index, height, width, count, first_step))
+        first_step += count
     return tuple(plan)
 
 
@@ -111,3 +94,8 @@ def fit_steps(
     # One step a scale is granted first; the factor shares out what is left.
     factor = (available - least) / planned
     return tuple(1 + math.floor(n * factor) for n in steps)
+
+
+def _fewest_scales(growth: float) -> int:
+    # The allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
+    return 1 + math.ceil(math.log(growth) / math.log(_LARGEST_RATIO) - 1e-9)

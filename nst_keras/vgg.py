@@ -50,7 +50,7 @@ def layer_names(backbone: str) -> tuple[str, ...]:
 
 
 def canonical_layer(name: str, backbone: str, flag: str) -> str:
-    """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2`, which is post-ReLU."""
+    """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU)."""
     name = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
     if name not in layer_names(backbone):
         choices = ", ".join(layer_names(backbone))

@@ -1,4 +1,4 @@
-"""Weights files to arrays, by NumPy and h5py alone: a bad file is refused before TensorFlow is imported."""
+"""Weights files to arrays, without TensorFlow: a bad file is refused before that is imported."""
 
 import dataclasses
 import importlib.resources
@@ -12,7 +12,7 @@ import numpy as np
 from nst_keras import files, vgg
 from nst_keras.errors import InputError
 
-# What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means, no deviation.
+# What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 FORMAT = 1
 _MAX_BYTES = 4 << 30  # of a whole weights file once inflated; VGG19 with its classifier is 0.6 GB
@@ -94,7 +94,8 @@ def write_weights(path: str | Path, weights: Weights) -> None:
     arrays = {f"{name}/kernel": kernel for name, kernel in weights.kernels.items()}
     arrays |= {f"{name}/bias": bias for name, bias in weights.biases.items()}
     with files.atomic(path) as file:
-        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
 
 
 def _read_npz(path: Path, backbone: str, source: str) -> Weights:
@@ -128,7 +129,7 @@ def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
 
 
 def _read_h5(path: Path, backbone: str, source: str) -> Weights:
-    """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in network order."""
+    """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in order."""
     import h5py  # a dependency of Keras; only this reader needs it
 
     names = vgg.layer_names(backbone)

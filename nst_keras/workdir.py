@@ -1,4 +1,4 @@
-"""The run folder: its files, which job it belongs to, and whether that job is new, begun or done."""
+"""The run folder: its files, the job it belongs to, and how far that job is."""
 
 import enum
 import hashlib
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nst_keras import config as config_lib, files
+from nst_keras import files
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 
@@ -145,26 +145,12 @@ def default_path(config: Config, job: dict[str, str]) -> Path:
     return Path("runs") / f"{'_'.join(names)}-{digest[:4]}"
 
 
-def changed_settings(config: Config) -> list[str]:
-    """Names of the settings that are not at their defaults, presets counted in."""
-    plain = Config(objective=config.objective, quality=config.quality, backbone=config.backbone)
-    usual = plain.resolve() if config.weights == "embedded" else plain
-    skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
-    defaults = config_lib.defaults()
-    return [
-        name
-        for name in OPTIONS
-        if name not in skipped
-        and getattr(config, name) not in (getattr(usual, name), defaults[name])
-    ]
-
-
 def _slug(path: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(path).stem)[:40] or "picture"
 
 
 def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
-    there = record.get("job")
+    there = record.get("request")
     if not isinstance(there, dict):
         return "its run.json does not say of what"
     names = [name for name in {**there, **job} if there.get(name) != job.get(name)]

@@ -1,0 +1,64 @@
+"""What the command line hears and says: stop signals and log lines."""
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_log = logging.getLogger("nst_keras")
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that gets a signal's number when the job should stop after this call into the graph.
+
+    A second Ctrl-C has its usual effect. Other threads than the main one cannot take signals.
+    """
+    received: list[int] = []
+
+    def take(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+
+    previous: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+            previous[number] = signal.getsignal(number)
+            signal.signal(number, take)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Lines(logging.Handler):
+    """Log records as lines on standard error, whatever that is at the time; keeps the warnings."""
+
+    def __init__(self, notes: list[str]):
+        super().__init__()
+        self._notes = notes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"nst_keras: {record.getMessage()}", file=sys.stderr, flush=True)
+        if record.levelno >= logging.WARNING:
+            self._notes.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def messages(*, quiet: bool) -> Iterator[list[str]]:
+    """Show the package's log; yields the list of its warnings, which grows."""
+    notes: list[str] = []
+    handler = _Lines(notes)
+    level, propagate = _log.level, _log.propagate
+    _log.addHandler(handler)
+    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+    _log.propagate = False
+    try:
+        yield notes
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+        _log.propagate = propagate

@@ -1,0 +1,120 @@
+"""What a run says of itself: `run.json`, and the text inside `result.png`."""
+
+import datetime
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nst_keras
+from nst_keras import devices, flags, workdir
+from nst_keras.config import OPTIONS, Config, defaults
+from nst_keras.inputs import Inputs
+from nst_keras.scales import Scale
+from nst_keras.workdir import RunFolder
+
+
+def make_record(
+    arguments: list[str],
+    config: Config,
+    inputs: Inputs,
+    plan: tuple[Scale, ...],
+    request: dict[str, str],
+    folder: RunFolder,
+    notes: list[str],
+) -> dict[str, Any]:
+    """The first content of `run.json`; a run that goes on keeps its start and its time."""
+    old = folder.read_record()
+    blend = config.style_blend or (1.0,) * len(config.style)
+    return {
+        "version": nst_keras.__version__,
+        "status": "running",
+        "command": flags.format_command(arguments),
+        "resume_command": flags.format_command([f"--workdir={folder.path}"]),
+        "started": old.get("started")
+        or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": old.get("seconds", 0.0),
+        "step": old.get("step", 0),
+        "total_steps": plan[-1].last_step,
+        "device": devices.describe_device(),
+        "content": _describe_picture(config.content, inputs.content, inputs.hashes["content"]),
+        "styles": [
+            {
+                **_describe_picture(path, pixels, inputs.hashes[f"style {number}"]),
+                "weight": weight / sum(blend),
+            }
+            for number, (path, pixels, weight) in enumerate(
+                zip(config.style, inputs.styles, blend, strict=True), start=1
+            )
+        ],
+        "scales": [
+            {key: getattr(scale, key) for key in ("width", "height", "steps", "first_step")}
+            for scale in plan
+        ],
+        "settings": settings_text(config),
+        "changed": changed_settings(config),
+        "final_terms": None,
+        "versions": _versions(),
+        "notes": notes,
+        "job": workdir.describe_job(config, inputs.hashes),
+        "request": request,
+    }
+
+
+def _describe_picture(path: str, pixels: np.ndarray, sha256: str) -> dict[str, Any]:
+    height, width = pixels.shape[:2]
+    return {"name": Path(path).name, "width": width, "height": height, "sha256": sha256}
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import PIL
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def metadata(config: Config, record: dict[str, Any]) -> dict[str, str]:
+    """What `result.png` tells of itself: what decided the picture, but no path and no date."""
+    settings = {
+        name: OPTIONS[name].format(getattr(config, name))
+        for name in OPTIONS
+        if name in record["job"]
+    }
+    hashes = {name: text for name, text in record["job"].items() if name not in OPTIONS}
+    lines = [f"--{name}={value}" for name, value in settings.items()]
+    return {
+        "Software": f"nst_keras {record['version']}",
+        "nst_keras settings": "\n".join(lines),
+        **{f"nst_keras {name}": text for name, text in hashes.items()},
+    }
+
+
+def settings_text(config: Config) -> dict[str, str]:
+    """All settings by flag name, as text, for `run.json` and the page."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else OPTIONS[name].format(value)
+        for name in OPTIONS
+        if (value := getattr(config, name)) is not None
+    }
+
+
+def changed_settings(config: Config) -> list[str]:
+    """Names of the settings that are not at their defaults, presets counted in."""
+    plain = Config(objective=config.objective, quality=config.quality, backbone=config.backbone)
+    usual = plain.resolve() if config.weights == "embedded" else plain
+    skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
+    plain_defaults = defaults()
+    return [
+        name
+        for name in OPTIONS
+        if name not in skipped
+        and getattr(config, name) not in (getattr(usual, name), plain_defaults[name])
+    ]

@@ -1,0 +1,141 @@
+#!/usr/bin/env python
+"""Measure speed: `python scripts/bench.py step [--size=512x384] [--precision=float32]`.
+
+Prints one JSON object. Machines differ and are shared, so look at the ratios: both sides of each were
+measured in turn within the same run.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nst_keras import Config, devices
+from nst_keras import weights as weights_lib
+from nst_keras.loop import load_weights
+from nst_keras.scales import Scale
+from nst_keras.stages import Painter, Stage
+from nst_keras.vgg import layer_names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    step = commands.add_parser("step", help="one optimisation step against a plain Keras step")
+    step.add_argument("--size", default="512x384", help="WIDTHxHEIGHT in pixels")
+    step.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    step.add_argument("--repeats", type=int, default=7, help="rounds; medians are reported")
+    step.add_argument("--steps", type=int, default=3, help="steps per round")
+    options = parser.parse_args()
+    width, height = (int(side) for side in options.size.split("x"))
+    report = bench_step(width, height, options.precision, options.repeats, options.steps)
+    json.dump(report, sys.stdout, indent=1)
+    print()
+
+
+def bench_step(width: int, height: int, precision: str, repeats: int, steps: int) -> dict:
+    """Our step and the plain one, in turn; seconds are medians per step."""
+    content, style = _picture(height, width, seed=1), _picture(height, width, seed=2)
+    ours = our_steps(content, style, precision)
+    plain = plain_steps(content, style)
+    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+    for run in (ours, plain):
+        run(1)  # traces
+    for _ in range(repeats):
+        for name, run in (("ours", ours), ("plain", plain)):
+            began = time.perf_counter()
+            run(steps)
+            seconds[name].append((time.perf_counter() - began) / steps)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    ratios = [a / b for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
+    return {
+        "size": f"{width}x{height}",
+        "precision": precision,
+        "seconds_per_step": round(medians["ours"], 4),
+        "steps_per_second": round(1.0 / medians["ours"], 3),
+        "plain_keras_seconds_per_step": round(medians["plain"], 4),
+        "ratio_to_plain_keras": round(statistics.median(ratios), 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "repeats": repeats,
+        "device": devices.describe_device(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def our_steps(content: np.ndarray, style: np.ndarray, precision: str) -> Callable[[int], None]:
+    """The step of the product at its defaults."""
+    height, width = content.shape[:2]
+    config = Config(size=max(height, width), scales=1, precision=precision).resolve()
+    scale = Scale(0, height, width, steps=10**6, first_step=1)
+    painter = Painter(config, content, [style], load_weights(config), (scale,))
+    stage = Stage(painter, scale, content)
+    return lambda steps: stage.run(steps) and None
+
+
+def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
+    """What one writes after the tutorials: VGG19 of Keras, GradientTape, Keras' Adam."""
+    content_layer = "block5_conv2"
+    style_layers = [f"block{block}_conv1" for block in range(1, 6)]
+    vgg = keras.applications.VGG19(include_top=False, weights=None)
+    weights = weights_lib.read_weights(weights_lib.embedded_path(), "vgg19")
+    for name in layer_names("vgg19"):
+        vgg.get_layer(name).set_weights([weights.kernels[name], weights.biases[name]])
+    vgg.trainable = False
+    outputs = {name: vgg.get_layer(name).output for name in [content_layer, *style_layers]}
+    extractor = keras.Model(vgg.inputs, outputs)
+
+    def features(image):
+        return extractor(keras.applications.vgg19.preprocess_input(image * 255.0))
+
+    def gram(feature):
+        _, rows, columns, _ = feature.shape
+        return tf.einsum("bijc,bijd->bcd", feature, feature) / float(rows * columns)
+
+    targets = features(tf.constant(content[None]))[content_layer]
+    style_features = features(tf.constant(style[None]))
+    grams = {name: gram(style_features[name]) for name in style_layers}
+    image = tf.Variable(content[None])
+    optimizer = keras.optimizers.Adam(0.02)
+    optimizer.build([image])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            found = features(image)
+            loss = tf.reduce_mean((found[content_layer] - targets) ** 2)
+            for name in style_layers:
+                loss += tf.reduce_mean((gram(found[name]) - grams[name]) ** 2)
+            loss += tf.reduce_mean((image[:, 1:] - image[:, :-1]) ** 2)
+            loss += tf.reduce_mean((image[:, :, 1:] - image[:, :, :-1]) ** 2)
+        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
+        image.assign(tf.clip_by_value(image, 0.0, 1.0))
+        return loss
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            loss = step()
+        loss.numpy()
+
+    return run
+
+
+def _picture(height: int, width: int, seed: int) -> np.ndarray:
+    """Coloured noise with large forms: (H, W, 3) floats in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
+    fine = rng.random((height, width, 3), dtype=np.float32)
+    return 0.7 * coarse.repeat(16, 0).repeat(16, 1)[:height, :width] + 0.3 * fine
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What tests share: a small random network and small pictures. Nothing is downloaded."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_keras import images, vgg, weights
+
+TINY_CHANNELS = (4, 6, 8, 8, 8)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights() -> weights.Weights:
+    """A random VGG19 of a few channels, scaled so that features stay of one order."""
+    rng = np.random.default_rng(0)
+    kernels, biases = {}, {}
+    for conv in vgg.convolutions("vgg19", channels=TINY_CHANNELS):
+        deviation = np.sqrt(2.0 / (9 * conv.inputs)) / (60.0 if conv.inputs == 3 else 1.0)
+        kernels[conv.name] = rng.normal(0, deviation, conv.kernel_shape).astype(np.float32)
+        biases[conv.name] = rng.normal(0, 0.1, conv.outputs).astype(np.float32)
+    return weights.Weights("vgg19", TINY_CHANNELS, kernels, biases, sha256="0" * 64)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights_path(tiny_weights, tmp_path_factory) -> Path:
+    """The same network as a weights file."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.npz"
+    weights.write_weights(path, tiny_weights)
+    return path
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth coloured forms with a little noise: float32 RGB in [0, 1], (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((4, 5, 3), dtype=np.float32)
+    smooth = images.resize(coarse, height, width)
+    return np.clip(smooth + rng.normal(0, 0.03, smooth.shape), 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def picture_paths(tmp_path_factory) -> tuple[Path, Path]:
+    """A content of 60x40 px and a style of 50x50 px, as PNG files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    content, style = folder / "photo.png", folder / "painting.png"
+    images.write_image(content, picture(40, 60, seed=1))
+    images.write_image(style, picture(50, 50, seed=2))
+    return content, style
