@@ -1,4 +1,4 @@
-"""Neural style transfer on TensorFlow and Keras: `stylize(content, styles, Config(size="512"))`."""
+"""Neural style transfer on TensorFlow and Keras: `stylize(content, styles, Config(size=512))`."""
 
 from typing import TYPE_CHECKING
 

@@ -95,8 +95,9 @@ def imagenet_weights(backbone: str) -> Weights:
     try:
         model = builders[backbone](weights="imagenet", include_top=False)
     except Exception as error:  # keras.utils.get_file raises plain Exception when offline
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"--weights=imagenet: cannot be fetched ({str(error).splitlines()[0]}); use "
+            f"--weights=imagenet: cannot be fetched ({reason}); use "
             "--weights=embedded, which needs no network, or the path of a downloaded notop .h5"
         ) from error
     kernels, biases, digest = {}, {}, hashlib.sha256()

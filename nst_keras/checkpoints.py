@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,9 @@ class Checkpointer:
             }
             np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
         self._last_seconds = checkpoint.seconds
-        for old in self._newest_first()[self.keep :]:
+        # One of a later step is damaged or not of this job; it must not push this one out.
+        earlier = [other for other in self._newest_first() if other < path]
+        for old in earlier[self.keep - 1 :]:
             old.unlink(missing_ok=True)
         return path
 
@@ -71,7 +72,7 @@ class Checkpointer:
         for path in self._newest_first():
             try:
                 checkpoint = self._load(path)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
                 self.skipped.append(f"{path.name}: {error}")
                 continue
             self._last_seconds = checkpoint.seconds
@@ -79,7 +80,8 @@ class Checkpointer:
         return None
 
     def _load(self, path: Path) -> Checkpoint:
-        with np.load(path, allow_pickle=False) as data:
+        # Opened here: NumPy leaves its own file open where the archive is damaged.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             header = json.loads(bytes(data["header"]))
             arrays = {name: data[name] for name in data.files if name != "header"}
         if header["format"] != FORMAT or header["job"] != self.job:

@@ -1,5 +1,6 @@
 """Options as absl flags: parsing, flagfiles, help. Knows the command line and nothing else."""
 
+import os
 import shlex
 import textwrap
 from pathlib import Path
@@ -31,6 +32,16 @@ class _Parser(flags.ArgumentParser):
 
     def parse(self, argument: Any) -> Any:
         return self.option.parse(argument) if isinstance(argument, str) else argument
+
+
+class _Switch(flags.BooleanParser):
+    """absl's booleans, with an error that says what would be right."""
+
+    def parse(self, argument: Any) -> bool:
+        try:
+            return super().parse(argument)
+        except ValueError as error:
+            raise ValueError("must be true or false") from error
 
 
 def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
@@ -97,12 +108,17 @@ def help_text() -> str:
 def _define(values: flags.FlagValues) -> flags.FlagValues:
     for name, option in OPTIONS.items():
         if option.kind == "bool":
-            flags.DEFINE_boolean(name, None, option.help, flag_values=values)
+            _define_switch(values, name, None, option.help)
         else:
             flags.DEFINE(_Parser(option), name, None, option.help, flag_values=values)
     for name, text in _ACTIONS.items():
-        flags.DEFINE_boolean(name, False, text, flag_values=values)
+        _define_switch(values, name, False, text)
     return values
+
+
+def _define_switch(values: flags.FlagValues, name: str, default: bool | None, help: str) -> None:
+    flags.DEFINE_boolean(name, default, help, flag_values=values)
+    values[name].parser = _Switch()
 
 
 def _expand(arguments: list[str], seen: tuple[Path, ...]) -> list[str]:
@@ -156,7 +172,7 @@ def _check_line(line: str, place: str, folder: Path) -> str:
     if not equals or not option or not option.is_path(value.strip()):
         return line
     parts = [p.strip() for p in value.split(",")] if option.many else [value.strip()]
-    return f"--{key}=" + ",".join(str(folder / Path(p).expanduser()) if p else p for p in parts)
+    return f"--{key}=" + ",".join(str(folder / os.path.expanduser(p)) if p else p for p in parts)
 
 
 def _unknown(error: flags.UnrecognizedFlagError) -> str:

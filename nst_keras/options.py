@@ -41,8 +41,6 @@ class Option:
 
     def check(self, value: Any) -> None:
         """Raise ValueError unless the value is one that this option may have."""
-        if value is None:
-            return
         if self.many and not isinstance(value, (tuple, list)):
             raise ValueError(f"must be a tuple of {self.accepted()}")
         for one in value if self.many else (value,):
@@ -54,7 +52,8 @@ class Option:
         if isinstance(value, bool):
             allowed = self.kind == "bool"
         elif isinstance(value, (int, float)):
-            allowed = allowed and self.low <= value <= self.high  # false for nan, too
+            # False for nan and infinity, too.
+            allowed = allowed and self.low <= value <= self.high and abs(value) < math.inf
         elif allowed and (words := self.choices or _SPECIAL.get(self.kind)):
             allowed = value in words
         if not allowed:
@@ -78,12 +77,12 @@ class Option:
     def format(self, value: Any) -> str:
         """Text that `parse` turns back into the value."""
         if self.kind == "duration":
-            return f"{value:g}s"
+            return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
         return ",".join(_text(v) for v in value) if self.many else _text(value)
 
 
 def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(float(value)) if isinstance(value, float) else str(value)  # float: not NumPy's
 
 
 def _finite(text: str) -> float:

@@ -37,6 +37,12 @@ class Painter:
             padding=config.padding,
             precision=config.precision,
         )
+        # Of any size, so that the targets of all scales and styles are computed by one trace.
+        self._capture = tf.function(
+            self._extractor,
+            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
+            autograph=False,
+        )
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale."""
@@ -51,7 +57,7 @@ class Painter:
         content = images.resize(self._content, scale.height, scale.width)
         styles = [self._fit_style(style, scale) for style in self._styles]
         targets = objective.capture_targets(
-            tf.function(self._extractor, autograph=False),
+            self._capture,
             tf.constant(content[None]),
             [tf.constant(style[None]) for style in styles],
             list(self.config.style_blend) or [1.0] * len(styles),

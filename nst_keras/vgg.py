@@ -51,11 +51,11 @@ def layer_names(backbone: str) -> tuple[str, ...]:
 
 def canonical_layer(name: str, backbone: str, flag: str) -> str:
     """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU)."""
-    name = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
-    if name not in layer_names(backbone):
+    canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
+    if canonical not in layer_names(backbone):
         choices = ", ".join(layer_names(backbone))
         raise InputError(f"{flag}={name}: {backbone} has no such layer; choose from {choices}")
-    return name
+    return canonical
 
 
 def up_to_deepest(convs: tuple[Conv, ...], layers: tuple[str, ...]) -> tuple[Conv, ...]:

@@ -73,12 +73,11 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
     if path.suffix not in readers:
         raise InputError(f"{source}: weights files end in .npz or .h5")
     try:
-        weights = readers[path.suffix](path, backbone, source)
+        return readers[path.suffix](path, backbone, source).check(source)
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, json, NumPy and h5py each raise their own kinds
         raise InputError(f"{source}: cannot be read as weights: {_first_line(error)}") from error
-    return weights.check(source)
 
 
 def write_weights(path: str | Path, weights: Weights) -> None:
@@ -113,7 +112,7 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
             backbone=backbone,
             channels=tuple(int(c) for c in header.get("channels", vgg.CHANNELS)),
             kernels={name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data},
-            biases={name: data[f"{name}/bias"] for name in names if f"{name}/bias" in data},
+            biases={name: _npz_bias(data, name) for name in names if f"{name}/bias" in data},
             sha256=files.sha256(path),
             channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
             mean=_three_numbers(header.get("mean", CAFFE_MEAN), source),
@@ -128,6 +127,10 @@ def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
     return data[f"{name}/kernel_table"].astype(np.float32)[data[f"{name}/kernel_codes"]]
 
 
+def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
+    return data[f"{name}/bias"].astype(np.float32)
+
+
 def _read_h5(path: Path, backbone: str, source: str) -> Weights:
     """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in order."""
     import h5py  # a dependency of Keras; only this reader needs it
@@ -139,6 +142,8 @@ def _read_h5(path: Path, backbone: str, source: str) -> Weights:
     def visit(key: str, item: object) -> None:
         if not isinstance(item, h5py.Dataset) or not (name := _h5_layer(key, names)):
             return
+        if name not in names:
+            raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
         if item.ndim == 4 and name not in kernels:
             kernels[name] = item[()].astype(np.float32)
         elif item.ndim == 1 and name not in biases:
@@ -150,8 +155,9 @@ def _read_h5(path: Path, backbone: str, source: str) -> Weights:
 
 
 def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
+    """The layer that a dataset belongs to, by the name in its path or by its place."""
     if match := re.search(r"block\d_conv\d", key):
-        return match[0] if match[0] in names else None
+        return match[0]
     match = re.search(r"(?:^|/)conv2d(?:_(\d+))?/", key)
     index = int(match[1] or 0) if match else len(names)
     return names[index] if index < len(names) else None

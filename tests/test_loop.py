@@ -1,0 +1,229 @@
+"""Properties of the loop, on a tiny network and through the Python API."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from conftest import picture
+
+from nst_keras import Config, images, loop, stages, stylize
+from nst_keras.checkpoints import Checkpointer
+from nst_keras.errors import InputError
+
+CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
+CONFIG = Config(
+    size=48, min_size=36, iterations=6, coarse_iterations=(4,), precision="float32", log_every=1
+)
+
+
+def paint(config, weights, **options):
+    """The last iterate of a job."""
+    *_, last = stylize(CONTENT, STYLE, config, weights=weights, **options)
+    return last
+
+
+def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
+    iterates = [
+        (iterate.step, iterate.scale.index, iterate.image.shape, iterate.ends_scale)
+        for iterate in stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights)
+    ]
+    assert [step for step, *_ in iterates] == list(range(1, 11))
+    assert [scale for _, scale, *_ in iterates] == [0] * 4 + [1] * 6
+    assert iterates[0][2] == (24, 36, 3) and iterates[-1][2] == (32, 48, 3)
+    assert [step for step, *_, ends in iterates if ends] == [4, 10]
+
+
+def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch):
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 1e6)
+    config = dataclasses.replace(
+        CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,), checkpoint_every=32
+    )
+    steps = [iterate.step for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
+    # The first step of a scale is a call of its own: it traces.
+    assert set(steps) >= {4, 15, 21, 30, 32, 44}
+    assert len(steps) <= 10
+
+
+def test_calls_of_many_steps_change_nothing(tiny_weights, monkeypatch):
+    one_by_one = paint(CONFIG, tiny_weights).image
+    monkeypatch.setattr(loop, "_CALL_SECONDS", 1e6)
+    together = paint(dataclasses.replace(CONFIG, log_every=1000), tiny_weights).image
+    np.testing.assert_array_equal(one_by_one, together)
+
+
+def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
+    made = []
+    normal = stages.Stage.__init__
+
+    def remember(self, *arguments):
+        normal(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(stages.Stage, "__init__", remember)
+    paint(CONFIG, tiny_weights)
+    assert [stage._run.experimental_get_tracing_count() for stage in made] == [1, 1]
+
+
+@pytest.mark.parametrize("init", ["content", "noise", "gray", "style"])
+@pytest.mark.parametrize("objective", ["relative", "gatys"])
+def test_every_start_improves(tiny_weights, init, objective):
+    config = Config(
+        size=32, scales=1, iterations=8, init=init, objective=objective, precision="float32",
+        log_every=1, learning_rate={"relative": 0.02, "gatys": 4.0}[objective],
+    )  # fmt: skip
+    totals = [
+        iterate.terms["total"] for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights)
+    ]
+    assert totals[-1] < totals[0]
+
+
+def test_init_from_a_picture(tiny_weights, tmp_path):
+    start = picture(64, 64, seed=5)
+    images.write_image(tmp_path / "start.png", start)
+    config = dataclasses.replace(
+        CONFIG, scales=1, iterations=1, init=str(tmp_path / "start.png"), learning_rate=1e-6
+    )
+    result = paint(config, tiny_weights).image
+    # The centre of the square, cut to 3:2.
+    expected = images.resize(start[10:53], 32, 48)
+    assert np.abs(result - expected).max() < 0.01
+
+
+def test_noise_is_repeatable_and_depends_on_the_seed(tiny_weights):
+    config = dataclasses.replace(CONFIG, init="noise")
+    first, again = paint(config, tiny_weights).image, paint(config, tiny_weights).image
+    other = paint(dataclasses.replace(config, seed=1), tiny_weights).image
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_pixels_stay_in_range(tiny_weights):
+    config = dataclasses.replace(CONFIG, learning_rate=0.5)
+    image = paint(config, tiny_weights).image
+    assert image.dtype == np.float32 and image.min() >= 0.0 and image.max() <= 1.0
+
+
+def test_average_is_the_bias_corrected_mean_of_the_iterates(tiny_weights):
+    config = dataclasses.replace(CONFIG, scales=1)
+    iterates = [it.image for it in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
+    averaged = paint(dataclasses.replace(config, average=0.5), tiny_weights).image
+    shares = 0.5 ** np.arange(len(iterates), 0, -1)
+    expected = np.tensordot(shares / shares.sum(), np.array(iterates, np.float64), 1)
+    np.testing.assert_allclose(averaged, expected, atol=1e-5)
+
+
+def test_evaluate_gives_the_terms_of_the_image_itself(tiny_weights):
+    steps = {
+        iterate.step: (iterate.terms, iterate.evaluate())
+        for iterate in stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights)
+    }
+    for name, value in steps[7][0].items():  # before step 7 = after step 6
+        assert value == pytest.approx(steps[6][1][name], rel=1e-4)
+
+
+def test_image_is_gone_when_the_job_went_on(tiny_weights):
+    iterates = stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights)
+    first = next(iterates)
+    next(iterates)
+    with pytest.raises(RuntimeError, match="before asking for the next"):
+        _ = first.image
+    iterates.close()
+
+
+@pytest.mark.parametrize(("stop_at", "average"), [(2, 0.0), (4, 0.0), (7, 0.9), (10, 0.9)])
+def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, average):
+    config = dataclasses.replace(CONFIG, average=average)
+    whole = paint(config, tiny_weights).image
+    folder = {"folder": tmp_path, "job": "a", "every": 0, "minutes": 0, "keep": 2}
+    iterates = stylize(
+        CONTENT, STYLE, config, weights=tiny_weights, checkpointer=Checkpointer(**folder)
+    )
+    for iterate in iterates:
+        if iterate.step == stop_at:
+            break
+    iterates.close()  # saves
+    seen = [
+        (iterate.step, iterate.image)
+        for iterate in stylize(
+            CONTENT, STYLE, config, weights=tiny_weights, checkpointer=Checkpointer(**folder)
+        )
+    ]
+    assert [step for step, _ in seen] == (list(range(stop_at + 1, 11)) or [10])
+    np.testing.assert_array_equal(seen[-1][1], whole)
+
+
+def test_several_styles_are_blended(tiny_weights):
+    other = picture(30, 70, seed=9)
+
+    def total(blend):
+        config = dataclasses.replace(CONFIG, style_blend=blend)
+        *_, last = stylize(CONTENT, [STYLE, other], config, weights=tiny_weights)
+        return last.image
+
+    alone = paint(CONFIG, tiny_weights).image
+    np.testing.assert_array_equal(total((1.0, 0.0)), alone)
+    assert np.abs(total((1.0, 3.0)) - alone).max() > 0.01
+
+
+def test_not_finite_stops_with_the_step(tiny_weights):
+    broken = dataclasses.replace(
+        tiny_weights,
+        biases={**tiny_weights.biases, "block5_conv1": np.full(8, np.float32(1e25))},
+    )
+    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1\b"):
+        paint(CONFIG, broken)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (np.zeros((40, 60), np.uint8), "height, width, 3"),
+        (np.zeros((8, 60, 3), np.uint8), "too small"),
+        (np.full((40, 60, 3), 2.0), "in \\[0, 1\\]"),
+        (np.full((40, 60, 3), np.nan), "in \\[0, 1\\]"),
+        ("missing.jpg", "no such file"),
+    ],
+)
+def test_bad_arrays_are_refused(tiny_weights, content, words):
+    with pytest.raises(InputError, match=words):
+        next(stylize(content, STYLE, CONFIG, weights=tiny_weights))
+
+
+def test_bytes_and_floats_are_the_same_picture(tiny_weights):
+    as_bytes = images.to_uint8(CONTENT)
+    *_, from_bytes = stylize(as_bytes, STYLE, CONFIG, weights=tiny_weights)
+    image = from_bytes.image
+    *_, from_floats = stylize(as_bytes / np.float32(255), STYLE, CONFIG, weights=tiny_weights)
+    np.testing.assert_array_equal(image, from_floats.image)
+
+
+def test_style_is_never_enlarged_unless_asked(tiny_weights):
+    config = dataclasses.replace(CONFIG, size=200, style_scale=1.0).resolve()
+    plan = loop.plan_scales(config, CONTENT.shape[:2])
+    painter = stages.Painter(config, CONTENT, [STYLE], tiny_weights, plan)
+    assert painter._fit_style(STYLE, plan[-1]).shape == (50, 50, 3)
+    larger = dataclasses.replace(config, style_scale=1.5)
+    painter = stages.Painter(larger, CONTENT, [STYLE], tiny_weights, plan)
+    assert painter._fit_style(STYLE, plan[-1]).shape == (300, 300, 3)
+
+
+def test_original_size_is_the_contents_own(tiny_weights):
+    config = dataclasses.replace(CONFIG, size="original").resolve()
+    last = loop.plan_scales(config, (40, 60))[-1]
+    assert (last.height, last.width) == (40, 60)
+
+
+def test_measured_times_are_linear_in_pixels(tiny_weights):
+    config = dataclasses.replace(CONFIG, scales=3).resolve()
+    plan, seconds, setup = loop.measure_step_seconds(CONTENT, [STYLE], config, tiny_weights)
+    assert len(plan) == len(seconds) == 3 and setup >= 0
+    assert all(math.isfinite(value) for value in seconds)
+    share = (plan[1].pixels - plan[0].pixels) / (plan[2].pixels - plan[0].pixels)
+    assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+
+
+def test_real_weights_improve_in_three_steps():
+    config = Config(size=64, scales=1, iterations=4, log_every=1, precision="float32")
+    totals = [iterate.terms["total"] for iterate in stylize(CONTENT, STYLE, config)]
+    assert totals == sorted(totals, reverse=True)

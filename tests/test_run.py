@@ -1,0 +1,343 @@
+"""The command line in process: bad input, a whole tiny job, interruption and resume."""
+
+import errno
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+
+import nst_keras
+from nst_keras import devices, files, images, run
+from nst_keras.recorder import Recorder
+from nst_keras.workdir import RunFolder
+
+
+@pytest.fixture
+def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """Flags of a job of 10 steps at two scales that takes a second."""
+    monkeypatch.chdir(tmp_path)
+    content, style = picture_paths
+    return [
+        f"--content={content}",
+        f"--style={style}",
+        f"--weights={tiny_weights_path}",
+        "--size=48",
+        "--min_size=36",
+        "--coarse_iterations=4",
+        "--iterations=6",
+        "--checkpoint_every=3",
+        "--image_every=2",
+        "--log_every=1",
+        "--precision=float32",
+        "--workdir=job",
+    ]
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """Fail if a job gets as far as starting TensorFlow."""
+
+    def too_late(**_):
+        raise AssertionError("bad input should have been refused before TensorFlow starts")
+
+    monkeypatch.setattr(devices, "start_tensorflow", too_late)
+
+
+def refused(arguments, capsys) -> str:
+    """The one line with which a command line is refused."""
+    assert run.main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--content=missing.jpg"], ["--content=missing.jpg", "no such file"]),
+        (["--style=missing.jpg"], ["--style=missing.jpg", "no such file"]),
+        (["--content="], ["--content", "empty"]),
+        (["--init=missing.jpg"], ["--init=missing.jpg", "no such file"]),
+        (["--weights=missing.npz"], ["--weights=missing.npz", "embedded"]),
+        (["--content_layers=block9_conv1"], ["--content_layers=block9_conv1", "block5_conv2"]),
+        (["--style_weight=-1"], ["--style_weight=-1", "at least 0"]),
+        (["--style_weight=nan"], ["--style_weight=nan", "finite"]),
+        (["--style_layer_weights=1,2"], ["--style_layer_weights=1.0,2.0", "5 are needed"]),
+        (["--style_blend=1,2"], ["--style_blend=1.0,2.0", "1 are needed"]),
+        (["--content_weight=0", "--style_weight=0"], ["--content_weight=0", "above 0"]),
+        (["--backbone=vgg16", "--weights=embedded"], ["--backbone=vgg16", "embedded"]),
+        (["--backbone=vgg16"], ["--weights=", "--backbone=vgg19"]),
+        (["--size=abc"], ["--size=abc", "whole number of pixels"]),
+        (["--sise=64"], ["--sise", "did you mean --size"]),
+        (["photo.jpg"], ["photo.jpg", "--name=value"]),
+        (["--flagfile=missing.cfg"], ["--flagfile=missing.cfg", "cannot be read"]),
+        (["--output=picture.doc"], ["--output=picture.doc", ".png"]),
+        (["--output=missing/picture.png"], ["--output=missing/picture.png", "no folder"]),
+        (["--workdir=/dev/null/job"], ["--workdir=/dev/null/job", "cannot be written to"]),
+    ],
+)
+def test_bad_flags_are_refused(job, flags, words, capsys, no_tensorflow):
+    message = refused([*job, *flags], capsys)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.jpg", b"this is not a picture", ["not a JPEG", "picture"]),
+        ("empty.png", b"", ["--content="]),
+        ("small.png", "1x1", ["1x1", "too small"]),
+        ("cut.png", "cut", ["--content="]),
+        ("bomb.png", "bomb", ["too large"]),
+    ],
+)
+def test_bad_pictures_are_refused(job, name, content, words, capsys, tmp_path, no_tensorflow):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else _bad_png(content))
+    message = refused([*job, f"--content={path}"], capsys)
+    assert str(path) in message and all(word in message for word in words), message
+
+
+def _bad_png(kind: str) -> bytes:
+    import io
+    import struct
+    import zlib
+
+    stream = io.BytesIO()
+    Image.fromarray(images.to_uint8(picture(30, 30))).save(stream, "PNG")
+    data = stream.getvalue()
+    if kind == "cut":
+        return data[: len(data) // 2]
+    side = {"1x1": 1, "bomb": 100_000}[kind]
+    header = struct.pack(">II", side, side) + b"\x08\x02\x00\x00\x00"
+    chunk = b"IHDR" + header
+    return (
+        data[:8] + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+    )
+
+
+@pytest.mark.parametrize("damage", ["shape", "truncated"])
+def test_bad_weights_are_refused(job, damage, tiny_weights_path, capsys, tmp_path, no_tensorflow):
+    path = tmp_path / "bad.npz"
+    if damage == "truncated":
+        path.write_bytes(tiny_weights_path.read_bytes()[:2000])
+    else:
+        with np.load(tiny_weights_path) as data:
+            arrays = dict(data)
+        arrays["block2_conv1/kernel"] = np.zeros((3, 3, 1, 1), np.float32)
+        np.savez(path, **arrays)
+    message = refused([*job, f"--weights={path}"], capsys)
+    assert f"--weights={path}" in message
+
+
+def test_flagfile_lines_are_refused_with_their_place(job, capsys, tmp_path, no_tensorflow):
+    path = tmp_path / "bad.cfg"
+    path.write_text("--size=48\n--style_wieght=3\n")
+    assert "bad.cfg, line 2" in refused([*job, f"--flagfile={path}"], capsys)
+    path.write_text("--init=noise  # why\n")
+    assert "comment" in refused([*job, f"--flagfile={path}"], capsys)
+
+
+def test_missing_inputs_are_named(capsys, tmp_path, monkeypatch, no_tensorflow):
+    monkeypatch.chdir(tmp_path)
+    assert "--content: is missing" in refused([], capsys)
+    assert "holds no run" in refused(["--workdir=nowhere"], capsys)
+
+
+def test_full_disk_is_refused_before_work(job, capsys, monkeypatch, no_tensorflow):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "No space left on device" in refused(job, capsys)
+
+
+def test_foreign_folder_is_left_alone(job, capsys, tmp_path, no_tensorflow):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    assert "not a run folder" in refused(job, capsys)
+    assert "not a run folder" in refused([*job, "--overwrite"], capsys)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_existing_output_is_refused(job, capsys, tmp_path, no_tensorflow):
+    (tmp_path / "out.png").write_bytes(b"precious")
+    assert "exists" in refused([*job, "--output=out.png"], capsys)
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+    content = job[0].removeprefix("--content=")
+    assert "one of the inputs" in refused([*job, f"--output={content}", "--overwrite"], capsys)
+
+
+def test_help_and_version(capsys):
+    assert run.main(["--help"]) == 0
+    assert "--style_weight" in capsys.readouterr().out
+    assert run.main(["--version"]) == 0
+    assert nst_keras.__version__ in capsys.readouterr().out
+
+
+def test_whole_job(job, capsys, tmp_path):
+    assert run.main([*job, "--image_at=3,9", "--output=copy.jpg"]) == 0
+    log = capsys.readouterr().err
+    folder = RunFolder(tmp_path / "job")
+    record = folder.read_record()
+    assert record["status"] == "finished" and record["step"] == record["total_steps"] == 10
+    assert "10 steps" in log and "CPU" in log and str(folder.page.name) in log
+    steps = sorted(path.name for path in folder.iterations.iterdir())
+    assert steps == [f"iteration_{step:05d}.jpg" for step in (2, 3, 4, 6, 8, 9, 10)]
+    rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert [row["scale"] for row in rows] == [0] * 4 + [1] * 6
+    assert rows[9]["terms"]["total"] < rows[4]["terms"]["total"]
+    for path in (folder.strip, folder.gif, folder.page, folder.latest, tmp_path / "copy.jpg"):
+        assert path.stat().st_size > 0
+    with Image.open(folder.result) as result:
+        assert result.size == (48, 32)
+    assert "data:image" in folder.page.read_text()
+
+
+def test_result_tells_its_settings_but_no_path_and_no_date(job, tmp_path):
+    assert run.main(job) == 0
+    with Image.open(tmp_path / "job" / "result.png") as result:
+        info = dict(result.info)
+    text = "\n".join(f"{key} {value}" for key, value in info.items())
+    assert "--style_weight=8.0" in info["nst_keras settings"]
+    content = job[0].removeprefix("--content=")
+    assert files.sha256(content) in text
+    assert "photo" not in text and str(tmp_path) not in text and "202" not in text.split("sha")[0]
+
+
+def test_same_command_gives_same_bytes(job, tmp_path):
+    assert run.main(job) == 0
+    assert run.main([*job, "--workdir=again"]) == 0
+    for name in ("result.png", "metrics.jsonl", "progress.gif"):
+        assert (tmp_path / "job" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_finished_run_is_left_as_it_is(job, capsys, tmp_path, request):
+    assert run.main(job) == 0
+    before = files_of(tmp_path / "job")
+    capsys.readouterr()
+    request.getfixturevalue("no_tensorflow")
+    assert run.main(job) == 0
+    assert "is finished" in capsys.readouterr().err
+    assert files_of(tmp_path / "job") == before
+
+
+def test_other_settings_need_another_folder_or_overwrite(job, capsys, tmp_path):
+    assert run.main(job) == 0
+    before = files_of(tmp_path / "job")
+    capsys.readouterr()
+    message = refused([*job, "--style_weight=3"], capsys)
+    assert "style_weight: 8.0 there, 3.0 here" in message
+    assert files_of(tmp_path / "job") == before
+    assert run.main([*job, "--style_weight=3", "--overwrite"]) == 0
+    assert (tmp_path / "job" / "result.png").read_bytes() != before["result.png"]
+
+
+@pytest.mark.parametrize("crash_at", [1, 4, 7, 10])
+def test_crash_and_same_command_equal_an_uninterrupted_run(job, tmp_path, monkeypatch, crash_at):
+    assert run.main([*job, "--workdir=whole"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _crash(crash_at))
+        with pytest.raises(RuntimeError, match="power failure"):
+            run.main(job)
+    assert run.main(job) == 0
+    whole, resumed = files_of(tmp_path / "whole"), files_of(tmp_path / "job")
+    names = [name for name in whole if name not in ("run.json", "index.html", "flags.cfg")]
+    assert names
+    for name in names:
+        if not name.startswith("checkpoints"):
+            assert resumed[name] == whole[name], name
+
+
+def _crash(step: int):
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == step:
+            raise RuntimeError("power failure")
+
+    return call
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_and_the_folder_alone_goes_on(job, capsys, tmp_path, monkeypatch, number):
+    assert run.main([*job, "--workdir=whole"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _raise_signal(5, number))
+        assert run.main(job) == 75
+    folder = RunFolder(tmp_path / "job")
+    log = capsys.readouterr().err
+    assert "stopped after step 5" in log and "--workdir=job" in log
+    assert folder.read_record()["status"] == "interrupted"
+    assert folder.latest.exists() and folder.page.exists() and not folder.result.exists()
+    assert run.main(["--workdir=job"]) == 0
+    assert "going on after step 5" in capsys.readouterr().err
+    assert folder.result.read_bytes() == (tmp_path / "whole" / "result.png").read_bytes()
+    assert folder.metrics.read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def _raise_signal(step: int, number: int):
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == step:
+            signal.raise_signal(number)
+
+    return call
+
+
+def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
+    from nst_keras import loop
+
+    plan_of = loop.plan_scales
+
+    def measured(content, styles, config, weights):
+        plan = plan_of(config, content.shape[:2])
+        return plan, tuple(100.0 for _ in plan), 0.0
+
+    monkeypatch.setattr(loop, "measure_step_seconds", measured)
+    limited = [*job, "--time_limit=1h"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        assert run.main(limited) == 75
+    record = RunFolder(tmp_path / "job").read_record()
+    steps = [scale["steps"] for scale in record["scales"]]
+    # 3600 s less the start and the end buy at most 35 steps of 100 s, shared 4 : 6.
+    assert sum(steps) in range(30, 36) and steps[0] < steps[1]
+    monkeypatch.setattr(loop, "measure_step_seconds", None)  # must not be measured again
+    assert run.main(limited) == 0
+    assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)
+
+
+def test_default_folder_is_named_after_the_pictures(job, tmp_path):
+    assert run.main([flag for flag in job if not flag.startswith("--workdir")]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("photo_painting-") and (folder / "result.png").exists()
+
+
+def test_notes_of_the_inputs_are_said_and_recorded(job, capsys, tmp_path):
+    alpha = np.full((40, 60, 4), 128, np.uint8)
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    assert run.main([*job, f"--content={tmp_path / 'alpha.png'}", "--size=64", "--quiet"]) == 0
+    log = capsys.readouterr().err
+    assert "white" in log and "enlarged to --size=64" in log
+    notes = RunFolder(tmp_path / "job").read_record()["notes"]
+    assert any("enlarged" in note for note in notes)
+    assert "result:" not in log  # --quiet
