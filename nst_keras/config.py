@@ -306,6 +306,13 @@ class Config:
         high=1000,
         changes_result=False,
     )
+    tensorboard: bool = _option(
+        False,
+        "along the way",
+        "bool",
+        "Also write losses and iteration images as TensorBoard events.",
+        changes_result=False,
+    )
     gif: bool = _option(
         True, "along the way", "bool", "Write progress.gif at the end.", changes_result=False
     )
@@ -388,10 +395,13 @@ def _check_lists(config: Config) -> None:
 
 def _check_weights(config: Config) -> None:
     """There must be something to optimise."""
-    if not config.content_layers and not config.style_layers:
-        raise InputError("--content_layers and --style_layers are both empty: nothing to optimise")
-    if config.content_weight == 0 and config.style_weight == 0:
-        raise InputError("--content_weight=0 and --style_weight=0: one of them must be above 0")
+    content = config.content_weight if config.content_layers else 0
+    style = config.style_weight if config.style_layers else 0
+    if not content and not style:
+        raise InputError(
+            f"--content_weight={config.content_weight} --style_weight={config.style_weight}: "
+            "nothing to optimise; one must be above 0, with layers"
+        )
     if config.weights == "embedded" and config.backbone != "vgg19":
         raise InputError(
             f"--backbone={config.backbone}: --weights=embedded holds vgg19 only; "

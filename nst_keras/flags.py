@@ -144,7 +144,7 @@ def _read_flagfile(path: Path, seen: tuple[Path, ...]) -> list[str]:
     if path.resolve() in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,8 @@ class Option:
             value = _PARSERS[self.kind](text)
         except ValueError as error:
             raise ValueError(f"must be {self.accepted()}") from error
+        if self.is_path(text):  # shells leave the ~ of --content=~/photo.jpg alone
+            value = os.path.expanduser(text)
         self.check_one(value)
         return value
 

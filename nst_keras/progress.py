@@ -142,6 +142,29 @@ def read_metrics(path: Path) -> list[dict]:
     return rows
 
 
+class TensorBoardWriter:
+    """Losses at every logged step, and iteration images, as TensorBoard events in a folder."""
+
+    def __init__(self, folder: Path, log_every: int, image_every: int):
+        import tensorflow as tf  # only runs that ask for events come here
+
+        self._summary = tf.summary
+        self._log_every, self._image_every = log_every, image_every
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def __call__(self, iterate: Iterate) -> None:
+        with self._writer.as_default(step=iterate.step):
+            if is_due(iterate.step, self._log_every) or iterate.ends_scale:
+                for name, value in iterate.terms.items():
+                    self._summary.scalar(name, value)
+            if is_due(iterate.step, self._image_every) or iterate.is_last:
+                self._summary.image("image", iterate.image[None])
+
+    def close(self) -> None:
+        """Make the events durable."""
+        self._writer.close()
+
+
 class LineReporter:
     """Plain lines for logs: at each tenth of the job, but at least every half minute."""
 

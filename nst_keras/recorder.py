@@ -10,7 +10,9 @@ from nst_keras.progress import Iterate, is_due
 from nst_keras.workdir import RunFolder
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
-_REFRESH_SECONDS = 20.0  # between renewals of the page; each costs a fraction of a second
+# Between renewals of the page: it holds megabytes, so long jobs renew it less often.
+_REFRESH_SECONDS = 20.0
+_REFRESH_SHARE = 0.01  # of the time so far
 
 
 class Recorder:
@@ -22,7 +24,7 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, config: Config, record: dict[str, Any]):
         self.folder, self.config, self.record = folder, config, record
-        self._refreshed = -_REFRESH_SECONDS
+        self._refreshed = time.monotonic()
 
     def __call__(self, iterate: Iterate) -> None:
         step = iterate.step
@@ -30,7 +32,8 @@ class Recorder:
         if due or (iterate.is_last and self.config.image_every):
             images.write_image(self.folder.iteration(step), iterate.image)
         self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
-        if time.monotonic() - self._refreshed >= _REFRESH_SECONDS and not iterate.is_last:
+        pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
+        if time.monotonic() - self._refreshed >= pause and not iterate.is_last:
             self._show(iterate)
             self._refreshed = time.monotonic()
 

@@ -7,6 +7,7 @@ Exit status: 0 finished, 1 the optimisation failed, 2 bad input, 74 the disk ref
 import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import logging
 import math
@@ -87,7 +88,12 @@ def _run(arguments: list[str], config: Config, notes: list[str], *, quiet: bool)
         _copy_result(folder, requested)
         return 0
     _check_output(requested)
-    folder.prepare() if status is Status.NEW else folder.check_writable()
+    if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
+    if status is Status.NEW:
+        folder.prepare(request)
+    else:
+        folder.check_writable()
     for note in inputs.notes:
         _log.warning("%s", note)
     devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
@@ -167,12 +173,17 @@ def _optimise(
     if saved:
         _log.info("going on after step %d", saved.step)
     pictures = Recorder(folder, config, record)
+    pictures.refresh()
     with contextlib.ExitStack() as stack:
         metrics = progress.MetricsWriter(
             folder.metrics, config.log_every, saved.step if saved else 0
         )
         stack.callback(metrics.close)
         sinks: list[Callable[[Iterate], None]] = [metrics, pictures]
+        if config.tensorboard:
+            events = progress.TensorBoardWriter(folder.events, config.log_every, config.image_every)
+            stack.callback(events.close)
+            sinks.append(events)
         if not quiet:
             reporter = progress.make_reporter()
             stack.callback(reporter.close)

@@ -1,5 +1,6 @@
 """What a run says of itself: `run.json`, and the text inside `result.png`."""
 
+import dataclasses
 import datetime
 import platform
 from pathlib import Path
@@ -13,6 +14,9 @@ from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.inputs import Inputs
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder
+
+# Settings that decide what is usual for the others, so they are compared with their plain defaults.
+_CHOOSES_OTHERS = ("objective", "quality", "backbone", "weights")
 
 
 def make_record(
@@ -107,14 +111,19 @@ def settings_text(config: Config) -> dict[str, str]:
 
 
 def changed_settings(config: Config) -> list[str]:
-    """Names of the settings that are not at their defaults, presets counted in."""
-    plain = Config(objective=config.objective, quality=config.quality, backbone=config.backbone)
-    usual = plain.resolve() if config.weights == "embedded" else plain
+    """Names of the settings that are not what the objective and this machine would have chosen."""
+    usual = Config(
+        objective=config.objective,
+        quality=config.quality,
+        backbone=config.backbone,
+        weights=config.weights,
+    ).resolve()
+    usual = dataclasses.replace(usual, precision=devices.settle_precision("auto"))
     skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
-    plain_defaults = defaults()
-    return [
+    changed = [
         name
         for name in OPTIONS
-        if name not in skipped
-        and getattr(config, name) not in (getattr(usual, name), plain_defaults[name])
+        if name not in skipped and getattr(config, name) != getattr(usual, name)
     ]
+    chosen = [name for name in _CHOOSES_OTHERS if getattr(config, name) != defaults()[name]]
+    return chosen + changed

@@ -116,7 +116,7 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
             sha256=files.sha256(path),
             channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
             mean=_three_numbers(header.get("mean", CAFFE_MEAN), source),
-            std=_three_numbers(header.get("std", (1.0, 1.0, 1.0)), source),
+            std=_above_zero(_three_numbers(header.get("std", (1.0, 1.0, 1.0)), source), source),
         )
 
 
@@ -144,6 +144,8 @@ def _read_h5(path: Path, backbone: str, source: str) -> Weights:
             return
         if name not in names:
             raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
+        if item.nbytes > _MAX_BYTES:  # a small file can declare a huge array
+            raise InputError(f"{source}: {name} would inflate to {item.nbytes >> 20} MiB")
         if item.ndim == 4 and name not in kernels:
             kernels[name] = item[()].astype(np.float32)
         elif item.ndim == 1 and name not in biases:
@@ -181,6 +183,12 @@ def _three_numbers(values: object, source: str) -> tuple[float, ...]:
     numbers = tuple(float(v) for v in values)  # type: ignore[attr-defined]
     if len(numbers) != 3 or not np.isfinite(numbers).all():
         raise InputError(f"{source}: mean and std must be three finite numbers, not {values}")
+    return numbers
+
+
+def _above_zero(numbers: tuple[float, ...], source: str) -> tuple[float, ...]:
+    if min(numbers) <= 0:
+        raise InputError(f"{source}: std must be above 0, not {numbers}")
     return numbers
 
 

@@ -35,6 +35,7 @@ class RunFolder:
         self.inputs = self.path / "inputs"
         self.iterations = self.path / "iterations"
         self.checkpoints = self.path / "checkpoints"
+        self.events = self.path / "events"
         self.latest = self.path / "latest.jpg"
         self.result = self.path / "result.png"
         self.strip = self.path / "strip.png"
@@ -70,9 +71,8 @@ class RunFolder:
         if not self.path.exists() or not any(self.path.iterdir()):
             return Status.NEW
         record = self.read_record()
-        same = job in (record.get("job"), record.get("request"))
-        if same and not (overwrite and record.get("status") == "finished"):
-            return Status.FINISHED if record.get("status") == "finished" else Status.BEGUN
+        if job in (record.get("job"), record.get("request")):
+            return self._progress(record, overwrite=overwrite)
         if not record:
             raise InputError(
                 f"--workdir={self.path}: is not empty and not a run folder; give another one"
@@ -84,8 +84,15 @@ class RunFolder:
             )
         return Status.NEW
 
-    def prepare(self) -> None:
-        """Make the folder, empty of an earlier run and of what a crash left half-written.
+    def _progress(self, record: dict[str, Any], *, overwrite: bool) -> Status:
+        if record.get("status") == "preparing" or not self.flags.exists():
+            return Status.NEW  # stopped before it had settled what to do
+        if record.get("status") != "finished":
+            return Status.BEGUN
+        return Status.NEW if overwrite else Status.FINISHED
+
+    def prepare(self, request: dict[str, str]) -> None:
+        """Make the folder for a job, empty of an earlier run.
 
         Raises:
             InputError: it cannot be written to.
@@ -97,6 +104,8 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self.check_writable()
+        # From here on the folder is known as this job's, so a crash at any moment can be repeated.
+        self.write_record({"status": "preparing", "request": request})
 
     def check_writable(self) -> None:
         """Raise InputError unless a file can be written here; remove what a crash left behind."""

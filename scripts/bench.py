@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Measure speed: `python scripts/bench.py step [--size=512x384] [--precision=float32]`.
 
-Prints one JSON object. Machines differ and are shared, so look at the ratios: both sides of each were
-measured in turn within the same run.
+Prints one JSON object. Machines differ and are shared, so look at the ratios: both sides of each
+were measured in turn within the same run.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The order of the modules, read from their source: nothing is imported."""
+"""The order of the modules, read from their source: no module is run for it."""
 
 import ast
 from pathlib import Path

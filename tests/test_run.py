@@ -326,6 +326,17 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)
 
 
+def test_tensorboard_events(job, tmp_path, monkeypatch, capsys, request):
+    assert run.main([*job, "--tensorboard"]) == 0
+    capsys.readouterr()
+    (events,) = (tmp_path / "job" / "events").iterdir()
+    data = events.read_bytes()
+    assert b"content/block5_conv2" in data and b"\x89PNG" in data
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda _: None)
+    request.getfixturevalue("no_tensorflow")
+    assert "nst_keras[tensorboard]" in refused([*job, "--tensorboard", "--workdir=no"], capsys)
+
+
 def test_default_folder_is_named_after_the_pictures(job, tmp_path):
     assert run.main([flag for flag in job if not flag.startswith("--workdir")]) == 0
     (folder,) = (tmp_path / "runs").iterdir()

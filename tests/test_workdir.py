@@ -42,7 +42,9 @@ def test_default_path_is_readable_and_depends_on_the_job():
 def test_status_of_a_folder(tmp_path):
     folder, job = RunFolder(tmp_path / "run"), {"size": "512"}
     assert folder.status(job, overwrite=False) is Status.NEW
-    folder.prepare()
+    folder.prepare(job)
+    assert folder.status(job, overwrite=False) is Status.NEW  # killed before it began
+    folder.flags.write_text("")
     folder.write_record({"job": job, "request": job, "status": "running"})
     assert folder.status(job, overwrite=False) is Status.BEGUN
     assert folder.status(job, overwrite=True) is Status.BEGUN  # a night's work is not thrown away
@@ -54,11 +56,11 @@ def test_status_of_a_folder(tmp_path):
 
 def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.prepare()
+    folder.prepare({})
     ours = [folder.iteration(5), folder.result, folder.metrics, folder.checkpoints / "step_5.npz"]
     theirs = [tmp_path / "notes.txt", folder.iterations / "mine.jpg"]
     for path in (*ours, *theirs, folder.iterations / ".iteration_00007.jpg.12.tmp"):
         path.write_text("x")
-    folder.prepare()
+    folder.prepare({})
     assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
     assert not list(folder.iterations.glob(".*"))
