@@ -6,12 +6,15 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import numpy as np
 
 from nst_keras import files
 from nst_keras.scales import Scale
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 class Stage(Protocol):
@@ -188,31 +191,33 @@ class LineReporter:
 
 
 class BarReporter:
-    """A progress bar on a terminal."""
+    """A line and a bar below it, on a terminal."""
 
     def __init__(self) -> None:
-        from rich import console, progress  # Keras depends on it; only terminals need it
+        from rich import console, live  # Keras depends on it; only terminals need it
 
-        self._bar = progress.Progress(
-            progress.BarColumn(bar_width=None),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.description}"),
+        self._newest: Iterate | None = None
+        self._live = live.Live(
+            get_renderable=self._render,
             console=console.Console(stderr=True),
+            refresh_per_second=4,
         )
-        self._task = self._bar.add_task("starting", total=None)
-        self._bar.start()
+        self._live.start()
 
     def __call__(self, iterate: Iterate) -> None:
-        self._bar.update(
-            self._task,
-            total=iterate.total_steps,
-            completed=iterate.step,
-            description=describe(iterate),
-        )
+        self._newest = iterate
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._bar.stop()
+        self._live.stop()
+
+    def _render(self) -> "RenderableType":
+        from rich import console, progress_bar, text
+
+        if self._newest is None:
+            return text.Text("starting")
+        bar = progress_bar.ProgressBar(self._newest.total_steps, self._newest.step)
+        return console.Group(text.Text(describe(self._newest)), bar)
 
 
 def make_reporter() -> LineReporter | BarReporter:

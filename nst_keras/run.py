@@ -46,6 +46,7 @@ _log = logging.getLogger("nst_keras")
 _EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sysexits.h
 _PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
 _FINISH_SECONDS = 6.0  # kept free of a --time_limit for the result, the page and the animation
+_SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
 _STARTED = time.monotonic()
 
 
@@ -143,8 +144,10 @@ def _plan(requested: Config, inputs: Inputs, folder: RunFolder, status: Status) 
         plan, seconds, setup = loop.measure_step_seconds(
             inputs.content, inputs.styles, config, weights
         )
-        limit = config.time_limit - (time.monotonic() - _STARTED) - _FINISH_SECONDS
-        steps = scales.fit_steps(tuple(scale.steps for scale in plan), seconds, setup, limit)
+        spent = time.monotonic() - _STARTED
+        fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * config.time_limit
+        defaults = tuple(scale.steps for scale in plan)
+        steps = scales.fit_steps(defaults, seconds, fixed, config.time_limit)
         config = dataclasses.replace(
             config, iterations=steps[-1], coarse_iterations=steps[:-1], time_limit=None
         )

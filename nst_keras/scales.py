@@ -71,21 +71,21 @@ def plan_scales(
 def fit_steps(
     steps: tuple[int, ...],
     seconds_per_step: tuple[float, ...],
-    seconds_per_scale: float,
+    fixed_seconds: float,
     limit: float,
 ) -> tuple[int, ...]:
     """Multiply all steps by one factor so that the job ends within `limit` seconds.
 
     Args:
-        seconds_per_scale: what each scale costs beside its steps.
+        fixed_seconds: what the job costs beside its steps.
 
     Raises:
         InputError: one step per scale would already take longer.
     """
-    available = limit - seconds_per_scale * len(steps)
+    available = limit - fixed_seconds
     least = sum(seconds_per_step)
     if available < least:
-        needed = math.ceil(least + seconds_per_scale * len(steps))
+        needed = math.ceil(least + fixed_seconds)
         raise InputError(
             f"--time_limit={limit:g}s: even one step at each scale needs about {needed} s here; "
             "allow more, or give a smaller --size"

@@ -184,7 +184,10 @@ def test_layers_get_their_keras_names():
             {"content_layers": (), "style_layers": ()},
             "--content_weight=1.0 --style_weight=8.0: nothing to optimise",
         ),
-        ({"content_weight": 0.0, "style_weight": 0.0}, "--content_weight=0.0 --style_weight=0.0: n"),
+        (
+            {"content_weight": 0.0, "style_weight": 0.0},
+            "--content_weight=0.0 --style_weight=0.0: n",
+        ),
         ({"backbone": "vgg16"}, "--backbone=vgg16: --weights=embedded holds vgg19 only; give"),
     ],
 )

@@ -67,26 +67,26 @@ def test_the_plan_needs_steps_for_each_scale():
 
 
 def test_fitted_steps_use_the_time_and_keep_the_proportions():
-    # 10 s less 2 for two scales; one step each takes 0.3 s; 7.7 s over 20*0.1 + 10*0.2 s: 1.925.
-    assert scales.fit_steps((20, 10), (0.1, 0.2), 1.0, 10.0) == (39, 20)
+    # 10 s less 2 beside the steps; one step each takes 0.3 s; 7.7 s over 20*0.1 + 10*0.2 s: 1.925.
+    assert scales.fit_steps((20, 10), (0.1, 0.2), 2.0, 10.0) == (39, 20)
 
 
 @pytest.mark.parametrize("limit", [1.0, 7.3, 60.0, 1000.0])
 def test_fitted_steps_end_within_the_limit_but_not_much_before(limit):
     steps, seconds = (150, 80, 100), (0.01, 0.03, 0.2)
-    fitted = scales.fit_steps(steps, seconds, 0.2, limit)
+    fitted = scales.fit_steps(steps, seconds, 0.6, limit)
     spent = 0.6 + sum(n * each for n, each in zip(fitted, seconds, strict=True))
     assert limit - sum(seconds) <= spent <= limit
     assert min(fitted) >= 1
 
 
 def test_a_limit_that_allows_one_step_per_scale_gives_just_that():
-    assert scales.fit_steps((100, 100), (1.0, 2.0), 0.5, 4.0) == (1, 1)
+    assert scales.fit_steps((100, 100), (1.0, 2.0), 1.0, 4.0) == (1, 1)
 
 
 def test_a_limit_below_one_step_per_scale_is_refused():
     with pytest.raises(InputError) as caught:
-        scales.fit_steps((100, 100), (1.0, 2.0), 0.5, 3.9)
+        scales.fit_steps((100, 100), (1.0, 2.0), 1.0, 3.9)
     message = str(caught.value)
     assert message.startswith("--time_limit=3.9s: ")
     assert "about 4 s" in message and "--size" in message and "\n" not in message
