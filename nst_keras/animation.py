@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -45,7 +46,7 @@ def write_gif(
     pace = frame_ms or min(400, max(80, 2400 // count // 10 * 10))
     while longest >= MIN_SIDE:
         for tried in sorted({min(PROBE, count), count}):
-            data = _encode(_thin(frames, tried), fit_size(largest, longest), pace, hold_ms)
+            data = _encode(evenly(frames, tried), fit_size(largest, longest), pace, hold_ms)
             excess = len(data) * count / tried / max_bytes
             if excess > 1:
                 break
@@ -112,9 +113,10 @@ def _load(frame: Frame, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _thin(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """`count` of the frames, evenly spread, the first and the last among them."""
-    return [frames[round(i * (len(frames) - 1) / max(1, count - 1))] for i in range(count)]
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    count = min(most, len(items))
+    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int, hold: int) -> bytes:

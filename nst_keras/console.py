@@ -25,8 +25,10 @@ def stop_signals() -> Iterator[list[int]]:
     previous: dict[int, Any] = {}
     with contextlib.suppress(ValueError):
         for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-            previous[number] = signal.getsignal(number)
-            signal.signal(number, take)
+            handler = signal.getsignal(number)
+            if handler not in (signal.SIG_IGN, None):  # as for a job in a shell's background
+                previous[number] = handler
+                signal.signal(number, take)
     try:
         yield received
     finally:

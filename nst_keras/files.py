@@ -30,9 +30,9 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replace the file at `path` by `text` in UTF-8, atomically."""
+    """Replace the file at `path` by `text` in UTF-8, atomically; file names of any bytes pass."""
     with atomic(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "surrogateescape"))
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -45,11 +45,10 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows cannot open folders; there the file's own sync must do."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make a rename durable, where the system can: Windows and some network folders cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

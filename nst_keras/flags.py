@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import shutil
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from absl import flags
 from nst_keras import config as config_lib
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
-from nst_keras.options import Option
+from nst_keras.options import Option, join_list, split_list
 from nst_keras.presets import PRESETS
 
 _ACTIONS = {
@@ -79,9 +81,10 @@ def format_flagfile(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def format_command(arguments: list[str], module: str = "nst_keras.run") -> str:
+def format_command(arguments: list[str]) -> str:
     """What a person types to do this again."""
-    return shlex.join(["python", "-m", module, *arguments])
+    same = shutil.which("python") == sys.executable
+    return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])
 
 
 def help_text() -> str:
@@ -144,10 +147,9 @@ def _read_flagfile(path: Path, seen: tuple[Path, ...]) -> list[str]:
     if path.resolve() in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise InputError(f"--flagfile={path}: cannot be read: {error.strerror}") from error
     arguments = []
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
@@ -160,8 +162,6 @@ def _check_line(line: str, place: str, folder: Path) -> str:
     """One `--name=value` of a flagfile, with its paths made relative to the file's folder."""
     if not line.startswith("-"):
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
-    if " #" in line or "\t#" in line:
-        raise InputError(f"{place}: {line!r} has a comment behind the value; give it its own line")
     name, equals, value = line.partition("=")
     key = name.lstrip("-").strip()
     if key == "flagfile":
@@ -170,9 +170,18 @@ def _check_line(line: str, place: str, folder: Path) -> str:
         raise InputError(f"{place}: {line!r}: unknown flag{_suggest(key)}")
     option = OPTIONS.get(key)
     if not equals or not option or not option.is_path(value.strip()):
+        _refuse_comment(line, place)
         return line
-    parts = [p.strip() for p in value.split(",")] if option.many else [value.strip()]
-    return f"--{key}=" + ",".join(str(folder / os.path.expanduser(p)) if p else p for p in parts)
+    items = split_list(value) if option.many else [value.strip()]
+    paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
+    if not all(os.path.exists(path) for path in paths):  # " #" may be part of a name
+        _refuse_comment(line, place)
+    return f"--{key}=" + (join_list(paths) if option.many else paths[0])
+
+
+def _refuse_comment(line: str, place: str) -> None:
+    if " #" in line or "\t#" in line:
+        raise InputError(f"{place}: {line!r} has a comment behind the value; give it its own line")
 
 
 def _unknown(error: flags.UnrecognizedFlagError) -> str:

@@ -20,13 +20,15 @@ from typing import Any
 
 from PIL import Image
 
+from nst_keras.animation import evenly
 from nst_keras.files import write_text
+from nst_keras.progress import read_metrics
 
 MAX_FRAMES = 60  # pictures in the player
 MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels for
 MAX_SIDE = 1024  # px, of an embedded picture
 MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
-FILES = ("result.png", "progress.gif", "progress.mp4", "strip.png", "metrics.jsonl", "flags.cfg")
+FILES = ("result.png", "progress.gif", "strip.png", "metrics.jsonl", "flags.cfg")
 
 
 def write_page(workdir: str | os.PathLike) -> Path:
@@ -53,7 +55,7 @@ def gather(workdir: str | os.PathLike) -> dict[str, Any]:
         "picture": result or _picture(workdir / "latest.jpg"),
         "finished": result is not None,
         "frames": _frames(workdir),
-        "curves": _curves(_thin(_read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
+        "curves": _curves(evenly(read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
         "files": [name for name in FILES if (workdir / name).exists()],
     }
 
@@ -103,28 +105,12 @@ def _read_run(path: Path) -> dict[str, Any]:
     return run if isinstance(run, dict) else {}
 
 
-def _read_metrics(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """(step, terms) by step. A line half written is skipped; a step logged twice counts once."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return []
-    terms: dict[int, dict[str, float]] = {}
-    for line in lines:
-        try:
-            record = json.loads(line)
-            terms[int(record["step"])] = dict(record["terms"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return sorted(terms.items())
-
-
-def _curves(metrics: Sequence[tuple[int, dict[str, float]]]) -> dict[str, Any]:
+def _curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The columns of the chart; a term is None at a step that did not log it."""
-    names = dict.fromkeys(name for _, terms in metrics for name in terms)
+    names = dict.fromkeys(name for row in metrics for name in row["terms"])
     return {
-        "steps": [step for step, _ in metrics],
-        "terms": {name: [_short(terms.get(name)) for _, terms in metrics] for name in names},
+        "steps": [row["step"] for row in metrics],
+        "terms": {name: [_short(row["terms"].get(name)) for row in metrics] for name in names},
     }
 
 
@@ -132,18 +118,11 @@ def _short(value: object) -> float | None:
     return float(f"{value:.5g}") if isinstance(value, (int, float)) else None
 
 
-def _thin(items: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of the items, evenly spread, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
-
-
 # Pictures: {"uri", "width", "height"}, the size being that of the file.
 
 
 def _frames(workdir: Path) -> list[dict[str, Any]]:
-    shown = _thin(iteration_paths(workdir), MAX_FRAMES)
+    shown = evenly(iteration_paths(workdir), MAX_FRAMES)
     pictures = [(step, _picture(path)) for step, path in shown]
     return [{"step": step, **picture} for step, picture in pictures if picture]
 

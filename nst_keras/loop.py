@@ -1,6 +1,7 @@
 """The job: scales times steps. `stylize` yields iterates, saves its state and goes on from it."""
 
 import dataclasses
+import gc
 import math
 import os
 import time
@@ -55,8 +56,10 @@ def stylize(
     config = dataclasses.replace(config, precision=devices.settle_precision(config.precision))
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
+    if not len(styles) or len(config.style_blend) not in (0, len(styles)):
+        raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
     pictures = [_pixels(content, "content"), *(_pixels(style, "style") for style in styles)]
-    plan = plan_scales(config, pictures[0].shape[:2])
+    plan = plan_job(config, pictures[0].shape[:2])
     painter = Painter(config, pictures[0], pictures[1:], weights or load_weights(config), plan)
     return _run(painter, config, plan, checkpointer)
 
@@ -69,7 +72,7 @@ def load_weights(config: Config) -> Weights:
     return weights_lib.read_weights(path, config.backbone)
 
 
-def plan_scales(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
+def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
     """The scales of a resolved config for a content of (height, width)."""
     size = max(content_size) if config.size == "original" else int(config.size)
     longest_sides = scales.plan_sizes(size, config.min_size, config.scales)
@@ -85,7 +88,7 @@ def measure_step_seconds(
 
     Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
     """
-    plan = plan_scales(config, content.shape[:2])
+    plan = plan_job(config, content.shape[:2])
     painter = Painter(config, content, styles, weights, plan)
     first, last = plan[0], plan[-1]
     image = painter.first_image()
@@ -114,6 +117,9 @@ def _run(
             saved = None
         yield from job.run_scale(stage)
         picture = stage.picture()
+        # The compiled steps and the stage hold each other; without this two scales fill memory.
+        del stage
+        gc.collect()
 
 
 class _Job:
@@ -128,7 +134,7 @@ class _Job:
     ):
         self.config, self.plan, self.checkpointer = config, plan, checkpointer
         self.step = saved.step if saved else 0
-        self._started = time.monotonic() - (saved.seconds if saved else 0.0)
+        self._started = time.perf_counter() - (saved.seconds if saved else 0.0)
         self._pace = Pace(plan)
 
     def run_scale(self, stage: Stage) -> Generator[Iterate, None, None]:
@@ -138,11 +144,11 @@ class _Job:
         tracing = True
         while self.step < stage.scale.last_step:
             steps = 1 if tracing else self._steps_per_call(stage.scale)
-            began = time.monotonic()
+            began = time.perf_counter()
             terms = stage.run(steps)
             self.step += steps
             if not tracing:
-                self._pace.saw(stage.scale, steps, time.monotonic() - began)
+                self._pace.saw(stage.scale, steps, time.perf_counter() - began)
             tracing = False
             if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
                 raise FloatingPointError(
@@ -152,7 +158,7 @@ class _Job:
             yield from self._report(stage, terms)
 
     def _report(self, stage: Stage, terms: dict[str, float]) -> Generator[Iterate, None, None]:
-        seconds = time.monotonic() - self._started
+        seconds = time.perf_counter() - self._started
         iterate = Iterate(
             step=self.step,
             total_steps=self.plan[-1].last_step,
@@ -171,12 +177,13 @@ class _Job:
             raise
         if not iterate.is_last:
             iterate.stage = None
-        if self.checkpointer and self.checkpointer.is_due(self.step, seconds):
+        due = self.checkpointer and self.checkpointer.is_due(self.step, seconds)
+        if due or iterate.is_last:  # writing the result may fail, and then goes on from here
             self._save(stage)
 
     def _save(self, stage: Stage) -> None:
         if self.checkpointer:
-            seconds = time.monotonic() - self._started
+            seconds = time.perf_counter() - self._started
             self.checkpointer.save(Checkpoint(self.step, seconds, stage.state()))
 
     def _steps_per_call(self, scale: Scale) -> int:
@@ -209,11 +216,11 @@ def _pixels(picture: PictureLike, name: str) -> np.ndarray:
 
 def _time_scale(painter: Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up."""
-    began = time.monotonic()
+    began = time.perf_counter()
     stage = Stage(painter, scale, image)
     stage.run(1)
-    setup = time.monotonic() - began
-    began = time.monotonic()
+    setup = time.perf_counter() - began
+    began = time.perf_counter()
     stage.run(2)
-    step = (time.monotonic() - began) / 2
+    step = (time.perf_counter() - began) / 2
     return step, max(setup - step, 0.0)

@@ -46,7 +46,7 @@ class Formulas:
     """How an objective turns statistics into unweighted terms."""
 
     content: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # sum (F-P)^2, sum P^2
-    style: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # G, A
+    style: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # G, A, sum A^2
     variation: Callable[[tf.Tensor, tuple[float, float]], tf.Tensor]  # sums, counts of differences
 
 
@@ -55,10 +55,9 @@ def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
     return error_sum / target_sum
 
 
-def relative_style(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def relative_style(gram: tf.Tensor, target: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
     """|G - A|^2 / |A|^2 (Frobenius)."""
-    error = tf.reduce_sum(tf.math.squared_difference(gram, target))
-    return error / tf.reduce_sum(tf.square(target))
+    return tf.reduce_sum(tf.math.squared_difference(gram, target)) / target_sum
 
 
 def mean_variation(sums: tf.Tensor, counts: tuple[float, float]) -> tf.Tensor:
@@ -72,11 +71,12 @@ def gatys_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
     return error_sum / 2.0
 
 
-def gatys_style(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def gatys_style(gram: tf.Tensor, target: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
     """1 / (4 N^2 M^2) sum (FF^T - A)^2: Gatys et al. 2016, equation 4.
 
     With Grams per position M cancels, which also lets the style keep its own size.
     """
+    del target_sum
     channels = float(gram.shape[-1])
     return tf.reduce_sum(tf.math.squared_difference(gram, target)) / (4.0 * channels**2)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from nst_keras import losses
+from nst_keras import losses, vgg
 
 # A mean square below this counts as nothing: relative terms would divide by zero.
 _FLOOR = 1e-6
@@ -22,8 +22,9 @@ class Targets:
     """What the image is compared with, computed once per scale."""
 
     content: dict[str, tf.Tensor]  # layer -> features (1, h, w, N)
-    content_sums: dict[str, tf.Tensor]  # layer -> sum of squares, floored
+    content_sums: dict[str, tf.Tensor]  # layer -> sum of their squares, floored
     style: dict[str, tf.Tensor]  # layer -> Gram per position (N, N)
+    style_sums: dict[str, tf.Tensor]  # layer -> sum of its squares, floored
     notes: tuple[str, ...] = ()
 
 
@@ -58,21 +59,13 @@ def capture_targets(
         styles: (1, h, w, 3) each, of any sizes; one at a time goes through the network.
         style_blend: one weight per style, brought to a sum of 1.
     """
-    notes = []
     features = extractor(content)
     kept = {layer: tf.identity(features[layer]) for layer in weights.content_layers}
-    sums = {}
-    for layer, target in kept.items():
-        floor = tf.constant(_FLOOR * float(tf.size(target)))
-        sums[layer] = tf.maximum(tf.reduce_sum(tf.square(target)), floor)
-        if sums[layer] <= floor:
-            notes.append(f"the content has no features at {layer}; its term is held at a floor")
     grams = _blended_grams(extractor, styles, style_blend, tuple(weights.style_layers))
-    for layer, gram in grams.items():
-        if float(tf.reduce_mean(tf.square(gram))) < _FLOOR:
-            notes.append(f"the style has no features at {layer}; its term is held at a floor")
-            grams[layer] = tf.maximum(gram, tf.sqrt(_FLOOR))
-    return Targets(kept, sums, grams, tuple(notes))
+    notes: list[str] = []
+    content_sums = _floored_sums(kept, "content", notes)
+    style_sums = _floored_sums(grams, "style", notes)
+    return Targets(kept, content_sums, grams, style_sums, tuple(notes))
 
 
 class Objective:
@@ -114,8 +107,8 @@ class Objective:
             term = self.formulas.content(sums[f"content/{layer}"], target_sum)
             terms[f"content/{layer}"] = self.weights.of_content(layer) * term
         for layer, target in self.targets.style.items():
-            gram = sums[f"style/{layer}"] / _positions(layer, height, width)
-            term = self.formulas.style(gram, target)
+            gram = sums[f"style/{layer}"] / float(vgg.positions(layer, height, width))
+            term = self.formulas.style(gram, target, self.targets.style_sums[layer])
             terms[f"style/{layer}"] = self.weights.of_style(layer) * term
         counts = 3.0 * height * (width - 1), 3.0 * (height - 1) * width
         terms["tv"] = self.weights.tv * self.formulas.variation(sums["tv"], counts)
@@ -133,6 +126,19 @@ class Objective:
         return terms, tape.gradient(terms["total"], image)
 
 
+def _floored_sums(
+    targets: dict[str, tf.Tensor], name: str, notes: list[str]
+) -> dict[str, tf.Tensor]:
+    """Sums of squares, as denominators: never zero, and a note where one would have been."""
+    sums = {}
+    for layer, target in targets.items():
+        floor = tf.constant(_FLOOR * float(tf.size(target)))
+        sums[layer] = tf.maximum(tf.reduce_sum(tf.square(target)), floor)
+        if sums[layer] <= floor:
+            notes.append(f"the {name} has no features at {layer}; its term is held at a floor")
+    return sums
+
+
 def _blended_grams(
     extractor: Extractor,
     styles: list[tf.Tensor],
@@ -148,9 +154,3 @@ def _blended_grams(
             gram = losses.gram_sum(features[layer]) / positions
             grams[layer] += (share / total) * gram
     return grams
-
-
-def _positions(layer: str, height: int, width: int) -> float:
-    """Feature positions of a layer: each pooling halves, dropping an odd last row or column."""
-    stride = 2 ** (int(layer[len("block")]) - 1)
-    return float((height // stride) * (width // stride))

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
@@ -42,7 +41,7 @@ def adam_update(image, gradient, first, second, step, *, learning_rate, beta_1, 
 
 
 class Adam:
-    """Adam on one image variable, with state that can be saved and taken to another size."""
+    """Adam on one image variable."""
 
     def __init__(
         self,
@@ -58,40 +57,26 @@ class Adam:
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.first = tf.Variable(tf.zeros(shape), trainable=False)
         self.second = tf.Variable(tf.zeros(shape), trainable=False)
-        self.updates = tf.Variable(0, trainable=False, dtype=tf.int64)  # corrects the moments' bias
-        self.scale_step = tf.Variable(0, trainable=False, dtype=tf.int64)  # drives the schedule
+        self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         """One update of the image, in place; returns the terms before it."""
         terms, gradient = value_and_grad(image.read_value())
-        self.updates.assign_add(1)
+        rate = self.learning_rate * self.schedule(self.steps.read_value())
+        self.steps.assign_add(1)
         adam_update(
             image,
             gradient,
             self.first,
             self.second,
-            tf.cast(self.updates, tf.float32),
-            learning_rate=self.learning_rate * self.schedule(self.scale_step.read_value()),
+            tf.cast(self.steps.read_value(), tf.float32),
+            learning_rate=rate,
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
         )
-        self.scale_step.assign_add(1)
         return terms
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Copies of everything that the next step depends on."""
-        return {name: variable.numpy() for name, variable in self._variables().items()}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned, on an image of the same size."""
-        for name, variable in self._variables().items():
-            variable.assign(state[name])
-
-    def _variables(self) -> dict[str, tf.Variable]:
-        return {
-            "adam_first": self.first,
-            "adam_second": self.second,
-            "adam_updates": self.updates,
-            "adam_scale_step": self.scale_step,
-        }
+    def variables(self) -> dict[str, tf.Variable]:
+        """Everything that the next step depends on, by a name for checkpoints."""
+        return {"adam_first": self.first, "adam_second": self.second, "adam_steps": self.steps}

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -26,8 +26,7 @@ class Option:
     def parse(self, text: str) -> Any:
         """The value that a flag's text stands for; raises ValueError saying what it may be."""
         if self.many:
-            parts = [part.strip() for part in text.split(",")] if text.strip() else []
-            return tuple(self._parse_one(part) for part in parts)
+            return tuple(self._parse_one(item) for item in split_list(text))
         return self._parse_one(text.strip())
 
     def _parse_one(self, text: str) -> Any:
@@ -81,7 +80,18 @@ class Option:
         """Text that `parse` turns back into the value."""
         if self.kind == "duration":
             return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
-        return ",".join(_text(v) for v in value) if self.many else _text(value)
+        return join_list(_text(v) for v in value) if self.many else _text(value)
+
+
+def split_list(text: str) -> list[str]:
+    """The items of a comma-separated list; a comma inside an item is written with a backslash."""
+    items = re.split(r"(?<!\\),", text) if text.strip() else []
+    return [item.strip().replace("\\,", ",") for item in items]
+
+
+def join_list(items: Iterable[str]) -> str:
+    """Text that `split_list` takes apart again."""
+    return ",".join(item.replace(",", "\\,") for item in items)
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class Stage(Protocol):
+class PictureSource(Protocol):
     """What an iterate asks of the scale at work."""
 
     def picture(self) -> np.ndarray:
@@ -43,7 +44,7 @@ class Iterate:
     seconds: float
     seconds_left: float
     steps_per_second: float
-    stage: "Stage | None" = dataclasses.field(repr=False, default=None)
+    stage: "PictureSource | None" = dataclasses.field(repr=False, default=None)
 
     @property
     def image(self) -> np.ndarray:
@@ -62,11 +63,19 @@ class Iterate:
     def ends_scale(self) -> bool:
         return self.step == self.scale.last_step
 
+    def is_logged(self, every: int) -> bool:
+        """Whether its terms belong into the metrics: every so many steps and where a scale ends."""
+        return is_due(self.step, every) or self.ends_scale
+
+    def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
+        """Whether its image is kept: every so many steps, at the last, and at some by name."""
+        return is_due(self.step, every) or self.step in at or (every > 0 and self.is_last)
+
     @property
     def is_last(self) -> bool:
         return self.step == self.total_steps
 
-    def _current_stage(self) -> "Stage":
+    def _current_stage(self) -> "PictureSource":
         if self.stage is None:
             raise RuntimeError("read the image of an iterate before asking for the next iterate")
         return self.stage
@@ -91,7 +100,7 @@ class Pace:
 
     def saw(self, scale: Scale, steps: int, seconds: float) -> None:
         """Take note that `steps` steps at this scale took `seconds`."""
-        new = seconds / (steps * scale.pixels)
+        new = max(seconds, 1e-9) / (steps * scale.pixels)  # clocks may not have ticked
         old = new if math.isnan(self._seconds_per_pixel_step) else self._seconds_per_pixel_step
         self._seconds_per_pixel_step = self._MEMORY * old + (1.0 - self._MEMORY) * new
 
@@ -114,53 +123,56 @@ class MetricsWriter:
         self.every, self.resume_step = every, resume_step
         kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
         files.write_text(path, "".join(_json_line(row) for row in kept))
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115  open for the whole run
+        self._file = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  open for the whole run
 
     def __call__(self, iterate: Iterate) -> None:
         if iterate.step <= self.resume_step:
             return
-        if is_due(iterate.step, self.every) or iterate.ends_scale:
+        if iterate.is_logged(self.every):
             row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
             self._file.write(_json_line(row))
             self._file.flush()
+            os.fsync(self._file.fileno())  # must not fall behind the checkpoints
 
     def close(self) -> None:
-        """Make the lines durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """The lines are durable already."""
         self._file.close()
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The rows of a `metrics.jsonl`; a torn line and what follows it are left out."""
-    rows: list[dict] = []
+    """The rows of a `metrics.jsonl` by step; lines that are not whole are left out."""
+    rows: dict[int, dict] = {}
     if not path.exists():
-        return rows
+        return []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
-            rows.append({"step": row["step"], "scale": row["scale"], "terms": dict(row["terms"])})
-        except (ValueError, KeyError, TypeError):
-            break
-    return rows
+            step = int(row["step"])
+            rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return [rows[step] for step in sorted(rows)]
 
 
 class TensorBoardWriter:
     """Losses at every logged step, and iteration images, as TensorBoard events in a folder."""
 
-    def __init__(self, folder: Path, log_every: int, image_every: int):
+    def __init__(self, folder: Path, log_every: int, image_every: int, resume_step: int):
         import tensorflow as tf  # only runs that ask for events come here
 
         self._summary = tf.summary
         self._log_every, self._image_every = log_every, image_every
+        self._resume_step = resume_step
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def __call__(self, iterate: Iterate) -> None:
+        if iterate.step <= self._resume_step:
+            return
         with self._writer.as_default(step=iterate.step):
-            if is_due(iterate.step, self._log_every) or iterate.ends_scale:
+            if iterate.is_logged(self._log_every):
                 for name, value in iterate.terms.items():
                     self._summary.scalar(name, value)
-            if is_due(iterate.step, self._image_every) or iterate.is_last:
+            if iterate.is_pictured(self._image_every):
                 self._summary.image("image", iterate.image[None])
 
     def close(self) -> None:

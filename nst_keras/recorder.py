@@ -6,7 +6,7 @@ from typing import Any
 
 from nst_keras import animation, gallery, images, run_record
 from nst_keras.config import Config
-from nst_keras.progress import Iterate, is_due
+from nst_keras.progress import Iterate
 from nst_keras.workdir import RunFolder
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
@@ -28,8 +28,7 @@ class Recorder:
 
     def __call__(self, iterate: Iterate) -> None:
         step = iterate.step
-        due = is_due(step, self.config.image_every) or step in self.config.image_at
-        if due or (iterate.is_last and self.config.image_every):
+        if iterate.is_pictured(self.config.image_every, self.config.image_at):
             images.write_image(self.folder.iteration(step), iterate.image)
         self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
@@ -45,9 +44,7 @@ class Recorder:
     def finish(self, iterate: Iterate) -> None:
         """Write the result, the strip and the animation, and complete the page."""
         images.write_image(self.folder.latest, iterate.image)
-        images.write_image(
-            self.folder.result, iterate.image, run_record.metadata(self.config, self.record)
-        )
+        images.write_image(self.folder.result, iterate.image, run_record.metadata(self.record))
         self.record["final_terms"] = iterate.evaluate()
         self._write_strip()
         frames = [path for _, path in gallery.iteration_paths(self.folder.path)]
@@ -66,7 +63,9 @@ class Recorder:
         self.refresh()
 
     def _write_strip(self) -> None:
-        steps = [at for at in sorted(self.config.image_at) if self.folder.iteration(at).exists()]
+        steps = [
+            at for at in sorted(set(self.config.image_at)) if self.folder.iteration(at).exists()
+        ]
         if steps:
             labels = [f"{step:,}" for step in steps]
             animation.write_strip(

@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from nst_keras import (
     devices,
     files,
     flags,
-    images,
+    output,
     progress,
     recorder,
     run_record,
@@ -33,7 +32,7 @@ from nst_keras import (
     workdir,
 )
 from nst_keras.checkpoints import Checkpointer
-from nst_keras.config import Config
+from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 from nst_keras.inputs import Inputs, read_inputs
 from nst_keras.progress import Iterate
@@ -47,11 +46,11 @@ _EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sys
 _PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
 _FINISH_SECONDS = 6.0  # kept free of a --time_limit for the result, the page and the animation
 _SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
-_STARTED = time.monotonic()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one job; returns the exit status. A user's error is one line on standard error."""
+    began = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         config, actions = flags.parse_config(arguments)
@@ -62,11 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"nst_keras {nst_keras.__version__}")
             return 0
         with console.messages(quiet="quiet" in actions) as notes:
-            return _run(arguments, config, notes, quiet="quiet" in actions)
+            return _run(arguments, config, notes, began, quiet="quiet" in actions)
     except InputError as error:
         return _fail(str(error), _EXIT_INPUT)
     except FloatingPointError as error:
         return _fail(str(error), 1)
+    except BrokenPipeError:  # as in --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", _EXIT_IO)
     except KeyboardInterrupt:
@@ -78,17 +80,20 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-def _run(arguments: list[str], config: Config, notes: list[str], *, quiet: bool) -> int:
-    requested = _with_flags_of_folder(arguments, config).resolve()
+def _run(
+    arguments: list[str], given: Config, notes: list[str], began: float, *, quiet: bool
+) -> int:
+    given = _with_flags_of_folder(arguments, given)
+    requested = given.resolve()
     inputs = read_inputs(requested)
     request = workdir.describe_job(requested, inputs.hashes)
     folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
     status = folder.status(request, overwrite=requested.overwrite)
     if status is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
-        _copy_result(folder, requested)
+        output.copy_result(folder, requested)
         return 0
-    _check_output(requested)
+    output.check_output(requested)
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     if status is Status.NEW:
@@ -98,16 +103,10 @@ def _run(arguments: list[str], config: Config, notes: list[str], *, quiet: bool)
     for note in inputs.notes:
         _log.warning("%s", note)
     devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
-    from nst_keras import loop  # imports TensorFlow
-
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
-    config = _plan(requested, inputs, folder, status)
-    plan = loop.plan_scales(config, inputs.content.shape[:2])
-    record = run_record.make_record(arguments, config, inputs, plan, request, folder, notes)
-    _announce(config, plan, record["device"], folder)
-    if status is Status.NEW:
-        _write_inputs(folder, config, inputs)
+    config = _settle(requested, given, inputs, folder, status, began)
+    record = _describe(arguments, config, inputs, request, folder, notes)
     return _optimise(config, inputs, folder, record, quiet=quiet)
 
 
@@ -124,13 +123,18 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
     return config
 
 
-def _plan(requested: Config, inputs: Inputs, folder: RunFolder, status: Status) -> Config:
-    """Settle what is still open: precision, steps under a time limit, iteration images."""
-    from nst_keras import loop
-
+def _settle(
+    requested: Config,
+    given: Config,
+    inputs: Inputs,
+    folder: RunFolder,
+    status: Status,
+    began: float,
+) -> Config:
+    """Decide what is still open: precision, steps under a time limit, iteration images."""
     precision = devices.settle_precision(requested.precision)
     config = dataclasses.replace(requested, precision=precision)
-    if status is Status.BEGUN:  # what was settled then holds on
+    if status is Status.BEGUN and folder.flags.exists():  # what was settled then holds on
         saved, _ = flags.parse_config([f"--flagfile={folder.flags}"])
         config = dataclasses.replace(
             config,
@@ -140,22 +144,72 @@ def _plan(requested: Config, inputs: Inputs, folder: RunFolder, status: Status) 
             precision=saved.precision,
         )
     elif config.time_limit:
-        weights = inputs.weights or loop.load_weights(config)
-        plan, seconds, setup = loop.measure_step_seconds(
-            inputs.content, inputs.styles, config, weights
-        )
-        spent = time.monotonic() - _STARTED
-        fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * config.time_limit
-        defaults = tuple(scale.steps for scale in plan)
-        steps = scales.fit_steps(defaults, seconds, fixed, config.time_limit)
-        config = dataclasses.replace(
-            config, iterations=steps[-1], coarse_iterations=steps[:-1], time_limit=None
-        )
+        config = _fit_time_limit(config, config.time_limit, given, inputs, began)
     if config.image_every is None:
-        total = loop.plan_scales(config, inputs.content.shape[:2])[-1].last_step
-        every = max(1, math.ceil(total / _PICTURES_PER_JOB))
+        every = max(1, math.ceil(_total_steps(config, inputs) / _PICTURES_PER_JOB))
         config = dataclasses.replace(config, image_every=every)
     return config
+
+
+def _fit_time_limit(
+    config: Config, limit: float, given: Config, inputs: Inputs, began: float
+) -> Config:
+    """Measure, and choose the steps so that the whole job ends in time."""
+    from nst_keras import loop
+
+    weights = inputs.weights or loop.load_weights(config)
+    plan, seconds, setup = loop.measure_step_seconds(inputs.content, inputs.styles, config, weights)
+    spent = time.monotonic() - began
+    fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit
+    steps = tuple(scale.steps for scale in plan)
+    fitted = scales.fit_steps(steps, seconds, fixed, limit)
+    if given.iterations is not None:  # a number of one's own is an upper bound
+        fitted = tuple(min(pair) for pair in zip(fitted, steps, strict=True))
+    return dataclasses.replace(
+        config, iterations=fitted[-1], coarse_iterations=fitted[:-1], time_limit=None
+    )
+
+
+def _total_steps(config: Config, inputs: Inputs) -> int:
+    from nst_keras import loop
+
+    return loop.plan_job(config, inputs.content.shape[:2])[-1].last_step
+
+
+def _describe(
+    arguments: list[str],
+    config: Config,
+    inputs: Inputs,
+    request: dict[str, str],
+    folder: RunFolder,
+    notes: list[str],
+) -> dict[str, Any]:
+    """Say what is going to happen, and write down what a resume and the page need."""
+    from nst_keras import loop
+
+    plan = loop.plan_job(config, inputs.content.shape[:2])
+    if late := [at for at in config.image_at if at > plan[-1].last_step]:
+        _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
+    record = run_record.make_record(arguments, config, inputs, plan, request, folder, notes)
+    _announce(config, plan, record["device"], folder)
+    files.write_text(folder.flags, flags.format_flagfile(_absolute(config, folder)))
+    recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
+    for number, style in enumerate(inputs.styles, start=1):
+        recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
+    return record
+
+
+def _absolute(config: Config, folder: RunFolder) -> Config:
+    """The config with paths that hold wherever the flagfile lies."""
+    config = dataclasses.replace(config, workdir=str(folder.path), overwrite=False)
+    paths: dict[str, Any] = {}
+    for name, option in OPTIONS.items():
+        value = getattr(config, name)
+        if option.path and option.many:
+            paths[name] = tuple(os.path.abspath(item) for item in value)
+        elif value and option.is_path(value):
+            paths[name] = os.path.abspath(value)
+    return dataclasses.replace(config, **paths)
 
 
 def _optimise(
@@ -171,20 +225,22 @@ def _optimise(
         keep=config.keep_checkpoints,
     )
     saved = checkpointer.latest()
+    resume_step = saved.step if saved else 0
+    del saved  # the loop reads it when it gets there
     for skipped in checkpointer.skipped:
         _log.warning("a checkpoint is left out: %s", skipped)
-    if saved:
-        _log.info("going on after step %d", saved.step)
+    if resume_step:
+        _log.info("going on after step %d", resume_step)
     pictures = Recorder(folder, config, record)
     pictures.refresh()
     with contextlib.ExitStack() as stack:
-        metrics = progress.MetricsWriter(
-            folder.metrics, config.log_every, saved.step if saved else 0
-        )
+        metrics = progress.MetricsWriter(folder.metrics, config.log_every, resume_step)
         stack.callback(metrics.close)
         sinks: list[Callable[[Iterate], None]] = [metrics, pictures]
         if config.tensorboard:
-            events = progress.TensorBoardWriter(folder.events, config.log_every, config.image_every)
+            events = progress.TensorBoardWriter(
+                folder.events, config.log_every, config.image_every, resume_step
+            )
             stack.callback(events.close)
             sinks.append(events)
         if not quiet:
@@ -206,7 +262,7 @@ def _optimise(
         _log.warning("stopped after step %d; to go on: %s", iterate.step, record["resume_command"])
         return _EXIT_AGAIN
     pictures.finish(iterate)
-    _copy_result(folder, config)
+    output.copy_result(folder, config)
     _log.info("result: %s", folder.result)
     _log.info("gallery: %s", folder.page)
     return 0
@@ -223,54 +279,6 @@ def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunF
         device,
         folder.path,
     )
-
-
-def _write_inputs(folder: RunFolder, config: Config, inputs: Inputs) -> None:
-    """What a resume and the page need; only a new run writes it."""
-    settled = dataclasses.replace(
-        config,
-        content=str(Path(config.content).absolute()),
-        style=tuple(str(Path(style).absolute()) for style in config.style),
-        workdir=str(folder.path.absolute()),
-        overwrite=False,
-    )
-    files.write_text(folder.flags, flags.format_flagfile(settled))
-    recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
-    for number, style in enumerate(inputs.styles, start=1):
-        recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
-
-
-def _check_output(config: Config) -> None:
-    """Refuse an --output that could not be written at the end, or would cost somebody a file."""
-    if not config.output:
-        return
-    path = Path(config.output)
-    images.check_writable_suffix(path)
-    if path.resolve() in {Path(p).resolve() for p in (config.content, *config.style)}:
-        raise InputError(f"--output={path}: is one of the inputs; give another name")
-    if path.exists() and not config.overwrite:
-        raise InputError(f"--output={path}: exists; give another name, or --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--output={path}: there is no folder {path.absolute().parent}")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise InputError(f"--output={path}: the folder cannot be written to")
-
-
-def _copy_result(folder: RunFolder, config: Config) -> None:
-    """Put a copy of the result where --output says, in the format of its suffix."""
-    if not config.output:
-        return
-    path = Path(config.output)
-    images.check_writable_suffix(path)
-    if path.exists() and not config.overwrite:
-        _log.info("%s exists and is left as it is", path)
-        return
-    if path.suffix.lower() == ".png":
-        with files.atomic(path) as file, open(folder.result, "rb") as result:
-            shutil.copyfileobj(result, file)
-    else:
-        images.write_image(path, images.read_image(folder.result).pixels)
-    _log.info("copy: %s", path)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def make_record(
     return {
         "version": nst_keras.__version__,
         "status": "running",
-        "command": flags.format_command(arguments),
-        "resume_command": flags.format_command([f"--workdir={folder.path}"]),
+        "command": old.get("command") or flags.format_command(arguments),
+        "resume_command": flags.format_command([f"--workdir={folder.path.absolute()}"]),
         "started": old.get("started")
         or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "seconds": old.get("seconds", 0.0),
@@ -62,7 +62,7 @@ def make_record(
         "versions": _versions(),
         "notes": notes,
         "job": workdir.describe_job(config, inputs.hashes),
-        "request": request,
+        "request": old.get("request", request),
     }
 
 
@@ -85,18 +85,13 @@ def _versions() -> dict[str, str]:
     }
 
 
-def metadata(config: Config, record: dict[str, Any]) -> dict[str, str]:
+def metadata(record: dict[str, Any]) -> dict[str, str]:
     """What `result.png` tells of itself: what decided the picture, but no path and no date."""
-    settings = {
-        name: OPTIONS[name].format(getattr(config, name))
-        for name in OPTIONS
-        if name in record["job"]
-    }
+    settings = [f"--{name}={text}" for name, text in record["job"].items() if name in OPTIONS]
     hashes = {name: text for name, text in record["job"].items() if name not in OPTIONS}
-    lines = [f"--{name}={value}" for name, value in settings.items()]
     return {
         "Software": f"nst_keras {record['version']}",
-        "nst_keras settings": "\n".join(lines),
+        "nst_keras settings": "\n".join(settings),
         **{f"nst_keras {name}": text for name, text in hashes.items()},
     }
 

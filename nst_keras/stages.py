@@ -88,7 +88,9 @@ class Stage:
         self.scale = scale
         self._decay = config.average
         self._image = tf.Variable(image[None], trainable=False)
-        self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
+        self._average = None
+        if self._decay:
+            self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
         self._objective = painter.objective(scale)
         self._optimizer = optimizers.Adam(
             self._image.shape,
@@ -96,19 +98,18 @@ class Stage:
             schedule=optimizers.make_schedule(config.schedule, scale.steps, config.schedule_end),
         )
         self._run = tf.function(self._steps)
-        self.steps_done = 0
 
     def run(self, steps: int) -> dict[str, float]:
         """Take some steps; returns the terms before the last one's update."""
         terms = self._run(tf.constant(steps))
-        self.steps_done += steps
         return {name: float(value) for name, value in terms.items()}
 
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3)."""
-        if not self._decay or not self.steps_done:
+        steps = int(self._optimizer.steps)
+        if self._average is None or not steps:
             return self._image.numpy()[0]
-        return self._average.numpy()[0] / np.float32(1.0 - self._decay**self.steps_done)
+        return self._average.numpy()[0] / np.float32(1.0 - self._decay**steps)
 
     def value(self) -> dict[str, float]:
         """The terms of the picture."""
@@ -117,26 +118,23 @@ class Stage:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, beside the settings."""
-        return {
-            "image": self._image.numpy(),
-            "average": self._average.numpy(),
-            "steps_done": np.int64(self.steps_done),
-            **self._optimizer.state(),
-        }
+        return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over what `state` returned."""
-        self._image.assign(state["image"])
-        self._average.assign(state["average"])
-        self.steps_done = int(state["steps_done"])
-        self._optimizer.restore(state)
+        for name, variable in self._variables().items():
+            variable.assign(state[name])
+
+    def _variables(self) -> dict[str, tf.Variable]:
+        average = {} if self._average is None else {"average": self._average}
+        return {"image": self._image, **average, **self._optimizer.variables()}
 
     def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = {name: tf.constant(0.0) for name in self._objective.term_names}
         for _ in tf.range(count):
             terms = self._optimizer.step(self._image, self._objective.value_and_grad)
             self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
-            if self._decay:
+            if self._average is not None:
                 mixed = self._decay * self._average + (1.0 - self._decay) * self._image
                 self._average.assign(mixed)
         return terms

@@ -28,11 +28,6 @@ class Conv:
         """(height, width, inputs, outputs), Keras' layout."""
         return (3, 3, self.inputs, self.outputs)
 
-    @property
-    def stride(self) -> int:
-        """Pixels of the image per feature position."""
-        return 2 ** (self.block - 1)
-
 
 def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
     """The backbone's convolutions from the image upwards; `channels` narrows it for tests."""
@@ -47,6 +42,15 @@ def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tupl
 def layer_names(backbone: str) -> tuple[str, ...]:
     """The names that content and style layers may have, from the image upwards."""
     return tuple(conv.name for conv in convolutions(backbone))
+
+
+def positions(layer: str, height: int, width: int) -> int:
+    """Feature positions of a layer for an image of this size.
+
+    Each block's pooling halves the size and drops an odd last row or column.
+    """
+    stride = 2 ** (int(layer[len("block")]) - 1)
+    return (height // stride) * (width // stride)
 
 
 def canonical_layer(name: str, backbone: str, flag: str) -> str:

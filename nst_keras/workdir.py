@@ -71,6 +71,8 @@ class RunFolder:
         if not self.path.exists() or not any(self.path.iterdir()):
             return Status.NEW
         record = self.read_record()
+        if record.get("status") == "preparing":
+            return Status.NEW  # stopped before it had settled what to do
         if job in (record.get("job"), record.get("request")):
             return self._progress(record, overwrite=overwrite)
         if not record:
@@ -85,9 +87,7 @@ class RunFolder:
         return Status.NEW
 
     def _progress(self, record: dict[str, Any], *, overwrite: bool) -> Status:
-        if record.get("status") == "preparing" or not self.flags.exists():
-            return Status.NEW  # stopped before it had settled what to do
-        if record.get("status") != "finished":
+        if record.get("status") != "finished" or not self.result.exists():
             return Status.BEGUN
         return Status.NEW if overwrite else Status.FINISHED
 
@@ -98,14 +98,15 @@ class RunFolder:
             InputError: it cannot be written to.
         """
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # First of all the folder says whose it is, so that a crash here can be repeated.
+            self.write_record({"status": "preparing", "request": request})
             self._clear()
-            for folder in (self.path, self.inputs, self.iterations, self.checkpoints):
-                folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.inputs, self.iterations, self.checkpoints):
+                folder.mkdir(exist_ok=True)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self.check_writable()
-        # From here on the folder is known as this job's, so a crash at any moment can be repeated.
-        self.write_record({"status": "preparing", "request": request})
 
     def check_writable(self) -> None:
         """Raise InputError unless a file can be written here; remove what a crash left behind."""
@@ -120,8 +121,8 @@ class RunFolder:
             raise _unwritable(self.path, error) from error
 
     def _clear(self) -> None:
-        """Remove the files of an earlier run, and only those."""
-        for path in (self.flags, self.record, self.metrics, self.latest, self.result):
+        """Remove the files of an earlier run but for its record, and only those."""
+        for path in (self.flags, self.metrics, self.latest, self.result):
             path.unlink(missing_ok=True)
         for path in (self.strip, self.gif, self.page):
             path.unlink(missing_ok=True)
@@ -129,6 +130,7 @@ class RunFolder:
             (self.inputs, "*.jpg"),
             (self.iterations, "iteration_*.jpg"),
             (self.checkpoints, "step_*.npz"),
+            (self.events, "events.out.tfevents.*"),
         ):
             for path in folder.glob(pattern):
                 path.unlink()
@@ -155,7 +157,7 @@ def default_path(config: Config, job: dict[str, str]) -> Path:
 
 
 def _slug(path: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(path).stem)[:40] or "picture"
+    return re.sub(r"[^\w.-]+", "-", Path(path).stem)[:24] or "picture"
 
 
 def _difference(record: dict[str, Any], job: dict[str, str]) -> str:

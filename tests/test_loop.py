@@ -200,7 +200,7 @@ def test_bytes_and_floats_are_the_same_picture(tiny_weights):
 
 def test_style_is_never_enlarged_unless_asked(tiny_weights):
     config = dataclasses.replace(CONFIG, size=200, style_scale=1.0).resolve()
-    plan = loop.plan_scales(config, CONTENT.shape[:2])
+    plan = loop.plan_job(config, CONTENT.shape[:2])
     painter = stages.Painter(config, CONTENT, [STYLE], tiny_weights, plan)
     assert painter._fit_style(STYLE, plan[-1]).shape == (50, 50, 3)
     larger = dataclasses.replace(config, style_scale=1.5)
@@ -210,7 +210,7 @@ def test_style_is_never_enlarged_unless_asked(tiny_weights):
 
 def test_original_size_is_the_contents_own(tiny_weights):
     config = dataclasses.replace(CONFIG, size="original").resolve()
-    last = loop.plan_scales(config, (40, 60))[-1]
+    last = loop.plan_job(config, (40, 60))[-1]
     assert (last.height, last.width) == (40, 60)
 
 

@@ -283,7 +283,7 @@ def test_signal_saves_and_the_folder_alone_goes_on(job, capsys, tmp_path, monkey
         assert run.main(job) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
-    assert "stopped after step 5" in log and "--workdir=job" in log
+    assert "stopped after step 5" in log and f"--workdir={folder.path}" in log
     assert folder.read_record()["status"] == "interrupted"
     assert folder.latest.exists() and folder.page.exists() and not folder.result.exists()
     assert run.main(["--workdir=job"]) == 0
@@ -303,24 +303,86 @@ def _raise_signal(step: int, number: int):
     return call
 
 
+def test_relative_paths_of_the_first_command_hold_on_resume(job, tmp_path, monkeypatch):
+    content, weights = (job[index].partition("=")[2] for index in (0, 2))
+    (tmp_path / "start.png").write_bytes(Path(content).read_bytes())
+    (tmp_path / "net.npz").write_bytes(Path(weights).read_bytes())
+    command = [*job, "--init=start.png", "--weights=net.npz", "--output=copy.png"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        assert run.main(command) == 75
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run.main([f"--workdir={tmp_path / 'job'}"]) == 0
+    assert (tmp_path / "copy.png").exists()
+
+
+def test_first_command_still_belongs_after_the_folder_alone_went_on(job, tmp_path, monkeypatch):
+    command = [flag for flag in job if not flag.startswith("--precision")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        assert run.main(command) == 75
+    before = RunFolder(tmp_path / "job").read_record()
+    assert run.main(["--workdir=job"]) == 0
+    assert run.main(command) == 0
+    after = RunFolder(tmp_path / "job").read_record()
+    assert (after["command"], after["request"]) == (before["command"], before["request"])
+
+
+def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_write_strip", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.main(job)
+    assert run.main(job) == 0
+    assert "going on after step 10" in capsys.readouterr().err
+    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+
+
+def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
+    from nst_keras import loop
+
+    with monkeypatch.context() as patch:
+        plan_of = loop.plan_job
+        patch.setattr(
+            loop,
+            "measure_step_seconds",
+            lambda content, _, config, __: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
+        )
+        message = refused([*job, "--time_limit=9s"], capsys)
+    assert "--time_limit=9s" in message and "--size" in message
+    assert run.main(job) == 0
+
+
+def test_steps_of_ones_own_are_an_upper_bound_under_a_time_limit(job, tmp_path):
+    assert run.main([*job, "--time_limit=1h"]) == 0
+    assert RunFolder(tmp_path / "job").read_record()["total_steps"] == 10
+
+
+def test_pictures_asked_for_beyond_the_end_are_said(job, capsys):
+    assert run.main([*job, "--image_at=3,3,500"]) == 0
+    assert "--image_at=500: the job has 10 steps" in capsys.readouterr().err
+
+
 def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     from nst_keras import loop
 
-    plan_of = loop.plan_scales
+    plan_of = loop.plan_job
 
     def measured(content, styles, config, weights):
         plan = plan_of(config, content.shape[:2])
         return plan, tuple(100.0 for _ in plan), 0.0
 
     monkeypatch.setattr(loop, "measure_step_seconds", measured)
-    limited = [*job, "--time_limit=1h"]
+    limited = [flag for flag in job if not flag.startswith("--iterations")]
+    limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(limited) == 75
     record = RunFolder(tmp_path / "job").read_record()
     steps = [scale["steps"] for scale in record["scales"]]
-    # 3600 s less the start and the end buy at most 35 steps of 100 s, shared 4 : 6.
-    assert sum(steps) in range(30, 36) and steps[0] < steps[1]
+    # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
+    assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
     monkeypatch.setattr(loop, "measure_step_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
     assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)

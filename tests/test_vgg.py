@@ -1,4 +1,4 @@
-"""The networks as data: names, shapes, strides, aliases."""
+"""The networks as data: names, shapes, positions, aliases."""
 
 import pytest
 
@@ -29,12 +29,18 @@ def test_parameters_add_up_to_the_published_counts(backbone, parameters):
 
 
 @pytest.mark.parametrize(
-    ("index", "shape", "stride"),
-    [(0, (3, 3, 3, 64), 1), (2, (3, 3, 64, 128), 2), (9, (3, 3, 512, 512), 8)],
+    ("index", "shape"), [(0, (3, 3, 3, 64)), (2, (3, 3, 64, 128)), (9, (3, 3, 512, 512))]
 )
-def test_kernel_shapes_and_strides(index, shape, stride):
-    conv = vgg.convolutions("vgg19")[index]
-    assert (conv.kernel_shape, conv.stride) == (shape, stride)
+def test_kernel_shapes(index, shape):
+    assert vgg.convolutions("vgg19")[index].kernel_shape == shape
+
+
+@pytest.mark.parametrize(
+    ("layer", "positions"),
+    [("block1_conv2", 35 * 50), ("block2_conv1", 17 * 25), ("block5_conv1", 2 * 3)],
+)
+def test_pooling_halves_and_drops_the_odd_row(layer, positions):
+    assert vgg.positions(layer, 35, 50) == positions
 
 
 def test_channels_narrow_the_network():

@@ -49,6 +49,8 @@ def test_status_of_a_folder(tmp_path):
     assert folder.status(job, overwrite=False) is Status.BEGUN
     assert folder.status(job, overwrite=True) is Status.BEGUN  # a night's work is not thrown away
     folder.write_record({"job": job, "request": job, "status": "finished"})
+    assert folder.status(job, overwrite=False) is Status.BEGUN  # its result is gone
+    folder.result.write_text("x")
     assert folder.status(job, overwrite=False) is Status.FINISHED
     assert folder.status(job, overwrite=True) is Status.NEW
     assert folder.status({"size": "64"}, overwrite=True) is Status.NEW
