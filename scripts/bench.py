@@ -65,7 +65,7 @@ def bench_step(width: int, height: int, precision: str, repeats: int, steps: int
         "steps_per_second": round(1.0 / medians["ours"], 3),
         "plain_keras_seconds_per_step": round(medians["plain"], 4),
         "ratio_to_plain_keras": round(statistics.median(ratios), 3),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": peak_memory() >> 20,
         "repeats": repeats,
         "device": devices.describe_device(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
@@ -127,6 +127,12 @@ def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]
         loss.numpy()
 
     return run
+
+
+def peak_memory() -> int:
+    """The largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _picture(height: int, width: int, seed: int) -> np.ndarray:

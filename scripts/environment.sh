@@ -3,12 +3,15 @@
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The first Python of a version that TensorFlow has wheels for.
+# Succeeds if $1 is a Python of a version that TensorFlow has wheels for.
+usable() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null
+}
+
 find_python() {
     local candidate
     for candidate in python3 python3.13 python3.12 python3.11 python3.10 python; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
-            2>/dev/null; then
+        if usable "$candidate"; then
             echo "$candidate"
             return
         fi
@@ -17,28 +20,44 @@ find_python() {
     return 1
 }
 
-# install_with EXTRAS: install the checkout with these extras (such as '[test]'), if not done yet.
-install_with() {
-    local extras=$1 home stamp base
-    if [ -n "${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" ]; then
-        home=${VIRTUAL_ENV:-$CONDA_PREFIX}
-        python=$home/bin/python
-    else
-        home=$checkout/.venv
-        python=$home/bin/python
-        if ! "$python" -c '' 2>/dev/null; then
-            base=$(find_python)
-            echo "making a virtual environment in $home" >&2
-            if ! "$base" -m venv --clear "$home"; then
-                echo "on Debian and Ubuntu: apt install python3-venv" >&2
-                return 1
-            fi
-        fi
+# Sets `home`, the environment's folder, and `python`: the active environment, or our own. Conda's
+# base counts as none, so that TensorFlow does not get into it unasked.
+find_environment() {
+    local active=${VIRTUAL_ENV:-} base
+    if [ -z "$active" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; then
+        active=${CONDA_PREFIX:-}
     fi
-    stamp="$home/.nst_keras_$( (echo "$checkout$extras"; cat "$checkout/setup.cfg") | cksum | tr ' ' _)"
-    if [ ! -e "$stamp" ]; then
+    home=${active:-$checkout/.venv}
+    python=$home/bin/python
+    if usable "$python"; then
+        return
+    fi
+    if [ -n "$active" ]; then
+        echo "the active environment $active has no Python 3.10 to 3.13; deactivate it first" >&2
+        return 1
+    fi
+    base=$(find_python)
+    echo "making a virtual environment in $home" >&2
+    if ! "$base" -m venv --clear "$home"; then
+        echo "on Debian and Ubuntu: apt install python3-venv" >&2
+        return 1
+    fi
+}
+
+# install_with EXTRAS: install the checkout with these extras (such as '[test]'), if not done yet.
+# A note in the environment says of which checkout, with which setup.cfg and extras it was done.
+install_with() {
+    local extras=$1 note source
+    find_environment
+    note=$home/.nst_keras_installed
+    source="$checkout $(cksum <"$checkout/setup.cfg")"
+    if [ ! -e "$note" ] || [ "$(head -n 1 "$note")" != "$source" ]; then
+        echo "$source" >"$note"
+    fi
+    if ! grep -qxF "with$extras" "$note"; then
         echo "installing nst_keras$extras and what it needs" >&2
+        "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip --upgrade >/dev/null
         "$python" -m pip install --quiet --disable-pip-version-check --editable "$checkout$extras"
-        touch "$stamp"
+        echo "with$extras" >>"$note"
     fi
 }
