@@ -34,11 +34,30 @@ def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.math.squared_difference(features, target))
 
 
-def squared_variation_sums(image: tf.Tensor) -> tf.Tensor:
-    """Sums of squared differences of neighbours: (2,), along x and along y."""
+@tf.custom_gradient
+def squared_variation_sums(
+    image: tf.Tensor,
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Sums of squared differences of neighbours: (2,), along x and along y.
+
+    Autodiff would add four gradients to that of the network by AddN, which takes three or more
+    inputs in an order that depends on the moment; here they arrive as one, so that the same image
+    gives the same bytes.
+    """
     dx = image[:, :, 1:] - image[:, :, :-1]
     dy = image[:, 1:] - image[:, :-1]
-    return tf.stack([tf.reduce_sum(tf.square(dx)), tf.reduce_sum(tf.square(dy))])
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        along_x = tf.pad(dx, _BEFORE_X) - tf.pad(dx, _AFTER_X)
+        along_y = tf.pad(dy, _BEFORE_Y) - tf.pad(dy, _AFTER_Y)
+        # The product comes last: graph optimisation would merge a last sum into the AddN.
+        return 2.0 * (upstream[0] * along_x + upstream[1] * along_y)
+
+    return tf.stack([tf.reduce_sum(tf.square(dx)), tf.reduce_sum(tf.square(dy))]), pull_back
+
+
+_BEFORE_X, _AFTER_X = ([0, 0], [0, 0], [1, 0], [0, 0]), ([0, 0], [0, 0], [0, 1], [0, 0])
+_BEFORE_Y, _AFTER_Y = ([0, 0], [1, 0], [0, 0], [0, 0]), ([0, 0], [0, 1], [0, 0], [0, 0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,7 +112,8 @@ class Objective:
             terms[f"style/{layer}"] = self.weights.of_style(layer) * term
         counts = 3.0 * height * (width - 1), 3.0 * (height - 1) * width
         terms["tv"] = self.weights.tv * self.formulas.variation(sums["tv"], counts)
-        return {"total": tf.add_n(list(terms.values())), **terms}
+        # Not add_n, whose order of summation depends on the moment.
+        return {"total": tf.reduce_sum(tf.stack(list(terms.values()))), **terms}
 
     def value(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""

@@ -249,3 +249,18 @@ def test_it_runs_inside_a_graph():
     eager_terms, eager = one.value_and_grad(batch(IMAGE))
     np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=1e-5)
     np.testing.assert_allclose(gradient, eager, rtol=1e-3, atol=1e-5)
+
+
+def test_no_sum_of_three_or_more_is_left_to_add_n(tiny_weights):
+    """AddN swaps its inputs by what memory is free: the same image would not give the same bytes."""
+    layers = [f"block{block}_conv1" for block in range(1, 6)]
+    extractor = backbones.feature_extractor(tiny_weights, (*layers, "block5_conv2"))
+    weights = objective.TermWeights(
+        1.0, 8.0, 2.0, {"block5_conv2": 1.0}, dict.fromkeys(layers, 1.0)
+    )
+    image = tf.constant(picture(32, 48)[None])
+    targets = objective.capture_targets(extractor, image, [image], [1.0], weights)
+    one = objective.Objective(extractor, targets, weights, losses.OBJECTIVES["relative"])
+    graph = tf.function(one.value_and_grad).get_concrete_function(image).graph
+    sums = [len(op.inputs) for op in graph.get_operations() if op.type == "AddN"]
+    assert sums and max(sums) == 2
