@@ -252,7 +252,7 @@ def test_it_runs_inside_a_graph():
 
 
 def test_no_sum_of_three_or_more_is_left_to_add_n(tiny_weights):
-    """AddN swaps its inputs by what memory is free: the same image would not give the same bytes."""
+    """AddN orders its inputs by what memory is free: bytes would differ from run to run."""
     layers = [f"block{block}_conv1" for block in range(1, 6)]
     extractor = backbones.feature_extractor(tiny_weights, (*layers, "block5_conv2"))
     weights = objective.TermWeights(
