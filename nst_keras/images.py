@@ -152,11 +152,6 @@ def write_image(
         file.write(data)
 
 
-def encode_jpeg(pixels: np.ndarray, quality: int = 95) -> bytes:
-    """(h, w, 3) sRGB floats in [0, 1] as the bytes of a JPEG with full chroma."""
-    return _encode(pixels, "JPEG", quality=quality, subsampling=0)
-
-
 def _encode(pixels: np.ndarray, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)

@@ -77,7 +77,9 @@ class Painter:
         longest = round(max(scale.height, scale.width) * self.config.style_scale)
         if self.config.style_scale <= 1.0:
             longest = min(longest, max(style.shape[:2]))
-        return images.resize(style, *images.fit_size(style.shape[:2], max(longest, 16)))
+        return images.resize(
+            style, *images.fit_size(style.shape[:2], max(longest, images.MIN_SIDE))
+        )
 
 
 class Stage:
