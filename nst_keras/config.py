@@ -6,9 +6,9 @@ from typing import Any
 from nst_keras import vgg
 from nst_keras.errors import InputError
 from nst_keras.options import Option
-from nst_keras.presets import PRESETS
+from nst_keras.presets import OPTIMIZERS, PRESETS
 
-INITS = ("content", "noise", "gray", "style")  # or a picture's path
+INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
 QUALITIES = {"draft": 0.4, "good": 1.0, "best": 3.0}  # factor on the preset's steps
 
@@ -61,9 +61,18 @@ class Config:
         None,
         "inputs",
         "text",
-        "The first image: content, noise, gray, style, or a picture's path.",
+        "The first image: content; noise; gray, of the content's lightness; mean, the network's "
+        "mean colour; style; style_stats, noise in the styles' colours; or a picture's path.",
         path=True,
         words=INITS,
+    )
+    init_noise: float = _option(
+        None,
+        "inputs",
+        "float",
+        "Deviation of normal noise added to the first image, where white is 1.",
+        low=0,
+        high=10,
     )
     seed: int = _option(0, "inputs", "int", "Seed of everything random.", low=0, high=2**31 - 1)
 
@@ -98,6 +107,13 @@ class Config:
         "Longest side of the result in pixels; original: the content's own.",
         low=32,
         high=32768,
+    )
+    fit: str = _option(
+        "scale",
+        "size",
+        "text",
+        "scale: the whole content, its longest side --size; crop: its centre, a square of --size.",
+        choices=("scale", "crop"),
     )
     min_size: int = _option(
         128, "size", "int", "Longest side at the coarsest scale, in pixels.", low=32, high=32768
@@ -137,11 +153,11 @@ class Config:
         "Layers that keep the scene, such as block4_conv2; deeper is freer.",
         many=True,
     )
-    content_layer_weights: tuple[float, ...] = _option(
+    content_layer_weights: tuple[float | tuple[str, float], ...] = _option(
         (),
         "objective",
-        "float",
-        "Share of each content layer; equal if not given.",
+        "weight",
+        "Weight of each content layer, in order or as LAYER:WEIGHT; equal if not given.",
         many=True,
         low=0,
     )
@@ -152,11 +168,12 @@ class Config:
         "Layers that carry the style: block1 holds colour and grain, block5 large forms.",
         many=True,
     )
-    style_layer_weights: tuple[float, ...] = _option(
+    style_layer_weights: tuple[float | tuple[str, float], ...] = _option(
         None,
         "objective",
-        "float",
-        "Share of each style layer; equal if --style_layers is given and this is not.",
+        "weight",
+        "Weight of each style layer, in order, or as LAYER:WEIGHT of some, such as "
+        "block5_conv1:0.1; equal if --style_layers is given and this is not.",
         many=True,
         low=0,
     )
@@ -168,6 +185,16 @@ class Config:
     )
     tv_weight: float = _option(
         None, "objective", "float", "Weight of total variation: more is smoother.", low=0
+    )
+    balance: tuple[tuple[str, float], ...] = _option(
+        (),
+        "objective",
+        "named",
+        "Choose weights at the start of each scale so that the gradients of these terms have these "
+        "shares, such as content:1,style:4,tv:0.1 or style/block1_conv1:1. Costs an evaluation for "
+        "each term named.",
+        many=True,
+        low=0,
     )
 
     backbone: str = _option(
@@ -197,28 +224,110 @@ class Config:
         choices=("auto", "float32", "bfloat16"),
     )
 
+    optimizer: str = _option(
+        None,
+        "optimiser",
+        "text",
+        "adam, lbfgs, or another of Keras'.",
+        choices=OPTIMIZERS,
+    )
     learning_rate: float = _option(
         None,
         "optimiser",
         "float",
-        "Adam's step in the objective's pixel unit: of [0,1] for relative, of 0..255 for gatys.",
+        "Step size in the objective's pixel unit: of [0,1] for relative, tf_tutorial and "
+        "crowsonkb, of ImageNet's deviation for pytorch_tutorial, else of 0..255. For lbfgs the "
+        "length of a step, of 1.",
         low=1e-9,
         high=1e6,
+    )
+    beta_1: float = _option(
+        None,
+        "optimiser",
+        "float",
+        "Adam and its kin: decay of the mean gradient.",
+        low=0,
+        high=0.999999,
+    )
+    beta_2: float = _option(
+        None,
+        "optimiser",
+        "float",
+        "Adam and its kin: decay of the mean square.",
+        low=0,
+        high=0.999999,
+    )
+    epsilon: float = _option(
+        None,
+        "optimiser",
+        "float",
+        "Adam and its kin: added to the root of the mean square.",
+        low=1e-30,
+        high=1e6,
+    )
+    momentum: float = _option(
+        0.0, "optimiser", "float", "sgd and rmsprop: share of the last step.", low=0, high=0.9999
+    )
+    history: int = _option(
+        20,
+        "optimiser",
+        "int",
+        "lbfgs: steps remembered; each takes the memory of two images.",
+        low=1,
+        high=1000,
+    )
+    line_search: str = _option(
+        "none",
+        "optimiser",
+        "text",
+        "lbfgs: none, as published, or backtrack: a step that raises the total is halved.",
+        choices=("none", "backtrack"),
     )
     schedule: str = _option(
         None,
         "optimiser",
         "text",
         "Course of the learning rate within each scale.",
-        choices=("constant", "linear", "cosine"),
+        choices=("constant", "linear", "cosine", "exponential", "piecewise"),
     )
     schedule_end: float = _option(
-        0.2,
+        None,
         "optimiser",
         "float",
-        "Factor on the learning rate at the end of a scale.",
-        low=0,
+        "linear, cosine, exponential: factor on the learning rate after --schedule_steps.",
+        low=1e-6,
         high=1,
+    )
+    schedule_steps: int = _option(
+        None,
+        "optimiser",
+        "int",
+        "Steps to that factor, from where exponential goes on falling; 0: those of the scale.",
+        low=0,
+        high=10**9,
+    )
+    schedule_at: tuple[tuple[str, float], ...] = _option(
+        (),
+        "optimiser",
+        "named",
+        "piecewise: STEP:FACTOR of the learning rate from that step of the scale on.",
+        many=True,
+        low=0,
+        high=1e6,
+    )
+    warmup_steps: int = _option(
+        0,
+        "optimiser",
+        "int",
+        "Steps at the start of each scale over which the learning rate rises from 0.",
+        low=0,
+        high=10**9,
+    )
+    clamp: bool = _option(
+        None,
+        "optimiser",
+        "bool",
+        "Keep pixels within black and white after every step, not only in what is saved.",
     )
     average: float = _option(
         None,
@@ -241,6 +350,17 @@ class Config:
         "text",
         "Factor on the preset's steps: draft 0.4, good 1, best 3.",
         choices=tuple(QUALITIES),
+    )
+    tolerance: float = _option(
+        0.0,
+        "effort",
+        "float",
+        "End a scale once --patience steps lower the total by less than this share; 0: never.",
+        low=0,
+        high=1,
+    )
+    patience: int = _option(
+        50, "effort", "int", "Steps between such comparisons.", low=1, high=10**9
     )
     time_limit: float | None = _option(
         None,
@@ -316,6 +436,20 @@ class Config:
     gif: bool = _option(
         True, "along the way", "bool", "Write progress.gif at the end.", changes_result=False
     )
+    mp4: bool = _option(
+        False,
+        "along the way",
+        "bool",
+        "Write progress.mp4 at the end; needs nst_keras[video].",
+        changes_result=False,
+    )
+    frame_labels: bool = _option(
+        False,
+        "along the way",
+        "bool",
+        "Write the step into the frames of the animations.",
+        changes_result=False,
+    )
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
@@ -327,36 +461,6 @@ class Config:
             except ValueError as error:
                 raise InputError(f"--{name}={value}: {error}") from error
 
-    @property
-    def step_size(self) -> float:
-        """The learning rate for pixels in [0, 1]; only of a resolved config."""
-        return self.learning_rate / PRESETS[self.objective].pixel_range
-
-    def resolve(self) -> "Config":
-        """Fill in the preset, give layers their Keras names and check what belongs together.
-
-        Raises:
-            InputError: settings contradict each other.
-        """
-        preset = dict(PRESETS[self.objective].defaults)
-        factor = QUALITIES[self.quality]
-        preset["iterations"] = max(1, round(preset["iterations"] * factor))
-        preset["coarse_iterations"] = tuple(
-            max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
-        )
-        if self.style_layers is not None:  # the preset's shares are those of its own layers
-            preset["style_layer_weights"] = ()
-        filled = {name: value for name, value in preset.items() if getattr(self, name) is None}
-        config = dataclasses.replace(self, **filled)
-        config = dataclasses.replace(
-            config,
-            content_layers=_canonical(config.content_layers, config.backbone, "--content_layers"),
-            style_layers=_canonical(config.style_layers, config.backbone, "--style_layers"),
-        )
-        _check_lists(config)
-        _check_weights(config)
-        return config
-
 
 OPTIONS: dict[str, Option] = {
     field.name: field.metadata["option"] for field in dataclasses.fields(Config)
@@ -366,44 +470,3 @@ OPTIONS: dict[str, Option] = {
 def defaults() -> dict[str, Any]:
     """The default of every option, by name."""
     return {field.name: field.default for field in dataclasses.fields(Config)}
-
-
-def _canonical(layers: tuple[str, ...], backbone: str, flag: str) -> tuple[str, ...]:
-    names = tuple(vgg.canonical_layer(layer, backbone, flag) for layer in layers)
-    if len(set(names)) < len(names):
-        raise InputError(f"{flag}={','.join(layers)}: names a layer twice")
-    return names
-
-
-def _check_lists(config: Config) -> None:
-    """Lists that go together must be of one length."""
-    pairs = (
-        ("style_blend", "style"),
-        ("content_layer_weights", "content_layers"),
-        ("style_layer_weights", "style_layers"),
-    )
-    for name, other in pairs:
-        values, items = getattr(config, name), getattr(config, other)
-        if values and items and len(values) != len(items):
-            raise InputError(
-                f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values; "
-                f"--{other} has {len(items)}, so {len(items)} are needed"
-            )
-        if values and not any(values):
-            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0")
-
-
-def _check_weights(config: Config) -> None:
-    """There must be something to optimise."""
-    content = config.content_weight if config.content_layers else 0
-    style = config.style_weight if config.style_layers else 0
-    if not content and not style:
-        raise InputError(
-            f"--content_weight={config.content_weight} --style_weight={config.style_weight}: "
-            "nothing to optimise; one must be above 0, with layers"
-        )
-    if config.weights == "embedded" and config.backbone != "vgg19":
-        raise InputError(
-            f"--backbone={config.backbone}: --weights=embedded holds vgg19 only; "
-            "give --weights=imagenet or the path of a weights file"
-        )

@@ -74,10 +74,9 @@ def format_flagfile(config: Config) -> str:
     lines = []
     for name, option in OPTIONS.items():
         value = getattr(config, name)
-        if option.kind == "bool":
-            lines.append(f"--{name}={str(value).lower()}")
-        elif value is not None:
-            lines.append(f"--{name}={option.format(value)}")
+        if value is not None:
+            text = str(value).lower() if option.kind == "bool" else option.format(value)
+            lines.append(f"--{name}={text}")
     return "\n".join(lines) + "\n"
 
 
@@ -198,7 +197,8 @@ def _suggest(name: str) -> str:
 
 def _help_entry(name: str, option: Option, default: Any) -> list[str]:
     if option.kind == "bool":
-        return _entry(f"--[no]{name}", f"{option.help} Default: {str(default).lower()}.")
+        text = _default_text(name, option, default).lower()
+        return _entry(f"--[no]{name}", f"{option.help} Default: {text}.")
     accepted = "" if option.choices and option.help.count(option.choices[0]) else option.accepted()
     facts = [f"Takes {accepted}."] if accepted and option.kind != "text" or option.choices else []
     facts.append(f"Default: {_default_text(name, option, default)}.")
@@ -208,12 +208,10 @@ def _help_entry(name: str, option: Option, default: Any) -> list[str]:
 def _default_text(name: str, option: Option, default: Any) -> str:
     if default is not None and default != ():
         return option.format(default)
-    presets = [
-        f"{preset}: {option.format(values.defaults[name]) or 'none'}"
-        for preset, values in PRESETS.items()
-        if name in values.defaults
-    ]
-    return "preset (" + "; ".join(presets) + ")" if presets else "none"
+    values = PRESETS[config_lib.defaults()["objective"]].defaults
+    if name not in values:
+        return "none"
+    return f"that of the objective ({option.format(values[name]) or 'none'})"
 
 
 def _entry(flag: str, text: str) -> list[str]:

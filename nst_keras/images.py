@@ -111,6 +111,19 @@ def resize(pixels: np.ndarray, height: int, width: int, clip: bool = True) -> np
     return np.clip(resized, 0, 1, out=resized) if clip else resized
 
 
+def crop(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
+    """The largest centred part of (h, w, channels) with the aspect of height x width, a view."""
+    factor = min(pixels.shape[0] / height, pixels.shape[1] / width)
+    rows, columns = round(height * factor), round(width * factor)
+    top, left = (pixels.shape[0] - rows) // 2, (pixels.shape[1] - columns) // 2
+    return pixels[top : top + rows, left : left + columns]
+
+
+def fit(pixels: np.ndarray, how: str) -> np.ndarray:
+    """The content as `--fit` wants it: whole for 'scale', its centred square for 'crop'."""
+    return crop(pixels, 1, 1) if how == "crop" else pixels
+
+
 def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:
     """Shrink (h, w, 3) floats in [0, 1] so that no side exceeds `longest`; never enlarges."""
     size = pixels.shape[:2]

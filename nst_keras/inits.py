@@ -1,36 +1,65 @@
 """The first image of the coarsest scale: float32 RGB in [0, 1], (H, W, 3)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nst_keras import images
 
 
 def initial_image(
-    init: str, content: np.ndarray, style: np.ndarray, picture: np.ndarray | None, seed: int
+    init: str,
+    content: np.ndarray,
+    styles: Sequence[np.ndarray],
+    *,
+    style_blend: Sequence[float],
+    picture: np.ndarray | None,
+    mean_colour: Sequence[float],
+    noise: float,
+    seed: int,
 ) -> np.ndarray:
     """An image of the content's size.
 
     Args:
-        init: 'content'; 'noise', uniform and reproducible by `seed`; 'gray', of the content's mean
-            lightness; 'style', the style cut to the content's aspect; anything else: `picture`.
+        init: 'content'; 'noise', uniform; 'gray', of the content's mean lightness; 'mean', of
+            `mean_colour`; 'style', the first style cut to the content's aspect; 'style_stats',
+            normal noise with the blended styles' mean and deviation of each channel; anything else:
+            `picture`.
         content: (H, W, 3), at the coarsest scale.
-        style: (h, w, 3), of any size.
+        styles: (h, w, 3) each, of any size, with one weight each in `style_blend`.
         picture: (h, w, 3), of any size; stretched nowhere, cut to the content's aspect.
+        mean_colour: of the pictures that the network was trained with, RGB in [0, 1].
+        noise: deviation of normal noise that is added.
+        seed: makes all noise reproducible.
     """
     height, width = content.shape[:2]
+    random = np.random.default_rng(seed)
     if init == "content":
-        return content.copy()
-    if init == "noise":
-        return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
-    if init == "gray":
-        return np.full_like(content, content.mean())
-    source = style if init == "style" or picture is None else picture
-    return images.resize(_crop(source, height, width), height, width)
+        image = content.copy()
+    elif init == "noise":
+        image = random.random(content.shape, dtype=np.float32)
+    elif init == "gray":
+        image = np.full_like(content, content.mean())
+    elif init == "mean":
+        image = np.broadcast_to(np.asarray(mean_colour, np.float32), content.shape).copy()
+    elif init == "style_stats":
+        mean, deviation = _colour_statistics(styles, style_blend)
+        image = mean + deviation * random.standard_normal(content.shape, np.float32)
+    else:
+        source = styles[0] if init == "style" or picture is None else picture
+        image = images.resize(images.crop(source, height, width), height, width)
+    if noise:
+        image += noise * random.standard_normal(content.shape, np.float32)
+    return np.clip(image, 0.0, 1.0, out=image)
 
 
-def _crop(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The largest centred part with the aspect of height x width."""
-    factor = min(picture.shape[0] / height, picture.shape[1] / width)
-    rows, columns = round(height * factor), round(width * factor)
-    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
-    return picture[top : top + rows, left : left + columns]
+def _colour_statistics(
+    styles: Sequence[np.ndarray], style_blend: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
+    shares = np.asarray(style_blend) / sum(style_blend)
+    pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
+    means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))
+    squares = sum(share * (one**2).mean(0) for share, one in zip(shares, pixels, strict=True))
+    deviation = np.sqrt(np.maximum(squares - means**2, 0.0))
+    return means.astype(np.float32), deviation.astype(np.float32)

@@ -34,7 +34,7 @@ def read_inputs(config: Config) -> Inputs:
             raise InputError(f"--{name}: is missing; give the path of a picture")
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    content = _read("--content", config.content, hashes, notes)
+    content = images.fit(_read("--content", config.content, hashes, notes), config.fit)
     styles = tuple(_read("--style", path, hashes, notes) for path in config.style)
     if config.init not in INITS:
         _read("--init", config.init, hashes, notes)

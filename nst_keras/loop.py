@@ -2,10 +2,11 @@
 
 import dataclasses
 import gc
+import logging
 import math
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,10 +15,14 @@ from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
 from nst_keras.errors import InputError
+from nst_keras.plateau import Plateau
 from nst_keras.progress import Iterate, Pace
+from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.stages import Painter, Stage
 from nst_keras.weights import Weights
+
+_log = logging.getLogger(__name__)
 
 # A call into the graph lasts about this long: short enough for Ctrl-C and the bar, long enough that
 # Python's share vanishes.
@@ -52,15 +57,16 @@ def stylize(
         InputError: a picture, a weights file or a setting cannot be used.
         FloatingPointError: the objective is no longer finite.
     """
-    config = (config or Config()).resolve()
+    config = resolve(config or Config())
     config = dataclasses.replace(config, precision=devices.settle_precision(config.precision))
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
     if not len(styles) or len(config.style_blend) not in (0, len(styles)):
         raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
-    pictures = [_pixels(content, "content"), *(_pixels(style, "style") for style in styles)]
-    plan = plan_job(config, pictures[0].shape[:2])
-    painter = Painter(config, pictures[0], pictures[1:], weights or load_weights(config), plan)
+    content = images.fit(_pixels(content, "content"), config.fit)
+    pictures = [_pixels(style, "style") for style in styles]
+    plan = plan_job(config, content.shape[:2])
+    painter = Painter(config, content, pictures, weights or load_weights(config), plan)
     return _run(painter, config, plan, checkpointer)
 
 
@@ -111,11 +117,9 @@ def _run(
     for scale in plan:
         if scale.last_step < job.step:
             continue
-        stage = Stage(painter, scale, images.resize(picture, scale.height, scale.width))
-        if saved:  # in place of the picture, which only gave the size
-            stage.restore(saved.arrays)
-            saved = None
-        yield from job.run_scale(stage)
+        state, saved = saved.arrays if saved else None, None
+        stage = Stage(painter, scale, images.resize(picture, scale.height, scale.width), state)
+        yield from job.run_scale(stage, state)
         picture = stage.picture()
         # The compiled steps and the stage hold each other; without this two scales fill memory.
         del stage
@@ -137,25 +141,45 @@ class _Job:
         self._started = time.perf_counter() - (saved.seconds if saved else 0.0)
         self._pace = Pace(plan)
 
-    def run_scale(self, stage: Stage) -> Generator[Iterate, None, None]:
-        """Take the steps that are left of a scale."""
-        if self.step == self.plan[-1].last_step:  # all done, but perhaps not yet written out
+    def run_scale(
+        self, stage: Stage, state: Mapping[str, np.ndarray] | None
+    ) -> Generator[Iterate, None, None]:
+        """Take the steps that are left of a scale; `state` is what it was restored from."""
+        scale = stage.scale
+        self.step = max(self.step, scale.first_step - 1)
+        self._plateau = Plateau(
+            self.config.tolerance, self.config.patience, scale.first_step, state
+        )
+        done = self._plateau.rests or self.step == scale.last_step
+        if done and scale is self.plan[-1]:  # but perhaps not yet written out
             yield from self._report(stage, stage.value())
         tracing = True
-        while self.step < stage.scale.last_step:
-            steps = 1 if tracing else self._steps_per_call(stage.scale)
+        while self.step < scale.last_step and not self._plateau.rests:
+            steps = 1 if tracing else self._steps_per_call(scale)
             began = time.perf_counter()
             terms = stage.run(steps)
             self.step += steps
             if not tracing:
-                self._pace.saw(stage.scale, steps, time.perf_counter() - began)
+                self._pace.saw(scale, steps, time.perf_counter() - began)
             tracing = False
-            if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
-                raise FloatingPointError(
-                    f"{', '.join(bad)} not finite at step {self.step}; "
-                    "a smaller --learning_rate or style weight may help"
-                )
+            self._check(terms)
             yield from self._report(stage, terms)
+
+    def _check(self, terms: dict[str, float]) -> None:
+        """Whether the terms are numbers, and still fall."""
+        if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
+            raise FloatingPointError(
+                f"{', '.join(bad)} not finite at step {self.step}; "
+                "a smaller --learning_rate or style weight may help"
+            )
+        self._plateau.saw(self.step, terms["total"])
+        if self._plateau.rests:
+            _log.info(
+                "the scale rests after step %d: the total fell by less than %g in %d steps",
+                self.step,
+                self.config.tolerance,
+                self.config.patience,
+            )
 
     def _report(self, stage: Stage, terms: dict[str, float]) -> Generator[Iterate, None, None]:
         seconds = time.perf_counter() - self._started
@@ -168,6 +192,7 @@ class _Job:
             seconds=seconds,
             seconds_left=self._pace.seconds_left(self.step),
             steps_per_second=1.0 / self._pace.seconds_per_step(stage.scale),
+            rests=self._plateau.rests,
             stage=stage,
         )
         try:
@@ -184,18 +209,20 @@ class _Job:
     def _save(self, stage: Stage) -> None:
         if self.checkpointer:
             seconds = time.perf_counter() - self._started
-            self.checkpointer.save(Checkpoint(self.step, seconds, stage.state()))
+            arrays = {**stage.state(), **self._plateau.state()}
+            self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
 
     def _steps_per_call(self, scale: Scale) -> int:
         """As many as fit a call, but no further than to the next step at which something is due."""
         pace = self._pace.seconds_per_step(scale)
         steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
         config = self.config
-        stops = [scale.last_step, *(at for at in config.image_at if at > self.step)]
+        stops = [scale.last_step, self._plateau.next_step(self.step)]
+        stops += [at for at in config.image_at if at > self.step]
         for every in (config.log_every, config.image_every, config.checkpoint_every):
             if every:
                 stops.append(self.step - self.step % every + every)
-        return min(steps, min(stops) - self.step)
+        return int(min(steps, min(stops) - self.step))
 
 
 def _pixels(picture: PictureLike, name: str) -> np.ndarray:

@@ -1,9 +1,12 @@
-"""Pure tensor maths: statistics of features and images, and the terms on them.
+"""Pure tensor maths: statistics of features, and the terms that published objectives make of them.
 
 Statistics are sums over positions, so those of a whole image are the sums of its parts'. Terms
 are functions of these sums and of constants alone. Symbols: F are features of N channels at M
-positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU;
-images are RGB in [0, 1], NHWC with a batch of one.
+positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU,
+of weights whose input is on 0..255.
+
+With Grams per position a style keeps its own size and shape. Published formulas of the raw F F^T
+assume a style of the image's size, so here M A stands for its Gram.
 """
 
 import dataclasses
@@ -11,12 +14,27 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-PIXEL_RANGE = 255.0  # published formulas are on 0..255
+from nst_keras import variation, wasserstein
+from nst_keras.variation import Variation
+
+# A mean square below this counts as nothing: relative terms would divide by zero.
+FLOOR = 1e-6
+# Torchvision's networks see pixels in units of this deviation, so their features are smaller.
+TORCHVISION_SCALE = 255.0 * 0.226
 
 
-def gram_sum(features: tf.Tensor) -> tf.Tensor:
+def gram_sums(features: tf.Tensor) -> tf.Tensor:
     """F F^T, summed over positions: (1, H, W, N) -> (N, N)."""
-    return _gram_of_rows(tf.reshape(features, (-1, features.shape[-1])))
+    return _gram_of_rows(_rows(features))
+
+
+def moment_sums(features: tf.Tensor) -> tf.Tensor:
+    """F F^T above F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
+    return _moments_of_rows(_rows(features))
+
+
+def _rows(features: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(features, (-1, features.shape[-1]))
 
 
 @tf.custom_gradient
@@ -29,84 +47,170 @@ def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.
     return tf.matmul(rows, rows, transpose_a=True), pull_back
 
 
+@tf.custom_gradient
+def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """As `_gram_of_rows`, with the sum over positions as one more row."""
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        second, first = upstream[:-1], upstream[-1]
+        return tf.matmul(rows, second + tf.transpose(second)) + first
+
+    second = tf.matmul(rows, rows, transpose_a=True)
+    return tf.concat([second, tf.reduce_sum(rows, axis=0)[None]], axis=0), pull_back
+
+
 def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Sum of (F - P)^2 over positions and channels."""
     return tf.reduce_sum(tf.math.squared_difference(features, target))
 
 
 @tf.custom_gradient
-def squared_variation_sums(
-    image: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Sums of squared differences of neighbours: (2,), along x and along y.
+def fork(
+    features: tf.Tensor,
+) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
+    """Features twice, for two statistics of one layer.
 
-    Autodiff would add four gradients to that of the network by AddN, which takes three or more
-    inputs in an order that depends on the moment; here they arrive as one, so that the same image
-    gives the same bytes.
+    Their gradients come back as one: with that of the next layer they would be three, and AddN
+    takes three in an order that depends on the moment.
     """
-    dx = image[:, :, 1:] - image[:, :, :-1]
-    dy = image[:, 1:] - image[:, :-1]
 
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        along_x = tf.pad(dx, _BEFORE_X) - tf.pad(dx, _AFTER_X)
-        along_y = tf.pad(dy, _BEFORE_Y) - tf.pad(dy, _AFTER_Y)
-        # The product comes last: graph optimisation would merge a last sum into the AddN.
-        return 2.0 * (upstream[0] * along_x + upstream[1] * along_y)
+    def pull_back(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        # In another shape, or graph optimisation would merge this sum with the next.
+        return tf.reshape(_rows(first) + _rows(second), tf.shape(features))
 
-    return tf.stack([tf.reduce_sum(tf.square(dx)), tf.reduce_sum(tf.square(dy))]), pull_back
+    return (tf.identity(features), tf.identity(features)), pull_back
 
 
-_BEFORE_X, _AFTER_X = ([0, 0], [0, 0], [1, 0], [0, 0]), ([0, 0], [0, 0], [0, 1], [0, 0])
-_BEFORE_Y, _AFTER_Y = ([0, 0], [1, 0], [0, 0], [0, 0]), ([0, 0], [0, 1], [0, 0], [0, 0])
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What published formulas count at a layer."""
+
+    positions: float  # M, of the layer
+    pixels: float  # of the image
+
+
+StyleTarget = tuple[tf.Tensor, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Formulas:
-    """How an objective turns statistics into unweighted terms."""
+    """How an objective turns statistics into terms, before weights."""
 
-    content: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # sum (F-P)^2, sum P^2
-    style: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]  # G, A, sum A^2
-    variation: Callable[[tf.Tensor, tuple[float, float]], tf.Tensor]  # sums, counts of differences
+    content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]  # sum (F-P)^2, sum P^2, N M
+    style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]  # moments of the image
+    variation: Variation
+    style_sums: Callable[[tf.Tensor], tf.Tensor] = gram_sums
+    # What a step needs of the blended styles' moments, computed once.
+    style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 
-def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
+def floored_square_sum(target: tf.Tensor) -> tf.Tensor:
+    """Sum of squares as a denominator: never zero."""
+    return tf.maximum(tf.reduce_sum(tf.square(target)), FLOOR * float(tf.size(target)))
+
+
+# Content: of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
+
+
+def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """mean (F-P)^2 / mean P^2: 0 at the content, 1 at no features, whatever size and network."""
     return error_sum / target_sum
 
 
-def relative_style(gram: tf.Tensor, target: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
-    """|G - A|^2 / |A|^2 (Frobenius)."""
-    return tf.reduce_sum(tf.math.squared_difference(gram, target)) / target_sum
-
-
-def mean_variation(sums: tf.Tensor, counts: tuple[float, float]) -> tf.Tensor:
-    """mean dx^2 + mean dy^2 on [0, 1]."""
-    return sums[0] / counts[0] + sums[1] / counts[1]
-
-
-def gatys_content(error_sum: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
+def half_sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """1/2 sum (F - P)^2: Gatys et al. 2016, equation 1."""
-    del target_sum
     return error_sum / 2.0
 
 
-def gatys_style(gram: tf.Tensor, target: tf.Tensor, target_sum: tf.Tensor) -> tf.Tensor:
-    """1 / (4 N^2 M^2) sum (FF^T - A)^2: Gatys et al. 2016, equation 4.
-
-    With Grams per position M cancels, which also lets the style keep its own size.
-    """
-    del target_sum
-    channels = float(gram.shape[-1])
-    return tf.reduce_sum(tf.math.squared_difference(gram, target)) / (4.0 * channels**2)
+def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+    """sum (F - P)^2."""
+    return error_sum
 
 
-def sum_variation(sums: tf.Tensor, counts: tuple[float, float]) -> tf.Tensor:
-    """sum dx^2 + sum dy^2 on 0..255. Not in the paper; grows with the picture's size."""
-    del counts
-    return PIXEL_RANGE**2 * (sums[0] + sums[1])
+def mean_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+    """mean (F - P)^2."""
+    return error_sum / count
 
 
+def torchvision_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+    """mean (F - P)^2 of features on torchvision's scale."""
+    return error_sum / (count * TORCHVISION_SCALE**2)
+
+
+# Style: of the image's Gram matrix (or moments), the style's, and counts.
+
+
+def _apart(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.math.squared_difference(gram, target))
+
+
+def relative_target(gram: tf.Tensor) -> StyleTarget:
+    """A and the floored sum of its squares."""
+    return gram, floored_square_sum(gram)
+
+
+def relative_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """|G - A|^2 / |A|^2 (Frobenius)."""
+    return _apart(gram, target[0]) / target[1]
+
+
+def gatys_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """1 / (4 N^2 M^2) sum (FF^T - M A)^2: Gatys et al. 2016, equation 4; M cancels."""
+    return _apart(gram, target[0]) / (4.0 * gram.shape[-1] ** 2)
+
+
+def mean_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """mean (G - A)^2 over channel pairs."""
+    return _apart(gram, target[0]) / gram.shape[-1] ** 2
+
+
+def mean_style_per_channel(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """mean (G / N - A / N)^2: Grams divided by all of C H W."""
+    return _apart(gram, target[0]) / gram.shape[-1] ** 4
+
+
+def keras_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """sum (FF^T - M A)^2 / (4 3^2 (H W)^2), where 3, H and W are those of the image."""
+    return _apart(gram, target[0]) * (size.positions / size.pixels) ** 2 / 36.0
+
+
+def classroom_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """mean (FF^T - M A)^2 / (C H W) of features on torchvision's scale."""
+    mean = _apart(gram, target[0]) * size.positions**2 / gram.shape[-1] ** 2
+    return mean / (gram.shape[-1] * size.positions) / TORCHVISION_SCALE**4
+
+
+def wasserstein_target(moments: tf.Tensor) -> StyleTarget:
+    """Mean, covariance and its root, of features on torchvision's scale."""
+    return wasserstein.target(_torchvision_moments(moments))
+
+
+def wasserstein_style(moments: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
+    """W2^2 / N between Gaussians of the features, on torchvision's scale."""
+    return wasserstein.squared_distance(_torchvision_moments(moments), *target)
+
+
+def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
+    second, first = moments[:-1] / TORCHVISION_SCALE**2, moments[-1:] / TORCHVISION_SCALE
+    return tf.concat([second, first], axis=0)
+
+
+# Weights, layers and the rest that was published with each: `presets.PRESETS`.
 OBJECTIVES = {
-    "relative": Formulas(relative_content, relative_style, mean_variation),
-    "gatys": Formulas(gatys_content, gatys_style, sum_variation),
+    "relative": Formulas(
+        relative_content, relative_style, variation.MEAN_SQUARES, style_target=relative_target
+    ),
+    "gatys": Formulas(half_sum_content, gatys_style, variation.SQUARES_255),
+    "jcjohnson": Formulas(mean_content, mean_style_per_channel, variation.HALF_SQUARES_255),
+    "tf_tutorial": Formulas(mean_content, mean_style, variation.ABSOLUTE),
+    "keras_example": Formulas(sum_content, keras_style, variation.POWER_255),
+    "anishathalye": Formulas(mean_content, mean_style_per_channel, variation.MEAN_SQUARES_255),
+    "pytorch_tutorial": Formulas(torchvision_content, classroom_style, variation.MEAN_SQUARES),
+    "crowsonkb": Formulas(
+        torchvision_content,
+        wasserstein_style,
+        variation.NINE_POINT,
+        style_sums=moment_sums,
+        style_target=wasserstein_target,
+    ),
 }

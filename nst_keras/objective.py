@@ -7,12 +7,13 @@ whole image, tiles of it and replicas can share one path.
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
 
-# A mean square below this counts as nothing: relative terms would divide by zero.
-_FLOOR = 1e-6
+_PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
+_VANISHED = 1e-5  # of the largest gradient
 
 Extractor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -23,26 +24,31 @@ class Targets:
 
     content: dict[str, tf.Tensor]  # layer -> features (1, h, w, N)
     content_sums: dict[str, tf.Tensor]  # layer -> sum of their squares, floored
-    style: dict[str, tf.Tensor]  # layer -> Gram per position (N, N)
-    style_sums: dict[str, tf.Tensor]  # layer -> sum of its squares, floored
+    style: dict[str, losses.StyleTarget]  # layer -> what the objective makes of the moments
     notes: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class TermWeights:
-    """Weights of the terms; those of layers are relative and are brought to a sum of 1."""
+def weigh_terms(
+    content: float,
+    style: float,
+    tv: float,
+    *,
+    content_layers: Mapping[str, float],
+    style_layers: Mapping[str, float],
+    shares: bool,
+) -> dict[str, float]:
+    """The weight of each term by name: 'content/LAYER', 'style/LAYER' and 'tv'.
 
-    content: float
-    style: float
-    tv: float
-    content_layers: Mapping[str, float]
-    style_layers: Mapping[str, float]
-
-    def of_content(self, layer: str) -> float:
-        return self.content * self.content_layers[layer] / sum(self.content_layers.values())
-
-    def of_style(self, layer: str) -> float:
-        return self.style * self.style_layers[layer] / sum(self.style_layers.values())
+    Args:
+        content_layers, style_layers: weights of layers.
+        shares: whether these are brought to a sum of 1, or taken as they are.
+    """
+    weights: dict[str, float] = {}
+    kinds = {"content": (content, content_layers), "style": (style, style_layers)}
+    for kind, (weight, layers) in kinds.items():
+        total = sum(layers.values()) if shares else 1.0
+        weights |= {f"{kind}/{layer}": weight * share / total for layer, share in layers.items()}
+    return {**weights, "tv": tv}
 
 
 def capture_targets(
@@ -50,22 +56,34 @@ def capture_targets(
     content: tf.Tensor,
     styles: list[tf.Tensor],
     style_blend: list[float],
-    weights: TermWeights,
+    weights: Mapping[str, float],
+    formulas: losses.Formulas,
 ) -> Targets:
-    """Features of the content and blended Grams of the styles.
+    """Features of the content and blended moments of the styles.
 
     Args:
         content: (1, H, W, 3), the size of the image to be optimised.
         styles: (1, h, w, 3) each, of any sizes; one at a time goes through the network.
         style_blend: one weight per style, brought to a sum of 1.
+        weights: of the terms; their names tell the layers.
     """
     features = extractor(content)
-    kept = {layer: tf.identity(features[layer]) for layer in weights.content_layers}
-    grams = _blended_grams(extractor, styles, style_blend, tuple(weights.style_layers))
-    notes: list[str] = []
-    content_sums = _floored_sums(kept, "content", notes)
-    style_sums = _floored_sums(grams, "style", notes)
-    return Targets(kept, content_sums, grams, style_sums, tuple(notes))
+    kept = {layer: tf.identity(features[layer]) for layer in layers_of("content", weights)}
+    blended = _blended_moments(
+        extractor, styles, style_blend, layers_of("style", weights), formulas
+    )
+    return Targets(
+        content=kept,
+        content_sums={layer: losses.floored_square_sum(kept[layer]) for layer in kept},
+        style={layer: formulas.style_target(moments) for layer, moments in blended.items()},
+        notes=(*_notes("content", kept), *_notes("style", blended)),
+    )
+
+
+def layers_of(kind: str, terms: Mapping[str, float]) -> tuple[str, ...]:
+    """The layers of the 'content' or 'style' terms."""
+    parts = (name.split("/") for name in terms)
+    return tuple(part[1] for part in parts if part[0] == kind)
 
 
 class Objective:
@@ -75,43 +93,39 @@ class Objective:
         self,
         extractor: Extractor,
         targets: Targets,
-        weights: TermWeights,
+        weights: Mapping[str, float],
         formulas: losses.Formulas,
     ):
         self.extractor = extractor
         self.targets = targets
-        self.weights = weights
+        self.weights = dict(weights)
         self.formulas = formulas
 
     @property
     def term_names(self) -> tuple[str, ...]:
         """Keys of the terms, 'total' first."""
-        content = (f"content/{layer}" for layer in self.weights.content_layers)
-        style = (f"style/{layer}" for layer in self.weights.style_layers)
-        return ("total", *content, *style, "tv")
+        return ("total", *self.weights)
 
     def statistics(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Sums over the positions of an image (1, H, W, 3), by term name."""
         features = self.extractor(image)
-        sums = {"tv": losses.squared_variation_sums(image)}
-        for layer, target in self.targets.content.items():
-            sums[f"content/{layer}"] = losses.squared_error_sum(features[layer], target)
-        for layer in self.targets.style:
-            sums[f"style/{layer}"] = losses.gram_sum(features[layer])
+        sums = {"tv": self.formulas.variation.sums(image)}
+        for layer in {**self.targets.content, **self.targets.style}:
+            content = style = features[layer]
+            if layer in self.targets.content and layer in self.targets.style:
+                content, style = losses.fork(features[layer])
+            if layer in self.targets.content:
+                target = self.targets.content[layer]
+                sums[f"content/{layer}"] = losses.squared_error_sum(content, target)
+            if layer in self.targets.style:
+                sums[f"style/{layer}"] = self.formulas.style_sums(style)
         return sums
 
     def terms(self, sums: dict[str, tf.Tensor], height: int, width: int) -> dict[str, tf.Tensor]:
         """Weighted terms of statistics summed over an image of this size; 'total' is their sum."""
         terms = {}
-        for layer, target_sum in self.targets.content_sums.items():
-            term = self.formulas.content(sums[f"content/{layer}"], target_sum)
-            terms[f"content/{layer}"] = self.weights.of_content(layer) * term
-        for layer, target in self.targets.style.items():
-            gram = sums[f"style/{layer}"] / float(vgg.positions(layer, height, width))
-            term = self.formulas.style(gram, target, self.targets.style_sums[layer])
-            terms[f"style/{layer}"] = self.weights.of_style(layer) * term
-        counts = 3.0 * height * (width - 1), 3.0 * (height - 1) * width
-        terms["tv"] = self.weights.tv * self.formulas.variation(sums["tv"], counts)
+        for name, weight in self.weights.items():
+            terms[name] = weight * self._term(name, sums[name], height, width)
         # Not add_n, whose order of summation depends on the moment.
         return {"total": tf.reduce_sum(tf.stack(list(terms.values()))), **terms}
 
@@ -126,32 +140,82 @@ class Objective:
             terms = self.value(image)
         return terms, tape.gradient(terms["total"], image)
 
+    def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+        """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            terms = self.value(image)
+            picked = tf.reduce_sum(chosen * tf.stack([terms[name] for name in self.weights]))
+        return tf.norm(tape.gradient(picked, image))
 
-def _floored_sums(
-    targets: dict[str, tf.Tensor], name: str, notes: list[str]
-) -> dict[str, tf.Tensor]:
-    """Sums of squares, as denominators: never zero, and a note where one would have been."""
-    sums = {}
-    for layer, target in targets.items():
-        floor = tf.constant(_FLOOR * float(tf.size(target)))
-        sums[layer] = tf.maximum(tf.reduce_sum(tf.square(target)), floor)
-        if sums[layer] <= floor:
-            notes.append(f"the {name} has no features at {layer}; its term is held at a floor")
-    return sums
+    def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        kind, _, layer = name.partition("/")
+        if kind == "tv":
+            return self.formulas.variation.term(sums, height, width)
+        if kind == "content":
+            count = float(np.prod(self.targets.content[layer].shape))
+            return self.formulas.content(sums, self.targets.content_sums[layer], count)
+        positions = float(vgg.positions(layer, height, width))
+        size = losses.Size(positions, float(height * width))
+        return self.formulas.style(sums / positions, self.targets.style[layer], size)
 
 
-def _blended_grams(
+def balanced_weights(
+    objective: Objective, image: tf.Tensor, shares: Mapping[tuple[str, ...], float], seed: int
+) -> dict[str, float]:
+    """Weights with which the gradients of groups of terms have given shares of their summed norms.
+
+    Costs one evaluation for each group. Where the gradient of a group vanishes, as the content's
+    does at the content itself, it is measured at the image with noise.
+
+    Args:
+        image: (1, H, W, 3), where the gradients are measured.
+        shares: terms of a group -> share. Terms keep their proportions within a group; those in
+            none keep their weight. The sum of the norms stays as it is.
+    """
+    weights = dict(objective.weights)
+    for group in shares:
+        if not any(weights[name] for name in group):  # switched off, but asked for here
+            weights |= dict.fromkeys(group, 1.0)
+    measured = Objective(objective.extractor, objective.targets, weights, objective.formulas)
+    noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)
+    norms = {}
+    gradient_norm = tf.function(measured.gradient_norm)
+    for group in shares:
+        chosen = tf.constant([float(name in group) for name in weights])
+        norms[group] = float(gradient_norm(image, chosen))
+        if norms[group] < _VANISHED * max(norms.values()):
+            norms[group] = float(gradient_norm(tf.clip_by_value(image + noise, 0.0, 1.0), chosen))
+    whole, parts = sum(norms.values()), sum(shares.values())
+    for group, share in shares.items():
+        factor = share / parts * whole / norms[group] if norms[group] else 1.0
+        weights |= {name: weights[name] * factor for name in group}
+    return weights
+
+
+def _notes(name: str, targets: dict[str, tf.Tensor]) -> list[str]:
+    """Where there is nothing to compare with; relative terms are held at a floor there."""
+    return [
+        f"the {name} has no features at {layer}"
+        for layer, target in targets.items()
+        if tf.reduce_mean(tf.square(target)) <= losses.FLOOR
+    ]
+
+
+def _blended_moments(
     extractor: Extractor,
     styles: list[tf.Tensor],
     style_blend: list[float],
     layers: tuple[str, ...],
+    formulas: losses.Formulas,
 ) -> dict[str, tf.Tensor]:
+    """Moments per position, which mix as their pictures would: layer -> sums' shape."""
     total = sum(style_blend)
-    grams = dict.fromkeys(layers, 0.0)
+    blended = dict.fromkeys(layers, 0.0)
     for style, share in zip(styles, style_blend, strict=True):
         features = extractor(style)
         for layer in layers:
             positions = float(features[layer].shape[1] * features[layer].shape[2])
-            gram = losses.gram_sum(features[layer]) / positions
-            grams[layer] += (share / total) * gram
-    return grams
+            moments = formulas.style_sums(features[layer]) / positions
+            blended[layer] += (share / total) * moments
+    return blended

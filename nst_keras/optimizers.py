@@ -1,29 +1,75 @@
-"""Optimisers of one image and the schedules of their step size."""
+"""Optimisers of one image: our Adam and L-BFGS, and those of Keras by name.
 
-import math
+All share a contract: `step(image, value_and_grad)` moves the image, a variable (1, H, W, 3) of RGB
+in [0, 1], and returns the terms that it saw; `variables()` is all that the next step depends on;
+`steps` counts.
+"""
+
+import inspect
 from collections.abc import Callable
+from typing import Any, Protocol
 
+import keras
 import tensorflow as tf
 
+from nst_keras.lbfgs import Lbfgs
+from nst_keras.schedules import Schedule
+
 ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
-Schedule = Callable[[tf.Tensor], tf.Tensor]  # 0-based step within the scale -> factor
+
+_KERAS = {
+    "adadelta": keras.optimizers.Adadelta,
+    "adafactor": keras.optimizers.Adafactor,
+    "adagrad": keras.optimizers.Adagrad,
+    "adamax": keras.optimizers.Adamax,
+    "adamw": keras.optimizers.AdamW,
+    "ftrl": keras.optimizers.Ftrl,
+    "lamb": keras.optimizers.Lamb,
+    "lion": keras.optimizers.Lion,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
 
 
-def make_schedule(name: str, steps: int, final: float) -> Schedule:
-    """A factor on the learning rate over the `steps` of a scale, from 1 to `final`.
+class Optimizer(Protocol):
+    """What a scale asks of its optimiser."""
+
+    @property
+    def steps(self) -> tf.Variable:
+        """Steps so far."""
+
+    def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+        """One update of the image, in place; returns the terms that it saw."""
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Everything that the next step depends on, by a name for checkpoints."""
+
+
+def make_optimizer(
+    name: str,
+    shape: tuple[int, ...],
+    rate: Schedule,
+    *,
+    pixel_range: float,
+    bounded: bool,
+    history: int,
+    backtrack: bool,
+    **options: float,
+) -> Optimizer:
+    """The optimiser of this name, 'adam', 'lbfgs' or one of Keras', for an image of this shape.
 
     Args:
-        name: 'constant', 'linear' or 'cosine'.
-        final: the factor at the last step; unused when constant.
+        rate: step size for pixels in [0, `pixel_range`]; of lbfgs, factor on its step.
+        bounded, history, backtrack: see `Lbfgs`.
+        options: beta_1, beta_2, epsilon and momentum; each optimiser takes those that it knows.
     """
-    last = float(max(steps - 1, 1))
-    shapes = {
-        "constant": lambda t: tf.ones_like(t),
-        "linear": lambda t: 1.0 - (1.0 - final) * t,
-        "cosine": lambda t: final + (1.0 - final) * 0.5 * (1.0 + tf.cos(math.pi * t)),
-    }
-    shape = shapes[name]
-    return lambda step: shape(tf.minimum(tf.cast(step, tf.float32) / last, 1.0))
+    if name == "lbfgs":
+        return Lbfgs(shape, rate=rate, history=history, backtrack=backtrack, bounded=bounded)
+    if name == "adam":
+        options.pop("momentum", None)
+        return Adam(shape, rate=rate, pixel_range=pixel_range, **options)
+    return KerasOptimizer(name, shape, rate=rate, pixel_range=pixel_range, **options)
 
 
 def adam_update(image, gradient, first, second, step, *, learning_rate, beta_1, beta_2, epsilon):
@@ -47,14 +93,15 @@ class Adam:
         self,
         shape: tuple[int, ...],
         *,
-        learning_rate: float,
-        schedule: Schedule,
+        rate: Schedule,
+        pixel_range: float = 1.0,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         epsilon: float = 1e-8,
     ):
-        self.learning_rate, self.schedule = learning_rate, schedule
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        # On pixels that are r times as large, gradients are r times as small, and so is a step.
+        self.rate, self.pixel_range = rate, pixel_range
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
         self.first = tf.Variable(tf.zeros(shape), trainable=False)
         self.second = tf.Variable(tf.zeros(shape), trainable=False)
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -62,7 +109,7 @@ class Adam:
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         """One update of the image, in place; returns the terms before it."""
         terms, gradient = value_and_grad(image.read_value())
-        rate = self.learning_rate * self.schedule(self.steps.read_value())
+        rate = self.rate(self.steps.read_value()) / self.pixel_range
         self.steps.assign_add(1)
         adam_update(
             image,
@@ -80,3 +127,41 @@ class Adam:
     def variables(self) -> dict[str, tf.Variable]:
         """Everything that the next step depends on, by a name for checkpoints."""
         return {"adam_first": self.first, "adam_second": self.second, "adam_steps": self.steps}
+
+
+class KerasOptimizer:
+    """An optimiser of Keras on one image variable, working in its pixel unit."""
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        *,
+        rate: Schedule,
+        pixel_range: float,
+        **options: Any,
+    ):
+        known = inspect.signature(_KERAS[name]).parameters
+        options = {key: value for key, value in options.items() if key in known}
+        self.name, self.pixel_range = name, pixel_range
+        self._optimizer = _KERAS[name](learning_rate=rate, **options)
+        self._pixels = keras.Variable(tf.zeros(shape), name="pixels")
+        self._optimizer.build([self._pixels])
+
+    @property
+    def steps(self) -> tf.Variable:
+        """Steps so far."""
+        return self._optimizer.iterations.value
+
+    def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+        """One update of the image, in place; returns the terms before it."""
+        terms, gradient = value_and_grad(image.read_value())
+        self._pixels.assign(image * self.pixel_range)
+        self._optimizer.apply([gradient / self.pixel_range], [self._pixels])
+        image.assign(self._pixels / self.pixel_range)
+        return terms
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Everything that the next step depends on, by a name for checkpoints."""
+        own = self._optimizer.variables
+        return {f"{self.name}_{index}": variable.value for index, variable in enumerate(own)}

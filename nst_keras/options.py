@@ -54,12 +54,17 @@ class Option:
         if isinstance(value, bool):
             allowed = self.kind == "bool"
         elif isinstance(value, (int, float)):
-            # False for nan and infinity, too.
-            allowed = allowed and self.low <= value <= self.high and abs(value) < math.inf
+            allowed = allowed and self._in_range(value)
+        elif isinstance(value, (tuple, list)):
+            allowed = allowed and _is_named_number(value) and self._in_range(value[1])
         elif allowed and (words := self.choices or _SPECIAL.get(self.kind)):
             allowed = value in words
         if not allowed:
             raise ValueError(f"must be {self.accepted()}")
+
+    def _in_range(self, number: float) -> bool:
+        # False for nan and infinity, too.
+        return self.low <= number <= self.high and abs(number) < math.inf
 
     def is_path(self, text: str) -> bool:
         """Whether this text of the option names a file or folder."""
@@ -95,7 +100,19 @@ def join_list(items: Iterable[str]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"{value[0]}:{_text(value[1])}"
     return repr(float(value)) if isinstance(value, float) else str(value)  # float: not NumPy's
+
+
+def _is_named_number(value: Any) -> bool:
+    """Whether this is (name, number)."""
+    return (
+        len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], (int, float))
+        and not isinstance(value[1], bool)
+    )
 
 
 def _finite(text: str) -> float:
@@ -112,6 +129,17 @@ def _duration(text: str) -> float:
     return _finite(match[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def _named_number(text: str) -> tuple[str, float]:
+    name, _, number = text.rpartition(":")
+    if not name.strip():
+        raise ValueError
+    return name.strip(), _finite(number)
+
+
+def _weight(text: str) -> float | tuple[str, float]:
+    return _named_number(text) if ":" in text else _finite(text)
+
+
 def _whole_or(word: str) -> Callable[[str], int | str]:
     return lambda text: text if text == word else int(text)
 
@@ -120,6 +148,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "int": int,
     "float": _finite,
     "text": str,
+    "named": _named_number,
+    "weight": _weight,
     "duration": _duration,
     "size": _whole_or("original"),
     "scales": _whole_or("auto"),
@@ -128,6 +158,8 @@ _TYPES: dict[str, Any] = {
     "int": int,
     "float": (int, float),
     "text": str,
+    "named": (tuple, list),
+    "weight": (int, float, tuple, list),
     "duration": (int, float),
     "size": (int, str),
     "scales": (int, str),
@@ -137,6 +169,8 @@ _WORDS = {
     "int": "a whole number",
     "float": "a finite number",
     "text": "a text",
+    "named": "NAME:NUMBER",
+    "weight": "a number or NAME:NUMBER",
     "duration": "a time such as 90s, 5m or 2h",
     "size": "a whole number of pixels",
     "scales": "a whole number",

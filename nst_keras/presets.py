@@ -1,9 +1,25 @@
-"""What each objective brings along. Imports no TensorFlow."""
+"""What each objective brings along, as published with it. Imports no TensorFlow."""
 
 import dataclasses
 from typing import Any
 
 _STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
+_IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
+
+# What an optimiser needs where the objective was published with another one; step sizes are for
+# pixels in [0, 1]. Those that are not here depend on the objective's own size: see `step_size`.
+_STEP_SIZES = {
+    "adam": 0.02,
+    "adamw": 0.02,
+    "adamax": 0.02,
+    "nadam": 0.02,
+    "lion": 0.01,
+    "rmsprop": 0.01,
+    "adagrad": 0.1,
+    "lamb": 0.02,
+    "adafactor": 0.02,
+}
+OPTIMIZERS = ("adam", "lbfgs", *sorted({*_STEP_SIZES, "sgd", "adadelta", "ftrl"} - {"adam"}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,50 +27,168 @@ class Preset:
     """What an objective brings along; a value of the user's own always wins."""
 
     defaults: dict[str, Any]
-    pixel_range: float  # the unit of its learning rate: 1 for pixels in [0, 1], 255 for 0..255
+    pixel_range: float = 255.0  # the unit of its learning rate: 1 for pixels in [0, 1]
+    shares: bool = True  # whether the weights of layers are brought to a sum of 1
+    adam: dict[str, Any] = dataclasses.field(default_factory=dict)  # published beside its own
 
+    def with_optimizer(self, optimizer: str | None) -> dict[str, Any]:
+        """The defaults for an optimiser; its learning rate may be None: nobody can guess it."""
+        optimizer = optimizer or self.defaults["optimizer"]
+        if optimizer == self.defaults["optimizer"]:
+            return self.defaults
+        if optimizer == "lbfgs":
+            return {**self.defaults, **_LBFGS}
+        step = _STEP_SIZES.get(optimizer)
+        others = {"learning_rate": step and step * self.pixel_range}
+        own = self.adam if optimizer == "adam" else {}
+        return {**self.defaults, **_ADAM, "optimizer": optimizer, **others, **own}
+
+
+_ADAM = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+_LBFGS = {"optimizer": "lbfgs", "learning_rate": 1.0, "schedule": "constant", "average": 0.0}
+_COMMON: dict[str, Any] = {
+    "style_layers": _STYLE_LAYERS,
+    "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
+    "content_weight": 1.0,
+    "tv_weight": 0.0,
+    **_ADAM,
+    "schedule": "constant",
+    "schedule_end": 0.2,
+    "schedule_steps": 0,
+    "clamp": False,
+    "average": 0.0,
+    "init": "content",
+    "init_noise": 0.0,
+    "pooling": "max",
+    "padding": "zero",
+    "scales": 1,
+    "iterations": 1000,
+    "coarse_iterations": (),
+}
 
 PRESETS = {
     "relative": Preset(
         {
+            **_COMMON,
             "content_layers": ("block5_conv2",),
-            "style_layers": _STYLE_LAYERS,
             # The deepest layer holds whole forms of the style; at an equal share they displace the
             # scene (a moon in place of a gable).
             "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
-            "content_weight": 1.0,
             "style_weight": 8.0,
             "tv_weight": 2.0,
+            "beta_2": 0.99,
             "learning_rate": 0.02,
             "schedule": "linear",
-            "init": "content",
-            "pooling": "max",
-            "padding": "zero",
-            "average": 0.0,
+            "clamp": True,
             "scales": "auto",
             "iterations": 80,
             "coarse_iterations": (150, 80, 60, 50),
         },
         pixel_range=1.0,
+        adam={"learning_rate": 0.02, "beta_2": 0.99},
     ),
+    # Gatys et al. 2016; the share of content is the largest of those that it shows.
     "gatys": Preset(
         {
+            **_COMMON,
+            **_LBFGS,
             "content_layers": ("block4_conv2",),
-            "style_layers": _STYLE_LAYERS,
-            "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
-            "content_weight": 1.0,
             "style_weight": 1000.0,
-            "tv_weight": 0.0,
-            "learning_rate": 2.0,
-            "schedule": "constant",
             "init": "noise",
             "pooling": "avg",
-            "padding": "zero",
-            "average": 0.0,
-            "scales": 1,
-            "iterations": 1000,
-            "coarse_iterations": (),
         },
-        pixel_range=255.0,
+        adam={"learning_rate": 2.0},
+    ),
+    # jcjohnson/neural-style.
+    "jcjohnson": Preset(
+        {
+            **_COMMON,
+            **_LBFGS,
+            "content_layers": ("block4_conv2",),
+            "content_weight": 5.0,
+            "style_weight": 100.0,
+            "tv_weight": 1e-3,
+            "init": "mean",
+            "init_noise": 0.001 / 255.0,
+        },
+        shares=False,
+        adam={"learning_rate": 10.0},
+    ),
+    # TensorFlow's tutorial "Neural style transfer".
+    "tf_tutorial": Preset(
+        {
+            **_COMMON,
+            "content_layers": ("block5_conv2",),
+            "content_weight": 1e4,
+            "style_weight": 1e-2,
+            "tv_weight": 30.0,
+            "learning_rate": 0.02,
+            "beta_1": 0.99,
+            "epsilon": 0.1,
+            "clamp": True,
+        },
+        pixel_range=1.0,
+    ),
+    # Keras' code example "Neural style transfer".
+    "keras_example": Preset(
+        {
+            **_COMMON,
+            "content_layers": ("block5_conv2",),
+            "content_weight": 2.5e-8,
+            "style_weight": 1e-6,
+            "tv_weight": 1e-6,
+            "optimizer": "sgd",
+            "learning_rate": 100.0,
+            "schedule": "exponential",
+            "schedule_end": 0.96,
+            "schedule_steps": 100,
+            "iterations": 4000,
+        },
+    ),
+    # anishathalye/neural-style.
+    "anishathalye": Preset(
+        {
+            **_COMMON,
+            "content_layers": ("block4_conv2",),
+            "content_weight": 5.0,
+            "style_weight": 500.0,
+            "tv_weight": 100.0,
+            "learning_rate": 10.0,
+            "init": "mean",
+            "init_noise": 0.256 / 255.0,
+        },
+    ),
+    # The notebooks of PyTorch classes.
+    "pytorch_tutorial": Preset(
+        {
+            **_COMMON,
+            "content_layers": ("block4_conv2",),
+            "style_layer_weights": (1.0, 0.8, 0.5, 0.3, 0.1),
+            "style_weight": 1e6,
+            "learning_rate": 0.003,
+            "iterations": 2000,
+        },
+        pixel_range=1.0 / _IMAGENET_DEVIATION,
+        shares=False,
+    ),
+    # crowsonkb/style-transfer-pytorch.
+    "crowsonkb": Preset(
+        {
+            **_COMMON,
+            "content_layers": ("block4_conv2",),
+            "content_weight": 0.015,
+            "style_layer_weights": (256.0, 64.0, 16.0, 4.0, 1.0),
+            "style_weight": 1.0,
+            "tv_weight": 2.0,
+            "beta_2": 0.99,
+            "learning_rate": 0.02,
+            "clamp": True,
+            "average": 0.99,
+            "padding": "replicate",
+            "scales": "auto",
+            "iterations": 500,
+            "coarse_iterations": (1000, 500, 500, 500),
+        },
+        pixel_range=1.0,
     ),
 }

@@ -32,8 +32,8 @@ class PictureSource(Protocol):
 class Iterate:
     """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
 
-    Terms are those of the last step taken, before its update. Seconds are those of work so far,
-    over all resumes; `seconds_left` is an estimate.
+    Terms are those that the last step saw: before its update, or with lbfgs at the point that it
+    tried. Seconds are those of work so far, over all resumes; `seconds_left` is an estimate.
     """
 
     step: int
@@ -44,6 +44,7 @@ class Iterate:
     seconds: float
     seconds_left: float
     steps_per_second: float
+    rests: bool = False  # the scale ends here, before its last step
     stage: "PictureSource | None" = dataclasses.field(repr=False, default=None)
 
     @property
@@ -61,7 +62,7 @@ class Iterate:
 
     @property
     def ends_scale(self) -> bool:
-        return self.step == self.scale.last_step
+        return self.rests or self.step == self.scale.last_step
 
     def is_logged(self, every: int) -> bool:
         """Whether its terms belong into the metrics: every so many steps and where a scale ends."""
@@ -73,7 +74,7 @@ class Iterate:
 
     @property
     def is_last(self) -> bool:
-        return self.step == self.total_steps
+        return self.ends_scale and self.scale == self.scales[-1]
 
     def _current_stage(self) -> "PictureSource":
         if self.stage is None:
@@ -149,7 +150,7 @@ def read_metrics(path: Path) -> list[dict]:
             row = json.loads(line)
             step = int(row["step"])
             rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
     return [rows[step] for step in sorted(rows)]
 

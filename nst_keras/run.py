@@ -37,6 +37,7 @@ from nst_keras.errors import InputError
 from nst_keras.inputs import Inputs, read_inputs
 from nst_keras.progress import Iterate
 from nst_keras.recorder import Recorder
+from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder, Status
 
@@ -84,7 +85,7 @@ def _run(
     arguments: list[str], given: Config, notes: list[str], began: float, *, quiet: bool
 ) -> int:
     given = _with_flags_of_folder(arguments, given)
-    requested = given.resolve()
+    requested = resolve(given)
     inputs = read_inputs(requested)
     request = workdir.describe_job(requested, inputs.hashes)
     folder = RunFolder(requested.workdir or workdir.default_path(requested, request))

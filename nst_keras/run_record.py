@@ -12,11 +12,12 @@ import nst_keras
 from nst_keras import devices, flags, workdir
 from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.inputs import Inputs
+from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder
 
 # Settings that decide what is usual for the others, so they are compared with their plain defaults.
-_CHOOSES_OTHERS = ("objective", "quality", "backbone", "weights")
+_CHOOSES_OTHERS = ("objective", "optimizer", "quality", "backbone", "weights")
 
 
 def make_record(
@@ -107,12 +108,7 @@ def settings_text(config: Config) -> dict[str, str]:
 
 def changed_settings(config: Config) -> list[str]:
     """Names of the settings that are not what the objective and this machine would have chosen."""
-    usual = Config(
-        objective=config.objective,
-        quality=config.quality,
-        backbone=config.backbone,
-        weights=config.weights,
-    ).resolve()
+    usual = resolve(Config(**{name: getattr(config, name) for name in _CHOOSES_OTHERS}))
     usual = dataclasses.replace(usual, precision=devices.settle_precision("auto"))
     skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
     changed = [

@@ -1,13 +1,16 @@
 """One scale at work: its targets, its image and its compiled steps."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import backbones, images, inits, losses, objective, optimizers
+from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules
 from nst_keras.config import INITS, Config
+from nst_keras.presets import PRESETS
+from nst_keras.resolution import matches
 from nst_keras.scales import Scale
 from nst_keras.weights import Weights
 
@@ -29,6 +32,8 @@ class Painter:
         # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2.
         self._content = images.resize(content, plan[-1].height, plan[-1].width)
         self._styles = [self._fit_style(style, plan[-1]) for style in styles]
+        self._blend = list(config.style_blend) or [1.0] * len(styles)
+        self._mean_colour = weights.mean_colour
         self._term_weights = _term_weights(config)
         self._extractor = backbones.feature_extractor(
             weights,
@@ -50,22 +55,32 @@ class Painter:
         content = images.resize(self._content, scale.height, scale.width)
         named = config.init not in INITS
         picture = images.read_image(config.init, "--init").pixels if named else None
-        return inits.initial_image(config.init, content, self._styles[0], picture, config.seed)
+        return inits.initial_image(
+            config.init,
+            content,
+            self._styles,
+            style_blend=self._blend,
+            picture=picture,
+            mean_colour=self._mean_colour,
+            noise=config.init_noise,
+            seed=config.seed,
+        )
 
     def objective(self, scale: Scale) -> objective.Objective:
         """The objective at a scale, its targets captured."""
         content = images.resize(self._content, scale.height, scale.width)
         styles = [self._fit_style(style, scale) for style in self._styles]
+        formulas = losses.OBJECTIVES[self.config.objective]
         targets = objective.capture_targets(
             self._capture,
             tf.constant(content[None]),
             [tf.constant(style[None]) for style in styles],
-            list(self.config.style_blend) or [1.0] * len(styles),
+            self._blend,
             self._term_weights,
+            formulas,
         )
         for note in targets.notes:
             _log.warning("%s", note)
-        formulas = losses.OBJECTIVES[self.config.objective]
         return objective.Objective(self._extractor, targets, self._term_weights, formulas)
 
     def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
@@ -83,35 +98,46 @@ class Painter:
 
 
 class Stage:
-    """One scale at work: the image, its optimiser and the compiled steps."""
+    """One scale at work: the image, its optimiser and the compiled steps.
 
-    def __init__(self, painter: Painter, scale: Scale, image: np.ndarray):
-        config = painter.config
-        self.scale = scale
-        self._decay = config.average
+    Args:
+        image: (H, W, 3), to start from.
+        state: of the same scale, in place of a start.
+    """
+
+    def __init__(
+        self,
+        painter: Painter,
+        scale: Scale,
+        image: np.ndarray,
+        state: Mapping[str, np.ndarray] | None = None,
+    ):
+        self.scale, self._config = scale, painter.config
+        self._decay = self._config.average
         self._image = tf.Variable(image[None], trainable=False)
         self._average = None
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
         self._objective = painter.objective(scale)
-        self._optimizer = optimizers.Adam(
-            self._image.shape,
-            learning_rate=config.step_size,
-            schedule=optimizers.make_schedule(config.schedule, scale.steps, config.schedule_end),
-        )
+        self._optimizer = _make_optimizer(self._config, scale)
+        if state is not None:
+            self._restore(state)
+        elif self._config.balance:
+            self._balance()
         self._run = tf.function(self._steps)
 
     def run(self, steps: int) -> dict[str, float]:
-        """Take some steps; returns the terms before the last one's update."""
+        """Take some steps; returns the terms that the last one saw."""
         terms = self._run(tf.constant(steps))
         return {name: float(value) for name, value in terms.items()}
 
     def picture(self) -> np.ndarray:
-        """The iterate, or the bias-corrected average of the iterates: (H, W, 3)."""
+        """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
         steps = int(self._optimizer.steps)
-        if self._average is None or not steps:
-            return self._image.numpy()[0]
-        return self._average.numpy()[0] / np.float32(1.0 - self._decay**steps)
+        picture = self._image.numpy()[0]
+        if self._average is not None and steps:
+            picture = self._average.numpy()[0] / np.float32(1.0 - self._decay**steps)
+        return np.clip(picture, 0.0, 1.0)
 
     def value(self) -> dict[str, float]:
         """The terms of the picture."""
@@ -120,12 +146,33 @@ class Stage:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, beside the settings."""
-        return {name: variable.numpy() for name, variable in self._variables().items()}
+        state = {name: variable.numpy() for name, variable in self._variables().items()}
+        if self._config.balance:
+            state["weights"] = np.array(list(self._objective.weights.values()))
+        return state
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take over what `state` returned."""
+    def _restore(self, state: Mapping[str, np.ndarray]) -> None:
         for name, variable in self._variables().items():
             variable.assign(state[name])
+        if self._config.balance:
+            names = self._objective.weights
+            self._objective.weights = dict(zip(names, map(float, state["weights"]), strict=True))
+
+    def _balance(self) -> None:
+        weights = self._objective.weights
+        shares = {
+            tuple(term for term in weights if matches(term, name)): share
+            for name, share in self._config.balance
+        }
+        self._objective.weights = objective.balanced_weights(
+            self._objective, self._image.read_value(), shares, self._config.seed
+        )
+        _log.info(
+            "balance at %dx%d: weights %s",
+            self.scale.width,
+            self.scale.height,
+            ", ".join(f"{name} {weight:.4g}" for name, weight in self._objective.weights.items()),
+        )
 
     def _variables(self) -> dict[str, tf.Variable]:
         average = {} if self._average is None else {"average": self._average}
@@ -135,22 +182,49 @@ class Stage:
         terms = {name: tf.constant(0.0) for name in self._objective.term_names}
         for _ in tf.range(count):
             terms = self._optimizer.step(self._image, self._objective.value_and_grad)
-            self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
+            if self._config.clamp:
+                self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
             if self._average is not None:
                 mixed = self._decay * self._average + (1.0 - self._decay) * self._image
                 self._average.assign(mixed)
         return terms
 
 
-def _term_weights(config: Config) -> objective.TermWeights:
-    return objective.TermWeights(
-        content=config.content_weight,
-        style=config.style_weight,
-        tv=config.tv_weight,
-        content_layers=_shares(config.content_layers, config.content_layer_weights),
-        style_layers=_shares(config.style_layers, config.style_layer_weights),
+def _make_optimizer(config: Config, scale: Scale) -> optimizers.Optimizer:
+    rate = schedules.make_schedule(
+        config.schedule,
+        config.learning_rate,
+        steps=scale.steps,
+        end=config.schedule_end,
+        fall_steps=config.schedule_steps,
+        at=[(int(step), factor) for step, factor in config.schedule_at],
+        warmup_steps=config.warmup_steps,
+    )
+    return optimizers.make_optimizer(
+        config.optimizer,
+        (1, scale.height, scale.width, 3),
+        rate,
+        pixel_range=PRESETS[config.objective].pixel_range,
+        bounded=config.clamp,
+        history=config.history,
+        backtrack=config.line_search == "backtrack",
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        epsilon=config.epsilon,
+        momentum=config.momentum,
     )
 
 
-def _shares(layers: tuple[str, ...], weights: tuple[float, ...]) -> dict[str, float]:
+def _term_weights(config: Config) -> dict[str, float]:
+    return objective.weigh_terms(
+        config.content_weight,
+        config.style_weight,
+        config.tv_weight,
+        content_layers=_by_layer(config.content_layers, config.content_layer_weights),
+        style_layers=_by_layer(config.style_layers, config.style_layer_weights),
+        shares=PRESETS[config.objective].shares,
+    )
+
+
+def _by_layer(layers: tuple[str, ...], weights: tuple[Any, ...]) -> dict[str, float]:
     return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))

@@ -34,6 +34,12 @@ class Weights:
     mean: tuple[float, ...] = CAFFE_MEAN
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
+    @property
+    def mean_colour(self) -> tuple[float, ...]:
+        """The mean of the training pictures: RGB in [0, 1]."""
+        rgb = self.mean if self.channel_order == "rgb" else self.mean[::-1]
+        return tuple(value / 255.0 for value in rgb)
+
     def check(self, source: str) -> "Weights":
         """Raise InputError unless every convolution is there, with the right shape and finite."""
         for conv in vgg.convolutions(self.backbone, channels=self.channels):

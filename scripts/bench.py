@@ -23,6 +23,7 @@ import tensorflow as tf
 from nst_keras import Config, devices
 from nst_keras import weights as weights_lib
 from nst_keras.loop import load_weights
+from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.stages import Painter, Stage
 from nst_keras.vgg import layer_names
@@ -75,7 +76,7 @@ def bench_step(width: int, height: int, precision: str, repeats: int, steps: int
 def our_steps(content: np.ndarray, style: np.ndarray, precision: str) -> Callable[[int], None]:
     """The step of the product at its defaults."""
     height, width = content.shape[:2]
-    config = Config(size=max(height, width), scales=1, precision=precision).resolve()
+    config = resolve(Config(size=max(height, width), scales=1, precision=precision))
     scale = Scale(0, height, width, steps=10**6, first_step=1)
     painter = Painter(config, content, [style], load_weights(config), (scale,))
     stage = Stage(painter, scale, content)

@@ -9,6 +9,7 @@ import pytest
 from nst_keras import Config, flags
 from nst_keras.config import OPTIONS
 from nst_keras.errors import InputError
+from nst_keras.resolution import resolve
 
 
 def parse(*arguments):
@@ -72,7 +73,7 @@ def test_a_value_may_follow_its_flag():
 
 
 def test_relu4_2_resolves_to_the_keras_name():
-    assert parse("--content_layers=relu4_2").resolve().content_layers == ("block4_conv2",)
+    assert resolve(parse("--content_layers=relu4_2")).content_layers == ("block4_conv2",)
 
 
 def test_later_flags_win_and_lists_are_replaced():
@@ -160,7 +161,17 @@ def test_a_flagfile_that_includes_itself_is_refused(flagfile, there):
         ("--style_weight=nan", "--style_weight=nan: must be a finite number of at least 0"),
         ("--style_weight=inf", "--style_weight=inf: must be a finite number of at least 0"),
         ("--style_weight=-1", "--style_weight=-1: must be a finite number of at least 0"),
-        ("--style_layer_weights=1,-2", "--style_layer_weights=1,-2: must be a finite number"),
+        (
+            "--style_layer_weights=1,-2",
+            "--style_layer_weights=1,-2: must be a number or NAME:NUMBER",
+        ),
+        ("--style_layer_weights=a:", "--style_layer_weights=a:: must be a number or NAME:NUMBER"),
+        ("--balance=style", "--balance=style: must be NAME:NUMBER of at least 0"),
+        ("--balance=:1", "--balance=:1: must be NAME:NUMBER of at least 0"),
+        ("--objective=gaty", "--objective=gaty: must be one of relative, gatys, jcjohnson"),
+        ("--optimizer=adma", "--optimizer=adma: must be one of adam, lbfgs, "),
+        ("--schedule=cos", "--schedule=cos: must be one of constant, linear, cosine"),
+        ("--history=0", "--history=0: must be a whole number from 1 to 1000"),
         ("--average=1", "--average=1: must be a finite number from 0 to 0.99999"),
         ("--objective=foo", "--objective=foo: must be one of relative, gatys"),
         ("--pooling=MAX", "--pooling=MAX: must be one of max, avg"),
@@ -227,7 +238,9 @@ def random_value(option, rng):
         return str(rng.choice(["noise", "relu4_2", "a b/ü=1.jpg", "/x/y.png", "#5.png"]))
     low, high = max(option.low, -1e9), min(option.high, 1e9)
     value = float(rng.choice([low, high, rng.uniform(low, high), min(low + rng.random(), high)]))
-    return value if option.kind in ("float", "duration") else int(value)
+    if option.kind == "named" or option.kind == "weight" and rng.random() < 0.5:
+        return str(rng.choice(["tv", "style/block1_conv1", "a:b,c"])), value
+    return value if option.kind in ("float", "duration", "weight") else int(value)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -241,8 +254,8 @@ def test_a_formatted_flagfile_gives_the_same_config(seed, flagfile):
 
 @pytest.mark.parametrize("objective", ["relative", "gatys"])
 def test_a_resolved_config_survives_a_flagfile(objective, flagfile):
-    config = Config("/p.jpg", ("/s.png", "/t.png"), objective=objective, time_limit=1e7).resolve()
-    assert parse(flagfile(flags.format_flagfile(config))).resolve() == config
+    config = resolve(Config("/p.jpg", ("/s.png", "/t.png"), objective=objective, time_limit=1e7))
+    assert resolve(parse(flagfile(flags.format_flagfile(config)))) == config
 
 
 def test_a_numpy_number_survives_a_flagfile(flagfile):
@@ -294,7 +307,7 @@ def test_help_fits_100_columns():
     [
         "Longest side of the result in pixels; original: the content's own.",
         "Default: 512.",
-        "Default: preset (relative: 8.0; gatys: 1000.0).",
+        "Default: that of the objective (8.0).",
         "max, avg",
         "--[no]gif",
     ],

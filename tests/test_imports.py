@@ -10,12 +10,16 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each module may import those before it.
 ORDER = (
-    *("errors", "options", "files", "vgg", "presets", "config", "flags"),
-    *("images", "weights", "inputs", "scales", "inits", "checkpoints", "progress"),
-    *("animation", "gallery", "workdir", "output", "devices", "run_record", "recorder", "console"),
-    *("losses", "objective", "optimizers", "backbones", "stages", "loop", "run"),
+    *("errors", "options", "files", "vgg", "presets", "config", "resolution", "flags"),
+    *("images", "weights", "inputs", "scales", "inits", "checkpoints", "plateau", "progress"),
+    *("animation", "video", "gallery", "compare", "workdir", "output", "devices", "run_record"),
+    *("recorder", "console", "variation", "wasserstein", "losses", "objective", "lbfgs"),
+    *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
 )
-NEEDS_TENSORFLOW = {"losses", "objective", "optimizers", "backbones", "stages", "loop"}
+NEEDS_TENSORFLOW = {
+    *("variation", "wasserstein", "losses", "objective", "lbfgs", "schedules", "optimizers"),
+    *("backbones", "scores", "stages", "loop"),
+}
 
 
 def imported(name, everywhere):

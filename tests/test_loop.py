@@ -10,6 +10,8 @@ from conftest import picture
 from nst_keras import Config, images, loop, stages, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
+from nst_keras.presets import PRESETS
+from nst_keras.resolution import resolve
 
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
@@ -65,13 +67,9 @@ def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
     assert [stage._run.experimental_get_tracing_count() for stage in made] == [1, 1]
 
 
-@pytest.mark.parametrize("init", ["content", "noise", "gray", "style"])
-@pytest.mark.parametrize("objective", ["relative", "gatys"])
-def test_every_start_improves(tiny_weights, init, objective):
-    config = Config(
-        size=32, scales=1, iterations=8, init=init, objective=objective, precision="float32",
-        log_every=1, learning_rate={"relative": 0.02, "gatys": 4.0}[objective],
-    )  # fmt: skip
+@pytest.mark.parametrize("init", ["content", "noise", "gray", "mean", "style", "style_stats"])
+def test_every_start_improves(tiny_weights, init):
+    config = Config(size=32, scales=1, iterations=8, init=init, precision="float32", log_every=1)
     totals = [
         iterate.terms["total"] for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights)
     ]
@@ -131,17 +129,30 @@ def test_image_is_gone_when_the_job_went_on(tiny_weights):
     iterates.close()
 
 
-@pytest.mark.parametrize(("stop_at", "average"), [(2, 0.0), (4, 0.0), (7, 0.9), (10, 0.9)])
-def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, average):
-    config = dataclasses.replace(CONFIG, average=average)
-    whole = paint(config, tiny_weights).image
+RESUMED = (
+    (2, {}),
+    (4, {"average": 0.9}),
+    (10, {}),
+    (7, {"optimizer": "lbfgs", "history": 2}),
+    (5, {"optimizer": "lbfgs", "line_search": "backtrack", "average": 0.5, "scales": 1}),
+    (3, {"optimizer": "rmsprop", "warmup_steps": 3, "schedule": "cosine", "scales": 1}),
+    (3, {"balance": (("style", 3.0), ("content", 1.0)), "scales": 1}),
+    (5, {"tolerance": 0.9, "patience": 1}),  # rests after two steps of each scale
+)
+
+
+@pytest.mark.parametrize(("stop_at", "settings"), RESUMED, ids=str)
+def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, settings):
+    config = dataclasses.replace(CONFIG, **settings)
+    whole = [(it.step, it.image) for it in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
     folder = {"folder": tmp_path, "job": "a", "every": 0, "minutes": 0, "keep": 2}
     iterates = stylize(
         CONTENT, STYLE, config, weights=tiny_weights, checkpointer=Checkpointer(**folder)
     )
     for iterate in iterates:
-        if iterate.step == stop_at:
+        if iterate.step >= stop_at:
             break
+    stopped = iterate.step
     iterates.close()  # saves
     seen = [
         (iterate.step, iterate.image)
@@ -149,8 +160,48 @@ def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, average):
             CONTENT, STYLE, config, weights=tiny_weights, checkpointer=Checkpointer(**folder)
         )
     ]
-    assert [step for step, _ in seen] == (list(range(stop_at + 1, 11)) or [10])
-    np.testing.assert_array_equal(seen[-1][1], whole)
+    expected = [one for one in whole if one[0] > stopped] or whole[-1:]
+    assert [step for step, _ in seen] == [step for step, _ in expected]
+    for (_, image), (_, same) in zip(seen, expected, strict=True):
+        np.testing.assert_array_equal(image, same)
+
+
+def test_a_scale_that_rests_ends_early_and_its_step_numbers_are_left_out(tiny_weights, caplog):
+    config = dataclasses.replace(CONFIG, tolerance=0.9, patience=2, image_every=0)
+    caplog.set_level("INFO")
+    iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
+    ends = [iterate.step for iterate in iterates if iterate.ends_scale]
+    assert ends == [4, 8]  # the second comparison of each scale, which begin at 1 and at 5
+    assert [iterate.is_last for iterate in iterates] == [False] * (len(iterates) - 1) + [True]
+    assert "the scale rests after step 8" in caplog.text
+
+
+@pytest.mark.parametrize("objective", PRESETS)
+def test_every_objective_improves_with_what_it_brings_along(tiny_weights, objective):
+    config = Config(
+        objective=objective, size=32, scales=1, iterations=12, init="noise", precision="float32"
+    )
+    iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
+    assert iterates[-1].terms["total"] < iterates[0].terms["total"]
+    assert iterates[-1].image.min() >= 0 and iterates[-1].image.max() <= 1
+
+
+def test_balance_gives_gradients_their_shares_at_every_scale(tiny_weights, caplog):
+    caplog.set_level("INFO")
+    config = dataclasses.replace(CONFIG, balance=(("content", 1.0), ("style", 2.0), ("tv", 0.0)))
+    iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
+    assert caplog.text.count("balance at") == 2
+    assert all(iterate.terms["tv"] == 0 for iterate in iterates)
+
+
+def test_a_content_that_is_cropped_is_its_square_middle(tiny_weights):
+    config = dataclasses.replace(CONFIG, fit="crop", scales=1, iterations=1, learning_rate=1e-6)
+    image = paint(config, tiny_weights).image
+    height, width = CONTENT.shape[:2]
+    left = (width - height) // 2
+    square = CONTENT[:, left : left + height]
+    assert image.shape[0] == image.shape[1] == CONFIG.size
+    assert np.abs(image - images.resize(square, *image.shape[:2])).max() < 0.01
 
 
 def test_several_styles_are_blended(tiny_weights):
@@ -199,7 +250,7 @@ def test_bytes_and_floats_are_the_same_picture(tiny_weights):
 
 
 def test_style_is_never_enlarged_unless_asked(tiny_weights):
-    config = dataclasses.replace(CONFIG, size=200, style_scale=1.0).resolve()
+    config = resolve(dataclasses.replace(CONFIG, size=200, style_scale=1.0))
     plan = loop.plan_job(config, CONTENT.shape[:2])
     painter = stages.Painter(config, CONTENT, [STYLE], tiny_weights, plan)
     assert painter._fit_style(STYLE, plan[-1]).shape == (50, 50, 3)
@@ -209,13 +260,13 @@ def test_style_is_never_enlarged_unless_asked(tiny_weights):
 
 
 def test_original_size_is_the_contents_own(tiny_weights):
-    config = dataclasses.replace(CONFIG, size="original").resolve()
+    config = resolve(dataclasses.replace(CONFIG, size="original"))
     last = loop.plan_job(config, (40, 60))[-1]
     assert (last.height, last.width) == (40, 60)
 
 
 def test_measured_times_are_linear_in_pixels(tiny_weights):
-    config = dataclasses.replace(CONFIG, scales=3).resolve()
+    config = resolve(dataclasses.replace(CONFIG, scales=3))
     plan, seconds, setup = loop.measure_step_seconds(CONTENT, [STYLE], config, tiny_weights)
     assert len(plan) == len(seconds) == 3 and setup >= 0
     assert all(math.isfinite(value) for value in seconds)

@@ -3,9 +3,10 @@
 import dataclasses
 
 from nst_keras.config import OPTIONS, Config
+from nst_keras.resolution import resolve
 from nst_keras.workdir import RunFolder, Status, default_path, describe_job
 
-CONFIG = Config(content="a/photo.jpg", style=("b/painting.jpg",)).resolve()
+CONFIG = resolve(Config(content="a/photo.jpg", style=("b/painting.jpg",)))
 HASHES = {"content": "1" * 64, "style 1": "2" * 64, "weights": "3" * 64}
 
 

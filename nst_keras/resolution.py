@@ -1,0 +1,162 @@
+"""A config with nothing left open: presets filled in, names canonical, contradictions refused."""
+
+import dataclasses
+from typing import Any
+
+from nst_keras import vgg
+from nst_keras.config import OPTIONS, QUALITIES, Config
+from nst_keras.errors import InputError
+from nst_keras.presets import PRESETS
+
+
+def resolve(config: Config) -> Config:
+    """Fill in the preset, give layers their Keras names and check what belongs together.
+
+    Raises:
+        InputError: settings contradict each other.
+    """
+    preset = _preset_values(config)
+    layers = preset["style_layers"], preset["style_layer_weights"]
+    if config.style_layers is not None:  # the preset's shares are those of its own layers
+        preset["style_layer_weights"] = ()
+    filled = {name: value for name, value in preset.items() if getattr(config, name) is None}
+    config = dataclasses.replace(config, **filled)
+    config = dataclasses.replace(
+        config,
+        content_layers=_canonical(config.content_layers, config.backbone, "--content_layers"),
+        style_layers=_canonical(config.style_layers, config.backbone, "--style_layers"),
+    )
+    config = _with_named_weights(config, "content_layer", {})
+    config = _with_named_weights(config, "style_layer", dict(zip(*layers, strict=True)))
+    _check_lists(config)
+    _check_weights(config)
+    _check_optimizer(config)
+    _check_balance(config)
+    return config
+
+
+def _preset_values(config: Config) -> dict[str, Any]:
+    """What the objective brings along, for this optimiser and quality."""
+    preset = dict(PRESETS[config.objective].with_optimizer(config.optimizer))
+    factor = QUALITIES[config.quality]
+    preset["iterations"] = max(1, round(preset["iterations"] * factor))
+    preset["coarse_iterations"] = tuple(
+        max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
+    )
+    return preset
+
+
+def _canonical(layers: tuple[str, ...], backbone: str, flag: str) -> tuple[str, ...]:
+    names = tuple(vgg.canonical_layer(layer, backbone, flag) for layer in layers)
+    if len(set(names)) < len(names):
+        raise InputError(f"{flag}={','.join(layers)}: names a layer twice")
+    return names
+
+
+def _with_named_weights(config: Config, prefix: str, usual: dict[str, float]) -> Config:
+    """LAYER:WEIGHT items as a plain list; layers not named keep their usual weight, or 1."""
+    name = f"{prefix}_weights"
+    values, layers = getattr(config, name), getattr(config, f"{prefix}s")
+    if not any(isinstance(value, (tuple, list)) for value in values):
+        return config
+    text = f"--{name}={OPTIONS[name].format(values)}"
+    if not all(isinstance(value, (tuple, list)) for value in values):
+        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both")
+    named = {vgg.canonical_layer(layer, config.backbone, f"--{name}"): w for layer, w in values}
+    if missing := [layer for layer in named if layer not in layers]:
+        raise InputError(f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}")
+    weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
+    changed: dict[str, Any] = {name: weights}
+    return dataclasses.replace(config, **changed)
+
+
+def _check_lists(config: Config) -> None:
+    """Lists that go together must be of one length."""
+    pairs = (
+        ("style_blend", "style"),
+        ("content_layer_weights", "content_layers"),
+        ("style_layer_weights", "style_layers"),
+    )
+    for name, other in pairs:
+        values, items = getattr(config, name), getattr(config, other)
+        if values and items and len(values) != len(items):
+            raise InputError(
+                f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values; "
+                f"--{other} has {len(items)}, so {len(items)} are needed"
+            )
+        if values and not any(values):
+            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0")
+
+
+def _check_weights(config: Config) -> None:
+    """There must be something to optimise."""
+    content = config.content_weight if config.content_layers else 0
+    style = config.style_weight if config.style_layers else 0
+    if not content and not style:
+        raise InputError(
+            f"--content_weight={config.content_weight} --style_weight={config.style_weight}: "
+            "nothing to optimise; one must be above 0, with layers"
+        )
+    if config.weights == "embedded" and config.backbone != "vgg19":
+        raise InputError(
+            f"--backbone={config.backbone}: --weights=embedded holds vgg19 only; "
+            "give --weights=imagenet or the path of a weights file"
+        )
+
+
+def _check_optimizer(config: Config) -> None:
+    """The learning rate and its schedule must be complete."""
+    if config.learning_rate is None:
+        raise InputError(
+            f"--optimizer={config.optimizer}: give --learning_rate, too; what suits "
+            f"--objective={config.objective} depends on the size of its gradient"
+        )
+    at = config.schedule_at
+    if (config.schedule == "piecewise") != bool(at):
+        raise InputError(
+            f"--schedule={config.schedule} --schedule_at={OPTIONS['schedule_at'].format(at)}: "
+            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it"
+        )
+    steps = [step for step, _ in at]
+    if not all(step.isdecimal() and step.isascii() for step in steps):
+        raise InputError(
+            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers"
+        )
+    numbers = [int(step) for step in steps]
+    if numbers != sorted(set(numbers)):
+        raise InputError(
+            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be in rising order"
+        )
+
+
+def _check_balance(config: Config) -> None:
+    """Shares are of terms that there are, each named once, at least one above 0."""
+    if not config.balance:
+        return
+    text = f"--balance={OPTIONS['balance'].format(config.balance)}"
+    terms = term_names(config)
+    taken: set[str] = set()
+    for name, _ in config.balance:
+        members = {term for term in terms if matches(term, name)}
+        if not members:
+            raise InputError(
+                f"{text}: there is no term {name}; choose from content, style, tv, "
+                + ", ".join(terms[:-1])
+            )
+        if members & taken:
+            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice")
+        taken |= members
+    if not any(share for _, share in config.balance):
+        raise InputError(f"{text}: one must be above 0")
+
+
+def term_names(config: Config) -> tuple[str, ...]:
+    """The terms of a resolved config's objective, but for their total."""
+    content = (f"content/{layer}" for layer in config.content_layers)
+    style = (f"style/{layer}" for layer in config.style_layers)
+    return (*content, *style, "tv")
+
+
+def matches(term: str, name: str) -> bool:
+    """Whether a term is meant by its own name or by its kind: 'style' or 'style/block1_conv1'."""
+    return term == name or term.startswith(name + "/")
