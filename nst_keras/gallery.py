@@ -27,6 +27,8 @@ from nst_keras.progress import read_metrics
 MAX_FRAMES = 60  # pictures in the player
 MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels for
 MAX_SIDE = 1024  # px, of an embedded picture
+MAX_BYTES = 8_000_000  # of an embedded picture
+MIN_SIDE = 64  # px, below which no picture shrinks to save bytes
 MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
 FILES = ("result.png", "progress.gif", "strip.png", "metrics.jsonl", "flags.cfg")
 
@@ -45,17 +47,17 @@ def write_page(workdir: str | os.PathLike) -> Path:
 def gather(workdir: str | os.PathLike) -> dict[str, Any]:
     """All that the page shows, as plain data. Missing pictures are None, missing records empty."""
     workdir = Path(workdir)
-    run = _read_run(workdir / "run.json")
-    result = _picture(workdir / "result.png", MAX_RESULT_SIDE, quality=92)
+    run = read_run(workdir)
+    result = picture(workdir / "result.png", MAX_RESULT_SIDE, quality=92)
     return {
         "names": _names(run),
         "run": run,
-        "content": _picture(workdir / "inputs" / "content.jpg"),
+        "content": picture(workdir / "inputs" / "content.jpg"),
         "styles": _style_pictures(run, workdir / "inputs"),
-        "picture": result or _picture(workdir / "latest.jpg"),
+        "picture": result or picture(workdir / "latest.jpg"),
         "finished": result is not None,
         "frames": _frames(workdir),
-        "curves": _curves(evenly(read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
+        "curves": curves(evenly(read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
         "files": [name for name in FILES if (workdir / name).exists()],
     }
 
@@ -72,10 +74,21 @@ def iteration_paths(workdir: str | os.PathLike) -> list[tuple[int, Path]]:
 def _render(page: dict[str, Any]) -> str:
     content, *styles = page["names"]
     title = f"{content} after {', '.join(styles)}" if styles else content
-    template = resources.files("nst_keras").joinpath("data/gallery.html").read_text("utf-8")
+    return fill_template("gallery.html", title, page)
+
+
+def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
+    """The page of the template `data/<name>`, with the style and script that all pages share."""
+    folder = resources.files("nst_keras") / "data"
     # Inside a script element only "<" can end the data; names reach the page as text nodes alone.
-    data = json.dumps(_finite(page), allow_nan=False).replace("<", "\\u003c")
-    return Template(template).substitute(title=html.escape(title), data=data)
+    text = json.dumps(_finite(data), allow_nan=False).replace("<", "\\u003c")
+    return Template((folder / name).read_text("utf-8")).substitute(
+        # Half a surrogate pair, as JSON may spell it, is no text that a file could hold.
+        title=html.escape(title.encode("utf-8", "replace").decode()),
+        css=(folder / "page.css").read_text("utf-8").rstrip(),
+        script=(folder / "page.js").read_text("utf-8").rstrip(),
+        data=text,
+    )
 
 
 def _finite(value: Any) -> Any:
@@ -97,15 +110,16 @@ def _names(run: dict[str, Any]) -> list[str]:
 # Records.
 
 
-def _read_run(path: Path) -> dict[str, Any]:
+def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The `run.json` of a run folder; empty where there is none yet or none that can be read."""
     try:
-        run = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        run = json.loads(Path(workdir, "run.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):  # the last: brackets without end
         return {}
     return run if isinstance(run, dict) else {}
 
 
-def _curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The columns of the chart; a term is None at a step that did not log it."""
     names = dict.fromkeys(name for row in metrics for name in row["terms"])
     return {
@@ -123,39 +137,50 @@ def _short(value: object) -> float | None:
 
 def _frames(workdir: Path) -> list[dict[str, Any]]:
     shown = evenly(iteration_paths(workdir), MAX_FRAMES)
-    pictures = [(step, _picture(path)) for step, path in shown]
-    return [{"step": step, **picture} for step, picture in pictures if picture]
+    pictures = [(step, picture(path)) for step, path in shown]
+    return [{"step": step, **found} for step, found in pictures if found]
 
 
 def _style_pictures(run: dict[str, Any], folder: Path) -> list[dict[str, Any] | None]:
     count = max(len(run.get("styles") or []), len(list(folder.glob("style_*.jpg"))))
-    return [_picture(folder / f"style_{index + 1}.jpg") for index in range(count)]
+    return [picture(folder / f"style_{index + 1}.jpg") for index in range(count)]
 
 
-def _picture(path: Path, longest: int = MAX_SIDE, quality: int = 85) -> dict[str, Any] | None:
-    """The picture for embedding, or None where there is none yet or none that can be read."""
+def picture(
+    path: Path, longest: int = MAX_SIDE, quality: int = 85, most: int = MAX_BYTES
+) -> dict[str, Any] | None:
+    """The picture for embedding, or None where there is none yet or none that can be read.
+
+    It is shrunk until no side is above `longest` px and the JPEG not above `most` bytes.
+    """
     try:
         status = path.stat()
-        return _embed(path, status.st_mtime_ns, status.st_size, longest, quality)
-    except (OSError, Image.DecompressionBombError):
+        return _embed(path, status.st_mtime_ns, status.st_size, longest, quality, most)
+    except Exception:  # on damaged bytes decoders raise nearly every type there is
         return None
 
 
 @functools.lru_cache(maxsize=MAX_FRAMES + 20)
-def _embed(path: Path, modified: int, length: int, longest: int, quality: int) -> dict[str, Any]:
+def _embed(
+    path: Path, modified: int, length: int, longest: int, quality: int, most: int
+) -> dict[str, Any]:
     """`modified` and `length` tell versions of a file apart, so that each is encoded only once."""
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
-        if image.format != "JPEG" or max(width, height) > longest:
-            data = _jpeg(image, longest, quality)
+        if image.format != "JPEG" or max(width, height) > longest or len(data) > most:
+            data = _jpeg(image, longest, quality, most)
     uri = "data:image/jpeg;base64," + base64.b64encode(data).decode()
     return {"uri": uri, "width": width, "height": height}
 
 
-def _jpeg(image: Image.Image, longest: int, quality: int) -> bytes:
-    # The small gap lets the decoder do most of the shrinking of a large JPEG, which is cheap.
-    image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=1.0)
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()
+def _jpeg(image: Image.Image, longest: int, quality: int, most: int) -> bytes:
+    while True:
+        # The small gap lets the decoder do most of the shrinking of a large JPEG, which is cheap.
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=1.0)
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)
+        excess = buffer.tell() / most
+        if excess <= 1 or max(image.size) <= MIN_SIDE:
+            return buffer.getvalue()
+        longest = max(MIN_SIDE, int(max(image.size) * min(0.95, 0.97 * excess**-0.5)))

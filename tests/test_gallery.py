@@ -156,8 +156,8 @@ def test_small_jpeg_is_embedded_as_it_is_and_a_large_one_reduced(tmp_path):
     save(small, 60, 40)
     save(large, 2048, 100)
 
-    assert decoded(gallery._picture(small)) == small.read_bytes()
-    picture = gallery._picture(large)
+    assert decoded(gallery.picture(small)) == small.read_bytes()
+    picture = gallery.picture(large)
     assert (picture["width"], picture["height"]) == (2048, 100)
     (tmp_path / "embedded.jpg").write_bytes(decoded(picture))
     with Image.open(tmp_path / "embedded.jpg") as image:

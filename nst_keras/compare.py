@@ -1,0 +1,291 @@
+"""Runs side by side on one page: `python -m nst_keras.compare runs/a runs/b`.
+
+Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
+This module gathers what the page shows; `data/compare.html` decides how it looks.
+Exit status: 0 written, 2 bad input, 74 the disk refused.
+"""
+
+import argparse
+import collections
+import itertools
+import os
+import re
+import sys
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nst_keras import files, gallery
+from nst_keras.animation import evenly
+from nst_keras.config import OPTIONS
+from nst_keras.errors import InputError
+from nst_keras.progress import read_metrics
+
+PICTURE_BYTES = 22_000_000  # of all pictures together; in base64 a third more
+MAX_SIDE = 2048  # px, of a picture
+MAX_INPUT_SIDE = 360  # px, of the content and the styles
+MAX_TEXT = 400  # characters of a name or a setting
+MARK = '<meta name="generator" content="nst_keras.compare">'  # stands in the template
+# What a loss measures: under other values of these it is another quantity.
+_OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
+_OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write one page; returns the exit status. A user's error is one line on standard error."""
+    try:
+        given = _parser().parse_args(arguments)
+        if given.help:
+            _parser().print_help()
+            return 0
+        for run in given.runs:
+            _check_run(run)
+        page = write_page(given.output, given.runs, given.title, given.layout)
+    except InputError as error:
+        return _say(str(error), 2)
+    except OSError as error:
+        return _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 74)
+    return _say(f"comparison: {page}", 0)
+
+
+def write_page(
+    path: str | os.PathLike,
+    runs: Sequence[str | os.PathLike],
+    title: str = "",
+    layout: tuple[str, str] | None = None,
+) -> Path:
+    """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
+
+    Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the smaller
+    and the fewer pictures of each, so that the page stays below some 35 MB.
+
+    Args:
+        title: the page's; not given, the page says how many runs there are.
+        layout: two settings by name; the grid then has a row for each value of the first and a
+            column for each value of the second.
+
+    Raises:
+        InputError: `path` is not a place for the page, or `layout` names no settings of the runs.
+    """
+    path = Path(path)
+    _check_output(path)
+    page = gather(path.absolute().parent, runs, title, layout)
+    files.write_text(path, gallery.fill_template("compare.html", page["title"], page))
+    return path
+
+
+def gather(
+    folder: str | os.PathLike,
+    runs: Sequence[str | os.PathLike],
+    title: str = "",
+    layout: tuple[str, str] | None = None,
+) -> dict[str, Any]:
+    """All that a page in `folder` shows of the runs, as plain data; see `write_page`."""
+    paths = list(dict.fromkeys(Path(os.path.abspath(run)) for run in runs))
+    count = len(paths)
+    if not count:
+        raise InputError("RUN: give at least one run folder; --help tells more")
+    records = [gallery.read_run(path) for path in paths]
+    settings = _settings(records)
+    if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
+        raise InputError(f"--layout={','.join(layout)}: must be two settings of these runs")
+    varied = _varied(records, settings)
+    described = []
+    for path, name, record, own in zip(paths, _names(paths), records, settings, strict=True):
+        run = {"name": name, "link": _link(path / "index.html", folder), **_describe(record)}
+        run["settings"] = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
+        described.append({**run, **_pictures(path, record, count), "curves": _curves(path, count)})
+    return {
+        "title": title or (f"{count} runs side by side" if count > 1 else described[0]["name"]),
+        "inputs": _inputs(paths[0], records[0], varied),
+        "runs": described,
+        "varied": varied,
+        "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
+        "incomparable": [name for name in varied if name in _OBJECTIVE],
+        "layout": list(layout or ()),
+    }
+
+
+# The command line.
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, like those of the other commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help tells more")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m nst_keras.compare",
+        description="Write one page that compares runs, finished or not: pictures with common "
+        "zoom and steps, loss curves, and a table of what differs.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("runs", metavar="RUN", nargs="*", help="A run folder.")
+    add("--output", metavar="PATH", default="comparison.html", help="Default: comparison.html.")
+    add("--title", metavar="TEXT", default="", help="The page's title.")
+    layout = "Two settings that lay out the pictures, such as style_weight,style_scale."
+    add("--layout", metavar="ROW,COLUMN", type=lambda text: tuple(text.split(",")), help=layout)
+    add("--help", action="store_true", help="Show this help.")
+    return parser
+
+
+def _say(message: str, status: int) -> int:
+    print(f"nst_keras: {message}", file=sys.stderr)
+    return status
+
+
+def _check_run(run: str) -> None:
+    if not os.path.isdir(run):
+        raise InputError(f"{run}: there is no such folder")
+    if not gallery.read_run(run):
+        raise InputError(f"{run}: is not a run folder; it has no run.json that can be read")
+
+
+def _check_output(path: Path) -> None:
+    """Refuse a place that is none, and to replace a file that is no such page."""
+    if path.is_dir():
+        raise InputError(f"--output={path}: is a folder; give a file's name")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--output={path}: there is no folder {path.absolute().parent}")
+    if path.exists():
+        with open(path, "rb") as file:
+            if MARK.encode() not in file.read(4096):
+                raise InputError(f"--output={path}: exists and is no comparison; give another name")
+
+
+# Records. Nothing in a run.json is trusted to be of the right type.
+
+
+def _describe(record: dict[str, Any]) -> dict[str, Any]:
+    """A run in single values; a number that is missing is None."""
+    return {
+        "status": _text(record.get("status")) or "unreadable",
+        **{name: _number(record.get(name)) for name in ("step", "total_steps", "seconds")},
+        **{name: _numbers(record.get(name)) for name in ("final_terms", "scores")},
+    }
+
+
+def _settings(records: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Each run's settings as text: those that change the picture, inputs by name, not by path."""
+    sources = [_sources(record) for record in records]
+    files_named = collections.Counter(name for name, _ in {it[1:] for own in sources for it in own})
+    found = []
+    for record, own in zip(records, sources, strict=True):
+        inputs: dict[str, list[str]] = {}
+        for kind, name, sha256 in own:
+            label = name if files_named[name] == 1 else f"{name} ({sha256[:4]})"
+            inputs.setdefault(kind, []).append(label)
+        settings = {name: _text(value) for name, value in _as(dict, record.get("settings")).items()}
+        kept = {n: t for n, t in settings.items() if n not in OPTIONS or OPTIONS[n].changes_result}
+        found.append({**kept, **{kind: ", ".join(labels) for kind, labels in inputs.items()}})
+    return found
+
+
+def _sources(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The content and the styles of a run: kind, name and hash."""
+    given = [record.get("content"), *_as(list, record.get("styles"))]
+    texts = [[_text(_as(dict, one).get(key)) for key in ("name", "sha256")] for one in given]
+    return [("style" if n else "content", a, b) for n, (a, b) in enumerate(texts) if a]
+
+
+def _varied(records: list[dict[str, Any]], settings: list[dict[str, str]]) -> list[str]:
+    """Settings that differ: inputs, then what somebody chose, objective first, then the others."""
+    known = [own for own in settings if own]
+    names = dict.fromkeys(name for own in known for name in own)
+    varied = [name for name in names if len({own.get(name) for own in known}) > 1]
+    chosen = {_text(name) for record in records for name in _as(list, record.get("changed"))}
+    ranks = (("content", "style"), chosen, _OBJECTIVE)
+    return sorted(varied, key=lambda name: [name not in names for names in ranks])
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The folders' names, with as many of the folders above as it takes to tell them apart."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _link(target: Path, folder: str | os.PathLike) -> str | None:
+    """The address of a file as seen from a page in `folder`; None if there is no such file."""
+    if not target.is_file():
+        return None
+    try:
+        relative = Path(os.path.relpath(target, os.path.abspath(folder)))
+    except ValueError:  # another drive
+        return target.as_uri()
+    return urllib.parse.quote(os.fsencode(relative.as_posix()))
+
+
+def _as(kind: type, value: Any) -> Any:
+    return value if isinstance(value, kind) else kind()
+
+
+def _text(value: Any) -> str:
+    """A setting or a name to be read: 8 for 8.0."""
+    text = "" if value is None else value if isinstance(value, str) else str(value)
+    return re.sub(r"(?<![^,])(-?\d+)\.0(?![^,])", r"\1", text[:MAX_TEXT])
+
+
+def _number(value: Any) -> float | None:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if usable and abs(value) < 1e300 else None  # not NaN, either
+
+
+def _numbers(value: Any) -> dict[str, float | None]:
+    return {name[:MAX_TEXT]: _number(item) for name, item in _as(dict, value).items()}
+
+
+# Pictures and curves.
+
+
+def _pictures(path: Path, record: dict[str, Any], runs: int) -> dict[str, Any]:
+    """The pictures of a run by step, the result last, in the share that each of `runs` has."""
+    share, stages = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
+    large, small = share * 2 // 5, share * 3 // 5 // stages  # bytes
+    # Painted texture takes a byte for two or three pixels: first guesses that save encoding twice.
+    side, stage_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
+    found = gallery.iteration_paths(path)
+    result = gallery.picture(path / "result.png", side, 90, large)
+    newest = result or gallery.picture(path / "latest.jpg", side, 90, large)
+    step = _number(record.get("step")) or (found[-1][0] if found else 0)
+    if newest:
+        found = [(at, stage) for at, stage in found if at < step or not result and at > step]
+    shown = [
+        {"step": at, **picture}
+        for at, stage in evenly(found, stages)
+        if (picture := gallery.picture(stage, stage_side, 82, small))
+    ]
+    shown += [{"step": step, **newest}] if newest else []
+    return {"stages": sorted(shown, key=lambda stage: stage["step"]), "finished": bool(result)}
+
+
+def _inputs(path: Path, record: dict[str, Any], varied: list[str]) -> list[dict[str, Any]]:
+    """The pictures that all runs began with, as this one has them."""
+    found, styles = [], itertools.count(1)
+    for kind, name, _ in _sources(record):
+        file = "content.jpg" if kind == "content" else f"style_{next(styles)}.jpg"
+        picture = gallery.picture(path / "inputs" / file, MAX_INPUT_SIDE)
+        if picture and kind not in varied:
+            found.append({"kind": kind, "name": name, **picture})
+    return found
+
+
+def _curves(path: Path, runs: int) -> dict[str, Any]:
+    """Losses by term at the logged steps, fewer of them where there are many runs."""
+    try:
+        rows = read_metrics(path / "metrics.jsonl")
+        return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))
+    except (OSError, OverflowError, RecursionError):  # a folder of that name; numbers beyond floats
+        return gallery.curves([])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
