@@ -1,7 +1,10 @@
-"""Iteration pictures become an animated GIF, or a strip: pictures in a row."""
+"""Iteration pictures become an animated GIF, or a strip: pictures in a row; with labels."""
 
+import bisect
 import io
+import math
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,18 @@ PROBE = 6  # frames that tell what all of them will need
 SAMPLE = 64  # px, both sides of the sample that a frame's palette is fitted to
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to that size, then to that many frames
 
+SMALLEST_FONT = 11  # px: the smallest that can be read
+FONT_SHARE = 0.036  # of a frame's shorter side, for its label
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+LETTER_SHADES = 8  # of gray, from the plate under a label to its white letters
+SMOOTH = 4  # the plate under a label is drawn that much larger, for smooth corners
+WIDEST = 2.5  # times the height: a picture in a strip that is wider gets lower
+
 
 def write_gif(
     path: str | os.PathLike,
     frames: Sequence[Frame],
+    labels: Sequence[str] | None = None,
     *,
     max_bytes: int = 10_000_000,
     longest: int = 512,
@@ -35,18 +46,18 @@ def write_gif(
     Every frame gets the shape of the largest, at most `longest` px and never enlarged beyond the
     largest. Of more than `max_frames` an even choice is kept, with the first and the last. A frame
     lasts `frame_ms` (default: 80 ms, longer where there are few), the last one `hold_ms`. A GIF
-    too large loses size and frames until it fits.
+    too large loses size and frames until it fits. A label stands in its frame's lower left corner.
 
-    Raises InputError when there are no frames, or `max_bytes` is too small for any GIF.
+    Raises InputError when there are no frames, or not one label for each, or `max_bytes` is too
+    small for any GIF.
     """
-    if not len(frames):
-        raise InputError("a GIF needs at least one frame; received none")
-    largest = max((_size(frame) for frame in frames), key=lambda size: size[0] * size[1])
+    pairs = labelled(frames, labels, "a GIF")
+    largest = largest_size(frames)
     longest, count = min(longest, max(largest)), min(max_frames, len(frames))
-    pace = frame_ms or min(400, max(80, 2400 // count // 10 * 10))
+    pace = frame_ms or default_pace(count)
     while longest >= MIN_SIDE:
         for tried in sorted({min(PROBE, count), count}):
-            data = _encode(evenly(frames, tried), fit_size(largest, longest), pace, hold_ms)
+            data = _encode(evenly(pairs, tried), fit_size(largest, longest), pace, hold_ms)
             excess = len(data) * count / tried / max_bytes
             if excess > 1:
                 break
@@ -68,32 +79,79 @@ def write_strip(
 ) -> Path:
     """Write `frames` side by side on white as a PNG, atomically, and return its path.
 
-    Every picture is `height` px high, with `gap` px between two; a label stands centred below its
-    picture. Raises InputError when there are no frames, or not one label for each.
+    Every picture is `height` px high, or lower and centred where it is wider than WIDEST times
+    that, with `gap` px between two. A label stands centred below its picture, which gets room to
+    its sides where the label is longer, up to `height`; what is longer still is cut off.
+
+    Raises InputError when there are no frames, or not one label for each.
     """
-    labels = [""] * len(frames) if labels is None else labels
-    if not len(frames) or len(labels) != len(frames):
-        raise InputError(f"a strip of {len(frames)} pictures cannot have {len(labels)} labels")
-    sizes = [(max(1, round(w * height / h)), height) for w, h in map(_size, frames)]
-    font_size = max(11, height // 14)
-    width = sum(w for w, _ in sizes) + gap * (len(sizes) - 1)
-    strip = Image.new("RGB", (width, height + 2 * font_size * any(labels)), "white")
-    left = 0
-    for frame, label, size in zip(frames, labels, sizes, strict=True):
-        strip.paste(_load(frame, size), (left, 0))
-        _label(strip, label, left + size[0] / 2, size, font_size)
-        left += size[0] + gap
+    pairs = labelled(frames, labels, "a strip")
+    font = _font(height // 14)
+    cells = []  # frame, its size, label, width with the label
+    for frame, label in pairs:
+        size = _size_in_row(_size(frame), height)
+        text = _shortened(label, font, max(size[0], height))
+        cells.append((frame, size, text, max(size[0], math.ceil(font.getlength(text)))))
+    row = max(size[1] for _, size, _, _ in cells)
+    below = 2 * int(font.size) * any(text for _, _, text, _ in cells)
+    total = sum(width for *_, width in cells) + gap * (len(cells) - 1)
+    strip = Image.new("RGB", (total, row + below), "white")
+    draw, left = ImageDraw.Draw(strip), 0
+    for frame, size, text, width in cells:
+        corner = (left + (width - size[0]) // 2, (row - size[1]) // 2)
+        strip.paste(load_frame(frame, size), corner)
+        at = (left + width / 2, row + 1.35 * font.size)
+        draw.text(at, text, fill="#5a564e", font=font, anchor="ms")
+        left += width + gap
     with atomic(path) as file:
         strip.save(file, "PNG", optimize=True)
     return Path(path)
 
 
-def _label(image: Image.Image, text: str, x: float, size: tuple[int, int], font_size: int) -> None:
-    """Write `text` below a picture of `size`, in smaller letters where the picture is narrow."""
-    while (font := ImageFont.load_default(font_size)).getlength(text) > size[0] and font_size > 6:
-        font_size -= 1
-    at = (x, size[1] + font_size / 2)
-    ImageDraw.Draw(image).text(at, text, fill="#5a564e", font=font, anchor="mt")
+def labelled(
+    frames: Sequence[Frame], labels: Sequence[str] | None, what: str
+) -> list[tuple[Frame, str]]:
+    """Every frame with its label, "" for none. Raises InputError, which calls the result `what`."""
+    if not len(frames):
+        raise InputError(f"{what} needs at least one picture; received none")
+    labels = [""] * len(frames) if labels is None else labels
+    if len(labels) != len(frames):
+        raise InputError(f"{what} of {len(frames)} pictures cannot have {len(labels)} labels")
+    return list(zip(frames, labels, strict=True))
+
+
+def largest_size(frames: Sequence[Frame]) -> tuple[int, int]:
+    """Width and height of the frame with the most pixels, read from the files' headers."""
+    return max((_size(frame) for frame in frames), key=lambda size: size[0] * size[1])
+
+
+def load_frame(frame: Frame, size: tuple[int, int], label: str = "") -> Image.Image:
+    """The frame as RGB of `size` = (width, height), its label drawn into it."""
+    if isinstance(frame, np.ndarray):
+        image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
+    else:
+        with Image.open(frame) as opened:
+            opened.draft("RGB", size)  # lets the JPEG decoder skip what a smaller size drops
+            image = opened.convert("RGB")
+    image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    _draw_label(image, label)
+    return image
+
+
+def default_pace(count: int) -> int:
+    """Milliseconds for each of `count` frames: about 2.4 s in all, within 80 and 400 ms each."""
+    return min(400, max(80, 2400 // count // 10 * 10))
+
+
+def printable(text: str) -> str:
+    """One line: a space for each run of white space, controls and bytes that are no text."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the items, evenly spread, the first and the last among them."""
+    count = min(most, len(items))
+    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def _size(frame: Frame) -> tuple[int, int]:
@@ -103,24 +161,64 @@ def _size(frame: Frame) -> tuple[int, int]:
         return image.size
 
 
-def _load(frame: Frame, size: tuple[int, int]) -> Image.Image:
-    if isinstance(frame, np.ndarray):
-        image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
-    else:
-        with Image.open(frame) as opened:
-            opened.draft("RGB", size)  # lets the JPEG decoder skip what a smaller size drops
-            image = opened.convert("RGB")
-    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+def _size_in_row(size: tuple[int, int], height: int) -> tuple[int, int]:
+    width = min(height * size[0] / size[1], height * WIDEST)
+    return max(1, round(width)), max(1, round(width * size[1] / size[0]))
 
 
-def evenly(items: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of the items, evenly spread, the first and the last among them."""
-    count = min(most, len(items))
-    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(max(SMALLEST_FONT, size))
+    assert isinstance(font, ImageFont.FreeTypeFont)  # as ever when a size is asked for
+    return font
 
 
-def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int, hold: int) -> bytes:
-    first, *others = [_indexed(_load(frame, size)) for frame in frames]
+def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
+    """`text` as one line of at most `most` px; what does not fit becomes an ellipsis.
+
+    Accents are dropped, since Pillow's own font has none; letters other than Latin show as boxes.
+    """
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    text = printable(text)
+    if font.getlength(text) <= most:
+        return text
+    lengths = range(1, len(text))
+    fits = bisect.bisect(lengths, most, key=lambda n: font.getlength(text[:n] + ELLIPSIS))
+    return text[:fits].rstrip() + ELLIPSIS if fits else ""
+
+
+def _draw_label(image: Image.Image, text: str) -> None:
+    """Write `text` into the lower left corner: white on a dark plate, so it shows on any picture.
+
+    A frame too narrow for a letter stays as it is.
+    """
+    font = _font(round(FONT_SHARE * min(image.size)))
+    em = font.size
+    text = _shortened(text, font, image.width - 2 * em)
+    if not text:
+        return
+    width, height = math.ceil(font.getlength(text) + em), round(1.5 * em)
+    left, top = round(em / 2), image.height - round(em / 2) - height
+    image.paste("#101010", (left, top), _plate(width, height))
+    digits = -font.getbbox("0", anchor="ls")[1]  # the same for all labels, so that none jumps
+    at = (left + em / 2, top + (height + digits) / 2)
+    ImageDraw.Draw(image).text(at, text, fill="white", font=font, anchor="ls")
+
+
+def _plate(width: int, height: int) -> Image.Image:
+    """How much a plate with round corners covers: a mask of that size."""
+    plate = Image.new("L", (width * SMOOTH, height * SMOOTH))
+    radius = height * SMOOTH * 0.3
+    box = (0, 0, plate.width - 1, plate.height - 1)
+    ImageDraw.Draw(plate).rounded_rectangle(box, radius, fill=round(255 * 0.65))
+    return plate.reduce(SMOOTH)
+
+
+def _encode(
+    pairs: Sequence[tuple[Frame, str]], size: tuple[int, int], pace: int, hold: int
+) -> bytes:
+    first, *others = [
+        _indexed(load_frame(frame, size, label), bool(label)) for frame, label in pairs
+    ]
     buffer = io.BytesIO()
     timing = {"duration": [pace] * len(others) + [hold], "loop": 0}
     # A comment in the first picture's file is not the animation's.
@@ -128,14 +226,18 @@ def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int, hold: int
     return buffer.getvalue()
 
 
-def _indexed(image: Image.Image) -> Image.Image:
+def _indexed(image: Image.Image, has_label: bool) -> Image.Image:
     """256 colours of the frame's own. Painted texture hides the bands that dithering is for.
 
     The palette is fitted to a sample: as good to the eye as one fitted to every pixel, ten times
-    faster. Maximum coverage and k-means keep the small bright spots that median cut greys.
+    faster. Maximum coverage and k-means keep the small bright spots that median cut greys. Letters
+    may slip through the sample's gaps, so with a label it holds their shades of gray as well.
     """
     width, height = (min(side, SAMPLE) for side in image.size)
     sample = image.resize((width, height), Image.Resampling.NEAREST)
+    if has_label:
+        shades = Image.fromarray(np.linspace(16, 255, LETTER_SHADES, dtype=np.uint8)[None])
+        sample.paste(shades.resize((width, 1), Image.Resampling.NEAREST), (0, height - 1))
     palette = sample.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
 

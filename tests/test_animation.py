@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from nst_keras.animation import write_gif, write_strip
+from nst_keras.animation import load_frame, write_gif, write_strip
 from nst_keras.errors import InputError
 
 
@@ -121,13 +121,101 @@ def test_strip_labels_stand_below_their_pictures(tmp_path):
     assert (pixels[140:, 150:] < 255).any()
 
 
+def test_strip_makes_very_wide_pictures_lower(tmp_path):
+    frames = [flat(400, 20, 0.0), flat(20, 20, 0.0)]
+
+    path = write_strip(tmp_path / "strip.png", frames, height=40, gap=2)
+
+    with Image.open(path) as strip:
+        dark = np.asarray(strip).max(-1) == 0
+    assert dark.shape == (40, 100 + 2 + 40)
+    assert [dark[:, 50].sum(), dark[:, 120].sum()] == [5, 40]  # 100x5, as wide for its height
+    assert dark[17:22, :100].all()  # in the middle
+
+
+def test_strip_gives_room_to_a_label_longer_than_its_picture(tmp_path):
+    frames = [flat(5, 100, 0.0), flat(5, 100, 0.0)]
+
+    path = write_strip(tmp_path / "strip.png", frames, ["content", "style " * 99], height=100)
+
+    with Image.open(path) as strip:
+        pixels = np.asarray(strip)
+    inked = np.flatnonzero((pixels[100:] < 255).any((0, 2)))
+    assert inked[0] < 5 < 90 < inked[-1]
+    assert 5 + 8 + 5 < pixels.shape[1] < 8 + 2 * 100  # no wider than the height for each
+
+
 def test_strip_wants_one_label_for_each_picture(tmp_path):
     with pytest.raises(InputError, match="2 pictures cannot have 1 labels"):
         write_strip(tmp_path / "strip.png", [flat(9, 9, 0), flat(9, 9, 0)], ["1"])
 
 
 def test_no_frames_are_refused(tmp_path):
-    with pytest.raises(InputError, match="0 pictures"):
+    with pytest.raises(InputError, match="at least one picture"):
         write_strip(tmp_path / "strip.png", [])
-    with pytest.raises(InputError, match="at least one frame"):
+    with pytest.raises(InputError, match="at least one picture"):
         write_gif(tmp_path / "out.gif", [])
+
+
+def test_gif_labels_stay_with_their_frames_when_some_are_left_out(tmp_path):
+    frames = [flat(64, 64, 0.5)] * 9
+    labels = ["", "1", "2", "3", "", "5", "6", "7", ""]
+
+    _, shown = read_gif(write_gif(tmp_path / "out.gif", frames, labels, max_frames=3))
+
+    assert [duration for duration, _, _ in shown] == [400 * 2 + 2500]  # all alike: without labels
+
+
+def test_gif_label_is_white_on_dark_whatever_the_palette(tmp_path):
+    frame = np.random.default_rng(0).uniform(0, 0.05, (240, 320, 3)).astype(np.float32)
+
+    _, [(_, _, shown)] = read_gif(write_gif(tmp_path / "out.gif", [frame], ["1"]))
+
+    assert np.asarray(shown)[200:, :40].max() > 200
+    assert np.asarray(shown)[:200].max() < 50
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_label_is_legible_and_changes_only_the_lower_left_corner(level):
+    frame = flat(320, 240, level)
+
+    before = np.asarray(load_frame(frame, (320, 240)), int)
+    after = np.asarray(load_frame(frame, (320, 240), "1,500"), int)
+
+    rows, columns = np.nonzero((before != after).any(-1))
+    assert rows.min() > 240 * 0.85 and rows.max() < 239
+    assert columns.min() > 0 and columns.max() < 320 * 0.25
+    plate = after[rows.min() + 1, (columns.min() + columns.max()) // 2].max()
+    assert after[rows.min() :, : columns.max()].max() > 230
+    assert (255 + 13) / (plate + 13) > 2  # in encoded values; about a contrast of 5 in light
+    assert np.ptp(frame) == 0  # the caller's array stays as it was
+
+
+def test_label_grows_with_the_frame():
+    heights = []
+    for side in (400, 800):
+        changed = np.asarray(load_frame(flat(side, side, 1.0), (side, side), "7"))[..., 0] < 255
+        heights.append(changed.any(1).sum())
+
+    assert heights[1] == pytest.approx(2 * heights[0], abs=2)
+
+
+@pytest.mark.parametrize("label", ["a\nb\tc", "\U0001f600", "\udc80\0", "\u65e5\u672c", "w" * 999])
+def test_hostile_labels_are_drawn_within_the_frame(tmp_path, label):
+    frames = [flat(64, 48, 0.9), flat(16, 16, 0.9)]
+
+    assert load_frame(frames[0], (64, 48), label).size == (64, 48)
+    assert load_frame(frames[1], (16, 16), label).size == (16, 16)
+    write_strip(tmp_path / "strip.png", frames, [label, label], height=60)
+    write_gif(tmp_path / "out.gif", frames, [label, label])
+
+
+def test_label_of_nothing_printable_changes_nothing():
+    frame = flat(64, 48, 0.9)
+
+    assert load_frame(frame, (64, 48), " \n\0") == load_frame(frame, (64, 48))
+
+
+def test_gif_wants_one_label_for_each_frame(tmp_path):
+    with pytest.raises(InputError, match="a GIF of 2 pictures cannot have 1 labels"):
+        write_gif(tmp_path / "out.gif", [flat(20, 20, 0)] * 2, ["1"])
