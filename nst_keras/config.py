@@ -443,6 +443,13 @@ class Config:
         "Write progress.mp4 at the end; needs nst_keras[video].",
         changes_result=False,
     )
+    scores: bool = _option(
+        True,
+        "along the way",
+        "bool",
+        "Judge the result by figures beyond its loss.",
+        changes_result=False,
+    )
     frame_labels: bool = _option(
         False,
         "along the way",

@@ -30,7 +30,32 @@ MAX_SIDE = 1024  # px, of an embedded picture
 MAX_BYTES = 8_000_000  # of an embedded picture
 MIN_SIDE = 64  # px, below which no picture shrinks to save bytes
 MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
-FILES = ("result.png", "progress.gif", "strip.png", "metrics.jsonl", "flags.cfg")
+FILES = (
+    "result.png",
+    "progress.gif",
+    "progress.mp4",
+    "side_by_side.png",
+    "strip.png",
+    "metrics.jsonl",
+    "flags.cfg",
+)
+# What a person needs to know of each figure of `scores`.
+SCORES = {
+    "gram_error": "Distance from the styles' textures at a layer that was not optimised; lower is "
+    "better: 0 is the styles' own, a bare photo has 0.3 to 1.5.",
+    "content_cosine": "Likeness of the scene to the network's eye, -1 to 1; higher is more "
+    "faithful: 1 is the photo, 0 is unrelated.",
+    "ssim": "Structural similarity with the photo, -1 to 1; higher is more faithful, but strokes "
+    "lower it and blur raises it.",
+    "edge_correlation": "Whether outlines lie where the photo has them, -1 to 1; higher is more "
+    "faithful: 1 is the photo, 0 is unrelated.",
+    "colour_distance": "Distance from the styles' colours in CIELAB units; lower is better: 0 is "
+    "the styles' palette, 10 is another one.",
+    "total_variation": "Roughness over that of photo or styles, whichever is rougher; near 1 is "
+    "best, far above is noise, far below is blur.",
+    "high_frequency": "Share of finest detail over that of photo or styles, whichever has more; "
+    "near 1 is best, far above is shimmer, far below is blur.",
+}
 
 
 def write_page(workdir: str | os.PathLike) -> Path:
@@ -58,6 +83,7 @@ def gather(workdir: str | os.PathLike) -> dict[str, Any]:
         "finished": result is not None,
         "frames": _frames(workdir),
         "curves": curves(evenly(read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
+        "score_notes": SCORES,
         "files": [name for name in FILES if (workdir / name).exists()],
     }
 

@@ -27,6 +27,9 @@ class PictureSource(Protocol):
     def value(self) -> dict[str, float]:
         """The terms of the picture."""
 
+    def score(self) -> dict[str, float]:
+        """Figures beyond the loss: see `scores`."""
+
 
 @dataclasses.dataclass
 class Iterate:
@@ -59,6 +62,10 @@ class Iterate:
     def evaluate(self) -> dict[str, float]:
         """The terms of the image itself, under the same condition."""
         return self._current_stage().value()
+
+    def score(self) -> dict[str, float]:
+        """Figures of the image beyond its loss (see `scores`), under the same condition."""
+        return self._current_stage().score()
 
     @property
     def ends_scale(self) -> bool:

@@ -1,13 +1,16 @@
 """A run on disk while it runs: iteration images, run.json, the page, and at the end the result."""
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
-from nst_keras import animation, gallery, images, run_record
+from nst_keras import animation, gallery, images, run_record, video
 from nst_keras.config import Config
 from nst_keras.progress import Iterate
 from nst_keras.workdir import RunFolder
+
+_log = logging.getLogger(__name__)
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
 # Between renewals of the page: it holds megabytes, so long jobs renew it less often.
@@ -46,10 +49,11 @@ class Recorder:
         images.write_image(self.folder.latest, iterate.image)
         images.write_image(self.folder.result, iterate.image, run_record.metadata(self.record))
         self.record["final_terms"] = iterate.evaluate()
+        if self.config.scores:
+            self.record["scores"] = iterate.score()
         self._write_strip()
-        frames = [path for _, path in gallery.iteration_paths(self.folder.path)]
-        if self.config.gif and len(frames) > 1:
-            animation.write_gif(self.folder.gif, frames)
+        self._write_side_by_side()
+        self._write_animations()
         self.record["status"] = "finished"
         self.refresh()
 
@@ -71,6 +75,26 @@ class Recorder:
             animation.write_strip(
                 self.folder.strip, [self.folder.iteration(step) for step in steps], labels
             )
+
+    def _write_side_by_side(self) -> None:
+        styles = sorted(self.folder.inputs.glob("style_*.jpg"))
+        pictures = [self.folder.inputs / "content.jpg", *styles, self.folder.result]
+        labels = ["content", *["style"] * len(styles), "result"]
+        animation.write_strip(self.folder.side_by_side, pictures, labels, height=384)
+
+    def _write_animations(self) -> None:
+        frames = gallery.iteration_paths(self.folder.path)
+        if len(frames) < 2:
+            return
+        paths = [path for _, path in frames]
+        labels = [f"{step:,}" for step, _ in frames] if self.config.frame_labels else None
+        if self.config.gif:
+            animation.write_gif(self.folder.gif, paths, labels)
+        if self.config.mp4:
+            try:
+                video.write_mp4(self.folder.mp4, paths, labels)
+            except OSError as error:  # the picture is what counts, and it is there
+                _log.warning("%s: %s", self.folder.mp4, error.strerror or error)
 
 
 def write_thumbnail(path: Path, pixels) -> None:

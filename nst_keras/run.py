@@ -29,6 +29,7 @@ from nst_keras import (
     recorder,
     run_record,
     scales,
+    video,
     workdir,
 )
 from nst_keras.checkpoints import Checkpointer
@@ -45,7 +46,7 @@ _log = logging.getLogger("nst_keras")
 
 _EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sysexits.h
 _PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
-_FINISH_SECONDS = 6.0  # kept free of a --time_limit for the result, the page and the animation
+_FINISH_SECONDS = 12.0  # kept free of a --time_limit for result, scores, page and animation
 _SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
 
 
@@ -95,6 +96,8 @@ def _run(
         output.copy_result(folder, requested)
         return 0
     output.check_output(requested)
+    if requested.mp4:
+        video.check_video_extra()
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     if status is Status.NEW:

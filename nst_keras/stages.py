@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules
+from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
 from nst_keras.config import INITS, Config
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import matches
@@ -33,7 +33,7 @@ class Painter:
         self._content = images.resize(content, plan[-1].height, plan[-1].width)
         self._styles = [self._fit_style(style, plan[-1]) for style in styles]
         self._blend = list(config.style_blend) or [1.0] * len(styles)
-        self._mean_colour = weights.mean_colour
+        self._weights = weights
         self._term_weights = _term_weights(config)
         self._extractor = backbones.feature_extractor(
             weights,
@@ -61,7 +61,7 @@ class Painter:
             self._styles,
             style_blend=self._blend,
             picture=picture,
-            mean_colour=self._mean_colour,
+            mean_colour=self._weights.mean_colour,
             noise=config.init_noise,
             seed=config.seed,
         )
@@ -82,6 +82,12 @@ class Painter:
         for note in targets.notes:
             _log.warning("%s", note)
         return objective.Objective(self._extractor, targets, self._term_weights, formulas)
+
+    def score(self, picture: np.ndarray) -> dict[str, float]:
+        """Figures of a picture at full size beyond its loss."""
+        held_out = scores.held_out_layers(self.config.style_layers, self.config.backbone)
+        judge = scores.Judge(self._weights, held_out)
+        return judge.score(picture, self._content, self._styles, self._blend)
 
     def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
         """The style at `style_scale` times the picture's longest side.
@@ -112,7 +118,7 @@ class Stage:
         image: np.ndarray,
         state: Mapping[str, np.ndarray] | None = None,
     ):
-        self.scale, self._config = scale, painter.config
+        self.scale, self._painter, self._config = scale, painter, painter.config
         self._decay = self._config.average
         self._image = tf.Variable(image[None], trainable=False)
         self._average = None
@@ -143,6 +149,10 @@ class Stage:
         """The terms of the picture."""
         terms = tf.function(self._objective.value)(tf.constant(self.picture()[None]))
         return {name: float(value) for name, value in terms.items()}
+
+    def score(self) -> dict[str, float]:
+        """Figures of the picture beyond its loss."""
+        return self._painter.score(self.picture())
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, beside the settings."""

@@ -39,7 +39,9 @@ class RunFolder:
         self.latest = self.path / "latest.jpg"
         self.result = self.path / "result.png"
         self.strip = self.path / "strip.png"
+        self.side_by_side = self.path / "side_by_side.png"
         self.gif = self.path / "progress.gif"
+        self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
 
     def iteration(self, step: int) -> Path:
@@ -124,7 +126,7 @@ class RunFolder:
         """Remove the files of an earlier run but for its record, and only those."""
         for path in (self.flags, self.metrics, self.latest, self.result):
             path.unlink(missing_ok=True)
-        for path in (self.strip, self.gif, self.page):
+        for path in (self.strip, self.side_by_side, self.gif, self.mp4, self.page):
             path.unlink(missing_ok=True)
         for folder, pattern in (
             (self.inputs, "*.jpg"),

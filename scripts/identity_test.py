@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Content = style must come back: `python scripts/identity_test.py [--size=128] [other flags]`.
+
+Paints a picture in its own manner, once from itself and once from noise, and looks whether it is
+there again. Takes all flags of `python -m nst_keras.run`, as --name=value; --content is the
+picture, and --init is both. Exit status: 0 if it came back from both, 1 if not, 2 for bad flags.
+"""
+
+import dataclasses
+import math
+import operator
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from nst_keras import Config, images, scores, stylize
+from nst_keras.errors import InputError
+from nst_keras.flags import parse_config
+from nst_keras.loop import load_weights
+from nst_keras.presets import PRESETS
+
+HARBOUR = Path(__file__).parent.parent / "configs/images/harbour.jpg"
+# Small, so that the coarsest scale can settle where things are; and time to do so.
+DEFAULTS = (f"--content={HARBOUR}", "--size=128", "--min_size=32", "--quality=best")
+
+# What the picture must reach from each start. Pictures that are not it, at 64 and 128 px (photos):
+#
+#                               gram_error  content_cosine  ssim         psnr   psnr_gain
+#   the picture, 5 % noise      0.23-0.38   0.88-0.90       0.77-0.86    26     10 to 12
+#   the picture, blurred, 1 px  0.36-0.43   0.86            0.81-0.85    26-29  12 to 14
+#   the picture, mirrored       0.24-0.56   0.10-0.16       0.17-0.28    12-14  -2
+#   another picture             0.84-1.58   -0.01-0.05      0.08-0.10    11-12  -2 to -4
+#   its mean colour             1.0         0               0.25-0.39    14-16  0
+#
+# From itself nothing is left to do, but Adam's steps keep their length however small the gradient
+# is: the last ones shake the picture by a few percent.
+# From noise the textures and the scene must return, and colours must lie nearer to their places
+# than a plain mean; single pixels need not, since the deep content layer does not see them.
+NEEDED: dict[str, dict[str, tuple[str, float]]] = {
+    "content": {
+        "gram_error": ("<=", 0.1),
+        "content_cosine": (">=", 0.9),
+        "ssim": (">=", 0.65),
+        "psnr": (">=", 24.0),
+    },
+    "noise": {
+        "gram_error": ("<=", 0.1),
+        "content_cosine": (">=", 0.7),
+        "total_variation": ("<=", 1.5),
+        "psnr_gain": (">=", 1.0),
+    },
+}
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        config, actions = parse_config([*DEFAULTS, *arguments])
+        if "help" in actions:
+            print(__doc__)
+            return 0
+        return identity_test(config)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def identity_test(config: Config) -> int:
+    """Paint from each start and print a table of figures; 0 if all are as needed, else 1."""
+    picture = images.read_image(config.content).pixels
+    weights = load_weights(config)
+    style_layers = config.style_layers or PRESETS[config.objective].defaults["style_layers"]
+    judge = scores.Judge(weights, scores.held_out_layers(style_layers, config.backbone))
+    print(f"{'start':9}{'figure':17}{'found':>9}  needed")
+    all_missed = []
+    for start, needed in NEEDED.items():
+        changes = {"scales": 1} if start == "content" else {}  # a coarse scale would blur it
+        job = dataclasses.replace(config, init=start, **changes)
+        *_, last = stylize(picture, picture, job, weights=weights)
+        found = figures(last.image, picture, judge)
+        missed = misses(start, found)
+        for name, value in found.items():
+            verdict = ("  {} {:g}".format(*needed[name])) if name in needed else ""
+            print(f"{start:9}{name:17}{value:9.3f}{verdict}{'  MISSED' * (name in missed)}")
+        all_missed += [f"{name} from {start}" for name in missed]
+    print(f"it did not come back: {', '.join(all_missed)}" if all_missed else "it came back")
+    return 1 if all_missed else 0
+
+
+def misses(start: str, found: dict[str, float]) -> list[str]:
+    """The figures that are not as needed from this start."""
+    better = {"<=": operator.le, ">=": operator.ge}
+    return [n for n, (sign, bound) in NEEDED[start].items() if not better[sign](found[n], bound)]
+
+
+def figures(found: np.ndarray, picture: np.ndarray, judge: scores.Judge) -> dict[str, float]:
+    """Scores of what was found (H, W, 3) against the picture (h, w, 3) as content and style.
+
+    `gram_error` is the largest of all held-out layers. `psnr` is in dB, for a peak of 1; and
+    `psnr_gain` is by how much it is above that of the picture's mean colour.
+    """
+    picture = images.resize(picture, *found.shape[:2])
+    scored = judge.score(found, picture, [picture])
+    grams = [value for name, value in scored.items() if name.startswith("gram_error/")]
+    others = {name: value for name, value in scored.items() if "/" not in name}
+    own, plain = psnr(found, picture), psnr(picture.mean((0, 1)), picture)
+    return {"gram_error": max(grams, default=0.0), **others, "psnr": own, "psnr_gain": own - plain}
+
+
+def psnr(found: np.ndarray, picture: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB for a peak of 1; 100 at most, where pictures are equal."""
+    return -10 * math.log10(max(float(np.square(found - picture).mean()), 1e-10))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
