@@ -179,13 +179,14 @@ def balanced_weights(
             weights |= dict.fromkeys(group, 1.0)
     measured = Objective(objective.extractor, objective.targets, weights, objective.formulas)
     noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)
-    norms = {}
+    beside = tf.clip_by_value(image + noise, 0.0, 1.0)
     gradient_norm = tf.function(measured.gradient_norm)
-    for group in shares:
-        chosen = tf.constant([float(name in group) for name in weights])
-        norms[group] = float(gradient_norm(image, chosen))
-        if norms[group] < _VANISHED * max(norms.values()):
-            norms[group] = float(gradient_norm(tf.clip_by_value(image + noise, 0.0, 1.0), chosen))
+    chosen = {group: tf.constant([float(name in group) for name in weights]) for group in shares}
+    norms = {group: float(gradient_norm(image, chosen[group])) for group in shares}
+    largest = max(norms.values())
+    for group, norm in norms.items():
+        if norm <= _VANISHED * largest:
+            norms[group] = float(gradient_norm(beside, chosen[group]))
     whole, parts = sum(norms.values()), sum(shares.values())
     for group, share in shares.items():
         factor = share / parts * whole / norms[group] if norms[group] else 1.0

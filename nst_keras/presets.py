@@ -7,7 +7,7 @@ _STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 _IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
 # What an optimiser needs where the objective was published with another one; step sizes are for
-# pixels in [0, 1]. Those that are not here depend on the objective's own size: see `step_size`.
+# pixels in [0, 1]. Those that are not here step by the gradient's size, which nobody can guess.
 _STEP_SIZES = {
     "adam": 0.02,
     "adamw": 0.02,
@@ -85,9 +85,9 @@ PRESETS = {
             "coarse_iterations": (150, 80, 60, 50),
         },
         pixel_range=1.0,
-        adam={"learning_rate": 0.02, "beta_2": 0.99},
     ),
-    # Gatys et al. 2016; the share of content is the largest of those that it shows.
+    # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean
+    # activation of 1, ours is as trained. The number of steps is ours.
     "gatys": Preset(
         {
             **_COMMON,
@@ -99,7 +99,7 @@ PRESETS = {
         },
         adam={"learning_rate": 2.0},
     ),
-    # jcjohnson/neural-style.
+    # jcjohnson/neural-style; its history is 100, which takes 5 times the memory of our default.
     "jcjohnson": Preset(
         {
             **_COMMON,
@@ -145,7 +145,7 @@ PRESETS = {
             "iterations": 4000,
         },
     ),
-    # anishathalye/neural-style.
+    # anishathalye/neural-style, which also keeps the picture of the least loss; here the last.
     "anishathalye": Preset(
         {
             **_COMMON,
@@ -158,7 +158,7 @@ PRESETS = {
             "init_noise": 0.256 / 255.0,
         },
     ),
-    # The notebooks of PyTorch classes.
+    # The notebooks of PyTorch classes; torchvision's weights differ, so pictures do, too.
     "pytorch_tutorial": Preset(
         {
             **_COMMON,
@@ -171,7 +171,7 @@ PRESETS = {
         pixel_range=1.0 / _IMAGENET_DEVIATION,
         shares=False,
     ),
-    # crowsonkb/style-transfer-pytorch.
+    # crowsonkb/style-transfer-pytorch, which also carries Adam's moments from scale to scale.
     "crowsonkb": Preset(
         {
             **_COMMON,

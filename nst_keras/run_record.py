@@ -12,6 +12,7 @@ import nst_keras
 from nst_keras import devices, flags, workdir
 from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.inputs import Inputs
+from nst_keras.presets import PRESETS
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder
@@ -116,5 +117,6 @@ def changed_settings(config: Config) -> list[str]:
         for name in OPTIONS
         if name not in skipped and getattr(config, name) != getattr(usual, name)
     ]
-    chosen = [name for name in _CHOOSES_OTHERS if getattr(config, name) != defaults()[name]]
+    plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
+    chosen = [name for name in _CHOOSES_OTHERS if getattr(config, name) != plain[name]]
     return chosen + changed

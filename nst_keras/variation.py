@@ -94,8 +94,9 @@ def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 
 def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    straight, diagonal = 3.0 * height * width, 3.0 * (height + 1) * (width + 1)
-    return 2.0 * ((sums[0] + sums[1]) / straight / 3.0 + (sums[2] + sums[3]) / diagonal / 12.0)
+    straight = 2.0 / 3.0 / (3.0 * height * width)
+    diagonal = 2.0 / 12.0 / (3.0 * (height + 1) * (width + 1))
+    return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal]) * sums)
 
 
 # mean dx^2 + mean dy^2 on [0, 1]: of one strength at every size.

@@ -36,8 +36,9 @@ def squared_distance(
     product = tf.matmul(tf.matmul(root, covariance_now), root)
     apart = tf.reduce_sum(tf.math.squared_difference(mean_now, mean))
     traces = tf.linalg.trace(covariance_now) + tf.linalg.trace(covariance)
-    distance = (apart + traces - 2.0 * trace_of_root(product)) / mean.shape[0]
-    return tf.cast(distance, tf.float32)
+    # Not a chain of sums, which graph optimisation would merge into an AddN: see `variation`.
+    distance = tf.reduce_sum(tf.stack([apart, traces, -2.0 * trace_of_root(product)]))
+    return tf.cast(distance / mean.shape[0], tf.float32)
 
 
 @tf.custom_gradient
@@ -57,8 +58,18 @@ def trace_of_root(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], t
 def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     moments = tf.cast(moments, tf.float64)
     second, mean = moments[:-1], moments[-1]
-    covariance = second - mean[:, None] * mean[None, :]
+    covariance = second - _outer(mean)
     return mean, covariance + _RIDGE * tf.eye(mean.shape[0], dtype=tf.float64)
+
+
+@tf.custom_gradient
+def _outer(vector: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """v v^T, with one gradient where autodiff returns two."""
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.linalg.matvec(upstream + tf.transpose(upstream), vector)
+
+    return vector[:, None] * vector[None, :], pull_back
 
 
 def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras import losses
+from nst_keras import losses, presets
 
 RNG = np.random.default_rng(0)
 FEATURES = np.maximum(RNG.normal(0, 2, (1, 6, 8, 5)), 0).astype(np.float32)
 TARGET = np.maximum(RNG.normal(0, 2, (1, 6, 8, 5)), 0).astype(np.float32)
-IMAGE = RNG.random((1, 7, 9, 3), dtype=np.float32)
 GRAM, STYLE = (np.cov(RNG.normal(0, 3, (5, 40))).astype(np.float32) for _ in range(2))
+SIZE = losses.Size(positions=48.0, pixels=768.0)
+TORCHVISION = 255 * 0.226
 
 
 def numpy_gram(features):
@@ -20,9 +21,9 @@ def numpy_gram(features):
     return total
 
 
-def numpy_variation(image):
-    image = image[0].astype(np.float64)
-    return (np.diff(image, axis=1) ** 2).sum(), (np.diff(image, axis=0) ** 2).sum()
+def numpy_moments(features):
+    rows = features.astype(np.float64).reshape(-1, features.shape[-1])
+    return np.vstack([numpy_gram(features), rows.sum(0)])
 
 
 def squares(array):
@@ -33,8 +34,22 @@ def difference(a, b):
     return squares(a.astype(np.float64) - b)
 
 
-def test_gram_sum_is_the_sum_of_outer_products():
-    np.testing.assert_allclose(losses.gram_sum(FEATURES), numpy_gram(FEATURES), rtol=1e-5)
+def gradient_of(function, features):
+    features = tf.constant(features)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        value = tf.reduce_sum(function(features))
+    return tape.gradient(value, features).numpy()
+
+
+def test_gram_sums_are_the_sum_of_outer_products():
+    np.testing.assert_allclose(losses.gram_sums(FEATURES), numpy_gram(FEATURES), rtol=1e-5)
+
+
+def test_moment_sums_are_outer_products_above_plain_sums():
+    found = losses.moment_sums(FEATURES)
+    assert found.shape == (6, 5)
+    np.testing.assert_allclose(found, numpy_moments(FEATURES), rtol=1e-5)
 
 
 def test_squared_error_sum():
@@ -43,21 +58,17 @@ def test_squared_error_sum():
     )
 
 
-def test_squared_variation_sums_are_along_x_and_y():
-    found = losses.squared_variation_sums(IMAGE)
-    np.testing.assert_allclose(found, numpy_variation(IMAGE), rtol=1e-5)
-    stripes = np.zeros((1, 4, 6, 3), np.float32)
-    stripes[:, :, ::2] = 1  # 5 steps in each of 4 rows and 3 channels; none down
-    np.testing.assert_allclose(losses.squared_variation_sums(stripes), (60, 0))
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("name", ["gram_sums", "moment_sums"])
+def test_statistics_of_features_add_up_over_parts(name, at):
+    sums = getattr(losses, name)
+    halves = FEATURES[:, :at], FEATURES[:, at:]
+    np.testing.assert_allclose(sum(sums(half) for half in halves), sums(FEATURES), rtol=1e-5)
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_statistics_of_features_add_up_over_parts(at):
-    halves = FEATURES[:, :at], FEATURES[:, at:]
-    np.testing.assert_allclose(
-        sum(losses.gram_sum(half) for half in halves), losses.gram_sum(FEATURES), rtol=1e-5
-    )
-    parts = zip(halves, (TARGET[:, :at], TARGET[:, at:]), strict=True)
+def test_squared_errors_add_up_over_parts(at):
+    parts = [(FEATURES[:, :at], TARGET[:, :at]), (FEATURES[:, at:], TARGET[:, at:])]
     np.testing.assert_allclose(
         sum(losses.squared_error_sum(f, p) for f, p in parts),
         losses.squared_error_sum(FEATURES, TARGET),
@@ -66,56 +77,106 @@ def test_statistics_of_features_add_up_over_parts(at):
 
 
 def test_the_pull_back_of_a_gram_is_that_of_the_plain_product():
-    weights = tf.constant(RNG.normal(0, 1, (5, 5)).astype(np.float32))  # not symmetric
-    features = tf.constant(FEATURES)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(features)
-        ours = tf.reduce_sum(weights * losses.gram_sum(features))
+    weights = RNG.normal(0, 1, (5, 5)).astype(np.float32)  # not symmetric
+    found = gradient_of(lambda f: weights * losses.gram_sums(f), FEATURES)
+
+    def plain(features):
         rows = tf.reshape(features, (-1, 5))
-        plain = tf.reduce_sum(weights * tf.matmul(rows, rows, transpose_a=True))
-    found, expected = tape.gradient(ours, features), tape.gradient(plain, features)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    by_hand = FEATURES.reshape(-1, 5).astype(np.float64) @ (weights.numpy() + weights.numpy().T)
-    np.testing.assert_allclose(found.numpy().reshape(-1, 5), by_hand, rtol=1e-4, atol=1e-4)
+        return weights * tf.matmul(rows, rows, transpose_a=True)
+
+    np.testing.assert_allclose(found, gradient_of(plain, FEATURES), rtol=1e-5, atol=1e-5)
+    by_hand = FEATURES.reshape(-1, 5).astype(np.float64) @ (weights + weights.T)
+    np.testing.assert_allclose(found.reshape(-1, 5), by_hand, rtol=1e-4, atol=1e-4)
 
 
-def test_relative_content_is_the_error_over_the_mean_square():
-    found = losses.relative_content(difference(FEATURES, TARGET), squares(TARGET))
-    mean = ((FEATURES.astype(np.float64) - TARGET) ** 2).mean()
-    np.testing.assert_allclose(found, mean / (TARGET.astype(np.float64) ** 2).mean(), rtol=1e-6)
+def test_the_pull_back_of_moments_is_that_by_hand():
+    weights = RNG.normal(0, 1, (6, 5)).astype(np.float32)
+    found = gradient_of(lambda f: weights * losses.moment_sums(f), FEATURES)
+    second, first = weights[:5], weights[5]
+    by_hand = FEATURES.reshape(-1, 5).astype(np.float64) @ (second + second.T) + first
+    np.testing.assert_allclose(found.reshape(-1, 5), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_a_fork_gives_the_features_twice_and_adds_their_gradients():
+    for copy in losses.fork(tf.constant(FEATURES)):
+        np.testing.assert_array_equal(copy, FEATURES)
+
+    def both(features):
+        one, two = losses.fork(features)
+        return one * TARGET + 3.0 * two
+
+    found = gradient_of(both, FEATURES)
+    assert found.shape == FEATURES.shape
+    np.testing.assert_allclose(found, TARGET + 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_fork_of_which_one_side_is_used_passes_its_gradient(used):
+    found = gradient_of(lambda f: losses.fork(f)[used] * TARGET, FEATURES)
+    np.testing.assert_array_equal(found, TARGET)
+
+
+def test_a_square_sum_is_floored_at_a_mean_square_of_a_millionth():
+    np.testing.assert_allclose(losses.floored_square_sum(TARGET), squares(TARGET), rtol=1e-5)
+    nothing = losses.floored_square_sum(np.zeros((4, 5), np.float32))
+    np.testing.assert_allclose(nothing, 20 * 1e-6, rtol=1e-6)
+
+
+MEAN = difference(FEATURES, TARGET) / FEATURES.size
+CONTENT = {
+    "relative": MEAN / (TARGET.astype(np.float64) ** 2).mean(),
+    "gatys": difference(FEATURES, TARGET) / 2,
+    "jcjohnson": MEAN,
+    "tf_tutorial": MEAN,
+    "keras_example": difference(FEATURES, TARGET),
+    "anishathalye": MEAN,
+    "pytorch_tutorial": MEAN / TORCHVISION**2,
+    "crowsonkb": MEAN / TORCHVISION**2,
+}
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_content_is_that_of_the_published_formula(name):
+    error = losses.squared_error_sum(FEATURES, TARGET)
+    found = losses.OBJECTIVES[name].content(error, squares(TARGET), float(FEATURES.size))
+    np.testing.assert_allclose(found, CONTENT[name], rtol=1e-5)
 
 
 def test_relative_content_is_zero_at_the_content_and_one_at_no_features():
-    total = squares(TARGET)
-    assert losses.relative_content(losses.squared_error_sum(TARGET, TARGET), total) == 0
+    total, count = squares(TARGET), float(TARGET.size)
+    assert losses.relative_content(losses.squared_error_sum(TARGET, TARGET), total, count) == 0
     nothing = losses.squared_error_sum(np.zeros_like(TARGET), TARGET)
-    np.testing.assert_allclose(losses.relative_content(nothing, total), 1, rtol=1e-6)
+    np.testing.assert_allclose(losses.relative_content(nothing, total, count), 1, rtol=1e-6)
 
 
-def test_relative_style_is_the_squared_frobenius_ratio():
-    expected = difference(GRAM, STYLE) / squares(STYLE)
-    np.testing.assert_allclose(
-        losses.relative_style(GRAM, STYLE, np.float32(squares(STYLE))), expected, rtol=1e-5
-    )
+RAW, RAW_STYLE = (48 * gram.astype(np.float64) for gram in (GRAM, STYLE))  # F F^T, M A
+APART = ((RAW - RAW_STYLE) ** 2).sum()
+STYLES = {
+    "relative": APART / (RAW_STYLE**2).sum(),
+    "gatys": APART / (4 * 5**2 * 48**2),
+    "jcjohnson": ((RAW / (5 * 48) - RAW_STYLE / (5 * 48)) ** 2).mean(),
+    "tf_tutorial": ((RAW / 48 - RAW_STYLE / 48) ** 2).mean(),
+    "keras_example": APART / (4 * 3**2 * 768**2),
+    "anishathalye": ((RAW / (5 * 48) - RAW_STYLE / (5 * 48)) ** 2).mean(),
+    "pytorch_tutorial": ((RAW / TORCHVISION**2 - RAW_STYLE / TORCHVISION**2) ** 2).mean()
+    / (5 * 48),
+}
 
 
-def test_relative_terms_do_not_depend_on_the_scale_of_features():
-    np.testing.assert_allclose(
-        losses.relative_style(100 * GRAM, 100 * STYLE, np.float32(squares(100 * STYLE))),
-        losses.relative_style(GRAM, STYLE, np.float32(squares(STYLE))),
-        1e-5,
-    )
+@pytest.mark.parametrize("name", STYLES)
+def test_style_is_that_of_the_published_formula(name):
+    formulas = losses.OBJECTIVES[name]
+    target = formulas.style_target(tf.constant(STYLE))
+    found = formulas.style(tf.constant(GRAM), target, SIZE)
+    np.testing.assert_allclose(found, STYLES[name], rtol=1e-4)
 
 
-def test_mean_variation_is_over_all_differences():
-    sums, counts = numpy_variation(IMAGE), (3.0 * 7 * 8, 3.0 * 6 * 9)
-    expected = np.diff(IMAGE, axis=2) ** 2, np.diff(IMAGE, axis=1) ** 2
-    found = losses.mean_variation(tf.constant(sums), counts)
-    np.testing.assert_allclose(found, sum(one.mean() for one in expected), rtol=1e-5)
-
-
-def test_gatys_content_is_half_the_sum():
-    assert losses.gatys_content(7.0, 123.0) == 3.5
+def test_relative_style_does_not_depend_on_the_scale_of_features():
+    found = [
+        losses.relative_style(scale * GRAM, losses.relative_target(scale * STYLE), SIZE)
+        for scale in (1, 100)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 def test_gatys_style_is_equation_4_with_its_positions():
@@ -125,24 +186,20 @@ def test_gatys_style_is_equation_4_with_its_positions():
     grams = [
         tf.constant((numpy_gram(f) / positions).astype(np.float32)) for f in (FEATURES, TARGET)
     ]
-    np.testing.assert_allclose(losses.gatys_style(*grams, None), equation, rtol=1e-4)
+    np.testing.assert_allclose(losses.gatys_style(grams[0], (grams[1],), SIZE), equation, rtol=1e-4)
 
 
-def test_sum_variation_is_on_0_to_255():
-    expected = sum(numpy_variation(255 * IMAGE))
-    found = losses.sum_variation(tf.constant(numpy_variation(IMAGE)), (1.0, 1.0))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+def test_wasserstein_style_is_that_of_features_on_torchvisions_scale():
+    """Of one channel: means 2 and 1, variances 4 and 9 in that unit, and the ridge."""
+
+    def moments(mean, variance):
+        second, first = TORCHVISION**2 * (variance + mean**2), TORCHVISION * mean
+        return tf.constant([[second], [first]], tf.float32)
+
+    target = losses.wasserstein_target(moments(1.0, 9.0))
+    found = losses.wasserstein_style(moments(2.0, 4.0), target, SIZE)
+    np.testing.assert_allclose(found, 1 + (np.sqrt(9.0001) - np.sqrt(4.0001)) ** 2, rtol=1e-5)
 
 
-def test_objectives_name_their_formulas():
-    relative, gatys = losses.OBJECTIVES["relative"], losses.OBJECTIVES["gatys"]
-    assert (relative.content(8.0, 4.0), gatys.content(8.0, 4.0)) == (2.0, 4.0)
-    one, two = tf.ones((2, 2)), tf.fill((2, 2), 2.0)
-    assert (float(relative.style(one, two, 16.0)), float(gatys.style(one, two, None))) == (
-        0.25,
-        0.25,
-    )
-    assert float(relative.style(two, one, 4.0)) == 1.0
-    sums, counts = tf.constant([6.0, 8.0]), (2.0, 4.0)
-    assert float(relative.variation(sums, counts)) == 5.0
-    assert float(gatys.variation(sums, counts)) == 255**2 * 14
+def test_every_objective_has_formulas_and_a_preset():
+    assert set(losses.OBJECTIVES) == set(presets.PRESETS) == {*STYLES, "crowsonkb"}

@@ -1,26 +1,44 @@
-"""Targets, terms and gradients against NumPy in float64.
+"""Targets, terms and gradients of every objective against NumPy in float64.
 
 Most tests use two made-up layers in place of a network, so that NumPy can follow all the way.
 """
 
-import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import picture
+from tensorflow.python.eager import context
+from test_backbones import reference
 
 from nst_keras import backbones, losses, objective
 
+NAMES = (
+    "relative",
+    "gatys",
+    "jcjohnson",
+    "tf_tutorial",
+    "keras_example",
+    "anishathalye",
+    "pytorch_tutorial",
+    "crowsonkb",
+)
+LAYERS_SUMMED_AS_THEY_ARE = ("jcjohnson", "pytorch_tutorial")
+TORCHVISION = 255 * 0.226  # divides features and pixels of networks trained there
 MIX = {
     name: np.random.default_rng(seed).normal(0, 2, (3, channels))
     for seed, (name, channels) in enumerate({"block1_conv2": 4, "block3_conv1": 6}.items())
 }
 STRIDE = {"block1_conv2": 1, "block3_conv1": 4}
+STRENGTH = 60.0  # of the made-up features: about that of VGG's
 BOTH = {"block1_conv2": 3.0, "block3_conv1": 1.0}
-WEIGHTS = objective.TermWeights(2.0, 5.0, 0.7, content_layers=BOTH, style_layers=BOTH)
+TERMS = (*(f"content/{layer}" for layer in BOTH), *(f"style/{layer}" for layer in BOTH), "tv")
 IMAGE, CONTENT = picture(18, 27, seed=3), picture(18, 27, seed=4)  # odd: pooling drops pixels
 STYLES, BLEND = [picture(20, 16, seed=5), picture(12, 33, seed=6)], [3.0, 7.0]
+
+
+# The made-up network.
 
 
 def numpy_features(image):
@@ -31,7 +49,7 @@ def numpy_features(image):
         rows, columns = image.shape[0] // stride, image.shape[1] // stride
         cut = image[: rows * stride, : columns * stride].astype(np.float64)
         means = cut.reshape(rows, stride, columns, stride, 3).mean(axis=(1, 3))
-        found[name] = np.logaddexp(0, means @ mix)
+        found[name] = STRENGTH * np.logaddexp(0, means @ mix)
     return found
 
 
@@ -39,168 +57,362 @@ def extractor(image):
     found = {}
     for name, mix in MIX.items():
         means = tf.nn.avg_pool2d(image, STRIDE[name], STRIDE[name], "VALID")
-        found[name] = tf.nn.softplus(means @ mix.astype(np.float32))
+        found[name] = STRENGTH * tf.nn.softplus(means @ mix.astype(np.float32))
     return found
 
 
-def gram(features):
-    rows = features.reshape(-1, features.shape[-1])
-    return rows.T @ rows / len(rows)
+# The published formulas.
+
+
+def content_term(name, features, target):
+    error = (features - target) ** 2
+    if name == "relative":
+        return error.mean() / (target**2).mean()
+    if name == "gatys":
+        return error.sum() / 2
+    if name == "keras_example":
+        return error.sum()
+    scale = TORCHVISION if name in ("pytorch_tutorial", "crowsonkb") else 1
+    return error.mean() / scale**2
+
+
+def style_term(name, features, styles, shares, pixels):
+    """Of features (M, N) of the image, and (M', N) of each style; `pixels` are the image's."""
+    if name == "crowsonkb":
+        return wasserstein(features / TORCHVISION, [s / TORCHVISION for s in styles], shares)
+    if name == "pytorch_tutorial":
+        features, styles = features / TORCHVISION, [style / TORCHVISION for style in styles]
+    positions, channels = features.shape
+    raw = features.T @ features
+    blended = sum(share * (s.T @ s) / len(s) for share, s in zip(shares, styles, strict=True))
+    wanted = positions * blended
+    error = (raw - wanted) ** 2
+    return {
+        "relative": error.sum() / (wanted**2).sum(),
+        "gatys": error.sum() / (4 * channels**2 * positions**2),
+        "jcjohnson": error.mean() / (channels * positions) ** 2,
+        "tf_tutorial": error.mean() / positions**2,
+        "keras_example": error.sum() / (4 * 3**2 * pixels**2),
+        "anishathalye": error.mean() / (channels * positions) ** 2,
+        "pytorch_tutorial": error.mean() / (channels * positions),
+    }[name]
+
+
+def wasserstein(features, styles, shares):
+    """Of a mixture of the styles; tr (S'^1/2 S S'^1/2)^1/2 by singular values of L'^T L."""
+    mean, channels = features.mean(0), features.shape[1]
+    covariance = (features - mean).T @ (features - mean) / len(features)
+    mean_style = sum(share * s.mean(0) for share, s in zip(shares, styles, strict=True))
+    second = sum(share * (s.T @ s) / len(s) for share, s in zip(shares, styles, strict=True))
+    covariance_style = second - np.outer(mean_style, mean_style)
+    ridge = 1e-4 * np.eye(channels)
+    roots = [np.linalg.cholesky(one + ridge) for one in (covariance, covariance_style)]
+    cross = np.linalg.svd(roots[1].T @ roots[0], compute_uv=False).sum()
+    traces = np.trace(covariance + ridge) + np.trace(covariance_style + ridge)
+    return (((mean - mean_style) ** 2).sum() + traces - 2 * cross) / channels
+
+
+def variation_term(name, image):
+    dx, dy = image[:, 1:] - image[:, :-1], image[1:] - image[:-1]
+    squares = (dx**2).sum() + (dy**2).sum()
+    means = (dx**2).mean() + (dy**2).mean()
+    return {
+        "relative": lambda: means,
+        "gatys": lambda: 255**2 * squares,
+        "jcjohnson": lambda: 255**2 * squares / 2,
+        "tf_tutorial": lambda: np.abs(dx).sum() + np.abs(dy).sum(),
+        "keras_example": lambda: (((255 * dx[:-1]) ** 2 + (255 * dy[:, :-1]) ** 2) ** 1.25).sum(),
+        "anishathalye": lambda: 255**2 * means,
+        "pytorch_tutorial": lambda: means,
+        "crowsonkb": lambda: nine_point(image),
+    }[name]()
+
+
+def nine_point(image):
+    framed = np.pad(image, ((1, 1), (1, 1), (0, 0)), "edge")
+    inner = framed[1:-1, 1:-1]
+    straight = ((framed[1:-1, 2:] - inner) ** 2).mean() + ((framed[2:, 1:-1] - inner) ** 2).mean()
+    falling = ((framed[1:, 1:] - framed[:-1, :-1]) ** 2).mean()
+    rising = ((framed[1:, :-1] - framed[:-1, 1:]) ** 2).mean()
+    return 2 * (straight / 3 + (falling + rising) / 12)
+
+
+@functools.cache
+def numpy_targets(height, width):
+    """Features of the content, cut to this size, and of the styles."""
+    return numpy_features(CONTENT[:height, :width]), [numpy_features(style) for style in STYLES]
 
 
 def numpy_terms(image, name):
-    """All terms of the objective `name` in float64, from the formulas in `losses`' docstrings."""
-    found, content = numpy_features(image), numpy_features(CONTENT)
-    styles = [numpy_features(style) for style in STYLES]
-    terms = {}
-    for layer, share in {"block1_conv2": 0.75, "block3_conv1": 0.25}.items():
-        error = found[layer] - content[layer]
-        blended = 0.3 * gram(styles[0][layer]) + 0.7 * gram(styles[1][layer])
-        apart = ((gram(found[layer]) - blended) ** 2).sum()
-        if name == "relative":
-            content_term = (error**2).mean() / (content[layer] ** 2).mean()
-            style_term = apart / (blended**2).sum()
-        else:
-            content_term = 0.5 * (error**2).sum()
-            style_term = apart / (4 * blended.shape[0] ** 2)
-        terms[f"content/{layer}"] = 2.0 * share * content_term
-        terms[f"style/{layer}"] = 5.0 * share * style_term
-    dx, dy = (np.diff(image.astype(np.float64), axis=axis) ** 2 for axis in (1, 0))
-    relative = name == "relative"
-    terms["tv"] = 0.7 * (dx.mean() + dy.mean() if relative else 255**2 * (dx.sum() + dy.sum()))
-    return {"total": sum(terms.values()), **terms}
+    """All terms of the objective `name` in float64, unweighted, as an array like `TERMS`."""
+    height, width = image.shape[:2]
+    found = numpy_features(image)
+    content, styles = numpy_targets(height, width)
+    terms = [content_term(name, found[layer], content[layer]) for layer in BOTH]
+    for layer in BOTH:
+        rows = [one[layer].reshape(-1, one[layer].shape[-1]) for one in (found, *styles)]
+        terms.append(style_term(name, rows[0], rows[1:], (0.3, 0.7), height * width))
+    return np.array([*terms, variation_term(name, image.astype(np.float64))])
+
+
+@functools.cache
+def numpy_gradients():
+    """{objective: gradients of all terms} at a small image, by central differences of each value.
+
+    The image has fewer positions than channels at the upper layer: covariances of low rank.
+    """
+    image = small(IMAGE).astype(np.float64)
+    found = {name: np.zeros((*image.shape, len(TERMS))) for name in NAMES}
+    for index in np.ndindex(*image.shape):
+        moved = np.zeros(image.shape)
+        moved[index] = 1e-5
+        for name in NAMES:
+            ahead, behind = numpy_terms(image + moved, name), numpy_terms(image - moved, name)
+            found[name][index] = (ahead - behind) / 2e-5
+    return {name: np.moveaxis(gradients, -1, 0) for name, gradients in found.items()}
+
+
+def small(image):
+    return image[:9, :11]
+
+
+# The objective under test.
+
+
+def weigh(name, content=2.0, style=5.0, tv=0.7, content_layers=BOTH, style_layers=BOTH):
+    return objective.weigh_terms(
+        content,
+        style,
+        tv,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        shares=name not in LAYERS_SUMMED_AS_THEY_ARE,
+    )
+
+
+def expected_weights(name):
+    """What `weigh` makes of the weights above."""
+    if name in LAYERS_SUMMED_AS_THEY_ARE:
+        return np.array([6.0, 2.0, 15.0, 5.0, 0.7])
+    return np.array([1.5, 0.5, 3.75, 1.25, 0.7])
 
 
 def batch(image):
     return tf.constant(np.asarray(image, np.float32)[None])
 
 
-def make(name="relative", weights=WEIGHTS, content=CONTENT, styles=STYLES, features=extractor):
-    blend = BLEND[: len(styles)]
+def make(name="relative", weights=None, content=CONTENT, styles=STYLES, features=extractor):
+    weights = weigh(name) if weights is None else weights
+    formulas, blend = losses.OBJECTIVES[name], BLEND[: len(styles)]
     targets = objective.capture_targets(
-        features, batch(content), [batch(style) for style in styles], blend, weights
+        features, batch(content), [batch(style) for style in styles], blend, weights, formulas
     )
-    return objective.Objective(features, targets, weights, losses.OBJECTIVES[name])
+    return objective.Objective(features, targets, weights, formulas)
+
+
+def gradient_of(one, image):
+    return one.value_and_grad(batch(image))[1].numpy()[0].astype(np.float64)
+
+
+def directions(gradient, count=2):
+    """The gradient's own and random ones, of length 1."""
+    others = np.random.default_rng(0).normal(0, 1, (count, *gradient.shape))
+    return [one / np.linalg.norm(one) for one in (gradient, *others)]
+
+
+# Terms and gradients.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_term_is_that_of_numpy(name):
+    found = make(name).value(batch(IMAGE))
+    expected = expected_weights(name) * numpy_terms(IMAGE, name)
+    assert tuple(found) == ("total", *TERMS)
+    for term, value in zip(TERMS, expected, strict=True):
+        np.testing.assert_allclose(found[term], value, rtol=1e-4, err_msg=term)
+    np.testing.assert_allclose(found["total"], expected.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_central_differences_in_float64(name):
+    # All terms count alike, so that none hides behind the others.
+    weights = 1 / np.linalg.norm(numpy_gradients()[name].reshape(len(TERMS), -1), axis=1)
+    one = make(name, dict(zip(TERMS, weights, strict=True)))
+    gradient = gradient_of(one, IMAGE)
+    for direction in directions(gradient, count=3):
+        ahead, behind = (
+            weights @ numpy_terms(IMAGE.astype(np.float64) + step * direction, name)
+            for step in (1e-5, -1e-5)
+        )
+        slope = (ahead - behind) / 2e-5
+        np.testing.assert_allclose(
+            (gradient * direction).sum(), slope, rtol=0, atol=1e-4 * np.linalg.norm(gradient)
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_of_the_gradient_of_every_term_is_that_of_numpy(name):
+    for chosen, expected in zip(TERMS, numpy_gradients()[name], strict=True):
+        weights = {term: float(term == chosen) for term in TERMS}
+        found = gradient_of(make(name, weights, content=small(CONTENT)), small(IMAGE))
+        error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        assert error < 1e-4, chosen
+
+
+# Through a network.
+
+NETWORK_WEIGHTS = {
+    "content/block2_conv1": 0.5,
+    "content/block4_conv2": 1.0,
+    "style/block1_conv1": 1.0,
+    "style/block2_conv1": 1.0,
+    "style/block3_conv1": 3.0,
+    "tv": 0.1,
+}
+NETWORK_CONTENT, NETWORK_STYLES = picture(33, 50, seed=1), [picture(40, 35, 2), picture(20, 61, 7)]
 
 
 @pytest.fixture(scope="module")
 def network(tiny_weights):
-    """The features of a small network, some deep."""
-    layers = ("block1_conv1", "block3_conv1", "block4_conv2")
-    return backbones.feature_extractor(tiny_weights, layers)
+    """The features of a small network; one layer serves both content and style."""
+    layers = {term.split("/")[1] for term in NETWORK_WEIGHTS if "/" in term}
+    return backbones.feature_extractor(tiny_weights, tuple(sorted(layers)))
 
 
-NETWORK_WEIGHTS = objective.TermWeights(
-    1.0, 8.0, 0.0, {"block4_conv2": 1.0}, {"block1_conv1": 1.0, "block3_conv1": 1.0}
-)
+@pytest.fixture(scope="module")
+def network_terms(tiny_weights):
+    """NumPy's terms of an image through the same network, unweighted and in order."""
+    content, *styles = (reference(tiny_weights, one) for one in (NETWORK_CONTENT, *NETWORK_STYLES))
+
+    def terms(image, name):
+        found, values = reference(tiny_weights, image), []
+        for term in NETWORK_WEIGHTS:
+            kind, _, layer = term.partition("/")
+            if kind == "tv":
+                values.append(variation_term(name, image))
+            elif kind == "content":
+                values.append(content_term(name, found[layer], content[layer]))
+            else:
+                rows = [one[layer].reshape(-1, one[layer].shape[-1]) for one in (found, *styles)]
+                pixels = image.shape[0] * image.shape[1]
+                values.append(style_term(name, rows[0], rows[1:], (0.3, 0.7), pixels))
+        return np.array(values)
+
+    return terms
 
 
-@pytest.mark.parametrize("name", ["relative", "gatys"])
-def test_every_term_is_that_of_numpy(name):
-    found = make(name).value(batch(IMAGE))
-    expected = numpy_terms(IMAGE, name)
-    assert found.keys() == expected.keys()
-    for term, value in expected.items():
+@pytest.mark.parametrize("name", NAMES)
+def test_terms_and_gradient_through_a_network_are_those_of_numpy(network, network_terms, name):
+    image = picture(33, 50, seed=3)
+    exact = image.astype(np.float64)
+    expected = network_terms(exact, name)
+    # Terms of like size, whatever the formulas' units.
+    weights = np.array(list(NETWORK_WEIGHTS.values())) / expected
+    named = dict(zip(NETWORK_WEIGHTS, weights, strict=True))
+    one = make(name, named, NETWORK_CONTENT, NETWORK_STYLES, network)
+    found, gradient = one.value_and_grad(batch(image))
+    for term, value in zip(NETWORK_WEIGHTS, weights * expected, strict=True):
         np.testing.assert_allclose(found[term], value, rtol=1e-4, err_msg=term)
-
-
-@pytest.mark.parametrize("name", ["relative", "gatys"])
-def test_the_gradient_is_that_of_central_differences_in_float64(name):
-    terms, gradient = make(name).value_and_grad(batch(IMAGE))
-    assert gradient.shape == (1, *IMAGE.shape)
-    np.testing.assert_allclose(terms["total"], numpy_terms(IMAGE, name)["total"], rtol=1e-4)
     gradient = gradient.numpy()[0].astype(np.float64)
-    rng = np.random.default_rng(0)
-    for direction in (gradient / np.linalg.norm(gradient), *rng.normal(0, 1, (2, *IMAGE.shape))):
+    for direction in directions(gradient):
         ahead, behind = (
-            numpy_terms(IMAGE.astype(np.float64) + step * direction, name)["total"]
-            for step in (1e-5, -1e-5)
+            weights @ network_terms(exact + step * direction, name)
+            for step in (1e-7, -1e-7)  # longer ones cross kinks of the ReLUs
         )
-        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
-        slope = (ahead - behind) / 2e-5
-        np.testing.assert_allclose((gradient * direction).sum(), slope, atol=1e-4 * size)
+        slope = (ahead - behind) / 2e-7
+        np.testing.assert_allclose(
+            (gradient * direction).sum(), slope, rtol=0, atol=1e-4 * np.linalg.norm(gradient)
+        )
 
 
-@pytest.mark.parametrize("name", ["relative", "gatys"])
-def test_the_gradient_through_a_network_is_that_of_central_differences(network, name):
-    one = make(name, NETWORK_WEIGHTS, picture(32, 48, 1), [picture(32, 32, 2)], network)
-    image = picture(32, 48, seed=3)
-    _, gradient = one.value_and_grad(batch(image))
-    norm = float(tf.norm(gradient))
-    direction = gradient.numpy()[0] / norm
-    step = 1e-3  # longer ones cross more kinks of the ReLUs
-    ahead, behind = (
-        float(one.value(batch(image + sign * step * direction))["total"]) for sign in (1, -1)
+# The weights of terms.
+
+
+def test_shares_of_layers_are_brought_to_a_sum_of_1():
+    found = objective.weigh_terms(
+        2.0,
+        10.0,
+        0.5,
+        content_layers={"block4_conv2": 7.0},
+        style_layers={"block1_conv1": 3.0, "block2_conv1": 1.0},
+        shares=True,
     )
-    np.testing.assert_allclose((ahead - behind) / (2 * step), norm, rtol=1e-2)
+    assert found == {
+        "content/block4_conv2": 2.0,
+        "style/block1_conv1": 7.5,
+        "style/block2_conv1": 2.5,
+        "tv": 0.5,
+    }
 
 
-def test_terms_of_a_network_come_from_its_features(network):
-    one = make("relative", NETWORK_WEIGHTS, picture(32, 48, 1), [picture(33, 50, 2)], network)
-    image = batch(picture(32, 48, seed=3))
-    features, content, style = (
-        {name: np.asarray(value, np.float64) for name, value in network(picked).items()}
-        for picked in (image, batch(picture(32, 48, 1)), batch(picture(33, 50, 2)))
+def test_weights_of_layers_are_taken_as_they_are_where_a_preset_says_so():
+    found = objective.weigh_terms(
+        2.0,
+        10.0,
+        0.5,
+        content_layers={"block4_conv2": 7.0},
+        style_layers={"block1_conv1": 3.0, "block2_conv1": 1.0},
+        shares=False,
     )
-    found = one.value(image)
-    target = content["block4_conv2"]
-    expected = ((features["block4_conv2"] - target) ** 2).sum() / (target**2).sum()
-    np.testing.assert_allclose(found["content/block4_conv2"], expected, rtol=1e-4)
-    for layer in ("block1_conv1", "block3_conv1"):
-        wanted = gram(style[layer])
-        expected = 4 * ((gram(features[layer]) - wanted) ** 2).sum() / (wanted**2).sum()
-        np.testing.assert_allclose(found[f"style/{layer}"], expected, rtol=1e-4)
+    assert found == {
+        "content/block4_conv2": 14.0,
+        "style/block1_conv1": 30.0,
+        "style/block2_conv1": 10.0,
+        "tv": 0.5,
+    }
 
 
-@pytest.mark.parametrize("name", ["relative", "gatys"])
+@pytest.mark.parametrize("shares", [True, False])
+def test_without_layers_of_a_kind_there_are_no_terms_of_it(shares):
+    found = objective.weigh_terms(
+        1.0, 1.0, 0.0, content_layers={}, style_layers={"block1_conv1": 1.0}, shares=shares
+    )
+    assert found == {"style/block1_conv1": 1.0, "tv": 0.0}
+
+
+def test_layers_of_a_kind_are_read_from_the_names_of_terms():
+    terms = weigh("relative", content_layers={"block5_conv2": 1.0})
+    assert objective.layers_of("content", terms) == ("block5_conv2",)
+    assert objective.layers_of("style", terms) == ("block1_conv2", "block3_conv1")
+    assert objective.layers_of("content", {"tv": 1.0}) == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_total_is_the_sum_of_the_others_and_names_are_those_of_the_terms(name):
     one = make(name)
     terms = {term: float(value) for term, value in one.value(batch(IMAGE)).items()}
+    assert one.term_names == tuple(terms) == ("total", *TERMS)
     total = terms.pop("total")
     np.testing.assert_allclose(total, sum(terms.values()), rtol=1e-6)
-    assert one.term_names[0] == "total"
-    assert sorted(one.term_names) == sorted(["total", *terms])
-
-
-def test_statistics_of_features_add_up_over_halves_of_an_image():
-    weights = dataclasses.replace(WEIGHTS, content_layers={}, content=0.0)
-    one = make(weights=weights)
-    image = picture(24, 32)
-    whole, top, bottom = (one.statistics(batch(i)) for i in (image, image[:12], image[12:]))
-    for name in ("style/block1_conv2", "style/block3_conv1"):
-        np.testing.assert_allclose(top[name] + bottom[name], whole[name], rtol=1e-5)
-
-
-def test_terms_vanish_at_the_content_and_at_the_style():
-    one = make(content=STYLES[0], styles=STYLES[:1])
-    terms = one.value(batch(STYLES[0]))
-    for name in ("content/block1_conv2", "style/block1_conv2", "style/block3_conv1"):
-        assert float(terms[name]) < 1e-9, name
-    assert float(terms["tv"]) > 0
 
 
 def test_the_scale_of_layer_weights_and_of_the_blend_does_not_matter():
-    scaled = {name: 10 * value for name, value in BOTH.items()}
-    weights = dataclasses.replace(WEIGHTS, content_layers=scaled, style_layers=scaled)
-    styles = [batch(style) for style in STYLES]
-    targets = objective.capture_targets(extractor, batch(CONTENT), styles, [0.03, 0.07], weights)
-    other = objective.Objective(extractor, targets, weights, losses.OBJECTIVES["relative"])
+    weights = weigh("relative", **dict.fromkeys(("content_layers", "style_layers"), scaled(10)))
+    styles, formulas = [batch(style) for style in STYLES], losses.OBJECTIVES["relative"]
+    targets = objective.capture_targets(
+        extractor, batch(CONTENT), styles, [0.03, 0.07], weights, formulas
+    )
+    other = objective.Objective(extractor, targets, weights, formulas)
     for name, value in make().value(batch(IMAGE)).items():
         np.testing.assert_allclose(other.value(batch(IMAGE))[name], value, rtol=1e-5)
 
 
+def scaled(factor):
+    return {name: factor * value for name, value in BOTH.items()}
+
+
 def test_a_blend_needs_a_share_per_style():
     with pytest.raises(ValueError):
-        objective.capture_targets(extractor, batch(CONTENT), [batch(STYLES[0])], BLEND, WEIGHTS)
+        make(styles=STYLES[:1] * 3)
 
 
-@pytest.mark.parametrize("field", ["content", "style", "tv"])
-def test_a_weight_of_zero_takes_its_terms_out_and_leaves_the_others(field):
-    without = make(weights=dataclasses.replace(WEIGHTS, **{field: 0.0}))
-    terms, gradient = without.value_and_grad(batch(IMAGE))
-    others = numpy_terms(IMAGE, "relative")
+@pytest.mark.parametrize("kind", ["content", "style", "tv"])
+def test_a_weight_of_zero_takes_its_terms_out_and_leaves_the_others(kind):
+    terms, gradient = make(weights=weigh("relative", **{kind: 0.0})).value_and_grad(batch(IMAGE))
+    values = expected_weights("relative") * numpy_terms(IMAGE, "relative")
+    others = dict(zip(TERMS, values, strict=True))
     for name, value in terms.items():
-        if name.split("/")[0] == field:
+        if name.split("/")[0] == kind:
             assert float(value) == 0.0
         elif name != "total":
             np.testing.assert_allclose(value, others[name], rtol=1e-4)
@@ -209,58 +421,241 @@ def test_a_weight_of_zero_takes_its_terms_out_and_leaves_the_others(field):
 
 def test_a_layer_of_weight_zero_adds_nothing():
     layers = {"block1_conv2": 1.0, "block3_conv1": 0.0}
-    terms = make(weights=dataclasses.replace(WEIGHTS, style_layers=layers)).value(batch(IMAGE))
+    terms = make(weights=weigh("relative", style_layers=layers)).value(batch(IMAGE))
     assert float(terms["style/block3_conv1"]) == 0.0
-    full = numpy_terms(IMAGE, "relative")["style/block1_conv2"] / 0.75
+    full = 5 * numpy_terms(IMAGE, "relative")[TERMS.index("style/block1_conv2")]
     np.testing.assert_allclose(terms["style/block1_conv2"], full, rtol=1e-4)
+
+
+# Statistics, and pictures with nothing in them.
+
+
+@pytest.mark.parametrize("name", ["relative", "crowsonkb"])
+def test_statistics_of_features_add_up_over_halves_of_an_image(name):
+    one = make(name, weigh(name, content_layers={}))
+    image = picture(24, 32)
+    whole, top, bottom = (one.statistics(batch(i)) for i in (image, image[:12], image[12:]))
+    for term in ("style/block1_conv2", "style/block3_conv1"):
+        np.testing.assert_allclose(top[term] + bottom[term], whole[term], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_terms_vanish_at_the_content_and_at_the_style(name):
+    one = make(name, content=STYLES[0], styles=STYLES[:1])
+    there, apart = one.value(batch(STYLES[0])), one.value(batch(STYLES[0][::-1, ::-1] ** 2))
+    for term in ("content/block1_conv2", "style/block1_conv2", "style/block3_conv1"):
+        assert abs(float(there[term])) < 1e-6 * float(apart[term]), term
+    assert float(there["tv"]) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_style_of_two_halves_is_the_blend_of_its_halves(name):
+    """Halves of one size, cut where no square of pixels is split."""
+    halves = STYLES[0][:8], STYLES[0][8:16]
+    weights, formulas = weigh(name), losses.OBJECTIVES[name]
+    found = []
+    for styles in (halves, [STYLES[0][:16]]):
+        targets = objective.capture_targets(
+            extractor,
+            batch(CONTENT),
+            [batch(style) for style in styles],
+            [1.0] * len(styles),
+            weights,
+            formulas,
+        )
+        found.append(objective.Objective(extractor, targets, weights, formulas).value(batch(IMAGE)))
+    for term in TERMS:
+        np.testing.assert_allclose(found[0][term], found[1][term], rtol=1e-4, err_msg=term)
 
 
 def rectified(image):
     """Features that are all zero on a black picture."""
-    return {name: tf.nn.relu(value - np.log(2)) for name, value in extractor(image).items()}
+    nothing = STRENGTH * np.log(2) + 1e-4
+    return {name: tf.nn.relu(value - nothing) for name, value in extractor(image).items()}
 
 
-@pytest.mark.parametrize("name", ["relative", "gatys"])
+@pytest.mark.parametrize("name", NAMES)
 def test_black_pictures_give_finite_terms_and_notes(name):
     black = np.zeros_like(CONTENT)
     one = make(name, content=black, styles=[black], features=rectified)
-    assert len(one.targets.notes) == 4
-    assert "the content has no features at block1_conv2" in one.targets.notes[0]
-    assert "the style has no features at block3_conv1" in one.targets.notes[3]
+    assert one.targets.notes == (
+        "the content has no features at block1_conv2",
+        "the content has no features at block3_conv1",
+        "the style has no features at block1_conv2",
+        "the style has no features at block3_conv1",
+    )
     for image in (IMAGE, black):
         terms, gradient = one.value_and_grad(batch(image))
         assert all(np.isfinite(value) for value in terms.values())
         assert np.isfinite(gradient).all()
 
 
-def test_pictures_with_features_give_no_notes():
-    assert make().targets.notes == make(features=rectified).targets.notes == ()
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_with_features_give_no_notes(name):
+    assert make(name).targets.notes == make(name, features=rectified).targets.notes == ()
 
 
-def test_a_flat_image_has_no_variation_and_a_finite_gradient():
-    terms, gradient = make().value_and_grad(batch(np.full_like(IMAGE, 0.5)))
+def test_notes_tell_which_picture_has_nothing():
+    black = np.zeros_like(CONTENT)
+    notes = make(content=black, features=rectified).targets.notes
+    assert len(notes) == 2 and all(note.startswith("the content") for note in notes)
+    notes = make(styles=[black], features=rectified).targets.notes
+    assert len(notes) == 2 and all(note.startswith("the style") for note in notes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flat_image_has_no_variation_and_a_finite_gradient(name):
+    terms, gradient = make(name).value_and_grad(batch(np.full_like(IMAGE, 0.5)))
     assert float(terms["tv"]) == 0.0
     assert np.isfinite(gradient).all()
 
 
-def test_it_runs_inside_a_graph():
-    one = make()
+# In a graph.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_inside_a_graph(name):
+    one = make(name)
     terms, gradient = tf.function(one.value_and_grad)(batch(IMAGE))
     eager_terms, eager = one.value_and_grad(batch(IMAGE))
     np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=1e-5)
-    np.testing.assert_allclose(gradient, eager, rtol=1e-3, atol=1e-5)
+    assert np.linalg.norm(gradient - eager) < 1e-5 * np.linalg.norm(eager)
 
 
-def test_no_sum_of_three_or_more_is_left_to_add_n(tiny_weights):
+def add_n_inputs(name, network):
+    """Numbers of inputs of all AddN in the compiled gradient: as traced, and as it is run."""
+    one = make(name, NETWORK_WEIGHTS, NETWORK_CONTENT, NETWORK_STYLES[:1], network)
+    image = batch(picture(33, 50, seed=3))
+    compiled = tf.function(one.value_and_grad)
+    traced = compiled.get_concrete_function(image).graph.as_graph_def()
+    context.enable_run_metadata()  # TensorFlow has no public way to see an optimised function
+    try:
+        compiled(image)
+        run = context.export_run_metadata()
+    finally:
+        context.disable_run_metadata()
+    optimised = [functions.post_optimization_graph for functions in run.function_graphs]
+    assert sum(len(graph.node) for graph in optimised) > 100  # the right ones
+    return [counts_of_add_n(graphs) for graphs in ([traced], optimised)]
+
+
+def counts_of_add_n(graphs):
+    parts = [part.node_def for graph in graphs for part in graph.library.function]
+    nodes = [node for part in (*(graph.node for graph in graphs), *parts) for node in part]
+    return [node.attr["N"].i for node in nodes if node.op == "AddN"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_sum_of_three_or_more_is_left_to_add_n(network, name):
     """AddN orders its inputs by what memory is free: bytes would differ from run to run."""
-    layers = [f"block{block}_conv1" for block in range(1, 6)]
-    extractor = backbones.feature_extractor(tiny_weights, (*layers, "block5_conv2"))
-    weights = objective.TermWeights(
-        1.0, 8.0, 2.0, {"block5_conv2": 1.0}, dict.fromkeys(layers, 1.0)
-    )
-    image = tf.constant(picture(32, 48)[None])
-    targets = objective.capture_targets(extractor, image, [image], [1.0], weights)
-    one = objective.Objective(extractor, targets, weights, losses.OBJECTIVES["relative"])
-    graph = tf.function(one.value_and_grad).get_concrete_function(image).graph
-    sums = [len(op.inputs) for op in graph.get_operations() if op.type == "AddN"]
-    assert sums and max(sums) == 2
+    for found in add_n_inputs(name, network):
+        assert found and max(found) == 2
+
+
+def test_without_a_fork_a_layer_of_both_kinds_would_leave_three(network, monkeypatch):
+    monkeypatch.setattr(losses, "fork", lambda features: (features, features))
+    for found in add_n_inputs("relative", network):
+        assert max(found) == 3
+
+
+# Balance.
+
+CONTENTS, STYLE_TERMS = TERMS[:2], TERMS[2:4]
+
+
+def norm_of(weights, group, image, name="relative"):
+    """Norm of the gradient of some terms with these weights."""
+    chosen = {term: weights[term] * (term in group) for term in weights}
+    return np.linalg.norm(gradient_of(make(name, chosen), image))
+
+
+def balance(shares, weights=None, image=IMAGE, seed=0, name="relative"):
+    one = make(name, weights)
+    return objective.balanced_weights(one, batch(image), shares, seed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_balanced_gradients_have_the_shares_asked_for_and_the_sum_they_had(name):
+    shares = {CONTENTS: 1.0, STYLE_TERMS: 4.0, ("tv",): 0.5}
+    before, found = weigh(name), balance(shares, name=name)
+    norms = np.array([norm_of(found, group, IMAGE, name) for group in shares])
+    whole = sum(norm_of(before, group, IMAGE, name) for group in shares)
+    np.testing.assert_allclose(norms.sum(), whole, rtol=1e-3)
+    np.testing.assert_allclose(norms / norms.sum(), np.array([1.0, 4.0, 0.5]) / 5.5, rtol=1e-3)
+    assert list(found) == list(before)
+
+
+def test_terms_of_a_group_keep_their_proportions_and_others_their_weights():
+    before = weigh("relative")
+    found = balance({STYLE_TERMS: 2.0, ("content/block1_conv2",): 3.0})
+    for name in ("content/block3_conv1", "tv"):
+        assert found[name] == before[name]
+    ratios = [weights[STYLE_TERMS[0]] / weights[STYLE_TERMS[1]] for weights in (found, before)]
+    np.testing.assert_allclose(*ratios, rtol=1e-12)
+    assert found[STYLE_TERMS[0]] != before[STYLE_TERMS[0]]
+
+
+def test_a_balance_leaves_the_objective_as_it_was():
+    one = make()
+    before = dict(one.weights)
+    objective.balanced_weights(one, batch(IMAGE), {CONTENTS: 1.0, STYLE_TERMS: 9.0}, 0)
+    assert one.weights == before
+
+
+def test_only_ratios_of_shares_count():
+    found = balance({CONTENTS: 1.0, STYLE_TERMS: 3.0})
+    assert found == pytest.approx(balance({CONTENTS: 5.0, STYLE_TERMS: 15.0}), rel=1e-5)
+
+
+def test_one_group_alone_keeps_its_weights():
+    assert balance({STYLE_TERMS: 2.0}) == pytest.approx(weigh("relative"), rel=1e-6)
+
+
+@pytest.mark.parametrize("first", ["content", "style"])
+def test_a_gradient_that_vanishes_at_the_content_is_measured_with_noise(first):
+    groups = [CONTENTS, STYLE_TERMS] if first == "content" else [STYLE_TERMS, CONTENTS]
+    found = balance(dict.fromkeys(groups, 1.0), image=CONTENT)
+    assert norm_of(found, CONTENTS, CONTENT) < 1e-4 * norm_of(found, STYLE_TERMS, CONTENT)
+    noise = np.random.default_rng(5).normal(0, 0.05, CONTENT.shape)
+    beside = norm_of(found, CONTENTS, np.clip(CONTENT + noise, 0, 1))
+    there = norm_of(found, STYLE_TERMS, CONTENT)
+    assert 0.8 < beside / there < 1.25
+
+
+def test_noise_follows_the_seed():
+    shares = {STYLE_TERMS: 1.0, CONTENTS: 1.0}
+    found, again, other = (balance(shares, image=CONTENT, seed=seed) for seed in (1, 1, 2))
+    assert found == again
+    assert found[CONTENTS[0]] != other[CONTENTS[0]]
+    assert found[CONTENTS[0]] == pytest.approx(other[CONTENTS[0]], rel=0.5)
+
+
+def test_a_group_of_weight_zero_that_is_asked_for_is_switched_on():
+    before = weigh("relative", style=0.0)
+    found = balance({CONTENTS: 1.0, STYLE_TERMS: 2.0}, before)
+    assert found[STYLE_TERMS[0]] == found[STYLE_TERMS[1]] > 0
+    norms = [norm_of(found, group, IMAGE) for group in (CONTENTS, STYLE_TERMS)]
+    np.testing.assert_allclose(norms[1] / norms[0], 2.0, rtol=1e-3)
+    switched_on = {**before, **dict.fromkeys(STYLE_TERMS, 1.0)}
+    whole = sum(norm_of(switched_on, group, IMAGE) for group in (CONTENTS, STYLE_TERMS))
+    np.testing.assert_allclose(sum(norms), whole, rtol=1e-3)
+
+
+def test_a_share_of_zero_switches_a_group_off():
+    found = balance({CONTENTS: 1.0, STYLE_TERMS: 2.0, ("tv",): 0.0})
+    assert found["tv"] == 0.0
+    norms = [norm_of(found, group, IMAGE) for group in (CONTENTS, STYLE_TERMS)]
+    np.testing.assert_allclose(norms[1] / norms[0], 2.0, rtol=1e-3)
+
+
+def test_a_gradient_that_vanishes_everywhere_keeps_its_weight_and_stays_finite():
+    """As that of content terms where no features are."""
+    black = np.zeros_like(CONTENT)
+
+    def blind(image):
+        return {name: 0.0 * value for name, value in extractor(image).items()}
+
+    one = make(content=black, styles=[black], features=blind)
+    found = objective.balanced_weights(one, batch(IMAGE), {("tv",): 1.0, CONTENTS: 1.0}, 0)
+    assert all(np.isfinite(weight) for weight in found.values())
+    assert found[CONTENTS[0]] == one.weights[CONTENTS[0]]
