@@ -3,6 +3,7 @@
 import errno
 import json
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import picture
 from PIL import Image
 
 import nst_keras
-from nst_keras import devices, files, images, run
+from nst_keras import devices, files, images, recorder, run
 from nst_keras.recorder import Recorder
 from nst_keras.workdir import RunFolder
 
@@ -33,6 +34,7 @@ def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
         "--image_every=2",
         "--log_every=1",
         "--precision=float32",
+        "--noscores",
         "--workdir=job",
     ]
 
@@ -86,6 +88,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
         (["--flagfile=missing.cfg"], ["--flagfile=missing.cfg", "cannot be read"]),
         (["--output=picture.doc"], ["--output=picture.doc", ".png"]),
         (["--output=missing/picture.png"], ["--output=missing/picture.png", "no folder"]),
+        (["--objective=gaty"], ["--objective=gaty", "jcjohnson", "crowsonkb"]),
+        (["--optimizer=adamm"], ["--optimizer=adamm", "lbfgs", "rmsprop"]),
+        (["--optimizer=sgd"], ["--optimizer=sgd", "--learning_rate"]),
+        (["--schedule=step"], ["--schedule=step", "cosine", "piecewise"]),
+        (["--history=0"], ["--history=0", "from 1"]),
+        (["--style_blend=0"], ["--style_blend=0.0", "above 0"]),
+        (["--balance=sky:1"], ["--balance=sky:1.0", "content, style, tv"]),
         (["--workdir=/dev/null/job"], ["--workdir=/dev/null/job", "cannot be written to"]),
     ],
 )
@@ -190,7 +199,7 @@ def test_help_and_version(capsys):
 
 
 def test_whole_job(job, capsys, tmp_path):
-    assert run.main([*job, "--image_at=3,9", "--output=copy.jpg"]) == 0
+    assert run.main([*job, "--image_at=3,9", "--output=copy.jpg", "--scores"]) == 0
     log = capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
     record = folder.read_record()
@@ -202,8 +211,11 @@ def test_whole_job(job, capsys, tmp_path):
     assert [row["step"] for row in rows] == list(range(1, 11))
     assert [row["scale"] for row in rows] == [0] * 4 + [1] * 6
     assert rows[9]["terms"]["total"] < rows[4]["terms"]["total"]
+    assert {"ssim", "content_cosine", "gram_error/block3_conv3"} <= record["scores"].keys()
     for path in (folder.strip, folder.gif, folder.page, folder.latest, tmp_path / "copy.jpg"):
         assert path.stat().st_size > 0
+    with Image.open(folder.side_by_side) as row:  # content, style, result, and gaps
+        assert row.width > 384 * (1.5 + 1 + 1.5)
     with Image.open(folder.result) as result:
         assert result.size == (48, 32)
     assert "data:image" in folder.page.read_text()
@@ -397,6 +409,29 @@ def test_tensorboard_events(job, tmp_path, monkeypatch, capsys, request):
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda _: None)
     request.getfixturevalue("no_tensorflow")
     assert "nst_keras[tensorboard]" in refused([*job, "--tensorboard", "--workdir=no"], capsys)
+
+
+def test_video_with_labels(job, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    assert run.main([*job, "--mp4", "--frame_labels", "--scales=1"]) == 0
+    assert (tmp_path / "job" / "progress.mp4").read_bytes()[4:8] == b"ftyp"
+    assert "progress.mp4" in (tmp_path / "job" / "index.html").read_text()
+
+
+def test_a_video_without_its_package_is_refused_at_once(job, capsys, monkeypatch, no_tensorflow):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert "pip install 'nst_keras[video]'" in refused([*job, "--mp4"], capsys)
+
+
+def test_a_video_that_fails_does_not_cost_the_picture(job, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
+
+    monkeypatch.setattr(recorder.video, "check_video_extra", lambda: None)
+    monkeypatch.setattr(recorder.video, "write_mp4", fail)
+    assert run.main([*job, "--mp4", "--scales=1"]) == 0
+    assert "ffmpeg made no video" in capsys.readouterr().err
+    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
 
 
 def test_default_folder_is_named_after_the_pictures(job, tmp_path):
