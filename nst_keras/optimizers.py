@@ -5,6 +5,7 @@ in [0, 1], and returns the terms that it saw; `variables()` is all that the next
 `steps` counts.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -17,13 +18,15 @@ from nst_keras.schedules import Schedule
 
 ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 
-_KERAS = {
+# All but Ftrl, which starts from black whatever the image is, and those that are for layers.
+_KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adadelta": keras.optimizers.Adadelta,
     "adafactor": keras.optimizers.Adafactor,
-    "adagrad": keras.optimizers.Adagrad,
+    # Keras' start of 0.1 would make the first steps depend on the size of the objective.
+    "adagrad": functools.partial(keras.optimizers.Adagrad, initial_accumulator_value=1e-12),
     "adamax": keras.optimizers.Adamax,
-    "adamw": keras.optimizers.AdamW,
-    "ftrl": keras.optimizers.Ftrl,
+    # Decay would darken the picture.
+    "adamw": functools.partial(keras.optimizers.AdamW, weight_decay=0.0),
     "lamb": keras.optimizers.Lamb,
     "lion": keras.optimizers.Lion,
     "nadam": keras.optimizers.Nadam,
@@ -55,17 +58,25 @@ def make_optimizer(
     bounded: bool,
     history: int,
     backtrack: bool,
+    term_names: tuple[str, ...] = ("total",),
     **options: float,
 ) -> Optimizer:
     """The optimiser of this name, 'adam', 'lbfgs' or one of Keras', for an image of this shape.
 
     Args:
         rate: step size for pixels in [0, `pixel_range`]; of lbfgs, factor on its step.
-        bounded, history, backtrack: see `Lbfgs`.
+        bounded, history, backtrack, term_names: see `Lbfgs`.
         options: beta_1, beta_2, epsilon and momentum; each optimiser takes those that it knows.
     """
     if name == "lbfgs":
-        return Lbfgs(shape, rate=rate, history=history, backtrack=backtrack, bounded=bounded)
+        return Lbfgs(
+            shape,
+            rate=rate,
+            history=history,
+            backtrack=backtrack,
+            bounded=bounded,
+            term_names=term_names,
+        )
     if name == "adam":
         options.pop("momentum", None)
         return Adam(shape, rate=rate, pixel_range=pixel_range, **options)

@@ -19,7 +19,8 @@ _STEP_SIZES = {
     "lamb": 0.02,
     "adafactor": 0.02,
 }
-OPTIMIZERS = ("adam", "lbfgs", *sorted({*_STEP_SIZES, "sgd", "adadelta", "ftrl"} - {"adam"}))
+_OF_THE_NORM = ("adafactor", "lamb")  # their steps are a share of the image's own size
+OPTIMIZERS = ("adam", "lbfgs", *sorted({*_STEP_SIZES, "sgd", "adadelta"} - {"adam"}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Preset:
             return self.defaults
         if optimizer == "lbfgs":
             return {**self.defaults, **_LBFGS}
-        step = _STEP_SIZES.get(optimizer)
-        others = {"learning_rate": step and step * self.pixel_range}
+        step, unit = _STEP_SIZES.get(optimizer), self.pixel_range
+        rate = step and step * (1.0 if optimizer in _OF_THE_NORM else unit)
         own = self.adam if optimizer == "adam" else {}
-        return {**self.defaults, **_ADAM, "optimizer": optimizer, **others, **own}
+        changed = {**_ADAM, "optimizer": optimizer, "learning_rate": rate}
+        return {**self.defaults, **changed, **own}
 
 
 _ADAM = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}

@@ -35,8 +35,8 @@ class PictureSource(Protocol):
 class Iterate:
     """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
 
-    Terms are those that the last step saw: before its update, or with lbfgs at the point that it
-    tried. Seconds are those of work so far, over all resumes; `seconds_left` is an estimate.
+    Terms are those that the last step saw: before its update, or with lbfgs after it. Seconds are
+    those of work so far, over all resumes; `seconds_left` is an estimate.
     """
 
     step: int

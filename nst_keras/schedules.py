@@ -48,16 +48,17 @@ class _Steps(schedules.LearningRateSchedule):
     """Keras' piecewise schedule, which also may have one piece only."""
 
     def __init__(self, boundaries: list[int], values: list[float]):
-        self.value = values[0]
-        self.pieces = None
+        self.boundaries, self.values = boundaries, values
+        self._pieces = None
         if boundaries:
-            self.pieces = schedules.PiecewiseConstantDecay(boundaries, values)
+            self._pieces = schedules.PiecewiseConstantDecay(boundaries, values)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        return self.pieces(step) if self.pieces else tf.constant(self.value)
+        return self._pieces(step) if self._pieces else tf.constant(self.values[0])
 
     def get_config(self) -> dict:
-        return {"value": self.value}
+        """The arguments of a schedule like this."""
+        return {"boundaries": self.boundaries, "values": self.values}
 
 
 class _WarmUp(schedules.LearningRateSchedule):
@@ -71,4 +72,5 @@ class _WarmUp(schedules.LearningRateSchedule):
         return tf.minimum(risen, 1.0) * self.schedule(step)
 
     def get_config(self) -> dict:
-        return {"steps": self.steps}
+        """The arguments of a schedule like this."""
+        return {"schedule": self.schedule, "steps": self.steps}

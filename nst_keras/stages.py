@@ -125,7 +125,7 @@ class Stage:
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
         self._objective = painter.objective(scale)
-        self._optimizer = _make_optimizer(self._config, scale)
+        self._optimizer = _make_optimizer(self._config, scale, self._objective.term_names)
         if state is not None:
             self._restore(state)
         elif self._config.balance:
@@ -200,7 +200,9 @@ class Stage:
         return terms
 
 
-def _make_optimizer(config: Config, scale: Scale) -> optimizers.Optimizer:
+def _make_optimizer(
+    config: Config, scale: Scale, term_names: tuple[str, ...]
+) -> optimizers.Optimizer:
     rate = schedules.make_schedule(
         config.schedule,
         config.learning_rate,
@@ -218,6 +220,7 @@ def _make_optimizer(config: Config, scale: Scale) -> optimizers.Optimizer:
         bounded=config.clamp,
         history=config.history,
         backtrack=config.line_search == "backtrack",
+        term_names=term_names,
         beta_1=config.beta_1,
         beta_2=config.beta_2,
         epsilon=config.epsilon,

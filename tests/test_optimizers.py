@@ -1,4 +1,4 @@
-"""Adam and its schedules."""
+"""Adam and Keras' optimisers, by name. For L-BFGS see test_lbfgs, for rates test_schedules."""
 
 import keras
 import numpy as np
@@ -6,10 +6,39 @@ import pytest
 import tensorflow as tf
 from conftest import picture
 
-from nst_keras import backbones, losses, objective, optimizers
+from nst_keras import backbones, lbfgs, losses, objective, optimizers, presets, schedules
+
+SHAPE = (1, 4, 5, 3)
+EVERYTHING = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-6, "momentum": 0.5}
+
+# Sensible rates for pixels in [0, 1] on the quadratic below, and what Keras calls the optimiser.
+RATES = {
+    "adadelta": (30.0, keras.optimizers.Adadelta),
+    "adafactor": (0.02, keras.optimizers.Adafactor),
+    "adagrad": (0.1, keras.optimizers.Adagrad),
+    "adamax": (0.02, keras.optimizers.Adamax),
+    "adamw": (0.02, keras.optimizers.AdamW),
+    "lamb": (0.02, keras.optimizers.Lamb),
+    "lion": (0.01, keras.optimizers.Lion),
+    "nadam": (0.02, keras.optimizers.Nadam),
+    "rmsprop": (0.02, keras.optimizers.RMSprop),
+    "sgd": (0.1, keras.optimizers.SGD),
+}
+KNOWN = {  # of EVERYTHING
+    "adadelta": {"epsilon"},
+    "adagrad": {"epsilon"},
+    "rmsprop": {"epsilon", "momentum"},
+    "sgd": {"momentum"},
+    "lion": {"beta_1", "beta_2"},
+    **{name: {"beta_1", "beta_2", "epsilon"} for name in ("adamax", "adamw", "lamb", "nadam")},
+}
 
 
-def quadratic(seed=0, shape=(1, 4, 5, 3)):
+# What a picture needs in place of Keras' default.
+OURS = {"adamw": {"weight_decay": 0.0}, "adagrad": {"initial_accumulator_value": 1e-12}}
+
+
+def quadratic(seed=0, shape=SHAPE):
     """A random convex function of an image, as a value_and_grad."""
     rng = np.random.default_rng(seed)
     curvature = tf.constant(rng.uniform(1e-3, 10, shape).astype(np.float32))
@@ -22,28 +51,49 @@ def quadratic(seed=0, shape=(1, 4, 5, 3)):
     return value_and_grad
 
 
-def constant(steps=100):
-    return optimizers.make_schedule("constant", steps, 0.2)
+def rate_of(learning_rate=0.02, name="constant", steps=100, end=0.2):
+    return schedules.make_schedule(name, learning_rate, steps=steps, end=end)
 
 
-def adam(schedule=None, shape=(1, 4, 5, 3), learning_rate=0.02, **options):
-    schedule = schedule or constant()
-    return optimizers.Adam(shape, learning_rate=learning_rate, schedule=schedule, **options)
+def adam(rate=None, shape=SHAPE, **options):
+    return optimizers.Adam(shape, rate=rate or rate_of(), **options)
+
+
+def made(name, rate, pixel_range=1.0, **options):
+    """By the factory, with every option there is."""
+    common = {"bounded": False, "history": 5, "backtrack": True}
+    options = {**EVERYTHING, **options}
+    return optimizers.make_optimizer(
+        name, SHAPE, rate, pixel_range=pixel_range, **common, **options
+    )
+
+
+def advance(one, image, steps):
+    value_and_grad = quadratic()
+    return [float(one.step(image, value_and_grad)["total"]) for _ in range(steps)]
+
+
+# Adam
 
 
 @pytest.mark.parametrize(
     "options",
     [{"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-8}, {"epsilon": 0.1}, {"beta_2": 0.999}],
 )
-def test_twenty_steps_are_those_of_keras(options):
+@pytest.mark.parametrize("pixel_range", [1.0, 255.0])
+def test_twenty_steps_are_those_of_keras(options, pixel_range):
     value_and_grad, start = quadratic(), picture(4, 5)[None]
-    ours, image = adam(**options), tf.Variable(start)
-    theirs = keras.optimizers.Adam(0.02, **{"beta_2": 0.99, "epsilon": 1e-8, **options})
-    variable = keras.Variable(start)
+    ours = adam(rate_of(0.02 * pixel_range), pixel_range=pixel_range, **options)
+    image = tf.Variable(start)
+    options = {"beta_2": 0.99, "epsilon": 1e-8, **options}
+    theirs = keras.optimizers.Adam(0.02 * pixel_range, **options)
+    pixels = keras.Variable(start * pixel_range)
     for step in range(20):
         ours.step(image, value_and_grad)
-        theirs.apply([value_and_grad(variable.value)[1]], [variable])
-        np.testing.assert_allclose(image, variable, rtol=1e-5, atol=1e-6, err_msg=f"{step}")
+        gradient = value_and_grad(pixels.value / pixel_range)[1] / pixel_range
+        theirs.apply([gradient], [pixels])
+        same = pixels.numpy() / pixel_range
+        np.testing.assert_allclose(image, same, rtol=1e-5, atol=2e-6, err_msg=f"{step}")
 
 
 def test_the_first_step_is_the_learning_rate_against_the_gradients_sign():
@@ -60,26 +110,9 @@ def test_a_step_returns_the_terms_before_it():
     assert float(value_and_grad(image.read_value())[0]["total"]) < before
 
 
-@pytest.mark.parametrize(
-    ("name", "steps", "values"),
-    [
-        ("constant", 5, {0: 1.0, 2: 1.0, 4: 1.0}),
-        ("linear", 5, {0: 1.0, 1: 0.8, 2: 0.6, 4: 0.2}),
-        ("cosine", 5, {0: 1.0, 1: 0.2 + 0.4 * (1 + 0.5**0.5), 2: 0.6, 4: 0.2}),
-        ("linear", 1, {0: 1.0}),
-        ("cosine", 2, {0: 1.0, 1: 0.2}),
-        ("linear", 3, {2: 0.2, 3: 0.2, 99: 0.2}),
-    ],
-)
-def test_schedules(name, steps, values):
-    schedule = optimizers.make_schedule(name, steps, 0.2)
-    for step, value in values.items():
-        np.testing.assert_allclose(schedule(tf.constant(step, tf.int64)), value, rtol=1e-5)
-
-
 def test_the_schedule_scales_each_step():
     image = tf.Variable(np.zeros((1, 1, 1, 3), np.float32))
-    one = adam(optimizers.make_schedule("linear", 3, 0.2), image.shape)
+    one = adam(rate_of(name="linear", steps=3), image.shape)
     moved = []
     for _ in range(3):
         before = image.numpy()
@@ -88,53 +121,191 @@ def test_the_schedule_scales_each_step():
     np.testing.assert_allclose(moved, [0.02, 0.012, 0.004], rtol=1e-3)
 
 
-def test_an_unknown_schedule_is_an_error():
-    with pytest.raises(KeyError):
-        optimizers.make_schedule("step", 5, 0.2)
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_restored_state_goes_on_bit_for_bit(compiled):
-    value_and_grad, schedule = quadratic(), optimizers.make_schedule("cosine", 12, 0.1)
-
-    def advance(one, image, steps):
-        step = tf.function(one.step) if compiled else one.step
-        for _ in range(steps):
-            step(image, value_and_grad)
-
-    whole, image = adam(schedule), tf.Variable(picture(4, 5)[None])
-    advance(whole, image, 5)
-    state = {name: variable.numpy() for name, variable in whole.variables().items()}
-    halfway = tf.Variable(image)
-    advance(whole, image, 5)
-    resumed = adam(schedule)
-    for name, variable in resumed.variables().items():
-        variable.assign(state[name])
-    advance(resumed, halfway, 5)
-    np.testing.assert_array_equal(image, halfway)
-    for name, variable in whole.variables().items():
-        np.testing.assert_array_equal(variable, resumed.variables()[name])
-
-
 def test_the_state_counts_steps():
     one, image = adam(), tf.Variable(picture(4, 5)[None])
-    one.step(image, quadratic())
-    one.step(image, quadratic())
+    advance(one, image, 2)
     state = {name: variable.numpy() for name, variable in one.variables().items()}
     assert state["adam_steps"] == 2
-    assert state["adam_first"].shape == state["adam_second"].shape == (1, 4, 5, 3)
+    assert state["adam_first"].shape == state["adam_second"].shape == SHAPE
     assert (state["adam_second"] >= 0).all() and state["adam_second"].max() > 0
 
 
 def test_a_few_steps_improve_a_small_objective(tiny_weights):
     layers = ("block1_conv1", "block2_conv1")
     extractor = backbones.feature_extractor(tiny_weights, layers)
-    weights = objective.TermWeights(1.0, 8.0, 0.5, {"block2_conv1": 1.0}, {"block1_conv1": 1.0})
+    weights = objective.weigh_terms(
+        1.0,
+        8.0,
+        0.5,
+        content_layers={"block2_conv1": 1.0},
+        style_layers={"block1_conv1": 1.0},
+        shares=True,
+    )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
-    targets = objective.capture_targets(extractor, content, [style], [1.0], weights)
     formulas = losses.OBJECTIVES["relative"]
+    targets = objective.capture_targets(extractor, content, [style], [1.0], weights, formulas)
     value_and_grad = objective.Objective(extractor, targets, weights, formulas).value_and_grad
     one, image = adam(shape=content.shape), tf.Variable(content)
     totals = [float(one.step(image, value_and_grad)["total"]) for _ in range(4)]
     assert totals == sorted(totals, reverse=True)
     assert totals[3] < 0.95 * totals[0]
+
+
+# By name
+
+
+def test_the_names_offered_are_those_that_can_be_made():
+    assert set(presets.OPTIMIZERS) == {"adam", "lbfgs", *optimizers._KERAS}
+    assert set(RATES) == set(optimizers._KERAS)
+    assert len(set(presets.OPTIMIZERS)) == len(presets.OPTIMIZERS)
+
+
+def test_adam_gets_the_options_that_it_knows():
+    one = made("adam", rate_of(), pixel_range=255.0)
+    assert isinstance(one, optimizers.Adam)
+    assert (one.beta_1, one.beta_2, one.pixel_range) == (0.8, 0.95, 255.0)
+    np.testing.assert_allclose(one.epsilon, 255e-6)
+
+
+def test_lbfgs_gets_the_options_that_it_knows():
+    one = made("lbfgs", rate_of(0.5), pixel_range=255.0)
+    assert isinstance(one, lbfgs.Lbfgs)
+    assert (one.history, one.backtrack, one.bounded) == (5, True, False)
+    np.testing.assert_allclose(one.rate(tf.constant(3)), 0.5)
+
+
+@pytest.mark.parametrize("name", presets.OPTIMIZERS)
+def test_thirty_steps_lower_a_quadratic(name):
+    rate = {"adam": 0.02, "lbfgs": 1.0}.get(name) or RATES[name][0]
+    one, image = made(name, rate_of(rate)), tf.Variable(picture(4, 5)[None])
+    assert int(one.steps) == 0
+    totals = advance(one, image, 31)
+    assert int(one.steps) == 31
+    assert totals[-1] < 0.5 * totals[0]
+    assert np.isfinite(image.numpy()).all()
+
+
+def with_preset(name, objective_name):
+    """An optimiser as it comes with an objective; a rate that only the user knows is 1."""
+    preset = presets.PRESETS[objective_name]
+    settings = preset.with_optimizer(name)
+    options = {option: settings[option] for option in ("beta_1", "beta_2", "epsilon")}
+    rate = rate_of(settings["learning_rate"] or 1.0)
+    return made(name, rate, preset.pixel_range, **options, momentum=0.0)
+
+
+UNITS = pytest.mark.parametrize("objective_name", ["relative", "gatys"])  # of 0..1, of 0..255
+
+
+@UNITS
+@pytest.mark.parametrize("name", presets._STEP_SIZES)
+def test_the_step_size_suits_the_unit_of_pixels(name, objective_name):
+    factor = {"relative": 1.0, "gatys": 1e6}[objective_name]  # as steep as these are
+    start = 0.2 + 0.6 * picture(4, 5)[None]
+    centre = start + np.random.default_rng(0).normal(0, 0.15, SHAPE).astype(np.float32)
+
+    def value_and_grad(image):
+        gap = image - centre
+        return {"total": 0.5 * factor * tf.reduce_sum(gap**2)}, factor * gap
+
+    one, image = with_preset(name, objective_name), tf.Variable(start)
+    totals = [float(one.step(image, value_and_grad)["total"]) for _ in range(20)]
+    assert max(totals) < 2.0 * totals[0]
+    assert totals[-1] < 0.5 * totals[0]
+
+
+@UNITS
+@pytest.mark.parametrize("name", presets.OPTIMIZERS)
+def test_without_a_gradient_a_picture_stays_as_it_is(name, objective_name):
+    one, image = with_preset(name, objective_name), tf.Variable(picture(4, 5)[None])
+    for _ in range(5):
+        one.step(image, lambda x: ({"total": tf.constant(1.0)}, tf.zeros_like(x)))
+    np.testing.assert_allclose(image, picture(4, 5)[None], atol=0.005)
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_an_optimiser_does_what_keras_does_by_hand(name):
+    rate, kind = RATES[name]
+    pixel_range = 255.0
+    rate *= pixel_range
+    ours = made(name, rate_of(rate, "linear"), pixel_range)
+    options = {option: EVERYTHING[option] for option in KNOWN.get(name, ())}
+    options |= OURS.get(name, {})
+    theirs = kind(rate_of(rate, "linear"), **options)
+    value_and_grad, start = quadratic(), picture(4, 5)[None]
+    image, pixels = tf.Variable(start), keras.Variable(start * pixel_range)
+    for step in range(8):
+        before = value_and_grad(image.read_value())[0]["total"]
+        terms = ours.step(image, value_and_grad)
+        assert float(terms["total"]) == float(before)
+        gradient = value_and_grad(pixels.value / pixel_range)[1] / pixel_range
+        theirs.apply([gradient], [pixels])
+        same = pixels.numpy() / pixel_range
+        np.testing.assert_allclose(image, same, rtol=1e-4, atol=1e-5, err_msg=f"{step}")
+    assert np.abs(image.numpy() - start).mean() > 1e-4
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_options_unknown_to_an_optimiser_change_nothing(name):
+    unknown = {key: 0.9 for key in EVERYTHING if key not in KNOWN.get(name, ())}
+    ends = []
+    for options in ({}, unknown):
+        image = tf.Variable(picture(4, 5)[None])
+        advance(made(name, rate_of(RATES[name][0]), **options), image, 3)
+        ends.append(image.numpy())
+    np.testing.assert_array_equal(*ends)
+
+
+@pytest.mark.parametrize("name", presets.OPTIMIZERS)
+def test_a_restored_state_goes_on_bit_for_bit(name):
+    rate = rate_of({"adam": 0.02, "lbfgs": 1.0}.get(name) or RATES[name][0], "cosine", 12, 0.1)
+    whole, image = made(name, rate, 255.0), tf.Variable(picture(4, 5)[None])
+    advance(whole, image, 5)
+    state = {key: variable.numpy() for key, variable in whole.variables().items()}
+    halfway = tf.Variable(image)
+    advance(whole, image, 5)
+    resumed = made(name, rate, 255.0)
+    assert resumed.variables().keys() == state.keys()
+    for key, variable in resumed.variables().items():
+        variable.assign(state[key])
+    assert int(resumed.steps) == 5
+    advance(resumed, halfway, 5)
+    np.testing.assert_array_equal(image, halfway)
+    for key, variable in whole.variables().items():
+        np.testing.assert_array_equal(variable, resumed.variables()[key])
+
+
+@pytest.mark.parametrize("name", ["adam", "nadam"])
+def test_a_restored_state_goes_on_in_a_graph(name):
+    value_and_grad = quadratic()
+
+    def graph(one, image):
+        @tf.function
+        def run(count):
+            for _ in tf.range(count):
+                one.step(image, value_and_grad)
+
+        return run
+
+    rate = rate_of(5.1, "cosine", 12, 0.1)
+    whole, image = made(name, rate, 255.0), tf.Variable(picture(4, 5)[None])
+    run = graph(whole, image)
+    run(tf.constant(4))
+    resumed, other = made(name, rate, 255.0), tf.Variable(image)
+    for key, variable in resumed.variables().items():
+        variable.assign(whole.variables()[key])
+    run(tf.constant(5))
+    graph(resumed, other)(tf.constant(5))
+    np.testing.assert_array_equal(image, other)
+    assert run.experimental_get_tracing_count() == 1
+    assert int(whole.steps) == 9
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_an_image_changed_from_outside_is_what_the_next_step_starts_from(name):
+    # As by --clamp: what it set is not undone by pixels that the optimiser remembers.
+    one, image = made(name, rate_of(1e-6), 255.0), tf.Variable(picture(4, 5)[None])
+    advance(one, image, 2)
+    image.assign(tf.fill(image.shape, 0.25))
+    advance(one, image, 1)
+    np.testing.assert_allclose(image, 0.25, atol=1e-4)

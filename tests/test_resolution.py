@@ -128,7 +128,7 @@ def test_one_side_alone_may_be_optimised(settings):
     assert [getattr(resolved, name) for name in settings] == [()]
 
 
-NEED_A_RATE = ("sgd", "adadelta", "ftrl")
+NEED_A_RATE = ("sgd", "adadelta")
 
 
 @pytest.mark.parametrize("optimizer", sorted({*OPTIMIZERS} - {*NEED_A_RATE}))
