@@ -166,13 +166,16 @@ def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict
     evaluate(tf.constant(start[None]))
     ours, theirs, seconds = [stage.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
 
-    def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        terms, gradient = evaluate(tf.constant(flat.reshape(1, *start.shape), tf.float32))
-        theirs.append(float(terms["total"]))
+    def take_step() -> float:
         began = time.perf_counter()
         if len(ours) < evaluations:
             ours.append(stage.run(1)["total"])
-        seconds["ours"] += time.perf_counter() - began
+        return time.perf_counter() - began
+
+    def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        terms, gradient = evaluate(tf.constant(flat.reshape(1, *start.shape), tf.float32))
+        theirs.append(float(terms["total"]))
+        seconds["ours"] += take_step()
         return theirs[-1], gradient.numpy().ravel().astype(np.float64)
 
     began = time.perf_counter()
@@ -191,6 +194,10 @@ def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict
         },
     )
     seconds["whole"] = time.perf_counter() - began
+    while len(ours) < evaluations:  # SciPy may have given up
+        seconds_alone = take_step()
+        seconds["ours"] += seconds_alone
+        seconds["whole"] += seconds_alone
     return {
         "evaluations": {"ours": len(ours), "scipy": len(theirs)},
         "seconds_per_evaluation": {
@@ -200,9 +207,9 @@ def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict
         "pictures": {"ours": stage.picture(), "scipy": found.x.reshape(start.shape)},
         "scipy_said": found.message,
         "curves": {
-            "evaluation": (at := _spread(min(len(ours), len(theirs)))),
+            "evaluation": (at := _spread(evaluations)),
             "ours": [round(ours[i - 1], 5) for i in at],
-            "scipy": [round(theirs[i - 1], 5) for i in at],
+            "scipy": [round(theirs[i - 1], 5) for i in at if i <= len(theirs)],
         },
     }
 
