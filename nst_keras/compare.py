@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,8 +28,8 @@ MAX_INPUT_SIDE = 360  # px, of the content and the styles
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # stands in the template
 # What a loss measures: under other values of these it is another quantity.
-_OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
-_OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
+OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
+OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,6 +54,7 @@ def write_page(
     runs: Sequence[str | os.PathLike],
     title: str = "",
     layout: tuple[str, str] | None = None,
+    notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> Path:
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
 
@@ -64,13 +65,14 @@ def write_page(
         title: the page's; not given, the page says how many runs there are.
         layout: two settings by name; the grid then has a row for each value of the first and a
             column for each value of the second.
+        notes: what to say beside some of the runs, by run folder.
 
     Raises:
         InputError: `path` is not a place for the page, or `layout` names no settings of the runs.
     """
     path = Path(path)
     _check_output(path)
-    page = gather(path.absolute().parent, runs, title, layout)
+    page = gather(path.absolute().parent, runs, title, layout, notes)
     files.write_text(path, gallery.fill_template("compare.html", page["title"], page))
     return path
 
@@ -80,6 +82,7 @@ def gather(
     runs: Sequence[str | os.PathLike],
     title: str = "",
     layout: tuple[str, str] | None = None,
+    notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> dict[str, Any]:
     """All that a page in `folder` shows of the runs, as plain data; see `write_page`."""
     paths = list(dict.fromkeys(Path(os.path.abspath(run)) for run in runs))
@@ -91,9 +94,11 @@ def gather(
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
         raise InputError(f"--layout={','.join(layout)}: must be two settings of these runs")
     varied = _varied(records, settings)
+    said = {Path(os.path.abspath(run)): _text(note) for run, note in (notes or {}).items()}
     described = []
     for path, name, record, own in zip(paths, _names(paths), records, settings, strict=True):
         run = {"name": name, "link": _link(path / "index.html", folder), **_describe(record)}
+        run["note"] = said.get(path, "")
         run["settings"] = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
         described.append({**run, **_pictures(path, record, count), "curves": _curves(path, count)})
     return {
@@ -102,7 +107,7 @@ def gather(
         "runs": described,
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
-        "incomparable": [name for name in varied if name in _OBJECTIVE],
+        "incomparable": [name for name in varied if name in OBJECTIVE],
         "layout": list(layout or ()),
     }
 
@@ -200,7 +205,7 @@ def _varied(records: list[dict[str, Any]], settings: list[dict[str, str]]) -> li
     names = dict.fromkeys(name for own in known for name in own)
     varied = [name for name in names if len({own.get(name) for own in known}) > 1]
     chosen = {_text(name) for record in records for name in _as(list, record.get("changed"))}
-    ranks = (("content", "style"), chosen, _OBJECTIVE)
+    ranks = (("content", "style"), chosen, OBJECTIVE)
     return sorted(varied, key=lambda name: [name not in names for names in ranks])
 
 

@@ -15,6 +15,8 @@ ORDER = (
     *("animation", "video", "gallery", "compare", "workdir", "output", "devices", "run_record"),
     *("recorder", "console", "variation", "wasserstein", "losses", "objective", "lbfgs"),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
+    *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
+    *("sweep_flags", "ray_engine", "sweep"),
 )
 NEEDS_TENSORFLOW = {
     *("variation", "wasserstein", "losses", "objective", "lbfgs", "schedules", "optimizers"),

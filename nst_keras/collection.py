@@ -1,0 +1,163 @@
+"""What a sweep found: `results.csv`, and one page that compares its trials."""
+
+import csv
+import io
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nst_keras import compare, files
+from nst_keras.errors import InputError
+from nst_keras.gallery import SCORES, read_run
+from nst_keras.resolution import matches, term_names
+from nst_keras.sweep_folder import SweepFolder
+from nst_keras.trials import Trial, varied_names
+
+_HIGHER = ("content_cosine", "ssim", "edge_correlation")  # is better
+_NEAR_ONE = ("total_variation", "high_frequency")  # is best
+_PAGE_SHARE = 0.1  # of the time may go into renewals of the page, which holds megabytes
+
+
+class Collection:
+    """The table and the page of a sweep, written anew from its run folders.
+
+    Args:
+        metric: ranks the trials: a score, `total`, a kind of term, a term, or `seconds`.
+        layout: two settings that lay out the page; not given, those that vary if they are two.
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        trials: Sequence[Trial],
+        metric: str = "",
+        layout: tuple[str, str] | None = None,
+    ):
+        self.folder, self.trials, self.metric = folder, trials, metric
+        self.varied = varied_names(trials)
+        two = len(self.varied) == 2
+        self.layout = layout or ((self.varied[0], self.varied[1]) if two else None)
+        self._next_page = 0.0
+
+    def refresh(self, failed: Mapping[str, str], *, last: bool = False) -> bool:
+        """Renew the table, and the page unless that was just done; returns if there is a page.
+
+        Args:
+            failed: trials by name and what went wrong.
+            last: nothing comes after this, so the page is renewed, too.
+        """
+        records = {trial.name: read_run(self.folder.run(trial.name).path) for trial in self.trials}
+        order = self._ranked(records)
+        files.write_text(self.folder.results, self._table(order, records, failed))
+        shown = [trial for trial in order if _part(records[trial.name], "settings")]
+        began = time.monotonic()
+        if not shown or (began < self._next_page and not last):
+            return bool(shown)
+        layout = self.layout
+        if not set(layout or ()) <= set.intersection(
+            *({"content", "style", *records[trial.name]["settings"]} for trial in shown)
+        ):
+            layout = None  # such as --time_limit, which becomes a number of steps
+        compare.write_page(
+            self.folder.page,
+            [self.folder.run(trial.name).path for trial in shown],
+            f"{self.folder.path.absolute().name}: {len(shown)} of {len(self.trials)} trials",
+            layout,
+            {self.folder.run(trial.name).path: trial.note for trial in shown if trial.note},
+        )
+        now = time.monotonic()
+        self._next_page = now + (now - began) / _PAGE_SHARE
+        return True
+
+    def _ranked(self, records: Mapping[str, dict[str, Any]]) -> list[Trial]:
+        """The trials, the best first; those without a figure come last."""
+        if not self.metric:
+            return list(self.trials)
+        return sorted(self.trials, key=lambda trial: _loss(self.metric, records[trial.name]))
+
+    def _table(
+        self,
+        order: Sequence[Trial],
+        records: Mapping[str, dict[str, Any]],
+        failed: Mapping[str, str],
+    ) -> str:
+        names = dict.fromkeys(setting.name for trial in self.trials for setting in trial.settings)
+        terms = _names(records, "final_terms")
+        scores = _names(records, "scores")
+        rank = ["rank"] if self.metric else []
+        columns = [*rank, "name", "status", *names, *terms, *scores, "seconds", "steps"]
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*columns, "note", "error"])
+        for number, trial in enumerate(order, start=1):
+            record = records[trial.name]
+            status = "failed" if trial.name in failed else record.get("status", "waiting")
+            rank = [""] if math.isinf(_loss(self.metric, record)) else [str(number)]
+            writer.writerow(
+                [
+                    *(rank if self.metric else []),
+                    *(trial.name, status, *(trial.text(name) for name in names)),
+                    *(_part(record, "final_terms").get(name) for name in terms),
+                    *(_part(record, "scores").get(name) for name in scores),
+                    *(record.get("seconds"), record.get("step"), trial.note),
+                    failed.get(trial.name, ""),
+                ]
+            )
+        return stream.getvalue()
+
+
+def _names(records: Mapping[str, dict[str, Any]], part: str) -> list[str]:
+    return list(dict.fromkeys(name for one in records.values() for name in _part(one, part)))
+
+
+def _part(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a record, which may be missing or damaged."""
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def check_metric(metric: str, trials: Sequence[Trial]) -> None:
+    """Refuse a metric that these trials will not have.
+
+    Raises:
+        InputError: naming those that they will have.
+    """
+    terms = {name for trial in trials for name in term_names(trial.config)}
+    kinds = sorted({name.split("/")[0] for name in terms})
+    if _kind(metric) in SCORES:
+        if without := [trial for trial in trials if not trial.config.scores]:
+            raise InputError(f"--objective_metric={metric}: {without[0].name} has --noscores")
+    elif metric not in {"total", "seconds", *kinds, *terms}:
+        known = ", ".join([*SCORES, "total", *kinds, "seconds"])
+        raise InputError(f"--objective_metric={metric}: must be one of {known}, or a term's name")
+
+
+def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:
+    """Settings under whose values a metric that is a loss is another quantity in each trial."""
+    if _kind(metric) in SCORES or metric == "seconds":
+        return []
+    return [name for name in varied_names(trials) if name in compare.OBJECTIVE]
+
+
+def _loss(metric: str, record: Mapping[str, Any]) -> float:
+    """A figure that is lower in a better trial; infinite while there is none.
+
+    What is better is said in `gallery.SCORES`: more likeness to the photo, a roughness near 1, and
+    less of all that is a distance, a loss or a time.
+    """
+    terms = _part(record, "final_terms")
+    figures = {**terms, **_part(record, "scores")}
+    if terms:  # as soon as there is a result
+        figures["seconds"] = record.get("seconds")
+    values = [value for name, value in figures.items() if matches(name, metric)]
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if not numbers or not math.isfinite(total := sum(numbers)):
+        return math.inf
+    if _kind(metric) in _NEAR_ONE:
+        return abs(total - 1.0)
+    return -total if _kind(metric) in _HIGHER else total
+
+
+def _kind(metric: str) -> str:
+    return metric.split("/")[0]

@@ -1,0 +1,183 @@
+"""Trials as processes of this machine; `ray_engine` has the same on a cluster."""
+
+import collections
+import contextlib
+import dataclasses
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from nst_keras.sweep_folder import last_line, open_log
+
+_log = logging.getLogger("nst_keras")
+INTERRUPTED = 75  # exit status of `nst_keras.run`, as in its own module
+_POLL_SECONDS = 0.1
+THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What an engine needs to know of a trial."""
+
+    name: str
+    arguments: tuple[str, ...]  # of `nst_keras.run`
+    log: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A trial that ended: the exit status of its run, and why, where that is not 0."""
+
+    name: str
+    status: int
+    error: str = ""
+
+
+@dataclasses.dataclass
+class _Attempt:
+    task: Task
+    process: subprocess.Popen
+    retries: int  # that are left
+    slot: int
+
+
+class LocalEngine:
+    """Runs as many trials at a time as there are `slots`, each a process of its own.
+
+    Args:
+        slots: what each slot's processes have in their environment beside what is there.
+        retries: how often a trial goes on whose process was lost, that is, killed by a signal.
+        command: takes a task's arguments.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[dict[str, str]],
+        retries: int,
+        command: Sequence[str] = (sys.executable, "-m", "nst_keras.run"),
+    ):
+        self.slots, self.retries, self.command = slots, retries, command
+        self._told_of: set[str] = set()
+
+    def run(
+        self, tasks: Sequence[Task], stopping: Sequence[int]
+    ) -> Generator[Outcome | None, None, None]:
+        """Each trial's outcome as it ends, and None in between, several times a second.
+
+        Once there is something in `stopping` no trial begins, and those at work save their state.
+        """
+        waiting = collections.deque((task, self.retries) for task in tasks)
+        running: list[_Attempt] = []
+        told = False
+        try:
+            while running or (waiting and not stopping):
+                if not stopping:
+                    self._start_some(waiting, running)
+                elif not told:
+                    told = True
+                    _terminate(running)
+                for attempt in [one for one in running if one.process.poll() is not None]:
+                    running.remove(attempt)
+                    if attempt.process.returncode < 0 and attempt.retries and not stopping:
+                        waiting.appendleft((attempt.task, attempt.retries - 1))
+                    else:
+                        yield _outcome(attempt, stopping)
+                yield None
+                time.sleep(_POLL_SECONDS)
+        finally:
+            _terminate(running)
+            for attempt in running:
+                attempt.process.wait()
+
+    def _start_some(
+        self, waiting: "collections.deque[tuple[Task, int]]", running: list[_Attempt]
+    ) -> None:
+        """Begin trials in free slots; those that other processes are at work on wait on."""
+        for _ in range(len(waiting)):
+            if len(running) == len(self.slots):
+                break
+            task, retries = waiting.popleft()
+            slot = min(set(range(len(self.slots))) - {attempt.slot for attempt in running})
+            if process := self._start(task, slot):
+                running.append(_Attempt(task, process, retries, slot))
+                continue
+            waiting.append((task, retries))
+            if task.name not in self._told_of:
+                self._told_of.add(task.name)
+                _log.warning("%s waits: another process is at work on it", task.name)
+
+    def _start(self, task: Task, slot: int) -> subprocess.Popen | None:
+        with open_log(task.log) as log:
+            if not log:
+                return None
+            log.write(f"nst_keras: on {platform.node()}\n".encode())
+            log.flush()
+            return subprocess.Popen(
+                [*self.command, *task.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.slots[slot]},
+                # Ctrl-C reaches the sweep alone, which passes it on once: a run takes two of them
+                # for an order to drop everything.
+                start_new_session=True,
+            )
+
+
+def make_slots(jobs: int | None) -> list[dict[str, str]]:
+    """A slot for each of `jobs`; not given, one for each GPU, or one.
+
+    Several slots share the GPUs, or else the threads, of this machine.
+    """
+    gpus = visible_gpus()
+    jobs = jobs or max(1, len(gpus))
+    shared: dict[str, str] = {}
+    if jobs > 1 and not gpus:
+        threads = str(max(1, _cores() // jobs))
+        shared = {name: threads for name in THREADS if name not in os.environ}
+    return [
+        {**shared, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else shared
+        for slot in range(jobs)
+    ]
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES names them."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [] if allowed.strip() in ("", "-1") else allowed.split(",")
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(lines))] if listed.returncode == 0 else []
+
+
+def _outcome(attempt: _Attempt, stopping: Sequence[int]) -> Outcome:
+    status, name = attempt.process.returncode, attempt.task.name
+    if stopping and status in (INTERRUPTED, -signal.SIGTERM):  # the latter: before it could listen
+        return Outcome(name, INTERRUPTED)
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return Outcome(name, 1, f"its process was killed ({signal.Signals(-status).name})")
+    return Outcome(name, status, last_line(attempt.task.log) if status else "")
+
+
+def _terminate(running: Sequence[_Attempt]) -> None:
+    for attempt in running:
+        attempt.process.terminate()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

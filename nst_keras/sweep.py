@@ -1,0 +1,198 @@
+"""Many trials from one command: `python -m nst_keras.sweep --vary=style_weight=4,8,16 ...`.
+
+Exit status: 0 all trials are done, 1 some failed, 2 bad input, 74 the disk refused,
+75 interrupted: the same command goes on.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import nst_keras
+from nst_keras import collection, console, flags, sweep_flags, sweep_progress
+from nst_keras.collection import Collection
+from nst_keras.config import Config
+from nst_keras.engines import INTERRUPTED, LocalEngine, Outcome, Task, make_slots
+from nst_keras.errors import InputError
+from nst_keras.matrix import read_matrix, read_vary
+from nst_keras.ray_engine import RayEngine
+from nst_keras.sweep_folder import SweepFolder
+from nst_keras.trials import Trial, format_flags, make_trials, slug
+from nst_keras.workdir import Status
+
+_log = logging.getLogger("nst_keras")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run all trials; returns the exit status. A user's error is one line on standard error."""
+    try:
+        given, rest = sweep_flags.parse(arguments)
+        if given.help:
+            print(sweep_flags.help_text())
+            return 0
+        base, actions = flags.parse_config(rest)
+        if "version" in actions:
+            print(f"nst_keras {nst_keras.__version__}")
+            return 0
+        quiet = "quiet" in actions
+        with console.messages(quiet=quiet):
+            return _sweep(given, base, quiet=quiet)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except BrokenPipeError:  # as in --dry_run | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 74)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on", INTERRUPTED)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"nst_keras: {message}", file=sys.stderr)
+    return status
+
+
+def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
+    sweep_flags.check(given, base)
+    trials = _plan(given, base)
+    metric = given.objective_metric
+    if metric:
+        collection.check_metric(metric, trials)
+    folder = SweepFolder(base.workdir or _default_path(given, base))
+    folder.check()
+    number, count = given.shard
+    states = folder.statuses(trials[number - 1 :: count], overwrite=base.overwrite)
+    if given.dry_run:
+        _list(trials, states, folder)
+        return 0
+    engine = _make_engine(given)
+    folder.prepare()
+    if metric and (names := collection.incomparable(metric, trials)):
+        _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
+    _announce(states, folder)
+    tasks = [
+        _task(trial, folder, replaces=states[trial.name][1])
+        for trial in trials
+        if trial.name in states and states[trial.name][0] is not Status.FINISHED
+    ]
+    found = Collection(folder, trials, metric, given.layout)
+    return _work(engine, tasks, folder, found, quiet=quiet)
+
+
+def _work(
+    engine: LocalEngine | RayEngine,
+    tasks: Sequence[Task],
+    folder: SweepFolder,
+    found: Collection,
+    *,
+    quiet: bool,
+) -> int:
+    """Have the trials done, and keep the table, the page and a person up to date."""
+    failed: dict[str, str] = {}
+    interrupted = False
+    with contextlib.ExitStack() as stack:
+        stopping = stack.enter_context(console.stop_signals())
+        found.refresh(failed)
+        report = None
+        board = sweep_progress.Board(folder, [task.name for task in tasks])
+        if tasks and not quiet:
+            report = sweep_progress.make_reporter(board)
+            stack.callback(report.close)
+        outcomes = stack.enter_context(contextlib.closing(engine.run(tasks, stopping)))
+        for outcome in outcomes:
+            if outcome and outcome.status == INTERRUPTED and stopping:
+                interrupted = True
+            elif outcome:
+                _note(outcome, board, failed, folder)
+                found.refresh(failed)
+            if report:
+                report(ended=bool(outcome) and not interrupted)
+    page = found.refresh(failed, last=True)
+    for name, reason in failed.items():
+        _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
+    _log.info("table: %s", folder.results)
+    if page:
+        _log.info("page: %s", folder.page)
+    if interrupted or (stopping and len(board.ended) + len(failed) < len(tasks)):
+        _log.warning("interrupted; the same command goes on")
+        return INTERRUPTED
+    return 1 if failed else 0
+
+
+def _note(
+    outcome: Outcome, board: sweep_progress.Board, failed: dict[str, str], folder: SweepFolder
+) -> None:
+    board.note(outcome.name, failed=bool(outcome.status))
+    if outcome.status:
+        failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
+        _log.warning("%s failed", outcome.name)
+    else:
+        _log.info("%s is done", outcome.name)
+
+
+# What is asked for.
+
+
+def _plan(given: argparse.Namespace, base: Config) -> list[Trial]:
+    rows = read_matrix(given.matrix) if given.matrix else []
+    return make_trials(base, rows, [read_vary(text) for text in given.vary])
+
+
+def _default_path(given: argparse.Namespace, base: Config) -> Path:
+    """runs/experiments-3f2a: the same for the same command, also after a change of the table."""
+    matrix = Path(given.matrix or "sweep").as_posix()
+    name = slug(Path(matrix).stem)
+    names = [text.partition("=")[0] for text in given.vary]
+    digest = hashlib.sha256(repr((format_flags(base), matrix, names)).encode()).hexdigest()
+    return Path("runs") / f"{name}-{digest[:4]}"
+
+
+def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
+    if given.engine == "local":
+        return LocalEngine(make_slots(given.jobs), given.retries)
+    cpus, gpus = given.cpus_per_trial, given.gpus_per_trial
+    return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, given.retries)
+
+
+def _task(trial: Trial, folder: SweepFolder, *, replaces: bool) -> Task:
+    place = f"--workdir={folder.run(trial.name).path.absolute()}"
+    overwrite = ["--overwrite"] if replaces else []
+    return Task(
+        trial.name, (*trial.arguments, place, *overwrite), folder.log(trial.name).absolute()
+    )
+
+
+# What is said of it.
+
+
+def _list(
+    trials: Sequence[Trial], states: dict[str, tuple[Status, bool]], folder: SweepFolder
+) -> None:
+    """The trials with what is their own, on standard output."""
+    print(f"{len(trials)} trials in {folder.path}")
+    for trial in trials:
+        status = states[trial.name][0].value if trial.name in states else "of another shard"
+        own = " ".join(f"--{setting.name}={setting.text}" for setting in trial.settings)
+        print(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
+
+
+def _announce(states: dict[str, tuple[Status, bool]], folder: SweepFolder) -> None:
+    kinds = [status for status, _ in states.values()]
+    parts = [f"{len(kinds)} trials in {folder.path}"]
+    for status, words in ((Status.FINISHED, "finished before"), (Status.BEGUN, "begun before")):
+        if number := kinds.count(status):
+            parts.append(f"{number} {words}")
+    _log.info("%s", ", ".join(parts))
+    for name, (status, _) in states.items():
+        if status is Status.FINISHED:
+            _log.info("%s is finished", name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

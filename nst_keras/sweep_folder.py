@@ -1,0 +1,148 @@
+"""A sweep on disk: a run folder and a log for each trial, and how far each trial is."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from nst_keras import files, images, workdir
+from nst_keras import weights as weights_lib
+from nst_keras.config import INITS, Config
+from nst_keras.errors import InputError
+from nst_keras.trials import Trial
+from nst_keras.workdir import RunFolder, Status
+
+_TAIL = 20_000  # bytes of a log in which its last line is looked for
+
+
+class SweepFolder:
+    """Paths inside a sweep's folder."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.trials = self.path / "trials"
+        self.logs = self.path / "logs"
+        self.results = self.path / "results.csv"
+        self.page = self.path / "index.html"
+
+    def run(self, trial: str) -> RunFolder:
+        """The run folder of the trial of this name."""
+        return RunFolder(self.trials / trial)
+
+    def log(self, trial: str) -> Path:
+        return self.logs / f"{trial}.log"
+
+    def check(self) -> None:
+        """Raise InputError if the folder belongs to something else."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--workdir={self.path}: is a file, not a folder")
+        if self.path.exists() and any(self.path.iterdir()) and not self.trials.is_dir():
+            raise InputError(
+                f"--workdir={self.path}: is not empty and holds no sweep; give another one"
+            )
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises:
+            InputError: it cannot be written to.
+        """
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
+            files.write_text(self.path / ".probe", "")
+            (self.path / ".probe").unlink()
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"--workdir={self.path}: cannot be written to: {reason}") from error
+
+    def statuses(
+        self, trials: Sequence[Trial], *, overwrite: bool
+    ) -> dict[str, tuple[Status, bool]]:
+        """By name, how far each trial is and whether it must replace another run. Reads all inputs.
+
+        With `overwrite` a run of other settings is replaced; a finished one of these stays.
+
+        Raises:
+            InputError: an input cannot be read, or a trial's folder holds something else.
+        """
+        read = functools.cache(_read_input)  # each file once, however many trials take it
+        return {trial.name: self._status(trial, read, overwrite=overwrite) for trial in trials}
+
+    def _status(
+        self, trial: Trial, read: Callable[..., str], *, overwrite: bool
+    ) -> tuple[Status, bool]:
+        try:
+            job = workdir.describe_job(trial.config, _hashes(trial.config, read))
+        except InputError as error:
+            raise trial.locate(error) from error
+        folder = self.run(trial.name)
+        try:
+            return folder.status(job, overwrite=False), False
+        except InputError as error:
+            if not overwrite or not folder.read_record():
+                raise InputError(f"{trial.place}: {error}") from error
+            return Status.NEW, True
+
+
+def _hashes(config: Config, read: Callable[..., str]) -> dict[str, str]:
+    """As `inputs.read_inputs` has them."""
+    for name in ("content", "style"):
+        if not getattr(config, name):
+            raise InputError(f"--{name}: is missing; give the path of a picture")
+    hashes = {"content": read("--content", config.content)}
+    for number, path in enumerate(config.style, start=1):
+        hashes[f"style {number}"] = read("--style", path)
+    if config.init not in INITS:
+        hashes["init"] = read("--init", config.init)
+    if config.weights != "imagenet":
+        hashes["weights"] = read("--weights", config.weights, config.backbone)
+    return hashes
+
+
+def _read_input(flag: str, path: str, backbone: str = "") -> str:
+    """The hash of a picture, or of the weights of a backbone, that can be read."""
+    if backbone:
+        place = weights_lib.embedded_path() if path == "embedded" else path
+        return weights_lib.read_weights(place, backbone).sha256
+    images.read_image(path, flag)
+    return files.sha256(path)
+
+
+# Logs.
+
+
+@contextlib.contextmanager
+def open_log(path: Path, *, wait: bool = False) -> Iterator[BinaryIO | None]:
+    """A trial's log to append to; while another process has it open: None, or `wait` for its end.
+
+    Processes that inherit the file hold it, too, so that no trial is begun twice at a time, even if
+    the sweep that began it was killed and trials of it live on.
+    """
+    with open(path, "ab") as file:
+        yield file if _lock(file, wait=wait) else None
+
+
+def last_line(path: Path) -> str:
+    """The last line that a trial wrote: of a failed one, the reason."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+        text = file.read().decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("nst_keras: ") if lines else ""
+
+
+def _lock(file: BinaryIO, *, wait: bool) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network folders know no locks
+        return True
+    return True

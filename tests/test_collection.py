@@ -1,0 +1,171 @@
+"""The table and the page of a sweep, from run folders as they stand."""
+
+import csv
+
+import pytest
+from test_compare import read_data, write_run
+
+from nst_keras import compare
+from nst_keras.collection import Collection, check_metric, incomparable
+from nst_keras.config import Config
+from nst_keras.errors import InputError
+from nst_keras.matrix import Row, read_vary
+from nst_keras.sweep_folder import SweepFolder
+from nst_keras.trials import make_trials
+
+BASE = Config(content="photo.jpg", style=("painting.jpg",))
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A sweep of four trials: two finished, one begun, one not."""
+    folder = SweepFolder(tmp_path / "weights")
+    folder.prepare()
+    variations = [read_vary("style_weight=4,8e0"), read_vary("style_scale=1,2")]
+    trials = make_trials(BASE, [Row("t.csv, row 2", "a", "look here")], variations)
+    for trial, ssim in zip(trials[:3], (0.5, 0.9, None), strict=True):
+        settings = {
+            "style_weight": repr(trial.config.style_weight),
+            "style_scale": repr(trial.config.style_scale),
+        }
+        changes = {"status": "running", "final_terms": None}
+        if ssim:
+            scores = {"ssim": ssim, "gram_error/block3_conv3": 1 - ssim}
+            changes = {"scores": {**scores, "high_frequency": ssim + 0.4}}
+        write_run(folder.run(trial.name).path, settings, **changes)
+    return folder, trials
+
+
+def read_table(folder):
+    with open(folder.results, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_settings_figures_and_failures(sweep):
+    folder, trials = sweep
+    names = [trial.name for trial in trials]
+
+    assert Collection(folder, trials).refresh({names[3]: "out of paint, twice"})
+
+    rows = read_table(folder)
+    assert [row["name"] for row in rows] == names
+    assert [row["status"] for row in rows] == ["finished", "finished", "running", "failed"]
+    assert [row["style_weight"] for row in rows] == ["4", "4", "8e0", "8e0"]  # as written
+    assert [row["total"] for row in rows] == ["0.5", "0.5", "", ""]
+    assert [row["ssim"] for row in rows] == ["0.5", "0.9", "", ""]
+    assert [row["seconds"] for row in rows] == ["12.5", "12.5", "12.5", ""]
+    assert [row["steps"] for row in rows] == ["40", "40", "40", ""]
+    assert {row["note"] for row in rows} == {"look here"}
+    assert [row["error"] for row in rows] == ["", "", "", "out of paint, twice"]
+    assert "rank" not in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "first"),
+    [
+        ("ssim", 1),  # more is better
+        ("gram_error", 1),  # less is better
+        ("gram_error/block3_conv3", 1),
+        ("high_frequency", 0),  # 0.9 is nearer to 1 than 1.3
+        ("total", 0),  # a tie keeps the order
+        ("seconds", 0),
+    ],
+)
+def test_a_metric_ranks(sweep, metric, first):
+    folder, trials = sweep
+
+    Collection(folder, trials, metric).refresh({})
+
+    rows = read_table(folder)
+    assert [row["rank"] for row in rows] == ["1", "2", "", ""]
+    assert rows[0]["name"] == trials[first].name
+    assert read_data(folder.page)["runs"][0]["name"] == trials[first].name
+
+
+def test_the_page_is_laid_out_by_two_varied_settings(sweep):
+    folder, trials = sweep
+
+    Collection(folder, trials).refresh({})
+
+    page = read_data(folder.page)
+    assert page["title"] == "weights: 3 of 4 trials"
+    assert page["layout"] == ["style_weight", "style_scale"]
+    assert [run["link"] for run in page["runs"]] == [
+        f"trials/{trial.name.replace('=', '%3D')}/index.html" for trial in trials[:3]
+    ]
+    assert {run["note"] for run in page["runs"]} == {"look here"}
+    assert page["runs"][2]["finished"]  # of the folder, which has a picture
+
+
+def test_a_layout_of_ones_own_and_one_that_no_run_has(sweep):
+    folder, trials = sweep
+    for layout, shown in [
+        (("style_scale", "content"), ["style_scale", "content"]),
+        (("style_scale", "time_limit"), []),
+    ]:
+        Collection(folder, trials, "", layout).refresh({})
+        assert read_data(folder.page)["layout"] == shown
+
+
+def test_without_runs_there_is_a_table_and_no_page(tmp_path):
+    folder = SweepFolder(tmp_path / "new")
+    folder.prepare()
+    trials = make_trials(BASE, [], [read_vary("init=noise,gray")])
+
+    assert not Collection(folder, trials).refresh({}, last=True)
+
+    assert [row["status"] for row in read_table(folder)] == ["waiting", "waiting"]
+    assert not folder.page.exists()
+
+
+def test_damaged_records_harm_no_table(sweep):
+    folder, trials = sweep
+    damaged = folder.run(trials[0].name).record
+    for text in (
+        '{"settings": [1], "final_terms": 3, "scores": "x"}',
+        "{",
+        '{"scores": {"ssim": "x"}}',
+    ):
+        damaged.write_text(text)
+        Collection(folder, trials, "ssim").refresh({}, last=True)
+        assert [row["rank"] for row in read_table(folder)] == ["1", "", "", ""]
+
+
+def test_a_page_that_takes_long_is_not_renewed_each_time(sweep, monkeypatch):
+    folder, trials = sweep
+    written = []
+    monkeypatch.setattr(compare, "write_page", lambda *_: written.append(now[0]))
+    now = [100.0]
+
+    def clock():
+        now[0] += 1.0  # so a page takes a second
+        return now[0]
+
+    monkeypatch.setattr("time.monotonic", clock)
+    found = Collection(folder, trials)
+    for _ in range(12):
+        found.refresh({})
+    assert 1 <= len(written) <= 3
+    before = len(written)
+    found.refresh({}, last=True)
+    assert len(written) == before + 1
+
+
+def test_a_metric_must_be_had():
+    trials = make_trials(BASE, [], [read_vary("style_weight=4,8")])
+    for metric in ("ssim", "gram_error", "total", "style", "style/block1_conv1", "tv", "seconds"):
+        check_metric(metric, trials)
+    for metric in ("beauty", "style/block9_conv1", "-ssim"):
+        with pytest.raises(InputError, match=f"--objective_metric={metric}: must be one of"):
+            check_metric(metric, trials)
+    without = make_trials(Config(**{**vars(BASE), "scores": False}), [], [read_vary("init=noise")])
+    with pytest.raises(InputError, match="init=noise has --noscores"):
+        check_metric("ssim", without)
+
+
+def test_losses_under_other_weights_are_other_quantities():
+    weights = make_trials(BASE, [], [read_vary("style_weight=4,8"), read_vary("init=noise,gray")])
+    starts = make_trials(BASE, [], [read_vary("init=noise,gray")])
+    assert incomparable("total", weights) == ["style_weight"]
+    assert incomparable("ssim", weights) == incomparable("seconds", weights) == []
+    assert incomparable("total", starts) == []

@@ -1,0 +1,171 @@
+"""Processes of this machine: how many at a time, what is lost, locked or to be stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from nst_keras import engines
+from nst_keras.engines import INTERRUPTED, LocalEngine, Outcome, Task, make_slots, visible_gpus
+from nst_keras.errors import InputError
+from nst_keras.ray_engine import RayEngine
+from nst_keras.sweep_folder import last_line, open_log
+
+SHELL = ("/bin/sh", "-c")
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Makes a task that is a line of shell."""
+    return lambda name, line: Task(name, (line,), tmp_path / f"{name}.log")
+
+
+def ends(engine, tasks, stopping=()) -> dict[str, Outcome]:
+    """Outcomes by name, in the order of their coming."""
+    return {one.name: one for one in engine.run(tasks, stopping) if one}
+
+
+def test_a_failing_trial_does_not_stop_the_others(task):
+    tasks = [
+        task("bad", "echo some progress; echo 'nst_keras: out of paint' >&2; exit 1"),
+        task("good", "echo fine"),
+        task("silent", "exit 74"),
+    ]
+
+    found = ends(LocalEngine([{}], retries=2, command=SHELL), tasks)
+
+    assert list(found) == ["bad", "good", "silent"]
+    assert (found["bad"].status, found["bad"].error) == (1, "out of paint")
+    assert (found["good"].status, found["good"].error) == (0, "")
+    assert found["silent"].status == 74
+    assert tasks[1].log.read_text().count("fine") == 1
+
+
+def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
+    meet = f"echo $SLOT; touch {tmp_path}/$SLOT; until [ -e {tmp_path}/%s ]; do sleep 0.02; done"
+    tasks = [task("one", meet % "b"), task("two", meet % "a")]
+
+    found = ends(LocalEngine([{"SLOT": "a"}, {"SLOT": "b"}], 0, SHELL), tasks)
+
+    assert [one.status for one in found.values()] == [0, 0]  # each waited for the other
+    assert {"a", "b"} == {
+        line for t in tasks for line in t.log.read_text().split() if len(line) < 2
+    }
+
+
+@pytest.mark.parametrize(("retries", "status"), [(1, 1), (2, 0)])
+def test_a_lost_process_goes_on(task, tmp_path, retries, status):
+    line = f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -gt 2 ] || kill -9 $$"
+
+    found = ends(LocalEngine([{}], retries, SHELL), [task("lost", line)])
+
+    assert found["lost"].status == status
+    assert found["lost"].error == ("its process was killed (SIGKILL)" if status else "")
+    assert (tmp_path / "count").read_text().count("x") == retries + 1
+
+
+def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
+    listens = (
+        "trap 'echo told; exit 75' TERM; echo ready; while true; do sleep 0.02; done",
+        "echo ready; exec sleep 60",  # not yet able to listen
+    )
+    tasks = [task("one", listens[0]), task("two", listens[1]), task("three", "echo ready")]
+    stopping: list[int] = []
+    found = {}
+
+    for outcome in LocalEngine([{}, {}], 2, SHELL).run(tasks, stopping):
+        if outcome:
+            found[outcome.name] = outcome.status
+        elif all("ready" in t.log.read_text() for t in tasks[:2]) and not stopping:
+            stopping.append(signal.SIGTERM)
+
+    assert found == {"one": INTERRUPTED, "two": INTERRUPTED}
+    assert tasks[0].log.read_text().count("told") == 1
+    assert not tasks[2].log.exists()
+
+
+def test_no_process_outlives_the_engine(task):
+    work = LocalEngine([{}], 0, SHELL).run([one := task("one", "echo $$; exec sleep 60")], [])
+    for _ in work:
+        if pids := [int(line) for line in one.log.read_text().split() if line.isdecimal()]:
+            break
+
+    work.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_no_trial_is_begun_twice_at_a_time(task, caplog):
+    first, second = task("one", "echo again"), task("two", "echo fine")
+    with open_log(first.log) as log:  # what a process inherits that outlives its sweep
+        orphan = subprocess.Popen(["sleep", "60"], stdout=log)
+    found = {}
+
+    for outcome in LocalEngine([{}, {}], 0, SHELL).run([first, second], []):
+        if outcome:
+            found[outcome.name] = outcome.status
+        if found == {"two": 0} and orphan.poll() is None:
+            assert "again" not in first.log.read_text()
+            orphan.kill()
+            orphan.wait()
+
+    assert found == {"two": 0, "one": 0}
+    assert "again" in first.log.read_text()
+    assert caplog.messages == ["one waits: another process is at work on it"]
+
+
+def test_the_last_line_of_a_log(tmp_path):
+    log = tmp_path / "x.log"
+    for text, line in [("", ""), ("a\n\n", "a"), ("x" * 50_000 + "\nnst_keras: b\xff \n", "b\xff")]:
+        log.write_text(text)
+        assert last_line(log) == line
+
+
+@pytest.mark.parametrize(
+    ("visible", "listed", "gpus"),
+    [
+        ("", "GPU 0: x\n", []),
+        ("-1", "GPU 0: x\n", []),
+        ("2,3", "", ["2", "3"]),
+        (None, "GPU 0: x (UUID: y)\nGPU 1: x (UUID: z)\n", ["0", "1"]),
+        (None, "No devices were found\n", []),
+        (None, None, []),
+    ],
+)
+def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if listed is not None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == gpus
+
+
+def test_slots_share_gpus_or_threads(monkeypatch):
+    monkeypatch.setattr(engines, "_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")  # somebody's own choice stays
+    for gpus, jobs, slots in [
+        ([], None, [{}]),
+        ([], 1, [{}]),
+        ([], 3, [{"OMP_NUM_THREADS": "2"}] * 3),
+        (["0"], None, [{}]),
+        (["0"], 2, [{}, {}]),
+        (["0", "1"], None, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
+        (["4", "7"], 3, [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "7", "4")]),
+    ]:
+        monkeypatch.setattr(engines, "visible_gpus", lambda gpus=gpus: gpus)
+        assert make_slots(jobs) == slots
+
+
+def test_ray_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'nst_keras\[ray\]'"):
+        RayEngine(1, 0, 0)
