@@ -147,7 +147,7 @@ def _say(message: str, status: int) -> int:
 
 def _check_run(run: str) -> None:
     if not os.path.isdir(run):
-        raise InputError(f"{run}: there is no such folder")
+        raise InputError(f"{run}: is not a folder; give that of a run")
     if not gallery.read_run(run):
         raise InputError(f"{run}: is not a run folder; it has no run.json that can be read")
 

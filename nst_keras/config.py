@@ -47,6 +47,7 @@ class Config:
         "Share of each style, such as 3,7; equal if not given.",
         many=True,
         low=0,
+        high=1e6,
     )
     style_scale: float = _option(
         1.0,
@@ -143,7 +144,7 @@ class Config:
         "relative",
         "objective",
         "text",
-        "How losses are normalised, and the defaults of all settings shown as 'preset'.",
+        "How losses are normalised, and the defaults that are shown as 'that of the objective'.",
         choices=tuple(PRESETS),
     )
     content_layers: tuple[str, ...] = _option(
@@ -160,6 +161,7 @@ class Config:
         "Weight of each content layer, in order or as LAYER:WEIGHT; equal if not given.",
         many=True,
         low=0,
+        high=1e6,
     )
     style_layers: tuple[str, ...] = _option(
         None,
@@ -176,15 +178,21 @@ class Config:
         "block5_conv1:0.1; equal if --style_layers is given and this is not.",
         many=True,
         low=0,
+        high=1e6,
     )
     content_weight: float = _option(
-        None, "objective", "float", "Weight of the content terms.", low=0
+        None, "objective", "float", "Weight of the content terms.", low=0, high=1e20
     )
     style_weight: float = _option(
-        None, "objective", "float", "Weight of the style terms: more paint, less photo.", low=0
+        None,
+        "objective",
+        "float",
+        "Weight of the style terms: more paint, less photo.",
+        low=0,
+        high=1e20,
     )
     tv_weight: float = _option(
-        None, "objective", "float", "Weight of total variation: more is smoother.", low=0
+        None, "objective", "float", "Weight of total variation: more is smoother.", low=0, high=1e20
     )
     balance: tuple[tuple[str, float], ...] = _option(
         (),
@@ -195,6 +203,7 @@ class Config:
         "each term named.",
         many=True,
         low=0,
+        high=1e6,
     )
 
     backbone: str = _option(
@@ -228,7 +237,7 @@ class Config:
         None,
         "optimiser",
         "text",
-        "adam, lbfgs, or another of Keras'.",
+        "What moves the image: our Adam or L-BFGS, or an optimiser of Keras.",
         choices=OPTIMIZERS,
     )
     learning_rate: float = _option(
@@ -236,8 +245,8 @@ class Config:
         "optimiser",
         "float",
         "Step size in the objective's pixel unit: of [0,1] for relative, tf_tutorial and "
-        "crowsonkb, of ImageNet's deviation for pytorch_tutorial, else of 0..255. For lbfgs the "
-        "length of a step, of 1.",
+        "crowsonkb, of ImageNet's deviation for pytorch_tutorial, else of 0..255. For lbfgs a "
+        "factor on its steps, usually 1.",
         low=1e-9,
         high=1e6,
     )
@@ -272,7 +281,7 @@ class Config:
         20,
         "optimiser",
         "int",
-        "lbfgs: steps remembered; each takes the memory of two images.",
+        "lbfgs: steps remembered; each takes two images of memory, and of every checkpoint.",
         low=1,
         high=1000,
     )
@@ -302,7 +311,8 @@ class Config:
         None,
         "optimiser",
         "int",
-        "Steps to that factor, from where exponential goes on falling; 0: those of the scale.",
+        "Steps after which that factor is reached, and reached again if exponential; 0: the "
+        "scale's.",
         low=0,
         high=10**9,
     )

@@ -75,6 +75,11 @@ class Lbfgs:
         self.steps.assign_add(1)
         return {name: kept.read_value() for name, kept in self.terms.items()}
 
+    @property
+    def stalls(self) -> bool:
+        """Whether it looks for a lower total in vain."""
+        return int(self.halvings) > 2 * _MOST_HALVINGS
+
     def variables(self) -> dict[str, tf.Variable]:
         """Everything that the next step depends on, by a name for checkpoints."""
         arrays = ("gradient", "direction", "moves", "changes", "products")

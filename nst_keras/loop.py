@@ -174,7 +174,7 @@ class _Job:
             )
         self._plateau.saw(self.step, terms["total"])
         if self._plateau.rests:
-            _log.info(
+            _log.warning(  # so that the run keeps it
                 "the scale rests after step %d: the total fell by less than %g in %d steps",
                 self.step,
                 self.config.tolerance,

@@ -19,6 +19,21 @@ _STEP_SIZES = {
     "lamb": 0.02,
     "adafactor": 0.02,
 }
+# What each optimiser listens to, beside the learning rate.
+TAKES = {
+    "adam": ("beta_1", "beta_2", "epsilon"),
+    "lbfgs": ("history", "line_search"),
+    "adadelta": ("epsilon",),
+    "adafactor": (),
+    "adagrad": ("epsilon",),
+    "adamax": ("beta_1", "beta_2", "epsilon"),
+    "adamw": ("beta_1", "beta_2", "epsilon"),
+    "lamb": ("beta_1", "beta_2", "epsilon"),
+    "lion": ("beta_1", "beta_2"),
+    "nadam": ("beta_1", "beta_2", "epsilon"),
+    "rmsprop": ("epsilon", "momentum"),
+    "sgd": ("momentum",),
+}
 _OF_THE_NORM = ("adafactor", "lamb")  # their steps are a share of the image's own size
 OPTIMIZERS = ("adam", "lbfgs", *sorted({*_STEP_SIZES, "sgd", "adadelta"} - {"adam"}))
 
@@ -31,6 +46,11 @@ class Preset:
     pixel_range: float = 255.0  # the unit of its learning rate: 1 for pixels in [0, 1]
     shares: bool = True  # whether the weights of layers are brought to a sum of 1
     adam: dict[str, Any] = dataclasses.field(default_factory=dict)  # published beside its own
+
+    def schedule_of(self, schedule: str) -> dict[str, Any]:
+        """How far and over how many steps a schedule falls, which go with the preset's own only."""
+        source = self.defaults if schedule == self.defaults["schedule"] else _COMMON
+        return {name: source[name] for name in ("schedule_end", "schedule_steps")}
 
     def with_optimizer(self, optimizer: str | None) -> dict[str, Any]:
         """The defaults for an optimiser; its learning rate may be None: nobody can guess it."""
@@ -47,7 +67,14 @@ class Preset:
 
 
 _ADAM = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-_LBFGS = {"optimizer": "lbfgs", "learning_rate": 1.0, "schedule": "constant", "average": 0.0}
+_LBFGS = {
+    "optimizer": "lbfgs",
+    "learning_rate": 1.0,
+    "schedule": "constant",
+    "schedule_end": 0.2,
+    "schedule_steps": 0,
+    "average": 0.0,
+}
 _COMMON: dict[str, Any] = {
     "style_layers": _STYLE_LAYERS,
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),

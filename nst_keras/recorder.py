@@ -53,7 +53,7 @@ class Recorder:
             self.record["scores"] = iterate.score()
         self._write_strip()
         self._write_side_by_side()
-        self._write_animations()
+        write_animations(self.folder, self.config)
         self.record["status"] = "finished"
         self.refresh()
 
@@ -77,24 +77,36 @@ class Recorder:
             )
 
     def _write_side_by_side(self) -> None:
-        styles = sorted(self.folder.inputs.glob("style_*.jpg"))
-        pictures = [self.folder.inputs / "content.jpg", *styles, self.folder.result]
+        inputs = self.folder.inputs
+        styles = [inputs / f"style_{n}.jpg" for n in range(1, len(self.config.style) + 1)]
+        pictures = [inputs / "content.jpg", *styles, self.folder.result]
         labels = ["content", *["style"] * len(styles), "result"]
         animation.write_strip(self.folder.side_by_side, pictures, labels, height=384)
 
-    def _write_animations(self) -> None:
-        frames = gallery.iteration_paths(self.folder.path)
-        if len(frames) < 2:
-            return
-        paths = [path for _, path in frames]
-        labels = [f"{step:,}" for step, _ in frames] if self.config.frame_labels else None
-        if self.config.gif:
-            animation.write_gif(self.folder.gif, paths, labels)
-        if self.config.mp4:
-            try:
-                video.write_mp4(self.folder.mp4, paths, labels)
-            except OSError as error:  # the picture is what counts, and it is there
-                _log.warning("%s: %s", self.folder.mp4, error.strerror or error)
+
+def add_animations(folder: RunFolder, config: Config) -> None:
+    """Make those of a finished run that are asked for only now, and show them on its page."""
+    if (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists()):
+        write_animations(folder, config)
+        gallery.write_page(folder.path)
+
+
+def write_animations(folder: RunFolder, config: Config) -> None:
+    """The iteration images as GIF and MP4, as far as they are asked for."""
+    frames = gallery.iteration_paths(folder.path)
+    if len(frames) < 2:
+        if config.mp4:
+            _log.warning("--mp4: there are no iteration images to make a video of")
+        return
+    paths = [path for _, path in frames]
+    labels = [f"{step:,}" for step, _ in frames] if config.frame_labels else None
+    if config.gif and not folder.gif.exists():
+        animation.write_gif(folder.gif, paths, labels)
+    if config.mp4 and not folder.mp4.exists():
+        try:
+            video.write_mp4(folder.mp4, paths, labels)
+        except OSError as error:  # the picture is what counts, and it is there
+            _log.warning("%s: %s", folder.mp4, error.strerror or error)
 
 
 def write_thumbnail(path: Path, pixels) -> None:

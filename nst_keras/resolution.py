@@ -1,12 +1,13 @@
 """A config with nothing left open: presets filled in, names canonical, contradictions refused."""
 
 import dataclasses
+import re
 from typing import Any
 
 from nst_keras import vgg
-from nst_keras.config import OPTIONS, QUALITIES, Config
+from nst_keras.config import OPTIONS, QUALITIES, Config, defaults
 from nst_keras.errors import InputError
-from nst_keras.presets import PRESETS
+from nst_keras.presets import PRESETS, TAKES
 
 
 def resolve(config: Config) -> Config:
@@ -16,9 +17,9 @@ def resolve(config: Config) -> Config:
         InputError: settings contradict each other.
     """
     preset = _preset_values(config)
-    layers = preset["style_layers"], preset["style_layer_weights"]
-    if config.style_layers is not None:  # the preset's shares are those of its own layers
-        preset["style_layer_weights"] = ()
+    usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
+    if config.style_layers is not None:  # the preset's weights are those of its own layers
+        preset["style_layer_weights"], usual = (), {}
     filled = {name: value for name, value in preset.items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **filled)
     config = dataclasses.replace(
@@ -27,7 +28,7 @@ def resolve(config: Config) -> Config:
         style_layers=_canonical(config.style_layers, config.backbone, "--style_layers"),
     )
     config = _with_named_weights(config, "content_layer", {})
-    config = _with_named_weights(config, "style_layer", dict(zip(*layers, strict=True)))
+    config = _with_named_weights(config, "style_layer", usual)
     _check_lists(config)
     _check_weights(config)
     _check_optimizer(config)
@@ -38,6 +39,8 @@ def resolve(config: Config) -> Config:
 def _preset_values(config: Config) -> dict[str, Any]:
     """What the objective brings along, for this optimiser and quality."""
     preset = dict(PRESETS[config.objective].with_optimizer(config.optimizer))
+    if config.schedule is not None:
+        preset |= PRESETS[config.objective].schedule_of(config.schedule)
     factor = QUALITIES[config.quality]
     preset["iterations"] = max(1, round(preset["iterations"] * factor))
     preset["coarse_iterations"] = tuple(
@@ -63,6 +66,8 @@ def _with_named_weights(config: Config, prefix: str, usual: dict[str, float]) ->
     if not all(isinstance(value, (tuple, list)) for value in values):
         raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both")
     named = {vgg.canonical_layer(layer, config.backbone, f"--{name}"): w for layer, w in values}
+    if len(named) < len(values):
+        raise InputError(f"{text}: names a layer twice")
     if missing := [layer for layer in named if layer not in layers]:
         raise InputError(f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}")
     weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
@@ -118,9 +123,9 @@ def _check_optimizer(config: Config) -> None:
             "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it"
         )
     steps = [step for step, _ in at]
-    if not all(step.isdecimal() and step.isascii() for step in steps):
+    if not all(re.fullmatch("[1-9][0-9]{0,8}", step) for step in steps):
         raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers"
+            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers from 1"
         )
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
@@ -148,6 +153,34 @@ def _check_balance(config: Config) -> None:
         taken |= members
     if not any(share for _, share in config.balance):
         raise InputError(f"{text}: one must be above 0")
+
+
+def unused(given: Config, config: Config) -> list[str]:
+    """What a person should know of settings that are given, but change nothing.
+
+    Args:
+        given: before it was resolved.
+        config: after.
+    """
+    takes = TAKES[config.optimizer]
+    of_optimizers = {name for names in TAKES.values() for name in names}
+    ways = {name: f"--optimizer={config.optimizer}" for name in of_optimizers - {*takes}}
+    if config.schedule in ("constant", "piecewise"):
+        ways |= dict.fromkeys(("schedule_end", "schedule_steps"), f"--schedule={config.schedule}")
+    if not config.tolerance:
+        ways["patience"] = "--tolerance=0"
+    usual = {**defaults(), **_preset_values(given)}  # a run's own flagfile holds these, too
+    notes = [
+        f"--{name}={OPTIONS[name].format(value)}: changes nothing with {way}"
+        for name, way in sorted(ways.items())
+        if (value := getattr(given, name)) not in (None, usual[name])
+    ]
+    if config.optimizer == "lbfgs" and config.learning_rate < 0.1:
+        notes.append(
+            f"--learning_rate={config.learning_rate:g}: lbfgs takes this share of each of its "
+            "steps; 1 is usual"
+        )
+    return notes
 
 
 def term_names(config: Config) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from nst_keras.errors import InputError
 from nst_keras.inputs import Inputs, read_inputs
 from nst_keras.progress import Iterate
 from nst_keras.recorder import Recorder
-from nst_keras.resolution import resolve
+from nst_keras.resolution import resolve, unused
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder, Status
 
@@ -87,24 +87,25 @@ def _run(
 ) -> int:
     given = _with_flags_of_folder(arguments, given)
     requested = resolve(given)
+    if requested.mp4:
+        video.check_video_extra()
     inputs = read_inputs(requested)
     request = workdir.describe_job(requested, inputs.hashes)
     folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
     status = folder.status(request, overwrite=requested.overwrite)
     if status is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
+        recorder.add_animations(folder, requested)
         output.copy_result(folder, requested)
         return 0
     output.check_output(requested)
-    if requested.mp4:
-        video.check_video_extra()
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     if status is Status.NEW:
         folder.prepare(request)
     else:
         folder.check_writable()
-    for note in inputs.notes:
+    for note in (*inputs.notes, *unused(given, requested)):
         _log.warning("%s", note)
     devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
     if warning := devices.unused_gpu():

@@ -109,8 +109,13 @@ def settings_text(config: Config) -> dict[str, str]:
 
 def changed_settings(config: Config) -> list[str]:
     """Names of the settings that are not what the objective and this machine would have chosen."""
-    usual = resolve(Config(**{name: getattr(config, name) for name in _CHOOSES_OTHERS}))
-    usual = dataclasses.replace(usual, precision=devices.settle_precision("auto"))
+    chosen_by = {name: getattr(config, name) for name in _CHOOSES_OTHERS}
+    preset = PRESETS[config.objective].with_optimizer(config.optimizer)
+    usual = dataclasses.replace(
+        resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
+        learning_rate=preset["learning_rate"],  # None where it must be given
+        precision=devices.settle_precision("auto"),
+    )
     skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
     changed = [
         name

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
 from nst_keras.config import INITS, Config
+from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
@@ -131,10 +132,14 @@ class Stage:
         elif self._config.balance:
             self._balance()
         self._run = tf.function(self._steps)
+        self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
         """Take some steps; returns the terms that the last one saw."""
         terms = self._run(tf.constant(steps))
+        if isinstance(self._optimizer, Lbfgs) and self._optimizer.stalls and not self._warned:
+            _log.warning("lbfgs finds no lower total any more; it goes on halving its steps")
+            self._warned = True
         return {name: float(value) for name, value in terms.items()}
 
     def picture(self) -> np.ndarray:

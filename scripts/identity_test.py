@@ -66,11 +66,14 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except FloatingPointError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def identity_test(config: Config) -> int:
     """Paint from each start and print a table of figures; 0 if all are as needed, else 1."""
-    picture = images.read_image(config.content).pixels
+    picture = images.fit(images.read_image(config.content).pixels, config.fit)
     weights = load_weights(config)
     style_layers = config.style_layers or PRESETS[config.objective].defaults["style_layers"]
     judge = scores.Judge(weights, scores.held_out_layers(style_layers, config.backbone))

@@ -13,7 +13,7 @@ install_with "$extras"
 own=
 for argument in "$@"; do
     case $argument in
-        --flagfile* | --content* | --workdir* | --help | --version) own=yes ;;
+        --flagfile | --flagfile=* | --content | --content=* | --workdir | --workdir=* | --help | --version) own=yes ;;
     esac
 done
 if [ -z "$own" ]; then

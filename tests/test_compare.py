@@ -362,8 +362,8 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
     ("arguments", "message"),
     [
         ([], "RUN: give at least one run folder"),
-        (["not there"], "not there: there is no such folder"),
-        (["file"], "file: there is no such folder"),
+        (["not there"], "not there: is not a folder"),
+        (["file"], "file: is not a folder"),
         (["empty"], "empty: is not a run folder"),
         (["RUN", "torn"], "torn: is not a run folder"),
         (["RUN", "--output=no/page.html"], "--output=no/page.html: there is no folder"),

@@ -12,7 +12,10 @@ from nst_keras.config import OPTIONS, defaults
 from nst_keras.errors import InputError
 from nst_keras.resolution import resolve
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.cfg"))
+FOLDER = Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(
+    path for path in FOLDER.glob("*.cfg") if "nst_keras.run --flagfile" in path.read_text("utf-8")
+)
 
 
 def refusal(make):

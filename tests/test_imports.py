@@ -10,17 +10,21 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each module may import those before it.
 ORDER = (
-    *("errors", "options", "files", "vgg", "presets", "config", "resolution", "flags"),
+    *("errors", "options", "command_flags", "files", "vgg", "presets", "config", "resolution"),
+    "flags",
     *("images", "weights", "inputs", "scales", "inits", "checkpoints", "plateau", "progress"),
     *("animation", "video", "gallery", "compare", "workdir", "output", "devices", "run_record"),
     *("recorder", "console", "variation", "wasserstein", "losses", "objective", "lbfgs"),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),
+    *("train_config", "cifar", "labels", "datasets", "train_folder", "feeding", "classifier"),
+    *("training", "train_loop", "train_backbone"),
 )
 NEEDS_TENSORFLOW = {
     *("variation", "wasserstein", "losses", "objective", "lbfgs", "schedules", "optimizers"),
     *("backbones", "scores", "stages", "loop"),
+    *("feeding", "classifier", "training", "train_loop"),
 }
 
 

@@ -209,7 +209,8 @@ def test_its_own_optimizer_leaves_a_preset_as_it_is(name):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_lbfgs_takes_full_steps_without_schedule_or_average(name):
     preset = presets.PRESETS[name]
-    changed = {**LBFGS, "schedule": "constant", "average": 0.0}
+    usual = {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0}
+    changed = {**LBFGS, **usual}
     assert preset.with_optimizer("lbfgs") == {**preset.defaults, **changed}
 
 

@@ -5,7 +5,7 @@ import pytest
 from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.errors import InputError
 from nst_keras.presets import OPTIMIZERS, PRESETS
-from nst_keras.resolution import matches, resolve, term_names
+from nst_keras.resolution import matches, resolve, term_names, unused
 
 
 def refusal(settings):
@@ -186,6 +186,15 @@ PIECES = {"schedule": "piecewise"}
         (PIECES, "--schedule=piecewise --schedule_at=: piecewise needs --schedule_at=STEP:FACTOR"),
         ({"schedule_at": (("5", 0.5),)}, "--schedule=linear --schedule_at=5:0.5: piecewise needs"),
         ({**PIECES, "schedule_at": (("x", 0.5),)}, "--schedule_at=x:0.5: steps must be whole"),
+        ({**PIECES, "schedule_at": (("0", 0.5),)}, "--schedule_at=0:0.5: steps must be whole"),
+        (
+            {**PIECES, "schedule_at": (("9" * 23, 0.5),)},
+            f"--schedule_at={'9' * 23}:0.5: steps",
+        ),
+        (
+            {"style_layer_weights": (("relu1_1", 1.0), ("block1_conv1", 2.0))},
+            "--style_layer_weights=relu1_1:1.0,block1_conv1:2.0: names a layer twice",
+        ),
         (
             {**PIECES, "schedule_at": (("9", 0.5), ("5", 0.1))},
             "--schedule_at=9:0.5,5:0.1: steps must be in rising order",
@@ -200,6 +209,42 @@ PIECES = {"schedule": "piecewise"}
 )
 def test_incomplete_or_contradictory_lists_are_refused(settings, said):
     assert refusal(settings).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"history": 5}, ["--history=5: changes nothing with --optimizer=adam"]),
+        ({"optimizer": "lbfgs", "beta_1": 0.5, "history": 5}, ["--beta_1=0.5: changes nothing"]),
+        (
+            {"schedule": "constant", "schedule_end": 0.5},
+            ["--schedule_end=0.5: changes nothing with --schedule=constant"],
+        ),
+        ({"patience": 5}, ["--patience=5: changes nothing with --tolerance=0"]),
+        ({"patience": 5, "tolerance": 0.1}, []),
+        ({"optimizer": "lbfgs", "learning_rate": 0.003}, ["--learning_rate=0.003: lbfgs takes"]),
+        ({"optimizer": "rmsprop", "momentum": 0.5, "epsilon": 1e-3}, []),
+    ],
+)
+def test_settings_that_change_nothing_are_said(settings, said):
+    given = Config(**settings)
+    notes = unused(given, resolve(given))
+    assert len(notes) == len(said)
+    assert all(note.startswith(text) for note, text in zip(notes, said, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", sorted({*OPTIMIZERS} - {*NEED_A_RATE}))
+@pytest.mark.parametrize("objective", PRESETS)
+def test_what_a_run_wrote_down_itself_is_not_said(objective, optimizer):
+    config = resolve(Config(objective=objective, optimizer=optimizer))
+    assert unused(config, config) == []
+
+
+def test_another_schedule_than_the_presets_falls_as_usual():
+    config = resolve(Config(objective="keras_example", schedule="cosine"))
+    assert (config.schedule_end, config.schedule_steps) == (0.2, 0)
+    config = resolve(Config(objective="keras_example", schedule="exponential"))
+    assert (config.schedule_end, config.schedule_steps) == (0.96, 100)
 
 
 def test_terms_are_named_by_kind_or_one_by_one():

@@ -411,6 +411,22 @@ def test_tensorboard_events(job, tmp_path, monkeypatch, capsys, request):
     assert "nst_keras[tensorboard]" in refused([*job, "--tensorboard", "--workdir=no"], capsys)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_an_optimizer_by_name_leaves_a_page_that_says_so(job, optimizer, tmp_path):
+    assert run.main([*job, f"--optimizer={optimizer}", "--learning_rate=1", "--scales=1"]) == 0
+    changed = RunFolder(tmp_path / "job").read_record()["changed"]
+    assert ("learning_rate" in changed) == (optimizer == "sgd") and "optimizer" in changed
+
+
+def test_a_video_can_be_had_of_a_finished_run(job, tmp_path, request):
+    pytest.importorskip("imageio_ffmpeg")
+    assert run.main([*job, "--scales=1"]) == 0
+    request.getfixturevalue("no_tensorflow")
+    assert run.main([*job, "--scales=1", "--mp4"]) == 0
+    assert (tmp_path / "job" / "progress.mp4").exists()
+    assert "progress.mp4" in (tmp_path / "job" / "index.html").read_text()
+
+
 def test_video_with_labels(job, tmp_path, capsys, monkeypatch):
     pytest.importorskip("imageio_ffmpeg")
     assert run.main([*job, "--mp4", "--frame_labels", "--scales=1"]) == 0

@@ -1,0 +1,191 @@
+"""Labelled pictures to train with and to validate with, checked before TensorFlow is imported."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nst_keras import cifar, labels
+from nst_keras.errors import InputError
+from nst_keras.labels import Columns, Row
+from nst_keras.train_config import TrainConfig
+
+_FORMATS = ("JPEG", "PNG", "GIF")  # those that TensorFlow decodes, of any kind
+_MAX_PIXELS = 200_000_000
+_SHOWN = 5  # unreadable rows that the one line of an error names
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Pictures in files or in memory, and the number of each one's class."""
+
+    labels: np.ndarray  # int32 (N,)
+    paths: tuple[str, ...] = ()  # of N files, or
+    pixels: np.ndarray | None = None  # uint8 RGB (N, H, W, 3)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> "Pictures":
+        """Those at these places, in this order."""
+        paths = tuple(self.paths[i] for i in indices) if self.paths else ()
+        pixels = None if self.pixels is None else self.pixels[indices]
+        return Pictures(self.labels[indices], paths, pixels)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledSet:
+    """What a training learns from; `test` is only looked at once, at the end."""
+
+    train: Pictures
+    validation: Pictures
+    test: Pictures | None
+    names: tuple[str, ...]  # of the classes, in the order of their numbers
+    sha256: str  # of all pictures and labels
+    notes: tuple[str, ...] = ()  # what a person should know, one sentence each
+
+
+def read_set(config: TrainConfig) -> LabelledSet:
+    """Read what the settings name, decode every file once, and split.
+
+    Raises:
+        InputError: one line naming flag or file, row and column.
+    """
+    data = _read_cifar(config) if config.cifar100 else _read_files(config)
+    if len(data.train) < config.batch_size:
+        raise InputError(
+            f"--batch_size={config.batch_size}: only {len(data.train)} pictures are left to train"
+        )
+    return data
+
+
+def split(numbers: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices to train with and to validate with, ascending; the same for the same seed.
+
+    Of each class `share` is kept for validation, rounded, but at least one of two or more and never
+    all.
+    """
+    rng = np.random.default_rng([seed, 1])
+    kept: list[np.ndarray] = []
+    for number in np.unique(numbers):
+        members = rng.permutation(np.flatnonzero(numbers == number))
+        wanted = max(1, round(share * len(members))) if share else 0
+        kept.append(members[: min(wanted, len(members) - 1)])
+    validation = np.sort(np.concatenate(kept))
+    return np.setdiff1d(np.arange(len(numbers)), validation), validation
+
+
+def _read_cifar(config: TrainConfig) -> LabelledSet:
+    (pixels, numbers), (test_pixels, test_numbers), names = cifar.read_cifar100(
+        str(config.cifar100)
+    )
+    if config.classes not in (0, len(names)):
+        raise InputError(f"--classes={config.classes}: the archive has {len(names)}")
+    digest = hashlib.sha256()
+    for array in (pixels, numbers, test_pixels, test_numbers):
+        digest.update(array.tobytes())
+    all_of_them = Pictures(numbers, pixels=pixels)
+    train, validation = split(numbers, config.validation_split, config.seed)
+    return LabelledSet(
+        all_of_them.take(train),
+        all_of_them.take(validation),
+        Pictures(test_numbers, pixels=test_pixels),
+        names,
+        digest.hexdigest(),
+    )
+
+
+def _read_files(config: TrainConfig) -> LabelledSet:
+    rows, flag = _rows(config)
+    names = labels.class_names(rows, flag, config.classes)
+    rows, digest, notes = _readable(rows, flag, config.skip_unreadable)
+    pictures = _pictures(rows, names, "the classes")
+    if not config.validation_csv:
+        train, validation = split(pictures.labels, config.validation_split, config.seed)
+        return LabelledSet(
+            pictures.take(train), pictures.take(validation), None, names, digest, notes
+        )
+    flag = "--validation_csv"
+    others = labels.read_csv(config.validation_csv, flag, _columns(config))
+    others, other_digest, other_notes = _readable(
+        others, f"{flag}={config.validation_csv}", config.skip_unreadable
+    )
+    validation_set = _pictures(others, names, f"the labels of {config.csv}")
+    both = hashlib.sha256((digest + other_digest).encode()).hexdigest()
+    return LabelledSet(pictures, validation_set, None, names, both, notes + other_notes)
+
+
+def _rows(config: TrainConfig) -> tuple[list[Row], str]:
+    """The rows, and the flag that they come from."""
+    if config.folder:
+        return labels.read_folders(config.folder, "--folder"), f"--folder={config.folder}"
+    return labels.read_csv(str(config.csv), "--csv", _columns(config)), f"--csv={config.csv}"
+
+
+def _columns(config: TrainConfig) -> Columns:
+    if config.image_root and not os.path.isdir(config.image_root):
+        raise InputError(f"--image_root={config.image_root}: no such folder")
+    return Columns(config.path_column, config.label_column, config.image_root, config.classes)
+
+
+def _pictures(rows: list[Row], names: tuple[str, ...], told: str) -> Pictures:
+    numbers = np.array(labels.numbers_of(rows, names, told), np.int32)
+    return Pictures(numbers, tuple(str(row.path) for row in rows))
+
+
+def _readable(rows: list[Row], flag: str, skip: bool) -> tuple[list[Row], str, tuple[str, ...]]:
+    """The rows whose picture can be read, a hash of them all, and a note for each left out.
+
+    Every file is decoded here, at a small part of one epoch's cost, so that a damaged one does not
+    end a training of hours.
+    """
+    with concurrent.futures.ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, on odd but readable metadata
+        checked = list(pool.map(lambda row: _check_picture(row.path), rows))
+    good, bad, digest = [], [], hashlib.sha256()
+    for row, (sha256, problem) in zip(rows, checked, strict=True):
+        if problem:
+            bad.append(f"{row.place}: {problem}")
+            continue
+        good.append(row)
+        digest.update(f"{sha256} {row.label}\n".encode())
+    if bad and (not skip or not good):
+        raise InputError(_refusal(bad, len(rows), flag))
+    if bad:
+        bad.append(f"{flag}: {len(bad)} of {len(rows)} left out as unreadable")
+    return good, digest.hexdigest(), tuple(bad)
+
+
+def _refusal(bad: list[str], total: int, flag: str) -> str:
+    """One line for all unreadable rows; `--skip_unreadable` has a line for each."""
+    if total == 1 or len(bad) == total:
+        return f"{flag}: none of {total} pictures can be read; the first: {bad[0]}"
+    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    return (
+        f"{'; '.join(bad[:_SHOWN])}{more} "
+        f"({len(bad)} of {total} unreadable; --skip_unreadable leaves them out)"
+    )
+
+
+def _check_picture(path: Path) -> tuple[str, str]:
+    """The hash of a file's bytes, and what is wrong with it as a picture, or ''."""
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                return "", f"{path} has more than {_MAX_PIXELS} pixels"
+            image.load()
+    except FileNotFoundError:
+        return "", f"no such file: {path}"
+    except Image.UnidentifiedImageError:
+        return "", f"{path} is not a JPEG, PNG or GIF picture"
+    except Exception as error:  # on damaged bytes decoders raise nearly every type there is
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return "", f"{path} cannot be read: {reason}"
+    return hashlib.sha256(data).hexdigest(), ""
