@@ -104,7 +104,7 @@ def write_strip(
         draw.text(at, text, fill="#5a564e", font=font, anchor="ms")
         left += width + gap
     with atomic(path) as file:
-        strip.save(file, "PNG", optimize=True)
+        strip.save(file, "PNG")
     return Path(path)
 
 

@@ -81,7 +81,7 @@ class Iterate:
 
     @property
     def is_last(self) -> bool:
-        return self.ends_scale and self.scale == self.scales[-1]
+        return self.step == self.total_steps or (self.rests and self.scale == self.scales[-1])
 
     def _current_stage(self) -> "PictureSource":
         if self.stage is None:

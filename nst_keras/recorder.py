@@ -13,6 +13,7 @@ from nst_keras.workdir import RunFolder
 _log = logging.getLogger(__name__)
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
+_ROW_HEIGHT = 384  # px, of content, style and result side by side
 # Between renewals of the page: it holds megabytes, so long jobs renew it less often.
 _REFRESH_SECONDS = 20.0
 _REFRESH_SHARE = 0.01  # of the time so far
@@ -52,7 +53,7 @@ class Recorder:
         if self.config.scores:
             self.record["scores"] = iterate.score()
         self._write_strip()
-        self._write_side_by_side()
+        self._write_side_by_side(iterate)
         write_animations(self.folder, self.config)
         self.record["status"] = "finished"
         self.refresh()
@@ -76,12 +77,13 @@ class Recorder:
                 self.folder.strip, [self.folder.iteration(step) for step in steps], labels
             )
 
-    def _write_side_by_side(self) -> None:
+    def _write_side_by_side(self, iterate: Iterate) -> None:
         inputs = self.folder.inputs
         styles = [inputs / f"style_{n}.jpg" for n in range(1, len(self.config.style) + 1)]
         pictures = [inputs / "content.jpg", *styles, self.folder.result]
         labels = ["content", *["style"] * len(styles), "result"]
-        animation.write_strip(self.folder.side_by_side, pictures, labels, height=384)
+        height = min(_ROW_HEIGHT, iterate.scale.height)
+        animation.write_strip(self.folder.side_by_side, pictures, labels, height=height)
 
 
 def add_animations(folder: RunFolder, config: Config) -> None:

@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
+import gc
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,10 @@ TINY_CHANNELS = (4, 6, 8, 8, 8)
 @pytest.fixture(scope="session")
 def tiny_weights() -> weights.Weights:
     """A random VGG19 of a few channels, scaled so that features stay of one order."""
+    # The loop collects garbage after each scale: not through TensorFlow's own objects each time.
+    importlib.import_module("tensorflow")
+    gc.collect()
+    gc.freeze()
     rng = np.random.default_rng(0)
     kernels, biases = {}, {}
     for conv in vgg.convolutions("vgg19", channels=TINY_CHANNELS):
