@@ -132,10 +132,10 @@ def test_image_is_gone_when_the_job_went_on(tiny_weights):
 
 
 RESUMED = (
-    (2, {}),
-    (4, {"average": 0.9}),
-    (10, {}),
-    (7, {"optimizer": "lbfgs", "history": 2}),
+    (4, {}),  # between two scales
+    (2, {"average": 0.9, "scales": 1}),
+    (6, {"scales": 1}),  # at the end
+    (4, {"optimizer": "lbfgs", "history": 2, "scales": 1}),
     (5, {"optimizer": "lbfgs", "line_search": "backtrack", "average": 0.5, "scales": 1}),
     (3, {"optimizer": "rmsprop", "warmup_steps": 3, "schedule": "cosine", "scales": 1}),
     (3, {"balance": (("style", 3.0), ("content", 1.0)), "scales": 1}),
