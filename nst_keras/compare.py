@@ -5,7 +5,6 @@ This module gathers what the page shows; `data/compare.html` decides how it look
 Exit status: 0 written, 2 bad input, 74 the disk refused.
 """
 
-import argparse
 import collections
 import itertools
 import os
@@ -14,9 +13,9 @@ import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from nst_keras import files, gallery
+from nst_keras import console, files, gallery
 from nst_keras.animation import evenly
 from nst_keras.config import OPTIONS
 from nst_keras.errors import InputError
@@ -34,19 +33,19 @@ OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
 
 def main(arguments: list[str] | None = None) -> int:
     """Write one page; returns the exit status. A user's error is one line on standard error."""
-    try:
-        given = _parser().parse_args(arguments)
-        if given.help:
-            _parser().print_help()
-            return 0
-        for run in given.runs:
-            _check_run(run)
-        page = write_page(given.output, given.runs, given.title, given.layout)
-    except InputError as error:
-        return _say(str(error), 2)
-    except OSError as error:
-        return _say(f"{error.filename or 'the disk'}: {error.strerror or error}", 74)
-    return _say(f"comparison: {page}", 0)
+    return console.exit_status(lambda: _command(arguments))
+
+
+def _command(arguments: list[str] | None) -> int:
+    given = _parser().parse_args(arguments)
+    if given.help:
+        _parser().print_help()
+        return 0
+    for run in given.runs:
+        _check_run(run)
+    page = write_page(given.output, given.runs, given.title, given.layout)
+    print(f"nst_keras: comparison: {page}", file=sys.stderr)
+    return 0
 
 
 def write_page(
@@ -115,15 +114,8 @@ def gather(
 # The command line.
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; --help tells more")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> console.OneLineParser:
+    parser = console.OneLineParser(
         prog="python -m nst_keras.compare",
         description="Write one page that compares runs, finished or not: pictures with common "
         "zoom and steps, loss curves, and a table of what differs.",
@@ -138,11 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--layout", metavar="ROW,COLUMN", type=lambda text: tuple(text.split(",")), help=layout)
     add("--help", action="store_true", help="Show this help.")
     return parser
-
-
-def _say(message: str, status: int) -> int:
-    print(f"nst_keras: {message}", file=sys.stderr)
-    return status
 
 
 def _check_run(run: str) -> None:

@@ -4,18 +4,12 @@ import dataclasses
 from typing import Any
 
 from nst_keras import vgg
-from nst_keras.errors import InputError
-from nst_keras.options import Option
+from nst_keras.options import check_settings, declare, defaults_of, options_of
 from nst_keras.presets import OPTIMIZERS, PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
 QUALITIES = {"draft": 0.4, "good": 1.0, "best": 3.0}  # factor on the preset's steps
-
-
-def _option(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any:
-    option = Option(group=group, help=help, kind=kind, **rules)
-    return dataclasses.field(default=default, metadata={"option": option})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +23,10 @@ class Config:
         InputError: a value is of the wrong type or out of range.
     """
 
-    content: str = _option(
+    content: str = declare(
         None, "inputs", "text", "The picture whose scene is kept: a path.", path=True
     )
-    style: tuple[str, ...] = _option(
+    style: tuple[str, ...] = declare(
         (),
         "inputs",
         "text",
@@ -40,7 +34,7 @@ class Config:
         many=True,
         path=True,
     )
-    style_blend: tuple[float, ...] = _option(
+    style_blend: tuple[float, ...] = declare(
         (),
         "inputs",
         "float",
@@ -49,7 +43,7 @@ class Config:
         low=0,
         high=1e6,
     )
-    style_scale: float = _option(
+    style_scale: float = declare(
         1.0,
         "inputs",
         "float",
@@ -58,7 +52,7 @@ class Config:
         low=0.05,
         high=16,
     )
-    init: str = _option(
+    init: str = declare(
         None,
         "inputs",
         "text",
@@ -67,7 +61,7 @@ class Config:
         path=True,
         words=INITS,
     )
-    init_noise: float = _option(
+    init_noise: float = declare(
         None,
         "inputs",
         "float",
@@ -75,9 +69,9 @@ class Config:
         low=0,
         high=10,
     )
-    seed: int = _option(0, "inputs", "int", "Seed of everything random.", low=0, high=2**31 - 1)
+    seed: int = declare(0, "inputs", "int", "Seed of everything random.", low=0, high=2**31 - 1)
 
-    workdir: str | None = _option(
+    workdir: str | None = declare(
         None,
         "folder",
         "text",
@@ -85,7 +79,7 @@ class Config:
         path=True,
         changes_result=False,
     )
-    output: str | None = _option(
+    output: str | None = declare(
         None,
         "folder",
         "text",
@@ -93,7 +87,7 @@ class Config:
         path=True,
         changes_result=False,
     )
-    overwrite: bool = _option(
+    overwrite: bool = declare(
         False,
         "folder",
         "bool",
@@ -101,7 +95,7 @@ class Config:
         changes_result=False,
     )
 
-    size: int | str = _option(
+    size: int | str = declare(
         512,
         "size",
         "size",
@@ -109,17 +103,17 @@ class Config:
         low=32,
         high=32768,
     )
-    fit: str = _option(
+    fit: str = declare(
         "scale",
         "size",
         "text",
         "scale: the whole content, its longest side --size; crop: its centre, a square of --size.",
         choices=("scale", "crop"),
     )
-    min_size: int = _option(
+    min_size: int = declare(
         128, "size", "int", "Longest side at the coarsest scale, in pixels.", low=32, high=32768
     )
-    scales: int | str = _option(
+    scales: int | str = declare(
         None,
         "size",
         "scales",
@@ -129,8 +123,8 @@ class Config:
         high=32,
     )
 
-    iterations: int = _option(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
-    coarse_iterations: tuple[int, ...] = _option(
+    iterations: int = declare(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
+    coarse_iterations: tuple[int, ...] = declare(
         None,
         "steps",
         "int",
@@ -140,21 +134,21 @@ class Config:
         high=10**9,
     )
 
-    objective: str = _option(
+    objective: str = declare(
         "relative",
         "objective",
         "text",
         "How losses are normalised, and the defaults that are shown as 'that of the objective'.",
         choices=tuple(PRESETS),
     )
-    content_layers: tuple[str, ...] = _option(
+    content_layers: tuple[str, ...] = declare(
         None,
         "objective",
         "text",
         "Layers that keep the scene, such as block4_conv2; deeper is freer.",
         many=True,
     )
-    content_layer_weights: tuple[float | tuple[str, float], ...] = _option(
+    content_layer_weights: tuple[float | tuple[str, float], ...] = declare(
         (),
         "objective",
         "weight",
@@ -163,14 +157,14 @@ class Config:
         low=0,
         high=1e6,
     )
-    style_layers: tuple[str, ...] = _option(
+    style_layers: tuple[str, ...] = declare(
         None,
         "objective",
         "text",
         "Layers that carry the style: block1 holds colour and grain, block5 large forms.",
         many=True,
     )
-    style_layer_weights: tuple[float | tuple[str, float], ...] = _option(
+    style_layer_weights: tuple[float | tuple[str, float], ...] = declare(
         None,
         "objective",
         "weight",
@@ -180,10 +174,10 @@ class Config:
         low=0,
         high=1e6,
     )
-    content_weight: float = _option(
+    content_weight: float = declare(
         None, "objective", "float", "Weight of the content terms.", low=0, high=1e20
     )
-    style_weight: float = _option(
+    style_weight: float = declare(
         None,
         "objective",
         "float",
@@ -191,10 +185,10 @@ class Config:
         low=0,
         high=1e20,
     )
-    tv_weight: float = _option(
+    tv_weight: float = declare(
         None, "objective", "float", "Weight of total variation: more is smoother.", low=0, high=1e20
     )
-    balance: tuple[tuple[str, float], ...] = _option(
+    balance: tuple[tuple[str, float], ...] = declare(
         (),
         "objective",
         "named",
@@ -206,10 +200,10 @@ class Config:
         high=1e6,
     )
 
-    backbone: str = _option(
+    backbone: str = declare(
         "vgg19", "network", "text", "The network.", choices=tuple(sorted(vgg.BLOCKS))
     )
-    weights: str = _option(
+    weights: str = declare(
         "embedded",
         "network",
         "text",
@@ -218,13 +212,13 @@ class Config:
         path=True,
         words=WEIGHTS,
     )
-    pooling: str = _option(
+    pooling: str = declare(
         None, "network", "text", "Pooling of the network; avg is smoother.", choices=("max", "avg")
     )
-    padding: str = _option(
+    padding: str = declare(
         None, "network", "text", "Padding of the first layer.", choices=("zero", "replicate")
     )
-    precision: str = _option(
+    precision: str = declare(
         "auto",
         "network",
         "text",
@@ -233,14 +227,14 @@ class Config:
         choices=("auto", "float32", "bfloat16"),
     )
 
-    optimizer: str = _option(
+    optimizer: str = declare(
         None,
         "optimiser",
         "text",
         "What moves the image: our Adam or L-BFGS, or an optimiser of Keras.",
         choices=OPTIMIZERS,
     )
-    learning_rate: float = _option(
+    learning_rate: float = declare(
         None,
         "optimiser",
         "float",
@@ -250,7 +244,7 @@ class Config:
         low=1e-9,
         high=1e6,
     )
-    beta_1: float = _option(
+    beta_1: float = declare(
         None,
         "optimiser",
         "float",
@@ -258,7 +252,7 @@ class Config:
         low=0,
         high=0.999999,
     )
-    beta_2: float = _option(
+    beta_2: float = declare(
         None,
         "optimiser",
         "float",
@@ -266,7 +260,7 @@ class Config:
         low=0,
         high=0.999999,
     )
-    epsilon: float = _option(
+    epsilon: float = declare(
         None,
         "optimiser",
         "float",
@@ -274,10 +268,10 @@ class Config:
         low=1e-30,
         high=1e6,
     )
-    momentum: float = _option(
+    momentum: float = declare(
         0.0, "optimiser", "float", "sgd and rmsprop: share of the last step.", low=0, high=0.9999
     )
-    history: int = _option(
+    history: int = declare(
         20,
         "optimiser",
         "int",
@@ -285,21 +279,21 @@ class Config:
         low=1,
         high=1000,
     )
-    line_search: str = _option(
+    line_search: str = declare(
         "none",
         "optimiser",
         "text",
         "lbfgs: none, as published, or backtrack: a step that raises the total is halved.",
         choices=("none", "backtrack"),
     )
-    schedule: str = _option(
+    schedule: str = declare(
         None,
         "optimiser",
         "text",
         "Course of the learning rate within each scale.",
         choices=("constant", "linear", "cosine", "exponential", "piecewise"),
     )
-    schedule_end: float = _option(
+    schedule_end: float = declare(
         None,
         "optimiser",
         "float",
@@ -307,7 +301,7 @@ class Config:
         low=1e-6,
         high=1,
     )
-    schedule_steps: int = _option(
+    schedule_steps: int = declare(
         None,
         "optimiser",
         "int",
@@ -316,7 +310,7 @@ class Config:
         low=0,
         high=10**9,
     )
-    schedule_at: tuple[tuple[str, float], ...] = _option(
+    schedule_at: tuple[tuple[str, float], ...] = declare(
         (),
         "optimiser",
         "named",
@@ -325,7 +319,7 @@ class Config:
         low=0,
         high=1e6,
     )
-    warmup_steps: int = _option(
+    warmup_steps: int = declare(
         0,
         "optimiser",
         "int",
@@ -333,13 +327,13 @@ class Config:
         low=0,
         high=10**9,
     )
-    clamp: bool = _option(
+    clamp: bool = declare(
         None,
         "optimiser",
         "bool",
         "Keep pixels within black and white after every step, not only in what is saved.",
     )
-    average: float = _option(
+    average: float = declare(
         None,
         "optimiser",
         "float",
@@ -347,21 +341,21 @@ class Config:
         low=0,
         high=0.99999,
     )
-    deterministic: bool = _option(
+    deterministic: bool = declare(
         False,
         "optimiser",
         "bool",
         "Repeatable to the byte on GPUs too, at some cost; CPUs always are.",
     )
 
-    quality: str = _option(
+    quality: str = declare(
         "good",
         "effort",
         "text",
         "Factor on the preset's steps: draft 0.4, good 1, best 3.",
         choices=tuple(QUALITIES),
     )
-    tolerance: float = _option(
+    tolerance: float = declare(
         0.0,
         "effort",
         "float",
@@ -369,10 +363,10 @@ class Config:
         low=0,
         high=1,
     )
-    patience: int = _option(
+    patience: int = declare(
         50, "effort", "int", "Steps between such comparisons.", low=1, high=10**9
     )
-    time_limit: float | None = _option(
+    time_limit: float | None = declare(
         None,
         "effort",
         "duration",
@@ -381,7 +375,7 @@ class Config:
         high=10**8,
     )
 
-    log_every: int = _option(
+    log_every: int = declare(
         10,
         "along the way",
         "int",
@@ -390,7 +384,7 @@ class Config:
         high=10**9,
         changes_result=False,
     )
-    image_every: int = _option(
+    image_every: int = declare(
         None,
         "along the way",
         "int",
@@ -399,7 +393,7 @@ class Config:
         high=10**9,
         changes_result=False,
     )
-    image_at: tuple[int, ...] = _option(
+    image_at: tuple[int, ...] = declare(
         (),
         "along the way",
         "int",
@@ -409,7 +403,7 @@ class Config:
         high=10**9,
         changes_result=False,
     )
-    checkpoint_every: int = _option(
+    checkpoint_every: int = declare(
         0,
         "along the way",
         "int",
@@ -418,7 +412,7 @@ class Config:
         high=10**9,
         changes_result=False,
     )
-    checkpoint_minutes: float = _option(
+    checkpoint_minutes: float = declare(
         2.0,
         "along the way",
         "float",
@@ -427,7 +421,7 @@ class Config:
         high=10**6,
         changes_result=False,
     )
-    keep_checkpoints: int = _option(
+    keep_checkpoints: int = declare(
         2,
         "along the way",
         "int",
@@ -436,31 +430,31 @@ class Config:
         high=1000,
         changes_result=False,
     )
-    tensorboard: bool = _option(
+    tensorboard: bool = declare(
         False,
         "along the way",
         "bool",
         "Also write losses and iteration images as TensorBoard events.",
         changes_result=False,
     )
-    gif: bool = _option(
+    gif: bool = declare(
         True, "along the way", "bool", "Write progress.gif at the end.", changes_result=False
     )
-    mp4: bool = _option(
+    mp4: bool = declare(
         False,
         "along the way",
         "bool",
         "Write progress.mp4 at the end; needs nst_keras[video].",
         changes_result=False,
     )
-    scores: bool = _option(
+    scores: bool = declare(
         True,
         "along the way",
         "bool",
         "Judge the result by figures beyond its loss.",
         changes_result=False,
     )
-    frame_labels: bool = _option(
+    frame_labels: bool = declare(
         False,
         "along the way",
         "bool",
@@ -469,21 +463,12 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        for name, option in OPTIONS.items():
-            value = getattr(self, name)
-            if value is None and defaults()[name] is None:
-                continue
-            try:
-                option.check(value)
-            except ValueError as error:
-                raise InputError(f"--{name}={value}: {error}") from error
+        check_settings(self)
 
 
-OPTIONS: dict[str, Option] = {
-    field.name: field.metadata["option"] for field in dataclasses.fields(Config)
-}
+OPTIONS = options_of(Config)
 
 
 def defaults() -> dict[str, Any]:
     """The default of every option, by name."""
-    return {field.name: field.default for field in dataclasses.fields(Config)}
+    return defaults_of(Config)

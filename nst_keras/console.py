@@ -1,13 +1,49 @@
-"""What the command line hears and says: stop signals and log lines."""
+"""What a command hears and says: its flags' errors, stop signals, log lines and exit status."""
 
+import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from nst_keras.errors import InputError
 
 _log = logging.getLogger("nst_keras")
+
+# Exit statuses; the latter two as in BSD's sysexits.h.
+BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
+
+
+def exit_status(work: Callable[[], int]) -> int:
+    """Do a command's work; what goes wrong becomes one line on standard error and a status."""
+    try:
+        return work()
+    except InputError as error:
+        return _fail(str(error), BAD_INPUT)
+    except FloatingPointError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:  # as in --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on", INTERRUPTED)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"nst_keras: {message}", file=sys.stderr)
+    return status
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, like those of all commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message.removeprefix('argument ')}; --help tells more")
 
 
 @contextlib.contextmanager

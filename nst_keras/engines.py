@@ -13,10 +13,10 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from nst_keras.console import INTERRUPTED
 from nst_keras.sweep_folder import last_line, open_log
 
 _log = logging.getLogger("nst_keras")
-INTERRUPTED = 75  # exit status of `nst_keras.run`, as in its own module
 _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from PIL import Image
 
+from nst_keras import files
 from nst_keras.animation import evenly
-from nst_keras.files import write_text
 from nst_keras.progress import read_metrics
 
 MAX_FRAMES = 60  # pictures in the player
@@ -65,7 +65,7 @@ def write_page(workdir: str | os.PathLike) -> Path:
     """
     workdir = Path(workdir)
     page = workdir / "index.html"
-    write_text(page, _render(gather(workdir)))
+    files.write_text(page, _render(gather(workdir)))
     return page
 
 
@@ -138,11 +138,7 @@ def _names(run: dict[str, Any]) -> list[str]:
 
 def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     """The `run.json` of a run folder; empty where there is none yet or none that can be read."""
-    try:
-        run = json.loads(Path(workdir, "run.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):  # the last: brackets without end
-        return {}
-    return run if isinstance(run, dict) else {}
+    return files.read_json(Path(workdir, "run.json"))
 
 
 def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,10 +13,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from nst_keras.lbfgs import Lbfgs
+from nst_keras.lbfgs import Lbfgs, ValueAndGrad
 from nst_keras.schedules import Schedule
-
-ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 
 # All but Ftrl, which starts from black whatever the image is, and those that are for layers.
 _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {

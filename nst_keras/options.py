@@ -4,8 +4,10 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from nst_keras.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,47 @@ class Option:
         if self.kind == "duration":
             return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
         return join_list(_text(v) for v in value) if self.many else _text(value)
+
+
+def declare(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any:
+    """A field of a dataclass of settings, with its option."""
+    option = Option(group=group, help=help, kind=kind, **rules)
+    return dataclasses.field(default=default, metadata={"option": option})
+
+
+def options_of(settings: type) -> dict[str, Option]:
+    """The options of a dataclass of settings, by name."""
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(settings)}
+
+
+def defaults_of(settings: type) -> dict[str, Any]:
+    """The default of every option, by name."""
+    return {field.name: field.default for field in dataclasses.fields(settings)}
+
+
+def check_settings(settings: Any) -> None:
+    """Raise InputError unless every value is one that its option may have, or open by default."""
+    defaults = defaults_of(type(settings))
+    for name, option in options_of(type(settings)).items():
+        value = getattr(settings, name)
+        if value is None and defaults[name] is None:
+            continue
+        try:
+            option.check(value)
+        except ValueError as error:
+            raise InputError(f"--{name}={value}: {error}") from error
+
+
+def absolute_paths(values: Mapping[str, Any], options: Mapping[str, Option]) -> dict[str, Any]:
+    """Those of the values that are paths, made to hold in whatever folder they are read."""
+    paths: dict[str, Any] = {}
+    for name, option in options.items():
+        value = values[name]
+        if option.path and option.many:
+            paths[name] = tuple(os.path.abspath(item) for item in value)
+        elif value and option.is_path(value):
+            paths[name] = os.path.abspath(value)
+    return paths
 
 
 def split_list(text: str) -> list[str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras import run
-from nst_keras.engines import INTERRUPTED, THREADS, Outcome, Task
+from nst_keras.console import INTERRUPTED
+from nst_keras.engines import THREADS, Outcome, Task
 from nst_keras.errors import InputError
 from nst_keras.sweep_folder import last_line, open_log
 

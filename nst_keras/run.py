@@ -11,7 +11,6 @@ import importlib.util
 import json
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 from nst_keras.inputs import Inputs, read_inputs
+from nst_keras.options import absolute_paths
 from nst_keras.progress import Iterate
 from nst_keras.recorder import Recorder
 from nst_keras.resolution import resolve, unused
@@ -44,7 +44,6 @@ from nst_keras.workdir import RunFolder, Status
 
 _log = logging.getLogger("nst_keras")
 
-_EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sysexits.h
 _PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
 _FINISH_SECONDS = 12.0  # kept free of a --time_limit for result, scores, page and animation
 _SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
@@ -53,33 +52,20 @@ _SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
 def main(arguments: list[str] | None = None) -> int:
     """Run one job; returns the exit status. A user's error is one line on standard error."""
     began = time.monotonic()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        config, actions = flags.parse_config(arguments)
-        if "help" in actions:
-            print(flags.help_text())
-            return 0
-        if "version" in actions:
-            print(f"nst_keras {nst_keras.__version__}")
-            return 0
-        with console.messages(quiet="quiet" in actions) as notes:
-            return _run(arguments, config, notes, began, quiet="quiet" in actions)
-    except InputError as error:
-        return _fail(str(error), _EXIT_INPUT)
-    except FloatingPointError as error:
-        return _fail(str(error), 1)
-    except BrokenPipeError:  # as in --help | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    given = sys.argv[1:] if arguments is None else arguments
+    return console.exit_status(lambda: _command(given, began))
+
+
+def _command(arguments: list[str], began: float) -> int:
+    config, actions = flags.parse_config(arguments)
+    if "help" in actions:
+        print(flags.help_text())
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", _EXIT_IO)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on", _EXIT_AGAIN)
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"nst_keras: {message}", file=sys.stderr)
-    return status
+    if "version" in actions:
+        print(f"nst_keras {nst_keras.__version__}")
+        return 0
+    with console.messages(quiet="quiet" in actions) as notes:
+        return _run(arguments, config, notes, began, quiet="quiet" in actions)
 
 
 def _run(
@@ -197,24 +183,17 @@ def _describe(
         _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
     record = run_record.make_record(arguments, config, inputs, plan, request, folder, notes)
     _announce(config, plan, record["device"], folder)
-    files.write_text(folder.flags, flags.format_flagfile(_absolute(config, folder)))
+    files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))
     recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
     for number, style in enumerate(inputs.styles, start=1):
         recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
     return record
 
 
-def _absolute(config: Config, folder: RunFolder) -> Config:
+def _replayable(config: Config, folder: RunFolder) -> Config:
     """The config with paths that hold wherever the flagfile lies."""
     config = dataclasses.replace(config, workdir=str(folder.path), overwrite=False)
-    paths: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        value = getattr(config, name)
-        if option.path and option.many:
-            paths[name] = tuple(os.path.abspath(item) for item in value)
-        elif value and option.is_path(value):
-            paths[name] = os.path.abspath(value)
-    return dataclasses.replace(config, **paths)
+    return dataclasses.replace(config, **absolute_paths(vars(config), OPTIONS))
 
 
 def _optimise(
@@ -265,7 +244,7 @@ def _optimise(
                 break
     if not iterate.is_last:
         _log.warning("stopped after step %d; to go on: %s", iterate.step, record["resume_command"])
-        return _EXIT_AGAIN
+        return console.INTERRUPTED
     pictures.finish(iterate)
     output.copy_result(folder, config)
     _log.info("result: %s", folder.result)

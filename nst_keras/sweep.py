@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import hashlib
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ import nst_keras
 from nst_keras import collection, console, flags, sweep_flags, sweep_progress
 from nst_keras.collection import Collection
 from nst_keras.config import Config
-from nst_keras.engines import INTERRUPTED, LocalEngine, Outcome, Task, make_slots
-from nst_keras.errors import InputError
+from nst_keras.console import INTERRUPTED
+from nst_keras.engines import LocalEngine, Outcome, Task, make_slots
 from nst_keras.matrix import read_matrix, read_vary
 from nst_keras.ray_engine import RayEngine
 from nst_keras.sweep_folder import SweepFolder
@@ -30,32 +29,21 @@ _log = logging.getLogger("nst_keras")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all trials; returns the exit status. A user's error is one line on standard error."""
-    try:
-        given, rest = sweep_flags.parse(arguments)
-        if given.help:
-            print(sweep_flags.help_text())
-            return 0
-        base, actions = flags.parse_config(rest)
-        if "version" in actions:
-            print(f"nst_keras {nst_keras.__version__}")
-            return 0
-        quiet = "quiet" in actions
-        with console.messages(quiet=quiet):
-            return _sweep(given, base, quiet=quiet)
-    except InputError as error:
-        return _fail(str(error), 2)
-    except BrokenPipeError:  # as in --dry_run | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return console.exit_status(lambda: _command(arguments))
+
+
+def _command(arguments: list[str] | None) -> int:
+    given, rest = sweep_flags.parse(arguments)
+    if given.help:
+        print(sweep_flags.help_text())
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 74)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on", INTERRUPTED)
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"nst_keras: {message}", file=sys.stderr)
-    return status
+    base, actions = flags.parse_config(rest)
+    if "version" in actions:
+        print(f"nst_keras {nst_keras.__version__}")
+        return 0
+    quiet = "quiet" in actions
+    with console.messages(quiet=quiet):
+        return _sweep(given, base, quiet=quiet)
 
 
 def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:

@@ -1,9 +1,9 @@
 """The sweep's own flags; all others are those of a run."""
 
 import argparse
-from typing import NoReturn
 
 from nst_keras.config import Config
+from nst_keras.console import OneLineParser
 from nst_keras.errors import InputError
 from nst_keras.matrix import NAMES
 
@@ -54,15 +54,8 @@ def check(given: argparse.Namespace, base: Config) -> None:
                 raise InputError(f"{name}={value:g}: is for --engine=ray; give --jobs")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, like those of the other commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message.removeprefix('argument ')}; --help tells more")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m nst_keras.sweep",
         usage=argparse.SUPPRESS,
         description=_INTRODUCTION,

@@ -8,7 +8,6 @@ import dataclasses
 import importlib.util
 import json
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from nst_keras import (
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.datasets import LabelledSet
 from nst_keras.errors import InputError
+from nst_keras.options import absolute_paths
 from nst_keras.train_config import COMMAND, OPTIONS, SOURCES, TrainConfig
 from nst_keras.train_folder import TrainFolder
 from nst_keras.weights import Weights
@@ -36,39 +36,25 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("nst_keras")
 
-_EXIT_INPUT, _EXIT_IO, _EXIT_AGAIN = 2, 74, 75  # the latter two as in BSD's sysexits.h
 _KEPT_CHECKPOINTS = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train one backbone; returns the exit status. A user's error is one line on standard error."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        config, actions = _parse(arguments)
-        if "help" in actions:
-            print(command_flags.help_text(COMMAND))
-            return 0
-        if "version" in actions:
-            print(f"nst_keras {nst_keras.__version__}")
-            return 0
-        with console.messages(quiet="quiet" in actions):
-            return _run(arguments, config)
-    except InputError as error:
-        return _fail(str(error), _EXIT_INPUT)
-    except FloatingPointError as error:
-        return _fail(str(error), 1)
-    except BrokenPipeError:  # as in --help | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    given = sys.argv[1:] if arguments is None else arguments
+    return console.exit_status(lambda: _command(given))
+
+
+def _command(arguments: list[str]) -> int:
+    config, actions = _parse(arguments)
+    if "help" in actions:
+        print(command_flags.help_text(COMMAND))
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", _EXIT_IO)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on", _EXIT_AGAIN)
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"nst_keras: {message}", file=sys.stderr)
-    return status
+    if "version" in actions:
+        print(f"nst_keras {nst_keras.__version__}")
+        return 0
+    with console.messages(quiet="quiet" in actions):
+        return _run(arguments, config)
 
 
 def _parse(arguments: list[str]) -> tuple[TrainConfig, set[str]]:
@@ -122,9 +108,7 @@ def _read_initial(config: TrainConfig) -> Weights | None:
 def _write_down(config: TrainConfig, data: LabelledSet, folder: TrainFolder) -> None:
     """What a resume and a reader need: flags with paths that hold anywhere, and class names."""
     values = dataclasses.asdict(config) | {"workdir": str(folder.path), "overwrite": False}
-    for name, option in OPTIONS.items():
-        if values[name] and option.is_path(values[name]):
-            values[name] = os.path.abspath(values[name])
+    values |= absolute_paths(values, OPTIONS)
     files.write_text(folder.flags, command_flags.format_flagfile(COMMAND, values))
     text = json.dumps(list(data.names), indent=1, ensure_ascii=False)
     files.write_text(folder.labels, text + "\n")
@@ -160,7 +144,7 @@ def _train(
         if not loop.run():
             folder.write_record(status="interrupted")
             _log.warning("stopped after step %d; the same command goes on", loop.step)
-            return _EXIT_AGAIN
+            return console.INTERRUPTED
     figures = loop.finish()
     folder.write_record(status="finished", **figures)
     _report(figures, config.backbone, folder)

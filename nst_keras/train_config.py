@@ -1,20 +1,14 @@
 """Every option of the training of a backbone, declared once. Imports no TensorFlow."""
 
 import dataclasses
-from typing import Any
 
 from nst_keras import command_flags, vgg
 from nst_keras.errors import InputError
-from nst_keras.options import Option
+from nst_keras.options import check_settings, declare, defaults_of, options_of
 
 SOURCES = ("cifar100", "csv", "folder")
 MIN_SIDE = 16  # pixels: four poolings leave one position
 MIN_SIDE_FLAT = 32  # pixels: a fifth pooling leaves one position
-
-
-def _option(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any:
-    option = Option(group=group, help=help, kind=kind, **rules)
-    return dataclasses.field(default=default, metadata={"option": option})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +19,7 @@ class TrainConfig:
         InputError: a value is of the wrong type or out of range, or two do not go together.
     """
 
-    cifar100: str | None = _option(
+    cifar100: str | None = declare(
         None,
         "data",
         "text",
@@ -33,40 +27,40 @@ class TrainConfig:
         path=True,
         words=("keras",),
     )
-    csv: str | None = _option(
+    csv: str | None = declare(
         None,
         "data",
         "text",
         "A CSV file in UTF-8 whose first row names the columns; a picture and its label a row.",
         path=True,
     )
-    folder: str | None = _option(
+    folder: str | None = declare(
         None, "data", "text", "A folder with a folder of pictures for each class.", path=True
     )
-    path_column: str = _option(
+    path_column: str = declare(
         "path", "data", "text", "--csv: the column with the pictures' paths; .jpg may be missing."
     )
-    label_column: str = _option(
+    label_column: str = declare(
         "label", "data", "text", "--csv: the column with the labels: texts, or numbers from 0 on."
     )
-    image_root: str | None = _option(
+    image_root: str | None = declare(
         None,
         "data",
         "text",
         "--csv: the folder that paths start from. Not given: the CSV's own.",
         path=True,
     )
-    classes: int = _option(
+    classes: int = declare(
         0, "data", "int", "Number of classes; 0: as many as labels differ.", low=0, high=100_000
     )
-    validation_csv: str | None = _option(
+    validation_csv: str | None = declare(
         None,
         "data",
         "text",
         "A CSV of the same columns to validate with, in place of a split.",
         path=True,
     )
-    validation_split: float = _option(
+    validation_split: float = declare(
         0.1,
         "data",
         "float",
@@ -74,10 +68,10 @@ class TrainConfig:
         low=0,
         high=0.9,
     )
-    skip_unreadable: bool = _option(
+    skip_unreadable: bool = declare(
         False, "data", "bool", "Leave out rows whose picture cannot be read, and go on."
     )
-    image_size: int = _option(
+    image_size: int = declare(
         224,
         "data",
         "int",
@@ -85,8 +79,8 @@ class TrainConfig:
         low=MIN_SIDE,
         high=2048,
     )
-    flip: bool = _option(True, "data", "bool", "Mirror half of the training pictures.")
-    shift: float = _option(
+    flip: bool = declare(True, "data", "bool", "Mirror half of the training pictures.")
+    shift: float = declare(
         0.1,
         "data",
         "float",
@@ -94,7 +88,7 @@ class TrainConfig:
         low=0,
         high=0.4,
     )
-    colour: float = _option(
+    colour: float = declare(
         0.1,
         "data",
         "float",
@@ -102,15 +96,15 @@ class TrainConfig:
         low=0,
         high=0.9,
     )
-    seed: int = _option(0, "data", "int", "Seed of everything random.", low=0, high=2**31 - 1)
+    seed: int = declare(0, "data", "int", "Seed of everything random.", low=0, high=2**31 - 1)
 
-    backbone: str = _option(
+    backbone: str = declare(
         "vgg19", "network", "text", "The network.", choices=tuple(sorted(vgg.BLOCKS))
     )
-    width: float = _option(
+    width: float = declare(
         1.0, "network", "float", "Factor on the number of channels.", low=0.01, high=4
     )
-    initial: str | None = _option(
+    initial: str | None = declare(
         None,
         "network",
         "text",
@@ -119,10 +113,10 @@ class TrainConfig:
         path=True,
         words=("embedded",),
     )
-    batch_norm: bool = _option(
+    batch_norm: bool = declare(
         None, "network", "bool", "Batch norm behind each convolution; folded away in the weights."
     )
-    head: str = _option(
+    head: str = declare(
         "average",
         "network",
         "text",
@@ -130,49 +124,49 @@ class TrainConfig:
         "flatten, every position, as in the paper.",
         choices=("average", "flatten"),
     )
-    dense_units: int = _option(
+    dense_units: int = declare(
         0, "network", "int", "Units of a dense layer before the output; 0: none.", low=0, high=65536
     )
-    dropout: float = _option(
+    dropout: float = declare(
         0.3, "network", "float", "Share of the classifier's inputs dropped.", low=0, high=0.95
     )
-    precision: str = _option(
+    precision: str = declare(
         "float32",
         "network",
         "text",
         "float32, or bfloat16 for convolutions; weights, batch norm and loss stay float32.",
         choices=("float32", "bfloat16"),
     )
-    distribute: str = _option(
+    distribute: str = declare(
         "none",
         "network",
         "text",
         "none, or mirrored: every batch is shared out to all GPUs.",
         choices=("none", "mirrored"),
     )
-    deterministic: bool = _option(
+    deterministic: bool = declare(
         False,
         "network",
         "bool",
         "Repeatable to the byte on GPUs too, at some cost; CPUs always are.",
     )
 
-    epochs: int = _option(20, "training", "int", "Rounds through all pictures.", low=1, high=10**6)
-    batch_size: int = _option(25, "training", "int", "Pictures per step.", low=1, high=65536)
-    learning_rate: float = _option(
+    epochs: int = declare(20, "training", "int", "Rounds through all pictures.", low=1, high=10**6)
+    batch_size: int = declare(25, "training", "int", "Pictures per step.", low=1, high=65536)
+    learning_rate: float = declare(
         None, "training", "float", "Step size of Adam.", low=1e-9, high=10
     )
-    schedule: str = _option(
+    schedule: str = declare(
         "cosine",
         "training",
         "text",
         "Course of the learning rate: constant, or cosine, down to 0 at the last step.",
         choices=("constant", "cosine"),
     )
-    warmup_steps: int = _option(
+    warmup_steps: int = declare(
         0, "training", "int", "Steps over which the learning rate rises from 0.", low=0, high=10**9
     )
-    patience: int = _option(
+    patience: int = declare(
         0,
         "training",
         "int",
@@ -181,7 +175,7 @@ class TrainConfig:
         high=10**6,
     )
 
-    workdir: str | None = _option(
+    workdir: str | None = declare(
         None,
         "output",
         "text",
@@ -189,10 +183,10 @@ class TrainConfig:
         path=True,
         changes_result=False,
     )
-    overwrite: bool = _option(
+    overwrite: bool = declare(
         False, "output", "bool", "Replace a finished or different training.", changes_result=False
     )
-    log_every: int = _option(
+    log_every: int = declare(
         1,
         "output",
         "int",
@@ -201,7 +195,7 @@ class TrainConfig:
         high=10**9,
         changes_result=False,
     )
-    checkpoint_every: int = _option(
+    checkpoint_every: int = declare(
         0,
         "output",
         "int",
@@ -210,7 +204,7 @@ class TrainConfig:
         high=10**9,
         changes_result=False,
     )
-    checkpoint_minutes: float = _option(
+    checkpoint_minutes: float = declare(
         5.0,
         "output",
         "float",
@@ -219,7 +213,7 @@ class TrainConfig:
         high=10**6,
         changes_result=False,
     )
-    tensorboard: bool = _option(
+    tensorboard: bool = declare(
         False,
         "output",
         "bool",
@@ -228,24 +222,15 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, option in OPTIONS.items():
-            value = getattr(self, name)
-            if value is None and DEFAULTS[name] is None:
-                continue
-            try:
-                option.check(value)
-            except ValueError as error:
-                raise InputError(f"--{name}={value}: {error}") from error
+        check_settings(self)
         if self.head == "flatten" and self.image_size < MIN_SIDE_FLAT:
             raise InputError(
                 f"--image_size={self.image_size}: --head=flatten needs {MIN_SIDE_FLAT} or more"
             )
 
 
-OPTIONS: dict[str, Option] = {
-    field.name: field.metadata["option"] for field in dataclasses.fields(TrainConfig)
-}
-DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+OPTIONS = options_of(TrainConfig)
+DEFAULTS = defaults_of(TrainConfig)
 COMMAND = command_flags.Command(
     usage=(
         "Trains a VGG on labelled pictures; its weights serve nst_keras.run as --weights.",

@@ -36,11 +36,7 @@ class TrainFolder:
 
     def read_record(self) -> dict[str, Any]:
         """What `training.json` says; empty if there is none that can be read."""
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
+        return files.read_json(self.record)
 
     def write_record(self, **fields: Any) -> None:
         """Replace these fields of `training.json`."""

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import hashlib
 import itertools
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.errors import InputError
 from nst_keras.matrix import Row, Setting
+from nst_keras.options import absolute_paths
 from nst_keras.resolution import resolve
 
 _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is to fit in, too
@@ -107,14 +107,7 @@ def _make_trial(base: Config, name: str, row: Row, chosen: tuple[Setting, ...]) 
 
 def _with_absolute_paths(config: Config) -> Config:
     """The config with paths that hold in whatever folder its process works."""
-    paths: dict[str, Any] = {}
-    for name, option in OPTIONS.items():
-        value = getattr(config, name)
-        if option.path and option.many:
-            paths[name] = tuple(os.path.abspath(item) for item in value)
-        elif value and option.is_path(value):
-            paths[name] = os.path.abspath(value)
-    return dataclasses.replace(config, **paths)
+    return dataclasses.replace(config, **absolute_paths(vars(config), OPTIONS))
 
 
 def _check_conflicts(rows: Sequence[Row], variations: Sequence[Sequence[Setting]]) -> None:

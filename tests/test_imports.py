@@ -10,11 +10,11 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each module may import those before it.
 ORDER = (
-    *("errors", "options", "command_flags", "files", "vgg", "presets", "config", "resolution"),
-    "flags",
+    *("errors", "console", "options", "command_flags", "files", "vgg", "presets", "config"),
+    *("resolution", "flags"),
     *("images", "weights", "inputs", "scales", "inits", "checkpoints", "plateau", "progress"),
     *("animation", "video", "gallery", "compare", "workdir", "output", "devices", "run_record"),
-    *("recorder", "console", "variation", "wasserstein", "losses", "objective", "lbfgs"),
+    *("recorder", "variation", "wasserstein", "losses", "objective", "lbfgs"),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),
