@@ -4,4 +4,5 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 install_with '[test]'
-exec "$python" -m pytest --rootdir="$checkout" -c "$checkout/setup.cfg" "$checkout/tests" "$@"
+exec "$python" -m pytest --rootdir="$checkout" -c "$checkout/setup.cfg" "$checkout/tests" \
+    --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
