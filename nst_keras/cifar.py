@@ -92,6 +92,8 @@ def _batch(values: Any, classes: int) -> Batch:
     pixels = data.pixels() if isinstance(data, _Array) else None
     if pixels is None or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
         raise ValueError("data is not an array of rows of 3072 bytes")
+    if not len(pixels):
+        raise ValueError("a batch holds no pictures")
     if not isinstance(labels, list) or len(labels) != len(pixels):
         raise ValueError("fine_labels is not a list with a label for each picture")
     for row, label in enumerate(labels):

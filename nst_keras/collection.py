@@ -2,17 +2,22 @@
 
 import csv
 import io
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nst_keras import compare, files
+from nst_keras import compare, files, workdir
+from nst_keras.config import OPTIONS
 from nst_keras.errors import InputError
-from nst_keras.gallery import SCORES, read_run
+from nst_keras.gallery import SCORES
+from nst_keras.matrix import SHOWN
 from nst_keras.resolution import matches, term_names
 from nst_keras.sweep_folder import SweepFolder
 from nst_keras.trials import Trial, varied_names
+
+_log = logging.getLogger("nst_keras")
 
 _HIGHER = ("content_cosine", "ssim", "edge_correlation")  # is better
 _NEAR_ONE = ("total_variation", "high_frequency")  # is best
@@ -24,7 +29,9 @@ class Collection:
 
     Args:
         metric: ranks the trials: a score, `total`, a kind of term, a term, or `seconds`.
-        layout: two settings that lay out the page; not given, those that vary if they are two.
+        layout: two settings of `matrix.SHOWN` that lay out the page; not given, those of them that
+            vary if they are two.
+        jobs: of trials by name; of the others only their settings are known, not their inputs.
     """
 
     def __init__(
@@ -33,27 +40,50 @@ class Collection:
         trials: Sequence[Trial],
         metric: str = "",
         layout: tuple[str, str] | None = None,
+        jobs: Mapping[str, dict[str, str]] | None = None,
     ):
         self.folder, self.trials, self.metric = folder, trials, metric
-        self.varied = varied_names(trials)
-        two = len(self.varied) == 2
-        self.layout = layout or ((self.varied[0], self.varied[1]) if two else None)
+        varied = [name for name in varied_names(trials) if name in SHOWN]
+        self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
+        self._jobs = jobs or {}
+        self._settings = {trial.name: workdir.describe_job(trial.config, {}) for trial in trials}
         self._next_page = 0.0
 
-    def refresh(self, failed: Mapping[str, str], *, last: bool = False) -> bool:
+    def record(self, trial: str) -> dict[str, Any]:
+        """The `run.json` of a trial; empty where there is none, or that of an earlier trial.
+
+        Until a trial begins that replaces another one, its folder holds the other's record.
+        """
+        record = self.folder.run(trial).read_record()
+        there = [_part(record, "request"), _part(record, "job")]
+        if trial in self._jobs:
+            return record if self._jobs[trial] in there else {}
+        settings = [{n: text for n, text in one.items() if n in OPTIONS} for one in there]
+        return record if self._settings[trial] in settings else {}
+
+    def refresh(self, *, last: bool = False) -> bool:
         """Renew the table, and the page unless that was just done; returns if there is a page.
 
         Args:
-            failed: trials by name and what went wrong.
             last: nothing comes after this, so the page is renewed, too.
         """
-        records = {trial.name: read_run(self.folder.run(trial.name).path) for trial in self.trials}
+        records = {trial.name: self.record(trial.name) for trial in self.trials}
         order = self._ranked(records)
-        files.write_text(self.folder.results, self._table(order, records, failed))
+        files.write_text(self.folder.results, self._table(order, records))
         shown = [trial for trial in order if _part(records[trial.name], "settings")]
         began = time.monotonic()
         if not shown or (began < self._next_page and not last):
             return bool(shown)
+        try:
+            self._write_page(shown, records)
+        except (InputError, OSError) as error:  # the trials and their table are worth more
+            _log.warning("%s cannot be renewed: %s", self.folder.page, error)
+            return False
+        now = time.monotonic()
+        self._next_page = now + (now - began) / _PAGE_SHARE
+        return True
+
+    def _write_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> None:
         layout = self.layout
         if not set(layout or ()) <= set.intersection(
             *({"content", "style", *records[trial.name]["settings"]} for trial in shown)
@@ -66,9 +96,6 @@ class Collection:
             layout,
             {self.folder.run(trial.name).path: trial.note for trial in shown if trial.note},
         )
-        now = time.monotonic()
-        self._next_page = now + (now - began) / _PAGE_SHARE
-        return True
 
     def _ranked(self, records: Mapping[str, dict[str, Any]]) -> list[Trial]:
         """The trials, the best first; those without a figure come last."""
@@ -76,12 +103,7 @@ class Collection:
             return list(self.trials)
         return sorted(self.trials, key=lambda trial: _loss(self.metric, records[trial.name]))
 
-    def _table(
-        self,
-        order: Sequence[Trial],
-        records: Mapping[str, dict[str, Any]],
-        failed: Mapping[str, str],
-    ) -> str:
+    def _table(self, order: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> str:
         names = dict.fromkeys(setting.name for trial in self.trials for setting in trial.settings)
         terms = _names(records, "final_terms")
         scores = _names(records, "scores")
@@ -92,7 +114,9 @@ class Collection:
         writer.writerow([*columns, "note", "error"])
         for number, trial in enumerate(order, start=1):
             record = records[trial.name]
-            status = "failed" if trial.name in failed else record.get("status", "waiting")
+            status, reason = record.get("status", "waiting"), ""
+            if status != "finished" and (reason := self.folder.read_failure(trial.name)):
+                status = "failed"
             rank = [""] if math.isinf(_loss(self.metric, record)) else [str(number)]
             writer.writerow(
                 [
@@ -100,8 +124,7 @@ class Collection:
                     *(trial.name, status, *(trial.text(name) for name in names)),
                     *(_part(record, "final_terms").get(name) for name in terms),
                     *(_part(record, "scores").get(name) for name in scores),
-                    *(record.get("seconds"), record.get("step"), trial.note),
-                    failed.get(trial.name, ""),
+                    *(record.get("seconds"), record.get("step"), trial.note, reason),
                 ]
             )
         return stream.getvalue()
@@ -125,12 +148,26 @@ def check_metric(metric: str, trials: Sequence[Trial]) -> None:
     """
     terms = {name for trial in trials for name in term_names(trial.config)}
     kinds = sorted({name.split("/")[0] for name in terms})
-    if _kind(metric) in SCORES:
+    if metric in SCORES or metric in _gram_errors(metric, trials):
         if without := [trial for trial in trials if not trial.config.scores]:
             raise InputError(f"--objective_metric={metric}: {without[0].name} has --noscores")
     elif metric not in {"total", "seconds", *kinds, *terms}:
         known = ", ".join([*SCORES, "total", *kinds, "seconds"])
         raise InputError(f"--objective_metric={metric}: must be one of {known}, or a term's name")
+
+
+def _gram_errors(metric: str, trials: Sequence[Trial]) -> set[str]:
+    """The Gram errors by layer that trials will have, where it is one that is asked for."""
+    if _kind(metric) != "gram_error":
+        return set()
+    from nst_keras import scores  # imports TensorFlow
+
+    layers = {
+        layer
+        for trial in trials
+        for layer in scores.held_out_layers(trial.config.style_layers, trial.config.backbone)
+    }
+    return {f"gram_error/{layer}" for layer in layers}
 
 
 def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:

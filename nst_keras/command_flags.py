@@ -18,6 +18,7 @@ _ACTIONS = {
     "quiet": "Print warnings and errors only.",
 }
 _WIDTH = 96
+_LITERAL = "# The # in the next line is part of its value."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,8 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
     for name, option in command.options.items():
         if (value := values[name]) is not None:
             text = str(value).lower() if option.kind == "bool" else option.format(value)
-            lines.append(f"--{name}={text}")
+            line = f"--{name}={text}"
+            lines += [_LITERAL, line] if _has_comment(line) else [line]
     return "\n".join(lines) + "\n"
 
 
@@ -142,16 +144,20 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> list
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise InputError(f"--flagfile={path}: cannot be read: {error.strerror}") from error
-    arguments = []
+    arguments, literal = [], False
     for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
+        line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
-            arguments.append(_check_line(command, line, f"{path}, line {number}", path.parent))
+            arguments.append(_check_line(command, line, place, path.parent, literal=literal))
+        literal = line == _LITERAL
     return _expand(command, arguments, (*seen, path.resolve()))
 
 
-def _check_line(command: Command, line: str, place: str, folder: Path) -> str:
-    """One `--name=value` of a flagfile, with its paths made relative to the file's folder."""
+def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
+    """One `--name=value` of a flagfile, with its paths made relative to the file's folder.
+
+    Unless it is `literal`, what looks like a comment behind the value is refused.
+    """
     if not line.startswith("-"):
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
     name, equals, value = line.partition("=")
@@ -163,18 +169,24 @@ def _check_line(command: Command, line: str, place: str, folder: Path) -> str:
         raise InputError(f"{place}: {line!r}: unknown flag{_suggest(command, key)}")
     option = command.options.get(key)
     if not equals or not option or not option.is_path(value.strip()):
-        _refuse_comment(line, place)
+        if _has_comment(line) and not literal:
+            raise _comment_refused(line, place)
         return line
     items = split_list(value) if option.many else [value.strip()]
     paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
-    if not all(os.path.exists(path) for path in paths):  # " #" may be part of a name
-        _refuse_comment(line, place)
+    there = all(os.path.exists(path) for path in paths)  # " #" may be part of a name
+    if _has_comment(line) and not literal and not there:
+        raise _comment_refused(line, place)
     return f"--{key}=" + (join_list(paths) if option.many else paths[0])
 
 
-def _refuse_comment(line: str, place: str) -> None:
-    if " #" in line or "\t#" in line:
-        raise InputError(f"{place}: {line!r} has a comment behind the value; give it its own line")
+def _has_comment(line: str) -> bool:
+    """Whether something in the line looks like a comment behind the value."""
+    return " #" in line or "\t#" in line
+
+
+def _comment_refused(line: str, place: str) -> InputError:
+    return InputError(f"{place}: {line!r} has a comment behind the value; give it its own line")
 
 
 def _suggest(command: Command, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
 def exit_status(work: Callable[[], int]) -> int:
     """Do a command's work; what goes wrong becomes one line on standard error and a status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be of any bytes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return work()
     except InputError as error:

@@ -17,6 +17,7 @@ from nst_keras.labels import Columns, Row
 from nst_keras.train_config import TrainConfig
 
 _FORMATS = ("JPEG", "PNG", "GIF")  # those that TensorFlow decodes, of any kind
+_PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
 _MAX_PIXELS = 200_000_000
 _SHOWN = 5  # unreadable rows that the one line of an error names
 
@@ -154,7 +155,7 @@ def _readable(rows: list[Row], flag: str, skip: bool) -> tuple[list[Row], str, t
             bad.append(f"{row.place}: {problem}")
             continue
         good.append(row)
-        digest.update(f"{sha256} {row.label}\n".encode())
+        digest.update(f"{sha256} {row.label}\n".encode("utf-8", "surrogateescape"))
     if bad and (not skip or not good):
         raise InputError(_refusal(bad, len(rows), flag))
     if bad:
@@ -181,6 +182,9 @@ def _check_picture(path: Path) -> tuple[str, str]:
             if image.width * image.height > _MAX_PIXELS:
                 return "", f"{path} has more than {_MAX_PIXELS} pixels"
             image.load()
+            kind = image.format
+        if problem := _cut_short(data, kind):
+            return "", f"{path} {problem}"
     except FileNotFoundError:
         return "", f"no such file: {path}"
     except Image.UnidentifiedImageError:
@@ -189,3 +193,15 @@ def _check_picture(path: Path) -> tuple[str, str]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         return "", f"{path} cannot be read: {reason}"
     return hashlib.sha256(data).hexdigest(), ""
+
+
+def _cut_short(data: bytes, kind: str | None) -> str:
+    """What TensorFlow will not take, though Pillow does: bad ends and checksums."""
+    if kind == "PNG":
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            image.verify()
+        return "" if _PNG_END in data else "is cut short"
+    if kind == "GIF":  # the ends of the last pixels and of the file
+        whole = data.rstrip(b"\0\r\n").endswith(b"\0;")
+        return "" if whole else "is cut short, or goes on behind its end"
+    return ""

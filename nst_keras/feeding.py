@@ -4,6 +4,8 @@ So an epoch can be entered at any batch, and goes on as if it had begun at the f
 """
 
 import dataclasses
+import os
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -101,16 +103,29 @@ def _loader(pictures: Pictures, size: int):
     """A function from an index to an image (size, size, 3), RGB in [0, 1], and its label."""
     with tf.device("CPU"):
         labels = tf.constant(pictures.labels)
-        stored = tf.constant(pictures.paths or pictures.pixels)
+        paths = [os.fsencode(path) for path in pictures.paths]
+        stored = tf.constant(paths or pictures.pixels)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = stored[index]
-        if pictures.paths:
-            data = tf.io.read_file(image)
-            image = tf.io.decode_image(data, channels=3, expand_animations=False)
+        image = _read(stored[index]) if paths else stored[index]
         return fit(image, size), labels[index]
 
     return load
+
+
+def _read(path: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+
+def refusal(pictures: Pictures) -> str:
+    """The first file that cannot be read, and why; empty if all can. Takes a look at each."""
+    for path in pictures.paths:
+        try:
+            _read(os.fsencode(path))
+        except tf.errors.OpError as error:
+            reason = re.sub(r"^{{.*?}} | \[Op:.*$", "", str(error.message).splitlines()[0])
+            return f"{path}: cannot be read: {reason.removeprefix(f'{path}; ')}"
+    return ""
 
 
 def fit(image: tf.Tensor, size: int) -> tf.Tensor:

@@ -1,12 +1,15 @@
-"""Files that a reader always sees whole: atomic writes and content hashes."""
+"""Files that a reader always sees whole: atomic writes, content hashes, folders to write in."""
 
 import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from nst_keras.errors import InputError
 
 
 @contextlib.contextmanager
@@ -17,7 +20,8 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     the new one, never a part. On an error nothing is left behind.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # At random: machines that share a folder may have processes of the same number.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file
@@ -34,6 +38,32 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Replace the file at `path` by `text` in UTF-8, atomically; file names of any bytes pass."""
     with atomic(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+@contextlib.contextmanager
+def preparing(folder: Path) -> Iterator[None]:
+    """The block makes a job's folder ready; then a file must fit in. Several may do so at a time.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
+    try:
+        yield
+        try:
+            # As large as a checkpoint of a small picture, so that a full disk shows.
+            probe.write_bytes(bytes(1 << 20))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--workdir={folder}: cannot be written to: {reason}") from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a crash left of atomic writes to a folder that no other process works in."""
+    for left in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+        left.unlink()
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -58,7 +88,7 @@ def _sync_folder(folder: Path) -> None:
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """The object in a JSON file; empty where there is none yet or none that can be read."""
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(Path(path).read_text("utf-8", "surrogateescape"))  # as `write_text`
     except (OSError, ValueError, RecursionError):  # the last: brackets without end
         return {}
     return record if isinstance(record, dict) else {}

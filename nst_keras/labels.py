@@ -57,7 +57,7 @@ def read_csv(source: str, flag: str, columns: Columns) -> list[Row]:
 
 
 def read_folders(source: str, flag: str) -> list[Row]:
-    """The pictures in the class folders of a folder, by name; hidden files are left out.
+    """The pictures in the class folders of a folder, by name; what is hidden is left out.
 
     Raises:
         InputError: no such folder, or no pictures in folders.
@@ -70,7 +70,7 @@ def read_folders(source: str, flag: str) -> list[Row]:
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not _is_hidden(path.relative_to(folder))
     ]
     if not rows:
         raise InputError(f"{flag}={source}: holds no pictures in a folder for each class")
@@ -116,6 +116,10 @@ def numbers_of(rows: list[Row], names: tuple[str, ...], told: str) -> list[int]:
             raise InputError(f"{row.label_place}: label {row.label!r} is not one of {told}")
         numbers.append(number)
     return numbers
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _table(source: str, flag: str, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -166,6 +170,8 @@ def _check_header(header: list[str], source: str, needed: tuple[str, ...]) -> No
             raise InputError(
                 f"{source}, row 1: has no column {name!r}; it has {', '.join(header) or 'none'}"
             )
+        if header.count(name) > 1:
+            raise InputError(f"{source}, row 1, column {name!r}: is there twice")
 
 
 def _check_label(label: str, place: str, classes: int) -> None:
@@ -178,10 +184,11 @@ def _check_label(label: str, place: str, classes: int) -> None:
 
 def _with_suffix(path: Path) -> Path:
     """The path, or that of a picture of this name where the suffix was left out."""
-    if path.suffix.lower() in SUFFIXES or path.exists():
+    # os.path's: a Path's own raises an error where the text is too long for a name.
+    if path.suffix.lower() in SUFFIXES or os.path.exists(path):
         return path
     candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
-    return next((candidate for candidate in candidates if candidate.exists()), path)
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
 
 
 def _first_beyond(rows: list[Row], classes: int) -> Row:

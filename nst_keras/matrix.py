@@ -17,6 +17,8 @@ from nst_keras.options import join_list, split_list
 
 _WORDS = ("name", "note")  # columns that are no flags
 NAMES = tuple(name for name, option in OPTIONS.items() if option.group != "folder")
+# Those by which a page tells trials apart: the others change no picture.
+SHOWN = tuple(name for name in NAMES if OPTIONS[name].changes_result)
 
 
 @dataclasses.dataclass(frozen=True)

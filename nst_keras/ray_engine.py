@@ -19,6 +19,7 @@ from nst_keras.sweep_folder import last_line, open_log
 
 _log = logging.getLogger("nst_keras")
 _POLL_SECONDS = 0.3
+_NO_START = "--engine=ray: cannot be started"
 
 
 class RayEngine:
@@ -82,7 +83,12 @@ def _connection(ray: Any) -> Iterator[None]:
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        address = os.environ.get("RAY_ADDRESS")
+        what = f"RAY_ADDRESS={address}: cannot be joined" if address else _NO_START
+        raise InputError(f"{what}: {_first_line(error)}") from error
     with contextlib.suppress(ValueError):  # not the main thread
         for number, handler in handlers.items():  # Ray puts its own in their place
             signal.signal(number, handler)
@@ -120,6 +126,9 @@ def _outcome(ray: Any, reference: Any, task: Task) -> Outcome:
     except ray.exceptions.TaskCancelledError:
         return Outcome(task.name, INTERRUPTED)
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        return Outcome(task.name, 1, f"its worker was lost: {reason}")
+        return Outcome(task.name, 1, f"its worker was lost: {_first_line(error)}")
     return Outcome(task.name, status, last_line(task.log) if status else "")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason given")

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nst_keras
-from nst_keras import collection, console, flags, sweep_flags, sweep_progress
+from nst_keras import collection, console, files, flags, sweep_flags, sweep_progress
 from nst_keras.collection import Collection
 from nst_keras.config import Config
 from nst_keras.console import INTERRUPTED
 from nst_keras.engines import LocalEngine, Outcome, Task, make_slots
 from nst_keras.matrix import read_matrix, read_vary
 from nst_keras.ray_engine import RayEngine
-from nst_keras.sweep_folder import SweepFolder
+from nst_keras.sweep_folder import State, SweepFolder
 from nst_keras.trials import Trial, format_flags, make_trials, slug
 from nst_keras.workdir import Status
 
@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(arguments: list[str] | None) -> int:
     given, rest = sweep_flags.parse(arguments)
-    if given.help:
+    base, actions = flags.parse_config([] if given.help else rest)
+    if given.help or "help" in actions:
         print(sweep_flags.help_text())
         return 0
-    base, actions = flags.parse_config(rest)
     if "version" in actions:
         print(f"nst_keras {nst_keras.__version__}")
         return 0
@@ -55,7 +55,7 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
     folder = SweepFolder(base.workdir or _default_path(given, base))
     folder.check()
     number, count = given.shard
-    states = folder.statuses(trials[number - 1 :: count], overwrite=base.overwrite)
+    states = folder.states(trials[number - 1 :: count], overwrite=base.overwrite)
     if given.dry_run:
         _list(trials, states, folder)
         return 0
@@ -65,11 +65,12 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
         _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
     _announce(states, folder)
     tasks = [
-        _task(trial, folder, replaces=states[trial.name][1])
+        _task(trial, folder, replaces=states[trial.name].replaces)
         for trial in trials
-        if trial.name in states and states[trial.name][0] is not Status.FINISHED
+        if trial.name in states and states[trial.name].status is not Status.FINISHED
     ]
-    found = Collection(folder, trials, metric, given.layout)
+    jobs = {name: state.job for name, state in states.items()}
+    found = Collection(folder, trials, metric, given.layout, jobs)
     return _work(engine, tasks, folder, found, quiet=quiet)
 
 
@@ -86,9 +87,11 @@ def _work(
     interrupted = False
     with contextlib.ExitStack() as stack:
         stopping = stack.enter_context(console.stop_signals())
-        found.refresh(failed)
+        for task in tasks:  # what went wrong before is to be tried again
+            folder.failure(task.name).unlink(missing_ok=True)
+        found.refresh()
         report = None
-        board = sweep_progress.Board(folder, [task.name for task in tasks])
+        board = sweep_progress.Board(found.record, [task.name for task in tasks])
         if tasks and not quiet:
             report = sweep_progress.make_reporter(board)
             stack.callback(report.close)
@@ -98,10 +101,10 @@ def _work(
                 interrupted = True
             elif outcome:
                 _note(outcome, board, failed, folder)
-                found.refresh(failed)
+                found.refresh()
             if report:
                 report(ended=bool(outcome) and not interrupted)
-    page = found.refresh(failed, last=True)
+    page = found.refresh(last=True)
     for name, reason in failed.items():
         _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
     _log.info("table: %s", folder.results)
@@ -118,7 +121,8 @@ def _note(
 ) -> None:
     board.note(outcome.name, failed=bool(outcome.status))
     if outcome.status:
-        failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
+        reason = failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
+        files.write_text(folder.failure(outcome.name), f"{reason}\n")
         _log.warning("%s failed", outcome.name)
     else:
         _log.info("%s is done", outcome.name)
@@ -159,26 +163,24 @@ def _task(trial: Trial, folder: SweepFolder, *, replaces: bool) -> Task:
 # What is said of it.
 
 
-def _list(
-    trials: Sequence[Trial], states: dict[str, tuple[Status, bool]], folder: SweepFolder
-) -> None:
+def _list(trials: Sequence[Trial], states: dict[str, State], folder: SweepFolder) -> None:
     """The trials with what is their own, on standard output."""
     print(f"{len(trials)} trials in {folder.path}")
     for trial in trials:
-        status = states[trial.name][0].value if trial.name in states else "of another shard"
+        status = states[trial.name].status.value if trial.name in states else "of another shard"
         own = " ".join(f"--{setting.name}={setting.text}" for setting in trial.settings)
         print(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
 
 
-def _announce(states: dict[str, tuple[Status, bool]], folder: SweepFolder) -> None:
-    kinds = [status for status, _ in states.values()]
+def _announce(states: dict[str, State], folder: SweepFolder) -> None:
+    kinds = [state.status for state in states.values()]
     parts = [f"{len(kinds)} trials in {folder.path}"]
     for status, words in ((Status.FINISHED, "finished before"), (Status.BEGUN, "begun before")):
         if number := kinds.count(status):
             parts.append(f"{number} {words}")
     _log.info("%s", ", ".join(parts))
-    for name, (status, _) in states.items():
-        if status is Status.FINISHED:
+    for name, state in states.items():
+        if state.status is Status.FINISHED:
             _log.info("%s is finished", name)
 
 

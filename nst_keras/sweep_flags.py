@@ -5,7 +5,7 @@ import argparse
 from nst_keras.config import Config
 from nst_keras.console import OneLineParser
 from nst_keras.errors import InputError
-from nst_keras.matrix import NAMES
+from nst_keras.matrix import SHOWN
 
 _INTRODUCTION = """\
 Run trials and compare them: a table, and a page with all results.
@@ -114,8 +114,10 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _pair(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if len(names) != 2 or not set(names) <= set(NAMES):
-        raise argparse.ArgumentTypeError(f"must be two flags, without --, not {text}")
+    if len(names) != 2 or not set(names) <= set(SHOWN):
+        raise argparse.ArgumentTypeError(
+            f"must be two flags that change the picture, without --, not {text}"
+        )
     return names
 
 

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from nst_keras import files, images, workdir
 from nst_keras import weights as weights_lib
@@ -15,6 +15,14 @@ from nst_keras.trials import Trial
 from nst_keras.workdir import RunFolder, Status
 
 _TAIL = 20_000  # bytes of a log in which its last line is looked for
+
+
+class State(NamedTuple):
+    """What a trial's folder holds of the trial's job."""
+
+    status: Status
+    replaces: bool  # what the folder holds is another run, which the trial will replace
+    job: dict[str, str]
 
 
 class SweepFolder:
@@ -34,6 +42,17 @@ class SweepFolder:
     def log(self, trial: str) -> Path:
         return self.logs / f"{trial}.log"
 
+    def failure(self, trial: str) -> Path:
+        """Why the last attempt at a trial failed, for all processes that share the folder."""
+        return self.logs / f"{trial}.failed"
+
+    def read_failure(self, trial: str) -> str:
+        """The reason in `failure`; empty if there is none."""
+        try:
+            return self.failure(trial).read_text("utf-8", "surrogateescape").strip()
+        except FileNotFoundError:
+            return ""
+
     def check(self) -> None:
         """Raise InputError if the folder belongs to something else."""
         if self.path.exists() and not self.path.is_dir():
@@ -49,18 +68,11 @@ class SweepFolder:
         Raises:
             InputError: it cannot be written to.
         """
-        try:
+        with files.preparing(self.path):
             self.trials.mkdir(parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
-            files.write_text(self.path / ".probe", "")
-            (self.path / ".probe").unlink()
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"--workdir={self.path}: cannot be written to: {reason}") from error
 
-    def statuses(
-        self, trials: Sequence[Trial], *, overwrite: bool
-    ) -> dict[str, tuple[Status, bool]]:
+    def states(self, trials: Sequence[Trial], *, overwrite: bool) -> dict[str, State]:
         """By name, how far each trial is and whether it must replace another run. Reads all inputs.
 
         With `overwrite` a run of other settings is replaced; a finished one of these stays.
@@ -69,22 +81,20 @@ class SweepFolder:
             InputError: an input cannot be read, or a trial's folder holds something else.
         """
         read = functools.cache(_read_input)  # each file once, however many trials take it
-        return {trial.name: self._status(trial, read, overwrite=overwrite) for trial in trials}
+        return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
 
-    def _status(
-        self, trial: Trial, read: Callable[..., str], *, overwrite: bool
-    ) -> tuple[Status, bool]:
+    def _state(self, trial: Trial, read: Callable[..., str], *, overwrite: bool) -> State:
         try:
             job = workdir.describe_job(trial.config, _hashes(trial.config, read))
         except InputError as error:
             raise trial.locate(error) from error
         folder = self.run(trial.name)
         try:
-            return folder.status(job, overwrite=False), False
+            return State(folder.status(job, overwrite=False), False, job)
         except InputError as error:
             if not overwrite or not folder.read_record():
                 raise InputError(f"{trial.place}: {error}") from error
-            return Status.NEW, True
+            return State(Status.NEW, True, job)
 
 
 def _hashes(config: Config, read: Callable[..., str]) -> dict[str, str]:

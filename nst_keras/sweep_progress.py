@@ -2,11 +2,10 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nst_keras.progress import format_seconds
-from nst_keras.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,11 +18,12 @@ class Board:
     """Counts trials, and tells from how far they came in which time how long the rest takes.
 
     Args:
+        read: gives a trial's record by its name.
         names: the trials to be done.
     """
 
-    def __init__(self, folder: SweepFolder, names: Sequence[str]):
-        self.folder, self.names = folder, names
+    def __init__(self, read: Callable[[str], Mapping[str, Any]], names: Sequence[str]):
+        self._read_record, self.names = read, names
         self.ended: set[str] = set()
         self.failed: set[str] = set()
         self._began = self._read_at = time.monotonic()
@@ -71,7 +71,7 @@ class Board:
 
     def _read(self, name: str) -> float:
         """The share of its steps that a trial that is not finished has done."""
-        record = self.folder.run(name).read_record()
+        record = self._read_record(name)
         step, total = record.get("step"), record.get("total_steps")
         if not isinstance(step, int) or not isinstance(total, int) or total < 1:
             return 0.0

@@ -122,6 +122,22 @@ def _train(
     job: dict[str, str],
 ) -> int:
     devices.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
+    import tensorflow as tf
+
+    try:
+        return _train_on_device(config, data, initial, folder, job)
+    except tf.errors.ResourceExhaustedError:
+        _log.error("out of memory; give a smaller --batch_size, --image_size or --width")
+        return 1
+
+
+def _train_on_device(
+    config: TrainConfig,
+    data: LabelledSet,
+    initial: Weights | None,
+    folder: TrainFolder,
+    job: dict[str, str],
+) -> int:
     from nst_keras.train_loop import TrainLoop
     from nst_keras.training import Trainer
 
@@ -141,12 +157,12 @@ def _train(
     folder.write_record(status="running")
     with console.stop_signals() as stopping:
         loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
-        if not loop.run():
+        figures = loop.finish() if loop.run() else None
+        if figures is None:
             folder.write_record(status="interrupted")
             _log.warning("stopped after step %d; the same command goes on", loop.step)
             return console.INTERRUPTED
-    figures = loop.finish()
-    folder.write_record(status="finished", **figures)
+        folder.write_record(status="finished", **figures)
     _report(figures, config.backbone, folder)
     return 0
 

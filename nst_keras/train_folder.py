@@ -40,8 +40,7 @@ class TrainFolder:
 
     def write_record(self, **fields: Any) -> None:
         """Replace these fields of `training.json`."""
-        record = self.read_record() | fields
-        files.write_text(self.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        self._write(self.read_record() | fields)
 
     def status(self, job: dict[str, str], *, overwrite: bool) -> Status:
         """Whether this folder can take the job, and how far it is.
@@ -75,21 +74,16 @@ class TrainFolder:
         Raises:
             InputError: it cannot be written to.
         """
-        try:
+        with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if status is Status.NEW:
-                self.record.unlink(missing_ok=True)
                 # The folder says whose it is first of all, so that a crash here can be repeated.
-                self.write_record(status="preparing", job=job)
+                self._write({"status": "preparing", "job": job})
                 self._clear()
-            for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
-                left.unlink()
-            probe = self.path / ".probe"
-            probe.write_bytes(bytes(1 << 20))  # so that a full disk shows
-            probe.unlink()
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"--workdir={self.path}: cannot be written to: {reason}") from error
+            files.remove_temporaries(self.path)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        files.write_text(self.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
     def _clear(self) -> None:
         """Remove the files of an earlier training but for its record, and only those."""

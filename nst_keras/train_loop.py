@@ -23,6 +23,12 @@ from nst_keras.training import Score, Trainer
 _log = logging.getLogger("nst_keras")
 
 _SECONDS_BETWEEN_LINES = 30.0
+# What TensorFlow says of a file that is gone, locked or damaged, but of other things, too.
+_UNREADABLE = (
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.InvalidArgumentError,
+)
 
 
 @dataclasses.dataclass
@@ -74,7 +80,7 @@ class TrainLoop:
         """Train to the end or to a stop signal; whether it is the end. The state is saved.
 
         Raises:
-            InputError: a picture has changed since it was checked.
+            InputError: a picture cannot be read, although it was checked before.
             FloatingPointError: the loss is not finite.
         """
         try:
@@ -83,22 +89,27 @@ class TrainLoop:
                     self._save()
                     return False
             return True
-        except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-            reason = str(error.message).splitlines()[0]
-            raise InputError(f"a picture can no longer be read: {reason}") from error
+        except _UNREADABLE as error:
+            found = feeding.refusal(self.data.train) or feeding.refusal(self.data.validation)
+            if not found:
+                raise
+            raise InputError(found) from error
         finally:
             for log in (self._batch_rows, self._epoch_rows, self._events):
                 if log:
                     log.close()
 
-    def finish(self) -> dict[str, Any]:
-        """Write the best weights; the figures for the record."""
+    def finish(self) -> dict[str, Any] | None:
+        """Write the best weights; the figures for the record, or None if a stop signal came."""
         figures: dict[str, Any] = {"best_epoch": self.state.best_epoch + 1}
         if len(self.data.validation):
             figures["val_accuracy"] = self.state.best_accuracy
         with training.loaded(self.trainer, self.best):
             weights_lib.write_weights(self.folder.weights, self.trainer.weights())
-            if self.data.test and (score := self.trainer.evaluate(self.data.test, [])):
+            if self.data.test:
+                score = self.trainer.evaluate(self.data.test, self.stopping)
+                if score is None:
+                    return None
                 figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         return figures | {"epochs": self.state.epoch, "seconds": round(self.state.seconds, 1)}
 
@@ -120,7 +131,7 @@ class TrainLoop:
                 return False
         self._end_epoch(validation)
         self._save()
-        # A signal that came just now, at the very end, changes nothing.
+        # A signal that came just now, at the very end, leaves nothing to train.
         return not self.stopping or self._is_over()
 
     def _train_epoch(self) -> bool:

@@ -95,28 +95,19 @@ class RunFolder:
         Raises:
             InputError: it cannot be written to.
         """
-        try:
+        with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # First of all the folder says whose it is, so that a crash here can be repeated.
             self.write_record({"status": "preparing", "request": request})
             self._clear()
             for folder in (self.inputs, self.iterations, self.checkpoints):
                 folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        self.check_writable()
+            files.remove_temporaries(self.path)
 
     def check_writable(self) -> None:
         """Raise InputError unless a file can be written here; remove what a crash left behind."""
-        probe = self.path / ".probe"
-        try:
-            for left in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
-                left.unlink()
-            # As large as a checkpoint of a small picture, so that a full disk shows.
-            probe.write_bytes(bytes(1 << 20))
-            probe.unlink()
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+        with files.preparing(self.path):
+            files.remove_temporaries(self.path)
 
     def _clear(self) -> None:
         """Remove the files of an earlier run but for its record, and only those."""
@@ -172,7 +163,3 @@ def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
 
 def _brief(text: str | None) -> str:
     return "not set" if text is None else text if len(text) <= 40 else text[:8] + "..."
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"--workdir={path}: cannot be written to: {error.strerror or error}")

@@ -1,11 +1,12 @@
 """The table and the page of a sweep, from run folders as they stand."""
 
 import csv
+import dataclasses
 
 import pytest
 from test_compare import read_data, write_run
 
-from nst_keras import compare
+from nst_keras import compare, workdir
 from nst_keras.collection import Collection, check_metric, incomparable
 from nst_keras.config import Config
 from nst_keras.errors import InputError
@@ -32,7 +33,8 @@ def sweep(tmp_path):
         if ssim:
             scores = {"ssim": ssim, "gram_error/block3_conv3": 1 - ssim}
             changes = {"scores": {**scores, "high_frequency": ssim + 0.4}}
-        write_run(folder.run(trial.name).path, settings, **changes)
+        request = workdir.describe_job(trial.config, {"content": "aaaa1111"})
+        write_run(folder.run(trial.name).path, settings, request=request, **changes)
     return folder, trials
 
 
@@ -44,8 +46,10 @@ def read_table(folder):
 def test_the_table_has_settings_figures_and_failures(sweep):
     folder, trials = sweep
     names = [trial.name for trial in trials]
+    for name in (names[0], names[3]):  # the first was finished later
+        folder.failure(name).write_text("out of paint, twice\n")
 
-    assert Collection(folder, trials).refresh({names[3]: "out of paint, twice"})
+    assert Collection(folder, trials).refresh()
 
     rows = read_table(folder)
     assert [row["name"] for row in rows] == names
@@ -74,7 +78,7 @@ def test_the_table_has_settings_figures_and_failures(sweep):
 def test_a_metric_ranks(sweep, metric, first):
     folder, trials = sweep
 
-    Collection(folder, trials, metric).refresh({})
+    Collection(folder, trials, metric).refresh()
 
     rows = read_table(folder)
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
@@ -85,7 +89,7 @@ def test_a_metric_ranks(sweep, metric, first):
 def test_the_page_is_laid_out_by_two_varied_settings(sweep):
     folder, trials = sweep
 
-    Collection(folder, trials).refresh({})
+    Collection(folder, trials).refresh()
 
     page = read_data(folder.page)
     assert page["title"] == "weights: 3 of 4 trials"
@@ -103,8 +107,59 @@ def test_a_layout_of_ones_own_and_one_that_no_run_has(sweep):
         (("style_scale", "content"), ["style_scale", "content"]),
         (("style_scale", "time_limit"), []),
     ]:
-        Collection(folder, trials, "", layout).refresh({})
+        Collection(folder, trials, "", layout).refresh()
         assert read_data(folder.page)["layout"] == shown
+
+
+def test_settings_that_change_no_picture_lay_out_no_page(sweep):
+    folder, _ = sweep
+    for vary, layout in [
+        (["gif=true,false", "seed=1,2"], []),
+        (["gif=true,false", "seed=1,2", "init=noise,gray"], ["seed", "init"]),
+    ]:
+        trials = make_trials(BASE, [], [read_vary(text) for text in vary])
+        for trial in trials:
+            texts = {name: trial.text(name) for name in ("gif", "seed", "init")}
+            request = workdir.describe_job(trial.config, {})
+            write_run(folder.run(trial.name).path, texts, request=request)
+
+        assert Collection(folder, trials).refresh()
+
+        assert read_data(folder.page)["layout"] == layout
+
+
+def test_a_page_that_cannot_be_written_leaves_the_table(sweep, caplog):
+    folder, trials = sweep
+    folder.page.write_text("years of work")
+
+    assert not Collection(folder, trials).refresh(last=True)
+
+    assert folder.page.read_text() == "years of work"
+    assert len(read_table(folder)) == 4
+    (said,) = caplog.messages
+    assert said.startswith(f"{folder.page} cannot be renewed: ") and "no comparison" in said
+
+
+def test_a_run_of_other_settings_or_inputs_is_not_the_trials(sweep):
+    folder, trials = sweep
+    name = trials[1].name
+    config = dataclasses.replace(trials[1].config, content_weight=9.0)
+    changed = [trials[0], dataclasses.replace(trials[1], config=config), *trials[2:]]
+    jobs = {n: workdir.describe_job(trials[1].config, {"content": n}) for n in ("aaaa1111", "b")}
+
+    for theirs, job, status in [
+        (trials, None, "finished"),
+        (changed, None, "waiting"),
+        (trials, jobs["aaaa1111"], "finished"),
+        (trials, jobs["b"], "waiting"),
+    ]:
+        found = Collection(folder, theirs, "ssim", jobs={name: job} if job else {})
+        found.refresh(last=True)
+        (row,) = (row for row in read_table(folder) if row["name"] == name)
+        shown = {run["name"] for run in read_data(folder.page)["runs"]}
+        assert row["status"] == status
+        assert bool(row["ssim"]) == bool(row["rank"]) == (name in shown) == (status == "finished")
+        assert bool(found.record(name)) == (status == "finished")  # what progress is told from
 
 
 def test_without_runs_there_is_a_table_and_no_page(tmp_path):
@@ -112,7 +167,7 @@ def test_without_runs_there_is_a_table_and_no_page(tmp_path):
     folder.prepare()
     trials = make_trials(BASE, [], [read_vary("init=noise,gray")])
 
-    assert not Collection(folder, trials).refresh({}, last=True)
+    assert not Collection(folder, trials).refresh(last=True)
 
     assert [row["status"] for row in read_table(folder)] == ["waiting", "waiting"]
     assert not folder.page.exists()
@@ -120,14 +175,16 @@ def test_without_runs_there_is_a_table_and_no_page(tmp_path):
 
 def test_damaged_records_harm_no_table(sweep):
     folder, trials = sweep
-    damaged = folder.run(trials[0].name).record
-    for text in (
-        '{"settings": [1], "final_terms": 3, "scores": "x"}',
-        "{",
-        '{"scores": {"ssim": "x"}}',
+    run = folder.run(trials[0].name)
+    ours = {"request": run.read_record()["request"]}
+    for damage in (
+        {"settings": [1], "final_terms": 3, "scores": "x"},
+        {"scores": {"ssim": "x"}},
+        {"request": 3},
+        None,
     ):
-        damaged.write_text(text)
-        Collection(folder, trials, "ssim").refresh({}, last=True)
+        run.write_record({**ours, **damage} if damage else damage)
+        Collection(folder, trials, "ssim").refresh(last=True)
         assert [row["rank"] for row in read_table(folder)] == ["1", "", "", ""]
 
 
@@ -144,10 +201,10 @@ def test_a_page_that_takes_long_is_not_renewed_each_time(sweep, monkeypatch):
     monkeypatch.setattr("time.monotonic", clock)
     found = Collection(folder, trials)
     for _ in range(12):
-        found.refresh({})
+        found.refresh()
     assert 1 <= len(written) <= 3
     before = len(written)
-    found.refresh({}, last=True)
+    found.refresh(last=True)
     assert len(written) == before + 1
 
 
@@ -155,7 +212,8 @@ def test_a_metric_must_be_had():
     trials = make_trials(BASE, [], [read_vary("style_weight=4,8")])
     for metric in ("ssim", "gram_error", "total", "style", "style/block1_conv1", "tv", "seconds"):
         check_metric(metric, trials)
-    for metric in ("beauty", "style/block9_conv1", "-ssim"):
+    check_metric("gram_error/block3_conv3", trials)
+    for metric in ("beauty", "style/block9_conv1", "-ssim", "ssim/foo", "gram_error/block1_conv1"):
         with pytest.raises(InputError, match=f"--objective_metric={metric}: must be one of"):
             check_metric(metric, trials)
     without = make_trials(Config(**{**vars(BASE), "scores": False}), [], [read_vary("init=noise")])

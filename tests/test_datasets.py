@@ -1,6 +1,7 @@
 """Labelled pictures: what is read, how it is split, and what is refused, and with which words."""
 
 import io
+import os
 import pickle
 import tarfile
 
@@ -79,8 +80,17 @@ def test_class_folders(tmp_path):
     write_pictures(tmp_path / "set" / "b", 3)
     write_pictures(tmp_path / "set" / "a" / "deeper", 2)
     (tmp_path / "set" / "a" / ".hidden").write_text("x")
+    write_pictures(tmp_path / "set" / "a" / ".thumbnails" / "small", 2)
     data = datasets.read_set(config_of(folder=str(tmp_path / "set"), validation_split=0.0))
     assert data.names == ("a", "b") and list(data.train.labels) == [0, 0, 1, 1, 1]
+
+
+def test_class_folders_may_have_names_of_any_bytes(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    for folder in (name, "tea"):
+        write_pictures(tmp_path / folder, 2)
+    data = datasets.read_set(config_of(folder=str(tmp_path), validation_split=0.0))
+    assert data.names == (name, "tea") and len(data.train) == 4
 
 
 def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
@@ -113,6 +123,8 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
         (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column 'label': label -1 is outside"),
         (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: all pictures have the label 'a'"),
         (b"path,label\n0.png,a\nx.png,b\n", "{path}, row 3, column 'path': no such file: "),
+        (b"path,label,label\n0.png,a,b\n", "{path}, row 1, column 'label': is there twice"),
+        (b"path,label\n0.png,a\n" + b"x" * 300 + b",b\n", "{path}, row 3, column 'path': "),
     ],
 )
 def test_a_bad_csv_is_refused_by_row_and_column(tmp_path, content, said):
@@ -187,6 +199,25 @@ def test_a_format_that_the_pipeline_does_not_decode_is_refused(tmp_path):
     write_pictures(tmp_path / "b", 1)
     path = write_csv(tmp_path / "a.csv", ["0.png,a", "b/0.png,b"])
     assert "is not a JPEG, PNG or GIF picture" in refusal(csv=str(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        *(("PNG", lambda data, cut=cut: data[:-cut]) for cut in (1, 8, 12, 20)),
+        ("PNG", lambda data: data[:-16] + bytes([data[-16] ^ 1]) + data[-15:]),  # its checksum
+        ("GIF", lambda data: data[:-2]),
+    ],
+)
+def test_pictures_that_only_pillow_would_take_are_unreadable(tmp_path, kind, change):
+    path = tmp_path / "picture"
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(20, 20, 3)).save(path, kind)
+    whole = path.read_bytes()
+    assert datasets._check_picture(path)[1] == ""
+    path.write_bytes(change(whole))
+    assert datasets._check_picture(path)[1].startswith(f"{path} ")
+    path.write_bytes(whole + b"\0\0")  # as some programs leave behind
+    assert datasets._check_picture(path)[1] == ""
 
 
 def test_a_validation_csv_takes_the_place_of_the_split(table, tmp_path):
@@ -305,6 +336,8 @@ def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(tmp_path, whe
         ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 9), np.uint8)}}, "rows of 3072 bytes"),
         ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 3072))}}, "is not of bytes"),
         ({"train": batch_of(4, 0) | {b"data": np.array([None], object)}}, "is not of bytes"),
+        ({"train": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
+        ({"test": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
         ({"train": batch_of(4, 0) | {b"fine_labels": [0, 1]}}, "a label for each picture"),
         ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, 5]}}, "label 5 of picture 3"),
         ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, "1"]}}, "of picture 3 is outside"),

@@ -10,7 +10,7 @@ import pytest
 from nst_keras import engines
 from nst_keras.engines import INTERRUPTED, LocalEngine, Outcome, Task, make_slots, visible_gpus
 from nst_keras.errors import InputError
-from nst_keras.ray_engine import RayEngine
+from nst_keras.ray_engine import RayEngine, _connection
 from nst_keras.sweep_folder import last_line, open_log
 
 SHELL = ("/bin/sh", "-c")
@@ -169,3 +169,33 @@ def test_ray_is_an_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'nst_keras\[ray\]'"):
         RayEngine(1, 0, 0)
+
+
+class Unreachable:
+    """A Ray whose cluster cannot be joined."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("a:1", ConnectionError("No.\nNot at all"), "RAY_ADDRESS=a:1: cannot be joined: No."),
+        ("foo", ValueError("Malformed"), "RAY_ADDRESS=foo: cannot be joined: Malformed"),
+        (None, RuntimeError(""), "--engine=ray: cannot be started: no reason given"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told_in_one_line(address, error, said, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError) as caught, _connection(Unreachable(error)):
+        pass
+    assert str(caught.value) == said

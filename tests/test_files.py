@@ -1,11 +1,14 @@
 """Atomic writes and hashes."""
 
+import errno
 import hashlib
+import json
 import os
 
 import pytest
 
 from nst_keras import files
+from nst_keras.errors import InputError
 
 
 def test_atomic_replaces_the_file_when_the_block_ends(tmp_path):
@@ -15,6 +18,19 @@ def test_atomic_replaces_the_file_when_the_block_ends(tmp_path):
         file.write(b"new and longer")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new and longer"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_atomic_writers_of_one_file_are_not_in_each_others_way(tmp_path):
+    """Such as processes of one number on machines that share a folder."""
+    path = tmp_path / "a.bin"
+    with files.atomic(path) as first:
+        first.write(b"first")
+        with files.atomic(path) as second:
+            second.write(b"second")
+            assert len(list(tmp_path.glob(".*.tmp"))) == 2  # what `remove_temporaries` looks for
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
@@ -73,3 +89,28 @@ def test_sha256_is_that_of_the_bytes(tmp_path, size):
     data = bytes(range(256)) * (size // 256 + 1)
     (tmp_path / "a").write_bytes(data[:size])
     assert files.sha256(tmp_path / "a") == hashlib.sha256(data[:size]).hexdigest()
+
+
+def test_a_record_with_a_name_of_any_bytes_is_read_again(tmp_path):
+    record = {"content": os.fsdecode(b"caf\xe9.jpg")}
+    files.write_text(tmp_path / "a.json", json.dumps(record, ensure_ascii=False))
+    assert files.read_json(tmp_path / "a.json") == record
+
+
+def test_a_folder_is_prepared_by_several_at_a_time(tmp_path):
+    with files.preparing(tmp_path), files.preparing(tmp_path):
+        (tmp_path / "logs").mkdir()
+    assert os.listdir(tmp_path) == ["logs"]
+
+
+def test_a_folder_without_room_is_refused(tmp_path, monkeypatch):
+    def fill(path, data):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.Path, "write_bytes", fill)
+    with pytest.raises(InputError) as caught, files.preparing(tmp_path):
+        pass
+    said = f"--workdir={tmp_path}: cannot be written to: No space left on device"
+    assert str(caught.value) == said
+    assert os.listdir(tmp_path) == []

@@ -287,6 +287,15 @@ def test_commas_and_hashes_in_names_survive_a_flagfile(tmp_path):
     assert own.style == (str(folder / "photo.jpg"),) * 2
 
 
+def test_a_hash_in_the_name_of_a_file_that_is_gone_survives_a_flagfile(flagfile):
+    config = Config(content="/gone/a #1.jpg", style=("/gone/b\t#2.jpg", "/gone/c.jpg"))
+    text = flags.format_flagfile(config)
+    assert parse(flagfile(text)) == config
+    assert "# The # in the next line is part of its value.\n--content=/gone/a #1.jpg\n" in text
+    other = text.replace("--seed=0", "--seed=0 # a comment")
+    assert "'--seed=0 # a comment' has a comment" in refusal(flagfile(other))
+
+
 def test_help_lists_every_option_and_action_once_and_nothing_else():
     listed = re.findall(r"^  --(?:\[no\])?(\w+)", flags.help_text(), re.MULTILINE)
     assert sorted(listed) == sorted([*OPTIONS, "flagfile", "help", "version", "quiet"])

@@ -1,11 +1,15 @@
 """The sweep's command line: bad input, whole small sweeps, interruption and resume."""
 
 import csv
+import io
 import os
 import re
+import shutil
 import signal
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +118,7 @@ def refused(arguments, capsys) -> str:
         (["--vary=init=noise", "--shard=3/2"], ["--shard", "not 3/2"]),
         (["--vary=init=noise", "--shard=1"], ["--shard", "not 1"]),
         (["--vary=init=noise", "--layout=init"], ["--layout", "two flags"]),
+        (["--vary=init=noise", "--layout=gif,init"], ["--layout", "change the picture"]),
         (["--vary=init=noise", "--output=x.png"], ["--output=x.png", "all trials"]),
         (["--vary=init=noise", "--objective_metric=beauty"], ["=beauty", "ssim", "total"]),
         (["--vary=init=noise,missing.jpg"], ["--vary=init=noise,missing.jpg", "no such file"]),
@@ -217,10 +222,23 @@ def test_the_shipped_matrix(capsys, monkeypatch):
     assert sweep.main([*command, "--dry_run"]) == 0  # its pictures can be read
 
 
+def test_names_of_any_bytes_are_listed(base, picture_paths, tmp_path, monkeypatch):
+    name = os.fsdecode(b"caf\xe9.png")
+    shutil.copy(picture_paths[0], tmp_path / name)
+    stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")  # strict, as in most terminals
+    monkeypatch.setattr(sys, "stdout", stdout)
+
+    assert sweep.main([*base, f"--vary=content={name}", "--dry_run"]) == 0
+
+    stdout.flush()
+    assert b"--content=caf\\udce9.png\n" in stdout.buffer.getvalue()
+
+
 def test_help_and_version(capsys):
-    assert sweep.main(["--help"]) == 0
-    said = capsys.readouterr().out
-    assert all(word in said for word in ("--vary", "--shard", "--overwrite"))
+    for flag in ("--help", "-help"):
+        assert sweep.main([flag]) == 0
+        said = capsys.readouterr().out
+        assert all(word in said for word in ("--vary", "--shard", "--overwrite"))
     assert sweep.main(["--version"]) == 0
     assert "nst_keras" in capsys.readouterr().out
 
@@ -275,6 +293,36 @@ def test_a_batch_of_pictures(base, here, picture_paths):
     assert len(read_table()) == 4
 
 
+def test_all_shards_know_what_failed(base, here):
+    command = [*base, "--vary=style_weight=1,2,3,4"]
+    here.fails = {"style_weight=3"}
+    assert sweep.main([*command, "--shard=1/2"]) == 1
+    assert sweep.main([*command, "--shard=2/2"]) == 0
+
+    table = read_table()
+    states = [row["status"] for row in table.values()]
+    assert states == ["finished", "finished", "failed", "finished"]
+    assert table["style_weight=3"]["error"] == "the reason"
+
+    here.stop_after, here.ran = 0, []
+    assert sweep.main([*command, "--shard=1/2"]) == 75
+    assert read_table()["style_weight=3"]["status"] == "waiting"  # for another attempt
+
+
+def test_shards_may_start_together(tmp_path):
+    folder = sweep.SweepFolder(tmp_path / "sweep")
+    folder.prepare()
+    theirs = folder.path / ".results.csv.12ab.tmp"
+    theirs.write_text("half a table")
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(folder.prepare) for _ in range(60)]:
+            done.result()
+
+    assert theirs.exists()  # another shard is at work on it
+    assert {path.name for path in folder.path.iterdir()} == {"trials", "logs", theirs.name}
+
+
 def test_changed_settings_need_overwrite(base, here, capsys, tmp_path):
     def write(weight):
         (tmp_path / "t.csv").write_text(f"name,style_weight\na,4\nb,{weight}\n")
@@ -291,6 +339,11 @@ def test_changed_settings_need_overwrite(base, here, capsys, tmp_path):
     said = capsys.readouterr().err
     assert "t.csv, row 3: --workdir=sweep/trials/b: holds another run (style_weight: 8.0" in said
     assert here.ran == []
+    here.stop_after = 0
+    assert sweep.main([*command, "--overwrite"]) == 75
+    assert read_table()["b"]["status"] == "waiting"  # what is there is no longer its own
+    assert read_table()["b"]["seconds"] == ""
+    here.stop_after = 99
     assert sweep.main([*command, "--overwrite"]) == 0
     assert here.ran == ["b"]  # what has not changed stays
     assert read_table()["b"]["style_weight"] == "9"
@@ -373,7 +426,7 @@ def test_progress_tells_what_is_left(tmp_path, monkeypatch, capsys):
     for name, step in (("a", 50), ("b", 0)):
         folder.run(name).path.mkdir(parents=True)
         folder.run(name).write_record({"step": step, "total_steps": 100})
-    board = Board(folder, ["a", "b", "c", "d"])
+    board = Board(lambda name: folder.run(name).read_record(), ["a", "b", "c", "d"])
     lines = Lines(board)
 
     lines(ended=False)

@@ -34,6 +34,8 @@ from nst_keras.datasets import Pictures
 from nst_keras.errors import InputError
 from nst_keras.feeding import Augmentation
 from nst_keras.train_config import TrainConfig
+from nst_keras.train_folder import TrainFolder
+from nst_keras.workdir import Status
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -172,7 +174,9 @@ def test_help_names_every_flag_with_its_default(capsys):
 
 
 def test_the_settings_survive_a_flagfile(tmp_path):
-    config = train_config.settle(TrainConfig(folder=str(tmp_path), width=0.3, schedule="constant"))
+    config = train_config.settle(
+        TrainConfig(csv=str(tmp_path), width=0.3, schedule="constant", label_column="item #")
+    )
     values = {name: getattr(config, name) for name in train_config.OPTIONS}
     path = tmp_path / "a.cfg"
     path.write_text(command_flags.format_flagfile(train_config.COMMAND, values))
@@ -316,7 +320,82 @@ def test_a_picture_that_vanishes_during_training_is_told_in_one_line(
 
     interrupt(monkeypatch, 1, remove)
     message = refused([*job, f"--csv={tmp_path / 'own' / 'labels.csv'}"], capsys)
-    assert "can no longer be read" in message and ".png" in message
+    assert message.startswith(f"nst_keras: {tmp_path / 'own' / 'images'}{os.sep}")
+    assert message.endswith(".png: cannot be read: No such file or directory")
+
+
+def test_the_first_picture_that_is_refused_is_named(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        Image.new("RGB", (20, 18)).save(path)
+    pictures = Pictures(np.zeros(3, np.int32), tuple(map(str, paths)))
+    assert feeding.refusal(pictures) == ""
+    paths[1].write_bytes(data := paths[1].read_bytes()[:-5])
+    paths[2].write_bytes(b"")
+    said = f"{paths[1]}: cannot be read: Invalid PNG data, size {len(data)}"
+    assert feeding.refusal(pictures) == said
+
+
+def test_an_error_that_is_no_pictures_is_not_called_one(job, monkeypatch):
+    def fail(*_):
+        raise tf.errors.InvalidArgumentError(None, None, "shapes")
+
+    monkeypatch.setattr(Trainer, "step", fail)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes"):
+        train_backbone.main(job)
+
+
+def test_pictures_may_have_names_of_any_bytes(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (20, 18)).save(path)
+    pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
+    assert epoch_of(pictures, STILL)[0][0].shape == (4, 16, 16, 3)
+    assert feeding.refusal(pictures) == ""
+
+
+def test_out_of_memory_is_told_in_one_line(job, capsys, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nand more")
+
+    monkeypatch.setattr(Trainer, "step", fail)
+    assert train_backbone.main(job) == 1
+    said = "nst_keras: out of memory; give a smaller --batch_size, --image_size or --width\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_stop_signal_during_the_last_test_is_heard(job, tmp_path, monkeypatch):
+    read, evaluate = datasets.read_set, Trainer.evaluate
+
+    def with_test(config):
+        data = read(config)
+        return dataclasses.replace(data, test=data.validation.take(np.arange(5)))
+
+    def stop(self, pictures, stopping):
+        if len(pictures) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, pictures, stopping)
+
+    monkeypatch.setattr(datasets, "read_set", with_test)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "evaluate", stop)
+        assert train_backbone.main([*job, "--epochs=1"]) == 75
+    record = TrainFolder(tmp_path / "job").read_record()
+    assert record["status"] == "interrupted" and "best_epoch" not in record
+    assert train_backbone.main([*job, "--epochs=1"]) == 0
+    record = TrainFolder(tmp_path / "job").read_record()
+    assert record["status"] == "finished" and 0 <= record["test_accuracy"] <= 1
+
+
+def test_a_folder_says_at_every_moment_whose_it_is(tmp_path, monkeypatch):
+    folder = TrainFolder(tmp_path)
+    folder.prepare({"epochs": "1"}, Status.NEW)
+    folder.write_record(status="finished", best_epoch=1)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "replace", lambda *_: kill())
+        folder.prepare({"epochs": "2"}, Status.NEW)
+    assert folder.read_record()["status"] == "finished"
+    folder.prepare({"epochs": "2"}, Status.NEW)
+    assert folder.read_record() == {"status": "preparing", "job": {"epochs": "2"}}
 
 
 def trained(plan, steps=4):
