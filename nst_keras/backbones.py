@@ -10,22 +10,36 @@ from nst_keras import vgg
 from nst_keras.errors import InputError
 from nst_keras.weights import Weights
 
+# Float16 ends at 65504, and VGG's activations come to half of that and more. A network of ReLUs and
+# pooling is homogeneous in its input and biases together: for float16 both are shrunk by a
+# power of two, and the features are enlarged by it once they are float32.
+_HALF_SHRINK = 2.0**-8
+# What the largest gradient of a feature is brought to before it is pulled back in float16: inside
+# the network it is 1/4 then. On its way to the image it grows, in VGG19 about 150 times; a thousand
+# times more would overflow, and what is below 1e-7 of it vanishes.
+LARGEST_COTANGENT = {"float16": _HALF_SHRINK / 4.0}
+
 
 class Preprocess(layers.Layer):
-    """RGB in [0, 1] to what the weights expect: 0..255, their channel order, mean and deviation."""
+    """RGB in [0, 1] to what the weights expect: 0..255, their channel order, mean and deviation.
 
-    def __init__(self, channel_order: str, mean: tuple, std: tuple, **kwargs):
+    Args:
+        shrink: factor on all that, see `_HALF_SHRINK`.
+    """
+
+    def __init__(self, channel_order: str, mean: tuple, std: tuple, shrink: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.channel_order, self.mean, self.std = channel_order, tuple(mean), tuple(std)
+        self.shrink = shrink
 
     def call(self, image):
         """(N, H, W, 3) to (N, H, W, 3)."""
         if self.channel_order == "bgr":
             image = ops.flip(image, axis=-1)
         centred = image * 255.0 - np.array(self.mean, np.float32)
-        if self.std == (1.0, 1.0, 1.0):
-            return centred
-        return centred / np.array(self.std, np.float32)
+        if self.std != (1.0, 1.0, 1.0):
+            centred = centred / np.array(self.std, np.float32)
+        return centred if self.shrink == 1.0 else centred * self.shrink
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -51,21 +65,23 @@ def feature_extractor(
     padding: str = "zero",
     precision: str = "float32",
 ) -> keras.Model:
-    """A frozen model: image (N, H, W, 3), RGB in [0, 1] -> {layer: post-ReLU features, float32}.
+    """A frozen model: image (N, H, W, 3), float32 RGB in [0, 1] -> {layer: post-ReLU features}.
 
     Args:
         layer_names: the outputs. The network ends at the deepest of them.
         pooling: 'max' as trained, or 'avg', smoother (Gatys et al. 2016, section 2).
         padding: of the first convolution: 'zero' as trained, or 'replicate'.
-        precision: the dtype of the convolutions; image and features stay float32.
+        precision: 'float32', 'bfloat16' or 'float16': the dtype of the convolutions and of the
+            features; those of float16 are float32, as they may be too large for it.
     """
+    shrink = _HALF_SHRINK if precision == "float16" else 1.0
     convs = vgg.up_to_deepest(
         vgg.convolutions(weights.backbone, channels=weights.channels), layer_names
     )
     image = keras.Input((None, None, 3), name="image", dtype="float32")
-    features = Preprocess(weights.channel_order, weights.mean, weights.std, name="preprocess")(
-        image
-    )
+    features = Preprocess(
+        weights.channel_order, weights.mean, weights.std, shrink, name="preprocess"
+    )(image)
     if padding == "replicate":
         features = ReplicatePadding(name="replicate_padding")(features)
     outputs, block = {}, 1
@@ -76,10 +92,11 @@ def feature_extractor(
         valid = index == 0 and padding == "replicate"
         features = _convolution(conv, "valid" if valid else "same", precision)(features)
         if conv.name in layer_names:
-            outputs[conv.name] = ops.cast(features, "float32")
+            enlarged = precision == "float16"
+            outputs[conv.name] = ops.cast(features, "float32") / shrink if enlarged else features
     model = keras.Model(image, outputs, name=weights.backbone)
     for conv in convs:
-        kernel_and_bias = weights.kernels[conv.name], weights.biases[conv.name]
+        kernel_and_bias = weights.kernels[conv.name], weights.biases[conv.name] * shrink
         model.get_layer(conv.name).set_weights(kernel_and_bias)
     model.trainable = False
     return model

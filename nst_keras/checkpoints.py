@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_keras import files
+from nst_keras.background import Submit, at_once
 
 FORMAT = 1
 _PATTERN = "step_*.npz"
@@ -30,13 +31,23 @@ class Checkpointer:
         every: steps between checkpoints, 0: never by steps.
         minutes: minutes between checkpoints, 0: never by time.
         keep: how many of the newest stay.
+        submit: takes the work of writing; by default it is done before `save` returns.
     """
 
-    def __init__(self, folder: Path, job: str, *, every: int, minutes: float, keep: int):
+    def __init__(
+        self,
+        folder: Path,
+        job: str,
+        *,
+        every: int,
+        minutes: float,
+        keep: int,
+        submit: Submit = at_once,
+    ):
         self.folder, self.job = Path(folder), job
         self.every, self.seconds, self.keep = every, minutes * 60.0, keep
         self.skipped: list[str] = []  # files that were not whole, for a message
-        self._last_seconds = 0.0
+        self._submit, self._last_seconds = submit, 0.0
 
     def is_due(self, step: int, seconds: float) -> bool:
         """Whether the state after `step` steps and `seconds` of work should be saved."""
@@ -44,27 +55,13 @@ class Checkpointer:
         return by_step or 0 < self.seconds <= seconds - self._last_seconds
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then remove all but the newest ones."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write a checkpoint, then remove all but the newest ones.
+
+        Its arrays must not change any more: they may be written later.
+        """
         path = self.folder / f"step_{checkpoint.step:09d}.npz"
-        header = {
-            "format": FORMAT,
-            "job": self.job,
-            "step": checkpoint.step,
-            "seconds": round(checkpoint.seconds, 3),
-            "sha256": _digest(checkpoint.arrays),
-        }
-        with files.atomic(path) as file:
-            arrays = {
-                "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
-                **checkpoint.arrays,
-            }
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
+        self._submit(lambda: self._write(path, checkpoint))
         self._last_seconds = checkpoint.seconds
-        # One of a later step is damaged or not of this job; it must not push this one out.
-        earlier = [other for other in self._newest_first() if other < path]
-        for old in earlier[self.keep - 1 :]:
-            old.unlink(missing_ok=True)
         return path
 
     def latest(self) -> Checkpoint | None:
@@ -78,6 +75,26 @@ class Checkpointer:
             self._last_seconds = checkpoint.seconds
             return checkpoint
         return None
+
+    def _write(self, path: Path, checkpoint: Checkpoint) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        header = {
+            "format": FORMAT,
+            "job": self.job,
+            "step": checkpoint.step,
+            "seconds": round(checkpoint.seconds, 3),
+            "sha256": _digest(checkpoint.arrays),
+        }
+        with files.atomic(path) as file:
+            arrays = {
+                "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+                **checkpoint.arrays,
+            }
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
+        # One of a later step is damaged or not of this job; it must not push this one out.
+        earlier = [other for other in self._newest_first() if other < path]
+        for old in earlier[self.keep - 1 :]:
+            old.unlink(missing_ok=True)
 
     def _load(self, path: Path) -> Checkpoint:
         # Opened here: NumPy leaves its own file open where the archive is damaged.

@@ -9,7 +9,7 @@ from nst_keras.presets import OPTIMIZERS, PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
-QUALITIES = {"draft": 0.4, "good": 1.0, "best": 3.0}  # factor on the preset's steps
+QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +118,17 @@ class Config:
         "size",
         "scales",
         "Number of sizes from coarse to fine, 1 for full size only; auto: the fewest with one "
-        "equal ratio of at most 1.42.",
+        "equal ratio of at most --scale_ratio.",
         low=1,
         high=32,
+    )
+    scale_ratio: float = declare(
+        None,
+        "size",
+        "float",
+        "Largest ratio between neighbouring sizes, for --scales=auto.",
+        low=1.05,
+        high=8,
     )
 
     iterations: int = declare(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
@@ -223,8 +231,9 @@ class Config:
         "network",
         "text",
         "Precision of the convolutions; image, Grams and losses are float32 always. auto: bfloat16 "
-        "on processors that gain from it, else float32.",
-        choices=("auto", "float32", "bfloat16"),
+        "on processors with instructions for it and on GPUs from compute capability 8.0 on, else "
+        "float32. float16 keeps 3 bits more than bfloat16, and is slow on most processors.",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
 
     optimizer: str = declare(
@@ -347,12 +356,18 @@ class Config:
         "bool",
         "Repeatable to the byte on GPUs too, at some cost; CPUs always are.",
     )
+    xla: bool = declare(
+        False,
+        "optimiser",
+        "bool",
+        "Compile each step with XLA, once per scale. For GPUs and TPUs: on CPUs it gains nothing.",
+    )
 
     quality: str = declare(
         "good",
         "effort",
         "text",
-        "Factor on the preset's steps: draft 0.4, good 1, best 3.",
+        "Factor on the preset's steps: draft 0.4, good 1, best 2.5.",
         choices=tuple(QUALITIES),
     )
     tolerance: float = declare(

@@ -1,6 +1,7 @@
 """The device that computes: TensorFlow's start, its name for people, and determinism."""
 
 import contextlib
+import logging
 import os
 import platform
 import shutil
@@ -8,6 +9,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores take bfloat16
 
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
@@ -30,17 +35,36 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def settle_precision(precision: str) -> str:
-    """What 'auto' means here: bfloat16 on processors with instructions for it, else float32.
+def settle_precision(precision: str, *, announce: bool = False) -> str:
+    """What 'auto' means here, and any other precision as it is.
 
-    GPUs stay with float32, whose convolutions they run in TF32.
+    Args:
+        announce: whether to log what 'auto' has become, and why.
     """
-    import tensorflow as tf
-
     if precision != "auto":
         return precision
-    fast = {"avx512_bf16", "amx_bf16"} & _processor_flags()
-    return "bfloat16" if fast and not tf.config.list_physical_devices("GPU") else "float32"
+    chosen, reason = _fastest_precision()
+    if announce:
+        _log.info("precision: %s, %s", chosen, reason)
+    return chosen
+
+
+def _fastest_precision() -> tuple[str, str]:
+    """bfloat16 where the hardware computes in it, else float32; and why."""
+    import tensorflow as tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpus[0])
+        capability = details.get("compute_capability")  # (major, minor); not of every maker
+        if capability is None:
+            return "float32", "as this GPU does not tell its compute capability"
+        text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
+        if tuple(capability) >= _BFLOAT16_CAPABILITY:
+            return "bfloat16", f"which {text} includes"
+        return "float32", f"as {text} has no bfloat16"
+    if {"avx512_bf16", "amx_bf16"} & _processor_flags():
+        return "bfloat16", "which this processor has instructions for"
+    return "float32", "as this processor has no instructions for bfloat16"
 
 
 def describe_device() -> str:

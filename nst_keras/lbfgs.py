@@ -136,16 +136,19 @@ class Lbfgs:
         kept = tf.cast(tf.minimum(self.pairs, self.history), tf.int32)
         newest = tf.cast(self.pairs, tf.int32) - 1
         weights = tf.zeros([self.history])
-        for back in tf.range(kept):
+        back = tf.constant(0)
+        while back < kept:  # not over a range of this length, which XLA would have to know
             place = (newest - back) % self.history
-            weight = _dot(self._row(self.moves, place), vector) / self.products[place]
+            weight = _dot(self._row(self.moves, place), vector) / self._row(self.products, place)
             vector -= weight * self._row(self.changes, place)
             weights = tf.tensor_scatter_nd_update(weights, [[place]], [weight])
+            back += 1
         vector *= self._scale(vector, newest % self.history)
-        for back in tf.range(kept):
-            place = (newest - kept + 1 + back) % self.history
-            slope = _dot(self._row(self.changes, place), vector) / self.products[place]
-            vector += (weights[place] - slope) * self._row(self.moves, place)
+        while back > 0:
+            back -= 1
+            place = (newest - back) % self.history
+            slope = _dot(self._row(self.changes, place), vector) / self._row(self.products, place)
+            vector += (tf.gather(weights, place) - slope) * self._row(self.moves, place)
         return vector
 
     def _scale(self, vector: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
@@ -154,12 +157,13 @@ class Lbfgs:
             scale = _first_length(vector)
         else:
             change = self._row(self.changes, newest)
-            scale = self.products[newest] / _dot(change, change)
+            scale = self._row(self.products, newest) / _dot(change, change)
         return scale
 
     @staticmethod
     def _row(ring: tf.Variable, place: tf.Tensor) -> tf.Tensor:
-        return ring.sparse_read(place)  # one row, not a copy of the whole ring
+        # One row, not a copy of the whole ring; XLA would compile a slice anew for each place.
+        return ring.sparse_read(place)
 
     def _within(self, image: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(image, 0.0, 1.0) if self.bounded else image

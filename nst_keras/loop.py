@@ -58,7 +58,8 @@ def stylize(
         FloatingPointError: the objective is no longer finite.
     """
     config = resolve(config or Config())
-    config = dataclasses.replace(config, precision=devices.settle_precision(config.precision))
+    saved = checkpointer.latest() if checkpointer else None
+    config = dataclasses.replace(config, precision=_settled_precision(config.precision, saved))
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
     if not len(styles) or len(config.style_blend) not in (0, len(styles)):
@@ -67,7 +68,7 @@ def stylize(
     pictures = [_pixels(style, "style") for style in styles]
     plan = plan_job(config, content.shape[:2])
     painter = Painter(config, content, pictures, weights or load_weights(config), plan)
-    return _run(painter, config, plan, checkpointer)
+    return _run(painter, config, plan, checkpointer, saved)
 
 
 def load_weights(config: Config) -> Weights:
@@ -81,7 +82,7 @@ def load_weights(config: Config) -> Weights:
 def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
     """The scales of a resolved config for a content of (height, width)."""
     size = max(content_size) if config.size == "original" else int(config.size)
-    longest_sides = scales.plan_sizes(size, config.min_size, config.scales)
+    longest_sides = scales.plan_sizes(size, config.min_size, config.scales, config.scale_ratio)
     given = config.coarse_iterations or (config.iterations,)
     coarse = scales.spread_steps(given, len(longest_sides) - 1)
     return scales.plan_scales(content_size, longest_sides, (*coarse, config.iterations))
@@ -109,9 +110,12 @@ def measure_step_seconds(
 
 
 def _run(
-    painter: Painter, config: Config, plan: tuple[Scale, ...], checkpointer: Checkpointer | None
+    painter: Painter,
+    config: Config,
+    plan: tuple[Scale, ...],
+    checkpointer: Checkpointer | None,
+    saved: Checkpoint | None,
 ) -> Generator[Iterate, None, None]:
-    saved = checkpointer.latest() if checkpointer else None
     job = _Job(config, plan, checkpointer, saved)
     picture = painter.first_image()
     for scale in plan:
@@ -168,9 +172,10 @@ class _Job:
     def _check(self, terms: dict[str, float]) -> None:
         """Whether the terms are numbers, and still fall."""
         if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
+            exact = ", or --precision=float32" if self.config.precision == "float16" else ""
             raise FloatingPointError(
                 f"{', '.join(bad)} not finite at step {self.step}; "
-                "a smaller --learning_rate or style weight may help"
+                f"a smaller --learning_rate or style weight may help{exact}"
             )
         self._plateau.saw(self.step, terms["total"])
         if self._plateau.rests:
@@ -209,7 +214,8 @@ class _Job:
     def _save(self, stage: Stage) -> None:
         if self.checkpointer:
             seconds = time.perf_counter() - self._started
-            arrays = {**stage.state(), **self._plateau.state()}
+            precision = {"precision": np.array(self.config.precision)}
+            arrays = {**stage.state(), **self._plateau.state(), **precision}
             self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
 
     def _steps_per_call(self, scale: Scale) -> int:
@@ -223,6 +229,19 @@ class _Job:
             if every:
                 stops.append(self.step - self.step % every + every)
         return int(min(steps, min(stops) - self.step))
+
+
+def _settled_precision(precision: str, saved: Checkpoint | None) -> str:
+    """That of the saved state, so that a job ends as it began on whatever device it goes on."""
+    if saved is None or "precision" not in saved.arrays:  # older versions did not keep it
+        return devices.settle_precision(precision, announce=True)
+    there = str(saved.arrays["precision"])
+    if precision not in ("auto", there):
+        raise InputError(
+            f"--precision={precision}: the state after step {saved.step} was computed in {there}; "
+            f"go on with --precision={there} or auto, or give another folder"
+        )
+    return there
 
 
 def _pixels(picture: PictureLike, name: str) -> np.ndarray:

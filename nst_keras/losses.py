@@ -1,6 +1,7 @@
 """Pure tensor maths: statistics of features, and the terms that published objectives make of them.
 
-Statistics are sums over positions, so those of a whole image are the sums of its parts'. Terms
+Statistics are sums over positions, so those of a whole image are the sums of its parts'. They are
+float32 also of features in a lower precision; what goes back is in the features' own. Terms
 are functions of these sums and of constants alone. Symbols: F are features of N channels at M
 positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU,
 of weights whose input is on 0..255.
@@ -40,28 +41,38 @@ def _rows(features: tf.Tensor) -> tf.Tensor:
 @tf.custom_gradient
 def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """rows^T rows for (M, N), with a pull-back of one product where autodiff takes two."""
+    # Not cast outside: autodiff would keep the larger copy until the way back.
+    wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(rows, upstream + tf.transpose(upstream))
+        return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
 
-    return tf.matmul(rows, rows, transpose_a=True), pull_back
+    return tf.matmul(wide, wide, transpose_a=True), pull_back
 
 
 @tf.custom_gradient
 def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """As `_gram_of_rows`, with the sum over positions as one more row."""
 
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        second, first = upstream[:-1], upstream[-1]
-        return tf.matmul(rows, second + tf.transpose(second)) + first
+    wide = exact(rows)
 
-    second = tf.matmul(rows, rows, transpose_a=True)
-    return tf.concat([second, tf.reduce_sum(rows, axis=0)[None]], axis=0), pull_back
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        second, first = upstream[:-1], tf.cast(upstream[-1], rows.dtype)
+        return tf.matmul(rows, tf.cast(second + tf.transpose(second), rows.dtype)) + first
+
+    second = tf.matmul(wide, wide, transpose_a=True)
+    return tf.concat([second, tf.reduce_sum(wide, axis=0)[None]], axis=0), pull_back
 
 
 def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Sum of (F - P)^2 over positions and channels."""
-    return tf.reduce_sum(tf.math.squared_difference(features, target))
+    return tf.reduce_sum(tf.math.squared_difference(exact(features), target))
+
+
+def exact(features: tf.Tensor) -> tf.Tensor:
+    """At least in float32."""
+    low = tf.as_dtype(features.dtype).size < tf.float32.size
+    return tf.cast(features, tf.float32) if low else features
 
 
 @tf.custom_gradient

@@ -5,6 +5,7 @@ whole image, tiles of it and replicas can share one path.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -14,8 +15,11 @@ from nst_keras import losses, vgg
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
+_EXPONENT_BITS = 0x7F800000  # of a float32
+_LEAST = 1e-30  # of which the inverse is still far from a float32's end
 
 Extractor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Terms = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +71,12 @@ def capture_targets(
         style_blend: one weight per style, brought to a sum of 1.
         weights: of the terms; their names tell the layers.
     """
-    features = extractor(content)
-    kept = {layer: tf.identity(features[layer]) for layer in layers_of("content", weights)}
+    layers = layers_of("content", weights)
+    kept = {  # the other features go at once
+        layer: losses.exact(features)
+        for layer, features in extractor(content).items()
+        if layer in layers
+    }
     blended = _blended_moments(
         extractor, styles, style_blend, layers_of("style", weights), formulas
     )
@@ -87,7 +95,13 @@ def layers_of(kind: str, terms: Mapping[str, float]) -> tuple[str, ...]:
 
 
 class Objective:
-    """The weighted sum of content, style and variation terms on one size of image."""
+    """The weighted sum of content, style and variation terms on one size of image.
+
+    Args:
+        largest_cotangent: gradients of features are pulled back through the network scaled so that
+            the largest is between this and its double; None: as they are, which is quicker and
+            right wherever they cannot underflow or overflow.
+    """
 
     def __init__(
         self,
@@ -95,11 +109,13 @@ class Objective:
         targets: Targets,
         weights: Mapping[str, float],
         formulas: losses.Formulas,
+        largest_cotangent: float | None = None,
     ):
         self.extractor = extractor
         self.targets = targets
         self.weights = dict(weights)
         self.formulas = formulas
+        self.largest_cotangent = largest_cotangent
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -108,7 +124,9 @@ class Objective:
 
     def statistics(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Sums over the positions of an image (1, H, W, 3), by term name."""
-        features = self.extractor(image)
+        return self._statistics(image, self.extractor(image))
+
+    def _statistics(self, image: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         sums = {"tv": self.formulas.variation.sums(image)}
         for layer in {**self.targets.content, **self.targets.style}:
             content = style = features[layer]
@@ -133,20 +151,55 @@ class Objective:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
         return self.terms(self.statistics(image), image.shape[1], image.shape[2])
 
-    def value_and_grad(self, image: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
         """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(image)
-            terms = self.value(image)
-        return terms, tape.gradient(terms["total"], image)
+        terms, gradient = self._differentiate(image, lambda terms: terms["total"])
+        if self.largest_cotangent is not None:
+            # An overflow on the way back would otherwise show at the next step, or, where clipping
+            # the image takes NaN for black, never.
+            finite = tf.reduce_all(tf.math.is_finite(gradient))
+            terms = {**terms, "total": tf.where(finite, terms["total"], math.nan)}
+        return terms, gradient
 
     def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
+
+        def pick(terms: Terms) -> tf.Tensor:
+            return tf.reduce_sum(chosen * tf.stack([terms[name] for name in self.weights]))
+
+        return tf.norm(self._differentiate(image, pick)[1])
+
+    def _differentiate(
+        self, image: tf.Tensor, pick: Callable[[Terms], tf.Tensor]
+    ) -> tuple[Terms, tf.Tensor]:
+        """All terms, and the gradient of what is made of them."""
+        if self.largest_cotangent is not None:
+            return self._differentiate_in_two(image, pick, self.largest_cotangent)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
             terms = self.value(image)
-            picked = tf.reduce_sum(chosen * tf.stack([terms[name] for name in self.weights]))
-        return tf.norm(tape.gradient(picked, image))
+            picked = pick(terms)
+        return terms, tape.gradient(picked, image)
+
+    def _differentiate_in_two(
+        self, image: tf.Tensor, pick: Callable[[Terms], tf.Tensor], largest_cotangent: float
+    ) -> tuple[Terms, tf.Tensor]:
+        """As `_differentiate`: to the features, and from there, scaled, through the network."""
+        with tf.GradientTape(watch_accessed_variables=False) as network:
+            network.watch(image)
+            features = self.extractor(image)
+        layers = {**self.targets.content, **self.targets.style}
+        used = {layer: features[layer] for layer in layers}
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([image, *used.values()])
+            terms = self.terms(self._statistics(image, used), image.shape[1], image.shape[2])
+            picked = pick(terms)
+        direct, *cotangents = tape.gradient(picked, [image, *used.values()])
+        largest = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(one)) for one in cotangents]))
+        scale = largest_cotangent / _power_of_two(largest)
+        scaled = [scale * one for one in cotangents]
+        pulled = network.gradient(list(used.values()), image, output_gradients=scaled)
+        return terms, direct + pulled / scale
 
     def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         kind, _, layer = name.partition("/")
@@ -177,7 +230,13 @@ def balanced_weights(
     for group in shares:
         if not any(weights[name] for name in group):  # switched off, but asked for here
             weights |= dict.fromkeys(group, 1.0)
-    measured = Objective(objective.extractor, objective.targets, weights, objective.formulas)
+    measured = Objective(
+        objective.extractor,
+        objective.targets,
+        weights,
+        objective.formulas,
+        objective.largest_cotangent,
+    )
     noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)
     beside = tf.clip_by_value(image + noise, 0.0, 1.0)
     gradient_norm = tf.function(measured.gradient_norm)
@@ -192,6 +251,12 @@ def balanced_weights(
         factor = share / parts * whole / norms[group] if norms[group] else 1.0
         weights |= {name: weights[name] * factor for name in group}
     return weights
+
+
+def _power_of_two(number: tf.Tensor) -> tf.Tensor:
+    """The largest power of two up to a positive float32: multiplying by it rounds nothing."""
+    bits = tf.bitcast(tf.maximum(number, _LEAST), tf.int32)
+    return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)
 
 
 def _notes(name: str, targets: dict[str, tf.Tensor]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 import numpy as np
 
 from nst_keras import files
+from nst_keras.background import Submit, at_once
 from nst_keras.scales import Scale
 
 if TYPE_CHECKING:
@@ -125,10 +126,13 @@ class Pace:
 
 
 class MetricsWriter:
-    """`metrics.jsonl`: one JSON line per logged step, without clock readings."""
+    """`metrics.jsonl`: one JSON line per logged step, without clock readings.
 
-    def __init__(self, path: Path, every: int, resume_step: int):
-        self.every, self.resume_step = every, resume_step
+    `submit` takes the work of writing a line; all of it must be done before `close`.
+    """
+
+    def __init__(self, path: Path, every: int, resume_step: int, submit: Submit = at_once):
+        self.every, self.resume_step, self._submit = every, resume_step, submit
         kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
         files.write_text(path, "".join(_json_line(row) for row in kept))
         self._file = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  open for the whole run
@@ -138,13 +142,17 @@ class MetricsWriter:
             return
         if iterate.is_logged(self.every):
             row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
-            self._file.write(_json_line(row))
-            self._file.flush()
-            os.fsync(self._file.fileno())  # must not fall behind the checkpoints
+            line = _json_line(row)
+            self._submit(lambda: self._write(line))
 
     def close(self) -> None:
         """The lines are durable already."""
         self._file.close()
+
+    def _write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())  # must not fall behind the checkpoints
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -163,29 +171,45 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 class TensorBoardWriter:
-    """Losses at every logged step, and iteration images, as TensorBoard events in a folder."""
+    """Losses at every logged step, and iteration images, as TensorBoard events in a folder.
 
-    def __init__(self, folder: Path, log_every: int, image_every: int, resume_step: int):
+    `submit` takes the work of encoding and writing; all of it must be done before `close`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log_every: int,
+        image_every: int,
+        resume_step: int,
+        submit: Submit = at_once,
+    ):
         import tensorflow as tf  # only runs that ask for events come here
 
         self._summary = tf.summary
         self._log_every, self._image_every = log_every, image_every
-        self._resume_step = resume_step
+        self._resume_step, self._submit = resume_step, submit
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def __call__(self, iterate: Iterate) -> None:
         if iterate.step <= self._resume_step:
             return
-        with self._writer.as_default(step=iterate.step):
-            if iterate.is_logged(self._log_every):
-                for name, value in iterate.terms.items():
-                    self._summary.scalar(name, value)
-            if iterate.is_pictured(self._image_every):
-                self._summary.image("image", iterate.image[None])
+        step = iterate.step
+        terms = iterate.terms if iterate.is_logged(self._log_every) else {}
+        image = iterate.image if iterate.is_pictured(self._image_every) else None
+        if terms or image is not None:
+            self._submit(lambda: self._write(step, terms, image))
 
     def close(self) -> None:
         """Make the events durable."""
         self._writer.close()
+
+    def _write(self, step: int, terms: dict[str, float], image: np.ndarray | None) -> None:
+        with self._writer.as_default(step=step):
+            for name, value in terms.items():
+                self._summary.scalar(name, value)
+            if image is not None:
+                self._summary.image("image", image[None])
 
 
 class LineReporter:

@@ -1,11 +1,13 @@
 """A run on disk while it runs: iteration images, run.json, the page, and at the end the result."""
 
+import copy
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
 from nst_keras import animation, gallery, images, run_record, video
+from nst_keras.background import Submit, at_once
 from nst_keras.config import Config
 from nst_keras.progress import Iterate
 from nst_keras.workdir import RunFolder
@@ -24,16 +26,25 @@ class Recorder:
 
     Args:
         record: the first content of `run.json`; step, seconds and status are kept up to date in it.
+        submit: takes the work of encoding and writing while the run goes on; all of it must be
+            done before `finish`, which reads what was written.
     """
 
-    def __init__(self, folder: RunFolder, config: Config, record: dict[str, Any]):
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        record: dict[str, Any],
+        submit: Submit = at_once,
+    ):
         self.folder, self.config, self.record = folder, config, record
-        self._refreshed = time.monotonic()
+        self._submit, self._refreshed = submit, time.monotonic()
 
     def __call__(self, iterate: Iterate) -> None:
         step = iterate.step
         if iterate.is_pictured(self.config.image_every, self.config.image_at):
-            images.write_image(self.folder.iteration(step), iterate.image)
+            path, image = self.folder.iteration(step), iterate.image
+            self._submit(lambda: images.write_image(path, image))
         self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
         if time.monotonic() - self._refreshed >= pause and not iterate.is_last:
@@ -59,13 +70,21 @@ class Recorder:
         self.refresh()
 
     def refresh(self) -> None:
-        """Write run.json and the page anew."""
-        self.folder.write_record(self.record)
-        gallery.write_page(self.folder.path)
+        """Write run.json and the page anew, at once."""
+        self._write_page(self.record)
 
     def _show(self, iterate: Iterate) -> None:
-        images.write_image(self.folder.latest, iterate.image)
-        self.refresh()
+        image, record = iterate.image, copy.deepcopy(self.record)  # the run goes on changing it
+
+        def write() -> None:
+            images.write_image(self.folder.latest, image)
+            self._write_page(record)
+
+        self._submit(write)
+
+    def _write_page(self, record: dict[str, Any]) -> None:
+        self.folder.write_record(record)
+        gallery.write_page(self.folder.path)
 
     def _write_strip(self) -> None:
         steps = [

@@ -167,6 +167,8 @@ def unused(given: Config, config: Config) -> list[str]:
     ways = {name: f"--optimizer={config.optimizer}" for name in of_optimizers - {*takes}}
     if config.schedule in ("constant", "piecewise"):
         ways |= dict.fromkeys(("schedule_end", "schedule_steps"), f"--schedule={config.schedule}")
+    if config.scales != "auto":
+        ways["scale_ratio"] = f"--scales={config.scales}"
     if not config.tolerance:
         ways["patience"] = "--tolerance=0"
     usual = {**defaults(), **_preset_values(given)}  # a run's own flagfile holds these, too

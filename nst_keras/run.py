@@ -13,7 +13,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from nst_keras import (
     video,
     workdir,
 )
+from nst_keras.background import Background
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
@@ -123,7 +124,8 @@ def _settle(
     began: float,
 ) -> Config:
     """Decide what is still open: precision, steps under a time limit, iteration images."""
-    precision = devices.settle_precision(requested.precision)
+    new = status is Status.NEW
+    precision = devices.settle_precision(requested.precision, announce=new)
     config = dataclasses.replace(requested, precision=precision)
     if status is Status.BEGUN and folder.flags.exists():  # what was settled then holds on
         saved, _ = flags.parse_config([f"--flagfile={folder.flags}"])
@@ -201,12 +203,14 @@ def _optimise(
 ) -> int:
     from nst_keras import loop
 
+    background = Background()
     checkpointer = Checkpointer(
         folder.checkpoints,
         hashlib.sha256(json.dumps(record["job"], sort_keys=True).encode()).hexdigest(),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=config.keep_checkpoints,
+        submit=background.submit,
     )
     saved = checkpointer.latest()
     resume_step = saved.step if saved else 0
@@ -215,15 +219,21 @@ def _optimise(
         _log.warning("a checkpoint is left out: %s", skipped)
     if resume_step:
         _log.info("going on after step %d", resume_step)
-    pictures = Recorder(folder, config, record)
+    pictures = Recorder(folder, config, record, background.submit)
     pictures.refresh()
     with contextlib.ExitStack() as stack:
-        metrics = progress.MetricsWriter(folder.metrics, config.log_every, resume_step)
+        metrics = progress.MetricsWriter(
+            folder.metrics, config.log_every, resume_step, background.submit
+        )
         stack.callback(metrics.close)
         sinks: list[Callable[[Iterate], None]] = [metrics, pictures]
         if config.tensorboard:
             events = progress.TensorBoardWriter(
-                folder.events, config.log_every, config.image_every, resume_step
+                folder.events,
+                config.log_every,
+                config.image_every,
+                resume_step,
+                background.submit,
             )
             stack.callback(events.close)
             sinks.append(events)
@@ -232,16 +242,13 @@ def _optimise(
             stack.callback(reporter.close)
             sinks.append(reporter)
         stopping = stack.enter_context(console.stop_signals())
+        stack.enter_context(background)  # left before all of those, whichever way
         iterates = loop.stylize(
             inputs.content, inputs.styles, config, weights=inputs.weights, checkpointer=checkpointer
         )
-        for iterate in iterates:
-            for sink in sinks:
-                sink(iterate)
-            if stopping and not iterate.is_last:
-                iterates.close()  # saves the state
-                pictures.interrupt(iterate)
-                break
+        iterate = _follow(iterates, sinks, stopping)
+        if not iterate.is_last:
+            pictures.interrupt(iterate)
     if not iterate.is_last:
         _log.warning("stopped after step %d; to go on: %s", iterate.step, record["resume_command"])
         return console.INTERRUPTED
@@ -250,6 +257,27 @@ def _optimise(
     _log.info("result: %s", folder.result)
     _log.info("gallery: %s", folder.page)
     return 0
+
+
+def _follow(
+    iterates: Generator[Iterate, None, None],
+    sinks: list[Callable[[Iterate], None]],
+    stopping: list[int],
+) -> Iterate:
+    """Report every iterate, to the last or until a signal came; returns that one."""
+    try:
+        for iterate in iterates:
+            for sink in sinks:
+                sink(iterate)
+            if stopping and not iterate.is_last:
+                break
+    except BaseException:
+        # Where a sink failed the state is saved, too, while there is a thread to write it.
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            iterates.close()
+        raise
+    iterates.close()  # saves the state unless the job is done
+    return iterate
 
 
 def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunFolder) -> None:

@@ -6,8 +6,6 @@ import math
 from nst_keras import images
 from nst_keras.errors import InputError
 
-_LARGEST_RATIO = math.sqrt(2.0)  # between neighbouring scales; larger jumps lose the coarse strokes
-
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
@@ -28,13 +26,16 @@ class Scale:
         return self.height * self.width
 
 
-def plan_sizes(size: int, min_size: int, scales: int | str) -> tuple[int, ...]:
+def plan_sizes(
+    size: int, min_size: int, scales: int | str, largest_ratio: float
+) -> tuple[int, ...]:
     """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
 
-    'auto' takes the fewest with a ratio of at most sqrt(2) from `min_size`, where that is smaller.
+    'auto' takes the fewest with a ratio of at most `largest_ratio`, which is above 1, from
+    `min_size`, where that is smaller.
     """
     start = min(size, min_size)
-    count = _fewest_scales(size / start) if scales == "auto" else int(scales)
+    count = _fewest_scales(size / start, largest_ratio) if scales == "auto" else int(scales)
     if count == 1:
         return (size,)
     ratio = (size / start) ** (1.0 / (count - 1))
@@ -96,6 +97,6 @@ def fit_steps(
     return tuple(1 + math.floor(n * factor) for n in steps)
 
 
-def _fewest_scales(growth: float) -> int:
+def _fewest_scales(growth: float, largest_ratio: float) -> int:
     # The allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
-    return 1 + math.ceil(math.log(growth) / math.log(_LARGEST_RATIO) - 1e-9)
+    return 1 + math.ceil(math.log(growth) / math.log(largest_ratio) - 1e-9)

@@ -82,7 +82,13 @@ class Painter:
         )
         for note in targets.notes:
             _log.warning("%s", note)
-        return objective.Objective(self._extractor, targets, self._term_weights, formulas)
+        return objective.Objective(
+            self._extractor,
+            targets,
+            self._term_weights,
+            formulas,
+            backbones.LARGEST_COTANGENT.get(self.config.precision),
+        )
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""
@@ -131,6 +137,9 @@ class Stage:
             self._restore(state)
         elif self._config.balance:
             self._balance()
+        # One step, so that XLA need not compile anew for each number of steps in a call.
+        xla = self._config.xla
+        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
         self._run = tf.function(self._steps)
         self._warned = False
 
@@ -196,12 +205,28 @@ class Stage:
     def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = {name: tf.constant(0.0) for name in self._objective.term_names}
         for _ in tf.range(count):
-            terms = self._optimizer.step(self._image, self._objective.value_and_grad)
-            if self._config.clamp:
-                self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
-            if self._average is not None:
-                mixed = self._decay * self._average + (1.0 - self._decay) * self._image
-                self._average.assign(mixed)
+            terms = self._remembering(terms, self._step())
+        return terms
+
+    def _remembering(
+        self, before: dict[str, tf.Tensor], terms: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """In float16 a total that is not a number stays so until the end of a call.
+
+        What follows may look sound, where a GPU clips NaN to black.
+        """
+        if self._config.precision != "float16":
+            return terms
+        total = tf.where(tf.math.is_finite(before["total"]), terms["total"], before["total"])
+        return {**terms, "total": total}
+
+    def _one_step(self) -> dict[str, tf.Tensor]:
+        terms = self._optimizer.step(self._image, self._objective.value_and_grad)
+        if self._config.clamp:
+            self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
+        if self._average is not None:
+            mixed = self._decay * self._average + (1.0 - self._decay) * self._image
+            self._average.assign(mixed)
         return terms
 
 

@@ -115,15 +115,51 @@ def test_nothing_is_trainable_and_weights_are_those_given(tiny_weights):
     np.testing.assert_array_equal(bias, tiny_weights.biases["block2_conv1"])
 
 
-def test_bfloat16_features_are_float32_and_close(tiny_weights):
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("precision", "dtype", "least", "most"),
+    [("bfloat16", "bfloat16", 1e-4, 0.02), ("float16", "float32", 1e-5, 0.002)],
+)
+def test_features_of_low_precision_are_close(tiny_weights, precision, dtype, least, most, pooling):
     image = picture(32, 32)
-    exact = reference(tiny_weights, image)
-    model = backbones.feature_extractor(tiny_weights, DEEP, precision="bfloat16")
-    assert model.get_layer("block3_conv1").compute_dtype == "bfloat16"
+    exact = reference(tiny_weights, image, pooling)
+    model = backbones.feature_extractor(tiny_weights, DEEP, precision=precision, pooling=pooling)
+    assert model.get_layer("block3_conv1").compute_dtype == precision
     for name, found in features_of(model, image).items():
-        assert found.dtype == np.float32
+        assert found.dtype == dtype
+        found = found.astype(np.float32)
         error = np.linalg.norm(found[0] - exact[name]) / np.linalg.norm(exact[name])
-        assert 1e-5 < error < 0.02, name  # not exact either: it was computed with 8 bits
+        assert least < error < most, name  # not exact either: it was computed with few bits
+
+
+def strengthened(network, factor):
+    """The network whose features are `factor` times as large, by its first kernel and biases."""
+    name = "block1_conv1"
+    kernels = {**network.kernels, name: network.kernels[name] * np.float32(factor)}
+    biases = {name: bias * np.float32(factor) for name, bias in network.biases.items()}
+    return dataclasses.replace(network, kernels=kernels, biases=biases)
+
+
+def test_features_far_beyond_the_end_of_float16_do_not_overflow_in_it(tiny_weights):
+    image, network = picture(32, 32), strengthened(tiny_weights, 2.0**17)
+    exact = reference(network, image)
+    model = backbones.feature_extractor(network, DEEP, precision="float16")
+    for name, found in features_of(model, image).items():
+        assert exact[name].max() > 65504.0
+        error = np.linalg.norm(found[0] - exact[name]) / np.linalg.norm(exact[name])
+        assert error < 0.002, name
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_only_float16_shrinks_what_goes_through_the_network(tiny_weights, precision):
+    full, half = (
+        backbones.feature_extractor(tiny_weights, ("block1_conv1",), precision=name)
+        for name in (precision, "float16")
+    )
+    bias = np.asarray(full.get_layer("block1_conv1").bias, np.float32)
+    np.testing.assert_allclose(bias, tiny_weights.biases["block1_conv1"], rtol=4e-3)
+    shrunk = np.asarray(half.get_layer("block1_conv1").bias, np.float32)
+    np.testing.assert_allclose(shrunk, bias / 256, rtol=5e-3, atol=1e-6)
 
 
 def test_replicate_padding_keeps_a_flat_picture_flat_where_zeros_do_not(tiny_weights):

@@ -192,3 +192,48 @@ def test_minutes_count_from_the_checkpoint_that_was_taken(tmp_path):
 def test_neither_by_steps_nor_by_minutes_is_never(tmp_path):
     one = checkpointer(tmp_path, every=0, minutes=0)
     assert not any(one.is_due(step, 1e9) for step in range(1, 100))
+
+
+def later(folder, keep=2, **options):
+    """A checkpointer and the work that waits for it."""
+    waiting = []
+    options = {"every": 10, "minutes": 0.0, **options}
+    return Checkpointer(folder, "job", keep=keep, submit=waiting.append, **options), waiting
+
+
+def test_work_that_is_done_later_saves_first_and_then_removes(tmp_path):
+    save(tmp_path, 10, 20)
+    one, waiting = later(tmp_path)
+    path = one.save(Checkpoint(30, 1.0, ARRAYS))
+    one.save(Checkpoint(40, 2.0, ARRAYS))
+    assert not path.exists() and newest_step(tmp_path) == 20
+    names = []
+    for work in waiting:
+        work()
+        names.append([path.name[-6:-4] for path in sorted(tmp_path.iterdir())])
+    assert names == [["20", "30"], ["30", "40"]]
+    assert newest_step(tmp_path) == 40
+
+
+def test_a_failure_of_later_work_leaves_the_old_ones(tmp_path, monkeypatch):
+    save(tmp_path, 10, keep=1)
+    one, waiting = later(tmp_path, keep=1)
+    one.save(Checkpoint(20, 1.0, ARRAYS))
+    monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        waiting.pop()()
+    assert newest_step(tmp_path) == 10
+
+
+def test_minutes_count_from_the_submission_and_not_from_its_failure(tmp_path):
+    one, _ = later(tmp_path, every=0, minutes=1.0)
+    one.save(Checkpoint(5, 130.0, ARRAYS))
+    assert [one.is_due(6, seconds) for seconds in (189.0, 190.0)] == [False, True]
+
+    def refuse(_):
+        raise OSError("No space left on device")
+
+    one = Checkpointer(tmp_path, "job", every=0, minutes=1.0, keep=2, submit=refuse)
+    with pytest.raises(OSError, match="No space"):
+        one.save(Checkpoint(5, 130.0, ARRAYS))
+    assert one.is_due(6, 131.0)

@@ -1,6 +1,7 @@
 """The device's name and what 'auto' precision makes of it."""
 
 import pytest
+import tensorflow as tf
 
 from nst_keras import devices
 
@@ -10,14 +11,64 @@ def test_the_processor_is_named():
     assert name.startswith("CPU: ") and name.endswith("cores")
 
 
-@pytest.mark.parametrize(
-    ("flags", "chosen"),
-    [("fpu avx512_bf16", "bfloat16"), ("fpu amx_bf16", "bfloat16"), ("fpu avx2", "float32")],
-)
-def test_auto_precision_follows_the_processor(monkeypatch, flags, chosen):
+def pretend(monkeypatch, flags="", gpus=0, **details):
+    """A processor of these flags, and GPUs of these details."""
     monkeypatch.setattr(devices, "_cpuinfo", lambda: {"flags": flags})
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda _: [f"gpu{n}" for n in range(gpus)]
+    )
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: details)
+
+
+HAS, HAS_NOT = "fpu avx512_bf16", "fpu avx2"
+MACHINES = pytest.mark.parametrize(
+    ("machine", "chosen", "why"),
+    [
+        ({"flags": HAS}, "bfloat16", "which this processor has instructions for"),
+        ({"flags": "fpu amx_bf16"}, "bfloat16", "which this processor has instructions for"),
+        ({"flags": HAS_NOT}, "float32", "as this processor has no instructions for bfloat16"),
+        ({}, "float32", "as this processor has no instructions for bfloat16"),
+        (
+            {"flags": HAS_NOT, "gpus": 1, "compute_capability": (8, 0)},
+            "bfloat16",
+            "which this GPU's compute capability 8.0 includes",
+        ),
+        (
+            {"gpus": 2, "compute_capability": (10, 0)},
+            "bfloat16",
+            "which this GPU's compute capability 10.0 includes",
+        ),
+        (
+            {"flags": HAS, "gpus": 1, "compute_capability": (7, 5)},
+            "float32",
+            "as this GPU's compute capability 7.5 has no bfloat16",
+        ),
+        (
+            {"flags": HAS, "gpus": 1, "device_name": "other"},
+            "float32",
+            "as this GPU does not tell its compute capability",
+        ),
+    ],
+    ids=str,
+)
+
+
+@MACHINES
+def test_auto_precision_follows_the_device_and_says_why(monkeypatch, caplog, machine, chosen, why):
+    caplog.set_level("INFO")
+    pretend(monkeypatch, **machine)
     assert devices.settle_precision("auto") == chosen
-    assert devices.settle_precision("float32") == "float32"
+    assert caplog.messages == []
+    assert devices.settle_precision("auto", announce=True) == chosen
+    assert caplog.messages == [f"precision: {chosen}, {why}"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_precision_that_is_asked_for_stays_without_a_word(monkeypatch, caplog, precision):
+    caplog.set_level("INFO")
+    pretend(monkeypatch, HAS_NOT if precision == "bfloat16" else HAS)
+    assert devices.settle_precision(precision, announce=True) == precision
+    assert caplog.messages == []
 
 
 def test_a_hidden_gpu_is_told_from_an_unusable_one(monkeypatch):

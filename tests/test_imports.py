@@ -12,9 +12,9 @@ ROOT = Path(nst_keras.__file__).parent
 ORDER = (
     *("errors", "console", "options", "command_flags", "files", "vgg", "presets", "config"),
     *("resolution", "flags"),
-    *("images", "weights", "inputs", "scales", "inits", "checkpoints", "plateau", "progress"),
-    *("animation", "video", "gallery", "compare", "workdir", "output", "devices", "run_record"),
-    *("recorder", "variation", "wasserstein", "losses", "objective", "lbfgs"),
+    *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints", "plateau"),
+    *("progress", "animation", "video", "gallery", "compare", "workdir", "output", "devices"),
+    *("run_record", "recorder", "variation", "wasserstein", "losses", "objective", "lbfgs"),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),

@@ -222,6 +222,42 @@ def test_without_pairs_a_vector_only_gets_the_length_of_a_first_step():
     np.testing.assert_allclose(np.abs(product).mean(), 0.01, rtol=1e-5)
 
 
+@CROSSED
+def test_steps_compiled_by_xla_are_those_without_it(backtrack, bounded):
+    value_and_grad = objective_of(*quadratic(30, 100))
+    images, totals = [], []
+    for jit in (None, True):
+        one = lbfgs(30, history=3, backtrack=backtrack, bounded=bounded)
+        image = variable(np.full(30, 0.5))
+        step = tf.function(one.step, jit_compile=jit)
+        totals.append([float(step(image, value_and_grad)["total"]) for _ in range(9)])
+        images.append(flat(image))
+        assert int(one.pairs) > 4  # around the ring
+    np.testing.assert_allclose(totals[1], totals[0], rtol=1e-3)
+    np.testing.assert_allclose(images[1], images[0], atol=1e-4)
+    assert np.abs(images[0] - 0.5).max() > 0.05
+
+
+def test_nothing_in_its_graph_is_sliced_at_a_place_that_changes():
+    """XLA compiles such a graph anew for each place, that is at every step."""
+    one, image = lbfgs(30, history=3), variable(np.full(30, 0.5))
+    graph = (
+        tf.function(one.step).get_concrete_function(image, objective_of(*quadratic(30, 10))).graph
+    )
+    parts = [
+        graph.as_graph_def().node,
+        *(f.node_def for f in graph.as_graph_def().library.function),
+    ]
+    ops = {node.op for part in parts for node in part}
+    assert "ResourceGather" in ops and "While" in {op.removeprefix("Stateless") for op in ops}
+    assert "Range" not in ops
+    for part in parts:
+        constants = {node.name for node in part if node.op == "Const"}
+        for node in part:
+            if node.op == "StridedSlice":
+                assert {name.split(":")[0] for name in node.input[1:]} <= constants, node.name
+
+
 # Convergence, beside SciPy's
 
 

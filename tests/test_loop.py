@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import picture
 
-from nst_keras import Config, images, loop, stages, stylize
+from nst_keras import Config, devices, images, loop, stages, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
 from nst_keras.presets import PRESETS
@@ -15,7 +16,14 @@ from nst_keras.resolution import resolve
 
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
-    size=48, min_size=36, iterations=6, coarse_iterations=(4,), precision="float32", log_every=1
+    size=48,
+    min_size=36,
+    iterations=6,
+    coarse_iterations=(4,),
+    learning_rate=0.02,  # so few steps improve the picture only if they are small
+    beta_2=0.99,
+    precision="float32",
+    log_every=1,
 )
 
 SINGLE = dataclasses.replace(CONFIG, scales=1)  # for what does not depend on scales
@@ -140,6 +148,8 @@ RESUMED = (
     (3, {"optimizer": "rmsprop", "warmup_steps": 3, "schedule": "cosine", "scales": 1}),
     (3, {"balance": (("style", 3.0), ("content", 1.0)), "scales": 1}),
     (5, {"tolerance": 0.9, "patience": 1}),  # rests after two steps of each scale
+    (3, {"precision": "float16", "average": 0.5, "scales": 1}),
+    (3, {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",), "scales": 1}),
 )
 
 
@@ -166,6 +176,134 @@ def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, settings):
     assert [step for step, _ in seen] == [step for step, _ in expected]
     for (_, image), (_, same) in zip(seen, expected, strict=True):
         np.testing.assert_array_equal(image, same)
+
+
+# Precision and XLA
+
+
+def interrupted(config, weights, folder, stop_at=3):
+    """Take some steps, save and stop; returns what goes on from there."""
+    options = {"folder": folder, "job": "a", "every": 0, "minutes": 0, "keep": 2}
+    iterates = stylize(
+        CONTENT, STYLE, config, weights=weights, checkpointer=Checkpointer(**options)
+    )
+    next(iterate for iterate in iterates if iterate.step == stop_at)
+    iterates.close()  # saves
+    return Checkpointer(**options)
+
+
+def on_a_processor(monkeypatch, flags):
+    monkeypatch.setattr(devices, "_cpuinfo", lambda: {"flags": flags})
+
+
+AUTO = dataclasses.replace(SINGLE, precision="auto")
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "chosen"),
+    [("avx512_bf16", "avx2", "bfloat16"), ("avx2", "avx512_bf16", "float32")],
+)
+def test_what_auto_chose_holds_on_another_device(
+    tiny_weights, tmp_path, monkeypatch, caplog, first, later, chosen
+):
+    caplog.set_level("INFO")
+    whole = paint(dataclasses.replace(SINGLE, precision=chosen), tiny_weights).image
+    assert "precision: " not in caplog.text
+    on_a_processor(monkeypatch, first)
+    checkpointer = interrupted(AUTO, tiny_weights, tmp_path)
+    assert caplog.text.count(f"precision: {chosen}, ") == 1
+    on_a_processor(monkeypatch, later)
+    caplog.clear()
+    result = paint(AUTO, tiny_weights, checkpointer=checkpointer).image
+    np.testing.assert_array_equal(result, whole)
+    assert "precision: " not in caplog.text
+
+
+def test_a_state_of_another_precision_is_refused_with_both_names(tiny_weights, tmp_path):
+    checkpointer = interrupted(SINGLE, tiny_weights, tmp_path)
+    other = dataclasses.replace(SINGLE, precision="bfloat16")
+    with pytest.raises(InputError) as caught:
+        paint(other, tiny_weights, checkpointer=checkpointer)
+    message = str(caught.value)
+    assert message.startswith(
+        "--precision=bfloat16: the state after step 3 was computed in float32"
+    )
+    same = paint(SINGLE, tiny_weights, checkpointer=checkpointer)
+    assert same.step == 6
+
+
+def test_a_state_that_does_not_tell_its_precision_is_gone_on_from(tiny_weights, tmp_path):
+    checkpointer = interrupted(SINGLE, tiny_weights, tmp_path)
+    old = checkpointer.latest()
+    del old.arrays["precision"]
+    checkpointer.save(old)
+    resumed = paint(SINGLE, tiny_weights, checkpointer=checkpointer).image
+    np.testing.assert_array_equal(resumed, paint(SINGLE, tiny_weights).image)
+
+
+def test_float16_paints_what_float32_does(tiny_weights):
+    config = dataclasses.replace(SINGLE, optimizer="sgd", learning_rate=0.1)  # no signs, as Adam's
+    exact, half = (
+        paint(dataclasses.replace(config, precision=precision), tiny_weights).image
+        for precision in ("float32", "float16")
+    )
+    moved = np.linalg.norm(exact - images.resize(CONTENT, *exact.shape[:2]))
+    assert moved > 0.1
+    assert 1e-5 * moved < np.linalg.norm(half - exact) < 0.03 * moved
+
+
+def a_stage(weights, **settings):
+    """The only stage of a job."""
+    config = resolve(dataclasses.replace(SINGLE, **settings))
+    plan = loop.plan_job(config, CONTENT.shape[:2])
+    painter = stages.Painter(config, CONTENT, [STYLE], weights, plan)
+    return stages.Stage(painter, plan[0], painter.first_image())
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_in_float16_a_total_that_once_was_no_number_is_not_forgotten(tiny_weights, precision):
+    stage, count = a_stage(tiny_weights, precision=precision), tf.Variable(0)
+
+    def step():  # not a number at its second call only
+        count.assign_add(1)
+        return dict.fromkeys(stage._objective.term_names, tf.where(count == 2, math.nan, 1.0))
+
+    stage._step = step
+    assert stage.run(1)["total"] == 1.0
+    assert math.isnan(stage.run(3)["total"]) == (precision == "float16")
+    assert stage.run(1)["total"] == 1.0  # told once; the loop has raised by now
+
+
+def test_an_overflow_in_float16_ends_the_job_with_a_way_out(tiny_weights, monkeypatch):
+    monkeypatch.setitem(stages.backbones.LARGEST_COTANGENT, "float16", 1e6)
+    config = dataclasses.replace(SINGLE, precision="float16")
+    with pytest.raises(FloatingPointError, match=r"^total not .* step 1; .*--precision=float32"):
+        paint(config, tiny_weights)
+
+
+XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  # soon compiled
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam", "average": 0.5},
+        {"optimizer": "adam", "precision": "float16"},
+        {"optimizer": "lbfgs", "history": 2},
+        {"optimizer": "lbfgs", "line_search": "backtrack"},
+        {"optimizer": "rmsprop", "schedule": "cosine", "warmup_steps": 2},
+    ],
+    ids=str,
+)
+def test_steps_compiled_by_xla_are_those_without_it(tiny_weights, settings):
+    plain, compiled = (a_stage(tiny_weights, xla=xla, **XLA, **settings) for xla in (False, True))
+    terms, mean = (1e-4, 1e-5) if "precision" not in settings else (0.05, 0.01)
+    for steps in (1, 3):
+        assert compiled.run(steps) == pytest.approx(plain.run(steps), rel=terms)
+    assert compiled._step.experimental_get_tracing_count() == 1
+    result = compiled.picture()
+    assert np.abs(result - plain.picture()).mean() < mean
+    assert np.abs(result - images.resize(CONTENT, *result.shape[:2])).mean() > 2 * mean
 
 
 def test_a_scale_that_rests_ends_early_and_its_step_numbers_are_left_out(tiny_weights, caplog):

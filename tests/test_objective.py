@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 from conftest import picture
 from tensorflow.python.eager import context
-from test_backbones import reference
+from test_backbones import reference, strengthened
 
 from nst_keras import backbones, losses, objective
+from nst_keras import weights as weights_lib
 
 NAMES = (
     "relative",
@@ -201,13 +202,20 @@ def batch(image):
     return tf.constant(np.asarray(image, np.float32)[None])
 
 
-def make(name="relative", weights=None, content=CONTENT, styles=STYLES, features=extractor):
+def make(
+    name="relative",
+    weights=None,
+    content=CONTENT,
+    styles=STYLES,
+    features=extractor,
+    largest_cotangent=None,
+):
     weights = weigh(name) if weights is None else weights
     formulas, blend = losses.OBJECTIVES[name], BLEND[: len(styles)]
     targets = objective.capture_targets(
         features, batch(content), [batch(style) for style in styles], blend, weights, formulas
     )
-    return objective.Objective(features, targets, weights, formulas)
+    return objective.Objective(features, targets, weights, formulas, largest_cotangent)
 
 
 def gradient_of(one, image):
@@ -280,6 +288,13 @@ def network(tiny_weights):
 
 
 @pytest.fixture(scope="module")
+def half_network(tiny_weights):
+    """The same in float16."""
+    layers = {term.split("/")[1] for term in NETWORK_WEIGHTS if "/" in term}
+    return backbones.feature_extractor(tiny_weights, tuple(sorted(layers)), precision="float16")
+
+
+@pytest.fixture(scope="module")
 def network_terms(tiny_weights):
     """NumPy's terms of an image through the same network, unweighted and in order."""
     content, *styles = (reference(tiny_weights, one) for one in (NETWORK_CONTENT, *NETWORK_STYLES))
@@ -323,6 +338,115 @@ def test_terms_and_gradient_through_a_network_are_those_of_numpy(network, networ
         np.testing.assert_allclose(
             (gradient * direction).sum(), slope, rtol=0, atol=1e-4 * np.linalg.norm(gradient)
         )
+
+
+# In float16.
+
+
+def through(features, name, factor=1.0, largest_cotangent=None, **others):
+    """An objective through a network, its weights times a factor."""
+    weights = {term: factor * weight for term, weight in {**NETWORK_WEIGHTS, **others}.items()}
+    pictures = NETWORK_CONTENT, NETWORK_STYLES[:1]
+    return make(name, weights, *pictures, features, largest_cotangent)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gradient_in_two_parts_is_that_of_one(network, name):
+    image = batch(picture(33, 50, seed=3))
+    terms, whole = through(network, name).value_and_grad(image)
+    same, parts = through(network, name, largest_cotangent=3.0).value_and_grad(image)
+    assert {term: float(value) for term, value in terms.items()} == {
+        term: float(value) for term, value in same.items()
+    }
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6 * np.abs(whole).max())
+
+
+def apart(found, expected):
+    """Cosine of the angle between two gradients, and the length of their difference."""
+    found, expected = (np.asarray(one, np.float64).ravel() for one in (found, expected))
+    lengths = [np.linalg.norm(one) for one in (found, expected)]
+    return found @ expected / np.prod(lengths), np.linalg.norm(found - expected) / lengths[1]
+
+
+HALF = backbones.LARGEST_COTANGENT["float16"]
+
+
+@pytest.mark.parametrize("factor", [1e-15, 1.0, 1e15])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_float16_gradient_of_any_size_is_close(network, half_network, name, factor):
+    image = batch(picture(33, 50, seed=3))
+    expected, exact = through(network, name, factor).value_and_grad(image)
+    terms, found = through(half_network, name, factor, HALF).value_and_grad(image)
+    for term, value in expected.items():
+        np.testing.assert_allclose(terms[term], value, rtol=0.01, atol=1e-3 * expected["total"])
+    cosine, difference = apart(found, exact)
+    assert cosine > 0.998 and difference < 0.06  # a few ReLUs and maxima change their minds
+
+
+@pytest.mark.parametrize("name", ["relative", "gatys"])
+def test_a_float16_gradient_of_large_features_is_close(tiny_weights, name):
+    loud = strengthened(tiny_weights, 2.0**17)
+    layers = {term.split("/")[1] for term in NETWORK_WEIGHTS if "/" in term}
+    exact, half = (
+        backbones.feature_extractor(loud, tuple(sorted(layers)), precision=precision)
+        for precision in ("float32", "float16")
+    )
+    image = batch(picture(33, 50, seed=3))
+    assert max(float(tf.reduce_max(one)) for one in exact(image).values()) > 65504.0
+    _, expected = through(exact, name).value_and_grad(image)
+    _, found = through(half, name, largest_cotangent=HALF).value_and_grad(image)
+    cosine, difference = apart(found, expected)
+    assert cosine > 0.998 and difference < 0.06
+
+
+def test_as_it_is_float16_would_lose_it(half_network):
+    image = batch(picture(33, 50, seed=3))
+    assert not np.any(through(half_network, "relative", 1e-15, tv=0.0).value_and_grad(image)[1])
+    assert not np.isfinite(through(half_network, "relative", 1e15).value_and_grad(image)[1]).all()
+
+
+def test_a_gradient_that_overflows_shows_in_the_total(half_network):
+    terms, _ = through(half_network, "relative", 1.0, 1e6).value_and_grad(batch(NETWORK_CONTENT))
+    assert np.isnan(terms.pop("total"))
+    assert all(np.isfinite(value) for value in terms.values())
+
+
+@pytest.mark.parametrize("number", [1e-20, 0.9999999, 1.0, 3.0, 1e20])
+def test_a_power_of_two_is_the_largest_up_to_a_number(number):
+    found = float(objective._power_of_two(tf.constant(number)))
+    assert np.log2(found) % 1 == 0 and found <= np.float32(number) < 2 * found
+
+
+def test_no_gradient_at_all_stays_none(half_network):
+    weights = dict.fromkeys(NETWORK_WEIGHTS, 0.0)
+    one = make("relative", weights, NETWORK_CONTENT, NETWORK_STYLES[:1], half_network, HALF)
+    terms, gradient = one.value_and_grad(batch(picture(33, 50, seed=3)))
+    assert float(terms["total"]) == 0.0 and not np.any(gradient)
+
+
+def test_float16_of_the_real_weights_is_close_and_closer_than_bfloat16():
+    shipped = weights_lib.read_weights(weights_lib.embedded_path(), "vgg19")
+    layers = {"block1_conv1": 1.0, "block4_conv1": 1.0, "block5_conv1": 1.0}
+    weights = weigh("relative", 1.0, 1e3, 1.0, {"block5_conv2": 1.0}, layers)
+    image, found = batch(picture(48, 48, seed=3)), {}
+    for precision in ("float32", "bfloat16", "float16"):
+        cotangent = backbones.LARGEST_COTANGENT.get(precision)
+        features = backbones.feature_extractor(
+            shipped, (*layers, "block5_conv2"), precision=precision
+        )
+        pictures = picture(48, 48, seed=1), [picture(48, 48, seed=2)]
+        one = make("relative", weights, *pictures, features, cotangent)
+        found[precision] = features(image), one.value_and_grad(image)[1]
+    exact, gradient = found.pop("float32")
+    differences = {
+        precision: [apart(features[layer], exact[layer])[1] for layer in exact]
+        + [apart(low, gradient)[1]]
+        for precision, (features, low) in found.items()
+    }
+    assert max(differences["float16"][:-1]) < 0.002 and differences["float16"][-1] < 0.06
+    assert apart(found["float16"][1], gradient)[0] > 0.998
+    for half, brain in zip(differences["float16"], differences["bfloat16"], strict=True):
+        assert half < 0.6 * brain
 
 
 # The weights of terms.
@@ -522,9 +646,9 @@ def test_it_runs_inside_a_graph(name):
     assert np.linalg.norm(gradient - eager) < 1e-5 * np.linalg.norm(eager)
 
 
-def add_n_inputs(name, network):
+def add_n_inputs(name, network, largest_cotangent=None):
     """Numbers of inputs of all AddN in the compiled gradient: as traced, and as it is run."""
-    one = make(name, NETWORK_WEIGHTS, NETWORK_CONTENT, NETWORK_STYLES[:1], network)
+    one = through(network, name, largest_cotangent=largest_cotangent)
     image = batch(picture(33, 50, seed=3))
     compiled = tf.function(one.value_and_grad)
     traced = compiled.get_concrete_function(image).graph.as_graph_def()
@@ -546,10 +670,26 @@ def counts_of_add_n(graphs):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_sum_of_three_or_more_is_left_to_add_n(network, name):
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_no_sum_of_three_or_more_is_left_to_add_n(network, half_network, name, precision):
     """AddN orders its inputs by what memory is free: bytes would differ from run to run."""
-    for found in add_n_inputs(name, network):
+    half = precision == "float16"
+    features, cotangent = (half_network, HALF) if half else (network, None)
+    for found in add_n_inputs(name, features, cotangent):
         assert found and max(found) == 2
+
+
+# In XLA.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_same_compiled_by_xla(name):
+    one = make(name)
+    terms, gradient = tf.function(one.value_and_grad, jit_compile=True)(batch(IMAGE))
+    expected, exact = one.value_and_grad(batch(IMAGE))
+    for term, value in expected.items():
+        np.testing.assert_allclose(terms[term], value, rtol=1e-4, err_msg=term)
+    assert np.linalg.norm(gradient - exact) < 1e-3 * np.linalg.norm(exact)
 
 
 def test_without_a_fork_a_layer_of_both_kinds_would_leave_three(network, monkeypatch):
@@ -646,6 +786,17 @@ def test_a_share_of_zero_switches_a_group_off():
     assert found["tv"] == 0.0
     norms = [norm_of(found, group, IMAGE) for group in (CONTENTS, STYLE_TERMS)]
     np.testing.assert_allclose(norms[1] / norms[0], 2.0, rtol=1e-3)
+
+
+def test_a_balance_in_float16_is_about_that_in_float32(network, half_network):
+    image, shares = batch(picture(33, 50, seed=3)), {("content/block4_conv2",): 1.0, ("tv",): 1e-9}
+    found = [
+        objective.balanced_weights(
+            through(features, "relative", 1e-15, cotangent), image, shares, 0
+        )
+        for features, cotangent in ((network, None), (half_network, HALF))
+    ]
+    assert found[0] == pytest.approx(found[1], rel=0.02)
 
 
 def test_a_gradient_that_vanishes_everywhere_keeps_its_weight_and_stays_finite():

@@ -185,6 +185,21 @@ def test_thirty_steps_lower_a_quadratic(name):
     assert np.isfinite(image.numpy()).all()
 
 
+@pytest.mark.parametrize("name", presets.OPTIMIZERS)
+def test_steps_compiled_by_xla_are_those_without_it(name):
+    rate = {"adam": 0.02, "lbfgs": 1.0}.get(name) or RATES[name][0]
+    found = []
+    for jit in (None, True):
+        one, image = made(name, rate_of(rate, "cosine")), tf.Variable(picture(4, 5)[None])
+        step = tf.function(
+            lambda one=one, image=image: one.step(image, quadratic()), jit_compile=jit
+        )
+        found.append([[float(step()["total"]) for _ in range(5)], image.numpy()])
+        assert int(one.steps) == 5
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-4)
+    np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-5)
+
+
 def with_preset(name, objective_name):
     """An optimiser as it comes with an objective; a rate that only the user knows is 1."""
     preset = presets.PRESETS[objective_name]

@@ -123,6 +123,21 @@ def test_each_metric_can_be_read_at_once(tmp_path):
     writer.close()
 
 
+def test_metrics_whose_work_is_done_later_are_the_same(tmp_path):
+    waiting, terms = [], dict(TERMS)
+    writer = MetricsWriter(tmp_path / "late", 1, 0, waiting.append)
+    for step in (1, 2, 3):
+        writer(iterate(step, terms=terms))
+    terms.clear()
+    assert (tmp_path / "late").read_bytes() == b"" and len(waiting) == 3
+    for count, work in enumerate(waiting, start=1):
+        work()
+        assert steps_in(tmp_path / "late") == list(range(1, count + 1))
+    writer.close()
+    write_metrics(tmp_path / "at_once", (1, 2, 3), every=1)
+    assert (tmp_path / "late").read_bytes() == (tmp_path / "at_once").read_bytes()
+
+
 def test_metrics_do_not_depend_on_clocks(tmp_path):
     for name, seconds in (("a", 1.0), ("b", 2.0)):
         writer = MetricsWriter(tmp_path / name, 1, 0)

@@ -37,17 +37,17 @@ def test_the_default_preset_holds_its_tuned_values():
     assert config.content_layers == ("block5_conv2",)
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
     assert (config.content_weight, config.style_weight, config.tv_weight) == (1.0, 8.0, 2.0)
-    assert (config.iterations, config.coarse_iterations) == (80, (150, 80, 60, 50))
+    assert (config.iterations, config.coarse_iterations) == (80, (100, 60))
 
 
 @pytest.mark.parametrize(
     ("quality", "iterations", "coarse"),
-    [("draft", 32, (60, 32, 24, 20)), ("good", 80, (150, 80, 60, 50)), ("best", 240, None)],
+    [("draft", 32, (40, 24)), ("good", 80, (100, 60)), ("best", 200, (250, 150))],
 )
 def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     config = resolve(Config(quality=quality))
     assert config.iterations == iterations
-    assert config.coarse_iterations == (coarse or (450, 240, 180, 150))
+    assert config.coarse_iterations == coarse
 
 
 def test_quality_leaves_steps_of_the_users_own_alone():
@@ -222,6 +222,8 @@ def test_incomplete_or_contradictory_lists_are_refused(settings, said):
         ),
         ({"patience": 5}, ["--patience=5: changes nothing with --tolerance=0"]),
         ({"patience": 5, "tolerance": 0.1}, []),
+        ({"scale_ratio": 1.5, "scales": 2}, ["--scale_ratio=1.5: changes nothing with --scales=2"]),
+        ({"scale_ratio": 1.5}, []),
         ({"optimizer": "lbfgs", "learning_rate": 0.003}, ["--learning_rate=0.003: lbfgs takes"]),
         ({"optimizer": "rmsprop", "momentum": 0.5, "epsilon": 1e-3}, []),
     ],

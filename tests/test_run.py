@@ -1,6 +1,7 @@
 """The command line in process: bad input, a whole tiny job, interruption and resume."""
 
 import errno
+import io
 import json
 import signal
 import sys
@@ -141,7 +142,6 @@ def test_bad_pictures_are_refused(job, name, content, words, capsys, tmp_path, n
 
 
 def _bad_png(kind: str) -> bytes:
-    import io
     import struct
     import zlib
 
@@ -219,7 +219,8 @@ def test_help_and_version(capsys):
 
 
 def test_whole_job(job, capsys, tmp_path):
-    assert run.main([*job, "--image_at=3,9", "--output=copy.jpg", "--scores"]) == 0
+    flags = ["--image_at=3,9", "--output=copy.jpg", "--scores", "--learning_rate=0.02"]
+    assert run.main([*job, *flags]) == 0
     log = capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
     record = folder.read_record()
@@ -338,6 +339,118 @@ def _raise_signal(step: int, number: int):
     return call
 
 
+class Late:
+    """In place of the thread: what was submitted is done as late as can be, or never."""
+
+    done = None  # how many are done; None: all
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, work):
+        self.waiting.append(work)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for work in self.waiting[: self.done]:
+            work()
+
+
+class AtOnce(Late):
+    def submit(self, work):
+        work()
+
+
+def states_of(found: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """The checkpoints among a job's files, without their clock readings."""
+    states = {}
+    for path in sorted(path for path in found if path.startswith("checkpoints")):
+        with np.load(io.BytesIO(found[path])) as data:
+            header = json.loads(bytes(data["header"]))
+            arrays = {name: data[name].tobytes() for name in data.files if name != "header"}
+        states[Path(path).stem] = {**arrays, "of": f"{header['step']} {header['sha256']}".encode()}
+    return states
+
+
+def logged_steps(folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().split()]
+
+
+def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch):
+    """A run that waits for the disk, one with the thread, and one whose thread is always late."""
+    monkeypatch.setattr(recorder, "_REFRESH_SECONDS", 0.0)
+    for kind in (AtOnce, Late):
+        monkeypatch.setattr(run, "Background", kind)
+        command = [*job, "--keep_checkpoints=9", "--tensorboard", f"--workdir={kind.__name__}"]
+        assert run.main(command) == 0
+    at_once, late = files_of(tmp_path / "AtOnce"), files_of(tmp_path / "Late")
+    states = states_of(at_once)
+    assert len(states) == 4 and states_of(late) == states
+    assert states_of(whole).items() <= states.items()
+    for name in whole:
+        if Path(name).suffix in (".jpg", ".png", ".gif", ".jsonl"):
+            assert late[name] == at_once[name] == whole[name], name
+    (events,) = [data for name, data in late.items() if name.startswith("events")]
+    assert events.count(b"\x89PNG") == 5
+
+
+def test_a_power_cut_that_loses_what_was_submitted_repeats_those_steps(
+    job, whole, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Late, "done", 10)  # the metrics of step 6, but not its checkpoint
+        patch.setattr(run, "Background", Late)
+        patch.setattr(Recorder, "__call__", _crash(9))
+        with pytest.raises(RuntimeError, match="power failure"):
+            run.main(job)
+    left = files_of(tmp_path / "job")
+    assert list(states_of(left)) == ["step_000000003"]
+    assert logged_steps(tmp_path / "job") == [1, 2, 3, 4, 5, 6]
+    assert run.main(job) == 0
+    resumed = files_of(tmp_path / "job")
+    for name in ("result.png", "metrics.jsonl", "progress.gif"):
+        assert resumed[name] == whole[name], name
+
+
+def test_a_disk_that_refuses_ends_the_run_and_room_lets_it_go_on(
+    small, capsys, tmp_path, monkeypatch
+):
+    normal = images.write_image
+
+    def full(path, *arguments):
+        if Path(path).name == "iteration_00004.jpg":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        normal(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "write_image", full)
+        assert run.main(small) == 74
+    assert "iteration_00004.jpg: No space left on device" in capsys.readouterr().err
+    assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003"]
+    assert run.main(small) == 0
+    assert "going on after step 3" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path, monkeypatch):
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == 5:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", call)
+        assert run.main(small) == 75
+    log = capsys.readouterr().err
+    assert "interrupted" in log and "step 5/6" not in log  # not even the next report
+    assert logged_steps(tmp_path / "job") == [1, 2, 3, 4, 5]
+    assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003", "step_000000005"]
+
+
 def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, monkeypatch):
     content, weights = (small[index].partition("=")[2] for index in (0, 2))
     (tmp_path / "start.png").write_bytes(Path(content).read_bytes())
@@ -352,14 +465,18 @@ def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, mon
     assert (tmp_path / "copy.png").exists()
 
 
-def test_first_command_still_belongs_after_the_folder_alone_went_on(small, tmp_path, monkeypatch):
+def test_first_command_still_belongs_after_the_folder_alone_went_on(
+    small, tmp_path, monkeypatch, capsys
+):
     command = [flag for flag in small if not flag.startswith("--precision")]
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(command) == 75
+    assert capsys.readouterr().err.count("nst_keras: precision: ") == 1  # what auto has become
     before = RunFolder(tmp_path / "job").read_record()
     assert run.main(["--workdir=job"]) == 0
     assert run.main(command) == 0
+    assert "precision: " not in capsys.readouterr().err
     after = RunFolder(tmp_path / "job").read_record()
     assert (after["command"], after["request"]) == (before["command"], before["request"])
 

@@ -9,23 +9,28 @@ from nst_keras.errors import InputError
 
 
 def test_auto_takes_steps_of_root_two_from_128_to_512():
-    assert scales.plan_sizes(512, 128, "auto") == (128, 181, 256, 362, 512)
+    assert scales.plan_sizes(512, 128, "auto", math.sqrt(2)) == (128, 181, 256, 362, 512)
+
+
+def test_auto_doubles_from_128_to_512():
+    assert scales.plan_sizes(512, 128, "auto", 2.0) == (128, 256, 512)
 
 
 @pytest.mark.parametrize("size", [129, 181, 182, 256, 300, 511, 512, 513, 1000, 2048, 8000])
 @pytest.mark.parametrize("min_size", [32, 128])
-def test_auto_is_the_fewest_scales_of_at_most_root_two(size, min_size):
-    sizes = scales.plan_sizes(size, min_size, "auto")
+@pytest.mark.parametrize("ratio", [1.2, math.sqrt(2), 2.0, 8.0])
+def test_auto_is_the_fewest_scales_of_at_most_the_ratio(size, min_size, ratio):
+    sizes = scales.plan_sizes(size, min_size, "auto", ratio)
     assert (sizes[0], sizes[-1]) == (min_size, size)
     jumps = len(sizes) - 1
-    assert (size / min_size) ** (1 / jumps) <= math.sqrt(2) * (1 + 1e-9)
+    assert (size / min_size) ** (1 / jumps) <= ratio * (1 + 1e-9)
     if jumps > 1:
-        assert (size / min_size) ** (1 / (jumps - 1)) > math.sqrt(2)
+        assert (size / min_size) ** (1 / (jumps - 1)) > ratio
 
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_auto_is_one_scale_where_the_size_is_not_above_the_smallest(size):
-    assert scales.plan_sizes(size, 128, "auto") == (size,)
+    assert scales.plan_sizes(size, 128, "auto", 2.0) == (size,)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,7 @@ def test_auto_is_one_scale_where_the_size_is_not_above_the_smallest(size):
     [(1, (512,)), (2, (128, 512)), (3, (128, 256, 512)), (4, (128, 203, 323, 512))],
 )
 def test_a_number_of_scales_has_one_equal_ratio_and_ends_at_the_size(count, sizes):
-    assert scales.plan_sizes(512, 128, count) == sizes
+    assert scales.plan_sizes(512, 128, count, 2.0) == sizes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""What the benchmarks share: sample pictures, the machine's description, peak memory."""
+
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nst_keras import devices
+
+IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def describe() -> dict:
+    """Device and versions."""
+    import keras
+    import tensorflow as tf
+
+    return {
+        "device": devices.describe_device(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+    }
+
+
+def peak_memory() -> int:
+    """The largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def size(text: str) -> tuple[int, int]:
+    """(width, height) of 'WIDTHxHEIGHT'."""
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+def noise_picture(height: int, width: int, seed: int) -> np.ndarray:
+    """Coloured noise with large forms: (H, W, 3) floats in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
+    fine = rng.random((height, width, 3), dtype=np.float32)
+    return 0.7 * coarse.repeat(16, 0).repeat(16, 1)[:height, :width] + 0.3 * fine

@@ -1,0 +1,64 @@
+"""Peak resident memory of a job by size, precision and optimiser, each in a process of its own."""
+
+import argparse
+import json
+import subprocess
+import sys
+
+from benchmarks import machine
+
+_STEPS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sizes", default="512x384,1024x768", help="WIDTHxHEIGHT,...")
+    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--optimizers", default="adam,lbfgs")
+    parser.add_argument("--one", action="store_true", help="measure one combination in here")
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Megabytes: the peak, and bytes per pixel above what an imported TensorFlow takes."""
+    if options.one:
+        return _measure_here(options.sizes, options.precisions, options.optimizers)
+    rows = [
+        _measure_apart(size, precision, optimizer)
+        for size in options.sizes.split(",")
+        for precision in options.precisions.split(",")
+        for optimizer in options.optimizers.split(",")
+    ]
+    return {"jobs": rows, **machine.describe()}
+
+
+def _measure_apart(size: str, precision: str, optimizer: str) -> dict:
+    command = [sys.executable, sys.argv[0], "memory", "--one", f"--sizes={size}"]
+    command += [f"--precisions={precision}", f"--optimizers={optimizer}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def _measure_here(size: str, precision: str, optimizer: str) -> dict:
+    import tensorflow  # noqa: F401 - so that its share is known
+
+    from nst_keras import Config, loop
+
+    idle = machine.peak_memory()
+    width, height = machine.size(size)
+    config = Config(
+        size=max(width, height),
+        precision=precision,
+        optimizer=optimizer,
+        iterations=_STEPS,
+        coarse_iterations=(_STEPS,),
+    )
+    content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
+    for _ in loop.stylize(content, style, config):
+        pass
+    peak = machine.peak_memory()
+    return {
+        "size": size,
+        "precision": precision,
+        "optimizer": optimizer,
+        "peak_mb": peak >> 20,
+        "bytes_per_pixel": round((peak - idle) / (width * height)),
+    }

@@ -1,0 +1,186 @@
+"""Seconds and steps to a given objective: our recipes against plain Adam and SciPy's L-BFGS-B.
+
+SciPy takes its evaluations at one scale in float32, from the content image, within [0, 1]. What it
+reaches is the target. Ours take their turns between its evaluations, each for as long as the
+evaluation took, so that all see the same machine. Every picture is judged by the raw objective in
+float32 on its 8-bit pixels, as saved; the time for that does not count, nor does start-up: seconds
+begin with the first step of a scale that is traced.
+"""
+
+import argparse
+import gc
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import machine
+from nst_keras import Config, devices, images, loop
+from nst_keras.resolution import resolve
+from nst_keras.stages import Painter
+
+_JUDGED = 12  # pictures of each contender
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--content", default=str(machine.IMAGES / "harbour.jpg"))
+    parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
+    parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
+    parser.add_argument("--evaluations", type=int, default=500, help="of SciPy")
+    parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Each contender's objective, seconds and full-size evaluations; and the ratios to SciPy."""
+    content = images.read_image(options.content, "--content").pixels
+    style = images.read_image(options.style, "--style").pixels
+    precision = devices.settle_precision(options.precision)
+    plain = resolve(Config(size=options.size, scales=1, precision="float32"))
+    plan = loop.plan_job(plain, content.shape[:2])
+    painter = Painter(plain, content, [style], loop.load_weights(plain), plan)
+    objective, scale = painter.objective(plan[-1]), plan[-1]
+    value = tf.function(objective.value)
+
+    def judge(picture: np.ndarray) -> float:
+        saved = np.round(picture * 255.0).astype(np.float32) / 255.0
+        return float(value(tf.constant(saved[None]))["total"])
+
+    runners = [
+        Runner(name, loop.stylize(content, style, config), scale.pixels, judge)
+        for name, config in recipes(options.size, precision).items()
+    ]
+    scipy = race(objective, painter.first_image(), options.evaluations, runners)
+    scipy["objective"] = judge(scipy.pop("picture"))
+    return {
+        "size": f"{scale.width}x{scale.height}",
+        "precision_of_ours": precision,
+        "scipy": rounded(scipy),
+        **{runner.name: rounded(runner.report(scipy)) for runner in runners},
+        **machine.describe(),
+    }
+
+
+def recipes(size: int, precision: str) -> dict[str, Config]:
+    """Our defaults at their qualities, and what one would write first."""
+    plain = {"scales": 1, "learning_rate": 0.02, "beta_2": 0.999, "schedule": "constant"}
+    return {
+        "default": Config(size=size, precision=precision),
+        "best": Config(size=size, precision=precision, quality="best"),
+        "plain_adam": Config(size=size, precision="float32", iterations=500, **plain),
+    }
+
+
+class Runner:
+    """One of our jobs, which goes on when it has its turn."""
+
+    def __init__(
+        self,
+        name: str,
+        iterates: Iterator[Any],
+        pixels: int,
+        judge: Callable[[np.ndarray], float],
+    ):
+        self.name, self._iterates, self._pixels, self._judge = name, iterates, pixels, judge
+        self.seconds, self.evaluations = 0.0, 0.0
+        self.curve: list[tuple[float, float, float]] = []  # seconds, evaluations, objective
+        self.done, self._step = False, 0
+
+    def go_on(self, seconds: float) -> None:
+        """Work for about so long."""
+        until = self.seconds + seconds
+        while self.seconds < until and not self.done:
+            began = time.perf_counter()
+            iterate = next(self._iterates)
+            self._account(iterate, time.perf_counter() - began)
+
+    def _account(self, iterate: Any, seconds: float) -> None:
+        steps = iterate.step - self._step
+        traces = iterate.step == iterate.scale.first_step
+        self._step = iterate.step
+        self.seconds += 0.0 if traces else seconds
+        self.evaluations += steps * iterate.scale.pixels / self._pixels
+        last_scale = iterate.scale is iterate.scales[-1]
+        within = iterate.step - iterate.scale.first_step + 1
+        spacing = max(1, iterate.scale.steps // _JUDGED)
+        if last_scale and (within // spacing > (within - steps) // spacing or iterate.is_last):
+            self.curve.append((self.seconds, self.evaluations, self._judge(iterate.image)))
+        self.done = iterate.is_last
+
+    def report(self, scipy: dict[str, Any]) -> dict[str, Any]:
+        """What it reached, and when it was where SciPy ended."""
+        reached = [point for point in self.curve if point[2] <= scipy["objective"]]
+        seconds, evaluations, objective = self.curve[-1]
+        report: dict[str, Any] = {
+            "objective": objective,
+            "seconds": seconds,
+            "full_size_evaluations": evaluations,
+            "seconds_to_the_target": reached[0][0] if reached else None,
+            "evaluations_to_the_target": reached[0][1] if reached else None,
+            "times_as_fast_as_scipy": scipy["seconds"] / reached[0][0] if reached else None,
+        }
+        return report
+
+
+def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runner]) -> dict:
+    """SciPy's best picture and seconds; in between, the others have their turns."""
+    from scipy import optimize
+
+    evaluate = tf.function(objective.value_and_grad)
+    evaluate(tf.constant(start[None]))  # traces
+    best: dict[str, Any] = {"total": np.inf}
+    spent, count, resumed = 0.0, 0, time.perf_counter()
+
+    def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal spent, count, resumed
+        terms, gradient = evaluate(tf.constant(flat.reshape(1, *start.shape), tf.float32))
+        total, gradient = float(terms["total"]), gradient.numpy().ravel().astype(np.float64)
+        count += 1
+        if total < best["total"]:
+            best.update(total=total, picture=flat.reshape(start.shape).astype(np.float32))
+        took = time.perf_counter() - resumed
+        spent += took
+        take_turns(runners, took)
+        resumed = time.perf_counter()
+        return total, gradient
+
+    found = optimize.minimize(
+        value_and_grad,
+        start.ravel().astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * start.size,
+        options={
+            "maxcor": 20,
+            "maxfun": evaluations,
+            "maxiter": 10**6,
+            "ftol": 0.0,
+            "gtol": 0.0,
+        },
+    )
+    spent += time.perf_counter() - resumed
+    while any(not runner.done for runner in runners):
+        take_turns(runners, 1.0)
+    return {
+        "picture": best["picture"],
+        "seconds": spent,
+        "evaluations": count,
+        "said": found.message,
+    }
+
+
+def take_turns(runners: list[Runner], seconds: float) -> None:
+    for runner in runners:
+        if not runner.done:
+            runner.go_on(seconds)
+            if runner.done:
+                gc.collect()
+
+
+def rounded(report: dict[str, Any]) -> dict[str, Any]:
+    """Five significant digits are enough."""
+    return {
+        name: float(f"{value:.5g}") if isinstance(value, float) else value
+        for name, value in report.items()
+    }
