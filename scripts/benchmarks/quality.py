@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
     parser.add_argument("--evaluations", type=int, default=500, help="of SciPy")
     parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
+    parser.add_argument("--recipes", default="default,best,plain_adam", help="some of these")
 
 
 def measure(options: argparse.Namespace) -> dict:
@@ -50,6 +51,7 @@ def measure(options: argparse.Namespace) -> dict:
     runners = [
         Runner(name, loop.stylize(content, style, config), scale.pixels, judge)
         for name, config in recipes(options.size, precision).items()
+        if name in options.recipes.split(",")
     ]
     scipy = race(objective, painter.first_image(), options.evaluations, runners)
     scipy["objective"] = judge(scipy.pop("picture"))
