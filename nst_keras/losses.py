@@ -1,10 +1,10 @@
 """Pure tensor maths: statistics of features, and the terms that published objectives make of them.
 
 Statistics are sums over positions, so those of a whole image are the sums of its parts'. They are
-float32 also of features in a lower precision; what goes back is in the features' own. Terms
-are functions of these sums and of constants alone. Symbols: F are features of N channels at M
-positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU,
-of weights whose input is on 0..255.
+float32 even of features in a lower precision; gradients go back in the precision of the features.
+Terms are functions of these sums and of constants alone. Symbols: F are features of N channels at M
+positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU, of
+weights whose input is on 0..255.
 
 With Grams per position a style keeps its own size and shape. Published formulas of the raw F F^T
 assume a style of the image's size, so here M A stands for its Gram.
@@ -53,7 +53,6 @@ def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.
 @tf.custom_gradient
 def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """As `_gram_of_rows`, with the sum over positions as one more row."""
-
     wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:

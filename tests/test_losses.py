@@ -203,3 +203,20 @@ def test_wasserstein_style_is_that_of_features_on_torchvisions_scale():
 
 def test_every_objective_has_formulas_and_a_preset():
     assert set(losses.OBJECTIVES) == set(presets.PRESETS) == {*STYLES, "crowsonkb"}
+
+
+@pytest.mark.parametrize("name", ["gram_sums", "moment_sums"])
+def test_sums_of_bfloat16_features_are_float32_and_their_gradients_bfloat16(name):
+    sums = getattr(losses, name)
+    low = tf.cast(FEATURES, tf.bfloat16)
+    found, gradients = [], []
+    for features in (low, tf.cast(low, tf.float32)):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            found.append(sums(features))
+            total = tf.reduce_sum(tf.square(found[-1]))
+        gradients.append(tape.gradient(total, features))
+    assert (found[0].dtype, gradients[0].dtype) == (tf.float32, tf.bfloat16)
+    np.testing.assert_array_equal(found[0], found[1])  # not rounded to bfloat16 on the way
+    error = np.linalg.norm(tf.cast(gradients[0], tf.float32) - gradients[1])
+    assert error < 0.01 * np.linalg.norm(gradients[1])

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import machine
+from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config, images
 from nst_keras.loop import load_weights, plan_job
 from nst_keras.resolution import resolve
@@ -96,8 +96,6 @@ def measure_recursion(painter: Painter, scale: Scale, repeats: int) -> dict:
 
 def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict:
     """The same number of evaluations by both, in turn, so that both see the same machine."""
-    from scipy import optimize
-
     start = painter.first_image()
     objective = painter.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
@@ -118,19 +116,8 @@ def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict
         return theirs[-1], gradient.numpy().ravel().astype(np.float64)
 
     began = time.perf_counter()
-    found = optimize.minimize(
-        value_and_grad,
-        start.ravel().astype(np.float64),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * start.size,
-        options={
-            "maxcor": painter.config.history,
-            "maxfun": evaluations,
-            "maxiter": 10**6,
-            "ftol": 0.0,
-            "gtol": 0.0,
-        },
+    found = scipy_lbfgs.minimize(
+        value_and_grad, start, evaluations=evaluations, history=painter.config.history
     )
     seconds["whole"] = time.perf_counter() - began
     while len(ours) < evaluations:  # SciPy may have given up

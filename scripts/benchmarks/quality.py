@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import machine
+from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config, devices, images, loop
 from nst_keras.resolution import resolve
 from nst_keras.stages import Painter
 
 _JUDGED = 12  # pictures of each contender
+_HISTORY = 20  # pairs that SciPy remembers, as many as ours
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,8 +128,6 @@ class Runner:
 
 def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runner]) -> dict:
     """SciPy's best picture and seconds; in between, the others have their turns."""
-    from scipy import optimize
-
     evaluate = tf.function(objective.value_and_grad)
     evaluate(tf.constant(start[None]))  # traces
     best: dict[str, Any] = {"total": np.inf}
@@ -147,20 +146,7 @@ def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runn
         resumed = time.perf_counter()
         return total, gradient
 
-    found = optimize.minimize(
-        value_and_grad,
-        start.ravel().astype(np.float64),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * start.size,
-        options={
-            "maxcor": 20,
-            "maxfun": evaluations,
-            "maxiter": 10**6,
-            "ftol": 0.0,
-            "gtol": 0.0,
-        },
-    )
+    found = scipy_lbfgs.minimize(value_and_grad, start, evaluations=evaluations, history=_HISTORY)
     spent += time.perf_counter() - resumed
     while any(not runner.done for runner in runners):
         take_turns(runners, 1.0)

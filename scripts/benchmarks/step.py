@@ -24,8 +24,8 @@ from nst_keras.stages import Painter, Stage
 from nst_keras.vgg import layer_names
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
-# block5_conv2, once forward and once back, and two products of N x N for each Gram matrix and one
-# more for its gradient.
+# block5_conv2, once forward and once back, and three products of the features with N x N matrices
+# for each Gram: one forward and, as autodiff has it, two back.
 _FLOP_PER_PIXEL = 1.58e6
 _CEILING_ROUNDS = 12
 _SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
