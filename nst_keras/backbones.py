@@ -92,14 +92,29 @@ def feature_extractor(
         valid = index == 0 and padding == "replicate"
         features = _convolution(conv, "valid" if valid else "same", precision)(features)
         if conv.name in layer_names:
-            enlarged = precision == "float16"
-            outputs[conv.name] = ops.cast(features, "float32") / shrink if enlarged else features
+            outputs[conv.name] = features
+            if precision == "float16":  # exact, as powers of two are, both ways
+                outputs[conv.name] = ops.cast(features, "float32") / shrink
+                features = ops.cast(outputs[conv.name] * shrink, "float16")
     model = keras.Model(image, outputs, name=weights.backbone)
     for conv in convs:
         kernel_and_bias = weights.kernels[conv.name], weights.biases[conv.name] * shrink
         model.get_layer(conv.name).set_weights(kernel_and_bias)
     model.trainable = False
     return model
+
+
+def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
+    """The extractor cut behind each of its outputs: models of one output each, like its own.
+
+    The first takes the image, each other one the output of the one before; together they are the
+    extractor, with the same weights.
+    """
+    parts, entry = [], extractor.inputs[0]
+    for name, output in extractor.output.items():
+        parts.append(keras.Model(entry, {name: output}, name=f"to_{name}"))
+        entry = output
+    return tuple(parts)
 
 
 def imagenet_weights(backbone: str) -> Weights:
@@ -126,7 +141,13 @@ def imagenet_weights(backbone: str) -> Weights:
 
 def _convolution(conv: vgg.Conv, padding: str, precision: str) -> layers.Conv2D:
     return layers.Conv2D(
-        conv.outputs, 3, padding=padding, activation="relu", name=conv.name, dtype=precision
+        conv.outputs,
+        3,
+        padding=padding,
+        activation="relu",
+        kernel_initializer="zeros",  # the real ones come next; random ones would take time
+        name=conv.name,
+        dtype=precision,
     )
 
 

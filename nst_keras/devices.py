@@ -35,6 +35,19 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+def one_operation_at_a_time() -> None:
+    """Where there is no GPU: operations share out their own work, none runs beside another.
+
+    That takes less memory and is no slower, for all of a step is large. Call it before TensorFlow
+    computes anything; later it does nothing.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def settle_precision(precision: str, *, announce: bool = False) -> str:
     """What 'auto' means here, and any other precision as it is.
 

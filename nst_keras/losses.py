@@ -65,30 +65,13 @@ def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], 
 
 def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Sum of (F - P)^2 over positions and channels."""
-    return tf.reduce_sum(tf.math.squared_difference(exact(features), target))
+    return tf.reduce_sum(tf.math.squared_difference(exact(features), exact(target)))
 
 
 def exact(features: tf.Tensor) -> tf.Tensor:
     """At least in float32."""
     low = tf.as_dtype(features.dtype).size < tf.float32.size
     return tf.cast(features, tf.float32) if low else features
-
-
-@tf.custom_gradient
-def fork(
-    features: tf.Tensor,
-) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
-    """Features twice, for two statistics of one layer.
-
-    Their gradients come back as one: with that of the next layer they would be three, and AddN
-    takes three in an order that depends on the moment.
-    """
-
-    def pull_back(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        # In another shape, or graph optimisation would merge this sum with the next.
-        return tf.reshape(_rows(first) + _rows(second), tf.shape(features))
-
-    return (tf.identity(features), tf.identity(features)), pull_back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +99,7 @@ class Formulas:
 
 def floored_square_sum(target: tf.Tensor) -> tf.Tensor:
     """Sum of squares as a denominator: never zero."""
-    return tf.maximum(tf.reduce_sum(tf.square(target)), FLOOR * float(tf.size(target)))
+    return tf.maximum(tf.reduce_sum(tf.square(exact(target))), FLOOR * float(tf.size(target)))
 
 
 # Content: of sum (F - P)^2, the floored sum of P^2 and the number of features N M.

@@ -6,9 +6,8 @@ whole image, tiles of it and replicas can share one path.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
@@ -19,14 +18,16 @@ _EXPONENT_BITS = 0x7F800000  # of a float32
 _LEAST = 1e-30  # of which the inverse is still far from a float32's end
 
 Extractor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-Terms = dict[str, tf.Tensor]
+Terms = dict[str, tf.Tensor]  # scalars by name
+Sums = dict[str, tf.Tensor]  # statistics by the name of their term
+Pick = Callable[[Terms], tf.Tensor]  # what is differentiated
 
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
     """What the image is compared with, computed once per scale."""
 
-    content: dict[str, tf.Tensor]  # layer -> features (1, h, w, N)
+    content: dict[str, tf.Tensor]  # layer -> features (1, h, w, N), in the network's precision
     content_sums: dict[str, tf.Tensor]  # layer -> sum of their squares, floored
     style: dict[str, losses.StyleTarget]  # layer -> what the objective makes of the moments
     notes: tuple[str, ...] = ()
@@ -73,9 +74,7 @@ def capture_targets(
     """
     layers = layers_of("content", weights)
     kept = {  # the other features go at once
-        layer: losses.exact(features)
-        for layer, features in extractor(content).items()
-        if layer in layers
+        layer: features for layer, features in extractor(content).items() if layer in layers
     }
     blended = _blended_moments(
         extractor, styles, style_blend, layers_of("style", weights), formulas
@@ -98,6 +97,8 @@ class Objective:
     """The weighted sum of content, style and variation terms on one size of image.
 
     Args:
+        sections: of the network, one after the other: each takes what is last in the output of the
+            one before, the first takes the image. An extractor in one piece is one section.
         largest_cotangent: gradients of features are pulled back through the network scaled so that
             the largest is between this and its double; None: as they are, which is quicker and
             right wherever they cannot underflow or overflow.
@@ -105,13 +106,13 @@ class Objective:
 
     def __init__(
         self,
-        extractor: Extractor,
+        sections: Sequence[Extractor],
         targets: Targets,
         weights: Mapping[str, float],
         formulas: losses.Formulas,
         largest_cotangent: float | None = None,
     ):
-        self.extractor = extractor
+        self.sections = tuple(sections)
         self.targets = targets
         self.weights = dict(weights)
         self.formulas = formulas
@@ -122,24 +123,11 @@ class Objective:
         """Keys of the terms, 'total' first."""
         return ("total", *self.weights)
 
-    def statistics(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def statistics(self, image: tf.Tensor) -> Sums:
         """Sums over the positions of an image (1, H, W, 3), by term name."""
-        return self._statistics(image, self.extractor(image))
+        return {"tv": self.formulas.variation.sums(image), **self._passage(image).sums}
 
-    def _statistics(self, image: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        sums = {"tv": self.formulas.variation.sums(image)}
-        for layer in {**self.targets.content, **self.targets.style}:
-            content = style = features[layer]
-            if layer in self.targets.content and layer in self.targets.style:
-                content, style = losses.fork(features[layer])
-            if layer in self.targets.content:
-                target = self.targets.content[layer]
-                sums[f"content/{layer}"] = losses.squared_error_sum(content, target)
-            if layer in self.targets.style:
-                sums[f"style/{layer}"] = self.formulas.style_sums(style)
-        return sums
-
-    def terms(self, sums: dict[str, tf.Tensor], height: int, width: int) -> dict[str, tf.Tensor]:
+    def terms(self, sums: Sums, height: int, width: int) -> Terms:
         """Weighted terms of statistics summed over an image of this size; 'total' is their sum."""
         terms = {}
         for name, weight in self.weights.items():
@@ -147,7 +135,7 @@ class Objective:
         # Not add_n, whose order of summation depends on the moment.
         return {"total": tf.reduce_sum(tf.stack(list(terms.values()))), **terms}
 
-    def value(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def value(self, image: tf.Tensor) -> Terms:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
         return self.terms(self.statistics(image), image.shape[1], image.shape[2])
 
@@ -169,48 +157,130 @@ class Objective:
 
         return tf.norm(self._differentiate(image, pick)[1])
 
-    def _differentiate(
-        self, image: tf.Tensor, pick: Callable[[Terms], tf.Tensor]
-    ) -> tuple[Terms, tf.Tensor]:
+    def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         """All terms, and the gradient of what is made of them."""
-        if self.largest_cotangent is not None:
-            return self._differentiate_in_two(image, pick, self.largest_cotangent)
+        passage = self._passage(image)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            terms = self.value(image)
-            picked = pick(terms)
-        return terms, tape.gradient(picked, image)
+            variation = self.formulas.variation.sums(image)
+        sums = {"tv": variation, **passage.sums}
+        terms, cotangents = self._cotangents(sums, image.shape[1], image.shape[2], pick)
+        direct = tape.gradient(variation, image, output_gradients=cotangents["tv"])
+        pulled = passage.pull_back(cotangents, self.largest_cotangent)
+        return terms, direct if pulled is None else direct + pulled
 
-    def _differentiate_in_two(
-        self, image: tf.Tensor, pick: Callable[[Terms], tf.Tensor], largest_cotangent: float
-    ) -> tuple[Terms, tf.Tensor]:
-        """As `_differentiate`: to the features, and from there, scaled, through the network."""
-        with tf.GradientTape(watch_accessed_variables=False) as network:
-            network.watch(image)
-            features = self.extractor(image)
-        layers = {**self.targets.content, **self.targets.style}
-        used = {layer: features[layer] for layer in layers}
+    def _cotangents(self, sums: Sums, height: int, width: int, pick: Pick) -> tuple[Terms, Sums]:
+        """All terms of an image's sums, and the gradient by the sums of what is made of them."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([image, *used.values()])
-            terms = self.terms(self._statistics(image, used), image.shape[1], image.shape[2])
+            tape.watch(sums)
+            terms = self.terms(sums, height, width)
             picked = pick(terms)
-        direct, *cotangents = tape.gradient(picked, [image, *used.values()])
-        largest = tf.reduce_max(tf.stack([tf.reduce_max(tf.abs(one)) for one in cotangents]))
-        scale = largest_cotangent / _power_of_two(largest)
-        scaled = [scale * one for one in cotangents]
-        pulled = network.gradient(list(used.values()), image, output_gradients=scaled)
-        return terms, direct + pulled / scale
+        return terms, tape.gradient(picked, sums)
+
+    def _passage(self, image: tf.Tensor) -> "_Passage":
+        return _Passage(self.sections, image, self._sums_of_layer)
+
+    def _sums_of_layer(self, layer: str, features: tf.Tensor) -> Sums:
+        sums = {}
+        if layer in self.targets.content:
+            target = self.targets.content[layer]
+            sums[f"content/{layer}"] = losses.squared_error_sum(features, target)
+        if layer in self.targets.style:
+            sums[f"style/{layer}"] = self.formulas.style_sums(features)
+        return sums
 
     def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         kind, _, layer = name.partition("/")
         if kind == "tv":
             return self.formulas.variation.term(sums, height, width)
         if kind == "content":
-            count = float(np.prod(self.targets.content[layer].shape))
+            channels = self.targets.content[layer].shape[-1]
+            count = float(vgg.positions(layer, height, width) * channels)
             return self.formulas.content(sums, self.targets.content_sums[layer], count)
         positions = float(vgg.positions(layer, height, width))
         size = losses.Size(positions, float(height * width))
         return self.formulas.style(sums / positions, self.targets.style[layer], size)
+
+
+class _Passage:
+    """The way of an image through the network, and back.
+
+    Each section has a tape of its own, and so has each statistic: what they pull back meets at the
+    features by two at a time, since AddN takes three in an order that depends on the moment.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[Extractor],
+        image: tf.Tensor,
+        sums_of_layer: Callable[[str, tf.Tensor], Sums],
+    ):
+        self.sums: Sums = {}
+        self._parts: list[tuple[tf.GradientTape, tf.Tensor, dict[str, tf.Tensor]]] = []
+        self._readings: dict[str, tuple[tf.GradientTape, tf.Tensor]] = {}  # by term
+        entry = image
+        for section in sections:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(entry)
+                outputs = section(entry)
+            self._parts.append((tape, entry, outputs))
+            for layer, features in outputs.items():
+                with tf.GradientTape(persistent=True, watch_accessed_variables=False) as reading:
+                    reading.watch(features)
+                    sums = sums_of_layer(layer, features)
+                self.sums |= sums
+                self._readings |= dict.fromkeys(sums, (reading, features))
+            entry = outputs[list(outputs)[-1]]
+
+    def pull_back(self, cotangents: Sums, largest: float | None) -> tf.Tensor | None:
+        """The gradient by the image of statistics with these cotangents; None if there are none.
+
+        Args:
+            largest: see `Objective`.
+        """
+        if largest is None:
+            return self._through_network(lambda layer: self._at_features(layer, cotangents))
+        layers = [layer for _, _, outputs in self._parts for layer in outputs]
+        pulled = {layer: self._at_features(layer, cotangents) for layer in layers}
+        peaks = [tf.reduce_max(tf.abs(one)) for one in pulled.values() if one is not None]
+        scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks)))
+        scaled = {layer: None if one is None else scale * one for layer, one in pulled.items()}
+        return self._through_network(scaled.__getitem__) / scale
+
+    def _through_network(self, at_features: Callable[[str], tf.Tensor | None]) -> tf.Tensor | None:
+        upstream = None
+        for tape, entry, outputs in reversed(self._parts):
+            # A Gram's pull-back is as large as its features, and could run long before the gradient
+            # from deeper layers is there to be added: it waits for that, to spare memory.
+            with tf.control_dependencies([] if upstream is None else [upstream]):
+                pulled = {layer: at_features(layer) for layer in outputs}
+            last = list(outputs)[-1]
+            if upstream is not None:
+                own = pulled[last]
+                pulled[last] = upstream if own is None else own + upstream
+            known = [layer for layer in outputs if pulled[layer] is not None]
+            upstream = tape.gradient(
+                [outputs[layer] for layer in known],
+                entry,
+                output_gradients=[pulled[layer] for layer in known],
+            )
+        return upstream
+
+    def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
+        """What the statistics of a layer pull back to its features."""
+        total = None
+        for term in (f"content/{layer}", f"style/{layer}"):
+            if term in self._readings:
+                tape, features = self._readings[term]
+                pulled = tape.gradient(self.sums[term], features, output_gradients=cotangents[term])
+                total = pulled if total is None else _added_flat(total, pulled)
+        return total
+
+
+def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """A sum that graph optimisation does not merge with the next one: it is of another shape."""
+    flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
+    return tf.reshape(flat, tf.shape(first))
 
 
 def balanced_weights(
@@ -231,7 +301,7 @@ def balanced_weights(
         if not any(weights[name] for name in group):  # switched off, but asked for here
             weights |= dict.fromkeys(group, 1.0)
     measured = Objective(
-        objective.extractor,
+        objective.sections,
         objective.targets,
         weights,
         objective.formulas,
@@ -264,7 +334,7 @@ def _notes(name: str, targets: dict[str, tf.Tensor]) -> list[str]:
     return [
         f"the {name} has no features at {layer}"
         for layer, target in targets.items()
-        if tf.reduce_mean(tf.square(target)) <= losses.FLOOR
+        if tf.reduce_mean(tf.square(losses.exact(target))) <= losses.FLOOR
     ]
 
 

@@ -95,6 +95,7 @@ def _run(
     for note in (*inputs.notes, *unused(given, requested)):
         _log.warning("%s", note)
     devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
+    devices.one_operation_at_a_time()
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
     config = _settle(requested, given, inputs, folder, status, began)

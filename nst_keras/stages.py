@@ -43,6 +43,7 @@ class Painter:
             padding=config.padding,
             precision=config.precision,
         )
+        self._sections = backbones.sections(self._extractor)
         # Of any size, so that the targets of all scales and styles are computed by one trace.
         self._capture = tf.function(
             self._extractor,
@@ -83,7 +84,7 @@ class Painter:
         for note in targets.notes:
             _log.warning("%s", note)
         return objective.Objective(
-            self._extractor,
+            self._sections,
             targets,
             self._term_weights,
             formulas,

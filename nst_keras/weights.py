@@ -5,6 +5,7 @@ import importlib.resources
 import json
 import re
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ class Weights:
 
     backbone: str
     channels: tuple[int, ...]  # output channels per block
-    kernels: dict[str, np.ndarray]  # layer name -> (3, 3, inputs, outputs) float32
+    kernels: Mapping[str, np.ndarray]  # layer name -> (3, 3, inputs, outputs) float32
     biases: dict[str, np.ndarray]  # layer name -> (outputs,) float32
     sha256: str
     channel_order: str = "bgr"
@@ -117,7 +118,9 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
         return Weights(
             backbone=backbone,
             channels=tuple(int(c) for c in header.get("channels", vgg.CHANNELS)),
-            kernels={name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data},
+            kernels=_Kernels(
+                {name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data}
+            ),
             biases={name: _npz_bias(data, name) for name in names if f"{name}/bias" in data},
             sha256=files.sha256(path),
             channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
@@ -126,11 +129,28 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
         )
 
 
-def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
-    """A plain kernel, or one of 256 values: `kernel_table[kernel_codes]`."""
+class _Kernels(Mapping[str, np.ndarray]):
+    """Kernels by layer name, made float32 when asked for: those of 256 values stay small."""
+
+    def __init__(self, stored: dict[str, tuple[np.ndarray, np.ndarray | None]]):
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        values, codes = self._stored[name]
+        return values if codes is None else values[codes]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A plain kernel, or 256 values and the index of one for each weight."""
     if f"{name}/kernel" in data:
-        return data[f"{name}/kernel"].astype(np.float32)
-    return data[f"{name}/kernel_table"].astype(np.float32)[data[f"{name}/kernel_codes"]]
+        return data[f"{name}/kernel"].astype(np.float32), None
+    return data[f"{name}/kernel_table"].astype(np.float32), data[f"{name}/kernel_codes"]
 
 
 def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:

@@ -172,6 +172,20 @@ def test_replicate_padding_keeps_a_flat_picture_flat_where_zeros_do_not(tiny_wei
     assert spread("replicate") < 1e-4 < 0.1 < spread("zero")
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("padding", ["zero", "replicate"])
+def test_sections_one_after_the_other_are_the_whole(tiny_weights, precision, padding):
+    layers = ("block1_conv2", "block3_conv1", "block3_conv2")
+    model = backbones.feature_extractor(tiny_weights, layers, precision=precision, padding=padding)
+    parts = backbones.sections(model)
+    assert [list(part.output) for part in parts] == [[layer] for layer in layers]
+    image = picture(24, 30)
+    whole, entry = features_of(model, image), image[None]
+    for layer, part in zip(layers, parts, strict=True):
+        entry = part(entry)[layer]
+        np.testing.assert_array_equal(np.asarray(entry), whole[layer])
+
+
 def test_one_model_takes_any_size_and_batch(tiny_weights):
     model = backbones.feature_extractor(tiny_weights, ("block4_conv1",), padding="replicate")
     for shape, positions in (((1, 32, 40, 3), (1, 4, 5)), ((2, 17, 16, 3), (2, 2, 2))):

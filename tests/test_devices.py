@@ -20,6 +20,20 @@ def pretend(monkeypatch, flags="", gpus=0, **details):
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: details)
 
 
+@pytest.mark.parametrize(("gpus", "expected"), [(0, [1]), (1, [])])
+def test_operations_take_turns_where_there_is_no_gpu(monkeypatch, gpus, expected):
+    pretend(monkeypatch, gpus=gpus)
+    chosen = []
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", chosen.append)
+    devices.one_operation_at_a_time()
+    assert chosen == expected
+
+
+def test_it_is_no_error_once_tensorflow_has_begun():
+    tf.constant(0)
+    devices.one_operation_at_a_time()
+
+
 HAS, HAS_NOT = "fpu avx512_bf16", "fpu avx2"
 MACHINES = pytest.mark.parametrize(
     ("machine", "chosen", "why"),

@@ -97,25 +97,6 @@ def test_the_pull_back_of_moments_is_that_by_hand():
     np.testing.assert_allclose(found.reshape(-1, 5), by_hand, rtol=1e-4, atol=1e-4)
 
 
-def test_a_fork_gives_the_features_twice_and_adds_their_gradients():
-    for copy in losses.fork(tf.constant(FEATURES)):
-        np.testing.assert_array_equal(copy, FEATURES)
-
-    def both(features):
-        one, two = losses.fork(features)
-        return one * TARGET + 3.0 * two
-
-    found = gradient_of(both, FEATURES)
-    assert found.shape == FEATURES.shape
-    np.testing.assert_allclose(found, TARGET + 3, rtol=1e-6)
-
-
-@pytest.mark.parametrize("used", [0, 1])
-def test_a_fork_of_which_one_side_is_used_passes_its_gradient(used):
-    found = gradient_of(lambda f: losses.fork(f)[used] * TARGET, FEATURES)
-    np.testing.assert_array_equal(found, TARGET)
-
-
 def test_a_square_sum_is_floored_at_a_mean_square_of_a_millionth():
     np.testing.assert_allclose(losses.floored_square_sum(TARGET), squares(TARGET), rtol=1e-5)
     nothing = losses.floored_square_sum(np.zeros((4, 5), np.float32))

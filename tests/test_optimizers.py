@@ -144,7 +144,8 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
     formulas = losses.OBJECTIVES["relative"]
     targets = objective.capture_targets(extractor, content, [style], [1.0], weights, formulas)
-    value_and_grad = objective.Objective(extractor, targets, weights, formulas).value_and_grad
+    sections = backbones.sections(extractor)
+    value_and_grad = objective.Objective(sections, targets, weights, formulas).value_and_grad
     one, image = adam(shape=content.shape), tf.Variable(content)
     totals = [float(one.step(image, value_and_grad)["total"]) for _ in range(4)]
     assert totals == sorted(totals, reverse=True)

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> dict:
     """Totals and seconds per evaluation of both, and the share of our recursion in a step."""
+    machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
     painter, scale = lbfgs_painter(content, style, options, options.precision)

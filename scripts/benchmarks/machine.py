@@ -12,6 +12,12 @@ IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
+def start() -> None:
+    """TensorFlow as a run sets it up."""
+    devices.start_tensorflow(deterministic=False, seed=0)
+    devices.one_operation_at_a_time()
+
+
 def describe() -> dict:
     """Device and versions."""
     import keras

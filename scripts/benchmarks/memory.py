@@ -38,8 +38,7 @@ def _measure_apart(size: str, precision: str, optimizer: str) -> dict:
 
 
 def _measure_here(size: str, precision: str, optimizer: str) -> dict:
-    import tensorflow  # noqa: F401 - so that its share is known
-
+    machine.start()
     from nst_keras import Config, loop
 
     idle = machine.peak_memory()

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> dict:
     """Each contender's objective, seconds and full-size evaluations; and the ratios to SciPy."""
+    machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
     precision = devices.settle_precision(options.precision)
