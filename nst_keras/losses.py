@@ -11,7 +11,9 @@ assume a style of the image's size, so here M A stands for its Gram.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -97,9 +99,23 @@ class Formulas:
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 
-def floored_square_sum(target: tf.Tensor) -> tf.Tensor:
-    """Sum of squares as a denominator: never zero."""
-    return tf.maximum(tf.reduce_sum(tf.square(exact(target))), FLOOR * float(tf.size(target)))
+def floored_square_sum(*parts: tf.Tensor) -> tf.Tensor:
+    """Sum of squares of a target, given in parts, as a denominator: never zero."""
+    return tf.maximum(_square_sum(parts), FLOOR * _size(parts))
+
+
+def vanishes(*parts: tf.Tensor) -> bool:
+    """Whether there is nothing in a target, given in parts: relative terms are at their floor."""
+    return float(_square_sum(parts)) <= FLOOR * _size(parts)
+
+
+def _square_sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    sums = (tf.reduce_sum(tf.square(exact(part))) for part in parts)
+    return functools.reduce(operator.add, sums)
+
+
+def _size(parts: Sequence[tf.Tensor]) -> float:
+    return float(sum(tf.TensorShape(part.shape).num_elements() for part in parts))
 
 
 # Content: of sum (F - P)^2, the floored sum of P^2 and the number of features N M.

@@ -1,25 +1,31 @@
 """Content and style pictures become targets; an image becomes named, weighted terms and a gradient.
 
-`value_and_grad` goes through statistics that are sums over positions (see `losses`), so that a
-whole image, tiles of it and replicas can share one path.
+All goes through statistics that are sums over positions (see `losses`), so that a whole image, its
+tiles (see `tiling`) and replicas share one path.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
+from nst_keras.tiles import Tile, plan_tiles
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
 _EXPONENT_BITS = 0x7F800000  # of a float32
 _LEAST = 1e-30  # of which the inverse is still far from a float32's end
 
-Extractor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Features = dict[str, tf.Tensor]  # by layer
+Extractor = Callable[[tf.Tensor], Features]
 Terms = dict[str, tf.Tensor]  # scalars by name
+Picture: TypeAlias = np.ndarray | tf.Tensor
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
+Window: TypeAlias = tuple[int, int, int, int] | tf.Tensor  # of what a tile owns, see `Tile.window`
 Pick = Callable[[Terms], tf.Tensor]  # what is differentiated
 
 
@@ -27,7 +33,8 @@ Pick = Callable[[Terms], tf.Tensor]  # what is differentiated
 class Targets:
     """What the image is compared with, computed once per scale."""
 
-    content: dict[str, tf.Tensor]  # layer -> features (1, h, w, N), in the network's precision
+    # For each tile, layer -> features that it owns (1, h, w, N), in the network's precision.
+    content: tuple[Features, ...]
     content_sums: dict[str, tf.Tensor]  # layer -> sum of their squares, floored
     style: dict[str, losses.StyleTarget]  # layer -> what the objective makes of the moments
     notes: tuple[str, ...] = ()
@@ -56,41 +63,66 @@ def weigh_terms(
     return {**weights, "tv": tv}
 
 
+def _one_tile(height: int, width: int) -> tuple[Tile, ...]:
+    return plan_tiles(height, width, None, ("block1_conv1",), "vgg19")
+
+
 def capture_targets(
     extractor: Extractor,
-    content: tf.Tensor,
-    styles: list[tf.Tensor],
-    style_blend: list[float],
+    content: Picture,
+    styles: Sequence[Picture],
+    style_blend: Sequence[float],
     weights: Mapping[str, float],
     formulas: losses.Formulas,
+    tiles_of: Callable[[int, int], tuple[Tile, ...]] = _one_tile,
 ) -> Targets:
     """Features of the content and blended moments of the styles.
 
     Args:
         content: (1, H, W, 3), the size of the image to be optimised.
-        styles: (1, h, w, 3) each, of any sizes; one at a time goes through the network.
+        styles: (1, h, w, 3) each, of any sizes.
         style_blend: one weight per style, brought to a sum of 1.
         weights: of the terms; their names tell the layers.
+        tiles_of: the tiles of a height and width; one at a time goes through the network.
     """
     layers = layers_of("content", weights)
-    kept = {  # the other features go at once
-        layer: features for layer, features in extractor(content).items() if layer in layers
-    }
+    kept = [  # the other features go at once
+        {layer: features[layer] for layer in layers}
+        for features in _owned_features(extractor, content, tiles_of)
+    ]
     blended = _blended_moments(
-        extractor, styles, style_blend, layers_of("style", weights), formulas
+        extractor, styles, style_blend, layers_of("style", weights), formulas, tiles_of
     )
+    sums = {layer: losses.floored_square_sum(*(own[layer] for own in kept)) for layer in layers}
     return Targets(
-        content=kept,
-        content_sums={layer: losses.floored_square_sum(kept[layer]) for layer in kept},
+        content=tuple(kept),
+        content_sums=sums,
         style={layer: formulas.style_target(moments) for layer, moments in blended.items()},
-        notes=(*_notes("content", kept), *_notes("style", blended)),
+        notes=(*_notes("content", kept), *_notes("style", [blended])),
     )
+
+
+def owned(features: tf.Tensor, layer: str, window: Window) -> tf.Tensor:
+    """The features (1, h, w, N) of a tile that it owns."""
+    stride = vgg.stride(layer)
+    top, bottom, left, right = (window[index] // stride for index in range(4))
+    return features[:, top:bottom, left:right]
 
 
 def layers_of(kind: str, terms: Mapping[str, float]) -> tuple[str, ...]:
     """The layers of the 'content' or 'style' terms."""
     parts = (name.split("/") for name in terms)
     return tuple(part[1] for part in parts if part[0] == kind)
+
+
+def total(terms: Terms) -> tf.Tensor:
+    """What an optimiser lowers."""
+    return terms["total"]
+
+
+def picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
+    """The sum of those terms for which `chosen`, in the order of the names, is 1 and not 0."""
+    return lambda terms: tf.reduce_sum(chosen * tf.stack([terms[name] for name in names]))
 
 
 class Objective:
@@ -123,9 +155,31 @@ class Objective:
         """Keys of the terms, 'total' first."""
         return ("total", *self.weights)
 
+    def reweighted(self, weights: Mapping[str, float]) -> "Objective":
+        """The same with other weights of the terms."""
+        return Objective(
+            self.sections, self.targets, weights, self.formulas, self.largest_cotangent
+        )
+
     def statistics(self, image: tf.Tensor) -> Sums:
         """Sums over the positions of an image (1, H, W, 3), by term name."""
         return {"tv": self.formulas.variation.sums(image), **self._passage(image).sums}
+
+    def statistics_of_tile(self, tile: tf.Tensor, content: Features, window: Window) -> Sums:
+        """Sums over what a tile (1, h, w, 3) owns, by term name; all but the variation.
+
+        Args:
+            content: the content's features there.
+        """
+        return self._passage(tile, content, window).sums
+
+    def gradient_of_tile(
+        self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
+    ) -> tf.Tensor:
+        """What these cotangents of all sums pull back to a tile, but for the variation."""
+        passage = self._passage(tile, content, window)
+        pulled = passage.pull_back(cotangents, self.largest_cotangent)
+        return tf.zeros_like(tile) if pulled is None else pulled
 
     def terms(self, sums: Sums, height: int, width: int) -> Terms:
         """Weighted terms of statistics summed over an image of this size; 'total' is their sum."""
@@ -141,7 +195,7 @@ class Objective:
 
     def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
         """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape."""
-        terms, gradient = self._differentiate(image, lambda terms: terms["total"])
+        terms, gradient = self._differentiate(image, total)
         if self.largest_cotangent is not None:
             # An overflow on the way back would otherwise show at the next step, or, where clipping
             # the image takes NaN for black, never.
@@ -151,11 +205,7 @@ class Objective:
 
     def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
-
-        def pick(terms: Terms) -> tf.Tensor:
-            return tf.reduce_sum(chosen * tf.stack([terms[name] for name in self.weights]))
-
-        return tf.norm(self._differentiate(image, pick)[1])
+        return tf.norm(self._differentiate(image, picking(self.weights, chosen))[1])
 
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         """All terms, and the gradient of what is made of them."""
@@ -164,12 +214,12 @@ class Objective:
             tape.watch(image)
             variation = self.formulas.variation.sums(image)
         sums = {"tv": variation, **passage.sums}
-        terms, cotangents = self._cotangents(sums, image.shape[1], image.shape[2], pick)
+        terms, cotangents = self.cotangents(sums, image.shape[1], image.shape[2], pick)
         direct = tape.gradient(variation, image, output_gradients=cotangents["tv"])
         pulled = passage.pull_back(cotangents, self.largest_cotangent)
         return terms, direct if pulled is None else direct + pulled
 
-    def _cotangents(self, sums: Sums, height: int, width: int, pick: Pick) -> tuple[Terms, Sums]:
+    def cotangents(self, sums: Sums, height: int, width: int, pick: Pick) -> tuple[Terms, Sums]:
         """All terms of an image's sums, and the gradient by the sums of what is made of them."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sums)
@@ -177,24 +227,30 @@ class Objective:
             picked = pick(terms)
         return terms, tape.gradient(picked, sums)
 
-    def _passage(self, image: tf.Tensor) -> "_Passage":
-        return _Passage(self.sections, image, self._sums_of_layer)
+    def _passage(
+        self, image: tf.Tensor, content: Features | None = None, window: Window | None = None
+    ) -> "_Passage":
+        """Of a tile, or of the whole image."""
+        content = self.targets.content[0] if content is None else content
 
-    def _sums_of_layer(self, layer: str, features: tf.Tensor) -> Sums:
-        sums = {}
-        if layer in self.targets.content:
-            target = self.targets.content[layer]
-            sums[f"content/{layer}"] = losses.squared_error_sum(features, target)
-        if layer in self.targets.style:
-            sums[f"style/{layer}"] = self.formulas.style_sums(features)
-        return sums
+        def sums_of(layer: str, features: tf.Tensor) -> Sums:
+            sums = {}
+            if window is not None:
+                features = owned(features, layer, window)
+            if layer in content:
+                sums[f"content/{layer}"] = losses.squared_error_sum(features, content[layer])
+            if layer in self.targets.style:
+                sums[f"style/{layer}"] = self.formulas.style_sums(features)
+            return sums
+
+        return _Passage(self.sections, image, sums_of)
 
     def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         kind, _, layer = name.partition("/")
         if kind == "tv":
             return self.formulas.variation.term(sums, height, width)
         if kind == "content":
-            channels = self.targets.content[layer].shape[-1]
+            channels = self.targets.content[0][layer].shape[-1]
             count = float(vgg.positions(layer, height, width) * channels)
             return self.formulas.content(sums, self.targets.content_sums[layer], count)
         positions = float(vgg.positions(layer, height, width))
@@ -300,13 +356,7 @@ def balanced_weights(
     for group in shares:
         if not any(weights[name] for name in group):  # switched off, but asked for here
             weights |= dict.fromkeys(group, 1.0)
-    measured = Objective(
-        objective.sections,
-        objective.targets,
-        weights,
-        objective.formulas,
-        objective.largest_cotangent,
-    )
+    measured = objective.reweighted(weights)
     noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)
     beside = tf.clip_by_value(image + noise, 0.0, 1.0)
     gradient_norm = tf.function(measured.gradient_norm)
@@ -329,29 +379,41 @@ def _power_of_two(number: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)
 
 
-def _notes(name: str, targets: dict[str, tf.Tensor]) -> list[str]:
+def _notes(name: str, targets: Sequence[Features]) -> list[str]:
     """Where there is nothing to compare with; relative terms are held at a floor there."""
     return [
         f"the {name} has no features at {layer}"
-        for layer, target in targets.items()
-        if tf.reduce_mean(tf.square(losses.exact(target))) <= losses.FLOOR
+        for layer in targets[0]
+        if losses.vanishes(*(target[layer] for target in targets))
     ]
+
+
+def _owned_features(
+    extractor: Extractor,
+    picture: Picture,
+    tiles_of: Callable[[int, int], tuple[Tile, ...]],
+) -> Iterator[Features]:
+    """The features that each tile of a picture (1, H, W, 3) owns."""
+    for tile in tiles_of(picture.shape[1], picture.shape[2]):
+        features = extractor(picture[tile.region])
+        yield {layer: owned(one, layer, tile.window) for layer, one in features.items()}
 
 
 def _blended_moments(
     extractor: Extractor,
-    styles: list[tf.Tensor],
-    style_blend: list[float],
+    styles: Sequence[Picture],
+    style_blend: Sequence[float],
     layers: tuple[str, ...],
     formulas: losses.Formulas,
-) -> dict[str, tf.Tensor]:
+    tiles_of: Callable[[int, int], tuple[Tile, ...]],
+) -> Features:
     """Moments per position, which mix as their pictures would: layer -> sums' shape."""
     total = sum(style_blend)
     blended = dict.fromkeys(layers, 0.0)
     for style, share in zip(styles, style_blend, strict=True):
-        features = extractor(style)
-        for layer in layers:
-            positions = float(features[layer].shape[1] * features[layer].shape[2])
-            moments = formulas.style_sums(features[layer]) / positions
-            blended[layer] += (share / total) * moments
+        for features in _owned_features(extractor, style, tiles_of):
+            for layer in layers:
+                positions = float(vgg.positions(layer, style.shape[1], style.shape[2]))
+                moments = formulas.style_sums(features[layer]) / positions
+                blended[layer] += (share / total) * moments
     return blended

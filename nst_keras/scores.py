@@ -134,7 +134,7 @@ class Judge:
     def _statistics(self, image: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         grams, features = {}, {}
         for layer, found in self._extractor(image).items():
-            cut = _MARGIN // 2 ** (int(layer[len("block")]) - 1)
+            cut = _MARGIN // vgg.stride(layer)
             features[layer] = found[:, cut:-cut, cut:-cut]
         for layer in self.held_out:
             rows = tf.reshape(features[layer], (-1, features[layer].shape[-1]))

@@ -96,7 +96,7 @@ def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
 def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
     straight = 2.0 / 3.0 / (3.0 * height * width)
     diagonal = 2.0 / 12.0 / (3.0 * (height + 1) * (width + 1))
-    return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal]) * sums)
+    return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal], sums.dtype) * sums)
 
 
 # mean dx^2 + mean dy^2 on [0, 1]: of one strength at every size.

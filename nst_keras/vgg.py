@@ -49,8 +49,12 @@ def positions(layer: str, height: int, width: int) -> int:
 
     Each block's pooling halves the size and drops an odd last row or column.
     """
-    stride = 2 ** (int(layer[len("block")]) - 1)
-    return (height // stride) * (width // stride)
+    return (height // stride(layer)) * (width // stride(layer))
+
+
+def stride(layer: str) -> int:
+    """Pixels per feature position of a layer, along each side."""
+    return 2 ** (int(layer[len("block")]) - 1)
 
 
 def canonical_layer(name: str, backbone: str, flag: str) -> str:

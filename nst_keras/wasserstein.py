@@ -26,7 +26,7 @@ def target(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 def squared_distance(
     moments: tf.Tensor, mean: tf.Tensor, covariance: tf.Tensor, root: tf.Tensor
 ) -> tf.Tensor:
-    """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, float32.
+    """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, in the precision of the moments.
 
     Args:
         moments: (N + 1, N), of the image.
@@ -38,7 +38,7 @@ def squared_distance(
     traces = tf.linalg.trace(covariance_now) + tf.linalg.trace(covariance)
     # Not a chain of sums, which graph optimisation would merge into an AddN: see `variation`.
     distance = tf.reduce_sum(tf.stack([apart, traces, -2.0 * trace_of_root(product)]))
-    return tf.cast(distance / mean.shape[0], tf.float32)
+    return tf.cast(distance / mean.shape[0], moments.dtype)
 
 
 @tf.custom_gradient

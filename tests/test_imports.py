@@ -10,11 +10,30 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each module may import those before it.
 ORDER = (
-    *("errors", "console", "options", "command_flags", "files", "vgg", "presets", "config"),
+    *(
+        "errors",
+        "console",
+        "options",
+        "command_flags",
+        "files",
+        "vgg",
+        "tiles",
+        "presets",
+        "config",
+    ),
     *("resolution", "flags"),
     *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints", "plateau"),
     *("progress", "animation", "video", "gallery", "compare", "workdir", "output", "devices"),
-    *("run_record", "recorder", "variation", "wasserstein", "losses", "objective", "lbfgs"),
+    *(
+        "run_record",
+        "recorder",
+        "variation",
+        "wasserstein",
+        "losses",
+        "objective",
+        "tiling",
+        "lbfgs",
+    ),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),
@@ -22,7 +41,16 @@ ORDER = (
     *("training", "train_loop", "train_backbone"),
 )
 NEEDS_TENSORFLOW = {
-    *("variation", "wasserstein", "losses", "objective", "lbfgs", "schedules", "optimizers"),
+    *(
+        "variation",
+        "wasserstein",
+        "losses",
+        "objective",
+        "tiling",
+        "lbfgs",
+        "schedules",
+        "optimizers",
+    ),
     *("backbones", "scores", "stages", "loop"),
     *("feeding", "classifier", "training", "train_loop"),
 }
@@ -69,4 +97,4 @@ def test_importing_a_light_module_does_not_import_tensorflow(name):
 def test_the_check_sees_what_it_forbids():
     assert "tensorflow" in imported("losses", everywhere=False)
     assert "tensorflow" in imported("devices", everywhere=True)
-    assert ours(imported("objective", everywhere=False)) == {"losses", "vgg"}
+    assert ours(imported("objective", everywhere=False)) == {"losses", "tiles", "vgg"}

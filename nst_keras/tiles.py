@@ -1,0 +1,114 @@
+"""An image cut into overlapping tiles, such that statistics and gradients come out exact.
+
+A tile is a part of the image that goes through the network at once. It owns the features of its
+inner part; the rest, the halo, is there so that these see all that they would see in the whole
+image, and so that their gradient reaches all that it would reach. What tiles own adds up to the
+image; their gradients overlap and are added.
+"""
+
+import dataclasses
+import itertools
+import math
+
+from nst_keras import vgg
+from nst_keras.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A stretch of rows or of columns, in pixels: what a tile covers, and what it owns of that."""
+
+    start: int
+    stop: int
+    own_start: int
+    own_stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A part of an image."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def pixels(self) -> int:
+        return self.rows.length * self.columns.length
+
+    @property
+    def region(self) -> tuple[slice, slice, slice]:
+        """Of an image (1, H, W, 3)."""
+        rows, columns = self.rows, self.columns
+        return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+
+    @property
+    def window(self) -> tuple[int, int, int, int]:
+        """What it owns, as top, bottom, left and right within itself."""
+        return (
+            self.rows.own_start - self.rows.start,
+            self.rows.own_stop - self.rows.start,
+            self.columns.own_start - self.columns.start,
+            self.columns.own_stop - self.columns.start,
+        )
+
+
+def plan_tiles(
+    height: int, width: int, side: int | None, layers: tuple[str, ...], backbone: str
+) -> tuple[Tile, ...]:
+    """Tiles of about equal size, of at most `side` pixels a side, row by row; None: a single one.
+
+    There are at most four sizes of tiles, since each may cost a compilation.
+
+    Args:
+        layers: those of which features are used.
+
+    Raises:
+        InputError: `side` leaves nothing between the halos.
+    """
+    halo, stride = halo_of(layers, backbone)
+    if side is None:
+        side = max(height, width)
+    elif side < (least := 2 * halo + stride) and side < max(height, width):
+        raise InputError(f"--tile_size={side}: these layers need tiles of at least {least} px")
+    spans = (_spans(length, side, halo, stride) for length in (height, width))
+    return tuple(Tile(rows, columns) for rows, columns in itertools.product(*spans))
+
+
+def halo_of(layers: tuple[str, ...], backbone: str) -> tuple[int, int]:
+    """How far beyond its own a tile must reach on each side, and of what its borders are multiples.
+
+    A feature of stride s that sees r pixels in a row sees (r - s) / 2 beyond its own s on each
+    side. Borders at multiples of the largest stride keep all poolings in step.
+    """
+    reach, stride, seen, step, block = 0, 1, 1, 1, 1
+    for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
+        if conv.block > block:  # a pooling of 2x2 by strides of 2
+            seen, step, block = seen + step, step * 2, conv.block
+        seen += 2 * step
+        if conv.name in layers:
+            reach, stride = max(reach, (seen - step) // 2), step
+    return math.ceil(reach / stride) * stride, stride
+
+
+def _spans(length: int, side: int, halo: int, stride: int) -> tuple[Span, ...]:
+    if length <= side:
+        return (Span(0, length, 0, length),)
+    # Tiles at a border have a halo on one side only, and own so much more.
+    shared = 2 * halo
+    advance = (side - shared) // stride * stride
+    for _ in range(2):  # the fewest, and then as small as so many can be
+        count = math.ceil((length - shared) / advance)
+        advance = math.ceil((length - shared) / count / stride) * stride
+    count = math.ceil((length - shared) / advance)
+    spans = []
+    for index in range(count):
+        start, last = index * advance, index == count - 1
+        stop = length if last else start + advance + shared
+        own_start = start + halo if index else 0
+        own_stop = length if last else stop - halo
+        spans.append(Span(start, stop, own_start, own_stop))
+    return tuple(spans)

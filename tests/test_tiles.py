@@ -1,0 +1,93 @@
+"""The plan of tiles: they own every pixel once, see enough, and are few sizes."""
+
+import pytest
+
+from nst_keras import tiles
+from nst_keras.errors import InputError
+
+STYLES = tuple(f"block{n}_conv1" for n in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("layer", "backbone", "halo", "stride"),
+    [
+        # Receptive fields of 3, 24, 68, 84, 156, 188 and 252 px, from the literature's recursion.
+        ("block1_conv1", "vgg19", 1, 1),
+        ("block3_conv1", "vgg19", 12, 4),
+        ("block4_conv1", "vgg19", 32, 8),
+        ("block4_conv2", "vgg19", 40, 8),
+        ("block5_conv1", "vgg19", 80, 16),
+        ("block5_conv2", "vgg19", 96, 16),
+        ("block5_conv4", "vgg19", 128, 16),
+        # 3 instead of 4 convolutions in block 3 and 4: 132 px and, at block3_conv3, 40.
+        ("block5_conv1", "vgg16", 64, 16),
+        ("block3_conv3", "vgg16", 20, 4),
+    ],
+)
+def test_the_halo_is_what_features_see_beyond_their_own(layer, backbone, halo, stride):
+    assert tiles.halo_of((layer,), backbone) == (halo, stride)
+    assert tiles.halo_of(("block1_conv1", layer), backbone) == (halo, stride)
+
+
+SIZES = [(512, 384, 256), (413, 379, 240), (1000, 1000, 512), (4096, 3072, 1024), (97, 2000, 300)]
+
+
+@pytest.mark.parametrize(("height", "width", "side"), SIZES)
+@pytest.mark.parametrize("layers", [STYLES, ("block4_conv2", "block3_conv1"), ("block1_conv1",)])
+def test_tiles_own_every_pixel_once_and_see_enough(height, width, side, layers):
+    halo, stride = tiles.halo_of(layers, "vgg19")
+    plan = tiles.plan_tiles(height, width, side, layers, "vgg19")
+    assert sum(owned(tile.rows) * owned(tile.columns) for tile in plan) == height * width
+    assert len({(tile.rows, tile.columns) for tile in plan}) == len(plan) > 1
+    for spans, length in (
+        ({tile.rows for tile in plan}, height),
+        ({tile.columns for tile in plan}, width),
+    ):
+        inner = [0, *sorted(span.own_stop for span in spans)]
+        assert [span.own_start for span in sorted(spans, key=lambda s: s.start)] == inner[:-1]
+        assert inner[-1] == length
+        for span in spans:
+            assert span.length <= side
+            assert span.start == 0 or span.own_start - span.start == halo
+            assert span.stop == length or span.stop - span.own_stop == halo
+            assert span.start % stride == 0 and span.own_start % stride == 0
+            assert span.stop == length or span.stop % stride == 0
+    assert len({(tile.rows.length, tile.columns.length) for tile in plan}) <= 4
+
+
+def owned(span):
+    return span.own_stop - span.own_start
+
+
+def test_a_window_is_what_is_owned_in_the_tile_itself():
+    first, second = tiles.plan_tiles(100, 200, 160, ("block3_conv1",), "vgg19")
+    assert first.rows == second.rows == tiles.Span(0, 100, 0, 100)
+    assert (first.columns, second.columns) == (
+        tiles.Span(0, 112, 0, 100),
+        tiles.Span(88, 200, 100, 200),
+    )
+    assert first.window == (0, 100, 0, 100) and second.window == (0, 100, 12, 112)
+    assert first.pixels == 11200
+
+
+def test_tiles_are_as_equal_as_they_can_be():
+    """600 px in tiles of up to 512: not one of 512 and a small rest."""
+    plan = tiles.plan_tiles(64, 600, 512, ("block5_conv1",), "vgg19")
+    assert [tile.columns.length for tile in plan] == [384, 376]
+
+
+@pytest.mark.parametrize("side", [None, 500, 10**6])
+def test_one_tile_is_the_whole_image(side):
+    (tile,) = tiles.plan_tiles(300, 500, side, STYLES, "vgg19")
+    assert tile.rows == tiles.Span(0, 300, 0, 300)
+    assert tile.columns == tiles.Span(0, 500, 0, 500)
+    assert tile.window == (0, 300, 0, 500)
+
+
+def test_a_side_that_leaves_nothing_between_halos_is_refused():
+    with pytest.raises(
+        InputError, match=r"--tile_size=100: these layers need tiles of at least 176"
+    ):
+        tiles.plan_tiles(300, 500, 100, STYLES, "vgg19")
+    assert len(tiles.plan_tiles(300, 500, 176, STYLES, "vgg19")) > 1
+    assert len(tiles.plan_tiles(60, 90, 100, STYLES, "vgg19")) == 1
