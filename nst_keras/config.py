@@ -363,6 +363,26 @@ class Config:
         "Compile each step with XLA, once per scale. For GPUs and TPUs: on CPUs it gains nothing.",
     )
 
+    tile_size: int | str = declare(
+        "auto",
+        "device",
+        "tile",
+        "Longest side, in pixels, of the parts of a picture that go through the network one at a "
+        "time; the result is the same but for rounding. auto: as large as memory allows; none: "
+        "the whole picture.",
+        low=16,
+        high=32768,
+        changes_result=False,
+    )
+    memory_limit: int | None = declare(
+        None,
+        "device",
+        "bytes",
+        "Memory that the job may take, such as 4G: of the GPU where there is one, else of the "
+        "process. Not given: what is there.",
+        changes_result=False,
+    )
+
     quality: str = declare(
         "good",
         "effort",

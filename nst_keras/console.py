@@ -28,6 +28,8 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(str(error), BAD_INPUT)
     except FloatingPointError as error:
         return _fail(str(error), 1)
+    except MemoryError as error:
+        return _fail(str(error) or "out of memory", 1)
     except BrokenPipeError:  # as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -5,13 +5,18 @@ import logging
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nst_keras import planning
+
 _log = logging.getLogger(__name__)
 
+_GPU_SHARE = 0.85  # of its free memory that a job plans to take
 _BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores take bfloat16
 
 
@@ -80,6 +85,36 @@ def _fastest_precision() -> tuple[str, str]:
     return "float32", "as this processor has no instructions for bfloat16"
 
 
+def memory_limit(given: int | None) -> int:
+    """Bytes of the device's memory that a job plans to take.
+
+    Args:
+        given: what it was given, if anything.
+    """
+    import tensorflow as tf
+
+    if given is None and tf.config.list_physical_devices("GPU"):
+        return _gpu_bytes()
+    return planning.available_bytes(given)
+
+
+def matrix_rate(precision: str) -> float:
+    """Floating point operations a second of a matrix product, from a few of them."""
+    import tensorflow as tf
+
+    slow = precision == "float16" and not tf.config.list_physical_devices("GPU")
+    dtype = tf.as_dtype("float32" if slow else precision)
+    left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
+    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)))
+    float(multiply())
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        float(multiply())
+        times.append(time.perf_counter() - began)
+    return 2.0 * 2048 * 2304 * 1024 / min(times)
+
+
 def describe_device() -> str:
     """The device that the job runs on, such as 'CPU: AMD EPYC, 2 cores'."""
     import tensorflow as tf
@@ -125,6 +160,15 @@ def _stderr_aside() -> Iterator[None]:
         finally:
             os.dup2(kept, descriptor)
             os.close(kept)
+
+
+def _gpu_bytes() -> int:
+    """What the first GPU has free, but for a part; endless where nobody tells."""
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        return round(_GPU_SHARE * int(done.stdout.splitlines()[0]) * 2**20)
+    return sys.maxsize
 
 
 def _processor() -> str:

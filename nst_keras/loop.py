@@ -9,8 +9,9 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from nst_keras import backbones, devices, images, scales
+from nst_keras import backbones, devices, images, planning, scales
 from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
@@ -67,6 +68,8 @@ def stylize(
     content = images.fit(_pixels(content, "content"), config.fit)
     pictures = [_pixels(style, "style") for style in styles]
     plan = plan_job(config, content.shape[:2])
+    tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
+    config = dataclasses.replace(config, tile_size=tile_size or "none")
     painter = Painter(config, content, pictures, weights or load_weights(config), plan)
     return _run(painter, config, plan, checkpointer, saved)
 
@@ -117,17 +120,48 @@ def _run(
     saved: Checkpoint | None,
 ) -> Generator[Iterate, None, None]:
     job = _Job(config, plan, checkpointer, saved)
+    tile_size = None if config.tile_size == "none" else int(config.tile_size)
     picture = painter.first_image()
     for scale in plan:
         if scale.last_step < job.step:
             continue
         state, saved = saved.arrays if saved else None, None
-        stage = Stage(painter, scale, images.resize(picture, scale.height, scale.width), state)
-        yield from job.run_scale(stage, state)
+        picture = images.resize(picture, scale.height, scale.width)
+        while True:
+            stage = None
+            try:
+                stage = Stage(painter, scale, picture, state, tile_size)
+                yield from job.run_scale(stage, state)
+                break
+            except tf.errors.ResourceExhaustedError as error:
+                tile_size = _smaller_tiles(painter, scale, tile_size, error)
+            if stage is not None:  # where it got to before memory ran out
+                state = {**stage.state(), **job.state()}
+                job.step = scale.first_step - 1 + stage.steps
+            stage = None
+            gc.collect()
         picture = stage.picture()
         # The compiled steps and the stage hold each other; without this two scales fill memory.
         del stage
         gc.collect()
+
+
+def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error: Exception) -> int:
+    """Half the size of the tiles that were too large for the memory of the device.
+
+    Raises:
+        MemoryError: they are as small as the network allows.
+    """
+    longest = max(scale.height, scale.width)
+    now = min(tile_size or longest, longest)
+    smaller = max(now // 2, painter.least_tile_size)
+    if smaller >= now:
+        raise MemoryError(
+            f"out of memory at {scale.width}x{scale.height} with tiles of {now} px; a smaller "
+            "--size or --history, or --optimizer=adam, takes less"
+        ) from error
+    _log.warning("out of memory: it goes on in tiles of %d px", smaller)
+    return smaller
 
 
 class _Job:
@@ -211,11 +245,15 @@ class _Job:
         if due or iterate.is_last:  # writing the result may fail, and then goes on from here
             self._save(stage)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What of the scale's state is not the stage's."""
+        return self._plateau.state()
+
     def _save(self, stage: Stage) -> None:
         if self.checkpointer:
             seconds = time.perf_counter() - self._started
             precision = {"precision": np.array(self.config.precision)}
-            arrays = {**stage.state(), **self._plateau.state(), **precision}
+            arrays = {**stage.state(), **self.state(), **precision}
             self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
 
     def _steps_per_call(self, scale: Scale) -> int:

@@ -7,13 +7,16 @@ tiles (see `tiling`) and replicas share one path.
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
 from nst_keras.tiles import Tile, plan_tiles
+
+if TYPE_CHECKING:
+    from nst_keras.tiling import TiledObjective
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
@@ -340,7 +343,11 @@ def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def balanced_weights(
-    objective: Objective, image: tf.Tensor, shares: Mapping[tuple[str, ...], float], seed: int
+    objective: "Objective | TiledObjective",
+    image: tf.Tensor,
+    shares: Mapping[tuple[str, ...], float],
+    seed: int,
+    compiled: Callable[[Callable], Callable] = tf.function,
 ) -> dict[str, float]:
     """Weights with which the gradients of groups of terms have given shares of their summed norms.
 
@@ -351,6 +358,7 @@ def balanced_weights(
         image: (1, H, W, 3), where the gradients are measured.
         shares: terms of a group -> share. Terms keep their proportions within a group; those in
             none keep their weight. The sum of the norms stays as it is.
+        compiled: how the objective's methods are best called.
     """
     weights = dict(objective.weights)
     for group in shares:
@@ -359,7 +367,7 @@ def balanced_weights(
     measured = objective.reweighted(weights)
     noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)
     beside = tf.clip_by_value(image + noise, 0.0, 1.0)
-    gradient_norm = tf.function(measured.gradient_norm)
+    gradient_norm = compiled(measured.gradient_norm)
     chosen = {group: tf.constant([float(name in group) for name in weights]) for group in shares}
     norms = {group: float(gradient_norm(image, chosen[group])) for group in shares}
     largest = max(norms.values())

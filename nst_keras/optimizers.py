@@ -84,15 +84,24 @@ def make_optimizer(
 def adam_update(image, gradient, first, second, step, *, learning_rate, beta_1, beta_2, epsilon):
     """Algorithm 1 of Kingma and Ba (2015), in place on variables.
 
+    TensorFlow's kernel for it needs no temporaries, each of which would be as large as the image.
+
     Args:
         image, first, second: variables: the iterate and the moments m and v.
         step: float, the number of updates after this one; corrects the moments' bias.
     """
-    first.assign(beta_1 * first + (1.0 - beta_1) * gradient)
-    second.assign(beta_2 * second + (1.0 - beta_2) * tf.square(gradient))
-    # The form of the paper's section 2, last paragraph, which Keras uses too: one temporary less.
-    rate = learning_rate * tf.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step)
-    image.assign_sub(rate * first / (tf.sqrt(second) + epsilon))
+    tf.raw_ops.ResourceApplyAdam(
+        var=image.handle,
+        m=first.handle,
+        v=second.handle,
+        beta1_power=beta_1**step,
+        beta2_power=beta_2**step,
+        lr=learning_rate,
+        beta1=beta_1,
+        beta2=beta_2,
+        epsilon=epsilon,
+        grad=gradient,
+    )
 
 
 class Adam:

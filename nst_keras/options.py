@@ -183,8 +183,15 @@ def _weight(text: str) -> float | tuple[str, float]:
     return _named_number(text) if ":" in text else _finite(text)
 
 
-def _whole_or(word: str) -> Callable[[str], int | str]:
-    return lambda text: text if text == word else int(text)
+def _whole_or(*words: str) -> Callable[[str], int | str]:
+    return lambda text: text if text in words else int(text)
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
+    if not match:
+        raise ValueError
+    return int(_finite(match[1]) * 1024 ** "KMGT".find(match[2].upper() or "?") * 1024)
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -196,6 +203,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "duration": _duration,
     "size": _whole_or("original"),
     "scales": _whole_or("auto"),
+    "tile": _whole_or("auto", "none"),
+    "bytes": _bytes,
 }
 _TYPES: dict[str, Any] = {
     "int": int,
@@ -206,6 +215,8 @@ _TYPES: dict[str, Any] = {
     "duration": (int, float),
     "size": (int, str),
     "scales": (int, str),
+    "tile": (int, str),
+    "bytes": int,
     "bool": bool,
 }
 _WORDS = {
@@ -217,7 +228,13 @@ _WORDS = {
     "duration": "a time such as 90s, 5m or 2h",
     "size": "a whole number of pixels",
     "scales": "a whole number",
+    "tile": "a whole number of pixels",
+    "bytes": "a size such as 800M or 6G",
     "bool": "true or false",
 }
-_SPECIAL = {"size": ("original",), "scales": ("auto",)}  # words in place of a number
+_SPECIAL = {  # words in place of a number
+    "size": ("original",),
+    "scales": ("auto",),
+    "tile": ("auto", "none"),
+}
 _ENDLESS = 1e6  # a bound from here on only guards against slips and is not worth telling

@@ -24,6 +24,7 @@ from nst_keras import (
     files,
     flags,
     output,
+    planning,
     progress,
     recorder,
     run_record,
@@ -136,13 +137,25 @@ def _settle(
             coarse_iterations=saved.coarse_iterations,
             time_limit=None,
             precision=saved.precision,
+            tile_size=saved.tile_size if config.tile_size == "auto" else config.tile_size,
         )
     elif config.time_limit:
         config = _fit_time_limit(config, config.time_limit, given, inputs, began)
+    config = _with_tile_size(config, inputs)
     if config.image_every is None:
         every = max(1, math.ceil(_total_steps(config, inputs) / _PICTURES_PER_JOB))
         config = dataclasses.replace(config, image_every=every)
     return config
+
+
+def _with_tile_size(config: Config, inputs: Inputs) -> Config:
+    """The same with what 'auto' means here, in the memory that is there."""
+    from nst_keras import loop
+
+    plan = loop.plan_job(config, inputs.content.shape[:2])
+    limit = devices.memory_limit(config.memory_limit)
+    tile_size = planning.settle_tile_size(config, plan, limit)
+    return dataclasses.replace(config, tile_size=tile_size or "none")
 
 
 def _fit_time_limit(
@@ -283,14 +296,22 @@ def _follow(
 
 def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunFolder) -> None:
     _log.info(
-        "%s with %s: %s, %d steps in %s on %s; folder %s",
+        "%s with %s: %s, %s steps in %s on %s; folder %s",
         Path(config.content).name,
         ", ".join(Path(style).name for style in config.style),
         " > ".join(f"{scale.width}x{scale.height}" for scale in plan),
-        plan[-1].last_step,
+        " + ".join(str(scale.steps) for scale in plan),
         config.precision,
         device,
         folder.path,
+    )
+    side = None if config.tile_size == "none" else int(config.tile_size)
+    costs = [planning.cost(config, scale, side) for scale in plan]
+    _log.info(
+        "plan: %s; up to about %.1f GiB, and about %s if nothing else runs here",
+        f"tiles of {side} px" if side else "whole pictures",
+        max(one.bytes for one in costs) / planning.GIB,
+        progress.format_seconds(planning.seconds(costs, devices.matrix_rate(config.precision))),
     )
 
 

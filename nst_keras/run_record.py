@@ -115,6 +115,7 @@ def changed_settings(config: Config) -> list[str]:
         resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
         learning_rate=preset["learning_rate"],  # None where it must be given
         precision=devices.settle_precision("auto"),
+        tile_size=config.tile_size,
     )
     skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
     changed = [

@@ -1,7 +1,7 @@
 """One scale at work: its targets, its image and its compiled steps."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
+from nst_keras.tiles import Tile, least_side, plan_tiles
+from nst_keras.tiling import TiledObjective
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
@@ -36,9 +38,10 @@ class Painter:
         self._blend = list(config.style_blend) or [1.0] * len(styles)
         self._weights = weights
         self._term_weights = _term_weights(config)
+        self._layers = (*config.content_layers, *config.style_layers)
         self._extractor = backbones.feature_extractor(
             weights,
-            (*config.content_layers, *config.style_layers),
+            self._layers,
             pooling=config.pooling,
             padding=config.padding,
             precision=config.precision,
@@ -50,6 +53,11 @@ class Painter:
             input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
             autograph=False,
         )
+
+    @property
+    def least_tile_size(self) -> int:
+        """px; smaller tiles would own nothing."""
+        return least_side(self._layers, self.config.backbone)
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale."""
@@ -68,28 +76,41 @@ class Painter:
             seed=config.seed,
         )
 
-    def objective(self, scale: Scale) -> objective.Objective:
-        """The objective at a scale, its targets captured."""
+    def objective(
+        self, scale: Scale, tile_size: int | None = None
+    ) -> objective.Objective | TiledObjective:
+        """The objective at a scale, its targets captured.
+
+        Args:
+            tile_size: px, the longest side of a tile; None: the image is not cut.
+        """
+
+        def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
+            return plan_tiles(height, width, tile_size, self._layers, self.config.backbone)
+
         content = images.resize(self._content, scale.height, scale.width)
         styles = [self._fit_style(style, scale) for style in self._styles]
         formulas = losses.OBJECTIVES[self.config.objective]
         targets = objective.capture_targets(
             self._capture,
-            tf.constant(content[None]),
-            [tf.constant(style[None]) for style in styles],
+            content[None],
+            [style[None] for style in styles],
             self._blend,
             self._term_weights,
             formulas,
+            tiles_of,
         )
         for note in targets.notes:
             _log.warning("%s", note)
-        return objective.Objective(
+        whole = objective.Objective(
             self._sections,
             targets,
             self._term_weights,
             formulas,
             backbones.LARGEST_COTANGENT.get(self.config.precision),
         )
+        tiles = tiles_of(scale.height, scale.width)
+        return TiledObjective(whole, tiles) if len(tiles) > 1 else whole
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""
@@ -117,6 +138,7 @@ class Stage:
     Args:
         image: (H, W, 3), to start from.
         state: of the same scale, in place of a start.
+        tile_size: see `Painter.objective`.
     """
 
     def __init__(
@@ -125,6 +147,7 @@ class Stage:
         scale: Scale,
         image: np.ndarray,
         state: Mapping[str, np.ndarray] | None = None,
+        tile_size: int | None = None,
     ):
         self.scale, self._painter, self._config = scale, painter, painter.config
         self._decay = self._config.average
@@ -132,16 +155,17 @@ class Stage:
         self._average = None
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
-        self._objective = painter.objective(scale)
+        self._objective = painter.objective(scale, tile_size)
         self._optimizer = _make_optimizer(self._config, scale, self._objective.term_names)
         if state is not None:
             self._restore(state)
         elif self._config.balance:
             self._balance()
+        tiled = isinstance(self._objective, TiledObjective)
         # One step, so that XLA need not compile anew for each number of steps in a call.
-        xla = self._config.xla
+        xla = self._config.xla and not tiled
         self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
-        self._run = tf.function(self._steps)
+        self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
         self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
@@ -152,17 +176,21 @@ class Stage:
             self._warned = True
         return {name: float(value) for name, value in terms.items()}
 
+    @property
+    def steps(self) -> int:
+        """Steps that were taken at this scale."""
+        return int(self._optimizer.steps)
+
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
-        steps = int(self._optimizer.steps)
         picture = self._image.numpy()[0]
-        if self._average is not None and steps:
-            picture = self._average.numpy()[0] / np.float32(1.0 - self._decay**steps)
+        if self._average is not None and self.steps:
+            picture = self._average.numpy()[0] / np.float32(1.0 - self._decay**self.steps)
         return np.clip(picture, 0.0, 1.0)
 
     def value(self) -> dict[str, float]:
         """The terms of the picture."""
-        terms = tf.function(self._objective.value)(tf.constant(self.picture()[None]))
+        terms = self._compiled(self._objective.value)(tf.constant(self.picture()[None]))
         return {name: float(value) for name, value in terms.items()}
 
     def score(self) -> dict[str, float]:
@@ -180,8 +208,9 @@ class Stage:
         for name, variable in self._variables().items():
             variable.assign(state[name])
         if self._config.balance:
-            names = self._objective.weights
-            self._objective.weights = dict(zip(names, map(float, state["weights"]), strict=True))
+            values = map(float, state["weights"])
+            weights = dict(zip(self._objective.weights, values, strict=True))
+            self._objective = self._objective.reweighted(weights)
 
     def _balance(self) -> None:
         weights = self._objective.weights
@@ -189,9 +218,10 @@ class Stage:
             tuple(term for term in weights if matches(term, name)): share
             for name, share in self._config.balance
         }
-        self._objective.weights = objective.balanced_weights(
-            self._objective, self._image.read_value(), shares, self._config.seed
+        balanced = objective.balanced_weights(
+            self._objective, self._image.read_value(), shares, self._config.seed, self._compiled
         )
+        self._objective = self._objective.reweighted(balanced)
         _log.info(
             "balance at %dx%d: weights %s",
             self.scale.width,
@@ -199,9 +229,19 @@ class Stage:
             ", ".join(f"{name} {weight:.4g}" for name, weight in self._objective.weights.items()),
         )
 
+    def _compiled(self, function: Callable) -> Callable:
+        """The function of this objective as a graph, unless it is to be called outside of one."""
+        return function if isinstance(self._objective, TiledObjective) else tf.function(function)
+
     def _variables(self) -> dict[str, tf.Variable]:
         average = {} if self._average is None else {"average": self._average}
         return {"image": self._image, **average, **self._optimizer.variables()}
+
+    def _steps_one_by_one(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
+        terms: dict[str, tf.Tensor] = {}
+        for _ in range(int(count)):
+            terms = self._step()
+        return terms
 
     def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
         terms = {name: tf.constant(0.0) for name in self._objective.term_names}

@@ -72,10 +72,16 @@ def plan_tiles(
     halo, stride = halo_of(layers, backbone)
     if side is None:
         side = max(height, width)
-    elif side < (least := 2 * halo + stride) and side < max(height, width):
+    elif side < (least := least_side(layers, backbone)) and side < max(height, width):
         raise InputError(f"--tile_size={side}: these layers need tiles of at least {least} px")
     spans = (_spans(length, side, halo, stride) for length in (height, width))
     return tuple(Tile(rows, columns) for rows, columns in itertools.product(*spans))
+
+
+def least_side(layers: tuple[str, ...], backbone: str) -> int:
+    """The smallest side of a tile: two halos, and one position of the deepest features."""
+    halo, stride = halo_of(layers, backbone)
+    return 2 * halo + stride
 
 
 def halo_of(layers: tuple[str, ...], backbone: str) -> tuple[int, int]:

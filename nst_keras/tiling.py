@@ -36,9 +36,8 @@ class TiledObjective:
         self._objective, self._tiles, self._report = objective, tuple(tiles), report
         self.height = max(tile.rows.stop for tile in tiles)
         self.width = max(tile.columns.stop for tile in tiles)
-        # Of any size, so that all tiles share one trace.
-        self._sums_of_tile = _traced(objective.statistics_of_tile)
-        self._gradient_of_tile = _traced(objective.gradient_of_tile)
+        self._sums_of_tile = self._traced(objective.statistics_of_tile)
+        self._gradient_of_tile = self._traced(objective.gradient_of_tile)
         self._cotangents = tf.function(objective.cotangents, autograph=False)
         self._variation_sums = tf.function(objective.formulas.variation.sums, autograph=False)
         self._variation_gradient = tf.function(self._pull_back_variation, autograph=False)
@@ -96,6 +95,23 @@ class TiledObjective:
             self._report(done, passes * len(self._tiles))
         return {"tv": self._sum_up_variation(image), **sums}
 
+    def _traced(self, function: Callable) -> Callable:
+        """A function of a tile, its content, its window and more as one graph for all sizes."""
+        layers = self._objective.targets.content[0].items()
+        content = {name: _of_any_size(features) for name, features in layers}
+        traces: dict[tf.DType, Callable] = {}  # by the precision of the image
+
+        def call(part: tf.Tensor, content_there: Features, window: tf.Tensor, *more: Sums):
+            if part.dtype not in traces:
+                given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, one) for one in more]
+                signature = [_of_any_size(part), content, tf.TensorSpec((4,), tf.int32), *given]
+                traces[part.dtype] = tf.function(
+                    function, input_signature=signature, autograph=False
+                )
+            return traces[part.dtype](part, content_there, window, *more)
+
+        return call
+
     def _parts(self, image: tf.Tensor) -> Iterator[tuple[Tile, tf.Tensor, Features]]:
         contents = self._objective.targets.content
         for tile, content in zip(self._tiles, contents, strict=True):
@@ -139,5 +155,5 @@ def strips(height: int, width: int) -> list[tuple[int, int]]:
     return [(start, min(start + rows, height)) for start in range(0, height, rows)]
 
 
-def _traced(function: Callable) -> Callable:
-    return tf.function(function, autograph=False, reduce_retracing=True)
+def _of_any_size(features: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec((1, None, None, features.shape[-1]), features.dtype)

@@ -23,6 +23,7 @@ ORDER = (
     ),
     *("resolution", "flags"),
     *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints", "plateau"),
+    "planning",
     *("progress", "animation", "video", "gallery", "compare", "workdir", "output", "devices"),
     *(
         "run_record",

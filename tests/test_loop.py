@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import picture
 
-from nst_keras import Config, devices, images, loop, stages, stylize
+from nst_keras import Config, devices, images, loop, planning, scales, stages, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
 from nst_keras.presets import PRESETS
@@ -139,6 +139,12 @@ def test_image_is_gone_when_the_job_went_on(tiny_weights):
     iterates.close()
 
 
+TILES = {  # layers whose halo is small, so that a small picture makes several tiles
+    "size": 64,
+    "style_layers": ("block1_conv1", "block2_conv1"),
+    "content_layers": ("block2_conv2",),
+    "tile_size": 40,
+}
 RESUMED = (
     (4, {}),  # between two scales
     (2, {"average": 0.9, "scales": 1}),
@@ -149,6 +155,9 @@ RESUMED = (
     (3, {"balance": (("style", 3.0), ("content", 1.0)), "scales": 1}),
     (5, {"tolerance": 0.9, "patience": 1}),  # rests after two steps of each scale
     (3, {"precision": "float16", "average": 0.5, "scales": 1}),
+    (5, {**TILES, "average": 0.5}),
+    (3, {**TILES, "optimizer": "lbfgs", "history": 2, "scales": 1}),
+    (3, {**TILES, "precision": "bfloat16", "scales": 1}),
     (3, {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",), "scales": 1}),
 )
 
@@ -176,6 +185,105 @@ def test_resume_equals_uninterrupted(tiny_weights, tmp_path, stop_at, settings):
     assert [step for step, _ in seen] == [step for step, _ in expected]
     for (_, image), (_, same) in zip(seen, expected, strict=True):
         np.testing.assert_array_equal(image, same)
+
+
+# Tiles
+
+TILED = dataclasses.replace(CONFIG, **TILES)
+
+
+def tiles_made(monkeypatch):
+    """The numbers of tiles of all tiled objectives that are made from here on."""
+    made = []
+
+    class Counted(stages.TiledObjective):
+        def __init__(self, objective, tiles, *others):
+            super().__init__(objective, tiles, *others)
+            made.append(len(tiles))
+
+    monkeypatch.setattr(stages, "TiledObjective", Counted)
+    return made
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"average": 0.5, "balance": (("content", 1), ("style", 3))},
+        {"optimizer": "lbfgs", "history": 3},
+        {"optimizer": "rmsprop"},
+        {"objective": "crowsonkb"},
+    ],
+    ids=str,
+)
+def test_a_picture_in_tiles_is_that_of_one_piece(tiny_weights, monkeypatch, settings):
+    config = dataclasses.replace(TILED, learning_rate=None, **settings)
+    if config.optimizer == "rmsprop":
+        config = dataclasses.replace(config, learning_rate=0.01)
+    whole = paint(dataclasses.replace(config, tile_size="none"), tiny_weights)
+    expected = whole.image, whole.evaluate()
+    made = tiles_made(monkeypatch)
+    tiled = paint(config, tiny_weights)
+    assert made[-1] == 4
+    assert tiled.evaluate() == pytest.approx(expected[1], rel=0.01, abs=1e-6)
+    difference = np.abs(tiled.image - expected[0])
+    assert np.percentile(difference, 99) <= 1.5 / 255
+
+
+def out_of_memory_at(monkeypatch, calls):
+    """Stages whose `run` fails at these calls, counted over all of them from 1."""
+    normal, counted = stages.Stage.run, []
+
+    def run(self, steps):
+        counted.append(steps)
+        if len(counted) in calls:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return normal(self, steps)
+
+    monkeypatch.setattr(stages.Stage, "run", run)
+
+
+def test_where_memory_runs_out_it_goes_on_from_there_in_tiles(tiny_weights, monkeypatch, caplog):
+    config = dataclasses.replace(TILED, tile_size="none", scales=1)
+    expected = [(it.step, it.image) for it in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
+    made = tiles_made(monkeypatch)
+    out_of_memory_at(monkeypatch, {4})
+    seen = [(it.step, it.image) for it in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
+    assert [step for step, _ in seen] == [step for step, _ in expected] == [1, 2, 3, 4, 5, 6]
+    assert made == [6] and "out of memory: it goes on in tiles of 32 px" in caplog.text
+    for (_, image), (_, same) in zip(seen[:3], expected[:3], strict=True):
+        np.testing.assert_array_equal(image, same)
+    np.testing.assert_allclose(seen[-1][1], expected[-1][1], atol=3 / 255)
+
+
+def test_where_memory_runs_out_before_the_first_step_tiles_are_tried_too(tiny_weights, monkeypatch):
+    normal, made = stages.Stage.__init__, tiles_made(monkeypatch)
+
+    def fail_on_whole_pictures(self, painter, scale, image, state=None, tile_size=None):
+        if tile_size is None:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        normal(self, painter, scale, image, state, tile_size)
+
+    monkeypatch.setattr(stages.Stage, "__init__", fail_on_whole_pictures)
+    last = paint(dataclasses.replace(TILED, tile_size="none", scales=1), tiny_weights)
+    assert last.step == 6 and made == [6]
+
+
+def test_where_the_smallest_tiles_do_not_fit_the_job_ends_and_says_so(tiny_weights, monkeypatch):
+    out_of_memory_at(monkeypatch, set(range(4, 100)))
+    config = dataclasses.replace(TILED, scales=1)
+    with pytest.raises(MemoryError, match=r"at 64x43 with tiles of .* px; a smaller --size"):
+        paint(config, tiny_weights)
+
+
+def test_auto_cuts_what_memory_does_not_hold(tiny_weights, monkeypatch):
+    config = dataclasses.replace(TILED, tile_size="auto", size=800, scales=1, iterations=1)
+    whole = planning.peak_bytes(resolve(config), scales.Scale(0, 533, 800, 1, 1), None)
+    made = tiles_made(monkeypatch)
+    paint(dataclasses.replace(config, memory_limit=whole + 1), tiny_weights)
+    assert not made
+    paint(dataclasses.replace(config, memory_limit=whole - 1), tiny_weights)
+    assert made
 
 
 # Precision and XLA

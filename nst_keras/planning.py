@@ -1,0 +1,164 @@
+"""What a job will cost before it starts: memory, seconds, and the tiles that make it fit."""
+
+import contextlib
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+from nst_keras import tiles, vgg
+from nst_keras.config import Config
+from nst_keras.errors import InputError
+from nst_keras.scales import Scale
+
+GIB = 1 << 30
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_PIXEL = 12  # bytes of a float32 RGB pixel
+
+# Measured by `scripts/bench.py memory` (see README), TensorFlow 2.21 on a CPU.
+_BASE = 720 << 20  # TensorFlow, the network and its graphs
+# On top of the features that a step keeps for its way back: gradients under way, what the allocator
+# does not give back, and the float32 copy of a low precision's features for a Gram.
+_OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
+_IMAGES = 9  # content, picture, and what is resized, encoded or written, with room to spare
+_LBFGS_IMAGES = 8  # gradient, direction, and temporaries of its recursion
+_ADAM_IMAGES = 3  # gradient and moments
+
+_SHARE = 0.8  # of what is there that a job plans to take
+_SIDES = (2048, 1536, 1024, 768, 512, 384, 256)  # larger tiles gain little
+_STEP_SHARE = 0.8  # of the rate of matrix products that a step reaches
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of a job at one scale."""
+
+    scale: Scale
+    bytes: int  # peak resident memory
+    flops: float  # of all its steps
+
+
+def settle_tile_size(config: Config, plan: tuple[Scale, ...], limit: int) -> int | None:
+    """The longest side of tiles, or None for whole pictures.
+
+    Args:
+        config: resolved, of a settled precision.
+        limit: bytes that the job may take.
+
+    Raises:
+        InputError: not even the smallest tiles fit, or `--tile_size` is too small.
+    """
+    largest = max(plan, key=lambda scale: scale.pixels)
+    if config.tile_size != "auto":
+        side = None if config.tile_size == "none" else int(config.tile_size)
+        _tiles(config, largest, side)  # refuses what is too small
+        return side
+    halo, stride = tiles.halo_of(_layers(config), config.backbone)
+    sides = (side for side in _SIDES if side >= 4 * halo + stride)
+    for side in (None, *sides):
+        needed = peak_bytes(config, largest, side)
+        if needed <= limit:
+            return side
+    raise InputError(
+        f"--size={config.size}: {largest.width}x{largest.height} with --optimizer="
+        f"{config.optimizer}{_history(config)} needs about {needed / GIB:.1f} GiB even in small "
+        f"tiles, and {limit / GIB:.1f} GiB are there; give a smaller --size, "
+        + ("a smaller --history or --optimizer=adam" if _history(config) else "or more memory")
+    )
+
+
+def cost(config: Config, scale: Scale, side: int | None) -> Cost:
+    """Memory and work of a scale."""
+    return Cost(
+        scale, peak_bytes(config, scale, side), scale.steps * _step_flops(config, scale, side)
+    )
+
+
+def peak_bytes(config: Config, scale: Scale, side: int | None) -> int:
+    """Peak resident memory of a process at a scale, as measured on CPUs."""
+    kept = _kept_floats(config) * _BYTES[config.precision] * _OVERHEAD[config.precision]
+    largest = max(tile.pixels for tile in _tiles(config, scale, side))
+    images = _IMAGES + (_ADAM_IMAGES if config.optimizer != "lbfgs" else 0)
+    if config.optimizer == "lbfgs":
+        images += _LBFGS_IMAGES + 2 * config.history
+    images += bool(config.average)
+    targets = sum(_channels(layer) / vgg.stride(layer) ** 2 for layer in config.content_layers)
+    per_pixel = images * _PIXEL + targets * _BYTES[config.precision]
+    return round(_BASE + kept * largest + per_pixel * scale.pixels)
+
+
+def available_bytes(limit: int | None) -> int:
+    """Bytes that a job on the CPU plans to take: those it was given, or a share of what is there.
+
+    What is there: what the system has free beside this process, within the limits of its cgroup.
+    """
+    if limit is not None:
+        return limit
+    return round(_SHARE * min(_free_bytes(), _cgroup_bytes()))
+
+
+def seconds(costs: list[Cost], flops_per_second: float) -> float:
+    """How long the steps will take on a device of this rate of matrix products."""
+    return sum(one.flops for one in costs) / (_STEP_SHARE * flops_per_second)
+
+
+def _step_flops(config: Config, scale: Scale, side: int | None) -> float:
+    """Floating point operations of a step: forth and back, in tiles forth once more."""
+    parts = _tiles(config, scale, side)
+    forward, grams = 0.0, 0.0
+    for conv in vgg.up_to_deepest(vgg.convolutions(config.backbone), _layers(config)):
+        positions = 1 / vgg.stride(conv.name) ** 2
+        forward += 2 * 9 * conv.inputs * conv.outputs * positions
+        if conv.name in config.style_layers:
+            grams += 2 * conv.outputs**2 * positions
+    passes = 2 if len(parts) == 1 else 3
+    return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
+
+
+def _kept_floats(config: Config) -> float:
+    """Features of a pixel that a step keeps: of all convolutions and poolings."""
+    kept, block = 0.0, 1
+    for conv in vgg.up_to_deepest(vgg.convolutions(config.backbone), _layers(config)):
+        if conv.block > block:
+            kept += conv.inputs / vgg.stride(conv.name) ** 2
+            block = conv.block
+        kept += conv.outputs / vgg.stride(conv.name) ** 2
+    return kept
+
+
+def _tiles(config: Config, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
+    return tiles.plan_tiles(scale.height, scale.width, side, _layers(config), config.backbone)
+
+
+def _layers(config: Config) -> tuple[str, ...]:
+    return (*config.content_layers, *config.style_layers)
+
+
+def _channels(layer: str) -> int:
+    return vgg.CHANNELS[int(layer[len("block")]) - 1]
+
+
+def _history(config: Config) -> str:
+    return f" --history={config.history}" if config.optimizer == "lbfgs" else ""
+
+
+def _free_bytes() -> float:
+    """What this process has and could get; endless where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+        own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return free["MemAvailable"] * 1024 + own * os.sysconf("SC_PAGE_SIZE")
+    return math.inf
+
+
+def _cgroup_bytes() -> float:
+    """The limit of this process's group; endless without one."""
+    limit = math.inf
+    for path in (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            limit = min(limit, int(Path(path).read_text(encoding="ascii")))
+    return limit

@@ -1,0 +1,127 @@
+"""What a job costs: counted by hand, and the tiles that are chosen from it."""
+
+import math
+
+import pytest
+
+from nst_keras import planning, tiles
+from nst_keras.config import Config
+from nst_keras.errors import InputError
+from nst_keras.resolution import resolve
+from nst_keras.scales import Scale
+
+GIB = 1 << 30
+
+
+def config(**settings):
+    settings = {"precision": "float32", **settings}
+    return resolve(Config(**settings))
+
+
+def scale(width, height, steps=10):
+    return Scale(0, height, width, steps, 1)
+
+
+SMALL, LARGE, HUGE = scale(512, 384), scale(4096, 3072), scale(8192, 6144)
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "floats"),
+    [
+        # 64 + 64; pool 16, 32 + 32; pool 8, 4 x 16; pool 4, 4 x 8; pool 2, 2 x 2.
+        ("block5_conv2", "block1_conv1", 322),
+        ("block1_conv1", "block5_conv1", 320),
+        ("block4_conv2", "block4_conv1", 300),
+        ("block1_conv1", "block1_conv1", 64),
+    ],
+)
+def test_features_kept_of_a_pixel_are_those_counted_by_hand(content, style, floats):
+    found = planning._kept_floats(config(content_layers=(content,), style_layers=(style,)))
+    assert found == floats
+
+
+def test_operations_of_a_step_are_those_counted_by_hand():
+    one = config()  # forward to block5_conv2 740736 a pixel, Grams of five layers 34816
+    assert planning.cost(one, SMALL, None).flops == 10 * 512 * 384 * (2 * 740736 + 2 * 34816)
+    parts = tiles.plan_tiles(3072, 4096, 1024, ("block5_conv2",), "vgg19")
+    pixels = sum(tile.pixels for tile in parts)
+    assert planning.cost(one, LARGE, 1024).flops == 10 * pixels * (3 * 740736 + 2 * 34816)
+
+
+def test_memory_grows_with_all_that_takes_memory():
+    def peak(scale=SMALL, side=None, **settings):
+        return planning.peak_bytes(config(**settings), scale, side)
+
+    assert peak(LARGE) > 10 * peak()
+    assert peak(precision="bfloat16") < peak() < peak(content_layers=("block1_conv1",), average=0.9)
+    assert peak(LARGE, 512) < peak(LARGE, 1024) < 0.3 * peak(LARGE)
+    few, many = (peak(HUGE, 512, optimizer="lbfgs", history=n) for n in (5, 20))
+    assert many - few == 30 * 8192 * 6144 * 12
+
+
+def chosen(limit, scale=LARGE, **settings):
+    return planning.settle_tile_size(config(**settings), (SMALL, scale), limit)
+
+
+def test_auto_takes_whole_pictures_where_they_fit_and_else_the_largest_tiles_that_do():
+    assert chosen(math.inf) is None and chosen(4 * GIB, SMALL) is None
+    limits = (40, 20, 8, 5, 4, 3.2)
+    sides = [chosen(limit * GIB) for limit in limits]
+    assert sides[0] is None
+    assert sides[1:] == sorted(sides[1:], reverse=True)
+    assert len(set(sides)) > 3
+    for side, limit in zip(sides, limits, strict=True):
+        assert planning.peak_bytes(config(), LARGE, side) <= limit * GIB
+
+
+@pytest.mark.parametrize(("given", "side"), [("none", None), (512, 512), (10000, 10000)])
+def test_what_is_asked_for_is_taken(given, side):
+    assert chosen(1, tile_size=given) == side
+
+
+def test_tiles_that_are_too_small_for_the_layers_are_refused():
+    with pytest.raises(InputError, match="--tile_size=100: these layers need tiles of at least"):
+        chosen(math.inf, tile_size=100)
+
+
+def test_a_history_that_memory_cannot_hold_is_refused():
+    with pytest.raises(InputError) as error:
+        chosen(9 * GIB, HUGE, optimizer="lbfgs", history=20)
+    for words in (
+        "8192x6144",
+        "--optimizer=lbfgs --history=20",
+        "9.0 GiB are there",
+        "smaller --h",
+    ):
+        assert words in str(error.value)
+    assert chosen(9 * GIB, HUGE) is not None  # Adam can
+
+
+def test_a_picture_that_no_tile_makes_fit_is_refused():
+    with pytest.raises(InputError, match="or more memory"):
+        chosen(GIB, HUGE)
+
+
+def test_memory_that_is_given_is_taken_as_it_is():
+    assert planning.available_bytes(12345) == 12345
+
+
+def test_memory_that_is_there_is_what_is_free_within_the_limit_of_the_group(monkeypatch):
+    monkeypatch.setattr(planning, "_free_bytes", lambda: 10.0 * GIB)
+    monkeypatch.setattr(planning, "_cgroup_bytes", lambda: math.inf)
+    assert planning.available_bytes(None) == 8 * GIB
+    monkeypatch.setattr(planning, "_cgroup_bytes", lambda: 5.0 * GIB)
+    assert planning.available_bytes(None) == 4 * GIB
+
+
+def test_this_machine_tells_what_it_has():
+    assert planning._free_bytes() > 100 << 20
+    assert planning._cgroup_bytes() > 100 << 20
+    assert planning.available_bytes(None) > 100 << 20
+
+
+def test_seconds_follow_the_rate():
+    costs = [planning.cost(config(), scale(512, 384, steps), None) for steps in (10, 30)]
+    once, twice = (planning.seconds(costs, rate) for rate in (1e12, 2e12))
+    assert once == pytest.approx(2 * twice)
+    assert once == pytest.approx(40 * 512 * 384 * 1551104 / 0.8e12)
