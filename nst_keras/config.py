@@ -383,6 +383,27 @@ class Config:
         changes_result=False,
     )
 
+    distribute: str = declare(
+        "none",
+        "device",
+        "text",
+        "Devices that share the tiles of a picture. mirrored: the GPUs of this host; multiworker: "
+        "those of the hosts in TF_CONFIG, each of which is given the same command; tpu: the cores "
+        "of a TPU.",
+        choices=("none", "mirrored", "multiworker", "tpu"),
+        changes_result=False,
+    )
+    replicas: int = declare(
+        0,
+        "device",
+        "int",
+        "How many devices --distribute=mirrored takes; 0: all GPUs. Without a GPU, so many parts "
+        "of the CPU, to try it.",
+        low=0,
+        high=1024,
+        changes_result=False,
+    )
+
     quality: str = declare(
         "good",
         "effort",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, LostHostError
 
 _log = logging.getLogger("nst_keras")
 
@@ -26,6 +26,8 @@ def exit_status(work: Callable[[], int]) -> int:
         return work()
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
+    except LostHostError as error:
+        return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
     except FloatingPointError as error:
         return _fail(str(error), 1)
     except MemoryError as error:

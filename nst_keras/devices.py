@@ -1,6 +1,7 @@
 """The device that computes: TensorFlow's start, its name for people, and determinism."""
 
 import contextlib
+import json
 import logging
 import os
 import platform
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nst_keras import planning
+from nst_keras.errors import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,33 @@ def one_operation_at_a_time() -> None:
     if not tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def host_number(distribute: str) -> int:
+    """Which of a job's hosts this is, by TF_CONFIG; 0 is the chief, and a host alone.
+
+    Raises:
+        InputError: TF_CONFIG does not tell.
+    """
+    if distribute != "multiworker":
+        return 0
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        hosts, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--distribute=multiworker: TF_CONFIG={text or '(not set)'} must be JSON such as "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from error
+    if task.get("type") != "worker" or not 0 <= index < len(hosts):
+        raise InputError(
+            f"--distribute=multiworker: TF_CONFIG={text}: the task must be one of the "
+            f"{len(hosts)} workers, by its index from 0"
+        )
+    return index
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:

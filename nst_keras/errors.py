@@ -1,4 +1,4 @@
-"""The one error that means: the input is wrong, not the program."""
+"""The errors that are not the program's fault."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The message is one line for a person: the flag or file, the value and what would be right.
     """
+
+
+class LostHostError(Exception):
+    """Another host of the job is gone; the job can be run again and goes on."""

@@ -19,6 +19,7 @@ from nst_keras.files import atomic
 
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 16
+_STRIP_VALUES = 1 << 22
 
 # An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
@@ -132,7 +133,15 @@ def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """[0, 1] floats of any shape to 0..255: halves round up, values outside are clipped."""
-    return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
+    pixels = np.asarray(pixels)
+    if pixels.ndim < 2:
+        return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
+    found = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
+    for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
+        strip = np.clip(pixels[start : start + rows], 0, 1)
+        found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
+    return found
 
 
 def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> None:

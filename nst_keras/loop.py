@@ -1,6 +1,7 @@
 """The job: scales times steps. `stylize` yields iterates, saves its state and goes on from it."""
 
 import dataclasses
+import functools
 import gc
 import logging
 import math
@@ -15,7 +16,8 @@ from nst_keras import backbones, devices, images, planning, scales
 from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
-from nst_keras.errors import InputError
+from nst_keras.distribute import ALONE, Replicas
+from nst_keras.errors import InputError, LostHostError
 from nst_keras.plateau import Plateau
 from nst_keras.progress import Iterate, Pace
 from nst_keras.resolution import resolve
@@ -29,6 +31,15 @@ _log = logging.getLogger(__name__)
 # Python's share vanishes.
 _CALL_SECONDS = 1.0
 
+# What a collective operation fails with when another host is gone.
+_HOST_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
 PictureLike = str | os.PathLike | np.ndarray
 
 
@@ -39,6 +50,7 @@ def stylize(
     *,
     weights: Weights | None = None,
     checkpointer: Checkpointer | None = None,
+    replicas: Replicas = ALONE,
 ) -> Generator[Iterate, None, None]:
     """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
 
@@ -48,7 +60,8 @@ def stylize(
             `style`, `workdir` and `output` are not looked at.
         weights: of the backbone, if read already.
         checkpointer: where the state is saved when due, and taken from at the start. Closing the
-            generator early saves the state, too.
+            generator early saves the state, too. Of several hosts, only the chief saves.
+        replicas: the devices and hosts among which tiles are dealt; see `distribute`.
 
     Yields:
         An `Iterate` at least about every second of work, and at every multiple of `log_every`,
@@ -57,6 +70,8 @@ def stylize(
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
         FloatingPointError: the objective is no longer finite.
+        MemoryError: even small tiles do not fit the device.
+        LostHostError: another host is gone; the state is saved.
     """
     config = resolve(config or Config())
     saved = checkpointer.latest() if checkpointer else None
@@ -69,9 +84,27 @@ def stylize(
     pictures = [_pixels(style, "style") for style in styles]
     plan = plan_job(config, content.shape[:2])
     tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
+    _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
-    painter = Painter(config, content, pictures, weights or load_weights(config), plan)
+    painter = Painter(config, content, pictures, weights or load_weights(config), plan, replicas)
     return _run(painter, config, plan, checkpointer, saved)
+
+
+def _agree(replicas: Replicas, step: int, tile_size: int | None) -> tuple[int, int | None]:
+    """The chief's step to go on from, and size of tiles. No host goes on before all are here.
+
+    Raises:
+        InputError: this host would go on from another step.
+    """
+    chiefs_step, chiefs_size = (
+        int(number) for number in replicas.from_chief((step, tile_size or 0))
+    )
+    if step != chiefs_step:
+        raise InputError(
+            f"--workdir: its newest checkpoint is of step {step} here and of step {chiefs_step} on "
+            "the first host; all hosts must see one folder"
+        )
+    return step, chiefs_size or None
 
 
 def load_weights(config: Config) -> Weights:
@@ -126,21 +159,28 @@ def _run(
         if scale.last_step < job.step:
             continue
         state, saved = saved.arrays if saved else None, None
-        picture = images.resize(picture, scale.height, scale.width)
+        start = functools.partial(images.resize, picture, scale.height, scale.width)
         while True:
             stage = None
             try:
-                stage = Stage(painter, scale, picture, state, tile_size)
+                stage = Stage(painter, scale, start, state, tile_size)
                 yield from job.run_scale(stage, state)
                 break
             except tf.errors.ResourceExhaustedError as error:
                 tile_size = _smaller_tiles(painter, scale, tile_size, error)
+            except _HOST_LOST as error:
+                if painter.replicas.hosts == 1:
+                    raise
+                if stage is not None:
+                    job.save(stage)
+                raise LostHostError(f"another host is gone: {_first_line(error)}") from error
             if stage is not None:  # where it got to before memory ran out
                 state = {**stage.state(), **job.state()}
                 job.step = scale.first_step - 1 + stage.steps
             stage = None
             gc.collect()
         picture = stage.picture()
+        del start
         # The compiled steps and the stage hold each other; without this two scales fill memory.
         del stage
         gc.collect()
@@ -237,20 +277,21 @@ class _Job:
         try:
             yield iterate
         except GeneratorExit:
-            self._save(stage)
+            self.save(stage)
             raise
         if not iterate.is_last:
             iterate.stage = None
         due = self.checkpointer and self.checkpointer.is_due(self.step, seconds)
         if due or iterate.is_last:  # writing the result may fail, and then goes on from here
-            self._save(stage)
+            self.save(stage)
 
     def state(self) -> dict[str, np.ndarray]:
         """What of the scale's state is not the stage's."""
         return self._plateau.state()
 
-    def _save(self, stage: Stage) -> None:
-        if self.checkpointer:
+    def save(self, stage: Stage) -> None:
+        """Keep the state, on the host whose task that is."""
+        if self.checkpointer and stage.is_chief:
             seconds = time.perf_counter() - self._started
             precision = {"precision": np.array(self.config.precision)}
             arrays = {**stage.state(), **self.state(), **precision}
@@ -267,6 +308,10 @@ class _Job:
             if every:
                 stops.append(self.step - self.step % every + every)
         return int(min(steps, min(stops) - self.step))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _settled_precision(precision: str, saved: Checkpoint | None) -> str:
@@ -301,7 +346,7 @@ def _pixels(picture: PictureLike, name: str) -> np.ndarray:
 def _time_scale(painter: Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up."""
     began = time.perf_counter()
-    stage = Stage(painter, scale, image)
+    stage = Stage(painter, scale, lambda: image)
     stage.run(1)
     setup = time.perf_counter() - began
     began = time.perf_counter()

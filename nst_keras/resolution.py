@@ -33,6 +33,11 @@ def resolve(config: Config) -> Config:
     _check_weights(config)
     _check_optimizer(config)
     _check_balance(config)
+    if config.distribute == "multiworker" and config.time_limit:
+        raise InputError(
+            f"--time_limit={config.time_limit:g}s: with --distribute=multiworker hosts would plan "
+            "different steps; give --iterations"
+        )
     return config
 
 
@@ -171,6 +176,8 @@ def unused(given: Config, config: Config) -> list[str]:
         ways["scale_ratio"] = f"--scales={config.scales}"
     if not config.tolerance:
         ways["patience"] = "--tolerance=0"
+    if config.distribute != "mirrored":
+        ways["replicas"] = f"--distribute={config.distribute}"
     usual = {**defaults(), **_preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: changes nothing with {way}"

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nst_keras
 from nst_keras import (
@@ -32,7 +32,7 @@ from nst_keras import (
     video,
     workdir,
 )
-from nst_keras.background import Background
+from nst_keras.background import Background, Submit, at_once
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
@@ -43,6 +43,9 @@ from nst_keras.recorder import Recorder
 from nst_keras.resolution import resolve, unused
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder, Status
+
+if TYPE_CHECKING:
+    from nst_keras.distribute import Replicas
 
 _log = logging.getLogger("nst_keras")
 
@@ -87,6 +90,8 @@ def _run(
         output.copy_result(folder, requested)
         return 0
     output.check_output(requested)
+    if devices.host_number(requested.distribute):
+        return _help_out(requested, given, inputs, folder, status, began)
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     if status is Status.NEW:
@@ -95,13 +100,64 @@ def _run(
         folder.check_writable()
     for note in (*inputs.notes, *unused(given, requested)):
         _log.warning("%s", note)
-    devices.start_tensorflow(deterministic=requested.deterministic, seed=requested.seed)
-    devices.one_operation_at_a_time()
+    replicas = _start(requested)
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
     config = _settle(requested, given, inputs, folder, status, began)
     record = _describe(arguments, config, inputs, request, folder, notes)
-    return _optimise(config, inputs, folder, record, quiet=quiet)
+    return _optimise(config, inputs, folder, record, replicas, quiet=quiet)
+
+
+def _start(config: Config) -> "Replicas":
+    """Start TensorFlow; returns the devices and hosts of the job."""
+    devices.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
+    from nst_keras import distribute
+
+    if config.distribute == "none":
+        devices.one_operation_at_a_time()
+    return distribute.make_replicas(config.distribute, config.replicas)
+
+
+def _help_out(
+    requested: Config,
+    given: Config,
+    inputs: Inputs,
+    folder: RunFolder,
+    status: Status,
+    began: float,
+) -> int:
+    """The whole job on a host that is not the chief: it computes, and writes nothing."""
+    replicas = _start(requested)
+    from nst_keras import loop
+
+    config = _settle(requested, given, inputs, folder, status, began)
+    checkpointer = _checkpointer(config, folder, workdir.describe_job(config, inputs.hashes))
+    iterates = loop.stylize(
+        inputs.content,
+        inputs.styles,
+        config,
+        weights=inputs.weights,
+        checkpointer=checkpointer,
+        replicas=replicas,
+    )
+    for iterate in iterates:
+        if iterate.is_last:  # all hosts evaluate the terms of the result together
+            iterate.evaluate()
+    _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
+    return 0
+
+
+def _checkpointer(
+    config: Config, folder: RunFolder, job: dict[str, str], submit: Submit = at_once
+) -> Checkpointer:
+    return Checkpointer(
+        folder.checkpoints,
+        hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest(),
+        every=config.checkpoint_every,
+        minutes=config.checkpoint_minutes,
+        keep=config.keep_checkpoints,
+        submit=submit,
+    )
 
 
 def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
@@ -213,19 +269,18 @@ def _replayable(config: Config, folder: RunFolder) -> Config:
 
 
 def _optimise(
-    config: Config, inputs: Inputs, folder: RunFolder, record: dict[str, Any], *, quiet: bool
+    config: Config,
+    inputs: Inputs,
+    folder: RunFolder,
+    record: dict[str, Any],
+    replicas: "Replicas",
+    *,
+    quiet: bool,
 ) -> int:
     from nst_keras import loop
 
     background = Background()
-    checkpointer = Checkpointer(
-        folder.checkpoints,
-        hashlib.sha256(json.dumps(record["job"], sort_keys=True).encode()).hexdigest(),
-        every=config.checkpoint_every,
-        minutes=config.checkpoint_minutes,
-        keep=config.keep_checkpoints,
-        submit=background.submit,
-    )
+    checkpointer = _checkpointer(config, folder, record["job"], background.submit)
     saved = checkpointer.latest()
     resume_step = saved.step if saved else 0
     del saved  # the loop reads it when it gets there
@@ -258,7 +313,12 @@ def _optimise(
         stopping = stack.enter_context(console.stop_signals())
         stack.enter_context(background)  # left before all of those, whichever way
         iterates = loop.stylize(
-            inputs.content, inputs.styles, config, weights=inputs.weights, checkpointer=checkpointer
+            inputs.content,
+            inputs.styles,
+            config,
+            weights=inputs.weights,
+            checkpointer=checkpointer,
+            replicas=replicas,
         )
         iterate = _follow(iterates, sinks, stopping)
         if not iterate.is_last:

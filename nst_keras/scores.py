@@ -107,7 +107,9 @@ class Judge:
                 not finite, or shares that do not go with the styles.
         """
         shares = _shares(len(styles), style_blend)
-        picture, *styles = _reduced([_checked(one) for one in (picture, *styles)])
+        for one in (picture, *styles):
+            _check_shape(one)
+        picture, *styles = [_checked(one) for one in _reduced([picture, *styles])]
         content = images.resize(_checked(content), *picture.shape[:2])
         (grams, scene), (_, target_scene) = self._measure(picture), self._measure(content)
         style_grams = [self._measure(style)[0] for style in styles]
@@ -267,9 +269,13 @@ def _shares(count: int, style_blend: Sequence[float]) -> list[float]:
     return [share / sum(blend) for share in blend]
 
 
-def _checked(picture: np.ndarray) -> np.ndarray:
+def _check_shape(picture: np.ndarray) -> None:
     if picture.ndim != 3 or picture.shape[-1] != 3 or min(picture.shape[:2]) < images.MIN_SIDE:
         raise ValueError(f"shape {picture.shape}: (height, width, 3), from {images.MIN_SIDE} px")
+
+
+def _checked(picture: np.ndarray) -> np.ndarray:
+    _check_shape(picture)
     if not np.isfinite(picture).all():
         raise ValueError("a picture holds values that are not finite")
     return np.clip(picture, 0, 1).astype(np.float32)

@@ -4,16 +4,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
 from nst_keras.config import INITS, Config
+from nst_keras.distribute import ALONE, Replicas
 from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
-from nst_keras.tiles import Tile, least_side, plan_tiles
+from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
 from nst_keras.tiling import TiledObjective
 from nst_keras.weights import Weights
 
@@ -30,26 +32,24 @@ class Painter:
         styles: Sequence[np.ndarray],
         weights: Weights,
         plan: tuple[Scale, ...],
+        replicas: Replicas = ALONE,
     ):
-        self.config, self.plan = config, plan
-        # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2.
-        self._content = images.resize(content, plan[-1].height, plan[-1].width)
+        self.config, self.plan, self.replicas = config, plan, replicas
+        # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2. But a
+        # small one is not enlarged before it has to be.
+        if content.shape[0] > plan[-1].height:
+            content = images.resize(content, plan[-1].height, plan[-1].width)
+        self._content = content
         self._styles = [self._fit_style(style, plan[-1]) for style in styles]
         self._blend = list(config.style_blend) or [1.0] * len(styles)
         self._weights = weights
         self._term_weights = _term_weights(config)
         self._layers = (*config.content_layers, *config.style_layers)
-        self._extractor = backbones.feature_extractor(
-            weights,
-            self._layers,
-            pooling=config.pooling,
-            padding=config.padding,
-            precision=config.precision,
-        )
-        self._sections = backbones.sections(self._extractor)
+        extractors = [self._network(device) for device in replicas.devices]
+        self._sections = [backbones.sections(one) for one in extractors]
         # Of any size, so that the targets of all scales and styles are computed by one trace.
         self._capture = tf.function(
-            self._extractor,
+            extractors[0],
             input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
             autograph=False,
         )
@@ -85,8 +85,10 @@ class Painter:
             tile_size: px, the longest side of a tile; None: the image is not cut.
         """
 
+        side = self._side(scale, tile_size)
+
         def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
-            return plan_tiles(height, width, tile_size, self._layers, self.config.backbone)
+            return plan_tiles(height, width, side, self._layers, self.config.backbone)
 
         content = images.resize(self._content, scale.height, scale.width)
         styles = [self._fit_style(style, scale) for style in self._styles]
@@ -102,15 +104,42 @@ class Painter:
         )
         for note in targets.notes:
             _log.warning("%s", note)
-        whole = objective.Objective(
-            self._sections,
-            targets,
-            self._term_weights,
-            formulas,
-            backbones.LARGEST_COTANGENT.get(self.config.precision),
-        )
+        objectives = [
+            objective.Objective(
+                sections,
+                targets,
+                self._term_weights,
+                formulas,
+                backbones.LARGEST_COTANGENT.get(self.config.precision),
+            )
+            for sections in self._sections
+        ]
         tiles = tiles_of(scale.height, scale.width)
-        return TiledObjective(whole, tiles) if len(tiles) > 1 else whole
+        if len(tiles) == 1:
+            return objectives[0]
+        return TiledObjective(objectives, tiles, self.replicas)
+
+    def _network(self, device: str) -> keras.Model:
+        with tf.device(device or None):
+            return backbones.feature_extractor(
+                self._weights,
+                self._layers,
+                pooling=self.config.pooling,
+                padding=self.config.padding,
+                precision=self.config.precision,
+            )
+
+    def _side(self, scale: Scale, tile_size: int | None) -> int | None:
+        """Of tiles that fit, and that are enough for all replicas; None: not to be cut.
+
+        Pictures that are too small to be dealt out are computed by each host on its own.
+        """
+        count, size = self.replicas.count, (scale.height, scale.width)
+        network = self._layers, self.config.backbone
+        shared = side_for(count, *size, *network)
+        if shared and len(plan_tiles(*size, shared, *network)) < count:
+            shared = None
+        return min((side for side in (shared, tile_size) if side), default=None)
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""
@@ -136,7 +165,7 @@ class Stage:
     """One scale at work: the image, its optimiser and the compiled steps.
 
     Args:
-        image: (H, W, 3), to start from.
+        image: makes the image (H, W, 3) to start from.
         state: of the same scale, in place of a start.
         tile_size: see `Painter.objective`.
     """
@@ -145,22 +174,26 @@ class Stage:
         self,
         painter: Painter,
         scale: Scale,
-        image: np.ndarray,
+        image: Callable[[], np.ndarray],
         state: Mapping[str, np.ndarray] | None = None,
         tile_size: int | None = None,
     ):
         self.scale, self._painter, self._config = scale, painter, painter.config
         self._decay = self._config.average
-        self._image = tf.Variable(image[None], trainable=False)
+        self._objective = painter.objective(
+            scale, tile_size
+        )  # first: it holds large copies a while
+        self._image = tf.Variable(image()[None], trainable=False)
         self._average = None
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
-        self._objective = painter.objective(scale, tile_size)
         self._optimizer = _make_optimizer(self._config, scale, self._objective.term_names)
         if state is not None:
             self._restore(state)
         elif self._config.balance:
             self._balance()
+        for variable in self._variables().values():
+            variable.assign(painter.replicas.from_chief(variable.read_value()))
         tiled = isinstance(self._objective, TiledObjective)
         # One step, so that XLA need not compile anew for each number of steps in a call.
         xla = self._config.xla and not tiled
@@ -177,15 +210,22 @@ class Stage:
         return {name: float(value) for name, value in terms.items()}
 
     @property
+    def is_chief(self) -> bool:
+        """Whether this is the host that writes."""
+        return self._painter.replicas.is_chief
+
+    @property
     def steps(self) -> int:
         """Steps that were taken at this scale."""
         return int(self._optimizer.steps)
 
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
-        picture = self._image.numpy()[0]
+        picture = _array(self._image)[0]
         if self._average is not None and self.steps:
-            picture = self._average.numpy()[0] / np.float32(1.0 - self._decay**self.steps)
+            picture = _array(self._average)[0] / np.float32(1.0 - self._decay**self.steps)
+        elif self._config.clamp:
+            return picture  # within [0, 1] already, and a copy may be large
         return np.clip(picture, 0.0, 1.0)
 
     def value(self) -> dict[str, float]:
@@ -199,7 +239,7 @@ class Stage:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, beside the settings."""
-        state = {name: variable.numpy() for name, variable in self._variables().items()}
+        state = {name: _array(variable) for name, variable in self._variables().items()}
         if self._config.balance:
             state["weights"] = np.array(list(self._objective.weights.values()))
         return state
@@ -269,6 +309,12 @@ class Stage:
             mixed = self._decay * self._average + (1.0 - self._decay) * self._image
             self._average.assign(mixed)
         return terms
+
+
+def _array(variable: tf.Variable) -> np.ndarray:
+    """The value of a variable, without a copy where it is in the host's memory: TensorFlow makes
+    one when the variable changes."""
+    return np.asarray(variable.read_value())
 
 
 def _make_optimizer(

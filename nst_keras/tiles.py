@@ -9,6 +9,7 @@ image; their gradients overlap and are added.
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 from nst_keras import vgg
 from nst_keras.errors import InputError
@@ -76,6 +77,33 @@ def plan_tiles(
         raise InputError(f"--tile_size={side}: these layers need tiles of at least {least} px")
     spans = (_spans(length, side, halo, stride) for length in (height, width))
     return tuple(Tile(rows, columns) for rows, columns in itertools.product(*spans))
+
+
+def side_for(
+    count: int, height: int, width: int, layers: tuple[str, ...], backbone: str
+) -> int | None:
+    """The largest side that makes at least so many tiles; None where one is enough.
+
+    Where the picture is too small for so many, the smallest side that there is.
+    """
+    if count == 1:
+        return None
+    _, stride = halo_of(layers, backbone)
+    least = least_side(layers, backbone)
+    sides = range(max(height, width) // stride * stride, least, -stride)
+    enough = (s for s in sides if len(plan_tiles(height, width, s, layers, backbone)) >= count)
+    return next(enough, least)
+
+
+def deal(tiles: Sequence[Tile], count: int) -> list[list[int]]:
+    """Numbers of tiles for each of so many replicas, with about equal pixels for all."""
+    hands: list[list[int]] = [[] for _ in range(count)]
+    pixels = [0] * count
+    for number in sorted(range(len(tiles)), key=lambda n: -tiles[n].pixels):
+        least = pixels.index(min(pixels))
+        hands[least].append(number)
+        pixels[least] += tiles[number].pixels
+    return [sorted(hand) for hand in hands]
 
 
 def least_side(layers: tuple[str, ...], backbone: str) -> int:

@@ -3,17 +3,22 @@
 A first pass sums up the statistics of all tiles; the terms are differentiated by these sums once; a
 second pass pulls that back through each tile and adds the gradients where tiles overlap (Galerne et
 al., "Scaling Painting Style Transfer", 2024, have the two passes; adding up overlaps needs a halo
-half as wide as theirs). Tiles are run from Python, one after the other, so an image of any size
-costs the memory of itself, its gradient and one tile's features.
+half as wide as theirs). Tiles are run from Python, one after the other on each device, so an image
+of any size costs the memory of itself, its gradient and one tile's features.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import tensorflow as tf
 
+from nst_keras.distribute import ALONE, Replicas
+from nst_keras.errors import InputError
 from nst_keras.objective import Features, Objective, Pick, Sums, Terms, picking, total
-from nst_keras.tiles import Tile
+from nst_keras.tiles import Tile, deal
 
 _STRIP_PIXELS = 1 << 20  # of the strips in which the variation is computed
 
@@ -24,22 +29,37 @@ class TiledObjective:
     """As `Objective`, whose targets are those of the same tiles; to be called outside graphs.
 
     Args:
-        report: told how many tiles of an evaluation are done, both passes counted.
+        objectives: the same one for each device of this host, its network on that device.
+        replicas: among which the tiles are dealt.
+        report: told how many tiles of an evaluation are done here, both passes counted.
     """
 
     def __init__(
         self,
-        objective: Objective,
+        objectives: Sequence[Objective],
         tiles: Sequence[Tile],
+        replicas: Replicas = ALONE,
         report: Report = lambda done, in_all: None,
     ):
-        self._objective, self._tiles, self._report = objective, tuple(tiles), report
+        self._objectives, self._tiles = tuple(objectives), tuple(tiles)
+        self._objective, self._replicas, self._report = objectives[0], replicas, report
         self.height = max(tile.rows.stop for tile in tiles)
         self.width = max(tile.columns.stop for tile in tiles)
-        self._sums_of_tile = self._traced(objective.statistics_of_tile)
-        self._gradient_of_tile = self._traced(objective.gradient_of_tile)
-        self._cotangents = tf.function(objective.cotangents, autograph=False)
-        self._variation_sums = tf.function(objective.formulas.variation.sums, autograph=False)
+        if len(tiles) < replicas.count:
+            raise InputError(
+                f"--distribute: {self.width}x{self.height} makes {len(tiles)} tiles, too few for "
+                f"{replicas.count} devices"
+            )
+        hands = deal(tiles, replicas.count)
+        own = {replicas.own(index): hand for index, hand in enumerate(hands)}
+        # Each of the devices takes the next tile of its hand at a time.
+        self._rounds = list(itertools.zip_longest(*(own[n] for n in range(len(replicas.devices)))))
+        self._count = sum(len(own[n]) for n in range(len(replicas.devices)))
+        self._sums_of_tile = [self._traced(one.statistics_of_tile) for one in objectives]
+        self._gradient_of_tile = [self._traced(one.gradient_of_tile) for one in objectives]
+        self._cotangents = tf.function(self._objective.cotangents, autograph=False)
+        variation = self._objective.formulas.variation
+        self._variation_sums = tf.function(variation.sums, autograph=False)
         self._variation_gradient = tf.function(self._pull_back_variation, autograph=False)
         self._gradient: tf.Variable | None = None
 
@@ -55,7 +75,8 @@ class TiledObjective:
 
     def reweighted(self, weights: Mapping[str, float]) -> "TiledObjective":
         """The same with other weights of the terms."""
-        return TiledObjective(self._objective.reweighted(weights), self._tiles, self._report)
+        changed = [one.reweighted(weights) for one in self._objectives]
+        return TiledObjective(changed, self._tiles, self._replicas, self._report)
 
     def value(self, image: tf.Tensor) -> Terms:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
@@ -75,25 +96,46 @@ class TiledObjective:
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
-        gradient = self._buffer(image)
+        gradient, finite = self._buffer(image), tf.constant(1.0)
         self._start_with_variation(gradient, image, cotangents["tv"])
-        low = self._objective.largest_cotangent is not None
-        for done, (tile, part, content) in enumerate(self._parts(image), start=1):
-            pulled = self._gradient_of_tile(part, content, tf.constant(tile.window), cotangents)
+        pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
+        for done, (tile, pulled) in enumerate(pulled_back, start=1):
             region = gradient[tile.region]
             region.assign(region + pulled)
-            if low and not tf.reduce_all(tf.math.is_finite(pulled)):  # see `Objective`
-                terms = {**terms, "total": tf.constant(math.nan)}
-            self._report(len(self._tiles) + done, 2 * len(self._tiles))
+            if self._objective.largest_cotangent is not None:  # see `Objective`
+                finite *= tf.cast(tf.reduce_all(tf.math.is_finite(pulled)), tf.float32)
+            self._report(self._count + done, 2 * self._count)
+        if self._replicas.hosts > 1:
+            gradient.assign(self._replicas.total(gradient.read_value()))
+        if self._replicas.total(1.0 - finite) > 0.0:
+            terms = {**terms, "total": tf.constant(math.nan)}
         return terms, gradient.read_value()
 
     def _sum_up(self, image: tf.Tensor, passes: int) -> Sums:
         sums: Sums = {}
-        for done, (tile, part, content) in enumerate(self._parts(image), start=1):
-            found = self._sums_of_tile(part, content, tf.constant(tile.window))
+        found_all = self._over_tiles(self._sums_of_tile, image)
+        for done, (_, found) in enumerate(found_all, start=1):
             sums = {name: sums[name] + one for name, one in found.items()} if sums else found
-            self._report(done, passes * len(self._tiles))
-        return {"tv": self._sum_up_variation(image), **sums}
+            self._report(done, passes * self._count)
+        return {"tv": self._sum_up_variation(image), **self._replicas.total(sums)}
+
+    def _over_tiles(
+        self, functions: Sequence[Callable], image: tf.Tensor, *more: Sums
+    ) -> Iterator[tuple[Tile, Any]]:
+        """What the devices' functions make of this host's tiles, in a fixed order."""
+        with ThreadPoolExecutor(len(functions)) as threads:
+            for numbers in self._rounds:
+                dealt = [
+                    (self._tiles[number], threads.submit(self._run, device, number, image, *more))
+                    for device, number in zip(functions, numbers, strict=True)
+                    if number is not None
+                ]
+                yield from ((tile, result.result()) for tile, result in dealt)
+
+    def _run(self, function: Callable, number: int, image: tf.Tensor, *more: Sums) -> Any:
+        tile = self._tiles[number]
+        content = self._objective.targets.content[number]
+        return function(image[tile.region], content, tf.constant(tile.window), *more)
 
     def _traced(self, function: Callable) -> Callable:
         """A function of a tile, its content, its window and more as one graph for all sizes."""
@@ -111,11 +153,6 @@ class TiledObjective:
             return traces[part.dtype](part, content_there, window, *more)
 
         return call
-
-    def _parts(self, image: tf.Tensor) -> Iterator[tuple[Tile, tf.Tensor, Features]]:
-        contents = self._objective.targets.content
-        for tile, content in zip(self._tiles, contents, strict=True):
-            yield tile, image[tile.region], content
 
     def _buffer(self, image: tf.Tensor) -> tf.Variable:
         if self._gradient is None:
@@ -139,7 +176,9 @@ class TiledObjective:
             above = min(start, 1)
             strip = image[:, start - above : stop + 1]
             pulled = self._variation_gradient(strip, cotangent)
-            gradient[:, start:stop].assign(pulled[:, above : above + stop - start])
+            own = pulled[:, above : above + stop - start]
+            # Once, though all hosts add up their buffers.
+            gradient[:, start:stop].assign(own if self._replicas.is_chief else tf.zeros_like(own))
 
     def _pull_back_variation(self, strip: tf.Tensor, cotangent: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -365,7 +365,7 @@ def a_stage(weights, **settings):
     config = resolve(dataclasses.replace(SINGLE, **settings))
     plan = loop.plan_job(config, CONTENT.shape[:2])
     painter = stages.Painter(config, CONTENT, [STYLE], weights, plan)
-    return stages.Stage(painter, plan[0], painter.first_image())
+    return stages.Stage(painter, plan[0], painter.first_image)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

@@ -86,7 +86,7 @@ def pair(sections, weights, name, plan, pictures, extractor=None, **options):
     whole = objective.Objective(sections, targets, weights, formulas, **options)
     targets = objective.capture_targets(*given, tiles_of=plan)
     parts = objective.Objective(sections, targets, weights, formulas, **options)
-    tiled = tiling.TiledObjective(parts, plan(*image.shape[1:3]))
+    tiled = tiling.TiledObjective([parts], plan(*image.shape[1:3]))
     return whole, tiled
 
 
@@ -214,7 +214,8 @@ def test_progress_is_told_tile_by_tile():
         chained(sections), image, [image], [1.0], weights, formulas, lambda h, w: plan
     )
     one = objective.Objective(sections, targets, weights, formulas)
-    tiling.TiledObjective(one, plan, lambda *done: told.append(done)).value_and_grad(image)
+    tiled = tiling.TiledObjective([one], plan, report=lambda *done: told.append(done))
+    tiled.value_and_grad(image)
     assert len(plan) == 6
     assert told == [(n, 12) for n in range(1, 13)]
 

@@ -73,7 +73,7 @@ def lbfgs_painter(
 
 def measure_recursion(painter: Painter, scale: Scale, repeats: int) -> dict:
     """Seconds of one evaluation, and of one step with a full history, in turn."""
-    stage = Stage(painter, scale, painter.first_image())
+    stage = Stage(painter, scale, painter.first_image)
     evaluate = tf.function(painter.objective(scale).value_and_grad)
     image = tf.constant(painter.first_image()[None])
     for _ in range(painter.config.history + 2):
@@ -100,7 +100,7 @@ def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict
     start = painter.first_image()
     objective = painter.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
-    stage = Stage(painter, scale, start)
+    stage = Stage(painter, scale, lambda: start)
     evaluate(tf.constant(start[None]))
     ours, theirs, seconds = [stage.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
 

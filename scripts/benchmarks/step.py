@@ -114,7 +114,7 @@ def our_steps(
     config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
     scale = Scale(0, height, width, steps=10**6, first_step=1)
     painter = Painter(config, content, [style], load_weights(config), (scale,))
-    stage = Stage(painter, scale, content)
+    stage = Stage(painter, scale, lambda: content)
     return lambda steps: stage.run(steps) and None
 
 
