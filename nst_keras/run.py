@@ -83,6 +83,8 @@ def _run(
     inputs = read_inputs(requested)
     request = workdir.describe_job(requested, inputs.hashes)
     folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
+    if devices.host_number(requested.distribute):
+        return _help_out(requested, given, inputs, folder, request, began)
     status = folder.status(request, overwrite=requested.overwrite)
     if status is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
@@ -90,8 +92,6 @@ def _run(
         output.copy_result(folder, requested)
         return 0
     output.check_output(requested)
-    if devices.host_number(requested.distribute):
-        return _help_out(requested, given, inputs, folder, status, began)
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     if status is Status.NEW:
@@ -123,11 +123,15 @@ def _help_out(
     given: Config,
     inputs: Inputs,
     folder: RunFolder,
-    status: Status,
+    request: dict[str, str],
     began: float,
 ) -> int:
     """The whole job on a host that is not the chief: it computes, and writes nothing."""
+    if folder.is_finished(request) and not requested.overwrite:
+        return 0
     replicas = _start(requested)
+    replicas.from_chief(0)  # from here on the folder is as the chief has made it
+    status = folder.status(request, overwrite=False)
     from nst_keras import loop
 
     config = _settle(requested, given, inputs, folder, status, began)
@@ -281,6 +285,7 @@ def _optimise(
 
     background = Background()
     checkpointer = _checkpointer(config, folder, record["job"], background.submit)
+    replicas.from_chief(0)
     saved = checkpointer.latest()
     resume_step = saved.step if saved else 0
     del saved  # the loop reads it when it gets there

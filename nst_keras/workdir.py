@@ -84,6 +84,12 @@ class RunFolder:
             )
         return Status.NEW
 
+    def is_finished(self, job: dict[str, str]) -> bool:
+        """Whether it holds the result of the job."""
+        record = self.read_record()
+        same = job in (record.get("job"), record.get("request"))
+        return same and record.get("status") == "finished" and self.result.exists()
+
     def _progress(self, record: dict[str, Any], *, overwrite: bool) -> Status:
         if record.get("status") != "finished" or not self.result.exists():
             return Status.BEGUN

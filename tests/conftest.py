@@ -6,13 +6,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
 import gc
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nst_keras import images, vgg, weights
+
+# Three devices, for the tests of replicas; it cannot be changed once TensorFlow computes.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
+)
 
 TINY_CHANNELS = (4, 6, 8, 8, 8)
 
@@ -21,7 +26,6 @@ TINY_CHANNELS = (4, 6, 8, 8, 8)
 def tiny_weights() -> weights.Weights:
     """A random VGG19 of a few channels, scaled so that features stay of one order."""
     # The loop collects garbage after each scale: not through TensorFlow's own objects each time.
-    importlib.import_module("tensorflow")
     gc.collect()
     gc.freeze()
     rng = np.random.default_rng(0)
