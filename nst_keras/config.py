@@ -71,6 +71,17 @@ class Config:
     )
     seed: int = declare(0, "inputs", "int", "Seed of everything random.", low=0, high=2**31 - 1)
 
+    max_megapixels: int = declare(
+        200,
+        "inputs",
+        "int",
+        "Largest picture that is read; a small file can claim to be huge. Raise it for pictures "
+        "that you trust.",
+        low=1,
+        high=10**6,
+        changes_result=False,
+    )
+
     workdir: str | None = declare(
         None,
         "folder",
@@ -380,6 +391,7 @@ class Config:
         "bytes",
         "Memory that the job may take, such as 4G: of the GPU where there is one, else of the "
         "process. Not given: what is there.",
+        low=1,
         changes_result=False,
     )
 
@@ -408,7 +420,7 @@ class Config:
         "good",
         "effort",
         "text",
-        "Factor on the preset's steps: draft 0.4, good 1, best 2.5.",
+        "draft: 0.4 times the preset's steps; best: 2.5 times, or settings of its own for it.",
         choices=tuple(QUALITIES),
     )
     tolerance: float = declare(

@@ -34,10 +34,11 @@ def read_inputs(config: Config) -> Inputs:
             raise InputError(f"--{name}: is missing; give the path of a picture")
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    content = images.fit(_read("--content", config.content, hashes, notes), config.fit)
-    styles = tuple(_read("--style", path, hashes, notes) for path in config.style)
+    limit = config.max_megapixels * 10**6
+    content = images.fit(_read("--content", config.content, limit, hashes, notes), config.fit)
+    styles = tuple(_read("--style", path, limit, hashes, notes) for path in config.style)
     if config.init not in INITS:
-        _read("--init", config.init, hashes, notes)
+        _read("--init", config.init, limit, hashes, notes)
     if config.size != "original" and config.size > max(content.shape[:2]):
         height, width = content.shape[:2]
         notes.append(
@@ -52,8 +53,10 @@ def read_inputs(config: Config) -> Inputs:
     return Inputs(content, styles, weights, hashes, tuple(notes))
 
 
-def _read(flag: str, path: str, hashes: dict[str, str], notes: list[str]) -> np.ndarray:
-    picture = images.read_image(path, flag)
+def _read(
+    flag: str, path: str, max_pixels: int, hashes: dict[str, str], notes: list[str]
+) -> np.ndarray:
+    picture = images.read_image(path, flag, max_pixels)
     name = flag.removeprefix("--")
     number = sum(known.startswith(name) for known in hashes)
     hashes[f"{name} {number + 1}" if flag == "--style" else name] = files.sha256(path)

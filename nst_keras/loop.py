@@ -80,8 +80,9 @@ def stylize(
         styles = [styles]
     if not len(styles) or len(config.style_blend) not in (0, len(styles)):
         raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
-    content = images.fit(_pixels(content, "content"), config.fit)
-    pictures = [_pixels(style, "style") for style in styles]
+    limit = config.max_megapixels * 10**6
+    content = images.fit(_pixels(content, "content", limit), config.fit)
+    pictures = [_pixels(style, "style", limit) for style in styles]
     plan = plan_job(config, content.shape[:2])
     tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
     _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
@@ -327,10 +328,10 @@ def _settled_precision(precision: str, saved: Checkpoint | None) -> str:
     return there
 
 
-def _pixels(picture: PictureLike, name: str) -> np.ndarray:
+def _pixels(picture: PictureLike, name: str, max_pixels: int) -> np.ndarray:
     """Float32 RGB in [0, 1], (H, W, 3), of a path or an array."""
     if not isinstance(picture, np.ndarray):
-        return images.read_image(picture, f"--{name}").pixels
+        return images.read_image(picture, f"--{name}", max_pixels).pixels
     if picture.ndim != 3 or picture.shape[-1] != 3:
         raise InputError(f"{name}: has shape {picture.shape}; (height, width, 3) is needed")
     if min(picture.shape[:2]) < images.MIN_SIDE:

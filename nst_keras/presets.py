@@ -47,6 +47,7 @@ class Preset:
     pixel_range: float = 255.0  # the unit of its learning rate: 1 for pixels in [0, 1]
     shares: bool = True  # whether the weights of layers are brought to a sum of 1
     adam: dict[str, Any] = dataclasses.field(default_factory=dict)  # published beside its own
+    best: dict[str, Any] = dataclasses.field(default_factory=dict)  # for --quality=best
 
     def schedule_of(self, schedule: str) -> dict[str, Any]:
         """How far and over how many steps a schedule falls, which go with the preset's own only."""
@@ -118,6 +119,13 @@ PRESETS = {
             "coarse_iterations": (100, 60),
         },
         pixel_range=1.0,
+        # With many steps more momentum gets further; with few it is still on its way.
+        best={
+            "beta_1": 0.95,
+            "learning_rate": 0.05,
+            "schedule_end": 0.1,
+            "iterations": 330,
+        },
     ),
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean
     # activation of 1, ours is as trained. The number of steps is ours.

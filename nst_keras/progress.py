@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import logging
 import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -17,6 +19,9 @@ from nst_keras.scales import Scale
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+_log = logging.getLogger(__name__)
 
 
 class PictureSource(Protocol):
@@ -123,6 +128,24 @@ class Pace:
             for scale in self._scales
         )
         return self._seconds_per_pixel_step * pixel_steps
+
+
+class TileProgress:
+    """Says how far a single evaluation is, where one takes long."""
+
+    _SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, in_all: int) -> None:
+        """After each tile; an evaluation takes each tile twice."""
+        now = time.monotonic()
+        if done == in_all:
+            self._said = now
+        elif now - self._said >= self._SECONDS:
+            self._said = now
+            _log.info("within this step: tile %d of %d", done, in_all)
 
 
 class MetricsWriter:

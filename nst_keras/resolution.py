@@ -16,7 +16,7 @@ def resolve(config: Config) -> Config:
     Raises:
         InputError: settings contradict each other.
     """
-    preset = _preset_values(config)
+    preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights are those of its own layers
         preset["style_layer_weights"], usual = (), {}
@@ -41,12 +41,18 @@ def resolve(config: Config) -> Config:
     return config
 
 
-def _preset_values(config: Config) -> dict[str, Any]:
-    """What the objective brings along, for this optimiser and quality."""
-    preset = dict(PRESETS[config.objective].with_optimizer(config.optimizer))
-    if config.schedule is not None:
-        preset |= PRESETS[config.objective].schedule_of(config.schedule)
-    factor = QUALITIES[config.quality]
+def preset_values(config: Config) -> dict[str, Any]:
+    """What the objective brings along for the optimiser, schedule and quality of a config."""
+    source = PRESETS[config.objective]
+    preset = dict(source.with_optimizer(config.optimizer))
+    own_optimizer = preset["optimizer"] == source.defaults["optimizer"]
+    if config.quality == "best" and source.best and own_optimizer:
+        preset |= source.best
+        factor = 1.0
+    else:
+        factor = QUALITIES[config.quality]
+    if config.schedule not in (None, preset["schedule"]):
+        preset |= source.schedule_of(config.schedule)
     preset["iterations"] = max(1, round(preset["iterations"] * factor))
     preset["coarse_iterations"] = tuple(
         max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
@@ -178,7 +184,7 @@ def unused(given: Config, config: Config) -> list[str]:
         ways["patience"] = "--tolerance=0"
     if config.distribute != "mirrored":
         ways["replicas"] = f"--distribute={config.distribute}"
-    usual = {**defaults(), **_preset_values(given)}  # a run's own flagfile holds these, too
+    usual = {**defaults(), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: changes nothing with {way}"
         for name, way in sorted(ways.items())

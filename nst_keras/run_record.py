@@ -13,7 +13,7 @@ from nst_keras import devices, flags, workdir
 from nst_keras.config import OPTIONS, Config, defaults
 from nst_keras.inputs import Inputs
 from nst_keras.presets import PRESETS
-from nst_keras.resolution import resolve
+from nst_keras.resolution import preset_values, resolve
 from nst_keras.scales import Scale
 from nst_keras.workdir import RunFolder
 
@@ -110,7 +110,7 @@ def settings_text(config: Config) -> dict[str, str]:
 def changed_settings(config: Config) -> list[str]:
     """Names of the settings that are not what the objective and this machine would have chosen."""
     chosen_by = {name: getattr(config, name) for name in _CHOOSES_OTHERS}
-    preset = PRESETS[config.objective].with_optimizer(config.optimizer)
+    preset = preset_values(Config(**chosen_by))
     usual = dataclasses.replace(
         resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
         learning_rate=preset["learning_rate"],  # None where it must be given

@@ -13,6 +13,7 @@ from nst_keras.config import INITS, Config
 from nst_keras.distribute import ALONE, Replicas
 from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
+from nst_keras.progress import TileProgress
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
 from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
@@ -64,7 +65,8 @@ class Painter:
         scale, config = self.plan[0], self.config
         content = images.resize(self._content, scale.height, scale.width)
         named = config.init not in INITS
-        picture = images.read_image(config.init, "--init").pixels if named else None
+        limit = config.max_megapixels * 10**6
+        picture = images.read_image(config.init, "--init", limit).pixels if named else None
         return inits.initial_image(
             config.init,
             content,
@@ -117,7 +119,7 @@ class Painter:
         tiles = tiles_of(scale.height, scale.width)
         if len(tiles) == 1:
             return objectives[0]
-        return TiledObjective(objectives, tiles, self.replicas)
+        return TiledObjective(objectives, tiles, self.replicas, TileProgress())
 
     def _network(self, device: str) -> keras.Model:
         with tf.device(device or None):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure: `python scripts/bench.py step|quality|startup|memory|lbfgs [--size=...]`.
+"""Measure: `python scripts/bench.py step|quality|startup|memory|lbfgs|tiling [--size=...]`.
 
 Each command prints one JSON object with medians and the machine. Machines differ and are shared, so
 look at the ratios: both sides of each were measured in turn within the same run.
@@ -12,9 +12,16 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import lbfgs, memory, quality, startup, step
+from benchmarks import lbfgs, memory, quality, startup, step, tiling
 
-COMMANDS = {"step": step, "quality": quality, "startup": startup, "memory": memory, "lbfgs": lbfgs}
+COMMANDS = {
+    "step": step,
+    "quality": quality,
+    "startup": startup,
+    "memory": memory,
+    "lbfgs": lbfgs,
+    "tiling": tiling,
+}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from nst_keras.config import OPTIONS
 from nst_keras.options import Option
 
 
@@ -151,3 +152,26 @@ def test_words_are_not_paths():
     init = option("text", path=True, words=("content", "noise"))
     assert init.is_path("noise.png") and not init.is_path("noise")
     assert not option("text").is_path("a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4G", 4 << 30), ("1.5g", 3 << 29), ("800M", 800 << 20), ("2KiB", 2048), ("1TB", 1 << 40)],
+)
+def test_sizes_of_memory_have_units(text, value):
+    option = OPTIONS["memory_limit"]
+    assert option.parse(text) == value
+    assert option.parse(option.format(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "G", "4X", "-1G", "4 4", "0"])
+def test_other_sizes_of_memory_are_refused(text):
+    with pytest.raises(ValueError, match="a size such as 800M or 6G"):
+        OPTIONS["memory_limit"].parse(text)
+
+
+def test_a_tile_size_is_a_number_or_a_word():
+    option = OPTIONS["tile_size"]
+    assert [option.parse(text) for text in ("auto", "none", "1024")] == ["auto", "none", 1024]
+    with pytest.raises(ValueError, match="or auto or none"):
+        option.parse("large")

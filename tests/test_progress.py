@@ -250,3 +250,16 @@ def test_a_bar_is_for_terminals(monkeypatch, terminal, kind):
     finally:
         reporter.close()
     assert "31/80" in stream.getvalue()
+
+
+def test_a_long_evaluation_tells_how_far_it_is(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    tell = progress.TileProgress()
+    for done, seconds in ((1, 10), (2, 25), (3, 5), (4, 31), (5, 40), (6, 40), (1, 29), (2, 2)):
+        now[0] += seconds
+        tell(done, 6)
+    assert [record.getMessage().split("tile ")[1] for record in caplog.records] == [
+        *("2 of 6", "4 of 6", "5 of 6", "2 of 6")
+    ]

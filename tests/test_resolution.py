@@ -16,7 +16,7 @@ def refusal(settings):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fills_in_all_that_is_left_open(name):
-    open_after = {"content", "workdir", "output", "time_limit", "image_every"}
+    open_after = {"content", "workdir", "output", "time_limit", "memory_limit", "image_every"}
     resolved = resolve(Config(objective=name))
     left = {option for option in OPTIONS if getattr(resolved, option) is None}
     assert left == open_after
@@ -42,12 +42,23 @@ def test_the_default_preset_holds_its_tuned_values():
 
 @pytest.mark.parametrize(
     ("quality", "iterations", "coarse"),
-    [("draft", 32, (40, 24)), ("good", 80, (100, 60)), ("best", 200, (250, 150))],
+    [("draft", 200, (400, 200, 200, 200)), ("best", 1250, (2500, 1250, 1250, 1250))],
 )
 def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
-    config = resolve(Config(quality=quality))
+    config = resolve(Config(objective="crowsonkb", quality=quality))
     assert config.iterations == iterations
     assert config.coarse_iterations == coarse
+    assert resolve(Config(quality="draft")).iterations == 32
+
+
+def test_the_best_of_the_default_has_settings_of_its_own():
+    config = resolve(Config(quality="best"))
+    assert (config.iterations, config.coarse_iterations) == (330, (100, 60))
+    assert (config.beta_1, config.learning_rate, config.schedule_end) == (0.95, 0.05, 0.1)
+    # They are Adam's, and for its own schedule.
+    assert resolve(Config(quality="best", optimizer="lbfgs")).iterations == 200
+    assert resolve(Config(quality="best", schedule="cosine")).schedule_end == 0.2
+    assert resolve(Config(quality="best", beta_1=0.5)).beta_1 == 0.5
 
 
 def test_quality_leaves_steps_of_the_users_own_alone():

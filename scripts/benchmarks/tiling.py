@@ -1,0 +1,77 @@
+"""What tiles cost: an evaluation in tiles of several sizes against one of the whole picture."""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import machine
+from nst_keras import Config, devices, loop, tiles
+from nst_keras.resolution import resolve
+from nst_keras.stages import Painter
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=machine.size, default=(2048, 1536), help="WIDTHxHEIGHT")
+    parser.add_argument("--tile_sizes", default="512,768,1024,1536", help="px, ...")
+    parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
+    parser.add_argument("--rounds", type=int, default=3)
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Medians of evaluations taken in turn, and their ratios to that of the whole picture."""
+    machine.start()
+    width, height = options.size
+    content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
+    precision = devices.settle_precision(options.precision)
+    config = resolve(Config(size=max(width, height), scales=1, precision=precision))
+    plan = loop.plan_job(config, content.shape[:2])
+    painter = Painter(config, content, [style], loop.load_weights(config), plan)
+    sides = [None, *map(int, options.tile_sizes.split(","))]
+    evaluations = [_evaluation(painter, plan[-1], side, content) for side in sides]
+    times: list[list[float]] = [[] for _ in sides]
+    for _ in range(options.rounds):
+        for evaluate, taken in zip(evaluations, times, strict=True):
+            began = time.perf_counter()
+            evaluate()
+            taken.append(time.perf_counter() - began)
+    whole = statistics.median(times[0])
+    layers = (*config.content_layers, *config.style_layers)
+    rows = []
+    for side, taken in zip(sides, times, strict=True):
+        parts = tiles.plan_tiles(height, width, side, layers, config.backbone)
+        pixels = sum(tile.pixels for tile in parts)
+        rows.append(
+            {
+                "tile_size": side,
+                "tiles": len(parts),
+                "pixels_with_halos": round(pixels / (width * height), 3),
+                "seconds": round(statistics.median(taken), 2),
+                "times_the_whole": round(statistics.median(taken) / whole, 3),
+            }
+        )
+    return {
+        "size": f"{width}x{height}",
+        "precision": precision,
+        "evaluations": rows,
+        **machine.describe(),
+    }
+
+
+def _evaluation(
+    painter: Painter, scale: loop.Scale, side: int | None, picture: np.ndarray
+) -> Callable[[], None]:
+    """One evaluation of value and gradient, traced already."""
+    objective = painter.objective(scale, side)
+    evaluate = objective.value_and_grad if side else tf.function(objective.value_and_grad)
+    image = tf.constant(picture[None])
+
+    def run() -> None:
+        terms, _ = evaluate(image)
+        float(terms["total"])
+
+    run()
+    return run
