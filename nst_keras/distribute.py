@@ -64,12 +64,13 @@ def split_processor(count: int) -> None:
         InputError: TensorFlow computes already.
     """
     (processor,) = tf.config.list_physical_devices("CPU")
+    if len(tf.config.get_logical_device_configuration(processor) or ()) >= count:
+        return
     parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
     try:
         tf.config.set_logical_device_configuration(processor, parts)
     except RuntimeError as error:
-        if len(tf.config.list_logical_devices("CPU")) < count:
-            raise InputError(f"--replicas={count}: {error}") from error
+        raise InputError(f"--replicas={count}: {error}") from error
 
 
 def make_replicas(distribute: str, count: int = 0) -> Replicas:

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from nst_keras import tiles, vgg
+from nst_keras import progress, tiles, vgg
 from nst_keras.config import Config
 from nst_keras.errors import InputError
 from nst_keras.scales import Scale
@@ -97,9 +97,24 @@ def available_bytes(limit: int | None) -> int:
     return round(_SHARE * min(_free_bytes(), _cgroup_bytes()))
 
 
-def seconds(costs: list[Cost], flops_per_second: float) -> float:
-    """How long the steps will take on a device of this rate of matrix products."""
-    return sum(one.flops for one in costs) / (_STEP_SHARE * flops_per_second)
+def describe(config: Config, plan: tuple[Scale, ...], flops_per_second: float) -> str:
+    """What a settled job will take, for a person.
+
+    Args:
+        flops_per_second: of matrix products on the device.
+    """
+    side = None if config.tile_size == "none" else int(config.tile_size)
+    costs = [cost(config, scale, side) for scale in plan]
+    seconds = [one.flops / (_STEP_SHARE * flops_per_second) for one in costs]
+    scales = (
+        f"{scale.width}x{scale.height} {scale.steps} steps {progress.format_seconds(taken)}"
+        for scale, taken in zip(plan, seconds, strict=True)
+    )
+    return (
+        f"{', '.join(scales)}; in all about {progress.format_seconds(sum(seconds))} if nothing "
+        f"else runs here, and up to about {max(one.bytes for one in costs) / GIB:.1f} GiB, "
+        + (f"in tiles of {side} px" if side else "in whole pictures")
+    )
 
 
 def _step_flops(config: Config, scale: Scale, side: int | None) -> float:

@@ -361,23 +361,15 @@ def _follow(
 
 def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunFolder) -> None:
     _log.info(
-        "%s with %s: %s, %s steps in %s on %s; folder %s",
+        "%s with %s: %d steps in %s on %s; folder %s",
         Path(config.content).name,
         ", ".join(Path(style).name for style in config.style),
-        " > ".join(f"{scale.width}x{scale.height}" for scale in plan),
-        " + ".join(str(scale.steps) for scale in plan),
+        plan[-1].last_step,
         config.precision,
         device,
         folder.path,
     )
-    side = None if config.tile_size == "none" else int(config.tile_size)
-    costs = [planning.cost(config, scale, side) for scale in plan]
-    _log.info(
-        "plan: %s; up to about %.1f GiB, and about %s if nothing else runs here",
-        f"tiles of {side} px" if side else "whole pictures",
-        max(one.bytes for one in costs) / planning.GIB,
-        progress.format_seconds(planning.seconds(costs, devices.matrix_rate(config.precision))),
-    )
+    _log.info("plan: %s", planning.describe(config, plan, devices.matrix_rate(config.precision)))
 
 
 if __name__ == "__main__":

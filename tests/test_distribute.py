@@ -15,6 +15,7 @@ from conftest import picture
 from PIL import Image
 
 from nst_keras import Config, devices, distribute, stages, stylize
+from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
 
 CONTENT, STYLE = picture(90, 120, seed=1), picture(50, 50, seed=2)
@@ -86,6 +87,25 @@ def test_value_and_gradient_over_replicas_are_those_of_one_device(tiny_weights):
 def test_the_same_replicas_give_the_same_bytes(tiny_weights):
     (first, _), (again, _) = (paint(tiny_weights, replicas=replicas(2)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_a_job_goes_on_with_another_number_of_replicas(tiny_weights, tmp_path):
+    folder = {"folder": tmp_path, "job": "a", "every": 0, "minutes": 0, "keep": 1}
+    options = {"config": CONFIG, "weights": tiny_weights}
+    iterates = stylize(
+        CONTENT, STYLE, checkpointer=Checkpointer(**folder), replicas=replicas(2), **options
+    )
+    while next(iterates).step < 5:
+        pass
+    iterates.close()  # saves
+    rest = stylize(
+        CONTENT, STYLE, checkpointer=Checkpointer(**folder), replicas=replicas(3), **options
+    )
+    seen = [(iterate.step, iterate.image) for iterate in rest]
+    assert [step for step, _ in seen] == [6, 7, 8]
+    whole, _ = paint(tiny_weights, replicas=replicas(2))
+    levels = np.abs(np.round(seen[-1][1] * 255) - np.round(whole * 255))
+    assert np.percentile(levels, 99.9) <= 1
 
 
 def test_networks_lie_on_the_devices_that_use_them(tiny_weights):

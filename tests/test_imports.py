@@ -10,31 +10,12 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each module may import those before it.
 ORDER = (
-    *(
-        "errors",
-        "console",
-        "options",
-        "command_flags",
-        "files",
-        "vgg",
-        "tiles",
-        "presets",
-        "config",
-    ),
-    *("resolution", "flags"),
+    *("errors", "console", "options", "command_flags", "files", "vgg", "tiles", "presets"),
+    *("config", "resolution", "flags"),
     *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints", "plateau"),
-    "planning",
-    *("progress", "animation", "video", "gallery", "compare", "workdir", "output", "devices"),
-    *(
-        "run_record",
-        "recorder",
-        "variation",
-        "wasserstein",
-        "losses",
-        "objective",
-        "tiling",
-        "lbfgs",
-    ),
+    *("progress", "planning", "animation", "video", "gallery", "compare", "workdir", "output"),
+    *("devices", "run_record", "recorder"),
+    *("variation", "wasserstein", "losses", "objective", "distribute", "tiling", "lbfgs"),
     *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),
@@ -42,17 +23,8 @@ ORDER = (
     *("training", "train_loop", "train_backbone"),
 )
 NEEDS_TENSORFLOW = {
-    *(
-        "variation",
-        "wasserstein",
-        "losses",
-        "objective",
-        "tiling",
-        "lbfgs",
-        "schedules",
-        "optimizers",
-    ),
-    *("backbones", "scores", "stages", "loop"),
+    *("variation", "wasserstein", "losses", "objective", "distribute", "tiling", "lbfgs"),
+    *("schedules", "optimizers", "backbones", "scores", "stages", "loop"),
     *("feeding", "classifier", "training", "train_loop"),
 }
 

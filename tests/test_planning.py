@@ -120,8 +120,12 @@ def test_this_machine_tells_what_it_has():
     assert planning.available_bytes(None) > 100 << 20
 
 
-def test_seconds_follow_the_rate():
-    costs = [planning.cost(config(), scale(512, 384, steps), None) for steps in (10, 30)]
-    once, twice = (planning.seconds(costs, rate) for rate in (1e12, 2e12))
-    assert once == pytest.approx(2 * twice)
-    assert once == pytest.approx(40 * 512 * 384 * 1551104 / 0.8e12)
+def test_a_plan_tells_sizes_steps_time_memory_and_tiles():
+    one = config(tile_size="none")
+    # 1551104 operations a pixel and step, at 0.8 of 1e12 a second; seconds are rounded up.
+    assert 15 < 40 * 512 * 384 * 1551104 / 0.8e12 < 16
+    text = planning.describe(one, (scale(128, 96), scale(512, 384, 40)), 1e12)
+    assert text.startswith("128x96 10 steps 0:01, 512x384 40 steps 0:16; in all about 0:16 if")
+    assert text.endswith("GiB, in whole pictures")
+    tiled = planning.describe(config(tile_size=512), (scale(4096, 3072),), 1e12)
+    assert tiled.endswith("in tiles of 512 px")
