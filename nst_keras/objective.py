@@ -7,16 +7,13 @@ tiles (see `tiling`) and replicas share one path.
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
 from nst_keras.tiles import Tile, plan_tiles
-
-if TYPE_CHECKING:
-    from nst_keras.tiling import TiledObjective
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
@@ -149,9 +146,14 @@ class Objective:
     ):
         self.sections = tuple(sections)
         self.targets = targets
-        self.weights = dict(weights)
+        self._weights = dict(weights)
         self.formulas = formulas
         self.largest_cotangent = largest_cotangent
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the terms."""
+        return self._weights
 
     @property
     def term_names(self) -> tuple[str, ...]:
@@ -342,8 +344,22 @@ def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     return tf.reshape(flat, tf.shape(first))
 
 
+class Weighted(Protocol):
+    """What a balance asks of an objective, in one piece or in tiles."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the terms."""
+
+    def reweighted(self, weights: Mapping[str, float]) -> "Weighted":
+        """The same with other weights of the terms."""
+
+    def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+        """Euclidean norm of the gradient of the chosen terms."""
+
+
 def balanced_weights(
-    objective: "Objective | TiledObjective",
+    objective: Weighted,
     image: tf.Tensor,
     shares: Mapping[tuple[str, ...], float],
     seed: int,

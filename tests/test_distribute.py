@@ -27,6 +27,7 @@ CONFIG = Config(
     content_layers=("block3_conv2",),
     precision="float32",
     learning_rate=0.02,
+    log_every=1,
 )
 
 
