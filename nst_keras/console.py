@@ -14,6 +14,12 @@ from nst_keras.errors import InputError, LostHostError
 
 _log = logging.getLogger("nst_keras")
 
+# What a person, a terminal that closes, and a cluster about to take the machine back send.
+_STOPPING = tuple(
+    int(getattr(signal, name))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    if hasattr(signal, name)
+)
 # Exit statuses; the latter two as in BSD's sysexits.h.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
@@ -67,7 +73,7 @@ def stop_signals() -> Iterator[list[int]]:
 
     previous: dict[int, Any] = {}
     with contextlib.suppress(ValueError):
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+        for number in _STOPPING:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None):  # as for a job in a shell's background
                 previous[number] = handler

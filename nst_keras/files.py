@@ -92,3 +92,22 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):  # the last: brackets without end
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def lock(file: BinaryIO, *, wait: bool = False) -> bool:
+    """Hold an open file until it is closed or the process ends, however it ends.
+
+    Returns False where another process holds it, unless that is to be waited for; and True where
+    the system knows no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network folders know no locks
+        return True
+    return True

@@ -73,20 +73,27 @@ def _command(arguments: list[str], began: float) -> int:
         return _run(arguments, config, notes, began, quiet="quiet" in actions)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What was asked for, and where it goes."""
+
+    arguments: list[str]
+    given: Config  # as typed
+    requested: Config  # resolved
+    inputs: Inputs
+    folder: RunFolder
+    request: dict[str, str]  # what decides the picture, as asked for
+    began: float  # by the monotonic clock
+
+
 def _run(
     arguments: list[str], given: Config, notes: list[str], began: float, *, quiet: bool
 ) -> int:
-    given = _with_flags_of_folder(arguments, given)
-    requested = resolve(given)
-    if requested.mp4:
-        video.check_video_extra()
-    inputs = read_inputs(requested)
-    request = workdir.describe_job(requested, inputs.hashes)
-    folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
+    job = _read(arguments, given, began)
+    folder, requested = job.folder, job.requested
     if devices.host_number(requested.distribute):
-        return _help_out(requested, given, inputs, folder, request, began)
-    status = folder.status(request, overwrite=requested.overwrite)
-    if status is Status.FINISHED:
+        return _help_out(job)
+    if folder.status(job.request, overwrite=requested.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
         recorder.add_animations(folder, requested)
         output.copy_result(folder, requested)
@@ -94,18 +101,36 @@ def _run(
     output.check_output(requested)
     if requested.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
+    with folder.held():
+        return _work(job, notes, quiet=quiet)
+
+
+def _read(arguments: list[str], given: Config, began: float) -> _Job:
+    given = _with_flags_of_folder(arguments, given)
+    requested = resolve(given)
+    if requested.mp4:
+        video.check_video_extra()
+    inputs = read_inputs(requested)
+    request = workdir.describe_job(requested, inputs.hashes)
+    folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
+    return _Job(arguments, given, requested, inputs, folder, request, began)
+
+
+def _work(job: _Job, notes: list[str], *, quiet: bool) -> int:
+    """The job in its folder, which is held."""
+    status = job.folder.status(job.request, overwrite=job.requested.overwrite)
     if status is Status.NEW:
-        folder.prepare(request)
+        job.folder.prepare(job.request)
     else:
-        folder.check_writable()
-    for note in (*inputs.notes, *unused(given, requested)):
+        job.folder.check_writable()
+    for note in (*job.inputs.notes, *unused(job.given, job.requested)):
         _log.warning("%s", note)
-    replicas = _start(requested)
+    replicas = _start(job.requested)
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
-    config = _settle(requested, given, inputs, folder, status, began)
-    record = _describe(arguments, config, inputs, request, folder, notes)
-    return _optimise(config, inputs, folder, record, replicas, quiet=quiet)
+    config = _settle(job, status)
+    record = _describe(job, config, notes)
+    return _optimise(job, config, record, replicas, quiet=quiet)
 
 
 def _start(config: Config) -> "Replicas":
@@ -118,30 +143,22 @@ def _start(config: Config) -> "Replicas":
     return distribute.make_replicas(config.distribute, config.replicas)
 
 
-def _help_out(
-    requested: Config,
-    given: Config,
-    inputs: Inputs,
-    folder: RunFolder,
-    request: dict[str, str],
-    began: float,
-) -> int:
+def _help_out(job: _Job) -> int:
     """The whole job on a host that is not the chief: it computes, and writes nothing."""
-    if folder.is_finished(request) and not requested.overwrite:
+    folder, inputs = job.folder, job.inputs
+    if folder.is_finished(job.request) and not job.requested.overwrite:
         return 0
-    replicas = _start(requested)
+    replicas = _start(job.requested)
     replicas.from_chief(0)  # from here on the folder is as the chief has made it
-    status = folder.status(request, overwrite=False)
+    config = _settle(job, folder.status(job.request, overwrite=False))
     from nst_keras import loop
 
-    config = _settle(requested, given, inputs, folder, status, began)
-    checkpointer = _checkpointer(config, folder, workdir.describe_job(config, inputs.hashes))
     iterates = loop.stylize(
         inputs.content,
         inputs.styles,
         config,
         weights=inputs.weights,
-        checkpointer=checkpointer,
+        checkpointer=_checkpointer(config, folder, workdir.describe_job(config, inputs.hashes)),
         replicas=replicas,
     )
     for iterate in iterates:
@@ -177,20 +194,13 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
     return config
 
 
-def _settle(
-    requested: Config,
-    given: Config,
-    inputs: Inputs,
-    folder: RunFolder,
-    status: Status,
-    began: float,
-) -> Config:
-    """Decide what is still open: precision, steps under a time limit, iteration images."""
+def _settle(job: _Job, status: Status) -> Config:
+    """Decide what is still open: precision, steps under a time limit, tiles, iteration images."""
     new = status is Status.NEW
-    precision = devices.settle_precision(requested.precision, announce=new)
-    config = dataclasses.replace(requested, precision=precision)
-    if status is Status.BEGUN and folder.flags.exists():  # what was settled then holds on
-        saved, _ = flags.parse_config([f"--flagfile={folder.flags}"])
+    precision = devices.settle_precision(job.requested.precision, announce=new)
+    config = dataclasses.replace(job.requested, precision=precision)
+    if status is Status.BEGUN and job.folder.flags.exists():  # what was settled then holds on
+        saved, _ = flags.parse_config([f"--flagfile={job.folder.flags}"])
         config = dataclasses.replace(
             config,
             iterations=saved.iterations,
@@ -200,10 +210,10 @@ def _settle(
             tile_size=saved.tile_size if config.tile_size == "auto" else config.tile_size,
         )
     elif config.time_limit:
-        config = _fit_time_limit(config, config.time_limit, given, inputs, began)
-    config = _with_tile_size(config, inputs)
+        config = _fit_time_limit(config, config.time_limit, job)
+    config = _with_tile_size(config, job.inputs)
     if config.image_every is None:
-        every = max(1, math.ceil(_total_steps(config, inputs) / _PICTURES_PER_JOB))
+        every = max(1, math.ceil(_total_steps(config, job.inputs) / _PICTURES_PER_JOB))
         config = dataclasses.replace(config, image_every=every)
     return config
 
@@ -218,19 +228,18 @@ def _with_tile_size(config: Config, inputs: Inputs) -> Config:
     return dataclasses.replace(config, tile_size=tile_size or "none")
 
 
-def _fit_time_limit(
-    config: Config, limit: float, given: Config, inputs: Inputs, began: float
-) -> Config:
+def _fit_time_limit(config: Config, limit: float, job: _Job) -> Config:
     """Measure, and choose the steps so that the whole job ends in time."""
     from nst_keras import loop
 
+    inputs = job.inputs
     weights = inputs.weights or loop.load_weights(config)
     plan, seconds, setup = loop.measure_step_seconds(inputs.content, inputs.styles, config, weights)
-    spent = time.monotonic() - began
+    spent = time.monotonic() - job.began
     fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit
     steps = tuple(scale.steps for scale in plan)
     fitted = scales.fit_steps(steps, seconds, fixed, limit)
-    if given.iterations is not None:  # a number of one's own is an upper bound
+    if job.given.iterations is not None:  # a number of one's own is an upper bound
         fitted = tuple(min(pair) for pair in zip(fitted, steps, strict=True))
     return dataclasses.replace(
         config, iterations=fitted[-1], coarse_iterations=fitted[:-1], time_limit=None
@@ -243,21 +252,16 @@ def _total_steps(config: Config, inputs: Inputs) -> int:
     return loop.plan_job(config, inputs.content.shape[:2])[-1].last_step
 
 
-def _describe(
-    arguments: list[str],
-    config: Config,
-    inputs: Inputs,
-    request: dict[str, str],
-    folder: RunFolder,
-    notes: list[str],
-) -> dict[str, Any]:
+def _describe(job: _Job, config: Config, notes: list[str]) -> dict[str, Any]:
     """Say what is going to happen, and write down what a resume and the page need."""
     from nst_keras import loop
+
+    inputs, folder = job.inputs, job.folder
 
     plan = loop.plan_job(config, inputs.content.shape[:2])
     if late := [at for at in config.image_at if at > plan[-1].last_step]:
         _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
-    record = run_record.make_record(arguments, config, inputs, plan, request, folder, notes)
+    record = run_record.make_record(job.arguments, config, inputs, plan, job.request, folder, notes)
     _announce(config, plan, record["device"], folder)
     files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))
     recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
@@ -273,15 +277,11 @@ def _replayable(config: Config, folder: RunFolder) -> Config:
 
 
 def _optimise(
-    config: Config,
-    inputs: Inputs,
-    folder: RunFolder,
-    record: dict[str, Any],
-    replicas: "Replicas",
-    *,
-    quiet: bool,
+    job: _Job, config: Config, record: dict[str, Any], replicas: "Replicas", *, quiet: bool
 ) -> int:
     from nst_keras import loop
+
+    inputs, folder = job.inputs, job.folder
 
     background = Background()
     checkpointer = _checkpointer(config, folder, record["job"], background.submit)

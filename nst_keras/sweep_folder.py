@@ -132,7 +132,7 @@ def open_log(path: Path, *, wait: bool = False) -> Iterator[BinaryIO | None]:
     the sweep that began it was killed and trials of it live on.
     """
     with open(path, "ab") as file:
-        yield file if _lock(file, wait=wait) else None
+        yield file if files.lock(file, wait=wait) else None
 
 
 def last_line(path: Path) -> str:
@@ -142,17 +142,3 @@ def last_line(path: Path) -> str:
         text = file.read().decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1].removeprefix("nst_keras: ") if lines else ""
-
-
-def _lock(file: BinaryIO, *, wait: bool) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network folders know no locks
-        return True
-    return True

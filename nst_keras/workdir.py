@@ -1,10 +1,12 @@
 """The run folder: its files, the job it belongs to, and how far that job is."""
 
+import contextlib
 import enum
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class RunFolder:
         self.gif = self.path / "progress.gif"
         self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
+        self.lock = self.path / ".lock"
 
     def iteration(self, step: int) -> Path:
         return self.iterations / f"iteration_{step:05d}.jpg"
@@ -66,7 +69,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--workdir={self.path}: is a file, not a folder")
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not self.path.exists() or {*self.path.iterdir()} <= {self.lock}:
             return Status.NEW
         record = self.read_record()
         if record.get("status") == "preparing":
@@ -83,6 +86,22 @@ class RunFolder:
                 "give another folder, or --overwrite to replace it"
             )
         return Status.NEW
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """No other process works in the folder during the block. A lock ends with its process, so
+        none is left behind by a crash.
+
+        Raises:
+            InputError: another process is at work in it, or it cannot be written to.
+        """
+        with contextlib.ExitStack() as stack:
+            with files.preparing(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(open(self.lock, "ab"))
+            if not files.lock(file):
+                raise InputError(f"--workdir={self.path}: another process is at work in it")
+            yield
 
     def is_finished(self, job: dict[str, str]) -> bool:
         """Whether it holds the result of the job."""

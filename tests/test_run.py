@@ -309,7 +309,7 @@ def _crash(step: int):
     return call
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signal_saves_and_the_folder_alone_goes_on(
     job, whole, capsys, tmp_path, monkeypatch, number
 ):

@@ -1,8 +1,14 @@
 """Identity of jobs and states of run folders; `test_run` tests them at work."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
+
+import pytest
 
 from nst_keras.config import OPTIONS, Config
+from nst_keras.errors import InputError
 from nst_keras.resolution import resolve
 from nst_keras.workdir import RunFolder, Status, default_path, describe_job
 
@@ -67,3 +73,28 @@ def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
     folder.prepare({})
     assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
     assert not list(folder.iterations.glob(".*"))
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+    folder = RunFolder(tmp_path / "job")
+    with folder.held():
+        # A new folder still counts as one: only the lock is in it.
+        assert folder.status({"size": "512"}, overwrite=False) is Status.NEW
+        again = RunFolder(folder.path).held()
+        with pytest.raises(InputError, match="job: another process is at work in it"), again:
+            raise AssertionError("it was held twice")
+    with folder.held():
+        pass
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from nst_keras.workdir import RunFolder\n"
+        "with RunFolder(sys.argv[1]).held():\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "job"])
+    assert done.returncode == -signal.SIGKILL
+    with RunFolder(tmp_path / "job").held():
+        pass
