@@ -124,7 +124,7 @@ PRESETS = {
             "beta_1": 0.95,
             "learning_rate": 0.05,
             "schedule_end": 0.1,
-            "iterations": 330,
+            "iterations": 290,
         },
     ),
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean

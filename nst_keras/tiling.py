@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from nst_keras.distribute import ALONE, Replicas
@@ -20,6 +21,7 @@ from nst_keras.errors import InputError
 from nst_keras.objective import Features, Objective, Pick, Sums, Terms, picking, total
 from nst_keras.tiles import Tile, deal
 
+_ALIGNMENT = 64  # bytes
 _STRIP_PIXELS = 1 << 20  # of the strips in which the variation is computed
 
 Report = Callable[[int, int], None]  # tiles done, tiles in all
@@ -61,7 +63,7 @@ class TiledObjective:
         variation = self._objective.formulas.variation
         self._variation_sums = tf.function(variation.sums, autograph=False)
         self._variation_gradient = tf.function(self._pull_back_variation, autograph=False)
-        self._gradient: tf.Variable | None = None
+        self._gradient: np.ndarray | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -76,7 +78,7 @@ class TiledObjective:
     def reweighted(self, weights: Mapping[str, float]) -> "TiledObjective":
         """The same with other weights of the terms."""
         changed = [one.reweighted(weights) for one in self._objectives]
-        return TiledObjective(changed, self._tiles, self._replicas, self._report)
+        return type(self)(changed, self._tiles, self._replicas, self._report)
 
     def value(self, image: tf.Tensor) -> Terms:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
@@ -100,16 +102,13 @@ class TiledObjective:
         self._start_with_variation(gradient, image, cotangents["tv"])
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
-            region = gradient[tile.region]
-            region.assign(region + pulled)
+            gradient[tile.region] += np.asarray(pulled)
             if self._objective.largest_cotangent is not None:  # see `Objective`
                 finite *= tf.cast(tf.reduce_all(tf.math.is_finite(pulled)), tf.float32)
             self._report(self._count + done, 2 * self._count)
-        if self._replicas.hosts > 1:
-            gradient.assign(self._replicas.total(gradient.read_value()))
         if self._replicas.total(1.0 - finite) > 0.0:
             terms = {**terms, "total": tf.constant(math.nan)}
-        return terms, gradient.read_value()
+        return terms, self._replicas.total(_shared(gradient))
 
     def _sum_up(self, image: tf.Tensor, passes: int) -> Sums:
         sums: Sums = {}
@@ -154,9 +153,13 @@ class TiledObjective:
 
         return call
 
-    def _buffer(self, image: tf.Tensor) -> tf.Variable:
+    def _buffer(self, image: tf.Tensor) -> np.ndarray:
+        """The host's memory for the gradient, for all calls.
+
+        Not a variable: after an update of a part TensorFlow copies all of it at every read.
+        """
         if self._gradient is None:
-            self._gradient = tf.Variable(tf.zeros_like(image), trainable=False)
+            self._gradient = _aligned(image.shape, image.dtype.as_numpy_dtype)
         return self._gradient
 
     def _sum_up_variation(self, image: tf.Tensor) -> tf.Tensor:
@@ -169,16 +172,16 @@ class TiledObjective:
         return tf.reduce_sum(tf.stack(found), axis=0)
 
     def _start_with_variation(
-        self, gradient: tf.Variable, image: tf.Tensor, cotangent: tf.Tensor
+        self, gradient: np.ndarray, image: tf.Tensor, cotangent: tf.Tensor
     ) -> None:
         """Fill the buffer with the variation's gradient, which a row beyond a strip makes exact."""
         for start, stop in strips(self.height, self.width):
             above = min(start, 1)
             strip = image[:, start - above : stop + 1]
             pulled = self._variation_gradient(strip, cotangent)
-            own = pulled[:, above : above + stop - start]
+            own = np.asarray(pulled)[:, above : above + stop - start]
             # Once, though all hosts add up their buffers.
-            gradient[:, start:stop].assign(own if self._replicas.is_chief else tf.zeros_like(own))
+            gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
     def _pull_back_variation(self, strip: tf.Tensor, cotangent: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -196,3 +199,16 @@ def strips(height: int, width: int) -> list[tuple[int, int]]:
 
 def _of_any_size(features: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec((1, None, None, features.shape[-1]), features.dtype)
+
+
+def _shared(array: np.ndarray) -> tf.Tensor:
+    """An aligned array as a tensor of the same memory."""
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _aligned(shape: Sequence[int], dtype: type) -> np.ndarray:
+    """Memory that can also be a tensor's."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(tuple(shape))

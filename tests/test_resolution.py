@@ -53,7 +53,7 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
 
 def test_the_best_of_the_default_has_settings_of_its_own():
     config = resolve(Config(quality="best"))
-    assert (config.iterations, config.coarse_iterations) == (330, (100, 60))
+    assert (config.iterations, config.coarse_iterations) == (290, (100, 60))
     assert (config.beta_1, config.learning_rate, config.schedule_end) == (0.95, 0.05, 0.1)
     # They are Adam's, and for its own schedule.
     assert resolve(Config(quality="best", optimizer="lbfgs")).iterations == 200
