@@ -25,7 +25,7 @@ _LBFGS_IMAGES = 8  # gradient, direction, and temporaries of its recursion
 _ADAM_IMAGES = 3  # gradient and moments
 
 _SHARE = 0.8  # of what is there that a job plans to take
-_SIDES = (2048, 1536, 1024, 768, 512, 384, 256)  # larger tiles gain little
+_SIDES = range(2560, 255, -64)  # of tiles, px; larger ones gain little
 _STEP_SHARE = 0.8  # of the rate of matrix products that a step reaches
 
 
@@ -53,12 +53,14 @@ def settle_tile_size(config: Config, plan: tuple[Scale, ...], limit: int) -> int
         side = None if config.tile_size == "none" else int(config.tile_size)
         _tiles(config, largest, side)  # refuses what is too small
         return side
+    if peak_bytes(config, largest, None) <= limit:
+        return None
     halo, stride = tiles.halo_of(_layers(config), config.backbone)
-    sides = (side for side in _SIDES if side >= 4 * halo + stride)
-    for side in (None, *sides):
-        needed = peak_bytes(config, largest, side)
-        if needed <= limit:
-            return side
+    sides = [side for side in _SIDES if side >= 4 * halo + stride]
+    needed = peak_bytes(config, largest, sides[-1])
+    if fitting := [side for side in sides if peak_bytes(config, largest, side) <= limit]:
+        # Not just the largest: where its last row of tiles is a small one, halos cost more.
+        return min(fitting, key=lambda side: _pixels_with_halos(config, largest, side))
     raise InputError(
         f"--size={config.size}: {largest.width}x{largest.height} with --optimizer="
         f"{config.optimizer}{_history(config)} needs about {needed / GIB:.1f} GiB even in small "
@@ -128,6 +130,10 @@ def _step_flops(config: Config, scale: Scale, side: int | None) -> float:
             grams += 2 * conv.outputs**2 * positions
     passes = 2 if len(parts) == 1 else 3
     return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
+
+
+def _pixels_with_halos(config: Config, scale: Scale, side: int) -> int:
+    return sum(tile.pixels for tile in _tiles(config, scale, side))
 
 
 def _kept_floats(config: Config) -> float:
