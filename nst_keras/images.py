@@ -269,7 +269,7 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     shown = f"{width}x{height} px"
     if width * height > max_pixels:
         raise InputError(
-            f"{shown} is too large: at most {max_pixels:,} px are read, or --max_megapixels"
+            f"{shown} is too large: at most {max_pixels:,} px are read (--max_megapixels)"
         )
     if min(width, height) < MIN_SIDE:
         raise InputError(f"{shown} is too small: at least {MIN_SIDE} px a side are needed")
