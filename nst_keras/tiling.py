@@ -98,15 +98,16 @@ class TiledObjective:
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
+        low = self._objective.largest_cotangent is not None
         gradient, finite = self._buffer(image), tf.constant(1.0)
         self._start_with_variation(gradient, image, cotangents["tv"])
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
-            if self._objective.largest_cotangent is not None:  # see `Objective`
+            if low:  # see `Objective`
                 finite *= tf.cast(tf.reduce_all(tf.math.is_finite(pulled)), tf.float32)
             self._report(self._count + done, 2 * self._count)
-        if self._replicas.total(1.0 - finite) > 0.0:
+        if low and self._replicas.total(1.0 - finite) > 0.0:
             terms = {**terms, "total": tf.constant(math.nan)}
         return terms, self._replicas.total(_shared(gradient))
 
