@@ -1,5 +1,6 @@
 """One scale at work: its targets, its image and its compiled steps."""
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -196,11 +197,15 @@ class Stage:
             self._balance()
         for variable in self._variables().values():
             variable.assign(painter.replicas.from_chief(variable.read_value()))
-        tiled = isinstance(self._objective, TiledObjective)
-        # One step, so that XLA need not compile anew for each number of steps in a call.
-        xla = self._config.xla and not tiled
-        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
-        self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
+        self._step: Callable[[], dict[str, tf.Tensor]]
+        if isinstance(self._objective, TiledObjective):
+            self._step = functools.partial(self._one_step_by_strips, self._objective)
+            self._run = self._steps_one_by_one
+        else:
+            # One step, so that XLA need not compile anew for each number of steps in a call.
+            xla = self._config.xla
+            self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
+            self._run = tf.function(self._steps)
         self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
@@ -224,15 +229,21 @@ class Stage:
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
         picture = _array(self._image)[0]
+        if self._shows_image():
+            return picture
         if self._average is not None and self.steps:
             picture = _array(self._average)[0] / np.float32(1.0 - self._decay**self.steps)
-        elif self._config.clamp:
-            return picture  # within [0, 1] already, and a copy may be large
         return np.clip(picture, 0.0, 1.0)
+
+    def _shows_image(self) -> bool:
+        """Whether the picture is the iterate as it is, of which a copy may be large."""
+        averaged = self._average is not None and self.steps
+        return self._config.clamp and not averaged
 
     def value(self) -> dict[str, float]:
         """The terms of the picture."""
-        terms = self._compiled(self._objective.value)(tf.constant(self.picture()[None]))
+        image = self._image.read_value() if self._shows_image() else self.picture()[None]
+        terms = self._compiled(self._objective.value)(tf.convert_to_tensor(image))
         return {name: float(value) for name, value in terms.items()}
 
     def score(self) -> dict[str, float]:
@@ -308,9 +319,28 @@ class Stage:
         if self._config.clamp:
             self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
         if self._average is not None:
-            mixed = self._decay * self._average + (1.0 - self._decay) * self._image
-            self._average.assign(mixed)
+            self._average.assign_add((1.0 - self._decay) * (self._image - self._average))
         return terms
+
+    def _one_step_by_strips(self, tiled: TiledObjective) -> dict[str, tf.Tensor]:
+        """The same without temporaries as large as the image."""
+        terms = self._optimizer.step(self._image, tiled.value_and_grad)
+        if self._config.clamp:
+            # Exact: a float and what it lacks to a bound add up to that bound.
+            tiled.add_by_strips(self._image, _excess)
+        if self._average is not None:
+            mix = functools.partial(_towards, share=np.float32(1.0 - self._decay))
+            tiled.add_by_strips(self._average, mix, self._image)
+        return terms
+
+
+def _excess(pixels: np.ndarray) -> np.ndarray:
+    """What is to be added to bring pixels into [0, 1]."""
+    return np.clip(pixels, 0.0, 1.0) - pixels
+
+
+def _towards(average: np.ndarray, image: np.ndarray, share: np.float32) -> np.ndarray:
+    return share * (image - average)
 
 
 def _array(variable: tf.Variable) -> np.ndarray:

@@ -95,6 +95,21 @@ class TiledObjective:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
         return tf.norm(self._differentiate(image, picking(self.weights, chosen))[1])
 
+    def add_by_strips(
+        self, variable: tf.Variable, change: Callable[..., np.ndarray], *others: tf.Variable
+    ) -> None:
+        """Add to a variable of the image's shape what `change` makes of it and of others.
+
+        All are given as strips. What is added lies in the gradient's buffer, for TensorFlow's
+        allocator does not give back what a temporary of the image's size took.
+        """
+        values = [np.asarray(one.read_value()) for one in (variable, *others)]
+        buffer = self._buffer(variable)
+        for start, stop in strips(self.height, self.width):
+            buffer[:, start:stop] = change(*(one[:, start:stop] for one in values))
+        del values  # a variable that is looked at is copied when it changes
+        variable.assign_add(_shared(buffer))
+
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)

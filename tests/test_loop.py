@@ -230,6 +230,13 @@ def test_a_picture_in_tiles_is_that_of_one_piece(tiny_weights, monkeypatch, sett
     assert np.percentile(difference, 99) <= 1.5 / 255
 
 
+def test_what_brings_pixels_into_bounds_is_exact():
+    rng = np.random.default_rng(7)
+    pixels = rng.normal(0.5, 1.0, 10_000).astype(np.float32)
+    pixels = np.concatenate([pixels, 1e4 * pixels, 1 + 1e-6 * pixels, 1e-9 * pixels])
+    np.testing.assert_array_equal(pixels + stages._excess(pixels), np.clip(pixels, 0, 1))
+
+
 def out_of_memory_at(monkeypatch, calls):
     """Stages whose `run` fails at these calls, counted over all of them from 1."""
     normal, counted = stages.Stage.run, []
