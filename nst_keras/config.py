@@ -288,6 +288,14 @@ class Config:
         low=1e-30,
         high=1e6,
     )
+    adam_colours: str = declare(
+        None,
+        "optimiser",
+        "text",
+        "adam: colours in which it takes its steps; opponent: lightness, red against blue, and "
+        "green against both.",
+        choices=("rgb", "opponent"),
+    )
     momentum: float = declare(
         0.0, "optimiser", "float", "sgd and rmsprop: share of the last step.", low=0, high=0.9999
     )

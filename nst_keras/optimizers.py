@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nst_keras.lbfgs import Lbfgs, ValueAndGrad
@@ -31,6 +32,21 @@ _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
+
+# Lightness, red against blue, green against both (Ohta, Kanade and Sakai 1980), each of length 1.
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], np.float32)
+OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
+
+# Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or by
+# strips, see `tiling.AddByStrips`.
+Add = Callable[..., None]
+
+
+def add_at_once(
+    variable: tf.Variable, change: Callable[..., tf.Tensor], *others: tf.Variable | tf.Tensor
+) -> None:
+    """Add to a variable what `change` makes of it and of others."""
+    variable.assign_add(change(variable.read_value(), *map(tf.convert_to_tensor, others)))
 
 
 class Optimizer(Protocol):
@@ -57,6 +73,8 @@ def make_optimizer(
     history: int,
     backtrack: bool,
     term_names: tuple[str, ...] = ("total",),
+    opponent: bool = False,
+    add: Add = add_at_once,
     **options: float,
 ) -> Optimizer:
     """The optimiser of this name, 'adam', 'lbfgs' or one of Keras', for an image of this shape.
@@ -64,6 +82,7 @@ def make_optimizer(
     Args:
         rate: step size for pixels in [0, `pixel_range`]; of lbfgs, factor on its step.
         bounded, history, backtrack, term_names: see `Lbfgs`.
+        opponent, add: see `Adam`.
         options: beta_1, beta_2, epsilon and momentum; each optimiser takes those that it knows.
     """
     if name == "lbfgs":
@@ -77,35 +96,21 @@ def make_optimizer(
         )
     if name == "adam":
         options.pop("momentum", None)
-        return Adam(shape, rate=rate, pixel_range=pixel_range, **options)
+        return Adam(
+            shape, rate=rate, pixel_range=pixel_range, opponent=opponent, add=add, **options
+        )
     return KerasOptimizer(name, shape, rate=rate, pixel_range=pixel_range, **options)
 
 
-def adam_update(image, gradient, first, second, step, *, learning_rate, beta_1, beta_2, epsilon):
-    """Algorithm 1 of Kingma and Ba (2015), in place on variables.
-
-    TensorFlow's kernel for it needs no temporaries, each of which would be as large as the image.
+class Adam:
+    """Adam on one image variable: algorithm 1 of Kingma and Ba (2015).
 
     Args:
-        image, first, second: variables: the iterate and the moments m and v.
-        step: float, the number of updates after this one; corrects the moments' bias.
+        opponent: takes gradients and steps in opponent colours. Those of red, green and blue say
+            nearly the same, so that Adam, which levels each of its coordinates by itself, would
+            hardly move the colour beside the lightness.
+        add: how to update what is as large as the image.
     """
-    tf.raw_ops.ResourceApplyAdam(
-        var=image.handle,
-        m=first.handle,
-        v=second.handle,
-        beta1_power=beta_1**step,
-        beta2_power=beta_2**step,
-        lr=learning_rate,
-        beta1=beta_1,
-        beta2=beta_2,
-        epsilon=epsilon,
-        grad=gradient,
-    )
-
-
-class Adam:
-    """Adam on one image variable."""
 
     def __init__(
         self,
@@ -116,10 +121,13 @@ class Adam:
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         epsilon: float = 1e-8,
+        opponent: bool = False,
+        add: Add = add_at_once,
     ):
         # On pixels that are r times as large, gradients are r times as small, and so is a step.
         self.rate, self.pixel_range = rate, pixel_range
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
+        self.opponent, self._add = opponent, add
         self.first = tf.Variable(tf.zeros(shape), trainable=False)
         self.second = tf.Variable(tf.zeros(shape), trainable=False)
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -129,18 +137,29 @@ class Adam:
         terms, gradient = value_and_grad(image.read_value())
         rate = self.rate(self.steps.read_value()) / self.pixel_range
         self.steps.assign_add(1)
-        adam_update(
-            image,
-            gradient,
-            self.first,
-            self.second,
-            tf.cast(self.steps.read_value(), tf.float32),
-            learning_rate=rate,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-        )
+        step = tf.cast(self.steps.read_value(), tf.float32)
+        # What the moments lack of their bias towards their start at 0.
+        rate *= tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
+
+        def mean(first: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+            return (1.0 - self.beta_1) * (self._turned(gradient) - first)
+
+        def mean_square(second: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+            return (1.0 - self.beta_2) * (tf.square(self._turned(gradient)) - second)
+
+        def move(_: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+            return self._turned_back(-rate * first / (tf.sqrt(second) + self.epsilon))
+
+        self._add(self.first, mean, gradient)
+        self._add(self.second, mean_square, gradient)
+        self._add(image, move, self.first, self.second)
         return terms
+
+    def _turned(self, gradient: tf.Tensor) -> tf.Tensor:
+        return turn_colours(gradient, OPPONENT.T) if self.opponent else gradient
+
+    def _turned_back(self, step: tf.Tensor) -> tf.Tensor:
+        return turn_colours(step, OPPONENT) if self.opponent else step
 
     def variables(self) -> dict[str, tf.Variable]:
         """Everything that the next step depends on, by a name for checkpoints."""
@@ -183,3 +202,8 @@ class KerasOptimizer:
         """Everything that the next step depends on, by a name for checkpoints."""
         own = self._optimizer.variables
         return {f"{self.name}_{index}": variable.value for index, variable in enumerate(own)}
+
+
+def turn_colours(pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """Each pixel of (..., 3), a row, times a matrix (3, 3)."""
+    return tf.reshape(tf.matmul(tf.reshape(pixels, (-1, 3)), matrix), tf.shape(pixels))

@@ -22,7 +22,7 @@ _STEP_SIZES = {
 }
 # What each optimiser listens to, beside the learning rate.
 TAKES = {
-    "adam": ("beta_1", "beta_2", "epsilon"),
+    "adam": ("beta_1", "beta_2", "epsilon", "adam_colours"),
     "lbfgs": ("history", "line_search"),
     "adadelta": ("epsilon",),
     "adafactor": (),
@@ -68,7 +68,13 @@ class Preset:
         return {**self.defaults, **changed, **own}
 
 
-_ADAM = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+_ADAM = {
+    "optimizer": "adam",
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-8,
+    "adam_colours": "rgb",
+}
 _LBFGS = {
     "optimizer": "lbfgs",
     "learning_rate": 1.0,
@@ -121,6 +127,7 @@ PRESETS = {
         pixel_range=1.0,
         # With many steps more momentum gets further; with few it is still on its way.
         best={
+            "adam_colours": "opponent",
             "beta_1": 0.95,
             "learning_rate": 0.05,
             "schedule_end": 0.1,

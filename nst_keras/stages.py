@@ -18,7 +18,7 @@ from nst_keras.progress import TileProgress
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
 from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
-from nst_keras.tiling import TiledObjective
+from nst_keras.tiling import AddByStrips, TiledObjective
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
@@ -190,22 +190,21 @@ class Stage:
         self._average = None
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
-        self._optimizer = _make_optimizer(self._config, scale, self._objective.term_names)
+        tiled = isinstance(self._objective, TiledObjective)
+        self._add = AddByStrips() if tiled else optimizers.add_at_once
+        self._optimizer = _make_optimizer(
+            self._config, scale, self._objective.term_names, self._add
+        )
         if state is not None:
             self._restore(state)
         elif self._config.balance:
             self._balance()
         for variable in self._variables().values():
             variable.assign(painter.replicas.from_chief(variable.read_value()))
-        self._step: Callable[[], dict[str, tf.Tensor]]
-        if isinstance(self._objective, TiledObjective):
-            self._step = functools.partial(self._one_step_by_strips, self._objective)
-            self._run = self._steps_one_by_one
-        else:
-            # One step, so that XLA need not compile anew for each number of steps in a call.
-            xla = self._config.xla
-            self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
-            self._run = tf.function(self._steps)
+        # One step, so that XLA need not compile anew for each number of steps in a call.
+        xla = self._config.xla and not tiled
+        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
+        self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
         self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
@@ -317,29 +316,20 @@ class Stage:
     def _one_step(self) -> dict[str, tf.Tensor]:
         terms = self._optimizer.step(self._image, self._objective.value_and_grad)
         if self._config.clamp:
-            self._image.assign(tf.clip_by_value(self._image, 0.0, 1.0))
-        if self._average is not None:
-            self._average.assign_add((1.0 - self._decay) * (self._image - self._average))
-        return terms
-
-    def _one_step_by_strips(self, tiled: TiledObjective) -> dict[str, tf.Tensor]:
-        """The same without temporaries as large as the image."""
-        terms = self._optimizer.step(self._image, tiled.value_and_grad)
-        if self._config.clamp:
             # Exact: a float and what it lacks to a bound add up to that bound.
-            tiled.add_by_strips(self._image, _excess)
+            self._add(self._image, _excess)
         if self._average is not None:
-            mix = functools.partial(_towards, share=np.float32(1.0 - self._decay))
-            tiled.add_by_strips(self._average, mix, self._image)
+            mix = functools.partial(_towards, share=1.0 - self._decay)
+            self._add(self._average, mix, self._image)
         return terms
 
 
-def _excess(pixels: np.ndarray) -> np.ndarray:
+def _excess(pixels: tf.Tensor) -> tf.Tensor:
     """What is to be added to bring pixels into [0, 1]."""
-    return np.clip(pixels, 0.0, 1.0) - pixels
+    return tf.clip_by_value(pixels, 0.0, 1.0) - pixels
 
 
-def _towards(average: np.ndarray, image: np.ndarray, share: np.float32) -> np.ndarray:
+def _towards(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
     return share * (image - average)
 
 
@@ -350,7 +340,7 @@ def _array(variable: tf.Variable) -> np.ndarray:
 
 
 def _make_optimizer(
-    config: Config, scale: Scale, term_names: tuple[str, ...]
+    config: Config, scale: Scale, term_names: tuple[str, ...], add: optimizers.Add
 ) -> optimizers.Optimizer:
     rate = schedules.make_schedule(
         config.schedule,
@@ -374,6 +364,8 @@ def _make_optimizer(
         beta_2=config.beta_2,
         epsilon=config.epsilon,
         momentum=config.momentum,
+        opponent=config.adam_colours == "opponent",
+        add=add,
     )
 
 

@@ -95,21 +95,6 @@ class TiledObjective:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
         return tf.norm(self._differentiate(image, picking(self.weights, chosen))[1])
 
-    def add_by_strips(
-        self, variable: tf.Variable, change: Callable[..., np.ndarray], *others: tf.Variable
-    ) -> None:
-        """Add to a variable of the image's shape what `change` makes of it and of others.
-
-        All are given as strips. What is added lies in the gradient's buffer, for TensorFlow's
-        allocator does not give back what a temporary of the image's size took.
-        """
-        values = [np.asarray(one.read_value()) for one in (variable, *others)]
-        buffer = self._buffer(variable)
-        for start, stop in strips(self.height, self.width):
-            buffer[:, start:stop] = change(*(one[:, start:stop] for one in values))
-        del values  # a variable that is looked at is copied when it changes
-        variable.assign_add(_shared(buffer))
-
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
@@ -204,6 +189,32 @@ class TiledObjective:
             tape.watch(strip)
             sums = self._objective.formulas.variation.sums(strip)
         return tape.gradient(sums, strip, output_gradients=cotangent)
+
+
+class AddByStrips:
+    """Adds to variables as `optimizers.add_at_once`, with no temporaries of their size but one.
+
+    That one is kept, for TensorFlow's allocator does not give back what it took from the system.
+    """
+
+    def __init__(self) -> None:
+        self._change: np.ndarray | None = None
+
+    def __call__(
+        self,
+        variable: tf.Variable,
+        change: Callable[..., tf.Tensor],
+        *others: tf.Variable | tf.Tensor,
+    ) -> None:
+        """Add to a variable (1, H, W, N) what `change` makes of strips of it and of others."""
+        if self._change is None:
+            self._change = _aligned(variable.shape, variable.dtype.as_numpy_dtype)
+        values = [np.asarray(tf.convert_to_tensor(one)) for one in (variable, *others)]
+        for start, stop in strips(*variable.shape[1:3]):
+            parts = [tf.constant(one[:, start:stop]) for one in values]
+            self._change[:, start:stop] = change(*parts)
+        del values  # a variable that is looked at is copied when it changes
+        variable.assign_add(_shared(self._change))
 
 
 def strips(height: int, width: int) -> list[tuple[int, int]]:

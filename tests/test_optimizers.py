@@ -96,6 +96,32 @@ def test_twenty_steps_are_those_of_keras(options, pixel_range):
         np.testing.assert_allclose(image, same, rtol=1e-5, atol=2e-6, err_msg=f"{step}")
 
 
+def test_opponent_colours_are_another_orthonormal_basis():
+    turn = optimizers.OPPONENT
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+    grey, red_to_blue = turn @ [1, 1, 1], turn @ [1, 0, -1]
+    np.testing.assert_allclose(grey, [3**0.5, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(red_to_blue, [0, 2**0.5, 0], atol=1e-6)
+
+
+def test_steps_in_opponent_colours_are_those_on_a_picture_in_these_colours():
+    turn = optimizers.OPPONENT
+    value_and_grad, start = quadratic(), picture(4, 5)[None]
+
+    def turned(pixels):
+        terms, gradient = value_and_grad(tf.tensordot(pixels, turn, 1))
+        return terms, tf.tensordot(gradient, turn.T, 1)
+
+    image, same = tf.Variable(start), tf.Variable(start @ turn.T)
+    ours, plain, rgb = adam(opponent=True), adam(), adam()
+    for _ in range(10):
+        ours.step(image, value_and_grad)
+        plain.step(same, turned)
+    np.testing.assert_allclose(image, same.numpy() @ turn, atol=1e-5)
+    advance(rgb, beside := tf.Variable(start), 10)
+    assert np.abs(beside.numpy() - image.numpy()).max() > 0.01
+
+
 def test_the_first_step_is_the_learning_rate_against_the_gradients_sign():
     image = tf.Variable(np.zeros((1, 1, 2, 3), np.float32))
     gradient = np.float32([[[[1e-3, -5, 2], [-1e-4, 7, -0.1]]]])

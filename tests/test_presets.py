@@ -27,7 +27,13 @@ UNITS = {
 # The others bring the weights of layers to a sum of 1.
 LAYERS_SUMMED_AS_THEY_ARE = {"jcjohnson", "pytorch_tutorial"}
 
-ADAM = {"optimizer": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+ADAM = {
+    "optimizer": "adam",
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-8,
+    "adam_colours": "rgb",
+}
 LBFGS = {"optimizer": "lbfgs", "learning_rate": 1.0}
 # What all have that do not say otherwise.
 PLAIN = {

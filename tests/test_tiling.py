@@ -240,33 +240,24 @@ def test_the_variation_by_strips_is_that_of_the_whole(monkeypatch, name):
     check(*both, pictures[2], 1e-10)
 
 
-def small_tiled():
-    """A tiled objective of one shallow layer."""
-    layers = ("block1_conv1",)
-    plan = lambda height, width: tiles.plan_tiles(height, width, 100, layers, "vgg19")  # noqa: E731
-    pictures = [tf.cast(noise(*SIZE, seed), tf.float32) for seed in (1, 2, 3)]
-    sections = [
-        lambda x: {"block1_conv1": tf.concat([x, x * x], axis=-1)},
-    ]
-    return pair(sections, weighted((), layers), "relative", plan, pictures)[1]
-
-
 def test_what_is_added_by_strips_is_what_would_be_added_at_once(monkeypatch):
     monkeypatch.setattr(tiling, "_STRIP_PIXELS", 1000)
-    tiled = small_tiled()
+    add = tiling.AddByStrips()
     one, other = (np.asarray(tf.cast(noise(*SIZE, seed), tf.float32)) for seed in (5, 6))
     variable, second = tf.Variable(3 * one - 1), tf.Variable(other)
-    tiled.add_by_strips(variable, lambda x, y: y * y - x, second)
-    np.testing.assert_array_equal(variable, (3 * one - 1) + (other * other - (3 * one - 1)))
+    for given in (second, tf.constant(other)):
+        before = variable.numpy()
+        add(variable, lambda x, y: y * y - x, given)
+        np.testing.assert_array_equal(variable, before + (other * other - before))
     np.testing.assert_array_equal(second, other)
 
 
 def test_adding_by_strips_leaves_the_variable_where_it_is():
     """A new buffer for each step would let TensorFlow's pool grow by images."""
-    tiled = small_tiled()
-    variable = tf.Variable(tf.zeros((1, *SIZE, 3)))
-    address = lambda: np.asarray(variable.read_value()).ctypes.data  # noqa: E731
-    before = address()
-    tiled.add_by_strips(variable, lambda x: x + 1.0)
-    assert address() == before
-    np.testing.assert_array_equal(variable, np.ones((1, *SIZE, 3), np.float32))
+    add = tiling.AddByStrips()
+    variable, other = tf.Variable(tf.zeros((1, *SIZE, 3))), tf.Variable(tf.ones((1, *SIZE, 3)))
+    before = np.asarray(variable.read_value()).ctypes.data
+    for _ in range(2):
+        add(variable, lambda x, y: x + y, other)
+        assert np.asarray(variable.read_value()).ctypes.data == before
+    np.testing.assert_array_equal(variable, np.full((1, *SIZE, 3), 3, np.float32))
