@@ -19,6 +19,10 @@ def at_once(work: Work) -> None:
     work()
 
 
+def no_wait() -> None:
+    """What stands in for `Background.wait` then."""
+
+
 class Background:
     """Does work on one thread, in the order in which it was submitted.
 
@@ -37,6 +41,7 @@ class Background:
         # SimpleQueue is whole at any moment at which Ctrl-C may strike; queue.Queue might be left
         # with its lock held or its count wrong, and the thread would never end.
         self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._limit = limit
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(limit):
             self._places.put(None)
@@ -62,6 +67,19 @@ class Background:
             self._places.put(None)
             raise self._error
         self._waiting.put(work)
+
+    def wait(self) -> None:
+        """Until all that was submitted is done.
+
+        Raises:
+            BaseException: what the work raised.
+        """
+        for _ in range(self._limit):
+            self._places.get()
+        for _ in range(self._limit):
+            self._places.put(None)
+        if self._error is not None:
+            raise self._error
 
     def __enter__(self) -> "Background":
         self._thread.start()

@@ -1,14 +1,16 @@
 """Checkpoints: one file each, atomic, with a checksum; the newest that is whole counts."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from nst_keras import files
-from nst_keras.background import Submit, at_once
+from nst_keras.background import Submit, at_once, no_wait
 
 FORMAT = 1
 _PATTERN = "step_*.npz"
@@ -32,6 +34,7 @@ class Checkpointer:
         minutes: minutes between checkpoints, 0: never by time.
         keep: how many of the newest stay.
         submit: takes the work of writing; by default it is done before `save` returns.
+        wait: returns when all that was submitted is done.
     """
 
     def __init__(
@@ -43,11 +46,12 @@ class Checkpointer:
         minutes: float,
         keep: int,
         submit: Submit = at_once,
+        wait: Callable[[], None] = no_wait,
     ):
         self.folder, self.job = Path(folder), job
         self.every, self.seconds, self.keep = every, minutes * 60.0, keep
         self.skipped: list[str] = []  # files that were not whole, for a message
-        self._submit, self._last_seconds = submit, 0.0
+        self._submit, self._wait, self._last_seconds = submit, wait, 0.0
 
     def is_due(self, step: int, seconds: float) -> bool:
         """Whether the state after `step` steps and `seconds` of work should be saved."""
@@ -59,7 +63,7 @@ class Checkpointer:
 
         Its arrays must not change any more: they may be written later.
         """
-        path = self.folder / f"step_{checkpoint.step:09d}.npz"
+        path = self._path(checkpoint.step)
         self._submit(lambda: self._write(path, checkpoint))
         self._last_seconds = checkpoint.seconds
         return path
@@ -74,6 +78,21 @@ class Checkpointer:
                 continue
             self._last_seconds = checkpoint.seconds
             return checkpoint
+        return None
+
+    def go_back(self, first: int, last: int) -> Checkpoint | None:
+        """The newest whole checkpoint from `first` to `last`, or None.
+
+        Those of later steps must not be taken any more: they are removed.
+        """
+        self._wait()
+        for path in self._newest_first():
+            if path < self._path(first):
+                break
+            if path <= self._path(last):
+                with contextlib.suppress(Exception):  # damaged, as in `latest`
+                    return self._load(path)
+            path.unlink(missing_ok=True)
         return None
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
@@ -106,6 +125,9 @@ class Checkpointer:
         if header["sha256"] != _digest(arrays):
             raise ValueError("fails its checksum")
         return Checkpoint(int(header["step"]), float(header["seconds"]), arrays)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step_{step:09d}.npz"
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(_PATTERN), reverse=True)

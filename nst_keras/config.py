@@ -497,6 +497,16 @@ class Config:
         high=10**6,
         changes_result=False,
     )
+    max_recoveries: int = declare(
+        3,
+        "along the way",
+        "int",
+        "How often a job that runs into numerical trouble goes back to its last checkpoint and on "
+        "with steps half as long.",
+        low=0,
+        high=100,
+        changes_result=False,
+    )
     keep_checkpoints: int = declare(
         2,
         "along the way",

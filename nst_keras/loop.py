@@ -23,6 +23,7 @@ from nst_keras.progress import Iterate, Pace
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 from nst_keras.stages import Painter, Stage
+from nst_keras.trouble import Watch
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def stylize(
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
-        FloatingPointError: the objective is no longer finite.
+        FloatingPointError: the objective is no longer finite, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
         LostHostError: another host is gone; the state is saved.
     """
@@ -153,20 +154,26 @@ def _run(
     checkpointer: Checkpointer | None,
     saved: Checkpoint | None,
 ) -> Generator[Iterate, None, None]:
-    job = _Job(config, plan, checkpointer, saved)
+    job = _Job(config, plan, checkpointer, saved, painter.replicas)
     tile_size = None if config.tile_size == "none" else int(config.tile_size)
     picture = painter.first_image()
     for scale in plan:
         if scale.last_step < job.step:
             continue
         state, saved = saved.arrays if saved else None, None
+        begun = state, max(job.step, scale.first_step - 1)
         start = functools.partial(images.resize, picture, scale.height, scale.width)
         while True:
             stage = None
             try:
-                stage = Stage(painter, scale, start, state, tile_size)
+                stage = Stage(painter, scale, start, state, tile_size, job.recoveries)
                 yield from job.run_scale(stage, state)
                 break
+            except FloatingPointError as error:
+                stage = None
+                saved_state = job.go_back(scale, begun[1], error)
+                state = begun[0] if saved_state is None else saved_state
+                continue
             except tf.errors.ResourceExhaustedError as error:
                 tile_size = _smaller_tiles(painter, scale, tile_size, error)
             except _HOST_LOST as error:
@@ -214,9 +221,12 @@ class _Job:
         plan: tuple[Scale, ...],
         checkpointer: Checkpointer | None,
         saved: Checkpoint | None,
+        replicas: Replicas,
     ):
+        self._replicas = replicas
         self.config, self.plan, self.checkpointer = config, plan, checkpointer
         self.step = saved.step if saved else 0
+        self.recoveries = int(saved.arrays.get("recoveries", 0)) if saved else 0
         self._started = time.perf_counter() - (saved.seconds if saved else 0.0)
         self._pace = Pace(plan)
 
@@ -226,6 +236,8 @@ class _Job:
         """Take the steps that are left of a scale; `state` is what it was restored from."""
         scale = stage.scale
         self.step = max(self.step, scale.first_step - 1)
+        self._begun_at = self._sound = self.step
+        self._watch = Watch()
         self._plateau = Plateau(
             self.config.tolerance, self.config.patience, scale.first_step, state
         )
@@ -242,16 +254,12 @@ class _Job:
                 self._pace.saw(scale, steps, time.perf_counter() - began)
             tracing = False
             self._check(terms)
+            self._sound = self.step
             yield from self._report(stage, terms)
 
     def _check(self, terms: dict[str, float]) -> None:
-        """Whether the terms are numbers, and still fall."""
-        if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
-            exact = ", or --precision=float32" if self.config.precision == "float16" else ""
-            raise FloatingPointError(
-                f"{', '.join(bad)} not finite at step {self.step}; "
-                f"a smaller --learning_rate or style weight may help{exact}"
-            )
+        """Whether the terms are sound, and still fall."""
+        self._watch.saw(self.step, terms)
         self._plateau.saw(self.step, terms["total"])
         if self._plateau.rests:
             _log.warning(  # so that the run keeps it
@@ -286,9 +294,49 @@ class _Job:
         if due or iterate.is_last:  # writing the result may fail, and then goes on from here
             self.save(stage)
 
+    def go_back(
+        self, scale: Scale, begun_at: int, error: FloatingPointError
+    ) -> dict[str, np.ndarray] | None:
+        """The newest state of the scale that was saved and led on, or None: that which it began
+        with at a step. From now on the steps are half as long.
+
+        Raises:
+            FloatingPointError: that has been tried often enough.
+        """
+        if self.recoveries >= self.config.max_recoveries:
+            exact = ", or --precision=float32" if self.config.precision == "float16" else ""
+            often = f" after {self.recoveries} recoveries" if self.recoveries else ""
+            raise FloatingPointError(
+                f"{error}{often}; a smaller --learning_rate or style weight may help{exact}"
+            ) from error
+        self.recoveries += 1
+        # A state from which no sound step came was bad already.
+        last = self._sound if self._sound > self._begun_at else self._begun_at - 1
+        saved = self._saved_between(scale.first_step, last)
+        self.step = saved.step if saved else begun_at
+        _log.warning(
+            "%s: it goes on from step %d with steps half as long (%d of at most %d times)",
+            error,
+            self.step,
+            self.recoveries,
+            self.config.max_recoveries,
+        )
+        return saved.arrays if saved else None
+
+    def _saved_between(self, first: int, last: int) -> Checkpoint | None:
+        """The checkpoint that the chief goes back to, on all hosts."""
+        if self.checkpointer is None:
+            return None
+        saved = self.checkpointer.go_back(first, last) if self._replicas.is_chief else None
+        step = int(self._replicas.from_chief(saved.step if saved else 0))
+        if step and not self._replicas.is_chief:
+            saved = self.checkpointer.go_back(step, step)
+        return saved
+
     def state(self) -> dict[str, np.ndarray]:
         """What of the scale's state is not the stage's."""
-        return self._plateau.state()
+        recoveries = {"recoveries": np.array(self.recoveries)} if self.recoveries else {}
+        return {**self._plateau.state(), **recoveries}
 
     def save(self, stage: Stage) -> None:
         """Keep the state, on the host whose task that is."""

@@ -120,6 +120,15 @@ def total(terms: Terms) -> tf.Tensor:
     return terms["total"]
 
 
+def tainted(terms: Terms, gradient: tf.Tensor) -> Terms:
+    """The terms, with a total of NaN if the gradient is not finite.
+
+    That would otherwise show at the next step, or, where clipping takes NaN for black, never.
+    """
+    finite = tf.math.is_finite(tf.reduce_sum(gradient))  # of any size, without temporaries
+    return {**terms, "total": tf.where(finite, terms["total"], math.nan)}
+
+
 def picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
     """The sum of those terms for which `chosen`, in the order of the names, is 1 and not 0."""
     return lambda terms: tf.reduce_sum(chosen * tf.stack([terms[name] for name in names]))
@@ -199,14 +208,12 @@ class Objective:
         return self.terms(self.statistics(image), image.shape[1], image.shape[2])
 
     def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
-        """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape."""
+        """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape.
+
+        Where the gradient is not finite, the total is NaN.
+        """
         terms, gradient = self._differentiate(image, total)
-        if self.largest_cotangent is not None:
-            # An overflow on the way back would otherwise show at the next step, or, where clipping
-            # the image takes NaN for black, never.
-            finite = tf.reduce_all(tf.math.is_finite(gradient))
-            terms = {**terms, "total": tf.where(finite, terms["total"], math.nan)}
-        return terms, gradient
+        return tainted(terms, gradient), gradient
 
     def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""

@@ -155,14 +155,17 @@ class MetricsWriter:
     """
 
     def __init__(self, path: Path, every: int, resume_step: int, submit: Submit = at_once):
-        self.every, self.resume_step, self._submit = every, resume_step, submit
-        kept = [row for row in read_metrics(path) if row["step"] <= resume_step]
-        files.write_text(path, "".join(_json_line(row) for row in kept))
-        self._file = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  open for the whole run
+        self._path, self.every, self._submit = path, every, submit
+        self._newest = resume_step
+        self._file = self._reopened(resume_step)
 
     def __call__(self, iterate: Iterate) -> None:
-        if iterate.step <= self.resume_step:
+        if iterate.step == self._newest:
             return
+        if iterate.step < self._newest:  # numerical trouble, and it went back
+            last = iterate.step - 1
+            self._submit(lambda: self._cut(last))
+        self._newest = iterate.step
         if iterate.is_logged(self.every):
             row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
             line = _json_line(row)
@@ -171,6 +174,16 @@ class MetricsWriter:
     def close(self) -> None:
         """The lines are durable already."""
         self._file.close()
+
+    def _cut(self, last_step: int) -> None:
+        self._file.close()
+        self._file = self._reopened(last_step)
+
+    def _reopened(self, last_step: int) -> TextIO:
+        """The file without the rows of later steps, open for the rest of the run."""
+        kept = [row for row in read_metrics(self._path) if row["step"] <= last_step]
+        files.write_text(self._path, "".join(_json_line(row) for row in kept))
+        return open(self._path, "a", encoding="utf-8", newline="\n")
 
     def _write(self, line: str) -> None:
         self._file.write(line)

@@ -32,7 +32,7 @@ from nst_keras import (
     video,
     workdir,
 )
-from nst_keras.background import Background, Submit, at_once
+from nst_keras.background import Background, Submit, at_once, no_wait
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
@@ -169,7 +169,11 @@ def _help_out(job: _Job) -> int:
 
 
 def _checkpointer(
-    config: Config, folder: RunFolder, job: dict[str, str], submit: Submit = at_once
+    config: Config,
+    folder: RunFolder,
+    job: dict[str, str],
+    submit: Submit = at_once,
+    wait: Callable[[], None] = no_wait,
 ) -> Checkpointer:
     return Checkpointer(
         folder.checkpoints,
@@ -178,6 +182,7 @@ def _checkpointer(
         minutes=config.checkpoint_minutes,
         keep=config.keep_checkpoints,
         submit=submit,
+        wait=wait,
     )
 
 
@@ -284,7 +289,7 @@ def _optimise(
     inputs, folder = job.inputs, job.folder
 
     background = Background()
-    checkpointer = _checkpointer(config, folder, record["job"], background.submit)
+    checkpointer = _checkpointer(config, folder, record["job"], background.submit, background.wait)
     replicas.from_chief(0)
     saved = checkpointer.latest()
     resume_step = saved.step if saved else 0

@@ -171,6 +171,7 @@ class Stage:
         image: makes the image (H, W, 3) to start from.
         state: of the same scale, in place of a start.
         tile_size: see `Painter.objective`.
+        slower: how often the learning rate is halved.
     """
 
     def __init__(
@@ -180,6 +181,7 @@ class Stage:
         image: Callable[[], np.ndarray],
         state: Mapping[str, np.ndarray] | None = None,
         tile_size: int | None = None,
+        slower: int = 0,
     ):
         self.scale, self._painter, self._config = scale, painter, painter.config
         self._decay = self._config.average
@@ -193,7 +195,7 @@ class Stage:
         tiled = isinstance(self._objective, TiledObjective)
         self._add = AddByStrips() if tiled else optimizers.add_at_once
         self._optimizer = _make_optimizer(
-            self._config, scale, self._objective.term_names, self._add
+            self._config, scale, self._objective.term_names, self._add, 0.5**slower
         )
         if state is not None:
             self._restore(state)
@@ -208,7 +210,8 @@ class Stage:
         self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
-        """Take some steps; returns the terms that the last one saw."""
+        """Take some steps; returns the terms that the last one saw, or the first one that saw a
+        total or a gradient that is not finite; its total is then not finite."""
         terms = self._run(tf.constant(steps))
         if isinstance(self._optimizer, Lbfgs) and self._optimizer.stalls and not self._warned:
             _log.warning("lbfgs finds no lower total any more; it goes on halving its steps")
@@ -293,6 +296,8 @@ class Stage:
         terms: dict[str, tf.Tensor] = {}
         for _ in range(int(count)):
             terms = self._step()
+            if not tf.math.is_finite(terms["total"]):
+                break
         return terms
 
     def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -304,14 +309,12 @@ class Stage:
     def _remembering(
         self, before: dict[str, tf.Tensor], terms: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """In float16 a total that is not a number stays so until the end of a call.
+        """The terms of the first step of a call whose total is not finite, if there was one.
 
-        What follows may look sound, where a GPU clips NaN to black.
+        Later ones tell nothing of where it began, or look sound: a GPU clips NaN to black.
         """
-        if self._config.precision != "float16":
-            return terms
-        total = tf.where(tf.math.is_finite(before["total"]), terms["total"], before["total"])
-        return {**terms, "total": total}
+        sound = tf.math.is_finite(before["total"])
+        return {name: tf.where(sound, terms[name], before[name]) for name in terms}
 
     def _one_step(self) -> dict[str, tf.Tensor]:
         terms = self._optimizer.step(self._image, self._objective.value_and_grad)
@@ -340,11 +343,15 @@ def _array(variable: tf.Variable) -> np.ndarray:
 
 
 def _make_optimizer(
-    config: Config, scale: Scale, term_names: tuple[str, ...], add: optimizers.Add
+    config: Config,
+    scale: Scale,
+    term_names: tuple[str, ...],
+    add: optimizers.Add,
+    rate_factor: float,
 ) -> optimizers.Optimizer:
     rate = schedules.make_schedule(
         config.schedule,
-        config.learning_rate,
+        config.learning_rate * rate_factor,
         steps=scale.steps,
         end=config.schedule_end,
         fall_steps=config.schedule_steps,

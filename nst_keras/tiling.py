@@ -8,7 +8,6 @@ of any size costs the memory of itself, its gradient and one tile's features.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +17,7 @@ import tensorflow as tf
 
 from nst_keras.distribute import ALONE, Replicas
 from nst_keras.errors import InputError
-from nst_keras.objective import Features, Objective, Pick, Sums, Terms, picking, total
+from nst_keras.objective import Features, Objective, Pick, Sums, Terms, picking, tainted, total
 from nst_keras.tiles import Tile, deal
 
 _ALIGNMENT = 64  # bytes
@@ -87,9 +86,11 @@ class TiledObjective:
     def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
         """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape.
 
-        The gradient lies in a buffer that the next call overwrites.
+        The gradient lies in a buffer that the next call overwrites. Where it is not finite, the
+        total is NaN.
         """
-        return self._differentiate(image, total)
+        terms, gradient = self._differentiate(image, total)
+        return tainted(terms, gradient), gradient
 
     def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
@@ -98,17 +99,12 @@ class TiledObjective:
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
-        low = self._objective.largest_cotangent is not None
-        gradient, finite = self._buffer(image), tf.constant(1.0)
+        gradient = self._buffer(image)
         self._start_with_variation(gradient, image, cotangents["tv"])
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
-            if low:  # see `Objective`
-                finite *= tf.cast(tf.reduce_all(tf.math.is_finite(pulled)), tf.float32)
             self._report(self._count + done, 2 * self._count)
-        if low and self._replicas.total(1.0 - finite) > 0.0:
-            terms = {**terms, "total": tf.constant(math.nan)}
         return terms, self._replicas.total(_shared(gradient))
 
     def _sum_up(self, image: tf.Tensor, passes: int) -> Sums:

@@ -248,3 +248,27 @@ def test_at_once_is_at_once():
     assert done == [threading.current_thread()]
     with pytest.raises(OSError):
         at_once(refuse)
+
+
+def test_waiting_ends_when_all_is_done():
+    done, free = [], threading.Event()
+
+    def work():
+        assert free.wait(SECONDS)
+        done.append(1)
+
+    with Background() as background:
+        for _ in range(3):
+            background.submit(work)
+        threading.Timer(0.05, free.set).start()
+        background.wait()
+        assert done == [1, 1, 1]
+        background.submit(work)  # and its places are free again
+        background.wait()
+    assert done == [1] * 4
+
+
+def test_waiting_tells_of_work_that_failed():
+    with pytest.raises(OSError, match="No space"), Background() as background:
+        background.submit(refuse)
+        background.wait()

@@ -237,3 +237,37 @@ def test_minutes_count_from_the_submission_and_not_from_its_failure(tmp_path):
     with pytest.raises(OSError, match="No space"):
         one.save(Checkpoint(5, 130.0, ARRAYS))
     assert one.is_due(6, 131.0)
+
+
+def test_going_back_takes_the_newest_in_range_and_removes_what_is_later(tmp_path):
+    paths = save(tmp_path, 10, 20, 30, 40, keep=9)
+    assert checkpointer(tmp_path).go_back(15, 35).step == 30
+    assert sorted(tmp_path.iterdir()) == paths[:3]
+
+
+def test_going_back_leaves_what_is_of_an_earlier_scale(tmp_path):
+    paths = save(tmp_path, 10, 20, keep=9)
+    assert checkpointer(tmp_path).go_back(15, 19) is None
+    assert sorted(tmp_path.iterdir()) == paths[:1]
+
+
+def test_going_back_passes_damaged_ones(tmp_path):
+    paths = save(tmp_path, 10, 20, 30, keep=9)
+    paths[2].write_bytes(b"torn")
+    assert checkpointer(tmp_path).go_back(1, 99).step == 20
+    assert sorted(tmp_path.iterdir()) == paths[:2]
+
+
+def test_going_back_waits_for_what_is_being_written(tmp_path):
+    waiting = []
+
+    def wait():
+        while waiting:
+            waiting.pop(0)()
+
+    one = Checkpointer(
+        tmp_path, "job", every=1, minutes=0, keep=3, submit=waiting.append, wait=wait
+    )
+    one.save(Checkpoint(5, 1.0, ARRAYS))
+    assert one.latest() is None
+    assert one.go_back(1, 9).step == 5

@@ -12,7 +12,8 @@ ROOT = Path(nst_keras.__file__).parent
 ORDER = (
     *("errors", "console", "options", "command_flags", "files", "vgg", "tiles", "presets"),
     *("config", "resolution", "flags"),
-    *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints", "plateau"),
+    *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints"),
+    *("plateau", "trouble"),
     *("progress", "planning", "animation", "video", "gallery", "compare", "workdir", "output"),
     *("devices", "run_record", "recorder"),
     *("variation", "wasserstein", "losses", "objective", "distribute", "tiling", "lbfgs"),

@@ -268,10 +268,10 @@ def test_where_memory_runs_out_it_goes_on_from_there_in_tiles(tiny_weights, monk
 def test_where_memory_runs_out_before_the_first_step_tiles_are_tried_too(tiny_weights, monkeypatch):
     normal, made = stages.Stage.__init__, tiles_made(monkeypatch)
 
-    def fail_on_whole_pictures(self, painter, scale, image, state=None, tile_size=None):
+    def fail_on_whole_pictures(self, painter, scale, image, state, tile_size, *others):
         if tile_size is None:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-        normal(self, painter, scale, image, state, tile_size)
+        normal(self, painter, scale, image, state, tile_size, *others)
 
     monkeypatch.setattr(stages.Stage, "__init__", fail_on_whole_pictures)
     last = paint(dataclasses.replace(TILED, tile_size="none", scales=1), tiny_weights)
@@ -377,24 +377,31 @@ def a_stage(weights, **settings):
     return stages.Stage(painter, plan[0], painter.first_image)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_in_float16_a_total_that_once_was_no_number_is_not_forgotten(tiny_weights, precision):
-    stage, count = a_stage(tiny_weights, precision=precision), tf.Variable(0)
+@pytest.mark.parametrize("settings", [{}, TILES])
+def test_of_a_call_the_first_step_whose_total_is_not_finite_is_told(tiny_weights, settings):
+    stage, count = a_stage(tiny_weights, **settings), tf.Variable(0)
+    names = stage._objective.term_names
+    spoilt = 1
 
-    def step():  # not a number at its second call only
+    def step():  # one term is not finite at the third call, and all are from the fourth on
         count.assign_add(1)
-        return dict.fromkeys(stage._objective.term_names, tf.where(count == 2, math.nan, 1.0))
+        late = tf.where(count > 3, math.nan, tf.cast(count, tf.float32))
+        terms = dict.fromkeys(names, late)
+        bad = tf.where(count == 3, math.inf, late)
+        return {**terms, "total": bad, names[spoilt]: bad}
 
     stage._step = step
-    assert stage.run(1)["total"] == 1.0
-    assert math.isnan(stage.run(3)["total"]) == (precision == "float16")
-    assert stage.run(1)["total"] == 1.0  # told once; the loop has raised by now
+    assert stage.run(2) == dict.fromkeys(names, 2.0)
+    told = stage.run(3)
+    assert [name for name in names if not math.isfinite(told[name])] == ["total", names[spoilt]]
+    assert told["tv"] == 3.0
 
 
 def test_an_overflow_in_float16_ends_the_job_with_a_way_out(tiny_weights, monkeypatch):
     monkeypatch.setitem(stages.backbones.LARGEST_COTANGENT, "float16", 1e6)
     config = dataclasses.replace(SINGLE, precision="float16")
-    with pytest.raises(FloatingPointError, match=r"^total not .* step 1; .*--precision=float32"):
+    gone = r"^the gradient not .* step 1 after 3 recoveries; .*--precision=float32"
+    with pytest.raises(FloatingPointError, match=gone):
         paint(config, tiny_weights)
 
 
@@ -479,8 +486,89 @@ def test_not_finite_stops_with_the_step(tiny_weights):
         tiny_weights,
         biases={**tiny_weights.biases, "block5_conv1": np.full(8, np.float32(1e25))},
     )
-    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1\b"):
+    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1 after 3 recover"):
         paint(SINGLE, broken)
+    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1; a smaller"):
+        paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)
+
+
+def spoiling(monkeypatch, bad_calls):
+    """Adam's objective gives a gradient of NaN at these calls, counted over the job from 1."""
+    normal, count = stages.optimizers.Adam.step, tf.Variable(0)
+
+    def step(adam, image, value_and_grad):
+        def spoilt(pixels):
+            count.assign_add(1)
+            terms, gradient = value_and_grad(pixels)
+            is_bad = tf.reduce_any(tf.equal(count, tf.constant(bad_calls)))
+            gradient = tf.where(is_bad, math.nan, gradient)
+            return stages.objective.tainted(terms, gradient), gradient
+
+        return normal(adam, image, spoilt)
+
+    monkeypatch.setattr(stages.optimizers.Adam, "step", step)
+
+
+def painted(config, weights, checkpointer=None):
+    """(step, image) of all iterates."""
+    iterates = stylize(CONTENT, [STYLE], config, weights=weights, checkpointer=checkpointer)
+    return [(iterate.step, iterate.image.copy()) for iterate in iterates]
+
+
+ONE_BY_ONE = dataclasses.replace(SINGLE, iterations=10, log_every=1)
+
+
+@pytest.mark.parametrize("settings", [{}, TILES, {"precision": "bfloat16"}])
+def test_trouble_goes_back_to_the_start_and_on_with_half_the_rate(
+    tiny_weights, monkeypatch, caplog, settings
+):
+    config = dataclasses.replace(ONE_BY_ONE, **settings)
+    halved = dataclasses.replace(config, learning_rate=resolve(config).learning_rate / 2)
+    expected = painted(halved, tiny_weights)
+    spoiling(monkeypatch, [4])
+    found = painted(config, tiny_weights)
+    assert [step for step, _ in found] == [1, 2, 3, *range(1, 11)]
+    np.testing.assert_array_equal(found[-1][1], expected[-1][1])
+    assert "the gradient not finite at step 4: it goes on from step 0" in caplog.text
+
+
+def test_trouble_goes_back_to_the_last_checkpoint(tiny_weights, monkeypatch, tmp_path):
+    spoiling(monkeypatch, [8])
+    keeper = Checkpointer(tmp_path, "job", every=3, minutes=0, keep=5)
+    found = painted(ONE_BY_ONE, tiny_weights, keeper)
+    assert [step for step, _ in found] == [*range(1, 8), *range(7, 11)]
+    assert keeper.latest().arrays["recoveries"] == 1
+
+
+def test_a_checkpoint_that_leads_nowhere_is_left_for_the_one_before(
+    tiny_weights, monkeypatch, tmp_path
+):
+    spoiling(monkeypatch, [8, 9])  # the second is the first step after going back to step 6
+    keeper = Checkpointer(tmp_path, "job", every=3, minutes=0, keep=5)
+    found = painted(ONE_BY_ONE, tiny_weights, keeper)
+    assert [step for step, _ in found] == [*range(1, 8), *range(4, 11)]
+    assert keeper.latest().arrays["recoveries"] == 2
+
+
+def test_a_resumed_job_keeps_its_smaller_steps(tiny_weights, monkeypatch, tmp_path):
+    spoiling(monkeypatch, [8])
+    keeper = Checkpointer(tmp_path, "job", every=3, minutes=0, keep=5)
+    whole = painted(ONE_BY_ONE, tiny_weights, keeper)
+    for path in sorted(tmp_path.glob("step_*"))[-1:]:
+        path.unlink()
+    assert keeper.latest().step == 9
+    resumed = painted(ONE_BY_ONE, tiny_weights, keeper)
+    assert [step for step, _ in resumed] == [10]
+    np.testing.assert_array_equal(resumed[-1][1], whole[-1][1])
+
+
+def test_an_image_that_explodes_is_brought_back(tiny_weights, caplog):
+    config = dataclasses.replace(
+        ONE_BY_ONE, optimizer="sgd", learning_rate=3.0, clamp=False, iterations=40
+    )
+    last = painted(config, tiny_weights)[-1]
+    assert "the total has grown from" in caplog.text or "not finite" in caplog.text
+    assert last[0] == 40 and np.isfinite(last[1]).all()
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,20 @@ def test_metrics_do_not_depend_on_clocks(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_a_job_that_goes_back_leaves_no_step_twice(tmp_path):
+    path = tmp_path / "m.jsonl"
+    writer = MetricsWriter(path, 1, 0)
+    for step in (1, 2, 3, 4, 5):
+        writer(iterate(step))
+    changed = {**TERMS, "total": 7.0}
+    for step in (3, 4):
+        writer(iterate(step, terms=changed))
+    writer.close()
+    assert steps_in(path) == [1, 2, 3, 4]
+    totals = [json.loads(line)["terms"]["total"] for line in path.read_text().splitlines()]
+    assert totals == [6.0, 6.0, 7.0, 7.0]
+
+
 def test_a_resume_cuts_metrics_after_its_step_and_skips_what_is_there(tmp_path):
     path = tmp_path / "m.jsonl"
     write_metrics(path, range(1, 51))
