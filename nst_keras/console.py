@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -60,15 +61,15 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that gets a signal's number when the job should stop after this call into the graph.
+def stop_signals() -> Iterator[list[float]]:
+    """A list that gets the moment, by the monotonic clock, at which a signal asked for an end.
 
     A second Ctrl-C has its usual effect. Other threads than the main one cannot take signals.
     """
-    received: list[int] = []
+    received: list[float] = []
 
     def take(number: int, _frame: object) -> None:
-        received.append(number)
+        received.append(time.monotonic())
         signal.signal(number, previous[number])
 
     previous: dict[int, Any] = {}

@@ -66,7 +66,7 @@ class LocalEngine:
         self._told_of: set[str] = set()
 
     def run(
-        self, tasks: Sequence[Task], stopping: Sequence[int]
+        self, tasks: Sequence[Task], stopping: Sequence[float]
     ) -> Generator[Outcome | None, None, None]:
         """Each trial's outcome as it ends, and None in between, several times a second.
 
@@ -162,7 +162,7 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(lines))] if listed.returncode == 0 else []
 
 
-def _outcome(attempt: _Attempt, stopping: Sequence[int]) -> Outcome:
+def _outcome(attempt: _Attempt, stopping: Sequence[float]) -> Outcome:
     status, name = attempt.process.returncode, attempt.task.name
     if stopping and status in (INTERRUPTED, -signal.SIGTERM):  # the latter: before it could listen
         return Outcome(name, INTERRUPTED)

@@ -8,5 +8,9 @@ class InputError(ValueError):
     """
 
 
+class StepDropped(Exception):
+    """A step was given up half-way; the state before it is saved."""
+
+
 class LostHostError(Exception):
     """Another host of the job is gone; the job can be run again and goes on."""

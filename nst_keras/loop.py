@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
 from nst_keras.distribute import ALONE, Replicas
-from nst_keras.errors import InputError, LostHostError
+from nst_keras.errors import InputError, LostHostError, StepDropped
 from nst_keras.plateau import Plateau
 from nst_keras.progress import Iterate, Pace
 from nst_keras.resolution import resolve
@@ -52,6 +52,7 @@ def stylize(
     weights: Weights | None = None,
     checkpointer: Checkpointer | None = None,
     replicas: Replicas = ALONE,
+    is_dropped: Callable[[], bool] = lambda: False,
 ) -> Generator[Iterate, None, None]:
     """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
 
@@ -63,6 +64,8 @@ def stylize(
         checkpointer: where the state is saved when due, and taken from at the start. Closing the
             generator early saves the state, too. Of several hosts, only the chief saves.
         replicas: the devices and hosts among which tiles are dealt; see `distribute`.
+        is_dropped: asked after each tile: whether the step under way, which may take minutes, shall
+            not be finished.
 
     Yields:
         An `Iterate` at least about every second of work, and at every multiple of `log_every`,
@@ -73,6 +76,7 @@ def stylize(
         FloatingPointError: the objective is no longer finite, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
         LostHostError: another host is gone; the state is saved.
+        StepDropped: as `is_dropped` said; the state before that step is saved.
     """
     config = resolve(config or Config())
     saved = checkpointer.latest() if checkpointer else None
@@ -88,7 +92,8 @@ def stylize(
     tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
     _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
-    painter = Painter(config, content, pictures, weights or load_weights(config), plan, replicas)
+    weights = weights or load_weights(config)
+    painter = Painter(config, content, pictures, weights, plan, replicas, is_dropped)
     return _run(painter, config, plan, checkpointer, saved)
 
 
@@ -155,42 +160,53 @@ def _run(
     saved: Checkpoint | None,
 ) -> Generator[Iterate, None, None]:
     job = _Job(config, plan, checkpointer, saved, painter.replicas)
-    tile_size = None if config.tile_size == "none" else int(config.tile_size)
     picture = painter.first_image()
     for scale in plan:
         if scale.last_step < job.step:
             continue
         state, saved = saved.arrays if saved else None, None
-        begun = state, max(job.step, scale.first_step - 1)
         start = functools.partial(images.resize, picture, scale.height, scale.width)
-        while True:
-            stage = None
-            try:
-                stage = Stage(painter, scale, start, state, tile_size, job.recoveries)
-                yield from job.run_scale(stage, state)
-                break
-            except FloatingPointError as error:
-                stage = None
-                saved_state = job.go_back(scale, begun[1], error)
-                state = begun[0] if saved_state is None else saved_state
-                continue
-            except tf.errors.ResourceExhaustedError as error:
-                tile_size = _smaller_tiles(painter, scale, tile_size, error)
-            except _HOST_LOST as error:
-                if painter.replicas.hosts == 1:
-                    raise
-                if stage is not None:
-                    job.save(stage)
-                raise LostHostError(f"another host is gone: {_first_line(error)}") from error
-            if stage is not None:  # where it got to before memory ran out
-                state = {**stage.state(), **job.state()}
-                job.step = scale.first_step - 1 + stage.steps
-            stage = None
-            gc.collect()
+        stage = yield from _paint_scale(painter, job, scale, start, state)
         picture = stage.picture()
         del start
         # The compiled steps and the stage hold each other; without this two scales fill memory.
         del stage
+        gc.collect()
+
+
+def _paint_scale(
+    painter: Painter,
+    job: "_Job",
+    scale: Scale,
+    start: Callable[[], np.ndarray],
+    state: Mapping[str, np.ndarray] | None,
+) -> Generator[Iterate, None, Stage]:
+    """One scale from its start or a state of it, with smaller tiles or steps where it must be."""
+    begun_with, begun_at = state, max(job.step, scale.first_step - 1)
+    while True:
+        stage = None
+        try:
+            stage = Stage(painter, scale, start, state, job.tile_size, job.recoveries)
+            yield from job.run_scale(stage, state)
+            return stage
+        except FloatingPointError as error:
+            stage = None
+            back = job.go_back(scale, begun_at, error)
+            state = begun_with if back is None else back
+        except tf.errors.ResourceExhaustedError as error:
+            job.tile_size = _smaller_tiles(painter, scale, job.tile_size, error)
+            if stage is not None:  # where it got to before memory ran out
+                state = {**stage.state(), **job.state()}
+                job.step = scale.first_step - 1 + stage.steps
+        except StepDropped:
+            job.save_completed(stage)
+            raise
+        except _HOST_LOST as error:
+            if painter.replicas.hosts == 1:
+                raise
+            job.save_completed(stage)
+            raise LostHostError(f"another host is gone: {_first_line(error)}") from error
+        stage = None
         gc.collect()
 
 
@@ -224,6 +240,7 @@ class _Job:
         replicas: Replicas,
     ):
         self._replicas = replicas
+        self.tile_size = None if config.tile_size == "none" else int(config.tile_size)
         self.config, self.plan, self.checkpointer = config, plan, checkpointer
         self.step = saved.step if saved else 0
         self.recoveries = int(saved.arrays.get("recoveries", 0)) if saved else 0
@@ -345,6 +362,12 @@ class _Job:
             precision = {"precision": np.array(self.config.precision)}
             arrays = {**stage.state(), **self.state(), **precision}
             self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
+
+    def save_completed(self, stage: Stage | None) -> None:
+        """Keep the state after the last step that came to its end, if the scale had begun."""
+        if stage is not None:
+            self.step = stage.scale.first_step - 1 + stage.steps
+            self.save(stage)
 
     def _steps_per_call(self, scale: Scale) -> int:
         """As many as fit a call, but no further than to the next step at which something is due."""

@@ -40,7 +40,7 @@ class RayEngine:
         self.cpus, self.gpus, self.retries = cpus, gpus, retries
 
     def run(
-        self, tasks: Sequence[Task], stopping: Sequence[int]
+        self, tasks: Sequence[Task], stopping: Sequence[float]
     ) -> Generator[Outcome | None, None, None]:
         """As `engines.LocalEngine.run`."""
         if not tasks:

@@ -51,10 +51,13 @@ class Recorder:
             self._show(iterate)
             self._refreshed = time.monotonic()
 
-    def interrupt(self, iterate: Iterate) -> None:
-        """Leave the newest picture and a page that says how to go on."""
+    def interrupt(self, iterate: Iterate | None = None) -> None:
+        """Leave a page that says how to go on, and the newest picture if it is at hand."""
         self.record["status"] = "interrupted"
-        self._show(iterate)
+        if iterate is None:
+            self._submit(self.refresh)
+        else:
+            self._show(iterate)
 
     def finish(self, iterate: Iterate) -> None:
         """Write the result, the strip and the animation, and complete the page."""

@@ -35,7 +35,7 @@ from nst_keras import (
 from nst_keras.background import Background, Submit, at_once, no_wait
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import OPTIONS, Config
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, StepDropped
 from nst_keras.inputs import Inputs, read_inputs
 from nst_keras.options import absolute_paths
 from nst_keras.progress import Iterate
@@ -51,6 +51,7 @@ _log = logging.getLogger("nst_keras")
 
 _PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
 _FINISH_SECONDS = 12.0  # kept free of a --time_limit for result, scores, page and animation
+_PATIENCE = 10.0  # seconds from a signal to the end of a step
 _SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
 
 
@@ -300,6 +301,7 @@ def _optimise(
         _log.info("going on after step %d", resume_step)
     pictures = Recorder(folder, config, record, background.submit)
     pictures.refresh()
+    again = record["resume_command"]
     with contextlib.ExitStack() as stack:
         metrics = progress.MetricsWriter(
             folder.metrics, config.log_every, resume_step, background.submit
@@ -329,12 +331,18 @@ def _optimise(
             weights=inputs.weights,
             checkpointer=checkpointer,
             replicas=replicas,
+            is_dropped=lambda: bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE,
         )
-        iterate = _follow(iterates, sinks, stopping)
+        try:
+            iterate = _follow(iterates, sinks, stopping)
+        except StepDropped as where:
+            _log.warning("the step under way was dropped %s; to go on: %s", where, again)
+            pictures.interrupt()
+            return console.INTERRUPTED
         if not iterate.is_last:
             pictures.interrupt(iterate)
     if not iterate.is_last:
-        _log.warning("stopped after step %d; to go on: %s", iterate.step, record["resume_command"])
+        _log.warning("stopped after step %d; to go on: %s", iterate.step, again)
         return console.INTERRUPTED
     pictures.finish(iterate)
     output.copy_result(folder, config)
@@ -346,7 +354,7 @@ def _optimise(
 def _follow(
     iterates: Generator[Iterate, None, None],
     sinks: list[Callable[[Iterate], None]],
-    stopping: list[int],
+    stopping: list[float],
 ) -> Iterate:
     """Report every iterate, to the last or until a signal came; returns that one."""
     try:

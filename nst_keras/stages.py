@@ -12,6 +12,7 @@ import tensorflow as tf
 from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
 from nst_keras.config import INITS, Config
 from nst_keras.distribute import ALONE, Replicas
+from nst_keras.errors import StepDropped
 from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
 from nst_keras.progress import TileProgress
@@ -25,7 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 class Painter:
-    """The inputs of a job, and what they become at each scale."""
+    """The inputs of a job, and what they become at each scale.
+
+    Args:
+        is_dropped: asked after each tile: whether the evaluation shall not be finished.
+    """
 
     def __init__(
         self,
@@ -35,8 +40,10 @@ class Painter:
         weights: Weights,
         plan: tuple[Scale, ...],
         replicas: Replicas = ALONE,
+        is_dropped: Callable[[], bool] = lambda: False,
     ):
         self.config, self.plan, self.replicas = config, plan, replicas
+        self._is_dropped = is_dropped
         # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2. But a
         # small one is not enlarged before it has to be.
         if content.shape[0] > plan[-1].height:
@@ -120,7 +127,22 @@ class Painter:
         tiles = tiles_of(scale.height, scale.width)
         if len(tiles) == 1:
             return objectives[0]
-        return TiledObjective(objectives, tiles, self.replicas, TileProgress())
+        return TiledObjective(objectives, tiles, self.replicas, self._reporter())
+
+    def _reporter(self) -> Callable[[int, int], None]:
+        """What is told how far an evaluation is, and may give it up.
+
+        Raises:
+            StepDropped: it shall not be finished.
+        """
+        progress = TileProgress()
+
+        def report(done: int, in_all: int) -> None:
+            progress(done, in_all)
+            if self._is_dropped():
+                raise StepDropped(f"at tile {done} of {in_all}")
+
+        return report
 
     def _network(self, device: str) -> keras.Model:
         with tf.device(device or None):

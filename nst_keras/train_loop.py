@@ -55,7 +55,7 @@ class TrainLoop:
         trainer: Trainer,
         folder: TrainFolder,
         checkpointer: Checkpointer,
-        stopping: list[int],
+        stopping: list[float],
     ):
         self.config, self.data, self.trainer = config, data, trainer
         self.folder, self.checkpointer, self.stopping = folder, checkpointer, stopping

@@ -78,7 +78,7 @@ class Trainer:
         """The dataset's batches, each shared out to all devices."""
         return self.strategy.experimental_distribute_dataset(dataset)
 
-    def evaluate(self, pictures: Pictures, stopping: list[int]) -> Score | None:
+    def evaluate(self, pictures: Pictures, stopping: list[float]) -> Score | None:
         """Loss and accuracy on pictures as they are; None if a stop signal came."""
         dataset = feeding.validation_batches(pictures, self.plan.image_size, self.batch_size)
         totals = np.zeros(2)

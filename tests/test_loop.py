@@ -10,7 +10,7 @@ from conftest import picture
 
 from nst_keras import Config, devices, images, loop, planning, scales, stages, stylize
 from nst_keras.checkpoints import Checkpointer
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, StepDropped
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import resolve
 
@@ -548,6 +548,28 @@ def test_a_checkpoint_that_leads_nowhere_is_left_for_the_one_before(
     found = painted(ONE_BY_ONE, tiny_weights, keeper)
     assert [step for step, _ in found] == [*range(1, 8), *range(4, 11)]
     assert keeper.latest().arrays["recoveries"] == 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs", "learning_rate": 1.0}])
+def test_a_step_that_is_dropped_between_tiles_is_done_again(tiny_weights, tmp_path, settings):
+    config = dataclasses.replace(ONE_BY_ONE, iterations=4, **TILES, **settings)
+    whole, asked = painted(config, tiny_weights), []
+
+    def drop():
+        asked.append(1)
+        return len(asked) == 21  # 8 tiles forth and back make a step: in the third one
+
+    keeper = Checkpointer(tmp_path, "job", every=0, minutes=0, keep=5)
+    begun = stylize(
+        CONTENT, [STYLE], config, weights=tiny_weights, checkpointer=keeper, is_dropped=drop
+    )
+    with pytest.raises(StepDropped, match="at tile 5 of 8"):
+        list(begun)
+    assert keeper.latest().step == 2
+    resumed = painted(config, tiny_weights, keeper)
+    assert [step for step, _ in resumed] == [3, 4]
+    for (_, image), (_, same) in zip(resumed, whole[2:], strict=True):
+        np.testing.assert_array_equal(image, same)
 
 
 def test_a_resumed_job_keeps_its_smaller_steps(tiny_weights, monkeypatch, tmp_path):

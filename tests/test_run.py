@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import picture
 from PIL import Image
 
 import nst_keras
-from nst_keras import devices, files, images, recorder, run
+from nst_keras import devices, files, images, recorder, run, stages
 from nst_keras.recorder import Recorder
 from nst_keras.workdir import RunFolder
 
@@ -431,6 +432,55 @@ def test_a_disk_that_refuses_ends_the_run_and_room_lets_it_go_on(
     assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003"]
     assert run.main(small) == 0
     assert "going on after step 3" in capsys.readouterr().err
+
+
+def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_path, monkeypatch):
+    tiled = [*small, "--tile_size=40", "--style_layers=block1_conv1,block2_conv1"]
+    tiled += ["--content_layers=block2_conv1", "--learning_rate=0.02"]
+    assert run.main([*tiled, "--workdir=whole"]) == 0
+    seen = []
+
+    class Progress:
+        def __call__(self, done, in_all):
+            seen.append(done)
+            if len(seen) == 3 * in_all + 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "TileProgress", Progress)
+        patch.setattr(run, "_PATIENCE", 0.0)
+        assert run.main(tiled) == 75
+    folder = RunFolder(tmp_path / "job")
+    log = capsys.readouterr().err
+    assert "the step under way was dropped at tile" in log and f"--workdir={folder.path}" in log
+    assert folder.read_record()["status"] == "interrupted"
+    assert logged_steps(tmp_path / "job") == [1, 2, 3]
+    assert run.main(["--workdir=job"]) == 0
+    assert "going on after step 3" in capsys.readouterr().err
+    for name in ("result.png", "metrics.jsonl"):
+        assert (folder.path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_path, monkeypatch):
+    normal, count = stages.optimizers.Adam.step, tf.Variable(0)
+
+    def step(adam, image, value_and_grad):
+        def spoilt(pixels):
+            count.assign_add(1)
+            terms, gradient = value_and_grad(pixels)
+            gradient = tf.where(tf.equal(count, 5), np.nan, gradient)
+            return stages.objective.tainted(terms, gradient), gradient
+
+        return normal(adam, image, spoilt)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.optimizers.Adam, "step", step)
+        assert run.main(small) == 0
+    told = "the gradient not finite at step 5: it goes on from step 3 with steps half as long"
+    assert told in capsys.readouterr().err
+    record = RunFolder(tmp_path / "job").read_record()
+    assert record["status"] == "finished" and any(told in note for note in record["notes"])
+    assert logged_steps(tmp_path / "job") == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path, monkeypatch):
