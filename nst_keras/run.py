@@ -84,6 +84,7 @@ class _Job:
     inputs: Inputs
     folder: RunFolder
     request: dict[str, str]  # what decides the picture, as asked for
+    prolongs: bool  # it is the folder's job with more steps
     began: float  # by the monotonic clock
 
 
@@ -114,7 +115,8 @@ def _read(arguments: list[str], given: Config, began: float) -> _Job:
     inputs = read_inputs(requested)
     request = workdir.describe_job(requested, inputs.hashes)
     folder = RunFolder(requested.workdir or workdir.default_path(requested, request))
-    return _Job(arguments, given, requested, inputs, folder, request, began)
+    prolongs = folder.prolongs(request) and not requested.overwrite
+    return _Job(arguments, given, requested, inputs, folder, request, prolongs, began)
 
 
 def _work(job: _Job, notes: list[str], *, quiet: bool) -> int:
@@ -124,6 +126,8 @@ def _work(job: _Job, notes: list[str], *, quiet: bool) -> int:
         job.folder.prepare(job.request)
     else:
         job.folder.check_writable()
+        if job.prolongs:
+            job.folder.remove_animations()
     for note in (*job.inputs.notes, *unused(job.given, job.requested)):
         _log.warning("%s", note)
     replicas = _start(job.requested)
@@ -178,13 +182,19 @@ def _checkpointer(
 ) -> Checkpointer:
     return Checkpointer(
         folder.checkpoints,
-        hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest(),
+        hashlib.sha256(json.dumps(_decisive(job), sort_keys=True).encode()).hexdigest(),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=config.keep_checkpoints,
         submit=submit,
         wait=wait,
     )
+
+
+def _decisive(job: dict[str, str]) -> dict[str, str]:
+    """What of a job decides its states on the way: at a constant rate not how many are to come."""
+    constant = job["schedule"] == "constant"
+    return {name: text for name, text in job.items() if name != "iterations" or not constant}
 
 
 def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
@@ -209,7 +219,7 @@ def _settle(job: _Job, status: Status) -> Config:
         saved, _ = flags.parse_config([f"--flagfile={job.folder.flags}"])
         config = dataclasses.replace(
             config,
-            iterations=saved.iterations,
+            iterations=config.iterations if job.prolongs else saved.iterations,
             coarse_iterations=saved.coarse_iterations,
             time_limit=None,
             precision=saved.precision,

@@ -32,11 +32,12 @@ def make_record(
 ) -> dict[str, Any]:
     """The first content of `run.json`; a run that goes on keeps its start and its time."""
     old = folder.read_record()
+    same = request in (old.get("job"), old.get("request"))  # and not one with more steps
     blend = config.style_blend or (1.0,) * len(config.style)
     return {
         "version": nst_keras.__version__,
         "status": "running",
-        "command": old.get("command") or flags.format_command(arguments),
+        "command": (same and old.get("command")) or flags.format_command(arguments),
         "resume_command": flags.format_command([f"--workdir={folder.path.absolute()}"]),
         "started": old.get("started")
         or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -64,7 +65,7 @@ def make_record(
         "versions": _versions(),
         "notes": notes,
         "job": workdir.describe_job(config, inputs.hashes),
-        "request": old.get("request", request),
+        "request": old.get("request", request) if same else request,
     }
 
 

@@ -80,12 +80,26 @@ class RunFolder:
             raise InputError(
                 f"--workdir={self.path}: is not empty and not a run folder; give another one"
             )
-        if not overwrite:
-            raise InputError(
-                f"--workdir={self.path}: holds another run ({_difference(record, job)}); "
-                "give another folder, or --overwrite to replace it"
-            )
-        return Status.NEW
+        if overwrite:
+            return Status.NEW
+        why = _difference(record, job)
+        if self.prolongs(job):
+            if job["schedule"] == "constant":
+                return Status.BEGUN
+            why += f"; under --schedule={job['schedule']} more steps would all have been others"
+        raise InputError(
+            f"--workdir={self.path}: holds another run ({why}); "
+            "give another folder, or --overwrite to replace it"
+        )
+
+    def prolongs(self, job: dict[str, str]) -> bool:
+        """Whether the job is the one of the folder but for more steps at full size."""
+        record = self.read_record()
+        return any(
+            _is_longer(there, job)
+            for there in (record.get("request"), record.get("job"))
+            if isinstance(there, dict)
+        )
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -113,6 +127,11 @@ class RunFolder:
         if record.get("status") != "finished" or not self.result.exists():
             return Status.BEGUN
         return Status.NEW if overwrite else Status.FINISHED
+
+    def remove_animations(self) -> None:
+        """Of a run that goes on beyond its end."""
+        for path in (self.gif, self.mp4):
+            path.unlink(missing_ok=True)
 
     def prepare(self, request: dict[str, str]) -> None:
         """Make the folder for a job, empty of an earlier run.
@@ -184,6 +203,16 @@ def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
         for name in names[:4]
     ]
     return "; ".join(shown) + ("; ..." if len(names) > 4 else "")
+
+
+def _is_longer(there: dict[str, Any], job: dict[str, str]) -> bool:
+    if [name for name in {**there, **job} if there.get(name) != job.get(name)] != ["iterations"]:
+        return False
+    return (
+        "time_limit" not in job
+        and str(there["iterations"]).isdecimal()
+        and (int(job["iterations"]) > int(there["iterations"]))
+    )
 
 
 def _brief(text: str | None) -> str:

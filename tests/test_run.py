@@ -282,6 +282,33 @@ def test_other_settings_need_another_folder_or_overwrite(small, capsys, tmp_path
     assert (tmp_path / "job" / "result.png").read_bytes() != before["result.png"]
 
 
+@pytest.mark.parametrize("changes", [[], ["--optimizer=lbfgs", "--learning_rate=1", "--history=3"]])
+def test_more_steps_at_a_constant_rate_go_on_from_the_end(small, tmp_path, capsys, changes):
+    constant = [*small, "--schedule=constant", "--learning_rate=0.02", "--image_every=1", *changes]
+    assert run.main([*constant, "--iterations=9", "--workdir=whole"]) == 0
+    assert run.main(constant) == 0
+    gif = (tmp_path / "job" / "progress.gif").read_bytes()
+    capsys.readouterr()
+    assert run.main(["--workdir=job", "--iterations=9"]) == 0
+    assert "going on after step 6" in capsys.readouterr().err
+    for name in ("result.png", "metrics.jsonl", "progress.gif"):
+        found = (tmp_path / "job" / name).read_bytes()
+        assert found == (tmp_path / "whole" / name).read_bytes(), name
+    assert (tmp_path / "job" / "progress.gif").read_bytes() != gif
+    assert run.main([*constant, "--iterations=9"]) == 0  # and is the same job for either command
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_more_steps_of_a_falling_rate_are_refused_with_the_reason(small, capsys, tmp_path):
+    assert run.main(small) == 0
+    before = files_of(tmp_path / "job")
+    capsys.readouterr()
+    message = refused([*small, "--iterations=9"], capsys)
+    assert "iterations: 6 there, 9 here; under --schedule=linear" in message
+    assert "iterations: 6 there, 5 here)" in refused([*small, "--iterations=5"], capsys)
+    assert files_of(tmp_path / "job") == before
+
+
 @pytest.mark.parametrize("crash_at", [2, 7, 10])
 def test_crash_and_same_command_equal_an_uninterrupted_run(
     job, whole, tmp_path, monkeypatch, crash_at
@@ -350,6 +377,9 @@ class Late:
 
     def submit(self, work):
         self.waiting.append(work)
+
+    def wait(self):
+        pass
 
     def __enter__(self):
         return self
