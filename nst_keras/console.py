@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from nst_keras.errors import InputError, LostHostError
+from nst_keras.errors import DeviceError, InputError, LostHostError
 
 _log = logging.getLogger("nst_keras")
 
@@ -37,6 +37,8 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
     except FloatingPointError as error:
         return _fail(str(error), 1)
+    except DeviceError as error:
+        return _fail(f"{error}; run again, it goes on from the last checkpoint", 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
     except BrokenPipeError:  # as in --help | head

@@ -12,5 +12,9 @@ class StepDropped(Exception):
     """A step was given up half-way; the state before it is saved."""
 
 
+class DeviceError(Exception):
+    """The device failed; the job can be run again and goes on from its last checkpoint."""
+
+
 class LostHostError(Exception):
     """Another host of the job is gone; the job can be run again and goes on."""

@@ -17,7 +17,7 @@ from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
 from nst_keras.distribute import ALONE, Replicas
-from nst_keras.errors import InputError, LostHostError, StepDropped
+from nst_keras.errors import DeviceError, InputError, LostHostError, StepDropped
 from nst_keras.plateau import Plateau
 from nst_keras.progress import Iterate, Pace
 from nst_keras.resolution import resolve
@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 # Python's share vanishes.
 _CALL_SECONDS = 1.0
 
-# What a collective operation fails with when another host is gone.
-_HOST_LOST = (
+# What an operation fails with when another host or the device is gone.
+_LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -76,6 +76,7 @@ def stylize(
         FloatingPointError: the objective is no longer finite, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
         LostHostError: another host is gone; the state is saved.
+        DeviceError: a device is gone.
         StepDropped: as `is_dropped` said; the state before that step is saved.
     """
     config = resolve(config or Config())
@@ -201,9 +202,11 @@ def _paint_scale(
         except StepDropped:
             job.save_completed(stage)
             raise
-        except _HOST_LOST as error:
-            if painter.replicas.hosts == 1:
-                raise
+        except _LOST as error:
+            if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
+                raise DeviceError(
+                    f"the device failed after step {job.step}: {_first_line(error)}"
+                ) from error
             job.save_completed(stage)
             raise LostHostError(f"another host is gone: {_first_line(error)}") from error
         stage = None

@@ -1,0 +1,128 @@
+"""What fails around a run: it ends with a message and a status, and goes on when that is over."""
+
+import contextlib
+import errno
+import resource
+import shutil
+import time
+
+import pytest
+import tensorflow as tf
+from test_run import files_of, flags_of, logged_steps
+
+from nst_keras import run, stages
+from nst_keras.recorder import Recorder
+from nst_keras.workdir import RunFolder
+
+COMPARED = ("result.png", "metrics.jsonl", "progress.gif")
+
+
+@pytest.fixture
+def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """Flags of a job of 6 steps."""
+    monkeypatch.chdir(tmp_path)
+    return [*flags_of(picture_paths, tiny_weights_path), "--scales=1"]
+
+
+@pytest.fixture(scope="module")
+def whole(picture_paths, tiny_weights_path, tmp_path_factory):
+    """Its files where nothing fails."""
+    folder = tmp_path_factory.mktemp("nothing_fails") / "job"
+    flags = [*flags_of(picture_paths, tiny_weights_path), "--scales=1", f"--workdir={folder}"]
+    assert run.main(flags) == 0
+    return files_of(folder)
+
+
+def at_step(monkeypatch, step, act):
+    """Have something happen once a step is recorded."""
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == step:
+            act()
+
+    monkeypatch.setattr(Recorder, "__call__", call)
+
+
+def one_line(capsys) -> str:
+    """The last line on standard error, of which none is of a traceback."""
+    log = capsys.readouterr().err
+    assert "Traceback" not in log
+    return log.strip().splitlines()[-1]
+
+
+def goes_on(job, whole, tmp_path):
+    """The same command ends with what it would have without the fault."""
+    assert run.main(job) == 0
+    found = files_of(tmp_path / "job")
+    for name in COMPARED:
+        assert found[name] == whole[name], name
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """What a quota and a full disk do: a file cannot grow beyond a number of bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 3000, 30_000])
+def test_a_quota_that_is_reached(job, whole, capsys, tmp_path, monkeypatch, size):
+    with monkeypatch.context() as patch, files_of_at_most(size) as limit:
+        at_step(patch, 1, limit)
+        status = run.main(job)
+    assert status == 74
+    assert errno.errorcode[errno.EFBIG] == "EFBIG" and "File too large" in one_line(capsys)
+    left = [*(tmp_path / "job").rglob("*.tmp"), *(tmp_path / "job").rglob(".*.tmp")]
+    assert not left
+    goes_on(job, whole, tmp_path)
+
+
+def test_a_folder_that_is_deleted_meanwhile(job, whole, capsys, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, lambda: shutil.rmtree(tmp_path / "job"))
+        status = run.main(job)
+    assert status == 74
+    assert "job" in one_line(capsys)
+    shutil.rmtree(tmp_path / "job", ignore_errors=True)
+    goes_on(job, whole, tmp_path)
+
+
+def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
+    normal, calls = stages.Stage.run, []
+
+    def gone(stage, steps):
+        calls.append(steps)
+        if len(calls) == 5:
+            raise tf.errors.InternalError(None, None, "GPU is lost\nand more")
+        return normal(stage, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.Stage, "run", gone)
+        assert run.main(job) == 1
+    assert "the device failed after step 4: GPU is lost; run again" in one_line(capsys)
+    goes_on(job, whole, tmp_path)
+
+
+def test_memory_of_the_host_that_runs_out(job, whole, capsys, tmp_path, monkeypatch):
+    def no_memory():
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, no_memory)
+        assert run.main(job) == 1
+    assert one_line(capsys) == "nst_keras: out of memory"
+    assert logged_steps(tmp_path / "job") == [1, 2, 3, 4]
+    goes_on(job, whole, tmp_path)
+
+
+@pytest.mark.parametrize("jump", [-(10**6), 10**6])
+def test_a_clock_that_jumps(job, whole, tmp_path, monkeypatch, jump):
+    normal = time.time
+    at_step(monkeypatch, 2, lambda: monkeypatch.setattr(time, "time", lambda: normal() + jump))
+    goes_on(job, whole, tmp_path)
+    assert 0 <= RunFolder(tmp_path / "job").read_record()["seconds"] < 3600
