@@ -127,7 +127,8 @@ class Painter:
         tiles = tiles_of(scale.height, scale.width)
         if len(tiles) == 1:
             return objectives[0]
-        return TiledObjective(objectives, tiles, self.replicas, self._reporter())
+        xla = self.config.xla or self.config.distribute == "tpu"  # which runs nothing else
+        return TiledObjective(objectives, tiles, self.replicas, self._reporter(), xla)
 
     def _reporter(self) -> Callable[[int, int], None]:
         """What is told how far an evaluation is, and may give it up.

@@ -33,6 +33,7 @@ class TiledObjective:
         objectives: the same one for each device of this host, its network on that device.
         replicas: among which the tiles are dealt.
         report: told how many tiles of an evaluation are done here, both passes counted.
+        xla: compiles the work on a tile, once for each shape and what is owned of it.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class TiledObjective:
         tiles: Sequence[Tile],
         replicas: Replicas = ALONE,
         report: Report = lambda done, in_all: None,
+        xla: bool = False,
     ):
+        self._xla = xla
         self._objectives, self._tiles = tuple(objectives), tuple(tiles)
         self._objective, self._replicas, self._report = objectives[0], replicas, report
         self.height = max(tile.rows.stop for tile in tiles)
@@ -77,7 +80,7 @@ class TiledObjective:
     def reweighted(self, weights: Mapping[str, float]) -> "TiledObjective":
         """The same with other weights of the terms."""
         changed = [one.reweighted(weights) for one in self._objectives]
-        return type(self)(changed, self._tiles, self._replicas, self._report)
+        return type(self)(changed, self._tiles, self._replicas, self._report, self._xla)
 
     def value(self, image: tf.Tensor) -> Terms:
         """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
@@ -131,22 +134,27 @@ class TiledObjective:
     def _run(self, function: Callable, number: int, image: tf.Tensor, *more: Sums) -> Any:
         tile = self._tiles[number]
         content = self._objective.targets.content[number]
-        return function(image[tile.region], content, tf.constant(tile.window), *more)
+        return function(image[tile.region], content, tile.window, *more)
 
     def _traced(self, function: Callable) -> Callable:
-        """A function of a tile, its content, its window and more as one graph for all sizes."""
+        """A function of a tile, its content, its window and more as graphs."""
+        if self._xla:  # which knows static shapes only: a window of Python's numbers is one, too
+            return tf.function(function, jit_compile=True, autograph=False)
+        return self._traced_for_all_sizes(function)
+
+    def _traced_for_all_sizes(self, function: Callable) -> Callable:
         layers = self._objective.targets.content[0].items()
         content = {name: _of_any_size(features) for name, features in layers}
         traces: dict[tf.DType, Callable] = {}  # by the precision of the image
 
-        def call(part: tf.Tensor, content_there: Features, window: tf.Tensor, *more: Sums):
+        def call(part: tf.Tensor, content_there: Features, window: tuple[int, ...], *more: Sums):
             if part.dtype not in traces:
                 given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, one) for one in more]
                 signature = [_of_any_size(part), content, tf.TensorSpec((4,), tf.int32), *given]
                 traces[part.dtype] = tf.function(
                     function, input_signature=signature, autograph=False
                 )
-            return traces[part.dtype](part, content_there, window, *more)
+            return traces[part.dtype](part, content_there, tf.constant(window), *more)
 
         return call
 

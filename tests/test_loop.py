@@ -214,6 +214,7 @@ def tiles_made(monkeypatch):
         {"optimizer": "lbfgs", "history": 3},
         {"optimizer": "rmsprop"},
         {"objective": "crowsonkb"},
+        {"xla": True, "scales": 1},
     ],
     ids=str,
 )

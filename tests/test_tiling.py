@@ -75,7 +75,7 @@ def weighted(content=("block5_conv2",), style=STYLES):
     return {**dict.fromkeys(terms, 1.0), "tv": 1.0}
 
 
-def pair(sections, weights, name, plan, pictures, extractor=None, **options):
+def pair(sections, weights, name, plan, pictures, extractor=None, xla=False, **options):
     """The objective of the whole image and that of its tiles; all terms about equally large."""
     content, style, image = pictures
     formulas, extractor = losses.OBJECTIVES[name], extractor or chained(sections)
@@ -86,7 +86,7 @@ def pair(sections, weights, name, plan, pictures, extractor=None, **options):
     whole = objective.Objective(sections, targets, weights, formulas, **options)
     targets = objective.capture_targets(*given, tiles_of=plan)
     parts = objective.Objective(sections, targets, weights, formulas, **options)
-    tiled = tiling.TiledObjective([parts], plan(*image.shape[1:3]))
+    tiled = tiling.TiledObjective([parts], plan(*image.shape[1:3]), xla=xla)
     return whole, tiled
 
 
@@ -175,6 +175,18 @@ def test_tiles_are_the_whole_through_keras(tiny_weights, name, precision):
         largest_cotangent=backbones.LARGEST_COTANGENT.get(precision),
     )
     check(*both, pictures[2], 1e-4 if precision == "float32" else 0.02)
+
+
+def test_compiled_tiles_are_the_whole():
+    layers = ("block1_conv1", "block2_conv1")
+    plan = lambda height, width: tiles.plan_tiles(height, width, 100, layers, "vgg19")  # noqa: E731
+    pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
+    weights = weighted(("block2_conv1",), layers)
+    whole, tiled = pair(network(layers), weights, "relative", plan, pictures, xla=True)
+    check(whole, tiled, pictures[2], 1e-10)
+    twice = {name: 2 * weight for name, weight in tiled.weights.items()}
+    doubled = tiled.reweighted(twice).value(pictures[2])["total"]
+    np.testing.assert_allclose(doubled, 2 * whole.value(pictures[2])["total"], rtol=1e-10)
 
 
 def test_an_overflow_in_a_tile_shows_in_the_total(tiny_weights):
