@@ -1,8 +1,10 @@
 """A thread that writes to the disk while the optimisation goes on."""
 
+import errno
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -11,6 +13,7 @@ Submit = Callable[[Work], None]
 
 _log = logging.getLogger(__name__)
 
+_TELL_SECONDS, _MOST_SECONDS = 60.0, 600.0  # of waiting for a place
 _LIMIT = 4  # each may hold a checkpoint in memory
 
 
@@ -58,15 +61,28 @@ class Background:
 
         Raises:
             BaseException: what earlier work raised, the same object.
+            TimeoutError: nothing got done for ten minutes.
             RuntimeError: outside of the block nobody would do it.
         """
         if not self._open:
             raise RuntimeError("work was submitted to a thread that does not run")
-        self._places.get()
+        self._take_place()
         if self._error is not None:
             self._places.put(None)
             raise self._error
         self._waiting.put(work)
+
+    def _take_place(self) -> None:
+        """Wait until there is one, but not for ever: network disks may never answer."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self._places.get(timeout=_TELL_SECONDS)
+            except queue.Empty:
+                waited = time.monotonic() - began
+                if waited >= _MOST_SECONDS:
+                    raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer") from None
+                _log.warning("waiting for the disk for %d s", waited)
 
     def wait(self) -> None:
         """Until all that was submitted is done.
@@ -75,7 +91,7 @@ class Background:
             BaseException: what the work raised.
         """
         for _ in range(self._limit):
-            self._places.get()
+            self._take_place()
         for _ in range(self._limit):
             self._places.put(None)
         if self._error is not None:

@@ -272,3 +272,15 @@ def test_waiting_tells_of_work_that_failed():
     with pytest.raises(OSError, match="No space"), Background() as background:
         background.submit(refuse)
         background.wait()
+
+
+def test_a_disk_that_does_not_answer_is_told_and_given_up(monkeypatch, caplog):
+    monkeypatch.setattr("nst_keras.background._TELL_SECONDS", 0.01)
+    monkeypatch.setattr("nst_keras.background._MOST_SECONDS", 0.1)
+    free = threading.Event()
+    with Background(limit=1) as background:
+        background.submit(lambda: free.wait(SECONDS))
+        with pytest.raises(TimeoutError, match="the disk does not answer"):
+            background.submit(free.set)
+        assert "waiting for the disk" in caplog.text
+        free.set()
