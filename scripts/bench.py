@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure: `python scripts/bench.py step|quality|startup|memory|lbfgs|tiling [--size=...]`.
+"""Measure: `python scripts/bench.py SUBJECT [--size=...]`; --help lists the subjects.
 
 Each command prints one JSON object with medians and the machine. Machines differ and are shared, so
 look at the ratios: both sides of each were measured in turn within the same run.
@@ -12,11 +12,12 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import lbfgs, memory, quality, startup, step, tiling
+from benchmarks import lbfgs, memory, precision, quality, startup, step, tiling
 
 COMMANDS = {
     "step": step,
     "quality": quality,
+    "precision": precision,
     "startup": startup,
     "memory": memory,
     "lbfgs": lbfgs,

@@ -17,9 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
+from benchmarks.judge import Judge
 from nst_keras import Config, devices, images, loop
-from nst_keras.resolution import resolve
-from nst_keras.stages import Painter
 
 _JUDGED = 12  # pictures of each contender
 _HISTORY = 20  # pairs that SciPy remembers, as many as ours
@@ -40,22 +39,14 @@ def measure(options: argparse.Namespace) -> dict:
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
     precision = devices.settle_precision(options.precision)
-    plain = resolve(Config(size=options.size, scales=1, precision="float32"))
-    plan = loop.plan_job(plain, content.shape[:2])
-    painter = Painter(plain, content, [style], loop.load_weights(plain), plan)
-    objective, scale = painter.objective(plan[-1]), plan[-1]
-    value = tf.function(objective.value)
-
-    def judge(picture: np.ndarray) -> float:
-        saved = np.round(picture * 255.0).astype(np.float32) / 255.0
-        return float(value(tf.constant(saved[None]))["total"])
-
+    judge = Judge(content, style, options.size)
+    scale = judge.scale
     runners = [
         Runner(name, loop.stylize(content, style, config), scale.pixels, judge)
         for name, config in recipes(options.size, precision).items()
         if name in options.recipes.split(",")
     ]
-    scipy = race(objective, painter.first_image(), options.evaluations, runners)
+    scipy = race(judge.objective, judge.start, options.evaluations, runners)
     scipy["objective"] = judge(scipy.pop("picture"))
     return {
         "size": f"{scale.width}x{scale.height}",

@@ -1,0 +1,48 @@
+"""Whether low precision changes the picture: against float32 with a little noise at the start.
+
+Optimisation amplifies rounding, so two runs in float32 whose starts differ by 1e-4 do not end with
+the same picture either. A precision is as good where it ends as low, by the raw objective in
+float32 on the 8-bit picture, and as like the float32 run's picture (SSIM of lightness) as that is.
+"""
+
+import argparse
+
+from benchmarks import machine
+from benchmarks.judge import Judge, as_saved
+from nst_keras import Config, images, loop, scores
+
+_NOISE = 1e-4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--content", default=str(machine.IMAGES / "harbour.jpg"))
+    parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
+    parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
+    parser.add_argument("--precisions", default="bfloat16", help="some of bfloat16,float16")
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Objective of each run, and the likeness of its picture to that of the float32 run."""
+    machine.start()
+    content = images.read_image(options.content, "--content").pixels
+    style = images.read_image(options.style, "--style").pixels
+    judge = Judge(content, style, options.size)
+    runs = {"float32": {}, "float32_noise": {"precision": "float32", "init_noise": _NOISE}}
+    runs |= {name: {"precision": name} for name in options.precisions.split(",")}
+    pictures = {}
+    for name, settings in runs.items():
+        config = Config(**{"size": options.size, "precision": name, **settings})
+        *_, last = loop.stylize(content, style, config)
+        pictures[name] = as_saved(last.image)
+    return {
+        "size": f"{judge.scale.width}x{judge.scale.height}",
+        "noise": _NOISE,
+        **{
+            name: {
+                "objective": round(judge(picture), 5),
+                "ssim_to_float32": round(scores.ssim(picture, pictures["float32"]), 4),
+            }
+            for name, picture in pictures.items()
+        },
+        **machine.describe(),
+    }
