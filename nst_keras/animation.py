@@ -1,17 +1,19 @@
 """Iteration pictures become an animated GIF, or a strip: pictures in a row; with labels."""
 
 import bisect
+import contextlib
 import io
 import math
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from nst_keras import images
 from nst_keras.errors import InputError
 from nst_keras.files import atomic
 from nst_keras.images import MIN_SIDE, fit_size, to_uint8
@@ -130,7 +132,7 @@ def load_frame(frame: Frame, size: tuple[int, int], label: str = "") -> Image.Im
     if isinstance(frame, np.ndarray):
         image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
     else:
-        with Image.open(frame) as opened:
+        with _opened(frame) as opened:
             opened.draft("RGB", size)  # lets the JPEG decoder skip what a smaller size drops
             image = opened.convert("RGB")
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
@@ -154,10 +156,20 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """A picture file; raises InputError where it cannot be read."""
+    try:
+        with images.opened(path) as image:
+            yield image
+    except Exception as error:  # on damaged bytes decoders raise nearly every type there is
+        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {error}") from error
+
+
 def _size(frame: Frame) -> tuple[int, int]:
     if isinstance(frame, np.ndarray):
         return frame.shape[1], frame.shape[0]
-    with Image.open(frame) as image:
+    with _opened(frame) as image:
         return image.size
 
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nst_keras import files
 from nst_keras.background import Submit, at_once, no_wait
 
-FORMAT = 1
+FORMAT = 2
 _PATTERN = "step_*.npz"
 
 
@@ -102,8 +103,8 @@ class Checkpointer:
             "job": self.job,
             "step": checkpoint.step,
             "seconds": round(checkpoint.seconds, 3),
-            "sha256": _digest(checkpoint.arrays),
         }
+        header["sha256"] = _digest(header, checkpoint.arrays)
         with files.atomic(path) as file:
             arrays = {
                 "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
@@ -122,7 +123,7 @@ class Checkpointer:
             arrays = {name: data[name] for name in data.files if name != "header"}
         if header["format"] != FORMAT or header["job"] != self.job:
             raise ValueError("is of another job or version")
-        if header["sha256"] != _digest(arrays):
+        if header.pop("sha256") != _digest(header, arrays):
             raise ValueError("fails its checksum")
         return Checkpoint(int(header["step"]), float(header["seconds"]), arrays)
 
@@ -133,8 +134,8 @@ class Checkpointer:
         return sorted(self.folder.glob(_PATTERN), reverse=True)
 
 
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype} {array.shape}".encode())

@@ -155,11 +155,17 @@ _ALLOWED: dict[tuple[str, str], Callable] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]  # that in C takes any memory
     """Plain values and the stand-ins above; a pickle that names anything else is refused."""
 
     def __init__(self, file: io.BytesIO):
         super().__init__(file, encoding="bytes")
+
+    def load(self) -> Any:
+        try:
+            return super().load()
+        except EOFError as error:  # which has no text there
+            raise EOFError("Ran out of input") from error
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:

@@ -189,8 +189,9 @@ def _loss(metric: str, record: Mapping[str, Any]) -> float:
         figures["seconds"] = record.get("seconds")
     values = [value for name, value in figures.items() if matches(name, metric)]
     numbers = [value for value in values if isinstance(value, (int, float))]
-    if not numbers or not math.isfinite(total := sum(numbers)):
+    if not numbers or not all(abs(number) < 1e300 for number in numbers):  # NaN neither
         return math.inf
+    total = sum(numbers)
     if _kind(metric) in _NEAR_ONE:
         return abs(total - 1.0)
     return -total if _kind(metric) in _HIGHER else total

@@ -18,6 +18,7 @@ _ACTIONS = {
     "quiet": "Print warnings and errors only.",
 }
 _WIDTH = 96
+_MAX_LETTERS = 1 << 20  # of a flagfile
 _LITERAL = "# The # in the next line is part of its value."
 
 
@@ -68,7 +69,7 @@ def parse(command: Command, arguments: list[str]) -> tuple[dict[str, Any], set[s
         name = getattr(error, "flagname", "")
         hint = _suggest(command, name)
         raise InputError(f"--{name}: unknown flag{hint}; --help lists all") from error
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter for --noxla=1
         raise InputError(str(error).removeprefix("flag ").splitlines()[0]) from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; every setting is given as --name=value")
@@ -138,19 +139,24 @@ def _expand(command: Command, arguments: list[str], seen: tuple[Path, ...]) -> l
 
 
 def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> list[str]:
-    if path.resolve() in seen:
-        raise InputError(f"--flagfile={path}: includes itself")
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise InputError(f"--flagfile={path}: cannot be read: {error.strerror}") from error
+        place_of_file = path.resolve()
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            text = file.read(_MAX_LETTERS + 1)  # pipes and devices may never end
+    except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error
+    if place_of_file in seen:
+        raise InputError(f"--flagfile={path}: includes itself")
+    if len(text) > _MAX_LETTERS or "\0" in text:
+        raise InputError(f"--flagfile={path}: is no flagfile: too long, or no text")
     arguments, literal = [], False
     for number, line in enumerate(text.splitlines(), start=1):
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             arguments.append(_check_line(command, line, place, path.parent, literal=literal))
         literal = line == _LITERAL
-    return _expand(command, arguments, (*seen, path.resolve()))
+    return _expand(command, arguments, (*seen, place_of_file))
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:

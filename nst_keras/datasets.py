@@ -176,6 +176,8 @@ def _refusal(bad: list[str], total: int, flag: str) -> str:
 
 def _check_picture(path: Path) -> tuple[str, str]:
     """The hash of a file's bytes, and what is wrong with it as a picture, or ''."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device may never end
+        return "", f"{path} is not a regular file"
     try:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:

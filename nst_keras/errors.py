@@ -7,6 +7,14 @@ class InputError(ValueError):
     The message is one line for a person: the flag or file, the value and what would be right.
     """
 
+    def __init__(self, message: str):
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """One line without control characters, whatever a file or a decoder's message holds."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class StepDropped(Exception):
     """A step was given up half-way; the state before it is saved."""

@@ -1,9 +1,11 @@
 """Files that a reader always sees whole: atomic writes, content hashes, folders to write in."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,8 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Replace the file at `path` by `text` in UTF-8, atomically; file names of any bytes pass."""
     with atomic(path) as file:
+        # Half a surrogate pair, as JSON may spell it, is no text that a file could hold.
+        text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
         file.write(text.encode("utf-8", "surrogateescape"))
 
 
@@ -60,9 +64,20 @@ def preparing(folder: Path) -> Iterator[None]:
         raise InputError(f"--workdir={folder}: cannot be written to: {reason}") from error
 
 
+def temporaries(folder: Path) -> list[Path]:
+    """What a crash left of atomic writes to a folder and its folders."""
+    return [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Remove what a crash left of atomic writes to a folder that no other process works in."""
-    for left in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+    """Remove these from a folder in which no other process works."""
+    for left in temporaries(folder):
+        left.unlink()
+
+
+def remove_temporaries_of(path: Path) -> None:
+    """Remove what a crash left of atomic writes to one file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         left.unlink()
 
 
@@ -89,9 +104,20 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """The object in a JSON file; empty where there is none yet or none that can be read."""
     try:
         record = json.loads(Path(path).read_text("utf-8", "surrogateescape"))  # as `write_text`
+        if is_deep(record):
+            return {}
     except (OSError, ValueError, RecursionError):  # the last: brackets without end
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def is_deep(value: Any, most: int = 50) -> bool:
+    """Whether lists and objects from JSON are nested deeper than any of ours."""
+    level = [value]
+    for _ in range(most):
+        holders = [one for one in level if isinstance(one, (dict, list))]
+        level = [it for one in holders for it in (one.values() if isinstance(one, dict) else one)]
+    return any(isinstance(one, (dict, list)) for one in level)
 
 
 def lock(file: BinaryIO, *, wait: bool = False) -> bool:

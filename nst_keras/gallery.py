@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from nst_keras import files
+from nst_keras import files, images
 from nst_keras.animation import evenly
 from nst_keras.progress import read_metrics
 
@@ -128,12 +128,18 @@ def _finite(value: Any) -> Any:
 
 def _names(run: dict[str, Any]) -> list[str]:
     """The pictures' names as titles, the content first: "lily_pond.jpg" is "lily pond"."""
-    sources = [run.get("content") or {}, *(run.get("styles") or [])]
-    stems = [Path(str(source.get("name", ""))).stem for source in sources]
+    stems = [Path(str(source.get("name", ""))).stem for source in _sources(run)]
     return [re.sub(r"[\s_-]+", " ", stem).strip() or "Untitled" for stem in stems]
 
 
-# Records.
+# Records. Nothing in a run.json is trusted to be of the right type.
+
+
+def _sources(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The content and the styles, as far as the record has them."""
+    styles = run.get("styles")
+    given = [run.get("content"), *(styles if isinstance(styles, list) else [])]
+    return [one if isinstance(one, dict) else {} for one in given]
 
 
 def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
@@ -151,7 +157,8 @@ def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _short(value: object) -> float | None:
-    return float(f"{value:.5g}") if isinstance(value, (int, float)) else None
+    usable = isinstance(value, (int, float)) and abs(value) < 1e300  # not NaN, either
+    return float(f"{value:.5g}") if usable else None
 
 
 # Pictures: {"uri", "width", "height"}, the size being that of the file.
@@ -164,7 +171,7 @@ def _frames(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _style_pictures(run: dict[str, Any], folder: Path) -> list[dict[str, Any] | None]:
-    count = max(len(run.get("styles") or []), len(list(folder.glob("style_*.jpg"))))
+    count = max(len(_sources(run)) - 1, len(list(folder.glob("style_*.jpg"))))
     return [picture(folder / f"style_{index + 1}.jpg") for index in range(count)]
 
 
@@ -188,7 +195,7 @@ def _embed(
 ) -> dict[str, Any]:
     """`modified` and `length` tell versions of a file apart, so that each is encoded only once."""
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
+    with images.opened(io.BytesIO(data)) as image:
         width, height = image.size
         if image.format != "JPEG" or max(width, height) > longest or len(data) > most:
             data = _jpeg(image, longest, quality, most)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import threading
 import warnings
@@ -14,10 +15,11 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, printable
 from nst_keras.files import atomic
 
 MAX_PIXELS = 200_000_000
+MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 MIN_SIDE = 16
 _STRIP_VALUES = 1 << 22
 
@@ -37,6 +39,9 @@ _WRITERS: dict[str, tuple[str, dict]] = {
     ".tiff": _TIFF,
     ".bmp": ("BMP", {}),
 }
+
+# What Pillow has to say of damaged files would reach standard error where nobody listens.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -77,7 +82,16 @@ def read_image(
         with open(path, "rb") as file, _pillow_without_limits():
             return _decode(file, max_pixels)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        raise InputError(_printable(f"{flag}={path}: {_reason(error)}")) from error
+        raise InputError(f"{flag}={path}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
+    """A picture of this project's own making, however large: no other decoders, no warnings."""
+    with _pillow_without_limits(), Image.open(file, formats=_FORMATS) as image:
+        if image.width * image.height > MAX_OWN_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} px")
+        yield image
 
 
 def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -148,7 +162,7 @@ def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> No
     """Raise InputError when `write_image` knows no format for the suffix of `path`."""
     if Path(path).suffix.lower() not in _WRITERS:
         choices = " ".join(_WRITERS)
-        raise InputError(_printable(f"{flag}={path}: the name must end in one of {choices}"))
+        raise InputError(f"{flag}={path}: the name must end in one of {choices}")
 
 
 def write_image(
@@ -169,7 +183,7 @@ def write_image(
         data = _encode(pixels, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP ends at 16383 px
         message = f"{path}: cannot be written as {kind} ({error}); a .png could"
-        raise InputError(_printable(message)) from error
+        raise InputError(message) from error
     with atomic(path) as file:
         file.write(data)
 
@@ -193,11 +207,6 @@ def _scaled(size: tuple[int, int], longest: int, smallest: int) -> tuple[int, in
     top = max(size)  # in whole numbers, halves up: exact at any size
     height, width = (max(smallest, (2 * side * longest + top) // (2 * top)) for side in size)
     return height, width
-
-
-def _printable(text: str) -> str:
-    """One line without control characters, whatever a file name or a decoder's message holds."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _check_is_file(path: str | os.PathLike) -> None:
@@ -329,7 +338,7 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> Image.Image:
             converted = _apply_profile(image, source)
             title = source.profile.profile_description or "unnamed"
             if not title.startswith("sRGB"):  # which is nearly every photo: no news
-                notes.append(_printable(f"the colour profile '{title}' was converted to sRGB"))
+                notes.append(printable(f"the colour profile '{title}' was converted to sRGB"))
             return converted
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
             notes.append("a colour profile that is broken or for other samples was ignored")

@@ -90,6 +90,8 @@ def stylize(
     content = images.fit(_pixels(content, "content", limit), config.fit)
     pictures = [_pixels(style, "style", limit) for style in styles]
     plan = plan_job(config, content.shape[:2])
+    if saved and saved.step > plan[-1].last_step:
+        raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
     tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
     _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
@@ -257,7 +259,7 @@ class _Job:
         scale = stage.scale
         self.step = max(self.step, scale.first_step - 1)
         self._begun_at = self._sound = self.step
-        self._watch = Watch()
+        self._watch = Watch(scale.first_step, state)
         self._plateau = Plateau(
             self.config.tolerance, self.config.patience, scale.first_step, state
         )
@@ -356,7 +358,7 @@ class _Job:
     def state(self) -> dict[str, np.ndarray]:
         """What of the scale's state is not the stage's."""
         recoveries = {"recoveries": np.array(self.recoveries)} if self.recoveries else {}
-        return {**self._plateau.state(), **recoveries}
+        return {**self._plateau.state(), **self._watch.state(), **recoveries}
 
     def save(self, stage: Stage) -> None:
         """Keep the state, on the host whose task that is."""
@@ -377,7 +379,8 @@ class _Job:
         pace = self._pace.seconds_per_step(scale)
         steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
         config = self.config
-        stops = [scale.last_step, self._plateau.next_step(self.step)]
+        stops: list[float] = [scale.last_step, self._watch.next_step(self.step)]
+        stops.append(self._plateau.next_step(self.step))
         stops += [at for at in config.image_at if at > self.step]
         for every in (config.log_every, config.image_every, config.checkpoint_every):
             if every:

@@ -36,7 +36,7 @@ class Option:
             raise ValueError(f"must be {self.accepted()}, not empty")
         try:
             value = _PARSERS[self.kind](text)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"must be {self.accepted()}") from error
         if self.is_path(text):  # shells leave the ~ of --content=~/photo.jpg alone
             value = os.path.expanduser(text)

@@ -36,6 +36,7 @@ def copy_result(folder: RunFolder, config: Config) -> None:
         return
     path = Path(config.output)
     images.check_writable_suffix(path)
+    files.remove_temporaries_of(path)
     if path.exists() and not config.overwrite:
         _log.info("%s exists and is left as it is", path)
         return

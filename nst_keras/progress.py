@@ -199,9 +199,11 @@ def read_metrics(path: Path) -> list[dict]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
+            if files.is_deep(row):
+                continue
             step = int(row["step"])
             rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
     return [rows[step] for step in sorted(rows)]
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nst_keras import animation, gallery, images, run_record, video
+from nst_keras import animation, files, gallery, images, run_record, video
 from nst_keras.background import Submit, at_once
 from nst_keras.config import Config
 from nst_keras.progress import Iterate
@@ -108,11 +108,16 @@ class Recorder:
         animation.write_strip(self.folder.side_by_side, pictures, labels, height=height)
 
 
-def add_animations(folder: RunFolder, config: Config) -> None:
-    """Make those of a finished run that are asked for only now, and show them on its page."""
-    if (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists()):
-        write_animations(folder, config)
-        gallery.write_page(folder.path)
+def complete(folder: RunFolder, config: Config) -> None:
+    """Do what a kill at the very end of a finished run left undone, and make those animations that
+    are asked for only now."""
+    missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
+    wanted = missing and len(gallery.iteration_paths(folder.path)) > 1
+    if wanted or not folder.is_complete():
+        with folder.held():
+            files.remove_temporaries(folder.path)
+            write_animations(folder, config)
+            gallery.write_page(folder.path)
 
 
 def write_animations(folder: RunFolder, config: Config) -> None:

@@ -97,7 +97,7 @@ def _run(
         return _help_out(job)
     if folder.status(job.request, overwrite=requested.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
-        recorder.add_animations(folder, requested)
+        recorder.complete(folder, requested)
         output.copy_result(folder, requested)
         return 0
     output.check_output(requested)
@@ -277,6 +277,7 @@ def _describe(job: _Job, config: Config, notes: list[str]) -> dict[str, Any]:
     plan = loop.plan_job(config, inputs.content.shape[:2])
     if late := [at for at in config.image_at if at > plan[-1].last_step]:
         _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
+    notes[:0] = [note for note in run_record.old_notes(folder) if note not in notes]
     record = run_record.make_record(job.arguments, config, inputs, plan, job.request, folder, notes)
     _announce(config, plan, record["device"], folder)
     files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))

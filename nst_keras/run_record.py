@@ -69,6 +69,12 @@ def make_record(
     }
 
 
+def old_notes(folder: RunFolder) -> list[str]:
+    """The warnings of the processes that worked on the run before."""
+    notes = folder.read_record().get("notes")
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+
+
 def _describe_picture(path: str, pixels: np.ndarray, sha256: str) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     return {"name": Path(path).name, "width": width, "height": height, "sha256": sha256}

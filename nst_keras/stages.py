@@ -12,7 +12,7 @@ import tensorflow as tf
 from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
 from nst_keras.config import INITS, Config
 from nst_keras.distribute import ALONE, Replicas
-from nst_keras.errors import StepDropped
+from nst_keras.errors import InputError, StepDropped
 from nst_keras.lbfgs import Lbfgs
 from nst_keras.presets import PRESETS
 from nst_keras.progress import TileProgress
@@ -23,6 +23,9 @@ from nst_keras.tiling import AddByStrips, TiledObjective
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
+
+# What a saved state holds beside the variables: of `Stage` itself, and of the loop.
+_OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision"}
 
 
 class Painter:
@@ -283,7 +286,12 @@ class Stage:
         return state
 
     def _restore(self, state: Mapping[str, np.ndarray]) -> None:
-        for name, variable in self._variables().items():
+        variables = self._variables()
+        unknown = set(state) - set(variables) - _OTHER_STATE
+        unfit = {name for name, variable in variables.items() if not _fits(state, name, variable)}
+        if wrong := sorted(unknown | unfit):
+            raise InputError(f"--workdir: its checkpoint is not of this job: {', '.join(wrong)}")
+        for name, variable in variables.items():
             variable.assign(state[name])
         if self._config.balance:
             values = map(float, state["weights"])
@@ -348,6 +356,12 @@ class Stage:
             mix = functools.partial(_towards, share=1.0 - self._decay)
             self._add(self._average, mix, self._image)
         return terms
+
+
+def _fits(state: Mapping[str, np.ndarray], name: str, variable: tf.Variable) -> bool:
+    there = state.get(name)
+    kind = variable.dtype.as_numpy_dtype
+    return there is not None and there.shape == tuple(variable.shape) and there.dtype == kind
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:

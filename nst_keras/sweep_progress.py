@@ -75,7 +75,7 @@ class Board:
         step, total = record.get("step"), record.get("total_steps")
         if not isinstance(step, int) or not isinstance(total, int) or total < 1:
             return 0.0
-        return min(step / total, 0.99)
+        return min(min(max(step, 0), total) / total, 0.99)
 
 
 class Lines:

@@ -128,8 +128,16 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]  # a crash may have cut the last row
-    rows = csv.DictReader(io.StringIO(whole))
-    return [row for row in rows if tuple(row) == columns and row["step"].isdecimal()]
+    header, *lines = whole.splitlines() or [""]
+    if header != ",".join(columns):
+        return []
+    # No cell is quoted: to a CSV reader, one damaged letter could join all rows behind it.
+    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines]
+    return [row for row in rows if len(row) == len(columns) and _is_step(row["step"])]
+
+
+def _is_step(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,18}", text))
 
 
 def describe_job(config: TrainConfig, hashes: dict[str, str]) -> dict[str, str]:
@@ -163,8 +171,10 @@ def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
     return "; ".join(shown) + ("; ..." if len(names) > 4 else "")
 
 
-def _brief(text: str | None) -> str:
-    return "not set" if text is None else text if len(text) <= 40 else text[:8] + "..."
+def _brief(text: Any) -> str:
+    if not isinstance(text, str):
+        return "not set" if text is None else "no text"
+    return text if len(text) <= 40 else text[:8] + "..."
 
 
 def _csv_line(cells: list[str]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.resources
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -114,10 +115,12 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
             )
         if (stored := header.get("backbone", "vgg19")) != backbone:
             raise InputError(f"{source}: holds a {stored}; give --backbone={stored} with it")
+        channels = tuple(int(c) for c in header.get("channels", vgg.CHANNELS))
+        _refuse_larger(path, vgg.convolutions(backbone, channels=channels), source)
         names = vgg.layer_names(backbone)
         return Weights(
             backbone=backbone,
-            channels=tuple(int(c) for c in header.get("channels", vgg.CHANNELS)),
+            channels=channels,
             kernels=_Kernels(
                 {name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data}
             ),
@@ -149,19 +152,20 @@ class _Kernels(Mapping[str, np.ndarray]):
 def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """A plain kernel, or 256 values and the index of one for each weight."""
     if f"{name}/kernel" in data:
-        return data[f"{name}/kernel"].astype(np.float32), None
-    return data[f"{name}/kernel_table"].astype(np.float32), data[f"{name}/kernel_codes"]
+        return _real(data[f"{name}/kernel"]), None
+    return _real(data[f"{name}/kernel_table"]), data[f"{name}/kernel_codes"]
 
 
 def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
-    return data[f"{name}/bias"].astype(np.float32)
+    return _real(data[f"{name}/bias"])
 
 
 def _read_h5(path: Path, backbone: str, source: str) -> Weights:
     """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in order."""
     import h5py  # a dependency of Keras; only this reader needs it
 
-    names = vgg.layer_names(backbone)
+    needed = {conv.name: conv for conv in vgg.convolutions(backbone, channels=vgg.CHANNELS)}
+    names = tuple(needed)
     kernels: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
 
@@ -170,12 +174,13 @@ def _read_h5(path: Path, backbone: str, source: str) -> Weights:
             return
         if name not in names:
             raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
-        if item.nbytes > _MAX_BYTES:  # a small file can declare a huge array
-            raise InputError(f"{source}: {name} would inflate to {item.nbytes >> 20} MiB")
+        conv = needed[name]
+        if item.ndim in (1, 4) and item.size > math.prod(conv.kernel_shape):
+            raise InputError(f"{source}: {name} has shape {item.shape}; it is too large")
         if item.ndim == 4 and name not in kernels:
-            kernels[name] = item[()].astype(np.float32)
+            kernels[name] = _real(item[()])
         elif item.ndim == 1 and name not in biases:
-            biases[name] = item[()].astype(np.float32)
+            biases[name] = _real(item[()])
 
     with h5py.File(path) as file:
         file.visititems(visit)
@@ -197,6 +202,22 @@ def _refuse_huge(path: Path, source: str) -> None:
         declared = sum(entry.file_size for entry in archive.infolist())
     if declared > _MAX_BYTES:
         raise InputError(f"{source}: would inflate to {declared >> 20} MiB; the limit is 4096 MiB")
+
+
+def _real(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"holds {array.dtype} in place of numbers")
+    return array.astype(np.float32)
+
+
+def _refuse_larger(path: Path, convs: tuple[vgg.Conv, ...], source: str) -> None:
+    """Refuse arrays that declare more than their layer can hold, in up to 8 bytes a value."""
+    most = {conv.name: 8 * max(math.prod(conv.kernel_shape), 256) + 4096 for conv in convs}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.split("/")[0]
+            if entry.file_size > most.get(name, math.inf):
+                raise InputError(f"{source}: {name} would inflate to {entry.file_size} bytes")
 
 
 def _one_of(value: object, choices: tuple[str, ...], source: str) -> str:

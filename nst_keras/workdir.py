@@ -69,8 +69,10 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--workdir={self.path}: is a file, not a folder")
-        if not self.path.exists() or {*self.path.iterdir()} <= {self.lock}:
+        if not self.path.exists():
             return Status.NEW
+        if {*self.path.iterdir()} <= {self.lock, *files.temporaries(self.path)}:
+            return Status.NEW  # killed before it had said what it is
         record = self.read_record()
         if record.get("status") == "preparing":
             return Status.NEW  # stopped before it had settled what to do
@@ -116,6 +118,12 @@ class RunFolder:
             if not files.lock(file):
                 raise InputError(f"--workdir={self.path}: another process is at work in it")
             yield
+
+    def is_complete(self) -> bool:
+        """Whether a finished run was not killed in its very last moments."""
+        if files.temporaries(self.path) or not self.page.exists():
+            return False
+        return self.page.stat().st_mtime_ns >= self.record.stat().st_mtime_ns
 
     def is_finished(self, job: dict[str, str]) -> bool:
         """Whether it holds the result of the job."""
@@ -215,5 +223,7 @@ def _is_longer(there: dict[str, Any], job: dict[str, str]) -> bool:
     )
 
 
-def _brief(text: str | None) -> str:
-    return "not set" if text is None else text if len(text) <= 40 else text[:8] + "..."
+def _brief(text: Any) -> str:
+    if not isinstance(text, str):
+        return "not set" if text is None else "no text"
+    return text if len(text) <= 40 else text[:8] + "..."

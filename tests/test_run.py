@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -269,6 +270,34 @@ def test_finished_run_is_left_as_it_is(small, capsys, tmp_path, request):
     assert run.main(small) == 0
     assert "is finished" in capsys.readouterr().err
     assert files_of(tmp_path / "job") == before
+
+
+def test_what_a_kill_in_the_last_moment_left_undone_is_done(small, capsys, tmp_path, request):
+    output = [*small, "--output=copy.png"]
+    assert run.main(output) == 0
+    folder = RunFolder(tmp_path / "job")
+    page = folder.page.read_bytes()
+    folder.page.write_text("the page of a running run")
+    os.utime(folder.page, ns=(0, folder.record.stat().st_mtime_ns - 1))
+    left = [folder.path / ".index.html.1a2b3c4d.tmp", tmp_path / ".copy.png.1a2b3c4d.tmp"]
+    for path in left:
+        path.write_bytes(b"half of it")
+    request.getfixturevalue("no_tensorflow")
+    assert run.main(output) == 0
+    assert folder.page.read_bytes() == page
+    assert not any(path.exists() for path in left)
+
+
+def test_warnings_of_earlier_processes_stay_with_the_run(small, tmp_path, monkeypatch):
+    resting = [*small, "--tolerance=0.9", "--patience=2", "--scales=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        assert run.main(resting) == 75
+    folder = RunFolder(tmp_path / "job")
+    before = [note for note in folder.read_record()["notes"] if "rests after step" in note]
+    assert len(before) == 1
+    assert run.main(["--workdir=job"]) == 0
+    assert before[0] in folder.read_record()["notes"]
 
 
 def test_other_settings_need_another_folder_or_overwrite(small, capsys, tmp_path):

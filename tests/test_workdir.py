@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from nst_keras import files
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 from nst_keras.resolution import resolve
@@ -61,6 +62,20 @@ def test_status_of_a_folder(tmp_path):
     assert folder.status(job, overwrite=False) is Status.FINISHED
     assert folder.status(job, overwrite=True) is Status.NEW
     assert folder.status({"size": "64"}, overwrite=True) is Status.NEW
+
+
+def test_a_folder_of_a_run_killed_before_its_first_record_is_new(tmp_path):
+    folder = RunFolder(tmp_path / "job")
+    folder.path.mkdir()
+    for name in (".lock", ".probe.12ab34cd.tmp", ".run.json.12ab34cd.tmp"):
+        (folder.path / name).write_bytes(b"")
+    assert folder.status({"size": "48"}, overwrite=False) is Status.NEW
+    folder.prepare({"size": "48"})
+    assert not files.temporaries(folder.path)
+    (folder.path / ".hidden").write_bytes(b"")
+    folder.record.unlink()
+    with pytest.raises(InputError, match="not a run folder"):
+        folder.status({"size": "48"}, overwrite=False)
 
 
 def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
