@@ -163,12 +163,11 @@ class Painter:
 
         Pictures that are too small to be dealt out are computed by each host on its own.
         """
-        count, size = self.replicas.count, (scale.height, scale.width)
-        network = self._layers, self.config.backbone
-        shared = side_for(count, *size, *network)
-        if shared and len(plan_tiles(*size, shared, *network)) < count:
-            shared = None
-        return min((side for side in (shared, tile_size) if side), default=None)
+        count = self.replicas.count
+        if count == 1:
+            return tile_size
+        size, network = (scale.height, scale.width), (self._layers, self.config.backbone)
+        return side_for(count, *size, *network, most=tile_size) or tile_size
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""

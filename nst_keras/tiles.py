@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from nst_keras import vgg
 from nst_keras.errors import InputError
 
+# Of the largest tiles that are enough for all replicas: smaller ones cost more in halos than they
+# gain in balance; and about how many sides are looked at.
+_SMALLEST_SHARE, _TRIED = 0.4, 24
+
 
 @dataclasses.dataclass(frozen=True)
 class Span:
@@ -80,19 +84,41 @@ def plan_tiles(
 
 
 def side_for(
-    count: int, height: int, width: int, layers: tuple[str, ...], backbone: str
+    count: int,
+    height: int,
+    width: int,
+    layers: tuple[str, ...],
+    backbone: str,
+    most: int | None = None,
 ) -> int | None:
-    """The largest side that makes at least so many tiles; None where one is enough.
+    """The side of tiles with which the busiest of so many replicas has the least to do.
 
-    Where the picture is too small for so many, the smallest side that there is.
+    Fewer tiles than replicas leave some idle, a few more leave most of them waiting for the last
+    round, and small ones are nearly all halo.
+
+    Args:
+        most: the largest side that there may be.
+
+    Returns:
+        None where even the smallest tiles are too few.
     """
-    if count == 1:
-        return None
+    longest, least = max(height, width), least_side(layers, backbone)
     _, stride = halo_of(layers, backbone)
-    least = least_side(layers, backbone)
-    sides = range(max(height, width) // stride * stride, least, -stride)
-    enough = (s for s in sides if len(plan_tiles(height, width, s, layers, backbone)) >= count)
-    return next(enough, least)
+
+    def planned(side: int) -> tuple[Tile, ...]:
+        return plan_tiles(height, width, side, layers, backbone)
+
+    def busiest(side: int) -> int:
+        tiles = planned(side)
+        return max(sum(tiles[n].pixels for n in hand) for hand in deal(tiles, count))
+
+    sides = range(min(most or longest, longest) // stride * stride, least - 1, -stride)
+    enough = next((side for side in sides if len(planned(side)) >= count), None)
+    if enough is None:
+        return None
+    smallest = max(least, round(_SMALLEST_SHARE * enough))
+    step = max(stride, (enough - smallest) // _TRIED // stride * stride)
+    return min(range(enough, smallest - 1, -step), key=busiest)
 
 
 def deal(tiles: Sequence[Tile], count: int) -> list[list[int]]:

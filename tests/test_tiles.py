@@ -91,3 +91,42 @@ def test_a_side_that_leaves_nothing_between_halos_is_refused():
         tiles.plan_tiles(300, 500, 100, STYLES, "vgg19")
     assert len(tiles.plan_tiles(300, 500, 176, STYLES, "vgg19")) > 1
     assert len(tiles.plan_tiles(60, 90, 100, STYLES, "vgg19")) == 1
+
+
+VGG_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
+
+
+def load_of(side, count, height, width):
+    """Pixels of the busiest of so many replicas."""
+    found = tiles.plan_tiles(height, width, side, VGG_LAYERS, "vgg19")
+    return max(sum(found[n].pixels for n in hand) for hand in tiles.deal(found, count))
+
+
+@pytest.mark.parametrize("size", [(1536, 2048), (6144, 8192), (700, 3000)])
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_a_side_for_replicas_keeps_the_busiest_from_having_much_more_than_its_share(size, count):
+    side = tiles.side_for(count, *size, VGG_LAYERS, "vgg19")
+    found = tiles.plan_tiles(*size, side, VGG_LAYERS, "vgg19")
+    assert len(found) >= count
+    load = load_of(side, count, *size)
+    assert load <= 1.3 * sum(tile.pixels for tile in found) / count
+    largest = next(
+        one
+        for one in range(max(size) // 16 * 16, 0, -16)
+        if len(tiles.plan_tiles(*size, one, VGG_LAYERS, "vgg19")) >= count
+    )
+    assert load <= load_of(largest, count, *size)
+
+
+def test_at_8k_64_replicas_are_not_left_waiting_for_a_second_round():
+    side = tiles.side_for(64, 6144, 8192, VGG_LAYERS, "vgg19")
+    assert load_of(side, 64, 6144, 8192) < 0.85 * load_of(1024, 64, 6144, 8192)
+
+
+def test_a_side_for_replicas_stays_below_what_memory_holds():
+    assert tiles.side_for(2, 6144, 8192, VGG_LAYERS, "vgg19", most=1024) <= 1024
+    assert tiles.side_for(2, 6144, 8192, VGG_LAYERS, "vgg19") > 1024
+
+
+def test_a_picture_too_small_for_so_many_replicas_has_no_side():
+    assert tiles.side_for(64, 200, 256, VGG_LAYERS, "vgg19") is None
