@@ -47,7 +47,8 @@ class Recorder:
             self._submit(lambda: images.write_image(path, image))
         self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
-        if time.monotonic() - self._refreshed >= pause and not iterate.is_last:
+        due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
+        if due or iterate.rests:  # the state after a rest, saved next, is not told of it again
             self._show(iterate)
             self._refreshed = time.monotonic()
 

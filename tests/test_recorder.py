@@ -117,3 +117,16 @@ def test_an_interruption_leaves_its_picture_and_says_so(tmp_path):
     recorder.images.write_image(tmp_path / "same.jpg", picture(20, 30, seed=5))
     assert folder.latest.read_bytes() == (tmp_path / "same.jpg").read_bytes()
     assert not np.array_equal(picture(20, 30, seed=5), picture(20, 30, seed=4))
+
+
+def test_a_rest_is_on_disk_before_the_state_that_follows_is(tmp_path):
+    """A run that is killed then and goes on does not come to it again."""
+    folder, record = make(tmp_path)
+    notes: list[str] = []
+    record.record["notes"] = notes
+    report(record, 2)
+    notes.append("the scale rests after step 3")
+    one = iterate(3)
+    one.rests = True
+    record(one)
+    assert folder.read_record()["notes"] == notes
