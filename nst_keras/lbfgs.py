@@ -100,8 +100,7 @@ class Lbfgs:
     ) -> None:
         self._remember(there - here, gradient - self.gradient)
         image.assign(tf.reshape(there, image.shape))
-        # Outside of graphs a plain assignment would share memory that is overwritten.
-        self.gradient.assign(gradient + 0.0)
+        self.gradient.assign(gradient)
         self.halvings.assign(0)
         self._aim(there)
 

@@ -38,7 +38,7 @@ OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], np.float32)
 OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
 
 # Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or by
-# strips, see `tiling.AddByStrips`.
+# strips, `tiling.add_by_strips`.
 Add = Callable[..., None]
 
 

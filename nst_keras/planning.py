@@ -20,9 +20,9 @@ _BASE = 720 << 20  # TensorFlow, the network and its graphs
 # On top of the features that a step keeps for its way back: gradients under way, what the allocator
 # does not give back, and the float32 copy of a low precision's features for a Gram.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
-_IMAGES = 6  # the image, what it is clipped to, what is written, and gaps between them all
+_IMAGES = 3  # the image, what is written, and gaps between them all
 _LBFGS_IMAGES = 8  # gradient, direction, and temporaries of its recursion
-_ADAM_IMAGES = 3  # gradient and moments
+_ADAM_IMAGES = 4  # gradient, moments, and what is added to each
 
 _SHARE = 0.8  # of what is there that a job plans to take
 _SIDES = range(2560, 255, -64)  # of tiles, px; larger ones gain little

@@ -19,7 +19,7 @@ from nst_keras.progress import TileProgress
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
 from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
-from nst_keras.tiling import AddByStrips, TiledObjective
+from nst_keras.tiling import TiledObjective, add_by_strips
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ class Stage:
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
         tiled = isinstance(self._objective, TiledObjective)
-        self._add = AddByStrips() if tiled else optimizers.add_at_once
+        self._add = add_by_strips if tiled else optimizers.add_at_once
         self._optimizer = _make_optimizer(
             self._config, scale, self._objective.term_names, self._add, 0.5**slower
         )

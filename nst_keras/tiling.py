@@ -65,7 +65,6 @@ class TiledObjective:
         variation = self._objective.formulas.variation
         self._variation_sums = tf.function(variation.sums, autograph=False)
         self._variation_gradient = tf.function(self._pull_back_variation, autograph=False)
-        self._gradient: np.ndarray | None = None
 
     @property
     def weights(self) -> dict[str, float]:
@@ -89,8 +88,7 @@ class TiledObjective:
     def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
         """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape.
 
-        The gradient lies in a buffer that the next call overwrites. Where it is not finite, the
-        total is NaN.
+        Where the gradient is not finite, the total is NaN.
         """
         terms, gradient = self._differentiate(image, total)
         return tainted(terms, gradient), gradient
@@ -102,7 +100,8 @@ class TiledObjective:
     def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
         sums = self._sum_up(image, passes=2)
         terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
-        gradient = self._buffer(image)
+        # Not a variable: after an update of a part TensorFlow copies all of it at every read.
+        gradient = _aligned(image.shape, image.dtype.as_numpy_dtype)
         self._start_with_variation(gradient, image, cotangents["tv"])
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
@@ -158,15 +157,6 @@ class TiledObjective:
 
         return call
 
-    def _buffer(self, image: tf.Tensor) -> np.ndarray:
-        """The host's memory for the gradient, for all calls.
-
-        Not a variable: after an update of a part TensorFlow copies all of it at every read.
-        """
-        if self._gradient is None:
-            self._gradient = _aligned(image.shape, image.dtype.as_numpy_dtype)
-        return self._gradient
-
     def _sum_up_variation(self, image: tf.Tensor) -> tf.Tensor:
         """Over strips that share a row with the next, less what these rows are by themselves."""
         found = []
@@ -179,13 +169,13 @@ class TiledObjective:
     def _start_with_variation(
         self, gradient: np.ndarray, image: tf.Tensor, cotangent: tf.Tensor
     ) -> None:
-        """Fill the buffer with the variation's gradient, which a row beyond a strip makes exact."""
+        """Fill it with the variation's gradient, which a row beyond a strip makes exact."""
         for start, stop in strips(self.height, self.width):
             above = min(start, 1)
             strip = image[:, start - above : stop + 1]
             pulled = self._variation_gradient(strip, cotangent)
             own = np.asarray(pulled)[:, above : above + stop - start]
-            # Once, though all hosts add up their buffers.
+            # Once, though all hosts add theirs up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
     def _pull_back_variation(self, strip: tf.Tensor, cotangent: tf.Tensor) -> tf.Tensor:
@@ -195,30 +185,20 @@ class TiledObjective:
         return tape.gradient(sums, strip, output_gradients=cotangent)
 
 
-class AddByStrips:
-    """Adds to variables as `optimizers.add_at_once`, with no temporaries of their size but one.
+def add_by_strips(
+    variable: tf.Variable, change: Callable[..., tf.Tensor], *others: tf.Variable | tf.Tensor
+) -> None:
+    """Add to a variable (1, H, W, N) what `change` makes of strips of it and of others.
 
-    That one is kept, for TensorFlow's allocator does not give back what it took from the system.
+    As `optimizers.add_at_once`, but for TensorFlow's allocator, which does not give back what
+    temporaries of that size took.
     """
-
-    def __init__(self) -> None:
-        self._change: np.ndarray | None = None
-
-    def __call__(
-        self,
-        variable: tf.Variable,
-        change: Callable[..., tf.Tensor],
-        *others: tf.Variable | tf.Tensor,
-    ) -> None:
-        """Add to a variable (1, H, W, N) what `change` makes of strips of it and of others."""
-        if self._change is None:
-            self._change = _aligned(variable.shape, variable.dtype.as_numpy_dtype)
-        values = [np.asarray(tf.convert_to_tensor(one)) for one in (variable, *others)]
-        for start, stop in strips(*variable.shape[1:3]):
-            parts = [tf.constant(one[:, start:stop]) for one in values]
-            self._change[:, start:stop] = change(*parts)
-        del values  # a variable that is looked at is copied when it changes
-        variable.assign_add(_shared(self._change))
+    found = _aligned(variable.shape, variable.dtype.as_numpy_dtype)
+    values = [np.asarray(tf.convert_to_tensor(one)) for one in (variable, *others)]
+    for start, stop in strips(*variable.shape[1:3]):
+        found[:, start:stop] = change(*(tf.constant(one[:, start:stop]) for one in values))
+    del values  # a variable that is looked at is copied when it changes
+    variable.assign_add(_shared(found))
 
 
 def strips(height: int, width: int) -> list[tuple[int, int]]:
@@ -238,7 +218,7 @@ def _shared(array: np.ndarray) -> tf.Tensor:
 
 
 def _aligned(shape: Sequence[int], dtype: type) -> np.ndarray:
-    """Memory that can also be a tensor's."""
+    """Memory that can also be a tensor's, and goes back to the system when it is large."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT

@@ -52,9 +52,10 @@ def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch):
         CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,), checkpoint_every=32
     )
     steps = [iterate.step for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
-    # The first step of a scale is a call of its own: it traces.
-    assert set(steps) >= {4, 15, 21, 30, 32, 44}
-    assert len(steps) <= 10
+    # The first step of a scale is a call of its own: it traces. The next one's pace is not known.
+    traced, ends, pictures, saved = {1, 2, 5}, {4, 44}, {15, 21, 30}, {32}
+    looked_at = {14, 24, 34, 44}  # for an exploding total, every ten steps of a scale
+    assert steps == sorted(traced | ends | pictures | saved | looked_at)
 
 
 def test_calls_of_many_steps_change_nothing(tiny_weights, monkeypatch):

@@ -254,7 +254,7 @@ def test_the_variation_by_strips_is_that_of_the_whole(monkeypatch, name):
 
 def test_what_is_added_by_strips_is_what_would_be_added_at_once(monkeypatch):
     monkeypatch.setattr(tiling, "_STRIP_PIXELS", 1000)
-    add = tiling.AddByStrips()
+    add = tiling.add_by_strips
     one, other = (np.asarray(tf.cast(noise(*SIZE, seed), tf.float32)) for seed in (5, 6))
     variable, second = tf.Variable(3 * one - 1), tf.Variable(other)
     for given in (second, tf.constant(other)):
@@ -266,7 +266,7 @@ def test_what_is_added_by_strips_is_what_would_be_added_at_once(monkeypatch):
 
 def test_adding_by_strips_leaves_the_variable_where_it_is():
     """A new buffer for each step would let TensorFlow's pool grow by images."""
-    add = tiling.AddByStrips()
+    add = tiling.add_by_strips
     variable, other = tf.Variable(tf.zeros((1, *SIZE, 3))), tf.Variable(tf.ones((1, *SIZE, 3)))
     before = np.asarray(variable.read_value()).ctypes.data
     for _ in range(2):
