@@ -1,14 +1,17 @@
 """A run on disk while it runs: iteration images, run.json, the page, and at the end the result."""
 
+import contextlib
 import copy
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nst_keras import animation, files, gallery, images, run_record, video
 from nst_keras.background import Submit, at_once
 from nst_keras.config import Config
+from nst_keras.errors import InputError
 from nst_keras.progress import Iterate
 from nst_keras.workdir import RunFolder
 
@@ -96,9 +99,9 @@ class Recorder:
         ]
         if steps:
             labels = [f"{step:,}" for step in steps]
-            animation.write_strip(
-                self.folder.strip, [self.folder.iteration(step) for step in steps], labels
-            )
+            paths = [self.folder.iteration(step) for step in steps]
+            with _beside_the_result(self.folder.strip):
+                animation.write_strip(self.folder.strip, paths, labels)
 
     def _write_side_by_side(self, iterate: Iterate) -> None:
         inputs = self.folder.inputs
@@ -106,7 +109,8 @@ class Recorder:
         pictures = [inputs / "content.jpg", *styles, self.folder.result]
         labels = ["content", *["style"] * len(styles), "result"]
         height = min(_ROW_HEIGHT, iterate.scale.height)
-        animation.write_strip(self.folder.side_by_side, pictures, labels, height=height)
+        with _beside_the_result(self.folder.side_by_side):
+            animation.write_strip(self.folder.side_by_side, pictures, labels, height=height)
 
 
 def complete(folder: RunFolder, config: Config) -> None:
@@ -131,12 +135,23 @@ def write_animations(folder: RunFolder, config: Config) -> None:
     paths = [path for _, path in frames]
     labels = [f"{step:,}" for step, _ in frames] if config.frame_labels else None
     if config.gif and not folder.gif.exists():
-        animation.write_gif(folder.gif, paths, labels)
+        with _beside_the_result(folder.gif):
+            animation.write_gif(folder.gif, paths, labels)
     if config.mp4 and not folder.mp4.exists():
-        try:
+        with _beside_the_result(folder.mp4, (InputError, OSError)):
             video.write_mp4(folder.mp4, paths, labels)
-        except OSError as error:  # the picture is what counts, and it is there
-            _log.warning("%s: %s", folder.mp4, error.strerror or error)
+
+
+@contextlib.contextmanager
+def _beside_the_result(
+    path: Path, failures: tuple[type[Exception], ...] = (InputError,)
+) -> Iterator[None]:
+    """What fails to be made of pictures along the way, as a damaged one does, is only told: the
+    picture is what counts, and it is there."""
+    try:
+        yield
+    except failures as error:
+        _log.warning("%s: %s", path, getattr(error, "strerror", None) or error)
 
 
 def write_thumbnail(path: Path, pixels) -> None:
