@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
 import gc
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,16 @@ import pytest
 import tensorflow as tf
 
 from nst_keras import images, vgg, weights
+
+# What a shell's background and nohup ignore is heard here, as from a terminal.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGUSR1, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # Three devices, for the tests of replicas; it cannot be changed once TensorFlow computes.
 tf.config.set_logical_device_configuration(

@@ -382,19 +382,9 @@ def _crash(step: int):
     return call
 
 
-@pytest.fixture
-def heard(number):
-    """The signal is not ignored, as one is that was started by nohup."""
-    before = signal.getsignal(number)
-    if before is signal.SIG_IGN:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    signal.signal(number, before)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signal_saves_and_the_folder_alone_goes_on(
-    job, whole, capsys, tmp_path, monkeypatch, number, heard
+    job, whole, capsys, tmp_path, monkeypatch, number
 ):
     capsys.readouterr()
     with monkeypatch.context() as patch:
