@@ -130,6 +130,16 @@ class Pace:
         return self._seconds_per_pixel_step * pixel_steps
 
 
+class Writer(Protocol):
+    """Takes every iterate, and is closed in the end."""
+
+    def __call__(self, iterate: Iterate) -> None:
+        """Take note of it."""
+
+    def close(self) -> None:
+        """There are no more."""
+
+
 class TileProgress:
     """Says how far a single evaluation is, where one takes long."""
 

@@ -317,22 +317,9 @@ def _optimise(
         metrics = progress.MetricsWriter(
             folder.metrics, config.log_every, resume_step, background.submit
         )
-        stack.callback(metrics.close)
-        sinks: list[Callable[[Iterate], None]] = [metrics, pictures]
-        if config.tensorboard:
-            events = progress.TensorBoardWriter(
-                folder.events,
-                config.log_every,
-                config.image_every,
-                resume_step,
-                background.submit,
-            )
-            stack.callback(events.close)
-            sinks.append(events)
-        if not quiet:
-            reporter = progress.make_reporter()
-            stack.callback(reporter.close)
-            sinks.append(reporter)
+        reporters = _reporters(folder, config, resume_step, background.submit, quiet=quiet)
+        for writer in (metrics, *reporters):
+            stack.callback(writer.close)
         stopping = stack.enter_context(console.stop_signals())
         stack.enter_context(background)  # left before all of those, whichever way
         iterates = loop.stylize(
@@ -345,7 +332,7 @@ def _optimise(
             is_dropped=lambda: bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE,
         )
         try:
-            iterate = _follow(iterates, sinks, stopping)
+            iterate = _follow(iterates, [metrics, pictures, *reporters], stopping)
         except StepDropped as where:
             _log.warning("the step under way was dropped %s; to go on: %s", where, again)
             pictures.interrupt()
@@ -360,6 +347,20 @@ def _optimise(
     _log.info("result: %s", folder.result)
     _log.info("gallery: %s", folder.page)
     return 0
+
+
+def _reporters(
+    folder: RunFolder, config: Config, resume_step: int, submit: Submit, *, quiet: bool
+) -> list[progress.Writer]:
+    """What tells of an iterate once it is kept: TensorBoard and the terminal, as asked for."""
+    reporters: list[progress.Writer] = [] if quiet else [progress.make_reporter()]
+    if config.tensorboard:
+        reporters.append(
+            progress.TensorBoardWriter(
+                folder.events, config.log_every, config.image_every, resume_step, submit
+            )
+        )
+    return reporters
 
 
 def _follow(

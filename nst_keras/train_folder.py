@@ -12,7 +12,7 @@ from typing import Any
 from nst_keras import files
 from nst_keras.errors import InputError
 from nst_keras.train_config import OPTIONS, SOURCES, TrainConfig
-from nst_keras.workdir import Status
+from nst_keras.workdir import Status, difference
 
 BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
 EPOCH_COLUMNS = ("step", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
@@ -166,15 +166,7 @@ def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
     there = record.get("job")
     if not isinstance(there, dict):
         return "its training.json does not say of what"
-    names = [name for name in {**there, **job} if there.get(name) != job.get(name)]
-    shown = [f"{n}: {_brief(there.get(n))} there, {_brief(job.get(n))} here" for n in names[:4]]
-    return "; ".join(shown) + ("; ..." if len(names) > 4 else "")
-
-
-def _brief(text: Any) -> str:
-    if not isinstance(text, str):
-        return "not set" if text is None else "no text"
-    return text if len(text) <= 40 else text[:8] + "..."
+    return difference(there, job)
 
 
 def _csv_line(cells: list[str]) -> str:

@@ -205,6 +205,11 @@ def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
     there = record.get("request")
     if not isinstance(there, dict):
         return "its run.json does not say of what"
+    return difference(there, job)
+
+
+def difference(there: dict[str, Any], job: dict[str, str]) -> str:
+    """Which settings of two jobs differ, the first of which comes from a file."""
     names = [name for name in {**there, **job} if there.get(name) != job.get(name)]
     shown = [
         f"{name}: {_brief(there.get(name))} there, {_brief(job.get(name))} here"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import picture
 from PIL import Image
+from test_loop import spoiling
 
 import nst_keras
 from nst_keras import devices, files, images, recorder, run, stages
@@ -537,19 +537,8 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
 
 
 def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_path, monkeypatch):
-    normal, count = stages.optimizers.Adam.step, tf.Variable(0)
-
-    def step(adam, image, value_and_grad):
-        def spoilt(pixels):
-            count.assign_add(1)
-            terms, gradient = value_and_grad(pixels)
-            gradient = tf.where(tf.equal(count, 5), np.nan, gradient)
-            return stages.objective.tainted(terms, gradient), gradient
-
-        return normal(adam, image, spoilt)
-
     with monkeypatch.context() as patch:
-        patch.setattr(stages.optimizers.Adam, "step", step)
+        spoiling(patch, [5])
         assert run.main(small) == 0
     told = "the gradient not finite at step 5: it goes on from step 3 with steps half as long"
     assert told in capsys.readouterr().err
