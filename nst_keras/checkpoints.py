@@ -81,6 +81,12 @@ class Checkpointer:
             return checkpoint
         return None
 
+    def has(self, step: int) -> bool:
+        """Whether there is a whole checkpoint of this step."""
+        with contextlib.suppress(Exception):  # damaged, as in `latest`
+            return self._load(self._path(step)).step == step
+        return False
+
     def go_back(self, first: int, last: int) -> Checkpoint | None:
         """The newest whole checkpoint from `first` to `last`, or None.
 

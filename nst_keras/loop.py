@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import gc
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,21 +15,16 @@ from nst_keras import backbones, devices, images, planning, scales
 from nst_keras import weights as weights_lib
 from nst_keras.checkpoints import Checkpoint, Checkpointer
 from nst_keras.config import Config
+from nst_keras.course import Course
 from nst_keras.distribute import ALONE, Replicas
 from nst_keras.errors import DeviceError, InputError, LostHostError, StepDropped
-from nst_keras.plateau import Plateau
-from nst_keras.progress import Iterate, Pace
+from nst_keras.progress import Iterate
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
-from nst_keras.stages import Painter, Stage
-from nst_keras.trouble import Watch
+from nst_keras.stages import Networks, Painter, Stage
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
-
-# A call into the graph lasts about this long: short enough for Ctrl-C and the bar, long enough that
-# Python's share vanishes.
-_CALL_SECONDS = 1.0
 
 # What an operation fails with when another host or the device is gone.
 _LOST = (
@@ -79,6 +73,40 @@ def stylize(
         DeviceError: a device is gone.
         StepDropped: as `is_dropped` said; the state before that step is saved.
     """
+    job = prepare(content, styles, config, weights, checkpointer, replicas, is_dropped)
+    return _run(job)
+
+
+@dataclasses.dataclass
+class Prepared:
+    """A job before its first step."""
+
+    painter: Painter
+    config: Config  # resolved and settled
+    plan: tuple[Scale, ...]
+    checkpointer: Checkpointer | None
+    saved: Checkpoint | None  # the state to go on from
+
+    def course(self) -> Course:
+        """Its course, from now on."""
+        return Course(self.config, self.plan, self.checkpointer, self.saved, self.painter.replicas)
+
+
+def prepare(
+    content: PictureLike,
+    styles: PictureLike | Sequence[PictureLike],
+    config: Config | None = None,
+    weights: Weights | None = None,
+    checkpointer: Checkpointer | None = None,
+    replicas: Replicas = ALONE,
+    is_dropped: Callable[[], bool] = lambda: False,
+    networks: Networks | None = None,
+) -> Prepared:
+    """Read and settle all of a job, as `stylize` does with the same arguments.
+
+    Args:
+        networks: of a job with the same settings, to be used for this one, too.
+    """
     config = resolve(config or Config())
     saved = checkpointer.latest() if checkpointer else None
     config = dataclasses.replace(config, precision=_settled_precision(config.precision, saved))
@@ -89,15 +117,15 @@ def stylize(
     limit = config.max_megapixels * 10**6
     content = images.fit(_pixels(content, "content", limit), config.fit)
     pictures = [_pixels(style, "style", limit) for style in styles]
-    plan = plan_job(config, content.shape[:2])
+    plan = scales.plan_job(config, content.shape[:2])
     if saved and saved.step > plan[-1].last_step:
         raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
     tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
     _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
-    weights = weights or load_weights(config)
-    painter = Painter(config, content, pictures, weights, plan, replicas, is_dropped)
-    return _run(painter, config, plan, checkpointer, saved)
+    networks = networks or Networks(config, weights or load_weights(config), replicas)
+    painter = Painter(config, content, pictures, networks, plan, replicas, is_dropped)
+    return Prepared(painter, config, plan, checkpointer, saved)
 
 
 def _agree(replicas: Replicas, step: int, tile_size: int | None) -> tuple[int, int | None]:
@@ -125,15 +153,6 @@ def load_weights(config: Config) -> Weights:
     return weights_lib.read_weights(path, config.backbone)
 
 
-def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
-    """The scales of a resolved config for a content of (height, width)."""
-    size = max(content_size) if config.size == "original" else int(config.size)
-    longest_sides = scales.plan_sizes(size, config.min_size, config.scales, config.scale_ratio)
-    given = config.coarse_iterations or (config.iterations,)
-    coarse = scales.spread_steps(given, len(longest_sides) - 1)
-    return scales.plan_scales(content_size, longest_sides, (*coarse, config.iterations))
-
-
 def measure_step_seconds(
     content: np.ndarray, styles: Sequence[np.ndarray], config: Config, weights: Weights
 ) -> tuple[tuple[Scale, ...], tuple[float, ...], float]:
@@ -141,8 +160,8 @@ def measure_step_seconds(
 
     Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
     """
-    plan = plan_job(config, content.shape[:2])
-    painter = Painter(config, content, styles, weights, plan)
+    plan = scales.plan_job(config, content.shape[:2])
+    painter = Painter(config, content, styles, Networks(config, weights), plan)
     first, last = plan[0], plan[-1]
     image = painter.first_image()
     coarse, coarse_setup = _time_scale(painter, first, image)
@@ -155,21 +174,16 @@ def measure_step_seconds(
     return plan, seconds, max(coarse_setup, fine_setup)
 
 
-def _run(
-    painter: Painter,
-    config: Config,
-    plan: tuple[Scale, ...],
-    checkpointer: Checkpointer | None,
-    saved: Checkpoint | None,
-) -> Generator[Iterate, None, None]:
-    job = _Job(config, plan, checkpointer, saved, painter.replicas)
-    picture = painter.first_image()
-    for scale in plan:
-        if scale.last_step < job.step:
+def _run(job: Prepared) -> Generator[Iterate, None, None]:
+    course, saved = job.course(), job.saved
+    job.saved = None  # its arrays are large
+    picture = job.painter.first_image()
+    for scale in job.plan:
+        if scale.last_step < course.step:
             continue
         state, saved = saved.arrays if saved else None, None
         start = functools.partial(images.resize, picture, scale.height, scale.width)
-        stage = yield from _paint_scale(painter, job, scale, start, state)
+        stage = yield from _paint_scale(job.painter, course, scale, start, state)
         picture = stage.picture()
         del start
         # The compiled steps and the stage hold each other; without this two scales fill memory.
@@ -179,40 +193,65 @@ def _run(
 
 def _paint_scale(
     painter: Painter,
-    job: "_Job",
+    course: Course,
     scale: Scale,
     start: Callable[[], np.ndarray],
     state: Mapping[str, np.ndarray] | None,
 ) -> Generator[Iterate, None, Stage]:
     """One scale from its start or a state of it, with smaller tiles or steps where it must be."""
-    begun_with, begun_at = state, max(job.step, scale.first_step - 1)
+    begun_with, begun_at = state, max(course.step, scale.first_step - 1)
     while True:
         stage = None
         try:
-            stage = Stage(painter, scale, start, state, job.tile_size, job.recoveries)
-            yield from job.run_scale(stage, state)
+            course.begin(scale, state)
+            stage = Stage(painter, scale, start, state, course.tile_size, course.recoveries)
+            yield from _take_steps(course, stage)
             return stage
         except FloatingPointError as error:
             stage = None
-            back = job.go_back(scale, begun_at, error)
+            back = course.go_back(begun_at, error)
             state = begun_with if back is None else back
         except tf.errors.ResourceExhaustedError as error:
-            job.tile_size = _smaller_tiles(painter, scale, job.tile_size, error)
+            course.tile_size = _smaller_tiles(painter, scale, course.tile_size, error)
             if stage is not None:  # where it got to before memory ran out
-                state = {**stage.state(), **job.state()}
-                job.step = scale.first_step - 1 + stage.steps
+                state = {**stage.state(), **course.state()}
+                course.went_on_to(stage)
         except StepDropped:
-            job.save_completed(stage)
+            course.save_completed(stage)
             raise
         except _LOST as error:
             if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
                 raise DeviceError(
-                    f"the device failed after step {job.step}: {_first_line(error)}"
+                    f"the device failed after step {course.step}: {_first_line(error)}"
                 ) from error
-            job.save_completed(stage)
+            course.save_completed(stage)
             raise LostHostError(f"another host is gone: {_first_line(error)}") from error
         stage = None
         gc.collect()
+
+
+def _take_steps(course: Course, stage: Stage) -> Generator[Iterate, None, None]:
+    """Those that are left of the scale."""
+    if course.is_over:  # but perhaps not yet written out
+        yield from _report(course, stage, stage.value())
+    while not course.ends_scale:
+        steps = course.steps_per_call()
+        began = time.perf_counter()
+        terms = stage.run(steps)
+        course.took(steps, time.perf_counter() - began, terms)
+        yield from _report(course, stage, terms)
+
+
+def _report(
+    course: Course, stage: Stage, terms: dict[str, float]
+) -> Generator[Iterate, None, None]:
+    iterate = course.report(stage, terms)
+    try:
+        yield iterate
+    except GeneratorExit:
+        course.save(stage)
+        raise
+    course.reported(stage, iterate)
 
 
 def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error: Exception) -> int:
@@ -231,161 +270,6 @@ def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error:
         ) from error
     _log.warning("out of memory: it goes on in tiles of %d px", smaller)
     return smaller
-
-
-class _Job:
-    """Counts steps and seconds over the scales; reports and saves what is due."""
-
-    def __init__(
-        self,
-        config: Config,
-        plan: tuple[Scale, ...],
-        checkpointer: Checkpointer | None,
-        saved: Checkpoint | None,
-        replicas: Replicas,
-    ):
-        self._replicas = replicas
-        self.tile_size = None if config.tile_size == "none" else int(config.tile_size)
-        self.config, self.plan, self.checkpointer = config, plan, checkpointer
-        self.step = saved.step if saved else 0
-        self.recoveries = int(saved.arrays.get("recoveries", 0)) if saved else 0
-        self._started = time.perf_counter() - (saved.seconds if saved else 0.0)
-        self._pace = Pace(plan)
-
-    def run_scale(
-        self, stage: Stage, state: Mapping[str, np.ndarray] | None
-    ) -> Generator[Iterate, None, None]:
-        """Take the steps that are left of a scale; `state` is what it was restored from."""
-        scale = stage.scale
-        self.step = max(self.step, scale.first_step - 1)
-        self._begun_at = self._sound = self.step
-        self._watch = Watch(scale.first_step, state)
-        self._plateau = Plateau(
-            self.config.tolerance, self.config.patience, scale.first_step, state
-        )
-        done = self._plateau.rests or self.step == scale.last_step
-        if done and scale is self.plan[-1]:  # but perhaps not yet written out
-            yield from self._report(stage, stage.value())
-        tracing = True
-        while self.step < scale.last_step and not self._plateau.rests:
-            steps = 1 if tracing else self._steps_per_call(scale)
-            began = time.perf_counter()
-            terms = stage.run(steps)
-            self.step += steps
-            if not tracing:
-                self._pace.saw(scale, steps, time.perf_counter() - began)
-            tracing = False
-            self._check(terms)
-            self._sound = self.step
-            yield from self._report(stage, terms)
-
-    def _check(self, terms: dict[str, float]) -> None:
-        """Whether the terms are sound, and still fall."""
-        self._watch.saw(self.step, terms)
-        self._plateau.saw(self.step, terms["total"])
-        if self._plateau.rests:
-            _log.warning(  # so that the run keeps it
-                "the scale rests after step %d: the total fell by less than %g in %d steps",
-                self.step,
-                self.config.tolerance,
-                self.config.patience,
-            )
-
-    def _report(self, stage: Stage, terms: dict[str, float]) -> Generator[Iterate, None, None]:
-        seconds = time.perf_counter() - self._started
-        iterate = Iterate(
-            step=self.step,
-            total_steps=self.plan[-1].last_step,
-            scale=stage.scale,
-            scales=self.plan,
-            terms=terms,
-            seconds=seconds,
-            seconds_left=self._pace.seconds_left(self.step),
-            steps_per_second=1.0 / self._pace.seconds_per_step(stage.scale),
-            rests=self._plateau.rests,
-            stage=stage,
-        )
-        try:
-            yield iterate
-        except GeneratorExit:
-            self.save(stage)
-            raise
-        if not iterate.is_last:
-            iterate.stage = None
-        due = self.checkpointer and self.checkpointer.is_due(self.step, seconds)
-        if due or iterate.is_last:  # writing the result may fail, and then goes on from here
-            self.save(stage)
-
-    def go_back(
-        self, scale: Scale, begun_at: int, error: FloatingPointError
-    ) -> dict[str, np.ndarray] | None:
-        """The newest state of the scale that was saved and led on, or None: that which it began
-        with at a step. From now on the steps are half as long.
-
-        Raises:
-            FloatingPointError: that has been tried often enough.
-        """
-        if self.recoveries >= self.config.max_recoveries:
-            exact = ", or --precision=float32" if self.config.precision == "float16" else ""
-            often = f" after {self.recoveries} recoveries" if self.recoveries else ""
-            raise FloatingPointError(
-                f"{error}{often}; a smaller --learning_rate or style weight may help{exact}"
-            ) from error
-        self.recoveries += 1
-        # A state from which no sound step came was bad already.
-        last = self._sound if self._sound > self._begun_at else self._begun_at - 1
-        saved = self._saved_between(scale.first_step, last)
-        self.step = saved.step if saved else begun_at
-        _log.warning(
-            "%s: it goes on from step %d with steps half as long (%d of at most %d times)",
-            error,
-            self.step,
-            self.recoveries,
-            self.config.max_recoveries,
-        )
-        return saved.arrays if saved else None
-
-    def _saved_between(self, first: int, last: int) -> Checkpoint | None:
-        """The checkpoint that the chief goes back to, on all hosts."""
-        if self.checkpointer is None:
-            return None
-        saved = self.checkpointer.go_back(first, last) if self._replicas.is_chief else None
-        step = int(self._replicas.from_chief(saved.step if saved else 0))
-        if step and not self._replicas.is_chief:
-            saved = self.checkpointer.go_back(step, step)
-        return saved
-
-    def state(self) -> dict[str, np.ndarray]:
-        """What of the scale's state is not the stage's."""
-        recoveries = {"recoveries": np.array(self.recoveries)} if self.recoveries else {}
-        return {**self._plateau.state(), **self._watch.state(), **recoveries}
-
-    def save(self, stage: Stage) -> None:
-        """Keep the state, on the host whose task that is."""
-        if self.checkpointer and stage.is_chief:
-            seconds = time.perf_counter() - self._started
-            precision = {"precision": np.array(self.config.precision)}
-            arrays = {**stage.state(), **self.state(), **precision}
-            self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
-
-    def save_completed(self, stage: Stage | None) -> None:
-        """Keep the state after the last step that came to its end, if the scale had begun."""
-        if stage is not None:
-            self.step = stage.scale.first_step - 1 + stage.steps
-            self.save(stage)
-
-    def _steps_per_call(self, scale: Scale) -> int:
-        """As many as fit a call, but no further than to the next step at which something is due."""
-        pace = self._pace.seconds_per_step(scale)
-        steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
-        config = self.config
-        stops: list[float] = [scale.last_step, self._watch.next_step(self.step)]
-        stops.append(self._plateau.next_step(self.step))
-        stops += [at for at in config.image_at if at > self.step]
-        for every in (config.log_every, config.image_every, config.checkpoint_every):
-            if every:
-                stops.append(self.step - self.step % every + every)
-        return int(min(steps, min(stops) - self.step))
 
 
 def _first_line(error: Exception) -> str:

@@ -13,18 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras import losses, vgg
+from nst_keras.passage import Extractor, Features, Passage, Sums
 from nst_keras.tiles import Tile, plan_tiles
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
-_EXPONENT_BITS = 0x7F800000  # of a float32
-_LEAST = 1e-30  # of which the inverse is still far from a float32's end
 
-Features = dict[str, tf.Tensor]  # by layer
-Extractor = Callable[[tf.Tensor], Features]
 Terms = dict[str, tf.Tensor]  # scalars by name
 Picture: TypeAlias = np.ndarray | tf.Tensor
-Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 Window: TypeAlias = tuple[int, int, int, int] | tf.Tensor  # of what a tile owns, see `Tile.window`
 Pick = Callable[[Terms], tf.Tensor]  # what is differentiated
 
@@ -241,21 +237,31 @@ class Objective:
 
     def _passage(
         self, image: tf.Tensor, content: Features | None = None, window: Window | None = None
-    ) -> "_Passage":
+    ) -> Passage:
         """Of a tile, or of the whole image."""
-        content = self.targets.content[0] if content is None else content
 
         def sums_of(layer: str, features: tf.Tensor) -> Sums:
-            sums = {}
             if window is not None:
                 features = owned(features, layer, window)
-            if layer in content:
-                sums[f"content/{layer}"] = losses.squared_error_sum(features, content[layer])
-            if layer in self.targets.style:
-                sums[f"style/{layer}"] = self.formulas.style_sums(features)
-            return sums
+            return self.sums_of_layer(layer, features, content)
 
-        return _Passage(self.sections, image, sums_of)
+        return Passage(self.sections, image, sums_of)
+
+    def sums_of_layer(
+        self, layer: str, features: tf.Tensor, content: Features | None = None
+    ) -> Sums:
+        """Sums over a layer's features (1, h, w, N), by term name.
+
+        Args:
+            content: the content's features at the same place; None: those of the whole image.
+        """
+        content = self.targets.content[0] if content is None else content
+        sums = {}
+        if layer in content:
+            sums[f"content/{layer}"] = losses.squared_error_sum(features, content[layer])
+        if layer in self.targets.style:
+            sums[f"style/{layer}"] = self.formulas.style_sums(features)
+        return sums
 
     def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         kind, _, layer = name.partition("/")
@@ -268,87 +274,6 @@ class Objective:
         positions = float(vgg.positions(layer, height, width))
         size = losses.Size(positions, float(height * width))
         return self.formulas.style(sums / positions, self.targets.style[layer], size)
-
-
-class _Passage:
-    """The way of an image through the network, and back.
-
-    Each section has a tape of its own, and so has each statistic: what they pull back meets at the
-    features by two at a time, since AddN takes three in an order that depends on the moment.
-    """
-
-    def __init__(
-        self,
-        sections: Sequence[Extractor],
-        image: tf.Tensor,
-        sums_of_layer: Callable[[str, tf.Tensor], Sums],
-    ):
-        self.sums: Sums = {}
-        self._parts: list[tuple[tf.GradientTape, tf.Tensor, dict[str, tf.Tensor]]] = []
-        self._readings: dict[str, tuple[tf.GradientTape, tf.Tensor]] = {}  # by term
-        entry = image
-        for section in sections:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(entry)
-                outputs = section(entry)
-            self._parts.append((tape, entry, outputs))
-            for layer, features in outputs.items():
-                with tf.GradientTape(persistent=True, watch_accessed_variables=False) as reading:
-                    reading.watch(features)
-                    sums = sums_of_layer(layer, features)
-                self.sums |= sums
-                self._readings |= dict.fromkeys(sums, (reading, features))
-            entry = outputs[list(outputs)[-1]]
-
-    def pull_back(self, cotangents: Sums, largest: float | None) -> tf.Tensor | None:
-        """The gradient by the image of statistics with these cotangents; None if there are none.
-
-        Args:
-            largest: see `Objective`.
-        """
-        if largest is None:
-            return self._through_network(lambda layer: self._at_features(layer, cotangents))
-        layers = [layer for _, _, outputs in self._parts for layer in outputs]
-        pulled = {layer: self._at_features(layer, cotangents) for layer in layers}
-        peaks = [tf.reduce_max(tf.abs(one)) for one in pulled.values() if one is not None]
-        scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks)))
-        scaled = {layer: None if one is None else scale * one for layer, one in pulled.items()}
-        return self._through_network(scaled.__getitem__) / scale
-
-    def _through_network(self, at_features: Callable[[str], tf.Tensor | None]) -> tf.Tensor | None:
-        upstream = None
-        for tape, entry, outputs in reversed(self._parts):
-            # A Gram's pull-back is as large as its features, and could run long before the gradient
-            # from deeper layers is there to be added: it waits for that, to spare memory.
-            with tf.control_dependencies([] if upstream is None else [upstream]):
-                pulled = {layer: at_features(layer) for layer in outputs}
-            last = list(outputs)[-1]
-            if upstream is not None:
-                own = pulled[last]
-                pulled[last] = upstream if own is None else own + upstream
-            known = [layer for layer in outputs if pulled[layer] is not None]
-            upstream = tape.gradient(
-                [outputs[layer] for layer in known],
-                entry,
-                output_gradients=[pulled[layer] for layer in known],
-            )
-        return upstream
-
-    def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
-        """What the statistics of a layer pull back to its features."""
-        total = None
-        for term in (f"content/{layer}", f"style/{layer}"):
-            if term in self._readings:
-                tape, features = self._readings[term]
-                pulled = tape.gradient(self.sums[term], features, output_gradients=cotangents[term])
-                total = pulled if total is None else _added_flat(total, pulled)
-        return total
-
-
-def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """A sum that graph optimisation does not merge with the next one: it is of another shape."""
-    flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
-    return tf.reshape(flat, tf.shape(first))
 
 
 class Weighted(Protocol):
@@ -402,12 +327,6 @@ def balanced_weights(
         factor = share / parts * whole / norms[group] if norms[group] else 1.0
         weights |= {name: weights[name] * factor for name in group}
     return weights
-
-
-def _power_of_two(number: tf.Tensor) -> tf.Tensor:
-    """The largest power of two up to a positive float32: multiplying by it rounds nothing."""
-    bits = tf.bitcast(tf.maximum(number, _LEAST), tf.int32)
-    return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)
 
 
 def _notes(name: str, targets: Sequence[Features]) -> list[str]:

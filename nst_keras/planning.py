@@ -89,6 +89,21 @@ def peak_bytes(config: Config, scale: Scale, side: int | None) -> int:
     return round(_BASE + kept * largest + per_pixel * scale.pixels)
 
 
+def check_batch(config: Config, plan: tuple[Scale, ...], count: int, limit: int) -> None:
+    """Whether so many whole pictures fit at once.
+
+    Raises:
+        InputError: they take more than `limit` bytes.
+    """
+    largest = max(plan, key=lambda scale: scale.pixels)
+    needed = _BASE + count * (peak_bytes(config, largest, None) - _BASE)
+    if needed > limit:
+        raise InputError(
+            f"--batch={count}: {count} pictures of {largest.width}x{largest.height} at once need "
+            f"about {needed / GIB:.1f} GiB, and {limit / GIB:.1f} GiB are there"
+        )
+
+
 def available_bytes(limit: int | None) -> int:
     """Bytes that a job on the CPU plans to take: those it was given, or a share of what is there.
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from nst_keras import images
+from nst_keras.config import Config
 from nst_keras.errors import InputError
 
 
@@ -24,6 +25,15 @@ class Scale:
     @property
     def pixels(self) -> int:
         return self.height * self.width
+
+
+def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
+    """The scales of a resolved config for a content of (height, width)."""
+    size = max(content_size) if config.size == "original" else int(config.size)
+    longest_sides = plan_sizes(size, config.min_size, config.scales, config.scale_ratio)
+    given = config.coarse_iterations or (config.iterations,)
+    coarse = spread_steps(given, len(longest_sides) - 1)
+    return plan_scales(content_size, longest_sides, (*coarse, config.iterations))
 
 
 def plan_sizes(

@@ -13,7 +13,7 @@ from nst_keras import backbones, images, inits, losses, objective, optimizers, s
 from nst_keras.config import INITS, Config
 from nst_keras.distribute import ALONE, Replicas
 from nst_keras.errors import InputError, StepDropped
-from nst_keras.lbfgs import Lbfgs
+from nst_keras.lbfgs import Lbfgs, ValueAndGrad
 from nst_keras.presets import PRESETS
 from nst_keras.progress import TileProgress
 from nst_keras.resolution import matches
@@ -28,10 +28,48 @@ _log = logging.getLogger(__name__)
 _OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision"}
 
 
+class Networks:
+    """What painters of the same settings share: the network, on each device, and its judge."""
+
+    def __init__(self, config: Config, weights: Weights, replicas: Replicas = ALONE):
+        self._config, self._weights = config, weights
+        layers = (*config.content_layers, *config.style_layers)
+        extractors = [self._network(layers, device) for device in replicas.devices]
+        self.sections = [backbones.sections(one) for one in extractors]
+        # Of any size, so that the targets of all scales and styles are computed by one trace.
+        self.capture = tf.function(
+            extractors[0],
+            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
+            autograph=False,
+        )
+
+    @property
+    def mean_colour(self) -> tuple[float, ...]:
+        """Of the pictures that the network knows: RGB in [0, 1]."""
+        return self._weights.mean_colour
+
+    @functools.cached_property
+    def judge(self) -> scores.Judge:
+        """Of finished pictures, by layers that their objective does not see."""
+        held_out = scores.held_out_layers(self._config.style_layers, self._config.backbone)
+        return scores.Judge(self._weights, held_out)
+
+    def _network(self, layers: tuple[str, ...], device: str) -> keras.Model:
+        with tf.device(device or None):
+            return backbones.feature_extractor(
+                self._weights,
+                layers,
+                pooling=self._config.pooling,
+                padding=self._config.padding,
+                precision=self._config.precision,
+            )
+
+
 class Painter:
     """The inputs of a job, and what they become at each scale.
 
     Args:
+        networks: of the same config.
         is_dropped: asked after each tile: whether the evaluation shall not be finished.
     """
 
@@ -40,13 +78,13 @@ class Painter:
         config: Config,
         content: np.ndarray,
         styles: Sequence[np.ndarray],
-        weights: Weights,
+        networks: Networks,
         plan: tuple[Scale, ...],
         replicas: Replicas = ALONE,
         is_dropped: Callable[[], bool] = lambda: False,
     ):
         self.config, self.plan, self.replicas = config, plan, replicas
-        self._is_dropped = is_dropped
+        self.networks, self._is_dropped = networks, is_dropped
         # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2. But a
         # small one is not enlarged before it has to be.
         if content.shape[0] > plan[-1].height:
@@ -54,17 +92,8 @@ class Painter:
         self._content = content
         self._styles = [self._fit_style(style, plan[-1]) for style in styles]
         self._blend = list(config.style_blend) or [1.0] * len(styles)
-        self._weights = weights
         self._term_weights = _term_weights(config)
         self._layers = (*config.content_layers, *config.style_layers)
-        extractors = [self._network(device) for device in replicas.devices]
-        self._sections = [backbones.sections(one) for one in extractors]
-        # Of any size, so that the targets of all scales and styles are computed by one trace.
-        self._capture = tf.function(
-            extractors[0],
-            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-            autograph=False,
-        )
 
     @property
     def least_tile_size(self) -> int:
@@ -84,7 +113,7 @@ class Painter:
             self._styles,
             style_blend=self._blend,
             picture=picture,
-            mean_colour=self._weights.mean_colour,
+            mean_colour=self.networks.mean_colour,
             noise=config.init_noise,
             seed=config.seed,
         )
@@ -107,7 +136,7 @@ class Painter:
         styles = [self._fit_style(style, scale) for style in self._styles]
         formulas = losses.OBJECTIVES[self.config.objective]
         targets = objective.capture_targets(
-            self._capture,
+            self.networks.capture,
             content[None],
             [style[None] for style in styles],
             self._blend,
@@ -125,7 +154,7 @@ class Painter:
                 formulas,
                 backbones.LARGEST_COTANGENT.get(self.config.precision),
             )
-            for sections in self._sections
+            for sections in self.networks.sections
         ]
         tiles = tiles_of(scale.height, scale.width)
         if len(tiles) == 1:
@@ -148,16 +177,6 @@ class Painter:
 
         return report
 
-    def _network(self, device: str) -> keras.Model:
-        with tf.device(device or None):
-            return backbones.feature_extractor(
-                self._weights,
-                self._layers,
-                pooling=self.config.pooling,
-                padding=self.config.padding,
-                precision=self.config.precision,
-            )
-
     def _side(self, scale: Scale, tile_size: int | None) -> int | None:
         """Of tiles that fit, and that are enough for all replicas; None: not to be cut.
 
@@ -171,9 +190,7 @@ class Painter:
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""
-        held_out = scores.held_out_layers(self.config.style_layers, self.config.backbone)
-        judge = scores.Judge(self._weights, held_out)
-        return judge.score(picture, self._content, self._styles, self._blend)
+        return self.networks.judge.score(picture, self._content, self._styles, self._blend)
 
     def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
         """The style at `style_scale` times the picture's longest side.
@@ -230,7 +247,7 @@ class Stage:
             variable.assign(painter.replicas.from_chief(variable.read_value()))
         # One step, so that XLA need not compile anew for each number of steps in a call.
         xla = self._config.xla and not tiled
-        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
+        self._step = tf.function(self._own_step, jit_compile=True) if xla else self._own_step
         self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
         self._warned = False
 
@@ -244,9 +261,14 @@ class Stage:
         return {name: float(value) for name, value in terms.items()}
 
     @property
-    def is_chief(self) -> bool:
-        """Whether this is the host that writes."""
-        return self._painter.replicas.is_chief
+    def image(self) -> tf.Variable:
+        """The iterate, (1, H, W, 3)."""
+        return self._image
+
+    @property
+    def objective(self) -> objective.Objective | TiledObjective:
+        """At this scale, balanced."""
+        return self._objective
 
     @property
     def steps(self) -> int:
@@ -346,8 +368,13 @@ class Stage:
         sound = tf.math.is_finite(before["total"])
         return {name: tf.where(sound, terms[name], before[name]) for name in terms}
 
-    def _one_step(self) -> dict[str, tf.Tensor]:
-        terms = self._optimizer.step(self._image, self._objective.value_and_grad)
+    def _own_step(self) -> dict[str, tf.Tensor]:
+        return self.step(self._objective.value_and_grad)
+
+    def step(self, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+        """One step by this objective, in a graph unless the stage is tiled; returns the terms that
+        it saw."""
+        terms = self._optimizer.step(self._image, value_and_grad)
         if self._config.clamp:
             # Exact: a float and what it lacks to a bound add up to that bound.
             self._add(self._image, _excess)

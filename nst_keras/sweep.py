@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nst_keras
-from nst_keras import collection, console, files, flags, sweep_flags, sweep_progress
+from nst_keras import collection, console, files, flags, grouping, sweep_flags, sweep_progress
+from nst_keras.batch_engine import BatchEngine
 from nst_keras.collection import Collection
 from nst_keras.config import Config
 from nst_keras.console import INTERRUPTED
@@ -59,7 +60,7 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
     if given.dry_run:
         _list(trials, states, folder)
         return 0
-    engine = _make_engine(given)
+    engine: LocalEngine | BatchEngine | RayEngine = _make_engine(given)
     folder.prepare()
     if metric and (names := collection.incomparable(metric, trials)):
         _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
@@ -70,12 +71,14 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
         if trial.name in states and states[trial.name].status is not Status.FINISHED
     ]
     jobs = {name: state.job for name, state in states.items()}
+    if isinstance(engine, LocalEngine) and given.batch > 1:
+        engine = BatchEngine(engine, _groups(trials, states, given.batch), folder, jobs)
     found = Collection(folder, trials, metric, given.layout, jobs)
     return _work(engine, tasks, folder, found, quiet=quiet)
 
 
 def _work(
-    engine: LocalEngine | RayEngine,
+    engine: LocalEngine | BatchEngine | RayEngine,
     tasks: Sequence[Task],
     folder: SweepFolder,
     found: Collection,
@@ -143,6 +146,17 @@ def _default_path(given: argparse.Namespace, base: Config) -> Path:
     names = [text.partition("=")[0] for text in given.vary]
     digest = hashlib.sha256(repr((format_flags(base), matrix, names)).encode()).hexdigest()
     return Path("runs") / f"{name}-{digest[:4]}"
+
+
+def _groups(trials: Sequence[Trial], states: dict[str, State], most: int) -> list[list[str]]:
+    """Trials that can be made at once. Those that are finished count, too: so a batch that was
+    interrupted is the same one when it goes on."""
+    wanted = {
+        trial.name: (trial.config, states[trial.name].size)
+        for trial in trials
+        if trial.name in states
+    }
+    return grouping.group(wanted, most)
 
 
 def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:

@@ -48,6 +48,8 @@ def check(given: argparse.Namespace, base: Config) -> None:
     for_ray = {"--cpus_per_trial": given.cpus_per_trial, "--gpus_per_trial": given.gpus_per_trial}
     if given.engine == "ray" and given.jobs:
         raise InputError(f"--jobs={given.jobs}: is for --engine=local; give --cpus_per_trial")
+    if given.engine == "ray" and given.batch > 1:
+        raise InputError(f"--batch={given.batch}: is for --engine=local")
     if given.engine == "local":
         for name, value in for_ray.items():
             if value is not None:
@@ -79,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", choices=("local", "ray"), default="local", help=engine)
     jobs = "local: trials at a time. Not given: one per GPU, or one."
     add("--jobs", metavar="N", type=_count, default=None, help=jobs)
+    batch = "Up to so many trials of one size at once in one process, which fills a GPU better. "
+    same = "The same batches give the same bytes; other ones differ by rounding. Default: 1."
+    add("--batch", metavar="N", type=_count, default=1, help=batch + same)
     add("--cpus_per_trial", metavar="N", type=_amount, default=None, help="ray. Default: 1.")
     add("--gpus_per_trial", metavar="N", type=_amount, default=None, help="ray. Default: 0.")
     retries = "How often a trial goes on whose process or worker was lost. Default: 2."

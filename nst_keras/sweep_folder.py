@@ -23,6 +23,12 @@ class State(NamedTuple):
     status: Status
     replaces: bool  # what the folder holds is another run, which the trial will replace
     job: dict[str, str]
+    size: tuple[int, int]  # of the content: height, width
+
+
+class _Input(NamedTuple):
+    sha256: str
+    size: tuple[int, int] = (0, 0)  # of a picture: height, width
 
 
 class SweepFolder:
@@ -83,42 +89,45 @@ class SweepFolder:
         read = functools.cache(_read_input)  # each file once, however many trials take it
         return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
 
-    def _state(self, trial: Trial, read: Callable[..., str], *, overwrite: bool) -> State:
+    def _state(self, trial: Trial, read: Callable[..., _Input], *, overwrite: bool) -> State:
         try:
-            job = workdir.describe_job(trial.config, _hashes(trial.config, read))
+            inputs = _read_inputs(trial.config, read)
         except InputError as error:
             raise trial.locate(error) from error
+        job = workdir.describe_job(trial.config, {n: one.sha256 for n, one in inputs.items()})
+        size = inputs["content"].size
         folder = self.run(trial.name)
         try:
-            return State(folder.status(job, overwrite=False), False, job)
+            return State(folder.status(job, overwrite=False), False, job, size)
         except InputError as error:
             if not overwrite or not folder.read_record():
                 raise InputError(f"{trial.place}: {error}") from error
-            return State(Status.NEW, True, job)
+            return State(Status.NEW, True, job, size)
 
 
-def _hashes(config: Config, read: Callable[..., str]) -> dict[str, str]:
-    """As `inputs.read_inputs` has them."""
+def _read_inputs(config: Config, read: Callable[..., _Input]) -> dict[str, _Input]:
+    """By the names that `inputs.read_inputs` has for hashes."""
     for name in ("content", "style"):
         if not getattr(config, name):
             raise InputError(f"--{name}: is missing; give the path of a picture")
-    hashes = {"content": read("--content", config.content)}
+    limit = config.max_megapixels * 10**6
+    found = {"content": read("--content", config.content, limit)}
     for number, path in enumerate(config.style, start=1):
-        hashes[f"style {number}"] = read("--style", path)
+        found[f"style {number}"] = read("--style", path, limit)
     if config.init not in INITS:
-        hashes["init"] = read("--init", config.init)
+        found["init"] = read("--init", config.init, limit)
     if config.weights != "imagenet":
-        hashes["weights"] = read("--weights", config.weights, config.backbone)
-    return hashes
+        found["weights"] = read("--weights", config.weights, backbone=config.backbone)
+    return found
 
 
-def _read_input(flag: str, path: str, backbone: str = "") -> str:
-    """The hash of a picture, or of the weights of a backbone, that can be read."""
+def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
+    """A picture of at most `limit` pixels, or weights of a backbone, that can be read."""
     if backbone:
         place = weights_lib.embedded_path() if path == "embedded" else path
-        return weights_lib.read_weights(place, backbone).sha256
-    images.read_image(path, flag)
-    return files.sha256(path)
+        return _Input(weights_lib.read_weights(place, backbone).sha256)
+    size = images.read_image(path, flag, limit).pixels.shape[:2]
+    return _Input(files.sha256(path), size)
 
 
 # Logs.

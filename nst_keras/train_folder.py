@@ -76,11 +76,11 @@ class TrainFolder:
         """
         with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            files.remove_temporaries(self.path)
             if status is Status.NEW:
                 # The folder says whose it is first of all, so that a crash here can be repeated.
                 self._write({"status": "preparing", "job": job})
                 self._clear()
-            files.remove_temporaries(self.path)
 
     def _write(self, record: dict[str, Any]) -> None:
         files.write_text(self.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")

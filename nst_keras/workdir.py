@@ -105,8 +105,8 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """No other process works in the folder during the block. A lock ends with its process, so
-        none is left behind by a crash.
+        """No other process works in the folder during the block, and nothing is left in it of a
+        crash: a lock ends with its process, and what that was writing is removed.
 
         Raises:
             InputError: another process is at work in it, or it cannot be written to.
@@ -115,8 +115,9 @@ class RunFolder:
             with files.preparing(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(open(self.lock, "ab"))
-            if not files.lock(file):
-                raise InputError(f"--workdir={self.path}: another process is at work in it")
+                if not files.lock(file):
+                    raise InputError(f"--workdir={self.path}: another process is at work in it")
+                files.remove_temporaries(self.path)  # they may be what fills the disk
             yield
 
     def is_complete(self) -> bool:
@@ -154,12 +155,6 @@ class RunFolder:
             self._clear()
             for folder in (self.inputs, self.iterations, self.checkpoints):
                 folder.mkdir(exist_ok=True)
-            files.remove_temporaries(self.path)
-
-    def check_writable(self) -> None:
-        """Raise InputError unless a file can be written here; remove what a crash left behind."""
-        with files.preparing(self.path):
-            files.remove_temporaries(self.path)
 
     def _clear(self) -> None:
         """Remove the files of an earlier run but for its record, and only those."""

@@ -12,21 +12,22 @@ ROOT = Path(nst_keras.__file__).parent
 ORDER = (
     *("errors", "console", "options", "command_flags", "files", "vgg", "tiles", "presets"),
     *("config", "resolution", "flags"),
-    *("images", "weights", "inputs", "scales", "inits", "background", "checkpoints"),
+    *("images", "weights", "inputs", "scales", "grouping", "inits", "background", "checkpoints"),
     *("plateau", "trouble"),
     *("progress", "planning", "animation", "video", "gallery", "compare", "workdir", "output"),
     *("devices", "run_record", "recorder"),
-    *("variation", "wasserstein", "losses", "objective", "distribute", "tiling", "lbfgs"),
-    *("schedules", "optimizers", "backbones", "scores", "stages", "loop", "run"),
+    *("variation", "wasserstein", "losses", "passage", "objective", "distribute"),
+    *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores", "stages", "course"),
+    *("loop", "batching", "desk", "job", "run", "run_batch"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
-    *("sweep_flags", "ray_engine", "sweep"),
+    *("sweep_flags", "ray_engine", "batch_engine", "sweep"),
     *("train_config", "cifar", "labels", "datasets", "train_folder", "feeding", "classifier"),
     *("training", "train_loop", "train_backbone"),
 )
 NEEDS_TENSORFLOW = {
-    *("variation", "wasserstein", "losses", "objective", "distribute", "tiling", "lbfgs"),
-    *("schedules", "optimizers", "backbones", "scores", "stages", "loop"),
-    *("feeding", "classifier", "training", "train_loop"),
+    *("variation", "wasserstein", "losses", "passage", "objective", "distribute", "tiling"),
+    *("lbfgs", "schedules", "optimizers", "backbones", "scores", "stages", "course", "loop"),
+    *("batching", "feeding", "classifier", "training", "train_loop"),
 }
 
 
@@ -71,4 +72,4 @@ def test_importing_a_light_module_does_not_import_tensorflow(name):
 def test_the_check_sees_what_it_forbids():
     assert "tensorflow" in imported("losses", everywhere=False)
     assert "tensorflow" in imported("devices", everywhere=True)
-    assert ours(imported("objective", everywhere=False)) == {"losses", "tiles", "vgg"}
+    assert ours(imported("objective", everywhere=False)) == {"losses", "passage", "tiles", "vgg"}

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import picture
 
-from nst_keras import Config, devices, images, loop, planning, scales, stages, stylize
+from nst_keras import Config, course, devices, images, loop, planning, scales, stages, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError, StepDropped
 from nst_keras.presets import PRESETS
@@ -47,7 +47,7 @@ def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
 
 
 def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch):
-    monkeypatch.setattr(loop, "_CALL_SECONDS", 1e6)
+    monkeypatch.setattr(course, "_CALL_SECONDS", 1e6)
     config = dataclasses.replace(
         CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,), checkpoint_every=32
     )
@@ -60,7 +60,7 @@ def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch):
 
 def test_calls_of_many_steps_change_nothing(tiny_weights, monkeypatch):
     one_by_one = paint(CONFIG, tiny_weights).image
-    monkeypatch.setattr(loop, "_CALL_SECONDS", 1e6)
+    monkeypatch.setattr(course, "_CALL_SECONDS", 1e6)
     together = paint(dataclasses.replace(CONFIG, log_every=1000), tiny_weights).image
     np.testing.assert_array_equal(one_by_one, together)
 
@@ -374,8 +374,8 @@ def test_float16_paints_what_float32_does(tiny_weights):
 def a_stage(weights, **settings):
     """The only stage of a job."""
     config = resolve(dataclasses.replace(SINGLE, **settings))
-    plan = loop.plan_job(config, CONTENT.shape[:2])
-    painter = stages.Painter(config, CONTENT, [STYLE], weights, plan)
+    plan = scales.plan_job(config, CONTENT.shape[:2])
+    painter = stages.Painter(config, CONTENT, [STYLE], stages.Networks(config, weights), plan)
     return stages.Stage(painter, plan[0], painter.first_image)
 
 
@@ -620,17 +620,18 @@ def test_bytes_and_floats_are_the_same_picture(tiny_weights):
 
 def test_style_is_never_enlarged_unless_asked(tiny_weights):
     config = resolve(dataclasses.replace(CONFIG, size=200, style_scale=1.0))
-    plan = loop.plan_job(config, CONTENT.shape[:2])
-    painter = stages.Painter(config, CONTENT, [STYLE], tiny_weights, plan)
+    plan = scales.plan_job(config, CONTENT.shape[:2])
+    networks = stages.Networks(config, tiny_weights)
+    painter = stages.Painter(config, CONTENT, [STYLE], networks, plan)
     assert painter._fit_style(STYLE, plan[-1]).shape == (50, 50, 3)
     larger = dataclasses.replace(config, style_scale=1.5)
-    painter = stages.Painter(larger, CONTENT, [STYLE], tiny_weights, plan)
+    painter = stages.Painter(larger, CONTENT, [STYLE], networks, plan)
     assert painter._fit_style(STYLE, plan[-1]).shape == (300, 300, 3)
 
 
 def test_original_size_is_the_contents_own(tiny_weights):
     config = resolve(dataclasses.replace(CONFIG, size="original"))
-    last = loop.plan_job(config, (40, 60))[-1]
+    last = scales.plan_job(config, (40, 60))[-1]
     assert (last.height, last.width) == (40, 60)
 
 

@@ -418,12 +418,6 @@ def test_a_gradient_that_overflows_shows_in_the_total(half_network):
     assert all(np.isfinite(value) for value in terms.values())
 
 
-@pytest.mark.parametrize("number", [1e-20, 0.9999999, 1.0, 3.0, 1e20])
-def test_a_power_of_two_is_the_largest_up_to_a_number(number):
-    found = float(objective._power_of_two(tf.constant(number)))
-    assert np.log2(found) % 1 == 0 and found <= np.float32(number) < 2 * found
-
-
 def test_no_gradient_at_all_stays_none(half_network):
     weights = dict.fromkeys(NETWORK_WEIGHTS, 0.0)
     one = make("relative", weights, NETWORK_CONTENT, NETWORK_STYLES[:1], half_network, HALF)

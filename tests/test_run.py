@@ -15,7 +15,7 @@ from PIL import Image
 from test_loop import spoiling
 
 import nst_keras
-from nst_keras import devices, files, images, recorder, run, stages
+from nst_keras import devices, files, images, recorder, run, scales, stages
 from nst_keras.recorder import Recorder
 from nst_keras.workdir import RunFolder
 
@@ -609,7 +609,7 @@ def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
     from nst_keras import loop
 
     with monkeypatch.context() as patch:
-        plan_of = loop.plan_job
+        plan_of = scales.plan_job
         patch.setattr(
             loop,
             "measure_step_seconds",
@@ -633,7 +633,7 @@ def test_pictures_asked_for_beyond_the_end_are_said(small, capsys):
 def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     from nst_keras import loop
 
-    plan_of = loop.plan_job
+    plan_of = scales.plan_job
 
     def measured(content, styles, config, weights):
         plan = plan_of(config, content.shape[:2])

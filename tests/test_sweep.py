@@ -112,6 +112,8 @@ def refused(arguments, capsys) -> str:
         (["--vary=init=noise", "--retries=-1"], ["--retries", "at least 0"]),
         (["--vary=init=noise", "--engine=slurm"], ["--engine", "slurm"]),
         (["--vary=init=noise", "--engine=ray", "--jobs=2"], ["--jobs=2", "--cpus_per_trial"]),
+        (["--vary=init=noise", "--engine=ray", "--batch=2"], ["--batch=2", "--engine=local"]),
+        (["--vary=init=noise", "--batch=0"], ["--batch", "at least 1, not 0"]),
         (["--vary=init=noise", "--cpus_per_trial=2"], ["--cpus_per_trial=2", "--engine=ray"]),
         (["--vary=init=noise", "--gpus_per_trial=nan"], ["--gpus_per_trial", "at least 0"]),
         (["--vary=init=noise", "--shard=0/2"], ["--shard", "1/4, not 0/2"]),
@@ -291,6 +293,27 @@ def test_a_batch_of_pictures(base, here, picture_paths):
     both = ("painting", "photo")
     assert sorted(here.ran) == [f"content={a}_style={b}" for a in both for b in both]
     assert len(read_table()) == 4
+
+
+def test_trials_of_one_size_are_put_together(base, here, monkeypatch):
+    groups = []
+
+    def together(engine, given, folder, jobs):
+        groups.extend(given)
+        assert jobs.keys() == {name for group in given for name in group}
+        return engine
+
+    monkeypatch.setattr(sweep, "LocalEngine", Here)
+    monkeypatch.setattr(sweep, "BatchEngine", together)
+    vary = ["--vary=size=48,56", "--vary=style_weight=1,2,3"]
+    assert sweep.main([*base, *vary, "--batch=2"]) == 0
+    name = "size={}_style_weight={}".format
+    assert groups == [
+        [name(48, 1), name(48, 2)],
+        [name(48, 3)],
+        [name(56, 1), name(56, 2)],
+        [name(56, 3)],
+    ]
 
 
 def test_all_shards_know_what_failed(base, here):

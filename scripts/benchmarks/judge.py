@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import Config, loop
+from nst_keras import Config, loop, scales
 from nst_keras.resolution import resolve
-from nst_keras.stages import Painter
+from nst_keras.stages import Networks, Painter
 
 
 class Judge:
@@ -13,8 +13,8 @@ class Judge:
 
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
         plain = resolve(Config(size=size, scales=1, precision="float32"))
-        plan = loop.plan_job(plain, content.shape[:2])
-        painter = Painter(plain, content, [style], loop.load_weights(plain), plan)
+        plan = scales.plan_job(plain, content.shape[:2])
+        painter = Painter(plain, content, [style], Networks(plain, loop.load_weights(plain)), plan)
         self.scale, self.start = plan[-1], painter.first_image()
         self.objective = painter.objective(self.scale)
         self._value = tf.function(self.objective.value)

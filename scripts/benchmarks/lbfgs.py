@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config, images
-from nst_keras.loop import load_weights, plan_job
+from nst_keras.loop import load_weights
 from nst_keras.resolution import resolve
-from nst_keras.scales import Scale
-from nst_keras.stages import Painter, Stage
+from nst_keras.scales import Scale, plan_job
+from nst_keras.stages import Networks, Painter, Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def lbfgs_painter(
         )
     )
     plan = plan_job(config, content.shape[:2])
-    return Painter(config, content, [style], load_weights(config), plan), plan[-1]
+    return Painter(config, content, [style], Networks(config, load_weights(config)), plan), plan[-1]
 
 
 def measure_recursion(painter: Painter, scale: Scale, repeats: int) -> dict:

@@ -20,7 +20,7 @@ from nst_keras import weights as weights_lib
 from nst_keras.loop import load_weights
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
-from nst_keras.stages import Painter, Stage
+from nst_keras.stages import Networks, Painter, Stage
 from nst_keras.vgg import layer_names
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
@@ -113,7 +113,7 @@ def our_steps(
     height, width = content.shape[:2]
     config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
     scale = Scale(0, height, width, steps=10**6, first_step=1)
-    painter = Painter(config, content, [style], load_weights(config), (scale,))
+    painter = Painter(config, content, [style], Networks(config, load_weights(config)), (scale,))
     stage = Stage(painter, scale, lambda: content)
     return lambda steps: stage.run(steps) and None
 

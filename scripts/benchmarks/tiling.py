@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine
-from nst_keras import Config, devices, loop, tiles
+from nst_keras import Config, devices, loop, scales, tiles
 from nst_keras.resolution import resolve
-from nst_keras.stages import Painter
+from nst_keras.stages import Networks, Painter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def measure(options: argparse.Namespace) -> dict:
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
     precision = devices.settle_precision(options.precision)
     config = resolve(Config(size=max(width, height), scales=1, precision=precision))
-    plan = loop.plan_job(config, content.shape[:2])
-    painter = Painter(config, content, [style], loop.load_weights(config), plan)
+    plan = scales.plan_job(config, content.shape[:2])
+    painter = Painter(config, content, [style], Networks(config, loop.load_weights(config)), plan)
     sides = [None, *map(int, options.tile_sizes.split(","))]
     evaluations = [_evaluation(painter, plan[-1], side, content) for side in sides]
     times: list[list[float]] = [[] for _ in sides]
@@ -62,7 +62,7 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def _evaluation(
-    painter: Painter, scale: loop.Scale, side: int | None, picture: np.ndarray
+    painter: Painter, scale: scales.Scale, side: int | None, picture: np.ndarray
 ) -> Callable[[], None]:
     """One evaluation of value and gradient, traced already."""
     objective = painter.objective(scale, side)

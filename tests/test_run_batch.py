@@ -1,0 +1,87 @@
+"""The command of a batch in process: its folders are those of runs, interrupted or not."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_run import files_of, flags_of
+
+from nst_keras import run, run_batch
+from nst_keras.recorder import Recorder
+
+
+@pytest.fixture
+def pair(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """Flags of two runs of 6 steps."""
+    monkeypatch.chdir(tmp_path)
+    small = [*flags_of(picture_paths, tiny_weights_path), "--scales=1"]
+    return [[*small, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
+
+
+def pictures(folder="."):
+    return [np.asarray(Image.open(Path(folder) / f"job_{w}" / "result.png")) for w in (2, 20)]
+
+
+def test_folders_are_those_of_runs(pair, capsys, tmp_path, monkeypatch):
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    said = capsys.readouterr().err
+    assert "result: job_2/result.png" in said and "result: job_20/result.png" in said
+    assert said.count("step 6/6") == 1  # one of them stands for both
+    batch = {w: files_of(tmp_path / f"job_{w}") for w in (2, 20)}
+    for flags in pair:  # each knows it is done
+        assert run.main(flags) == 0 and "is finished" in capsys.readouterr().err
+    (tmp_path / "alone").mkdir()
+    monkeypatch.chdir(tmp_path / "alone")
+    for flags in pair:
+        assert run.main(flags) == 0
+    for w, picture, alone in zip((2, 20), pictures(tmp_path), pictures(), strict=True):
+        assert batch[w].keys() == files_of(tmp_path / "alone" / f"job_{w}").keys()
+        assert np.percentile(np.abs(picture.astype(int) - alone), 99.9) <= 1
+
+
+def test_a_batch_that_was_interrupted_goes_on(pair, capsys, tmp_path, monkeypatch):
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    whole, metrics = pictures(), Path("job_2/metrics.jsonl").read_bytes()
+    for name in ("job_2", "job_20"):
+        Path(name).rename(f"whole_{name}")
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == 4 and self.folder.path.name == "job_2":
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", call)
+        assert run_batch.main(list(run_batch.join(pair))) == 75
+    assert "stopped after step 4" in capsys.readouterr().err
+    for name in ("job_2", "job_20"):  # after whole rounds
+        record = json.loads(Path(name, "run.json").read_text())
+        assert (record["status"], record["step"]) == ("interrupted", 4)
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    np.testing.assert_array_equal(pictures(), whole)
+    assert Path("job_2/metrics.jsonl").read_bytes() == metrics
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("--iterations=5", "--batch: the pictures differ in --iterations"),
+        ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
+        ("--sise=5", "--sise"),
+        ("--workdir=job_2", "another process is at work in it"),
+    ],
+)
+def test_what_is_no_batch_is_refused(pair, capsys, own, said):
+    pair[1].append(own)
+    assert run_batch.main(list(run_batch.join(pair))) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not list(Path().glob("*/result.png"))
+
+
+def test_arguments_are_joined_by_what_is_no_flag():
+    groups = [["--size=5", "--style=--.jpg"], [], ["--seed=1"]]
+    assert run_batch._split(run_batch.join(groups)) == groups
