@@ -17,6 +17,7 @@ import tensorflow as tf
 from benchmarks import machine
 from nst_keras import Config
 from nst_keras import weights as weights_lib
+from nst_keras.batching import Batch, Member
 from nst_keras.loop import load_weights
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=_CEILING_ROUNDS, help="medians are reported")
     parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
+    parser.add_argument("--batch", type=int, default=1, help="pictures at once, against one")
 
 
 def measure(options: argparse.Namespace) -> dict:
@@ -47,12 +49,12 @@ def measure(options: argparse.Namespace) -> dict:
     width, height = options.size
     content = machine.noise_picture(height, width, seed=1)
     style = machine.noise_picture(height, width, seed=2)
+    dtypes = list(dict.fromkeys(("float32", options.precision)))
     work = {
         "ours": our_steps(content, style, options.precision, xla=options.xla),
+        **_batch(content, style, options),
         "plain": plain_steps(content, style),
-        **{
-            dtype: matrix_products(dtype) for dtype in dict.fromkeys(("float32", options.precision))
-        },
+        **{dtype: matrix_products(dtype) for dtype in dtypes},
     }
     seconds = time_in_turn(work, options.rounds, options.steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
@@ -67,11 +69,12 @@ def measure(options: argparse.Namespace) -> dict:
         "steps_per_second": round(1.0 / medians["ours"], 3),
         "gflop_per_second": round(flop / medians["ours"] / 1e9, 1),
         "ceiling_gflop_per_second": {
-            dtype: round(product / medians[dtype] / 1e9, 1) for dtype in list(work)[2:]
+            dtype: round(product / medians[dtype] / 1e9, 1) for dtype in dtypes
         },
         "share": round(flop / medians["ours"] / (product / medians[options.precision]), 3),
         "plain_keras_seconds_per_step": round(medians["plain"], 4),
         "ratio_to_plain_keras": round(statistics.median(ratios), 3),
+        **_batch_figures(seconds, options.batch),
         "peak_memory_mb": machine.peak_memory() >> 20,
         "rounds": options.rounds,
         **machine.describe(),
@@ -110,12 +113,50 @@ def our_steps(
     content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool = False
 ) -> Callable[[int], None]:
     """The step of the product at its defaults."""
+    painter, scale = _painter(content, style, precision, xla=xla)
+    stage = Stage(painter, scale, lambda: content)
+    return lambda steps: stage.run(steps) and None
+
+
+def batch_steps(
+    content: np.ndarray, style: np.ndarray, precision: str, count: int, *, xla: bool = False
+) -> Callable[[int], None]:
+    """The same of several pictures at once."""
+    painter, scale = _painter(content, style, precision, xla=xla)
+    batch = Batch([Member(painter, scale, lambda: content) for _ in range(count)], xla=xla)
+    return lambda steps: batch.run(steps) and None
+
+
+def _painter(
+    content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool
+) -> tuple[Painter, Scale]:
     height, width = content.shape[:2]
     config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
     scale = Scale(0, height, width, steps=10**6, first_step=1)
-    painter = Painter(config, content, [style], Networks(config, load_weights(config)), (scale,))
-    stage = Stage(painter, scale, lambda: content)
-    return lambda steps: stage.run(steps) and None
+    networks = Networks(config, load_weights(config))
+    return Painter(config, content, [style], networks, (scale,)), scale
+
+
+def _batch(
+    content: np.ndarray, style: np.ndarray, options: argparse.Namespace
+) -> dict[str, Callable[[int], None]]:
+    if options.batch == 1:
+        return {}
+    steps = batch_steps(content, style, options.precision, options.batch, xla=options.xla)
+    return {"batch": steps}
+
+
+def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, float]:
+    """What a batch of so many pictures gains over one after the other, and its pace."""
+    if count == 1:
+        return {}
+    gains = [count * a / b for a, b in zip(seconds["ours"], seconds["batch"], strict=True)]
+    each = statistics.median(seconds["batch"]) / count
+    return {
+        "batch": count,
+        "batch_seconds_per_step_and_picture": round(each, 4),
+        "batch_gain": round(statistics.median(gains), 3),
+    }
 
 
 def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
