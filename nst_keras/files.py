@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,6 +63,22 @@ def preparing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"--workdir={folder}: cannot be written to: {reason}") from error
+
+
+def check_temporary_folder() -> None:
+    """TensorFlow compiles through files in the system's folder for them.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(1 << 16))
+            file.flush()
+    except OSError as error:
+        reason = error.strerror or error
+        where = tempfile.tempdir or os.environ.get("TMPDIR", "")
+        raise InputError(f"TMPDIR={where}: temporary files cannot be written: {reason}") from error
 
 
 def temporaries(folder: Path) -> list[Path]:

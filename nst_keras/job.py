@@ -92,6 +92,7 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
 
 def check_extras(config: Config) -> None:
     """Raise InputError for what cannot be written, before any work starts."""
+    files.check_temporary_folder()
     output.check_output(config)
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import resource
+import tempfile
 
 import pytest
 
@@ -114,3 +116,20 @@ def test_a_folder_without_room_is_refused(tmp_path, monkeypatch):
     said = f"--workdir={tmp_path}: cannot be written to: No space left on device"
     assert str(caught.value) == said
     assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_folder_without_room_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files.check_temporary_folder()
+    assert not os.listdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(InputError, match=r"^TMPDIR=.*/gone: temporary files .*: No such file"):
+        files.check_temporary_folder()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.raises(InputError, match="File too large"):
+            files.check_temporary_folder()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
