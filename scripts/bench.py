@@ -12,13 +12,14 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import lbfgs, memory, precision, quality, startup, step, tiling
+from benchmarks import job, lbfgs, memory, precision, quality, startup, step, tiling
 
 COMMANDS = {
     "step": step,
     "quality": quality,
     "precision": precision,
     "startup": startup,
+    "job": job,
     "memory": memory,
     "lbfgs": lbfgs,
     "tiling": tiling,

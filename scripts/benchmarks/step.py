@@ -30,6 +30,7 @@ from nst_keras.vgg import layer_names
 _FLOP_PER_PIXEL = 1.58e6
 _CEILING_ROUNDS = 12
 _SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
+PRODUCT_FLOP = 2.0 * _SHAPES[0][0] * _SHAPES[0][1] * _SHAPES[1][1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,6 @@ def measure(options: argparse.Namespace) -> dict:
     seconds = time_in_turn(work, options.rounds, options.steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     flop = _FLOP_PER_PIXEL * width * height
-    product = 2.0 * _SHAPES[0][0] * _SHAPES[0][1] * _SHAPES[1][1]
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
     return {
         "size": f"{width}x{height}",
@@ -69,9 +69,9 @@ def measure(options: argparse.Namespace) -> dict:
         "steps_per_second": round(1.0 / medians["ours"], 3),
         "gflop_per_second": round(flop / medians["ours"] / 1e9, 1),
         "ceiling_gflop_per_second": {
-            dtype: round(product / medians[dtype] / 1e9, 1) for dtype in dtypes
+            dtype: round(PRODUCT_FLOP / medians[dtype] / 1e9, 1) for dtype in dtypes
         },
-        "share": round(flop / medians["ours"] / (product / medians[options.precision]), 3),
+        "share": round(flop / medians["ours"] / (PRODUCT_FLOP / medians[options.precision]), 3),
         "plain_keras_seconds_per_step": round(medians["plain"], 4),
         "ratio_to_plain_keras": round(statistics.median(ratios), 3),
         **_batch_figures(seconds, options.batch),

@@ -1,0 +1,76 @@
+"""A whole job, from the command to the page: seconds, pictures per hour and the peak of memory.
+
+The machine's pace, by matrix products, is measured before and after, as shared machines change it.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import machine, step
+from nst_keras import run_batch
+
+_CONFIGS = machine.IMAGES.parent
+_PRODUCTS = 10  # for the pace
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--flagfile", default=str(_CONFIGS / "monet.cfg"), help="of the job")
+    parser.add_argument("--size", type=int, help="another longest side, in pixels")
+    parser.add_argument("--batch", type=int, default=1, help="pictures at once")
+    parser.add_argument("--rounds", type=int, default=1, help="medians are reported")
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Medians over fresh processes."""
+    machine.start()
+    paces = [_pace()]
+    seconds = []
+    for _ in range(options.rounds):
+        seconds.append(_seconds(options))
+        paces.append(_pace())
+    median = statistics.median(seconds)
+    return {
+        "flagfile": Path(options.flagfile).name,
+        "batch": options.batch,
+        "seconds": [round(one, 1) for one in seconds],
+        "median_seconds": round(median, 1),
+        "pictures_per_hour": round(options.batch * 3600 / median, 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
+        "bfloat16_gflop_per_second_meanwhile": [round(pace) for pace in paces],
+        **machine.describe(),
+    }
+
+
+def _seconds(options: argparse.Namespace) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [
+            [
+                f"--flagfile={options.flagfile}",
+                *([f"--size={options.size}"] if options.size else []),
+                f"--seed={seed}",
+                f"--workdir={folder}/{seed}",
+            ]
+            for seed in range(options.batch)
+        ]
+        name = "run" if options.batch == 1 else "run_batch"
+        command = [sys.executable, "-m", f"nst_keras.{name}", *run_batch.join(runs)]
+        began = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"the job failed: {done.stderr}")
+        return time.perf_counter() - began
+
+
+def _pace() -> float:
+    """GFLOP/s of matrix products in bfloat16."""
+    products = step.matrix_products("bfloat16")
+    products(2)
+    began = time.perf_counter()
+    products(_PRODUCTS)
+    return _PRODUCTS * step.PRODUCT_FLOP / (time.perf_counter() - began) / 1e9
