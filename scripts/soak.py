@@ -71,6 +71,7 @@ SIGNALS = {
     "usr1": signal.SIGUSR1,
     "int2": signal.SIGINT,  # twice
 }
+_USUAL = {signal.SIGINT: signal.default_int_handler}
 # What the file operation of a given number meets. crash: the process dies before it. torn: from
 # then on the process dies in the midst of the first write beyond so many bytes of a file. full:
 # this one finds no space. limit: from then on no write goes beyond so many bytes.
@@ -1010,6 +1011,9 @@ def main(arguments: list[str]) -> int:
         return _faulty(arguments)
     options = _parse(arguments)
     os.environ.update(ENVIRONMENT)
+    for number in SIGNALS.values():  # jobs inherit what a shell's background and nohup ignore
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _USUAL.get(number, signal.SIG_DFL))
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     out = Path(options.out or tempfile.mkdtemp(prefix="soak_")).absolute()
     failed = soak(options, out)

@@ -20,6 +20,8 @@ CONFIG = Config(
     min_size=36,
     iterations=6,
     coarse_iterations=(4,),
+    content_layers=("block2_conv2",),  # shallow: most of a test's time goes into compiling
+    style_layers=("block1_conv1", "block2_conv1"),
     learning_rate=0.02,  # so few steps improve the picture only if they are small
     beta_2=0.99,
     precision="float32",
@@ -486,11 +488,11 @@ def test_several_styles_are_blended(tiny_weights):
 def test_not_finite_stops_with_the_step(tiny_weights):
     broken = dataclasses.replace(
         tiny_weights,
-        biases={**tiny_weights.biases, "block5_conv1": np.full(8, np.float32(1e25))},
+        biases={**tiny_weights.biases, "block2_conv1": np.full(6, np.float32(1e25))},
     )
-    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1 after 3 recover"):
+    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1 after 3 recover"):
         paint(SINGLE, broken)
-    with pytest.raises(FloatingPointError, match=r"style/block5_conv1.* step 1; a smaller"):
+    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; a smaller"):
         paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)
 
 
