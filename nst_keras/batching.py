@@ -7,6 +7,7 @@ taken together, and one graph is compiled for all.
 import dataclasses
 import functools
 import gc
+import hashlib
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 
@@ -71,7 +72,7 @@ def _check(jobs: Sequence[Prepared]) -> None:
     if len({job.plan for job in jobs}) > 1:
         raise InputError("--batch: the pictures are of different sizes")
     if len({job.saved.step if job.saved else 0 for job in jobs}) > 1:
-        raise InputError("--batch: the pictures are not equally far")
+        raise InputError("--batch: the pictures are not equally far")  # see `level`
     limit = devices.memory_limit(first.config.memory_limit)
     planning.check_batch(first.config, first.plan, len(jobs), limit)
 
@@ -80,17 +81,24 @@ def level(checkpointers: Sequence[Checkpointer]) -> int:
     """Go back with all to the newest step of which each has a state; returns that step.
 
     Raises:
-        InputError: they have none in common.
+        InputError: a picture went on alone. Its states stay.
     """
+    name = _name(checkpointers)
     found = [checkpointer.latest() for checkpointer in checkpointers]
-    steps = {saved.step if saved else 0 for saved in found}
-    least = min(steps)
-    if len(steps) > 1:
-        if not least or not all(checkpointer.has(least) for checkpointer in checkpointers):
-            raise InputError("--batch: the pictures are not equally far")
-        for checkpointer in checkpointers:
-            checkpointer.go_back(least, least)
-    return least
+    if any(saved and str(saved.arrays.get("batch")) != name for saved in found):
+        raise InputError("--batch: some of the pictures have gone on alone")
+    common = set.intersection(*({0, *one.steps()} for one in checkpointers))
+    step = max(common)
+    for checkpointer, saved in zip(checkpointers, found, strict=True):
+        if saved and saved.step > step:
+            checkpointer.go_back(step, step)
+    return step
+
+
+def _name(checkpointers: Sequence[Checkpointer | None]) -> str:
+    """Tells a batch from others of some of the same pictures."""
+    jobs = " ".join(one.job if one else "" for one in checkpointers)
+    return hashlib.sha256(jobs.encode()).hexdigest()[:16]
 
 
 def _run(jobs: Sequence[Prepared]) -> Generator[list[Iterate], None, None]:
@@ -118,7 +126,8 @@ def _begin_scale(
         course.begin(scale, state)
         start = functools.partial(images.resize, picture, scale.height, scale.width)
         members.append(Member(job.painter, scale, start, state, slower=course.recoveries))
-    return Batch(members, xla=jobs[0].config.xla)
+    name = _name([job.checkpointer for job in jobs])
+    return Batch(members, name, xla=jobs[0].config.xla)
 
 
 def _take_steps(courses: Sequence[Course], batch: "Batch") -> Generator[list[Iterate], None, None]:
@@ -147,8 +156,13 @@ def _report(
         for course, member in at_work:
             course.save(member)
         raise
-    for (course, member), iterate in zip(at_work, iterates, strict=True):
-        course.reported(member, iterate)
+    if not iterates[0].is_last:
+        for iterate in iterates:
+            iterate.stage = None
+    # All or none: those of one batch must have a step in common to go on from.
+    if any(map(Course.is_save_due, courses, iterates)):
+        for course, member in at_work:
+            course.save(member)
 
 
 class Member(Stage):
@@ -160,6 +174,10 @@ class Member(Stage):
         """The terms of the picture; those of all pictures are computed at once."""
         return self.batch.values()[self.batch.members.index(self)]
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that the next step depends on, beside the settings."""
+        return {**super().state(), "batch": np.array(self.batch.name)}
+
 
 class Batch:
     """Steps of several pictures, in one graph.
@@ -167,11 +185,12 @@ class Batch:
     Args:
         members: at the same scale, whole and not in tiles, with objectives of the same terms and
             optimisers that evaluate the image which they hold.
+        name: of the batch, kept in states.
         xla: see `--xla`.
     """
 
-    def __init__(self, members: Sequence[Member], *, xla: bool = False):
-        self.members = tuple(members)
+    def __init__(self, members: Sequence[Member], name: str = "", *, xla: bool = False):
+        self.members, self.name = tuple(members), name
         for member in self.members:
             member.batch = self
         self._objectives = [_whole(member) for member in self.members]

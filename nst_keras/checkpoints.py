@@ -71,6 +71,7 @@ class Checkpointer:
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint of this job that is whole, or None."""
+        self.skipped.clear()
         for path in self._newest_first():
             try:
                 checkpoint = self._load(path)
@@ -81,11 +82,13 @@ class Checkpointer:
             return checkpoint
         return None
 
-    def has(self, step: int) -> bool:
-        """Whether there is a whole checkpoint of this step."""
-        with contextlib.suppress(Exception):  # damaged, as in `latest`
-            return self._load(self._path(step)).step == step
-        return False
+    def steps(self) -> list[int]:
+        """Of the whole checkpoints, from the newest on."""
+        found = []
+        for path in self._newest_first():
+            with contextlib.suppress(Exception):  # damaged, as in `latest`
+                found.append(self._load(path).step)
+        return found
 
     def go_back(self, first: int, last: int) -> Checkpoint | None:
         """The newest whole checkpoint from `first` to `last`, or None.

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from nst_keras.errors import DeviceError, InputError, LostHostError
@@ -89,29 +89,47 @@ def stop_signals() -> Iterator[list[float]]:
 
 
 class _Lines(logging.Handler):
-    """Log records as lines on standard error, whatever that is at the time; keeps the warnings."""
-
-    def __init__(self, notes: list[str]):
-        super().__init__()
-        self._notes = notes
+    """Log records as lines on standard error, whatever that is at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"nst_keras: {record.getMessage()}", file=sys.stderr, flush=True)
-        if record.levelno >= logging.WARNING:
-            self._notes.append(record.getMessage())
+
+
+class _Notes(logging.Handler):
+    """Keeps the warnings in lists."""
+
+    def __init__(self, lists: Sequence[list[str]]):
+        super().__init__(logging.WARNING)
+        self._lists = lists
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for one in self._lists:
+            one.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def noting(*lists: list[str]) -> Iterator[None]:
+    """Keep the warnings of the block in these lists."""
+    handler = _Notes(lists)
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
 
 
 @contextlib.contextmanager
 def messages(*, quiet: bool) -> Iterator[list[str]]:
     """Show the package's log; yields the list of its warnings, which grows."""
     notes: list[str] = []
-    handler = _Lines(notes)
+    handler = _Lines()
     level, propagate = _log.level, _log.propagate
     _log.addHandler(handler)
     _log.setLevel(logging.WARNING if quiet else logging.INFO)
     _log.propagate = False
     try:
-        yield notes
+        with noting(notes):
+            yield notes
     finally:
         _log.removeHandler(handler)
         _log.setLevel(level)

@@ -120,13 +120,10 @@ class Course:
             stage=stage,
         )
 
-    def reported(self, stage: Stage, iterate: Iterate) -> None:
-        """It was looked at: save what is due."""
-        if not iterate.is_last:
-            iterate.stage = None
+    def is_save_due(self, iterate: Iterate) -> bool:
+        """Whether the state after an iterate is to be kept."""
         due = self.checkpointer and self.checkpointer.is_due(self.step, iterate.seconds)
-        if due or iterate.is_last:  # writing the result may fail, and then goes on from here
-            self.save(stage)
+        return bool(due) or iterate.is_last  # writing the result may fail, and then goes on here
 
     def go_back(self, begun_at: int, error: FloatingPointError) -> dict[str, np.ndarray] | None:
         """The newest state of the scale that was saved and led on, or None: that which it began

@@ -50,15 +50,30 @@ class Desk:
         if step:
             _log.info("going on after step %d", step)
         self._pictures.refresh()
-        submit = self._background.submit
-        metrics = progress.MetricsWriter(self.folder.metrics, self.config.log_every, step, submit)
-        reporters = _reporters(self.folder, self.config, step, submit, quiet=quiet)
-        # Checkpoints, written after these, must not be ahead of the metrics.
-        self._sinks = [metrics, self._pictures, *reporters]
         with contextlib.ExitStack() as stack:
-            for writer in (metrics, *reporters):
-                stack.callback(writer.close)
+            # First, since no checkpoint, which is written later, must be ahead of the metrics.
+            metrics = stack.enter_context(contextlib.closing(self._metrics(step)))
+            self._sinks = [metrics, self._pictures]
+            for make in self._reporters(quiet=quiet):
+                self._sinks.append(stack.enter_context(contextlib.closing(make(step))))
             yield
+
+    def _metrics(self, step: int) -> progress.Writer:
+        every = self.config.log_every
+        return progress.MetricsWriter(self.folder.metrics, every, step, self._background.submit)
+
+    def _reporters(self, *, quiet: bool) -> Iterator[Callable[[int], progress.Writer]]:
+        """What tells of an iterate once it is kept, as asked for: TensorBoard, and the terminal."""
+        if self.config.tensorboard:
+            yield self._events
+        if not quiet:
+            yield lambda _: progress.make_reporter()
+
+    def _events(self, step: int) -> progress.Writer:
+        every, image_every = self.config.log_every, self.config.image_every
+        return progress.TensorBoardWriter(
+            self.folder.events, every, image_every, step, self._background.submit
+        )
 
     def take(self, iterate: Iterate) -> None:
         """Write and tell what is due."""
@@ -104,17 +119,3 @@ def _decisive(job: dict[str, str]) -> dict[str, str]:
     """What of a job decides its states on the way: at a constant rate not how many are to come."""
     constant = job["schedule"] == "constant"
     return {name: text for name, text in job.items() if name != "iterations" or not constant}
-
-
-def _reporters(
-    folder: RunFolder, config: Config, resume_step: int, submit: Submit, *, quiet: bool
-) -> list[progress.Writer]:
-    """What tells of an iterate once it is kept: TensorBoard and the terminal, as asked for."""
-    reporters: list[progress.Writer] = [] if quiet else [progress.make_reporter()]
-    if config.tensorboard:
-        reporters.append(
-            progress.TensorBoardWriter(
-                folder.events, config.log_every, config.image_every, resume_step, submit
-            )
-        )
-    return reporters

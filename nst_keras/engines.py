@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from nst_keras.console import INTERRUPTED
@@ -21,13 +21,26 @@ _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 
 
+RUN = (sys.executable, "-m", "nst_keras.run")
+RUN_BATCH = (sys.executable, "-m", "nst_keras.run_batch")
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What an engine needs to know of a trial."""
+    """What an engine needs to know of a trial, or of a batch of them."""
 
     name: str
-    arguments: tuple[str, ...]  # of `nst_keras.run`
+    arguments: tuple[str, ...]  # of the program
     log: Path
+    program: tuple[str, ...] = RUN
+    parts: tuple["Task", ...] = ()  # the trials of a batch, which go on one by one where it fails
+    # Asked before it is tried again: with the same arguments it might be made anew.
+    is_done: Callable[[], bool] = lambda: False
+
+    @property
+    def trials(self) -> tuple["Task", ...]:
+        """Those that it stands for."""
+        return self.parts or (self,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,16 +66,10 @@ class LocalEngine:
     Args:
         slots: what each slot's processes have in their environment beside what is there.
         retries: how often a trial goes on whose process was lost, that is, killed by a signal.
-        command: takes a task's arguments.
     """
 
-    def __init__(
-        self,
-        slots: Sequence[dict[str, str]],
-        retries: int,
-        command: Sequence[str] = (sys.executable, "-m", "nst_keras.run"),
-    ):
-        self.slots, self.retries, self.command = slots, retries, command
+    def __init__(self, slots: Sequence[dict[str, str]], retries: int):
+        self.slots, self.retries = slots, retries
         self._told_of: set[str] = set()
 
     def run(
@@ -84,16 +91,29 @@ class LocalEngine:
                     _terminate(running)
                 for attempt in [one for one in running if one.process.poll() is not None]:
                     running.remove(attempt)
-                    if attempt.process.returncode < 0 and attempt.retries and not stopping:
-                        waiting.appendleft((attempt.task, attempt.retries - 1))
-                    else:
-                        yield _outcome(attempt, stopping)
+                    again = [] if stopping else self._again(attempt)
+                    waiting.extendleft(reversed(again))
+                    yield from _outcomes(attempt, stopping, {task.name for task, _ in again})
                 yield None
                 time.sleep(_POLL_SECONDS)
         finally:
             _terminate(running)
             for attempt in running:
                 attempt.process.wait()
+
+    def _again(self, attempt: _Attempt) -> list[tuple[Task, int]]:
+        """What of a process that ended is to be tried again, and how often if that is lost."""
+        task, status = attempt.task, attempt.process.returncode
+        left = [one for one in task.trials if not one.is_done()]
+        if not status or not left:
+            return []
+        if status < 0 and attempt.retries and len(left) == len(task.trials):
+            return [(task, attempt.retries - 1)]
+        if not task.parts:
+            return []
+        error = _error(attempt) or f"exit status {status}"
+        _log.warning("%s failed (%s); its trials go on one by one", task.name, error)
+        return [(one, self.retries) for one in left]
 
     def _start_some(
         self, waiting: "collections.deque[tuple[Task, int]]", running: list[_Attempt]
@@ -113,17 +133,21 @@ class LocalEngine:
                 _log.warning("%s waits: another process is at work on it", task.name)
 
     def _start(self, task: Task, slot: int) -> subprocess.Popen | None:
-        with open_log(task.log) as log:
-            if not log:
+        with contextlib.ExitStack() as stack:
+            logs = [stack.enter_context(open_log(one.log)) for one in (task, *task.parts)]
+            log = logs[0]
+            if log is None or None in logs:
                 return None
             log.write(f"nst_keras: on {platform.node()}\n".encode())
             log.flush()
             return subprocess.Popen(
-                [*self.command, *task.arguments],
+                [*task.program, *task.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.slots[slot]},
+                # Of a batch: it holds them as long as it lives, whatever becomes of this process.
+                pass_fds=[one.fileno() for one in logs[1:] if one],
                 # Ctrl-C reaches the sweep alone, which passes it on once: a run takes two of them
                 # for an order to drop everything.
                 start_new_session=True,
@@ -162,14 +186,29 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(lines))] if listed.returncode == 0 else []
 
 
-def _outcome(attempt: _Attempt, stopping: Sequence[float]) -> Outcome:
-    status, name = attempt.process.returncode, attempt.task.name
+def _outcomes(attempt: _Attempt, stopping: Sequence[float], again: set[str]) -> Iterator[Outcome]:
+    """Of each trial of a process that ended, but for those that are tried again."""
+    task, status = attempt.task, attempt.process.returncode
     if stopping and status in (INTERRUPTED, -signal.SIGTERM):  # the latter: before it could listen
-        return Outcome(name, INTERRUPTED)
+        status = INTERRUPTED
+    for one in task.trials:
+        if again & {one.name, task.name}:
+            continue
+        if not status or ((status < 0 or task.parts) and one.is_done()):
+            yield Outcome(one.name, 0)
+        elif status == INTERRUPTED or task.parts:  # the latter: and it cannot go on alone any more
+            yield Outcome(one.name, INTERRUPTED)
+        else:
+            yield Outcome(one.name, max(status, 1), _error(attempt))
+
+
+def _error(attempt: _Attempt) -> str:
+    """Why a process failed."""
+    status = attempt.process.returncode
     if status < 0:
         with contextlib.suppress(ValueError):
-            return Outcome(name, 1, f"its process was killed ({signal.Signals(-status).name})")
-    return Outcome(name, status, last_line(attempt.task.log) if status else "")
+            return f"its process was killed ({signal.Signals(-status).name})"
+    return last_line(attempt.task.log)
 
 
 def _terminate(running: Sequence[_Attempt]) -> None:

@@ -251,7 +251,10 @@ def _report(
     except GeneratorExit:
         course.save(stage)
         raise
-    course.reported(stage, iterate)
+    if not iterate.is_last:
+        iterate.stage = None
+    if course.is_save_due(iterate):
+        course.save(stage)
 
 
 def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error: Exception) -> int:

@@ -13,7 +13,7 @@ Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 
 
 class Passage:
-    """The way of an image through the network, and back.
+    """The way of images through the network, and back; all of what is said of one holds for each.
 
     Each section has a tape of its own, and so has each statistic: what they pull back meets at the
     features by two at a time, since AddN takes three in an order that depends on the moment.
@@ -52,8 +52,12 @@ class Passage:
             return self._through_network(lambda layer: self._at_features(layer, cotangents))
         layers = [layer for _, _, outputs in self._parts for layer in outputs]
         pulled = {layer: self._at_features(layer, cotangents) for layer in layers}
-        peaks = [tf.reduce_max(tf.abs(one)) for one in pulled.values() if one is not None]
-        scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks)))
+        peaks = [
+            tf.reduce_max(tf.abs(one), axis=(1, 2, 3), keepdims=True)  # of each image
+            for one in pulled.values()
+            if one is not None
+        ]
+        scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
         scaled = {layer: None if one is None else scale * one for layer, one in pulled.items()}
         return self._through_network(scaled.__getitem__) / scale
 

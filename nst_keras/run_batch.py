@@ -1,21 +1,23 @@
 """Several runs of one size at once: `python -m nst_keras.run_batch FLAGS -- FLAGS ...`.
 
 Each group of flags is that of a run, which has a folder of its own and can go on by itself with
-them. `sweep --batch` starts this; exit statuses are those of `run`.
+them: that is what `sweep --batch`, which starts this, has them do where a batch fails. So what is
+finished is left alone, `--overwrite` or not. Exit statuses are those of `run`.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
-from nst_keras import console, devices, flags, job
+from nst_keras import console, devices, flags, grouping, job
 from nst_keras.background import Background
 from nst_keras.config import Config
 from nst_keras.desk import Desk
-from nst_keras.errors import InputError
+from nst_keras.errors import DeviceError, InputError
 from nst_keras.job import Job
 from nst_keras.progress import Iterate
 
@@ -46,26 +48,56 @@ def _split(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def _command(groups: Sequence[list[str]], began: float) -> int:
-    with console.messages(quiet=False) as notes, contextlib.ExitStack() as stack:
+    if groups == [["--help"]]:
+        print(__doc__)
+        return 0
+    with console.messages(quiet=False), contextlib.ExitStack() as stack:
         jobs = [job.read(group, flags.parse_config(group)[0], began) for group in groups]
+        _check(jobs)
         for one in jobs:
             job.check_extras(one.requested)
             stack.enter_context(one.folder.held())
-        return _work(jobs, notes)
+        if any(one.folder.is_finished(one.request) for one in jobs):
+            raise InputError("--batch: some of the pictures are finished")
+        return _work([_with_weights_of(jobs[0], one) for one in jobs])
 
 
-def _work(jobs: Sequence[Job], notes: list[str]) -> int:
-    states = [job.prepare_folder(one) for one in jobs]
-    job.start(jobs[0].requested)
-    if warning := devices.unused_gpu():
-        _log.warning("%s", warning)
-    configs = [job.settle(one, status) for one, status in zip(jobs, states, strict=True)]
+def _check(jobs: Sequence[Job]) -> None:
+    """Refuse what can be seen to be no batch before anything is written."""
+    grouping.check([one.requested for one in jobs])
+    if len({one.plan(one.requested) for one in jobs}) > 1:
+        raise InputError("--batch: the pictures are of different sizes")
+
+
+def _with_weights_of(first: Job, one: Job) -> Job:
+    """The job without a copy of its own of what is large and the same."""
+    return dataclasses.replace(
+        one, inputs=dataclasses.replace(one.inputs, weights=first.inputs.weights)
+    )
+
+
+def _work(jobs: Sequence[Job]) -> int:
+    notes: list[list[str]] = [[] for _ in jobs]
+    states = []
+    for one, own in zip(jobs, notes, strict=True):
+        with console.noting(own):
+            states.append(job.prepare_folder(one))
+    with console.noting(*notes):
+        job.start(jobs[0].requested)
+        if warning := devices.unused_gpu():
+            _log.warning("%s", warning)
     background = Background()
-    desks = []
-    for one, config in zip(jobs, configs, strict=True):
-        record = job.describe(one, config, [*notes])
+    configs, desks = [], []
+    for one, status, own in zip(jobs, states, notes, strict=True):
+        with console.noting(own):
+            config = job.settle(one, status)
+            # With one alone a kill between two writes would leave no step that all have.
+            config = dataclasses.replace(config, keep_checkpoints=max(2, config.keep_checkpoints))
+            record = job.describe(one, config, own)
+        configs.append(config)
         desks.append(Desk(one.folder, config, record, background))
-    return _optimise(jobs, configs, desks, background)
+    with console.noting(*notes):
+        return _optimise(jobs, configs, desks, background)
 
 
 def _optimise(
@@ -83,7 +115,7 @@ def _optimise(
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
         stopping = stack.enter_context(console.stop_signals())
         stack.enter_context(background)
-        with _one_line_of_tensorflow():
+        with _told_of_devices():
             last = _follow(
                 batching.stylize_batch(requests, jobs[0].inputs.weights), desks, stopping
             )
@@ -99,15 +131,15 @@ def _optimise(
 
 
 @contextlib.contextmanager
-def _one_line_of_tensorflow():
-    """What goes wrong on the device is of the batch: its runs may go on one by one."""
+def _told_of_devices() -> Iterator[None]:
+    """What goes wrong there is of the batch, not of its runs."""
     import tensorflow as tf
 
     try:
         yield
     except tf.errors.OpError as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"--batch: {reason}") from error
+        raise DeviceError(f"the device failed: {reason}") from error
 
 
 def _follow(
@@ -120,9 +152,10 @@ def _follow(
                 desk.take(iterate)
             if stopping and not iterates[0].is_last:
                 break
-    except BaseException:
-        with contextlib.suppress(Exception):  # as in `run`
-            rounds.close()
+    except BaseException as error:
+        # Some may have written their metrics of this step and others not: it is not saved.
+        with contextlib.suppress(type(error)):
+            rounds.throw(error)
         raise
     rounds.close()
     return iterates

@@ -24,8 +24,8 @@ from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
 
-# What a saved state holds beside the variables: of `Stage` itself, and of the loop.
-_OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision"}
+# What a saved state holds beside the variables: of `Stage` itself, of the loop, and of a batch.
+_OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision", "batch"}
 
 
 class Networks:

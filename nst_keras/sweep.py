@@ -13,12 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nst_keras
-from nst_keras import collection, console, files, flags, grouping, sweep_flags, sweep_progress
-from nst_keras.batch_engine import BatchEngine
+from nst_keras import (
+    collection,
+    console,
+    files,
+    flags,
+    grouping,
+    run_batch,
+    sweep_flags,
+    sweep_progress,
+)
 from nst_keras.collection import Collection
 from nst_keras.config import Config
 from nst_keras.console import INTERRUPTED
-from nst_keras.engines import LocalEngine, Outcome, Task, make_slots
+from nst_keras.engines import RUN_BATCH, LocalEngine, Outcome, Task, make_slots
 from nst_keras.matrix import read_matrix, read_vary
 from nst_keras.ray_engine import RayEngine
 from nst_keras.sweep_folder import State, SweepFolder
@@ -60,25 +68,19 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
     if given.dry_run:
         _list(trials, states, folder)
         return 0
-    engine: LocalEngine | BatchEngine | RayEngine = _make_engine(given)
+    engine = _make_engine(given)
     folder.prepare()
     if metric and (names := collection.incomparable(metric, trials)):
         _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
     _announce(states, folder)
-    tasks = [
-        _task(trial, folder, replaces=states[trial.name].replaces)
-        for trial in trials
-        if trial.name in states and states[trial.name].status is not Status.FINISHED
-    ]
+    tasks = _tasks(trials, states, folder, given.batch)
     jobs = {name: state.job for name, state in states.items()}
-    if isinstance(engine, LocalEngine) and given.batch > 1:
-        engine = BatchEngine(engine, _groups(trials, states, given.batch), folder, jobs)
     found = Collection(folder, trials, metric, given.layout, jobs)
     return _work(engine, tasks, folder, found, quiet=quiet)
 
 
 def _work(
-    engine: LocalEngine | BatchEngine | RayEngine,
+    engine: LocalEngine | RayEngine,
     tasks: Sequence[Task],
     folder: SweepFolder,
     found: Collection,
@@ -90,12 +92,13 @@ def _work(
     interrupted = False
     with contextlib.ExitStack() as stack:
         stopping = stack.enter_context(console.stop_signals())
-        for task in tasks:  # what went wrong before is to be tried again
-            folder.failure(task.name).unlink(missing_ok=True)
+        names = [one.name for task in tasks for one in task.trials]
+        for name in names:  # what went wrong before is to be tried again
+            folder.failure(name).unlink(missing_ok=True)
         found.refresh()
         report = None
-        board = sweep_progress.Board(found.record, [task.name for task in tasks])
-        if tasks and not quiet:
+        board = sweep_progress.Board(found.record, names)
+        if names and not quiet:
             report = sweep_progress.make_reporter(board)
             stack.callback(report.close)
         outcomes = stack.enter_context(contextlib.closing(engine.run(tasks, stopping)))
@@ -113,7 +116,7 @@ def _work(
     _log.info("table: %s", folder.results)
     if page:
         _log.info("page: %s", folder.page)
-    if interrupted or (stopping and len(board.ended) + len(failed) < len(tasks)):
+    if interrupted or (stopping and len(board.ended) + len(failed) < len(names)):
         _log.warning("interrupted; the same command goes on")
         return INTERRUPTED
     return 1 if failed else 0
@@ -148,15 +151,27 @@ def _default_path(given: argparse.Namespace, base: Config) -> Path:
     return Path("runs") / f"{name}-{digest[:4]}"
 
 
-def _groups(trials: Sequence[Trial], states: dict[str, State], most: int) -> list[list[str]]:
-    """Trials that can be made at once. Those that are finished count, too: so a batch that was
-    interrupted is the same one when it goes on."""
-    wanted = {
-        trial.name: (trial.config, states[trial.name].size)
-        for trial in trials
-        if trial.name in states
+def _tasks(
+    trials: Sequence[Trial], states: dict[str, State], folder: SweepFolder, most: int
+) -> list[Task]:
+    """What is to be done, up to `most` trials at once.
+
+    Those that are finished have their place in a batch, too: so one that was interrupted is the
+    same one when it goes on, and where some are finished the others go on one by one.
+    """
+    mine = {trial.name: trial for trial in trials if trial.name in states}
+    left = {
+        name: _task(trial, folder, states[name])
+        for name, trial in mine.items()
+        if states[name].status is not Status.FINISHED
     }
-    return grouping.group(wanted, most)
+    wanted = {name: (trial.config, states[name].size) for name, trial in mine.items()}
+    tasks: list[Task] = []
+    for group in grouping.group(wanted, most):
+        parts = tuple(left[name] for name in group if name in left)
+        together = len(parts) == len(group) > 1
+        tasks += [_batch(parts, folder)] if together else parts
+    return tasks
 
 
 def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
@@ -166,12 +181,21 @@ def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
     return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, given.retries)
 
 
-def _task(trial: Trial, folder: SweepFolder, *, replaces: bool) -> Task:
-    place = f"--workdir={folder.run(trial.name).path.absolute()}"
-    overwrite = ["--overwrite"] if replaces else []
+def _task(trial: Trial, folder: SweepFolder, state: State) -> Task:
+    run = folder.run(trial.name)
+    overwrite = ["--overwrite"] if state.replaces else []
     return Task(
-        trial.name, (*trial.arguments, place, *overwrite), folder.log(trial.name).absolute()
+        trial.name,
+        (*trial.arguments, f"--workdir={run.path.absolute()}", *overwrite),
+        folder.log(trial.name).absolute(),
+        is_done=lambda: run.is_finished(state.job),
     )
+
+
+def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
+    name = f"batch {parts[0].name}"  # which no trial can have
+    arguments = run_batch.join([one.arguments for one in parts])
+    return Task(name, arguments, folder.log(name).absolute(), RUN_BATCH, parts)
 
 
 # What is said of it.

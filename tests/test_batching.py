@@ -82,10 +82,12 @@ def test_terms_and_gradients_are_those_of_each_objective(tiny_weights, precision
     config = resolve(dataclasses.replace(SINGLE, precision=precision))
     plan = scales.plan_job(config, (40, 60))
     networks = stages.Networks(config, tiny_weights)
-    objectives = [
-        stages.Painter(config, content, [style], networks, plan).objective(plan[-1])
-        for content, style in zip(CONTENTS, STYLES, strict=True)
-    ]
+    objectives = []
+    for content, style, factor in zip(CONTENTS, STYLES, (1.0, 1e5), strict=True):
+        weights = {"content_weight": factor, "style_weight": 20 * factor}
+        own = dataclasses.replace(config, **weights)
+        painter = stages.Painter(own, content, [style], networks, plan)
+        objectives.append(painter.objective(plan[-1]))
     pictures = np.stack([picture(32, 48, seed=seed) for seed in (7, 8)])
     found = batching.values_and_grads(objectives, tf.constant(pictures))
     values = batching.values(objectives, tf.constant(pictures))
@@ -102,7 +104,9 @@ def test_terms_and_gradients_are_those_of_each_objective(tiny_weights, precision
 
 
 def checkpointers(folder, keep=3):
-    return [Checkpointer(folder / str(n), "job", every=2, minutes=0.0, keep=keep) for n in range(2)]
+    return [
+        Checkpointer(folder / str(n), f"job {n}", every=2, minutes=0.0, keep=keep) for n in range(2)
+    ]
 
 
 def interrupted(tiny_weights, folder, step):
@@ -131,24 +135,39 @@ def test_a_batch_goes_on_where_it_was(tiny_weights, whole, tmp_path, step):
     np.testing.assert_array_equal([one.image for one in again], whole)
 
 
-def test_what_is_ahead_goes_back(tiny_weights, whole, tmp_path):
+@pytest.mark.parametrize(("kept", "step"), [((2, 4, 6), 6), ((), 0)])
+def test_what_is_ahead_goes_back(tiny_weights, whole, tmp_path, kept, step):
     interrupted(tiny_weights, tmp_path, 7)
     ways = checkpointers(tmp_path)
-    (tmp_path / "1" / "step_000000007.npz").unlink()  # killed before it was written
+    for path in (tmp_path / "1").iterdir():  # killed before they were written
+        if path.stem not in [f"step_{one:09d}" for one in kept]:
+            path.unlink()
     with pytest.raises(InputError, match="not equally far"):
         paint(requests(checkpointers=ways), tiny_weights)
-    assert batching.level(ways) == 6
+    assert batching.level(ways) == step
     again = paint(requests(checkpointers=ways), tiny_weights)
     np.testing.assert_array_equal([one.image for one in again], whole)
 
 
-def test_what_has_no_step_in_common_is_refused_and_stays(tiny_weights, tmp_path):
-    interrupted(tiny_weights, tmp_path, 7)
-    for path in (tmp_path / "1").iterdir():
-        path.unlink()
-    with pytest.raises(InputError, match="not equally far"):
-        batching.level(checkpointers(tmp_path))
-    assert (tmp_path / "0" / "step_000000007.npz").exists()
+def test_all_save_where_one_is_due(tiny_weights, tmp_path):
+    ways = checkpointers(tmp_path)
+    ways[1].every = 3
+    paint(requests(SINGLE, checkpointers=ways), tiny_weights)
+    assert ways[0].steps() == ways[1].steps() == [6, 4, 3]
+
+
+def test_those_that_went_on_alone_are_no_batch_any_more(tiny_weights, tmp_path):
+    interrupted(tiny_weights, tmp_path, 4)
+    ways = checkpointers(tmp_path)
+    given = {"weights": tiny_weights, "checkpointer": ways[1]}
+    alone = stylize(CONTENTS[1], STYLES[1], CONFIG, **given)
+    next(alone)
+    alone.close()  # saves step 5
+    with pytest.raises(InputError, match="gone on alone"):
+        batching.level(ways)
+    with pytest.raises(InputError, match="gone on alone"):  # so are the same in another order
+        batching.level(ways[::-1])
+    assert [one.steps()[0] for one in ways] == [4, 5]
 
 
 def test_a_picture_can_go_on_alone(tiny_weights, whole, tmp_path):
@@ -178,7 +197,7 @@ def test_pictures_that_need_tiles_are_refused(tiny_weights):
         paint(asked, tiny_weights)
 
 
-def test_too_little_memory_is_told_before_anything_is_made(tiny_weights):
+def test_too_little_memory_is_told_before_the_first_step(tiny_weights):
     config = resolve(dataclasses.replace(SINGLE, size=480))
     of_one = planning.peak_bytes(config, scales.plan_job(config, (40, 60))[-1], None)
     asked = requests(dataclasses.replace(config, memory_limit=of_one))

@@ -271,3 +271,9 @@ def test_going_back_waits_for_what_is_being_written(tmp_path):
     one.save(Checkpoint(5, 1.0, ARRAYS))
     assert one.latest() is None
     assert one.go_back(1, 9).step == 5
+
+
+def test_steps_are_those_of_whole_checkpoints(tmp_path):
+    save(tmp_path, 2, 4, 6, keep=3)
+    (tmp_path / "step_000000004.npz").write_bytes(b"torn")
+    assert checkpointer(tmp_path).steps() == [6, 2]

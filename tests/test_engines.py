@@ -19,7 +19,11 @@ SHELL = ("/bin/sh", "-c")
 @pytest.fixture
 def task(tmp_path):
     """Makes a task that is a line of shell."""
-    return lambda name, line: Task(name, (line,), tmp_path / f"{name}.log")
+
+    def make(name, line, parts=(), **more):
+        return Task(name, (line,), tmp_path / f"{name}.log", SHELL, tuple(parts), **more)
+
+    return make
 
 
 def ends(engine, tasks, stopping=()) -> dict[str, Outcome]:
@@ -34,7 +38,7 @@ def test_a_failing_trial_does_not_stop_the_others(task):
         task("silent", "exit 74"),
     ]
 
-    found = ends(LocalEngine([{}], retries=2, command=SHELL), tasks)
+    found = ends(LocalEngine([{}], retries=2), tasks)
 
     assert list(found) == ["bad", "good", "silent"]
     assert (found["bad"].status, found["bad"].error) == (1, "out of paint")
@@ -47,7 +51,7 @@ def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
     meet = f"echo $SLOT; touch {tmp_path}/$SLOT; until [ -e {tmp_path}/%s ]; do sleep 0.02; done"
     tasks = [task("one", meet % "b"), task("two", meet % "a")]
 
-    found = ends(LocalEngine([{"SLOT": "a"}, {"SLOT": "b"}], 0, SHELL), tasks)
+    found = ends(LocalEngine([{"SLOT": "a"}, {"SLOT": "b"}], 0), tasks)
 
     assert [one.status for one in found.values()] == [0, 0]  # each waited for the other
     assert {"a", "b"} == {
@@ -59,7 +63,7 @@ def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
 def test_a_lost_process_goes_on(task, tmp_path, retries, status):
     line = f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -gt 2 ] || kill -9 $$"
 
-    found = ends(LocalEngine([{}], retries, SHELL), [task("lost", line)])
+    found = ends(LocalEngine([{}], retries), [task("lost", line)])
 
     assert found["lost"].status == status
     assert found["lost"].error == ("its process was killed (SIGKILL)" if status else "")
@@ -75,7 +79,7 @@ def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
     stopping: list[float] = []
     found = {}
 
-    for outcome in LocalEngine([{}, {}], 2, SHELL).run(tasks, stopping):
+    for outcome in LocalEngine([{}, {}], 2).run(tasks, stopping):
         if outcome:
             found[outcome.name] = outcome.status
         elif all("ready" in t.log.read_text() for t in tasks[:2]) and not stopping:
@@ -86,8 +90,80 @@ def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
     assert not tasks[2].log.exists()
 
 
+def trials_of(task, tmp_path, *done):
+    """Two trials that write down that they ran alone; some are done before they begin."""
+    return [
+        task(name, f"echo {name} >> {tmp_path}/alone", is_done=lambda name=name: name in done)
+        for name in "ab"
+    ]
+
+
+def alone(tmp_path):
+    ran = tmp_path / "alone"
+    return ran.read_text().split() if ran.exists() else []
+
+
+def test_a_batch_is_the_outcome_of_its_trials(task, tmp_path):
+    parts = trials_of(task, tmp_path)
+    tasks = [task("batch", "echo both", parts), task("c", "exit 1")]
+    found = ends(LocalEngine([{}], 0), tasks)
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0, "c": 1}
+    assert not alone(tmp_path)
+
+
+@pytest.mark.parametrize(("done", "left"), [("", ["a", "b"]), ("a", ["b"])])
+def test_trials_of_a_failed_batch_go_on_one_by_one(task, tmp_path, caplog, done, left):
+    batch = task("batch", "echo out of paint; exit 2", trials_of(task, tmp_path, *done))
+    found = ends(LocalEngine([{}], 2), [batch])
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
+    assert alone(tmp_path) == left
+    assert "batch failed (out of paint); its trials go on one by one" in caplog.text
+
+
+@pytest.mark.parametrize(("done", "times", "left"), [("", 2, []), ("a", 1, ["b"])])
+def test_a_lost_batch_goes_on_as_one_unless_some_is_done(task, tmp_path, done, times, left):
+    count = tmp_path / "count"
+    line = f"echo x >> {count}; [ $(wc -l < {count}) -gt 1 ] || kill -9 $$"
+    found = ends(LocalEngine([{}], 2), [task("batch", line, trials_of(task, tmp_path, *done))])
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
+    assert count.read_text().count("x") == times and alone(tmp_path) == left
+
+
+def test_what_was_done_when_its_process_was_lost_is_done(task, tmp_path):
+    found = ends(LocalEngine([{}], 2), [task("one", "kill -9 $$", is_done=lambda: True)])
+    assert found["one"] == Outcome("one", 0)
+
+
+def test_an_interrupted_batch_is_that_of_all_its_trials(task, tmp_path):
+    listens = "trap 'exit 75' TERM; echo ready; while true; do sleep 0.02; done"
+    batch = task("batch", listens, trials_of(task, tmp_path))
+    stopping: list[float] = []
+    found = {}
+    for outcome in LocalEngine([{}], 2).run([batch], stopping):
+        if outcome:
+            found[outcome.name] = outcome.status
+        elif not stopping and "ready" in batch.log.read_text():
+            stopping.append(time.monotonic())
+    assert found == {"a": INTERRUPTED, "b": INTERRUPTED} and not alone(tmp_path)
+
+
+def test_a_batch_holds_its_trials_as_long_as_it_lives(task, tmp_path):
+    batch = task("batch", f"echo $$ > {tmp_path}/number; exec sleep 60", trials_of(task, tmp_path))
+    work = LocalEngine([{}], 0).run([batch], [])
+    while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
+        next(work)
+    for part in batch.parts:
+        with open_log(part.log) as log:
+            assert log is None
+    with open_log(batch.log) as log:
+        assert log is None
+    work.close()
+    with open_log(batch.parts[0].log) as log:
+        assert log is not None
+
+
 def test_no_process_outlives_the_engine(task):
-    work = LocalEngine([{}], 0, SHELL).run([one := task("one", "echo $$; exec sleep 60")], [])
+    work = LocalEngine([{}], 0).run([one := task("one", "echo $$; exec sleep 60")], [])
     for _ in work:
         if pids := [int(line) for line in one.log.read_text().split() if line.isdecimal()]:
             break
@@ -104,7 +180,7 @@ def test_no_trial_is_begun_twice_at_a_time(task, caplog):
         orphan = subprocess.Popen(["sleep", "60"], stdout=log)
     found = {}
 
-    for outcome in LocalEngine([{}, {}], 0, SHELL).run([first, second], []):
+    for outcome in LocalEngine([{}, {}], 0).run([first, second], []):
         if outcome:
             found[outcome.name] = outcome.status
         if found == {"two": 0} and orphan.poll() is None:

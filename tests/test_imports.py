@@ -20,7 +20,7 @@ ORDER = (
     *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores", "stages", "course"),
     *("loop", "batching", "desk", "job", "run", "run_batch"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
-    *("sweep_flags", "ray_engine", "batch_engine", "sweep"),
+    *("sweep_flags", "ray_engine", "sweep"),
     *("train_config", "cifar", "labels", "datasets", "train_folder", "feeding", "classifier"),
     *("training", "train_loop", "train_backbone"),
 )

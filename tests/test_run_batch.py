@@ -66,11 +66,50 @@ def test_a_batch_that_was_interrupted_goes_on(pair, capsys, tmp_path, monkeypatc
     assert Path("job_2/metrics.jsonl").read_bytes() == metrics
 
 
+def test_a_second_ctrl_c_costs_no_rows(pair, tmp_path, monkeypatch):
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    whole = [Path(f"job_{w}/metrics.jsonl").read_bytes() for w in (2, 20)]
+    for name in ("job_2", "job_20"):
+        Path(name).rename(f"whole_{name}")
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == 5:  # of the first one; the other one does not come to it
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "__call__", call)
+        assert run_batch.main(list(run_batch.join(pair))) == 75
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    assert [Path(f"job_{w}/metrics.jsonl").read_bytes() for w in (2, 20)] == whole
+
+
+def test_what_is_finished_stays(pair, capsys):
+    assert run.main(pair[0]) == 0
+    result = Path("job_2/result.png").read_bytes()
+    command = list(run_batch.join([[*flags, "--overwrite"] for flags in pair]))
+    assert run_batch.main(command) == 2
+    assert "--batch: some of the pictures are finished" in capsys.readouterr().err
+    assert Path("job_2/result.png").read_bytes() == result
+    assert not Path("job_20/result.png").exists()
+
+
+def test_notes_are_those_of_their_run(pair):
+    pair[1] = [*pair[1], "--image_at=99"]
+    pair[0] = [*pair[0], "--image_at=99"]
+    assert run_batch.main(list(run_batch.join(pair))) == 0
+    for name in ("job_2", "job_20"):
+        notes = json.loads(Path(name, "run.json").read_text())["notes"]
+        assert notes.count("--image_at=99: the job has 6 steps") == 1
+
+
 @pytest.mark.parametrize(
     ("own", "said"),
     [
         ("--iterations=5", "--batch: the pictures differ in --iterations"),
         ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
+        ("--time_limit=1m", "--batch: --time_limit"),
         ("--sise=5", "--sise"),
         ("--workdir=job_2", "another process is at work in it"),
     ],
@@ -79,7 +118,7 @@ def test_what_is_no_batch_is_refused(pair, capsys, own, said):
     pair[1].append(own)
     assert run_batch.main(list(run_batch.join(pair))) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
-    assert not list(Path().glob("*/result.png"))
+    assert not list(Path().glob("*/run.json"))
 
 
 def test_arguments_are_joined_by_what_is_no_flag():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from test_compare import write_run
 
-from nst_keras import flags, sweep, workdir
+from nst_keras import flags, run_batch, sweep, workdir
 from nst_keras.engines import Outcome
 from nst_keras.inputs import read_inputs
 from nst_keras.resolution import resolve
@@ -44,11 +45,18 @@ class Here:
 
     def __init__(self):
         self.ran: list[str] = []
+        self.batches: list[list[str]] = []
         self.stop_after = 99
         self.fails: set[str] = set()
 
     def run(self, tasks, stopping):
-        for task in tasks:
+        for batch in tasks:
+            if batch.parts:
+                self.batches.append([one.name for one in batch.parts])
+                assert run_batch._split(batch.arguments) == [
+                    [*one.arguments] for one in batch.parts
+                ]
+        for task in itertools.chain(*(one.trials for one in tasks)):
             yield None
             if len(self.ran) == self.stop_after:
                 stopping.append(0.0)
@@ -295,25 +303,15 @@ def test_a_batch_of_pictures(base, here, picture_paths):
     assert len(read_table()) == 4
 
 
-def test_trials_of_one_size_are_put_together(base, here, monkeypatch):
-    groups = []
-
-    def together(engine, given, folder, jobs):
-        groups.extend(given)
-        assert jobs.keys() == {name for group in given for name in group}
-        return engine
-
-    monkeypatch.setattr(sweep, "LocalEngine", Here)
-    monkeypatch.setattr(sweep, "BatchEngine", together)
-    vary = ["--vary=size=48,56", "--vary=style_weight=1,2,3"]
-    assert sweep.main([*base, *vary, "--batch=2"]) == 0
-    name = "size={}_style_weight={}".format
-    assert groups == [
-        [name(48, 1), name(48, 2)],
-        [name(48, 3)],
-        [name(56, 1), name(56, 2)],
-        [name(56, 3)],
-    ]
+def test_trials_of_one_size_are_put_together(base, here):
+    names = [f"size={size}_style_weight={weight}" for size in (48, 56) for weight in (1, 2, 3)]
+    vary = ["--vary=size=48,56", "--vary=style_weight=1,2,3", "--batch=2"]
+    here.stop_after = 3
+    assert sweep.main([*base, *vary]) == 75
+    assert here.batches == [names[:2], names[3:5]] and here.ran == names[:3]
+    here.stop_after, here.batches = 99, []
+    assert sweep.main([*base, *vary]) == 0
+    assert here.batches == [names[3:5]] and here.ran == names
 
 
 def test_all_shards_know_what_failed(base, here):
