@@ -228,7 +228,7 @@ class Batch:
         iterates = tf.concat([member.image.read_value() for member in self.members], axis=0)
         found = values_and_grads(self._objectives, iterates)
         return self._rows(
-            member.step(functools.partial(_known, one))
+            member.advance(functools.partial(_known, one))
             for member, one in zip(self.members, found, strict=True)
         )
 

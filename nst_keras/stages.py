@@ -227,9 +227,8 @@ class Stage:
     ):
         self.scale, self._painter, self._config = scale, painter, painter.config
         self._decay = self._config.average
-        self._objective = painter.objective(
-            scale, tile_size
-        )  # first: it holds large copies a while
+        # First: it holds large copies a while.
+        self._objective = painter.objective(scale, tile_size)
         self._image = tf.Variable(image()[None], trainable=False)
         self._average = None
         if self._decay:
@@ -247,7 +246,7 @@ class Stage:
             variable.assign(painter.replicas.from_chief(variable.read_value()))
         # One step, so that XLA need not compile anew for each number of steps in a call.
         xla = self._config.xla and not tiled
-        self._step = tf.function(self._own_step, jit_compile=True) if xla else self._own_step
+        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
         self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
         self._warned = False
 
@@ -368,10 +367,10 @@ class Stage:
         sound = tf.math.is_finite(before["total"])
         return {name: tf.where(sound, terms[name], before[name]) for name in terms}
 
-    def _own_step(self) -> dict[str, tf.Tensor]:
-        return self.step(self._objective.value_and_grad)
+    def _one_step(self) -> dict[str, tf.Tensor]:
+        return self.advance(self._objective.value_and_grad)
 
-    def step(self, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+    def advance(self, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         """One step by this objective, in a graph unless the stage is tiled; returns the terms that
         it saw."""
         terms = self._optimizer.step(self._image, value_and_grad)
