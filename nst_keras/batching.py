@@ -9,7 +9,7 @@ import functools
 import gc
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +24,7 @@ from nst_keras.objective import Objective, Terms, tainted, total
 from nst_keras.passage import Passage, Sums
 from nst_keras.progress import Iterate
 from nst_keras.scales import Scale
-from nst_keras.stages import Stage
+from nst_keras.stages import Stage, compiled_step, repeated
 from nst_keras.weights import Weights
 
 
@@ -195,9 +195,8 @@ class Batch:
             member.batch = self
         self._objectives = [_whole(member) for member in self.members]
         self._names = self._objectives[0].term_names
-        step = self._one_step
-        self._step: Callable[[], tf.Tensor] = tf.function(step, jit_compile=True) if xla else step
-        self._run = tf.function(self._steps)
+        self._step = compiled_step(self._one_step, xla=xla)
+        self._run = tf.function(self._steps, autograph=False)
         self._look = tf.function(self._values, autograph=False)
         self._valued: list[dict[str, float]] | None = None
 
@@ -217,12 +216,7 @@ class Batch:
         return [dict(zip(self._names, map(float, row), strict=True)) for row in rows.numpy()]
 
     def _steps(self, count: tf.Tensor) -> tf.Tensor:
-        rows = tf.zeros((len(self.members), len(self._names)))
-        for _ in tf.range(count):
-            new = self._step()
-            # As `Stage` does: of the first step whose total, a row's first, is not finite.
-            rows = tf.where(tf.math.is_finite(rows[:, :1]), new, rows)
-        return rows
+        return repeated(self._step, count, (len(self.members), len(self._names)))
 
     def _one_step(self) -> tf.Tensor:
         iterates = tf.concat([member.image.read_value() for member in self.members], axis=0)

@@ -134,7 +134,7 @@ def matrix_rate(precision: str) -> float:
     slow = precision == "float16" and not tf.config.list_physical_devices("GPU")
     dtype = tf.as_dtype("float32" if slow else precision)
     left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
-    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)))
+    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)), autograph=False)
     float(multiply())
     times = []
     for _ in range(3):

@@ -3,7 +3,7 @@
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -23,6 +23,8 @@ from nst_keras.tiling import TiledObjective, add_by_strips
 from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
+
+_Terms = TypeVar("_Terms")
 
 # What a saved state holds beside the variables: of `Stage` itself, of the loop, and of a batch.
 _OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision", "batch"}
@@ -244,10 +246,13 @@ class Stage:
             self._balance()
         for variable in self._variables().values():
             variable.assign(painter.replicas.from_chief(variable.read_value()))
-        # One step, so that XLA need not compile anew for each number of steps in a call.
-        xla = self._config.xla and not tiled
-        self._step = tf.function(self._one_step, jit_compile=True) if xla else self._one_step
-        self._run = self._steps_one_by_one if tiled else tf.function(self._steps)
+        self._step, self._run = self._one_step, self._steps_one_by_one
+        if not tiled:
+            is_lbfgs = isinstance(self._optimizer, Lbfgs)
+            self._step = compiled_step(
+                self._one_step, xla=self._config.xla, with_conditions=is_lbfgs
+            )
+            self._run = tf.function(self._steps, autograph=False)
         self._warned = False
 
     def run(self, steps: int) -> dict[str, float]:
@@ -337,7 +342,9 @@ class Stage:
 
     def _compiled(self, function: Callable) -> Callable:
         """The function of this objective as a graph, unless it is to be called outside of one."""
-        return function if isinstance(self._objective, TiledObjective) else tf.function(function)
+        if isinstance(self._objective, TiledObjective):
+            return function
+        return tf.function(function, autograph=False)
 
     def _variables(self) -> dict[str, tf.Variable]:
         average = {} if self._average is None else {"average": self._average}
@@ -352,20 +359,13 @@ class Stage:
         return terms
 
     def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = {name: tf.constant(0.0) for name in self._objective.term_names}
-        for _ in tf.range(count):
-            terms = self._remembering(terms, self._step())
-        return terms
+        names = self._objective.term_names
 
-    def _remembering(
-        self, before: dict[str, tf.Tensor], terms: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        """The terms of the first step of a call whose total is not finite, if there was one.
+        def step() -> tf.Tensor:
+            terms = self._step()
+            return tf.stack([terms[name] for name in names])
 
-        Later ones tell nothing of where it began, or look sound: a GPU clips NaN to black.
-        """
-        sound = tf.math.is_finite(before["total"])
-        return {name: tf.where(sound, terms[name], before[name]) for name in terms}
+        return dict(zip(names, tf.unstack(repeated(step, count, (len(names),))), strict=True))
 
     def _one_step(self) -> dict[str, tf.Tensor]:
         return self.advance(self._objective.value_and_grad)
@@ -381,6 +381,46 @@ class Stage:
             mix = functools.partial(_towards, share=1.0 - self._decay)
             self._add(self._average, mix, self._image)
         return terms
+
+
+def compiled_step(
+    step: Callable[[], _Terms], *, xla: bool, with_conditions: bool = False
+) -> Callable[[], _Terms]:
+    """A step as a graph of its own, beside that of the loop over steps.
+
+    Where a graph has a loop, TensorFlow comes to its nodes in an order that differs from process to
+    process, and with it whether oneDNN takes over the gradients of pooling. Where it does not, one
+    thread computes them, and a step takes a quarter longer. And XLA would compile anew for each
+    number of steps.
+
+    Args:
+        with_conditions: whether it is written with Python's; what reads these takes a second.
+    """
+    return tf.function(
+        step,
+        jit_compile=xla or None,
+        autograph=with_conditions,
+        experimental_attributes={"_noinline": True},
+    )
+
+
+def repeated(step: Callable[[], tf.Tensor], count: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """In a graph, the terms of so many steps: those of the last one, or for each picture of the
+    first one whose total is not finite.
+
+    Later ones tell nothing of where it began, or look sound: a GPU clips NaN to black.
+
+    Args:
+        step: takes one and returns its terms, the total first: (..., terms), float32.
+        shape: of the terms.
+    """
+
+    def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sound = tf.math.is_finite(before[..., :1])
+        return number + 1, tf.where(sound, step(), before)
+
+    start = (tf.constant(0), tf.zeros(shape))
+    return tf.while_loop(lambda number, _: number < count, more, start)[1]
 
 
 def _fits(state: Mapping[str, np.ndarray], name: str, variable: tf.Variable) -> bool:

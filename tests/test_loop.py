@@ -80,6 +80,18 @@ def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
     assert [stage._run.experimental_get_tracing_count() for stage in made] == [1, 1]
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_step_is_a_graph_of_its_own_in_the_loop(tiny_weights, optimizer):
+    config = resolve(dataclasses.replace(SINGLE, optimizer=optimizer))
+    plan = scales.plan_job(config, CONTENT.shape[:2])
+    painter = stages.Painter(config, CONTENT, [STYLE], stages.Networks(config, tiny_weights), plan)
+    stage = stages.Stage(painter, plan[-1], painter.first_image)
+    graph = stage._run.get_concrete_function(tf.constant(1)).graph.as_graph_def()
+    kept = [one for one in graph.library.function if one.attr["_noinline"].b]
+    assert len(kept) == 1
+    assert any("MaxPoolGrad" in node.op for node in kept[0].node_def)
+
+
 @pytest.mark.parametrize("init", ["content", "noise", "gray", "mean", "style", "style_stats"])
 def test_every_start_improves(tiny_weights, init):
     config = Config(size=32, scales=1, iterations=8, init=init, precision="float32", log_every=1)
