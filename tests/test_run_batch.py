@@ -1,7 +1,11 @@
 """The command of a batch in process: its folders are those of runs, interrupted or not."""
 
 import json
+import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +128,32 @@ def test_what_is_no_batch_is_refused(pair, capsys, own, said):
 def test_arguments_are_joined_by_what_is_no_flag():
     groups = [["--size=5", "--style=--.jpg"], [], ["--seed=1"]]
     assert run_batch._split(run_batch.join(groups)) == groups
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_killed_goes_on_as_one(pair):
+    more = [[*flags, "--iterations=80", "--checkpoint_every=7"] for flags in pair]
+    command = [sys.executable, "-m", "nst_keras.run_batch", *run_batch.join(more)]
+    began = time.monotonic()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    seconds = time.monotonic() - began
+    whole = pictures()
+    metrics = [Path(f"job_{w}/metrics.jsonl").read_bytes() for w in (2, 20)]
+    for name in ("job_2", "job_20"):
+        Path(name).rename(f"whole_{name}")
+    chance = random.Random(0)
+    moments = [chance.uniform(0.5, 0.95) * seconds for _ in range(5)]
+    for moment in (*moments, None):
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            try:
+                process.communicate(timeout=moment)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+    assert moment != moments[0]
+    if process.returncode == 2:  # killed when one was finished and the other not
+        assert [run.main(flags) for flags in more] == [0, 0]
+    else:
+        assert process.returncode == 0
+    np.testing.assert_array_equal(pictures(), whole)
+    assert [Path(f"job_{w}/metrics.jsonl").read_bytes() for w in (2, 20)] == metrics
