@@ -63,8 +63,8 @@ class TiledObjective:
         self._gradient_of_tile = [self._traced(one.gradient_of_tile) for one in objectives]
         self._cotangents = tf.function(self._objective.cotangents, autograph=False)
         variation = self._objective.formulas.variation
-        self._variation_sums = tf.function(variation.sums, autograph=False)
-        self._variation_gradient = tf.function(self._pull_back_variation, autograph=False)
+        self._variation_sums = _traced_for_strips(variation.sums)
+        self._variation_gradient = _traced_for_strips(self._pull_back_variation)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -206,6 +206,19 @@ def strips(height: int, width: int) -> list[tuple[int, int]]:
     count = max(1, round(height * width / _STRIP_PIXELS))
     rows = -(-height // count)
     return [(start, min(start + rows, height)) for start in range(0, height, rows)]
+
+
+def _traced_for_strips(function: Callable) -> Callable:
+    """A function of a strip of an image of any size, and more, as a graph."""
+    traces: dict[tf.DType, Callable] = {}  # by the precision of the image
+
+    def call(strip: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
+        if strip.dtype not in traces:
+            signature = [_of_any_size(strip), *map(tf.TensorSpec.from_tensor, more)]
+            traces[strip.dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return traces[strip.dtype](strip, *more)
+
+    return call
 
 
 def _of_any_size(features: tf.Tensor) -> tf.TensorSpec:

@@ -51,7 +51,7 @@ def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> list[tf.Tensor]
 def _part(plane: tf.Tensor, offset: _Offset) -> tf.Tensor:
     """The pixels that have a neighbour at minus the offset."""
     (top, bottom), (left, right) = _margins(offset)
-    return plane[top : plane.shape[0] - bottom, left : plane.shape[1] - right]
+    return plane[top : -bottom or None, left : -right or None]
 
 
 def _placed(part: tf.Tensor, offset: _Offset) -> tf.Tensor:
