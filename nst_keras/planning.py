@@ -21,7 +21,7 @@ _BASE = 720 << 20  # TensorFlow, the network and its graphs
 # does not give back, and the float32 copy of a low precision's features for a Gram.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
 _IMAGES = 3  # the image, what is written, and gaps between them all
-_LBFGS_IMAGES = 8  # gradient, direction, and temporaries of its recursion
+_LBFGS_IMAGES = 30  # gradient, direction, temporaries of its recursion, and what stays unused
 _ADAM_IMAGES = 4  # gradient, moments, and what is added to each
 
 _SHARE = 0.8  # of what is there that a job plans to take
