@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nst_keras
 from nst_keras import console, devices, flags, job, output, recorder, workdir
@@ -22,7 +22,7 @@ from nst_keras.progress import Iterate
 from nst_keras.workdir import Status
 
 if TYPE_CHECKING:
-    from nst_keras.distribute import Replicas
+    pass
 
 _log = logging.getLogger("nst_keras")
 
@@ -62,13 +62,10 @@ def _run(
         return 0
     job.check_extras(requested)
     with folder.held():
-        status = job.prepare_folder(asked)
-        replicas = job.start(requested)
-        if warning := devices.unused_gpu():
-            _log.warning("%s", warning)
-        config = job.settle(asked, status)
-        record = job.describe(asked, config, notes)
-        return _optimise(asked, config, record, replicas, quiet=quiet)
+        # Heard from here on: TensorFlow would take what Python raises for errors of its own.
+        with console.stop_signals() as stopping:
+            desk, iterate = _paint(asked, notes, stopping, quiet=quiet)
+        return _conclude(desk, iterate)
 
 
 def _help_out(asked: Job) -> int:
@@ -96,18 +93,23 @@ def _help_out(asked: Job) -> int:
     return 0
 
 
-def _optimise(
-    asked: Job, config: Config, record: dict[str, Any], replicas: "Replicas", *, quiet: bool
-) -> int:
+def _paint(
+    asked: Job, notes: list[str], stopping: list[float], *, quiet: bool
+) -> tuple[Desk, Iterate | None]:
+    """The job in its folder until it ends or is to stop; returns the last iterate, None where the
+    step under way was dropped."""
+    status = job.prepare_folder(asked)
+    replicas = job.start(asked.requested)
+    if warning := devices.unused_gpu():
+        _log.warning("%s", warning)
+    config = job.settle(asked, status)
+    record = job.describe(asked, config, notes)
     from nst_keras import loop
 
     background = Background()
     desk = Desk(asked.folder, config, record, background)
     replicas.from_chief(0)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(desk.open(quiet=quiet))
-        stopping = stack.enter_context(console.stop_signals())
-        stack.enter_context(background)  # left before all of those, whichever way
+    with desk.open(quiet=quiet), background:  # which is left first, whichever way
         iterates = loop.stylize(
             asked.inputs.content,
             asked.inputs.styles,
@@ -122,9 +124,16 @@ def _optimise(
         except StepDropped as where:
             _log.warning("the step under way was dropped %s; to go on: %s", where, desk.again)
             desk.interrupt()
-            return console.INTERRUPTED
+            return desk, None
         if not iterate.is_last:
             desk.interrupt(iterate)
+    return desk, iterate
+
+
+def _conclude(desk: Desk, iterate: Iterate | None) -> int:
+    """Finish the run, or say how it goes on; returns the exit status."""
+    if iterate is None:
+        return console.INTERRUPTED
     if not iterate.is_last:
         _log.warning("stopped after step %d; to go on: %s", iterate.step, desk.again)
         return console.INTERRUPTED

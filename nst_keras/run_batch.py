@@ -59,7 +59,10 @@ def _command(groups: Sequence[list[str]], began: float) -> int:
             stack.enter_context(one.folder.held())
         if any(one.folder.is_finished(one.request) for one in jobs):
             raise InputError("--batch: some of the pictures are finished")
-        return _work([_with_weights_of(jobs[0], one) for one in jobs])
+        jobs = [_with_weights_of(jobs[0], one) for one in jobs]
+        with console.stop_signals() as stopping:  # from here on, as in `run`
+            desks, last = _work(jobs, stopping)
+        return _conclude(desks, last)
 
 
 def _check(jobs: Sequence[Job]) -> None:
@@ -76,7 +79,8 @@ def _with_weights_of(first: Job, one: Job) -> Job:
     )
 
 
-def _work(jobs: Sequence[Job]) -> int:
+def _work(jobs: Sequence[Job], stopping: list[float]) -> tuple[list[Desk], list[Iterate]]:
+    """The jobs in their folders until they end or are to stop; returns their last iterates."""
     notes: list[list[str]] = [[] for _ in jobs]
     states = []
     for one, own in zip(jobs, notes, strict=True):
@@ -97,12 +101,16 @@ def _work(jobs: Sequence[Job]) -> int:
         configs.append(config)
         desks.append(Desk(one.folder, config, record, background))
     with console.noting(*notes):
-        return _optimise(jobs, configs, desks, background)
+        return desks, _optimise(jobs, configs, desks, background, stopping)
 
 
 def _optimise(
-    jobs: Sequence[Job], configs: Sequence[Config], desks: Sequence[Desk], background: Background
-) -> int:
+    jobs: Sequence[Job],
+    configs: Sequence[Config],
+    desks: Sequence[Desk],
+    background: Background,
+    stopping: list[float],
+) -> list[Iterate]:
     from nst_keras import batching
 
     batching.level([desk.checkpointer for desk in desks])
@@ -113,15 +121,18 @@ def _optimise(
     with contextlib.ExitStack() as stack:
         for desk in desks:
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
-        stopping = stack.enter_context(console.stop_signals())
         stack.enter_context(background)
         with _told_of_devices():
-            last = _follow(
-                batching.stylize_batch(requests, jobs[0].inputs.weights), desks, stopping
-            )
+            rounds = batching.stylize_batch(requests, jobs[0].inputs.weights)
+            last = _follow(rounds, desks, stopping)
         for desk, iterate in zip(desks, last, strict=True):
             if not iterate.is_last:
                 desk.interrupt(iterate)
+    return last
+
+
+def _conclude(desks: Sequence[Desk], last: Sequence[Iterate]) -> int:
+    """Finish the runs, or say how far they are; returns the exit status."""
     if not last[0].is_last:
         _log.warning("stopped after step %d", last[0].step)
         return console.INTERRUPTED

@@ -580,6 +580,10 @@ def leftovers(folder: Path) -> list[str]:
     return [f"{LEFT}: {path.relative_to(folder)}" for path in found]
 
 
+# Of a Ctrl-C that came before Python itself had started.
+_PYTHONS_START = re.compile(r"init_import_site|importlib\._bootstrap(?!(.|\n)*nst_keras)")
+
+
 def status_problems(kind: str, status: int | None, log: str) -> list[str]:
     """Whether a run that was struck so may end so.
 
@@ -589,6 +593,8 @@ def status_problems(kind: str, status: int | None, log: str) -> list[str]:
     """
     if status is None:
         return [f"{STATUS}: it hangs"]
+    if SIGNALS.get(kind) == signal.SIGINT and status == 1 and _PYTHONS_START.search(log):
+        return []
     if status != 0 and status not in STATUSES[kind]:
         return [f"{STATUS}: {status} after {kind or 'nothing'}"]
     # Before the command hears signals, Python says where it was.
@@ -806,6 +812,7 @@ class Job:
         if blow.damage and not (self._is_begun() and self._damage(blow.damage)):
             blow = dataclasses.replace(blow, damage="")
         step, begun = newest_step(self.run), self._is_begun()
+        before = set(leftovers(self.folder / "work"))
         process = Process(
             self._flags(blow.alone), self.folder / "work", self._fault(blow), plain=blow.plain
         )
@@ -815,7 +822,7 @@ class Job:
         found = status_problems(blow.kind, status, log)
         found += resume_problems(step, begun, status, log)
         found += stop_problems(self.run, status, log)
-        self._take(found + self._look(blow, status), f"start {len(self.story)}")
+        self._take(found + self._look(blow, status, before), f"start {len(self.story)}")
         return status == 0
 
     def _is_begun(self) -> bool:
@@ -852,8 +859,12 @@ class Job:
             file.write(f"--- {kind or 'in peace'}\n{process.log}--- status {status}\n")
         return status, process.log
 
-    def _look(self, blow: Blow, status: int | None) -> list[str]:
-        """What is wrong with the folder, at whatever moment the run ended."""
+    def _look(self, blow: Blow, status: int | None, before: set[str]) -> list[str]:
+        """What is wrong with the folder, at whatever moment the run ended.
+
+        Args:
+            before: what an earlier start left there, and this one perhaps did not come to.
+        """
         found = torn_files(self.run, self._damaged)
         metrics = self.run / "metrics.jsonl"
         if metrics.exists():
@@ -863,7 +874,8 @@ class Job:
             found += metrics_problems(metrics.read_bytes(), whole, step)
         # Where it had no time to, the next start tidies up; so may a second Ctrl-C cost that time.
         if status is not None and status >= 0 and (status == 0 or blow.kind != "int2"):
-            found += leftovers(self.folder / "work")
+            earlier = before if status else set()
+            found += [one for one in leftovers(self.folder / "work") if one not in earlier]
         return found
 
     def _damage(self, what: str) -> bool:

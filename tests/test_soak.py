@@ -214,6 +214,8 @@ def test_a_page_of_an_earlier_moment_is_found(folder, run):
         ("term", 1, "", "1 after term"),
         ("int", -2, "Traceback (most recent call last):", None),
         ("int", 75, "Traceback (most recent call last):", "with a traceback"),
+        ("int", 1, 'File "<frozen importlib._bootstrap>"\nKeyboardInterrupt', None),
+        ("int", 1, 'File "<frozen importlib._bootstrap>"\nFile "nst_keras/job.py"', "1 after int"),
         ("full", 74, "", None),
         ("full", 1, "Traceback (most recent call last):", "1 after full"),
         ("torn", -int(signal.SIGXFSZ), "", None),
