@@ -567,6 +567,22 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
     assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003", "step_000000005"]
 
 
+def test_a_signal_before_the_first_step_is_heard_after_it(small, capsys, tmp_path, monkeypatch):
+    normal = devices.start_tensorflow
+
+    def start(**options):
+        signal.raise_signal(signal.SIGINT)  # TensorFlow would make an error of its own of it
+        normal(**options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "start_tensorflow", start)
+        assert run.main(small) == 75
+    log = capsys.readouterr().err
+    assert "stopped after step 1" in log and "Traceback" not in log
+    assert logged_steps(tmp_path / "job") == [1]
+    assert run.main(small) == 0
+
+
 def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, monkeypatch):
     content, weights = (small[index].partition("=")[2] for index in (0, 2))
     (tmp_path / "start.png").write_bytes(Path(content).read_bytes())
