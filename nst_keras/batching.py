@@ -87,6 +87,8 @@ def level(checkpointers: Sequence[Checkpointer]) -> int:
     found = [checkpointer.latest() for checkpointer in checkpointers]
     if any(saved and str(saved.arrays.get("batch")) != name for saved in found):
         raise InputError("--batch: some of the pictures have gone on alone")
+    if len({saved.step if saved else 0 for saved in found}) == 1:
+        return found[0].step if found[0] else 0
     common = set.intersection(*({0, *one.steps()} for one in checkpointers))
     step = max(common)
     for checkpointer, saved in zip(checkpointers, found, strict=True):

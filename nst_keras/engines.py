@@ -19,8 +19,6 @@ from nst_keras.sweep_folder import last_line, open_log
 _log = logging.getLogger("nst_keras")
 _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
-
-
 RUN = (sys.executable, "-m", "nst_keras.run")
 RUN_BATCH = (sys.executable, "-m", "nst_keras.run_batch")
 
@@ -104,8 +102,8 @@ class LocalEngine:
     def _again(self, attempt: _Attempt) -> list[tuple[Task, int]]:
         """What of a process that ended is to be tried again, and how often if that is lost."""
         task, status = attempt.task, attempt.process.returncode
-        left = [one for one in task.trials if not one.is_done()]
-        if not status or not left:
+        left = [one for one in task.trials if status and not one.is_done()]
+        if not left:
             return []
         if status < 0 and attempt.retries and len(left) == len(task.trials):
             return [(task, attempt.retries - 1)]
@@ -196,7 +194,7 @@ def _outcomes(attempt: _Attempt, stopping: Sequence[float], again: set[str]) -> 
             continue
         if not status or ((status < 0 or task.parts) and one.is_done()):
             yield Outcome(one.name, 0)
-        elif status == INTERRUPTED or task.parts:  # the latter: and it cannot go on alone any more
+        elif stopping and (status == INTERRUPTED or task.parts):  # these cannot go on alone now
             yield Outcome(one.name, INTERRUPTED)
         else:
             yield Outcome(one.name, max(status, 1), _error(attempt))

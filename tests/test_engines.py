@@ -36,14 +36,16 @@ def test_a_failing_trial_does_not_stop_the_others(task):
         task("bad", "echo some progress; echo 'nst_keras: out of paint' >&2; exit 1"),
         task("good", "echo fine"),
         task("silent", "exit 74"),
+        task("stopped", "echo stopped by somebody else; exit 75"),
     ]
 
     found = ends(LocalEngine([{}], retries=2), tasks)
 
-    assert list(found) == ["bad", "good", "silent"]
+    assert list(found) == ["bad", "good", "silent", "stopped"]
     assert (found["bad"].status, found["bad"].error) == (1, "out of paint")
     assert (found["good"].status, found["good"].error) == (0, "")
     assert found["silent"].status == 74
+    assert found["stopped"] == Outcome("stopped", 75, "stopped by somebody else")
     assert tasks[1].log.read_text().count("fine") == 1
 
 
