@@ -1,170 +1,19 @@
-"""Several pictures of one size at once: what fills a GPU that one small picture leaves idle.
+"""Steps of several pictures at once: what fills a GPU that one small picture leaves idle.
 
-Each keeps its own objective, optimiser, state and reports; only the way through the network is
-taken together, and one graph is compiled for all.
+Each keeps its own objective, optimiser and state; only the way through the network is taken
+together, and one graph is compiled for all.
 """
 
-import dataclasses
 import functools
-import gc
-import hashlib
-import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import devices, grouping, images, planning
-from nst_keras.checkpoints import Checkpointer
-from nst_keras.config import Config
-from nst_keras.course import Course
 from nst_keras.errors import InputError
-from nst_keras.loop import PictureLike, Prepared, prepare
 from nst_keras.objective import Objective, Terms, tainted, total
 from nst_keras.passage import Passage, Sums
-from nst_keras.progress import Iterate
-from nst_keras.scales import Scale
 from nst_keras.stages import Stage, compiled_step, repeated
-from nst_keras.weights import Weights
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """The arguments of `loop.stylize` for one picture of a batch."""
-
-    content: PictureLike
-    styles: PictureLike | Sequence[PictureLike]
-    config: Config
-    checkpointer: Checkpointer | None = None
-
-
-def stylize_batch(
-    requests: Sequence[Request], weights: Weights | None = None
-) -> Generator[list[Iterate], None, None]:
-    """As `loop.stylize`, several pictures at once.
-
-    Their settings may differ in what `grouping.OWN` names, and they go on from states after the
-    same step. Pictures differ from those made one by one by rounding; the same batch makes the same
-    ones, interrupted or not.
-
-    Yields:
-        An `Iterate` for each picture, all after the same step.
-
-    Raises:
-        InputError: as `stylize`, or these pictures cannot be made at once.
-        FloatingPointError, tf.errors.OpError: one or all went wrong. `stylize` takes each further
-            from what is saved of it, and knows what to do then.
-    """
-    jobs: list[Prepared] = []
-    for one in requests:
-        networks = jobs[0].painter.networks if jobs else None
-        job = prepare(
-            one.content, one.styles, one.config, weights, one.checkpointer, networks=networks
-        )
-        jobs.append(job)
-    _check(jobs)
-    return _run(jobs)
-
-
-def _check(jobs: Sequence[Prepared]) -> None:
-    first = jobs[0]
-    grouping.check([job.config for job in jobs])
-    if len({job.plan for job in jobs}) > 1:
-        raise InputError("--batch: the pictures are of different sizes")
-    if len({job.saved.step if job.saved else 0 for job in jobs}) > 1:
-        raise InputError("--batch: the pictures are not equally far")  # see `level`
-    limit = devices.memory_limit(first.config.memory_limit)
-    planning.check_batch(first.config, first.plan, len(jobs), limit)
-
-
-def level(checkpointers: Sequence[Checkpointer]) -> int:
-    """Go back with all to the newest step of which each has a state; returns that step.
-
-    Raises:
-        InputError: a picture went on alone. Its states stay.
-    """
-    name = _name(checkpointers)
-    found = [checkpointer.latest() for checkpointer in checkpointers]
-    if any(saved and str(saved.arrays.get("batch")) != name for saved in found):
-        raise InputError("--batch: some of the pictures have gone on alone")
-    if len({saved.step if saved else 0 for saved in found}) == 1:
-        return found[0].step if found[0] else 0
-    common = set.intersection(*({0, *one.steps()} for one in checkpointers))
-    step = max(common)
-    for checkpointer, saved in zip(checkpointers, found, strict=True):
-        if saved and saved.step > step:
-            checkpointer.go_back(step, step)
-    return step
-
-
-def _name(checkpointers: Sequence[Checkpointer | None]) -> str:
-    """Tells a batch from others of some of the same pictures."""
-    jobs = " ".join(one.job if one else "" for one in checkpointers)
-    return hashlib.sha256(jobs.encode()).hexdigest()[:16]
-
-
-def _run(jobs: Sequence[Prepared]) -> Generator[list[Iterate], None, None]:
-    courses = [job.course() for job in jobs]
-    pictures = [job.painter.first_image() for job in jobs]
-    for scale in jobs[0].plan:
-        if scale.last_step < courses[0].step:
-            continue
-        batch = _begin_scale(jobs, courses, scale, pictures)
-        yield from _take_steps(courses, batch)
-        pictures = [member.picture() for member in batch.members]
-        del batch  # as in `loop`
-        gc.collect()
-
-
-def _begin_scale(
-    jobs: Sequence[Prepared],
-    courses: Sequence[Course],
-    scale: Scale,
-    pictures: Sequence[np.ndarray],
-) -> "Batch":
-    members = []
-    for job, course, picture in zip(jobs, courses, pictures, strict=True):
-        state, job.saved = job.saved.arrays if job.saved else None, None
-        course.begin(scale, state)
-        start = functools.partial(images.resize, picture, scale.height, scale.width)
-        members.append(Member(job.painter, scale, start, state, slower=course.recoveries))
-    name = _name([job.checkpointer for job in jobs])
-    return Batch(members, name, xla=jobs[0].config.xla)
-
-
-def _take_steps(courses: Sequence[Course], batch: "Batch") -> Generator[list[Iterate], None, None]:
-    if courses[0].is_over:  # but perhaps not yet written out
-        yield from _report(courses, batch, [member.value() for member in batch.members])
-    while not courses[0].ends_scale:
-        steps = min(course.steps_per_call() for course in courses)
-        began = time.perf_counter()
-        found = batch.run(steps)
-        seconds = time.perf_counter() - began
-        for course, terms in zip(courses, found, strict=True):
-            course.took(steps, seconds, terms)
-        yield from _report(courses, batch, found)
-
-
-def _report(
-    courses: Sequence[Course], batch: "Batch", found: Sequence[dict[str, float]]
-) -> Generator[list[Iterate], None, None]:
-    at_work = list(zip(courses, batch.members, strict=True))
-    iterates = [
-        course.report(member, terms) for (course, member), terms in zip(at_work, found, strict=True)
-    ]
-    try:
-        yield iterates
-    except GeneratorExit:
-        for course, member in at_work:
-            course.save(member)
-        raise
-    if not iterates[0].is_last:
-        for iterate in iterates:
-            iterate.stage = None
-    # All or none: those of one batch must have a step in common to go on from.
-    if any(map(Course.is_save_due, courses, iterates)):
-        for course, member in at_work:
-            course.save(member)
 
 
 class Member(Stage):

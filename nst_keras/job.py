@@ -147,11 +147,13 @@ def settle(job: Job, status: Status) -> Config:
 
 def _fit_time_limit(config: Config, limit: float, job: Job) -> Config:
     """Measure, and choose the steps so that the whole job ends in time."""
-    from nst_keras import loop
+    from nst_keras import preparation
 
     inputs = job.inputs
-    weights = inputs.weights or loop.load_weights(config)
-    plan, seconds, setup = loop.measure_step_seconds(inputs.content, inputs.styles, config, weights)
+    weights = inputs.weights or preparation.load_weights(config)
+    plan, seconds, setup = preparation.measure_step_seconds(
+        inputs.content, inputs.styles, config, weights
+    )
     spent = time.monotonic() - job.began
     fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit
     steps = tuple(scale.steps for scale in plan)

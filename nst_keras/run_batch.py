@@ -111,11 +111,11 @@ def _optimise(
     background: Background,
     stopping: list[float],
 ) -> list[Iterate]:
-    from nst_keras import batching
+    from nst_keras import batch_loop
 
-    batching.level([desk.checkpointer for desk in desks])
+    batch_loop.level([desk.checkpointer for desk in desks])
     requests = [
-        batching.Request(one.inputs.content, one.inputs.styles, config, desk.checkpointer)
+        batch_loop.Request(one.inputs.content, one.inputs.styles, config, desk.checkpointer)
         for one, config, desk in zip(jobs, configs, desks, strict=True)
     ]
     with contextlib.ExitStack() as stack:
@@ -123,7 +123,7 @@ def _optimise(
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
         stack.enter_context(background)
         with _told_of_devices():
-            rounds = batching.stylize_batch(requests, jobs[0].inputs.weights)
+            rounds = batch_loop.stylize_batch(requests, jobs[0].inputs.weights)
             last = _follow(rounds, desks, stopping)
         for desk, iterate in zip(desks, last, strict=True):
             if not iterate.is_last:

@@ -1,26 +1,22 @@
-"""One scale at work: its targets, its image and its compiled steps."""
+"""One scale at work: its image, its optimiser and its compiled steps."""
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import backbones, images, inits, losses, objective, optimizers, schedules, scores
-from nst_keras.config import INITS, Config
-from nst_keras.distribute import ALONE, Replicas
-from nst_keras.errors import InputError, StepDropped
+from nst_keras import objective, optimizers, schedules
+from nst_keras.config import Config
+from nst_keras.errors import InputError
 from nst_keras.lbfgs import Lbfgs, ValueAndGrad
+from nst_keras.painter import Painter
 from nst_keras.presets import PRESETS
-from nst_keras.progress import TileProgress
 from nst_keras.resolution import matches
 from nst_keras.scales import Scale
-from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
 from nst_keras.tiling import TiledObjective, add_by_strips
-from nst_keras.weights import Weights
 
 _log = logging.getLogger(__name__)
 
@@ -28,184 +24,6 @@ _Terms = TypeVar("_Terms")
 
 # What a saved state holds beside the variables: of `Stage` itself, of the loop, and of a batch.
 _OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision", "batch"}
-
-
-class Networks:
-    """What painters of the same settings share: the network, on each device, and its judge."""
-
-    def __init__(self, config: Config, weights: Weights, replicas: Replicas = ALONE):
-        self._config, self._weights = config, weights
-        layers = (*config.content_layers, *config.style_layers)
-        extractors = [self._network(layers, device) for device in replicas.devices]
-        self.sections = [backbones.sections(one) for one in extractors]
-        # Of any size, so that the targets of all scales and styles are computed by one trace.
-        self.capture = tf.function(
-            extractors[0],
-            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-            autograph=False,
-        )
-
-    @property
-    def mean_colour(self) -> tuple[float, ...]:
-        """Of the pictures that the network knows: RGB in [0, 1]."""
-        return self._weights.mean_colour
-
-    @functools.cached_property
-    def judge(self) -> scores.Judge:
-        """Of finished pictures, by layers that their objective does not see."""
-        held_out = scores.held_out_layers(self._config.style_layers, self._config.backbone)
-        return scores.Judge(self._weights, held_out)
-
-    def _network(self, layers: tuple[str, ...], device: str) -> keras.Model:
-        with tf.device(device or None):
-            return backbones.feature_extractor(
-                self._weights,
-                layers,
-                pooling=self._config.pooling,
-                padding=self._config.padding,
-                precision=self._config.precision,
-            )
-
-
-class Painter:
-    """The inputs of a job, and what they become at each scale.
-
-    Args:
-        networks: of the same config.
-        is_dropped: asked after each tile: whether the evaluation shall not be finished.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        content: np.ndarray,
-        styles: Sequence[np.ndarray],
-        networks: Networks,
-        plan: tuple[Scale, ...],
-        replicas: Replicas = ALONE,
-        is_dropped: Callable[[], bool] = lambda: False,
-    ):
-        self.config, self.plan, self.replicas = config, plan, replicas
-        self.networks, self._is_dropped = networks, is_dropped
-        # Reduced at once: a photo of 50 megapixels is not carried along for a picture of 0.2. But a
-        # small one is not enlarged before it has to be.
-        if content.shape[0] > plan[-1].height:
-            content = images.resize(content, plan[-1].height, plan[-1].width)
-        self._content = content
-        self._styles = [self._fit_style(style, plan[-1]) for style in styles]
-        self._blend = list(config.style_blend) or [1.0] * len(styles)
-        self._term_weights = _term_weights(config)
-        self._layers = (*config.content_layers, *config.style_layers)
-
-    @property
-    def least_tile_size(self) -> int:
-        """px; smaller tiles would own nothing."""
-        return least_side(self._layers, self.config.backbone)
-
-    def first_image(self) -> np.ndarray:
-        """The image to start from, at the coarsest scale."""
-        scale, config = self.plan[0], self.config
-        content = images.resize(self._content, scale.height, scale.width)
-        named = config.init not in INITS
-        limit = config.max_megapixels * 10**6
-        picture = images.read_image(config.init, "--init", limit).pixels if named else None
-        return inits.initial_image(
-            config.init,
-            content,
-            self._styles,
-            style_blend=self._blend,
-            picture=picture,
-            mean_colour=self.networks.mean_colour,
-            noise=config.init_noise,
-            seed=config.seed,
-        )
-
-    def objective(
-        self, scale: Scale, tile_size: int | None = None
-    ) -> objective.Objective | TiledObjective:
-        """The objective at a scale, its targets captured.
-
-        Args:
-            tile_size: px, the longest side of a tile; None: the image is not cut.
-        """
-
-        side = self._side(scale, tile_size)
-
-        def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
-            return plan_tiles(height, width, side, self._layers, self.config.backbone)
-
-        content = images.resize(self._content, scale.height, scale.width)
-        styles = [self._fit_style(style, scale) for style in self._styles]
-        formulas = losses.OBJECTIVES[self.config.objective]
-        targets = objective.capture_targets(
-            self.networks.capture,
-            content[None],
-            [style[None] for style in styles],
-            self._blend,
-            self._term_weights,
-            formulas,
-            tiles_of,
-        )
-        for note in targets.notes:
-            _log.warning("%s", note)
-        objectives = [
-            objective.Objective(
-                sections,
-                targets,
-                self._term_weights,
-                formulas,
-                backbones.LARGEST_COTANGENT.get(self.config.precision),
-            )
-            for sections in self.networks.sections
-        ]
-        tiles = tiles_of(scale.height, scale.width)
-        if len(tiles) == 1:
-            return objectives[0]
-        xla = self.config.xla or self.config.distribute == "tpu"  # which runs nothing else
-        return TiledObjective(objectives, tiles, self.replicas, self._reporter(), xla)
-
-    def _reporter(self) -> Callable[[int, int], None]:
-        """What is told how far an evaluation is, and may give it up.
-
-        Raises:
-            StepDropped: it shall not be finished.
-        """
-        progress = TileProgress()
-
-        def report(done: int, in_all: int) -> None:
-            progress(done, in_all)
-            if self._is_dropped():
-                raise StepDropped(f"at tile {done} of {in_all}")
-
-        return report
-
-    def _side(self, scale: Scale, tile_size: int | None) -> int | None:
-        """Of tiles that fit, and that are enough for all replicas; None: not to be cut.
-
-        Pictures that are too small to be dealt out are computed by each host on its own.
-        """
-        count = self.replicas.count
-        if count == 1:
-            return tile_size
-        size, network = (scale.height, scale.width), (self._layers, self.config.backbone)
-        return side_for(count, *size, *network, most=tile_size) or tile_size
-
-    def score(self, picture: np.ndarray) -> dict[str, float]:
-        """Figures of a picture at full size beyond its loss."""
-        return self.networks.judge.score(picture, self._content, self._styles, self._blend)
-
-    def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
-        """The style at `style_scale` times the picture's longest side.
-
-        Strokes come out at the size at which the network sees them. Enlarging invents no detail, so
-        it is only done when asked for.
-        """
-        longest = round(max(scale.height, scale.width) * self.config.style_scale)
-        if self.config.style_scale <= 1.0:
-            longest = min(longest, max(style.shape[:2]))
-        return images.resize(
-            style, *images.fit_size(style.shape[:2], max(longest, images.MIN_SIDE))
-        )
 
 
 class Stage:
@@ -476,18 +294,3 @@ def _make_optimizer(
         opponent=config.adam_colours == "opponent",
         add=add,
     )
-
-
-def _term_weights(config: Config) -> dict[str, float]:
-    return objective.weigh_terms(
-        config.content_weight,
-        config.style_weight,
-        config.tv_weight,
-        content_layers=_by_layer(config.content_layers, config.content_layer_weights),
-        style_layers=_by_layer(config.style_layers, config.style_layer_weights),
-        shares=PRESETS[config.objective].shares,
-    )
-
-
-def _by_layer(layers: tuple[str, ...], weights: tuple[Any, ...]) -> dict[str, float]:
-    return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))

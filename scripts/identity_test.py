@@ -20,7 +20,7 @@ import numpy as np
 from nst_keras import Config, images, scores, stylize
 from nst_keras.errors import InputError
 from nst_keras.flags import parse_config
-from nst_keras.loop import load_weights
+from nst_keras.preparation import load_weights
 from nst_keras.presets import PRESETS
 
 HARBOUR = Path(__file__).parent.parent / "configs/images/harbour.jpg"

@@ -14,7 +14,7 @@ import tensorflow as tf
 from conftest import picture
 from PIL import Image
 
-from nst_keras import Config, devices, distribute, stages, stylize
+from nst_keras import Config, devices, distribute, painter, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
 
@@ -54,12 +54,12 @@ def test_parts_of_the_processor_make_the_picture_that_one_device_makes(
     image, terms = paint(tiny_weights)
     dealt = []
 
-    class Watched(stages.TiledObjective):
+    class Watched(painter.TiledObjective):
         def __init__(self, objectives, tiles, shared, *others):
             super().__init__(objectives, tiles, shared, *others)
             dealt.append((len(objectives), len(tiles), shared.count))
 
-    monkeypatch.setattr(stages, "TiledObjective", Watched)
+    monkeypatch.setattr(painter, "TiledObjective", Watched)
     shared, shared_terms = paint(tiny_weights, replicas=replicas(count))
     ((networks, tiles, parts),) = dealt
     assert networks == parts == count <= tiles

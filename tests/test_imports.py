@@ -17,8 +17,9 @@ ORDER = (
     *("progress", "planning", "animation", "video", "gallery", "compare", "workdir", "output"),
     *("devices", "run_record", "recorder"),
     *("variation", "wasserstein", "losses", "passage", "objective", "distribute"),
-    *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores", "stages", "course"),
-    *("loop", "batching", "desk", "job", "run", "run_batch"),
+    *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores"),
+    *("painter", "stages", "course", "preparation", "loop", "batching", "batch_loop"),
+    *("desk", "job", "run", "run_batch"),
     *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
     *("sweep_flags", "ray_engine", "sweep"),
     *("train_config", "cifar", "labels", "datasets", "train_folder", "feeding", "classifier"),
@@ -26,8 +27,9 @@ ORDER = (
 )
 NEEDS_TENSORFLOW = {
     *("variation", "wasserstein", "losses", "passage", "objective", "distribute", "tiling"),
-    *("lbfgs", "schedules", "optimizers", "backbones", "scores", "stages", "course", "loop"),
-    *("batching", "feeding", "classifier", "training", "train_loop"),
+    *("lbfgs", "schedules", "optimizers", "backbones", "scores", "painter", "stages"),
+    *("course", "preparation", "loop", "batching", "batch_loop"),
+    *("feeding", "classifier", "training", "train_loop"),
 }
 
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from conftest import picture
 
-from nst_keras import Config, course, devices, images, loop, planning, scales, stages, stylize
+from nst_keras import Config, course, images, painter, planning, scales, stages, stylize
 from nst_keras.checkpoints import Checkpointer
-from nst_keras.errors import InputError, StepDropped
+from nst_keras.errors import StepDropped
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import resolve
 
@@ -84,8 +84,9 @@ def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
 def test_a_step_is_a_graph_of_its_own_in_the_loop(tiny_weights, optimizer):
     config = resolve(dataclasses.replace(SINGLE, optimizer=optimizer))
     plan = scales.plan_job(config, CONTENT.shape[:2])
-    painter = stages.Painter(config, CONTENT, [STYLE], stages.Networks(config, tiny_weights), plan)
-    stage = stages.Stage(painter, plan[-1], painter.first_image)
+    networks = painter.Networks(config, tiny_weights)
+    asked = painter.Painter(config, CONTENT, [STYLE], networks, plan)
+    stage = stages.Stage(asked, plan[-1], asked.first_image)
     graph = stage._run.get_concrete_function(tf.constant(1)).graph.as_graph_def()
     kept = [one for one in graph.library.function if one.attr["_noinline"].b]
     assert len(kept) == 1
@@ -211,12 +212,12 @@ def tiles_made(monkeypatch):
     """The numbers of tiles of all tiled objectives that are made from here on."""
     made = []
 
-    class Counted(stages.TiledObjective):
+    class Counted(painter.TiledObjective):
         def __init__(self, objective, tiles, *others):
             super().__init__(objective, tiles, *others)
             made.append(len(tiles))
 
-    monkeypatch.setattr(stages, "TiledObjective", Counted)
+    monkeypatch.setattr(painter, "TiledObjective", Counted)
     return made
 
 
@@ -314,66 +315,6 @@ def test_auto_cuts_what_memory_does_not_hold(tiny_weights, monkeypatch):
 # Precision and XLA
 
 
-def interrupted(config, weights, folder, stop_at=3):
-    """Take some steps, save and stop; returns what goes on from there."""
-    options = {"folder": folder, "job": "a", "every": 0, "minutes": 0, "keep": 2}
-    iterates = stylize(
-        CONTENT, STYLE, config, weights=weights, checkpointer=Checkpointer(**options)
-    )
-    next(iterate for iterate in iterates if iterate.step == stop_at)
-    iterates.close()  # saves
-    return Checkpointer(**options)
-
-
-def on_a_processor(monkeypatch, flags):
-    monkeypatch.setattr(devices, "_cpuinfo", lambda: {"flags": flags})
-
-
-AUTO = dataclasses.replace(SINGLE, precision="auto")
-
-
-@pytest.mark.parametrize(
-    ("first", "later", "chosen"),
-    [("avx512_bf16", "avx2", "bfloat16"), ("avx2", "avx512_bf16", "float32")],
-)
-def test_what_auto_chose_holds_on_another_device(
-    tiny_weights, tmp_path, monkeypatch, caplog, first, later, chosen
-):
-    caplog.set_level("INFO")
-    whole = paint(dataclasses.replace(SINGLE, precision=chosen), tiny_weights).image
-    assert "precision: " not in caplog.text
-    on_a_processor(monkeypatch, first)
-    checkpointer = interrupted(AUTO, tiny_weights, tmp_path)
-    assert caplog.text.count(f"precision: {chosen}, ") == 1
-    on_a_processor(monkeypatch, later)
-    caplog.clear()
-    result = paint(AUTO, tiny_weights, checkpointer=checkpointer).image
-    np.testing.assert_array_equal(result, whole)
-    assert "precision: " not in caplog.text
-
-
-def test_a_state_of_another_precision_is_refused_with_both_names(tiny_weights, tmp_path):
-    checkpointer = interrupted(SINGLE, tiny_weights, tmp_path)
-    other = dataclasses.replace(SINGLE, precision="bfloat16")
-    with pytest.raises(InputError) as caught:
-        paint(other, tiny_weights, checkpointer=checkpointer)
-    message = str(caught.value)
-    assert message.startswith(
-        "--precision=bfloat16: the state after step 3 was computed in float32"
-    )
-    same = paint(SINGLE, tiny_weights, checkpointer=checkpointer)
-    assert same.step == 6
-
-
-def test_a_state_that_does_not_tell_its_precision_is_gone_on_from(tiny_weights, tmp_path):
-    checkpointer = interrupted(SINGLE, tiny_weights, tmp_path)
-    old = checkpointer.latest()
-    del old.arrays["precision"]
-    checkpointer.save(old)
-    resumed = paint(SINGLE, tiny_weights, checkpointer=checkpointer).image
-    np.testing.assert_array_equal(resumed, paint(SINGLE, tiny_weights).image)
-
-
 def test_float16_paints_what_float32_does(tiny_weights):
     config = dataclasses.replace(SINGLE, optimizer="sgd", learning_rate=0.1)  # no signs, as Adam's
     exact, half = (
@@ -389,8 +330,9 @@ def a_stage(weights, **settings):
     """The only stage of a job."""
     config = resolve(dataclasses.replace(SINGLE, **settings))
     plan = scales.plan_job(config, CONTENT.shape[:2])
-    painter = stages.Painter(config, CONTENT, [STYLE], stages.Networks(config, weights), plan)
-    return stages.Stage(painter, plan[0], painter.first_image)
+    networks = painter.Networks(config, weights)
+    asked = painter.Painter(config, CONTENT, [STYLE], networks, plan)
+    return stages.Stage(asked, plan[0], asked.first_image)
 
 
 @pytest.mark.parametrize("settings", [{}, TILES])
@@ -414,7 +356,7 @@ def test_of_a_call_the_first_step_whose_total_is_not_finite_is_told(tiny_weights
 
 
 def test_an_overflow_in_float16_ends_the_job_with_a_way_out(tiny_weights, monkeypatch):
-    monkeypatch.setitem(stages.backbones.LARGEST_COTANGENT, "float16", 1e6)
+    monkeypatch.setitem(painter.backbones.LARGEST_COTANGENT, "float16", 1e6)
     config = dataclasses.replace(SINGLE, precision="float16")
     gone = r"^the gradient not .* step 1 after 3 recoveries; .*--precision=float32"
     with pytest.raises(FloatingPointError, match=gone):
@@ -607,55 +549,6 @@ def test_an_image_that_explodes_is_brought_back(tiny_weights, caplog):
     last = painted(config, tiny_weights)[-1]
     assert "the total has grown from" in caplog.text or "not finite" in caplog.text
     assert last[0] == 40 and np.isfinite(last[1]).all()
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (np.zeros((40, 60), np.uint8), "height, width, 3"),
-        (np.zeros((8, 60, 3), np.uint8), "too small"),
-        (np.full((40, 60, 3), 2.0), "in \\[0, 1\\]"),
-        (np.full((40, 60, 3), np.nan), "in \\[0, 1\\]"),
-        ("missing.jpg", "no such file"),
-    ],
-)
-def test_bad_arrays_are_refused(tiny_weights, content, words):
-    with pytest.raises(InputError, match=words):
-        next(stylize(content, STYLE, SINGLE, weights=tiny_weights))
-
-
-def test_bytes_and_floats_are_the_same_picture(tiny_weights):
-    as_bytes = images.to_uint8(CONTENT)
-    *_, from_bytes = stylize(as_bytes, STYLE, SINGLE, weights=tiny_weights)
-    image = from_bytes.image
-    *_, from_floats = stylize(as_bytes / np.float32(255), STYLE, SINGLE, weights=tiny_weights)
-    np.testing.assert_array_equal(image, from_floats.image)
-
-
-def test_style_is_never_enlarged_unless_asked(tiny_weights):
-    config = resolve(dataclasses.replace(CONFIG, size=200, style_scale=1.0))
-    plan = scales.plan_job(config, CONTENT.shape[:2])
-    networks = stages.Networks(config, tiny_weights)
-    painter = stages.Painter(config, CONTENT, [STYLE], networks, plan)
-    assert painter._fit_style(STYLE, plan[-1]).shape == (50, 50, 3)
-    larger = dataclasses.replace(config, style_scale=1.5)
-    painter = stages.Painter(larger, CONTENT, [STYLE], networks, plan)
-    assert painter._fit_style(STYLE, plan[-1]).shape == (300, 300, 3)
-
-
-def test_original_size_is_the_contents_own(tiny_weights):
-    config = resolve(dataclasses.replace(CONFIG, size="original"))
-    last = scales.plan_job(config, (40, 60))[-1]
-    assert (last.height, last.width) == (40, 60)
-
-
-def test_measured_times_are_linear_in_pixels(tiny_weights):
-    config = resolve(dataclasses.replace(CONFIG, scales=3))
-    plan, seconds, setup = loop.measure_step_seconds(CONTENT, [STYLE], config, tiny_weights)
-    assert len(plan) == len(seconds) == 3 and setup >= 0
-    assert all(math.isfinite(value) for value in seconds)
-    share = (plan[1].pixels - plan[0].pixels) / (plan[2].pixels - plan[0].pixels)
-    assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
 
 
 def test_real_weights_improve_in_three_steps():

@@ -15,7 +15,7 @@ from PIL import Image
 from test_loop import spoiling
 
 import nst_keras
-from nst_keras import devices, files, images, recorder, run, scales, stages
+from nst_keras import devices, files, images, painter, recorder, run, scales
 from nst_keras.recorder import Recorder
 from nst_keras.workdir import RunFolder
 
@@ -524,7 +524,7 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
                 signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "TileProgress", Progress)
+        patch.setattr(painter, "TileProgress", Progress)
         patch.setattr(run, "_PATIENCE", 0.0)
         assert run.main(tiled) == 75
     folder = RunFolder(tmp_path / "job")
@@ -624,12 +624,12 @@ def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypa
 
 
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
-    from nst_keras import loop
+    from nst_keras import preparation
 
     with monkeypatch.context() as patch:
         plan_of = scales.plan_job
         patch.setattr(
-            loop,
+            preparation,
             "measure_step_seconds",
             lambda content, _, config, __: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
         )
@@ -649,7 +649,7 @@ def test_pictures_asked_for_beyond_the_end_are_said(small, capsys):
 
 
 def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
-    from nst_keras import loop
+    from nst_keras import preparation
 
     plan_of = scales.plan_job
 
@@ -657,7 +657,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
         plan = plan_of(config, content.shape[:2])
         return plan, tuple(100.0 for _ in plan), 0.0
 
-    monkeypatch.setattr(loop, "measure_step_seconds", measured)
+    monkeypatch.setattr(preparation, "measure_step_seconds", measured)
     limited = [flag for flag in job if not flag.startswith("--iterations")]
     limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
@@ -667,7 +667,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     steps = [scale["steps"] for scale in record["scales"]]
     # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
     assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
-    monkeypatch.setattr(loop, "measure_step_seconds", None)  # must not be measured again
+    monkeypatch.setattr(preparation, "measure_step_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
     assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from nst_keras import scales
+from nst_keras import Config, scales
 from nst_keras.errors import InputError
+from nst_keras.resolution import resolve
 
 
 def test_auto_takes_steps_of_root_two_from_128_to_512():
@@ -95,3 +96,9 @@ def test_a_limit_below_one_step_per_scale_is_refused():
     message = str(caught.value)
     assert message.startswith("--time_limit=3.9s: ")
     assert "about 4 s" in message and "--size" in message and "\n" not in message
+
+
+def test_original_size_is_the_contents_own():
+    config = resolve(Config(size="original"))
+    last = scales.plan_job(config, (40, 60))[-1]
+    assert (last.height, last.width) == (40, 60)

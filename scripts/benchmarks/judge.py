@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import Config, loop, scales
+from nst_keras import Config, preparation, scales
+from nst_keras.painter import Networks, Painter
 from nst_keras.resolution import resolve
-from nst_keras.stages import Networks, Painter
 
 
 class Judge:
@@ -14,7 +14,9 @@ class Judge:
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
         plain = resolve(Config(size=size, scales=1, precision="float32"))
         plan = scales.plan_job(plain, content.shape[:2])
-        painter = Painter(plain, content, [style], Networks(plain, loop.load_weights(plain)), plan)
+        painter = Painter(
+            plain, content, [style], Networks(plain, preparation.load_weights(plain)), plan
+        )
         self.scale, self.start = plan[-1], painter.first_image()
         self.objective = painter.objective(self.scale)
         self._value = tf.function(self.objective.value)

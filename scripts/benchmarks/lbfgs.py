@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config, images
-from nst_keras.loop import load_weights
+from nst_keras.painter import Networks, Painter
+from nst_keras.preparation import load_weights
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale, plan_job
-from nst_keras.stages import Networks, Painter, Stage
+from nst_keras.stages import Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

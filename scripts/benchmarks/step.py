@@ -18,10 +18,11 @@ from benchmarks import machine
 from nst_keras import Config
 from nst_keras import weights as weights_lib
 from nst_keras.batching import Batch, Member
-from nst_keras.loop import load_weights
+from nst_keras.painter import Networks, Painter
+from nst_keras.preparation import load_weights
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
-from nst_keras.stages import Networks, Painter, Stage
+from nst_keras.stages import Stage
 from nst_keras.vgg import layer_names
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to

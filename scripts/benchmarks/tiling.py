@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine
-from nst_keras import Config, devices, loop, scales, tiles
+from nst_keras import Config, devices, preparation, scales, tiles
+from nst_keras.painter import Networks, Painter
 from nst_keras.resolution import resolve
-from nst_keras.stages import Networks, Painter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,9 @@ def measure(options: argparse.Namespace) -> dict:
     precision = devices.settle_precision(options.precision)
     config = resolve(Config(size=max(width, height), scales=1, precision=precision))
     plan = scales.plan_job(config, content.shape[:2])
-    painter = Painter(config, content, [style], Networks(config, loop.load_weights(config)), plan)
+    painter = Painter(
+        config, content, [style], Networks(config, preparation.load_weights(config)), plan
+    )
     sides = [None, *map(int, options.tile_sizes.split(","))]
     evaluations = [_evaluation(painter, plan[-1], side, content) for side in sides]
     times: list[list[float]] = [[] for _ in sides]

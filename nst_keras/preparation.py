@@ -1,0 +1,161 @@
+"""What a job needs before its first step: its inputs read, its settings settled, its pace."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nst_keras import backbones, devices, images, planning, scales
+from nst_keras import weights as weights_lib
+from nst_keras.checkpoints import Checkpoint, Checkpointer
+from nst_keras.config import Config
+from nst_keras.course import Course
+from nst_keras.distribute import ALONE, Replicas
+from nst_keras.errors import InputError
+from nst_keras.painter import Networks, Painter
+from nst_keras.resolution import resolve
+from nst_keras.scales import Scale
+from nst_keras.stages import Stage
+from nst_keras.weights import Weights
+
+PictureLike = str | os.PathLike | np.ndarray
+
+
+@dataclasses.dataclass
+class Prepared:
+    """A job before its first step."""
+
+    painter: Painter
+    config: Config  # resolved and settled
+    plan: tuple[Scale, ...]
+    checkpointer: Checkpointer | None
+    saved: Checkpoint | None  # the state to go on from
+
+    def course(self) -> Course:
+        """Its course, from now on."""
+        return Course(self.config, self.plan, self.checkpointer, self.saved, self.painter.replicas)
+
+
+def prepare(
+    content: PictureLike,
+    styles: PictureLike | Sequence[PictureLike],
+    config: Config | None = None,
+    weights: Weights | None = None,
+    checkpointer: Checkpointer | None = None,
+    replicas: Replicas = ALONE,
+    is_dropped: Callable[[], bool] = lambda: False,
+    networks: Networks | None = None,
+) -> Prepared:
+    """Read and settle all of a job, as `stylize` does with the same arguments.
+
+    Args:
+        networks: of a job with the same settings, to be used for this one, too.
+    """
+    config = resolve(config or Config())
+    saved = checkpointer.latest() if checkpointer else None
+    config = dataclasses.replace(config, precision=_settled_precision(config.precision, saved))
+    if isinstance(styles, (str, os.PathLike, np.ndarray)):
+        styles = [styles]
+    if not len(styles) or len(config.style_blend) not in (0, len(styles)):
+        raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
+    limit = config.max_megapixels * 10**6
+    content = images.fit(_pixels(content, "content", limit), config.fit)
+    pictures = [_pixels(style, "style", limit) for style in styles]
+    plan = scales.plan_job(config, content.shape[:2])
+    if saved and saved.step > plan[-1].last_step:
+        raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
+    tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
+    _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
+    config = dataclasses.replace(config, tile_size=tile_size or "none")
+    networks = networks or Networks(config, weights or load_weights(config), replicas)
+    painter = Painter(config, content, pictures, networks, plan, replicas, is_dropped)
+    return Prepared(painter, config, plan, checkpointer, saved)
+
+
+def _agree(replicas: Replicas, step: int, tile_size: int | None) -> tuple[int, int | None]:
+    """The chief's step to go on from, and size of tiles. No host goes on before all are here.
+
+    Raises:
+        InputError: this host would go on from another step.
+    """
+    chiefs_step, chiefs_size = (
+        int(number) for number in replicas.from_chief((step, tile_size or 0))
+    )
+    if step != chiefs_step:
+        raise InputError(
+            f"--workdir: its newest checkpoint is of step {step} here and of step {chiefs_step} on "
+            "the first host; all hosts must see one folder"
+        )
+    return step, chiefs_size or None
+
+
+def load_weights(config: Config) -> Weights:
+    """The backbone's weights that `--weights` names."""
+    if config.weights == "imagenet":
+        return backbones.imagenet_weights(config.backbone)
+    path = weights_lib.embedded_path() if config.weights == "embedded" else config.weights
+    return weights_lib.read_weights(path, config.backbone)
+
+
+def measure_step_seconds(
+    content: np.ndarray, styles: Sequence[np.ndarray], config: Config, weights: Weights
+) -> tuple[tuple[Scale, ...], tuple[float, ...], float]:
+    """The plan, seconds per step at each of its scales, and seconds to set a scale up.
+
+    Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
+    """
+    plan = scales.plan_job(config, content.shape[:2])
+    painter = Painter(config, content, styles, Networks(config, weights), plan)
+    first, last = plan[0], plan[-1]
+    image = painter.first_image()
+    coarse, coarse_setup = _time_scale(painter, first, image)
+    fine, fine_setup = coarse, coarse_setup
+    if last is not first:
+        image = images.resize(image, last.height, last.width)
+        fine, fine_setup = _time_scale(painter, last, image)
+    slope = (fine - coarse) / max(last.pixels - first.pixels, 1)
+    seconds = tuple(coarse + slope * (scale.pixels - first.pixels) for scale in plan)
+    return plan, seconds, max(coarse_setup, fine_setup)
+
+
+def _settled_precision(precision: str, saved: Checkpoint | None) -> str:
+    """That of the saved state, so that a job ends as it began on whatever device it goes on."""
+    if saved is None or "precision" not in saved.arrays:  # older versions did not keep it
+        return devices.settle_precision(precision, announce=True)
+    there = str(saved.arrays["precision"])
+    if precision not in ("auto", there):
+        raise InputError(
+            f"--precision={precision}: the state after step {saved.step} was computed in {there}; "
+            f"go on with --precision={there} or auto, or give another folder"
+        )
+    return there
+
+
+def _pixels(picture: PictureLike, name: str, max_pixels: int) -> np.ndarray:
+    """Float32 RGB in [0, 1], (H, W, 3), of a path or an array."""
+    if not isinstance(picture, np.ndarray):
+        return images.read_image(picture, f"--{name}", max_pixels).pixels
+    if picture.ndim != 3 or picture.shape[-1] != 3:
+        raise InputError(f"{name}: has shape {picture.shape}; (height, width, 3) is needed")
+    if min(picture.shape[:2]) < images.MIN_SIDE:
+        raise InputError(f"{name}: {picture.shape} is too small; a side needs {images.MIN_SIDE} px")
+    if picture.dtype == np.uint8:
+        return picture.astype(np.float32) / 255.0
+    pixels = np.asarray(picture, np.float32)
+    if not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
+        raise InputError(f"{name}: floats must be in [0, 1]; uint8 may be 0..255")
+    return pixels
+
+
+def _time_scale(painter: Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
+    """Seconds of one step, and of setting the scale up."""
+    began = time.perf_counter()
+    stage = Stage(painter, scale, lambda: image)
+    stage.run(1)
+    setup = time.perf_counter() - began
+    began = time.perf_counter()
+    stage.run(2)
+    step = (time.perf_counter() - began) / 2
+    return step, max(setup - step, 0.0)
