@@ -243,7 +243,8 @@ class Config:
         "text",
         "Precision of the convolutions; image, Grams and losses are float32 always. auto: bfloat16 "
         "on processors with instructions for it and on GPUs from compute capability 8.0 on, else "
-        "float32. float16 keeps 3 bits more than bfloat16, and is slow on most processors.",
+        "float32. float16 keeps 3 bits more than bfloat16, and is slow on most processors. NVIDIA "
+        "GPUs from 8.0 on multiply float32 as TF32, of 10 bits, unless NVIDIA_TF32_OVERRIDE=0.",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
 

@@ -15,10 +15,11 @@ from nst_keras.errors import DeviceError, InputError, LostHostError
 
 _log = logging.getLogger("nst_keras")
 
-# What a person, a terminal that closes, and a cluster about to take the machine back send.
+# What a person, a terminal that closes, a cluster about to take the machine back, and a sweep on
+# Windows send.
 _STOPPING = tuple(
     int(getattr(signal, name))
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
     if hasattr(signal, name)
 )
 # Exit statuses; the latter two as in BSD's sysexits.h.

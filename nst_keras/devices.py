@@ -1,8 +1,10 @@
 """The device that computes: TensorFlow's start, its name for people, and determinism."""
 
 import contextlib
+import functools
 import json
 import logging
+import math
 import os
 import platform
 import shutil
@@ -10,11 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nst_keras import planning
-from nst_keras.errors import InputError
+from nst_keras import planning, vgg
+from nst_keras.errors import DeviceError, InputError
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ _BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores ta
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
     """Import TensorFlow without its chatter and set it up; call before anything else imports it."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # somebody wants to see the messages
         import tensorflow as tf
     else:
@@ -32,9 +35,8 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):  # too late once the GPU is in use, and harmless
-            tf.config.experimental.set_memory_growth(gpu, True)
+    if on_gpu():
+        _gpu_bytes()
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -50,9 +52,16 @@ def one_operation_at_a_time() -> None:
     """
     import tensorflow as tf
 
-    if not tf.config.list_physical_devices("GPU"):
+    if not on_gpu():
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def on_gpu() -> bool:
+    """Whether TensorFlow has a GPU to compute on."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def host_number(distribute: str) -> int:
@@ -114,24 +123,50 @@ def _fastest_precision() -> tuple[str, str]:
     return "float32", "as this processor has no instructions for bfloat16"
 
 
-def memory_limit(given: int | None) -> int:
-    """Bytes of the device's memory that a job plans to take.
+def memory_limit(given: int | None, count: int = 1) -> int:
+    """Bytes of a device's memory that a job plans to take.
 
     Args:
         given: what it was given, if anything.
+        count: devices of this host that it takes, all alike.
     """
-    import tensorflow as tf
+    if given is not None:
+        return given
+    there = min(_gpu_bytes()[:count]) if on_gpu() else planning.available_bytes()
+    return planning.own_share(there)
 
-    if given is None and tf.config.list_physical_devices("GPU"):
-        return _gpu_bytes()
-    return planning.available_bytes(given)
+
+def most_pixels() -> float:
+    """That can go through the network at once: on GPUs features are counted in 32 bits."""
+    return (2**31 - 1) // vgg.CHANNELS[0] if on_gpu() else math.inf
+
+
+@contextlib.contextmanager
+def errors_told() -> Iterator[None]:
+    """What TensorFlow cannot do, in a line.
+
+    Raises:
+        DeviceError: in place of its errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        tf = sys.modules.get("tensorflow")  # which the block may be the one to import
+        if tf is None or not isinstance(error, tf.errors.OpError):
+            raise
+        raise DeviceError(f"the device failed: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what an error says, or its name."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def matrix_rate(precision: str) -> float:
     """Floating point operations a second of a matrix product, from a few of them."""
     import tensorflow as tf
 
-    slow = precision == "float16" and not tf.config.list_physical_devices("GPU")
+    slow = precision == "float16" and not on_gpu()
     dtype = tf.as_dtype("float32" if slow else precision)
     left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
     multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)), autograph=False)
@@ -156,9 +191,7 @@ def describe_device() -> str:
 
 def unused_gpu() -> str | None:
     """What to tell somebody who has a GPU that TensorFlow does not use."""
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU") or not shutil.which("nvidia-smi"):
+    if on_gpu() or not shutil.which("nvidia-smi"):
         return None
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return "a GPU is there but CUDA_VISIBLE_DEVICES hides it"
@@ -191,13 +224,42 @@ def _stderr_aside() -> Iterator[None]:
             os.close(kept)
 
 
-def _gpu_bytes() -> int:
-    """What the first GPU has free, but for a part; endless where nobody tells."""
-    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
-        return round(_GPU_SHARE * int(done.stdout.splitlines()[0]) * 2**20)
-    return sys.maxsize
+@functools.cache
+def _gpu_bytes() -> tuple[int, ...]:
+    """What each GPU of this process has free, but for a part; endless where nobody tells.
+
+    Asked once, before TensorFlow computes anything: later what it holds would count as taken.
+    """
+    column = "memory.free" if _take_by_need() else "memory.total"
+    query = ["nvidia-smi", f"--query-gpu=index,uuid,{column}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, check=True, capture_output=True, text=True, timeout=30)
+        rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
+        sizes = [(index, uuid, int(mebibytes)) for index, uuid, mebibytes in rows]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return (sys.maxsize,)
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(index for index, _, _ in sizes))
+    return tuple(_bytes_of(name.strip(), sizes) for name in seen.split(","))
+
+
+def _take_by_need() -> bool:
+    """Have TensorFlow take GPUs' memory as it needs it, not all at once; False: it is too late."""
+    import tensorflow as tf
+
+    try:
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:  # somebody has computed something before
+        return False
+    return True
+
+
+def _bytes_of(name: str, sizes: Sequence[tuple[str, str, int]]) -> int:
+    """What a GPU of this index or (the beginning of) UUID has, but for a part."""
+    for index, uuid, mebibytes in sizes:
+        if name == index or (name.startswith("GPU-") and uuid.startswith(name)):
+            return round(_GPU_SHARE * mebibytes * 2**20)
+    return sys.maxsize  # such as a part of one
 
 
 def _processor() -> str:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import platform
 import signal
@@ -12,8 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from nst_keras.console import INTERRUPTED
+from nst_keras.planning import MEMORY_SHARE
 from nst_keras.sweep_folder import last_line, open_log
 
 _log = logging.getLogger("nst_keras")
@@ -21,6 +24,12 @@ _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
 RUN_BATCH = (sys.executable, "-m", "nst_keras.run_batch")
+# Ctrl-C reaches the sweep alone, which passes it on once: a run takes two of them for an order to
+# drop everything. On Windows it is passed on as Ctrl-Break, since to be ended there saves nothing.
+_APART: dict[str, Any] = {"start_new_session": True}
+if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
+    _APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+_END = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,23 +155,23 @@ class LocalEngine:
                 env={**os.environ, **self.slots[slot]},
                 # Of a batch: it holds them as long as it lives, whatever becomes of this process.
                 pass_fds=[one.fileno() for one in logs[1:] if one],
-                # Ctrl-C reaches the sweep alone, which passes it on once: a run takes two of them
-                # for an order to drop everything.
-                start_new_session=True,
+                **_APART,
             )
 
 
 def make_slots(jobs: int | None) -> list[dict[str, str]]:
     """A slot for each of `jobs`; not given, one for each GPU, or one.
 
-    Several slots share the GPUs, or else the threads, of this machine.
+    Several slots share the GPUs, or else the threads, of this machine, and the memory of either.
     """
     gpus = visible_gpus()
     jobs = jobs or max(1, len(gpus))
     shared: dict[str, str] = {}
+    if (on_each := math.ceil(jobs / max(1, len(gpus)))) > 1:
+        shared = {MEMORY_SHARE: f"{1 / on_each:.4f}"}
     if jobs > 1 and not gpus:
         threads = str(max(1, _cores() // jobs))
-        shared = {name: threads for name in THREADS if name not in os.environ}
+        shared |= {name: threads for name in THREADS if name not in os.environ}
     return [
         {**shared, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else shared
         for slot in range(jobs)
@@ -211,7 +220,8 @@ def _error(attempt: _Attempt) -> str:
 
 def _terminate(running: Sequence[_Attempt]) -> None:
     for attempt in running:
-        attempt.process.terminate()
+        with contextlib.suppress(OSError):  # it has ended
+            attempt.process.send_signal(_END)
 
 
 def _cores() -> int:

@@ -120,7 +120,7 @@ def start(config: Config) -> "Replicas":
     return distribute.make_replicas(config.distribute, config.replicas)
 
 
-def settle(job: Job, status: Status) -> Config:
+def settle(job: Job, status: Status, replicas: "Replicas") -> Config:
     """Decide what is still open: precision, steps under a time limit, tiles, iteration images."""
     new = status is Status.NEW
     precision = devices.settle_precision(job.requested.precision, announce=new)
@@ -135,24 +135,29 @@ def settle(job: Job, status: Status) -> Config:
             precision=saved.precision,
             tile_size=saved.tile_size if config.tile_size == "auto" else config.tile_size,
         )
-    elif config.time_limit:
-        config = _fit_time_limit(config, config.time_limit, job)
-    plan, limit = job.plan(config), devices.memory_limit(config.memory_limit)
-    tile_size = planning.settle_tile_size(config, plan, limit) or "none"
+    plan, limit = job.plan(config), devices.memory_limit(config.memory_limit, len(replicas.devices))
+    tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
+    if config.time_limit:
+        config = _fit_time_limit(config, config.time_limit, job, replicas, tile_size)
+        plan = job.plan(config)
     image_every = config.image_every
     if image_every is None:
         image_every = max(1, math.ceil(plan[-1].last_step / _PICTURES_PER_JOB))
-    return dataclasses.replace(config, tile_size=tile_size, image_every=image_every)
+    return dataclasses.replace(config, tile_size=tile_size or "none", image_every=image_every)
 
 
-def _fit_time_limit(config: Config, limit: float, job: Job) -> Config:
+def _fit_time_limit(
+    config: Config, limit: float, job: Job, replicas: "Replicas", tile_size: int | None
+) -> Config:
     """Measure, and choose the steps so that the whole job ends in time."""
-    from nst_keras import preparation
+    from nst_keras import distribute, preparation
 
     inputs = job.inputs
     weights = inputs.weights or preparation.load_weights(config)
+    # Several hosts are not measured together: only the first one settles what is new.
+    measured = replicas if replicas.hosts == 1 else distribute.ALONE
     plan, seconds, setup = preparation.measure_step_seconds(
-        inputs.content, inputs.styles, config, weights
+        inputs.content, inputs.styles, config, weights, measured, tile_size
     )
     spent = time.monotonic() - job.began
     fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit

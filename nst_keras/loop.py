@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import images
+from nst_keras import devices, images
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import Config
 from nst_keras.course import Course
@@ -31,6 +31,14 @@ _LOST = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
+)
+# What operations on GPUs say that fail for want of memory in other ways than by name: a copy to the
+# device, convolutions without room to work, and the driver.
+_NO_ROOM = (
+    "Dst tensor is not initialized",
+    "No algorithm worked",
+    "OUT_OF_MEMORY",
+    "failed to allocate",
 )
 
 
@@ -110,21 +118,17 @@ def _paint_scale(
             stage = None
             back = course.go_back(begun_at, error)
             state = begun_with if back is None else back
-        except tf.errors.ResourceExhaustedError as error:
+        except StepDropped:
+            course.save_completed(stage)
+            raise
+        except tf.errors.OpError as error:
+            if not _lacks_memory(error):
+                _tell_loss(painter, course, stage, error)
+                raise
             course.tile_size = _smaller_tiles(painter, scale, course.tile_size, error)
             if stage is not None:  # where it got to before memory ran out
                 state = {**stage.state(), **course.state()}
                 course.went_on_to(stage)
-        except StepDropped:
-            course.save_completed(stage)
-            raise
-        except _LOST as error:
-            if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
-                raise DeviceError(
-                    f"the device failed after step {course.step}: {_first_line(error)}"
-                ) from error
-            course.save_completed(stage)
-            raise LostHostError(f"another host is gone: {_first_line(error)}") from error
         stage = None
         gc.collect()
 
@@ -156,11 +160,36 @@ def _report(
         course.save(stage)
 
 
+def _lacks_memory(error: tf.errors.OpError) -> bool:
+    """Whether that is what an operation failed for; on GPUs it may say so only in words."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
+        return any(words in str(error) for words in _NO_ROOM)
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def _tell_loss(
+    painter: Painter, course: Course, stage: Stage | None, error: tf.errors.OpError
+) -> None:
+    """Raise in its place what an error means, if that is that a device or a host is gone.
+
+    Raises:
+        DeviceError, LostHostError: so it is; the latter with the state saved.
+    """
+    if not isinstance(error, _LOST):
+        return
+    if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
+        raise DeviceError(
+            f"the device failed after step {course.step}: {devices.first_line(error)}"
+        ) from error
+    course.save_completed(stage)
+    raise LostHostError(f"another host is gone: {devices.first_line(error)}") from error
+
+
 def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error: Exception) -> int:
     """Half the size of the tiles that were too large for the memory of the device.
 
     Raises:
-        MemoryError: they are as small as the network allows.
+        MemoryError: they are as small as the network allows, or other hosts have the same ones.
     """
     longest = max(scale.height, scale.width)
     now = min(tile_size or longest, longest)
@@ -170,9 +199,9 @@ def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error:
             f"out of memory at {scale.width}x{scale.height} with tiles of {now} px; a smaller "
             "--size or --history, or --optimizer=adam, takes less"
         ) from error
+    if painter.replicas.hosts > 1:  # where each would wait for the others' old ones
+        raise MemoryError(
+            f"out of memory at {scale.width}x{scale.height}; give all hosts --tile_size={smaller}"
+        ) from error
     _log.warning("out of memory: it goes on in tiles of %d px", smaller)
     return smaller
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

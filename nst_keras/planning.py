@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import sys
 from pathlib import Path
 
 from nst_keras import progress, tiles, vgg
@@ -25,6 +26,8 @@ _LBFGS_IMAGES = 30  # gradient, direction, temporaries of its recursion, and wha
 _ADAM_IMAGES = 4  # gradient, moments, and what is added to each
 
 _SHARE = 0.8  # of what is there that a job plans to take
+# Set where several jobs share a device: the part of its memory that is for this one.
+MEMORY_SHARE = "NST_MEMORY_SHARE"
 _SIDES = range(2560, 255, -64)  # of tiles, px; larger ones gain little
 _STEP_SHARE = 0.8  # of the rate of matrix products that a step reaches
 
@@ -38,22 +41,30 @@ class Cost:
     flops: float  # of all its steps
 
 
-def settle_tile_size(config: Config, plan: tuple[Scale, ...], limit: int) -> int | None:
+def settle_tile_size(
+    config: Config, plan: tuple[Scale, ...], limit: int, most_pixels: float = math.inf
+) -> int | None:
     """The longest side of tiles, or None for whole pictures.
 
     Args:
         config: resolved, of a settled precision.
         limit: bytes that the job may take.
+        most_pixels: that can go through the network at once.
 
     Raises:
-        InputError: not even the smallest tiles fit, or `--tile_size` is too small.
+        InputError: not even the smallest tiles fit, or `--tile_size` is too small or too large.
     """
     largest = max(plan, key=lambda scale: scale.pixels)
     if config.tile_size != "auto":
         side = None if config.tile_size == "none" else int(config.tile_size)
-        _tiles(config, largest, side)  # refuses what is too small
+        at_once = max(tile.pixels for tile in _tiles(config, largest, side))
+        if at_once > most_pixels:
+            raise InputError(
+                f"--tile_size={config.tile_size}: {at_once} pixels at once; this device counts no "
+                f"further than {most_pixels}; give auto"
+            )
         return side
-    if peak_bytes(config, largest, None) <= limit:
+    if largest.pixels <= most_pixels and peak_bytes(config, largest, None) <= limit:
         return None
     halo, stride = tiles.halo_of(_layers(config), config.backbone)
     sides = [side for side in _SIDES if side >= 4 * halo + stride]
@@ -89,13 +100,24 @@ def peak_bytes(config: Config, scale: Scale, side: int | None) -> int:
     return round(_BASE + kept * largest + per_pixel * scale.pixels)
 
 
-def check_batch(config: Config, plan: tuple[Scale, ...], count: int, limit: int) -> None:
+def check_batch(
+    config: Config,
+    plan: tuple[Scale, ...],
+    count: int,
+    limit: int,
+    most_pixels: float = math.inf,
+) -> None:
     """Whether so many whole pictures fit at once.
 
     Raises:
-        InputError: they take more than `limit` bytes.
+        InputError: they take more than `limit` bytes, or have more than `most_pixels`.
     """
     largest = max(plan, key=lambda scale: scale.pixels)
+    if count * largest.pixels > most_pixels:
+        raise InputError(
+            f"--batch={count}: {count} pictures of {largest.width}x{largest.height} are more "
+            "pixels at once than this device can count"
+        )
     needed = _BASE + count * (peak_bytes(config, largest, None) - _BASE)
     if needed > limit:
         raise InputError(
@@ -104,14 +126,22 @@ def check_batch(config: Config, plan: tuple[Scale, ...], count: int, limit: int)
         )
 
 
-def available_bytes(limit: int | None) -> int:
-    """Bytes that a job on the CPU plans to take: those it was given, or a share of what is there.
+def available_bytes() -> int:
+    """Bytes that jobs on the CPU plan to take: a share of what is there; endless if nobody tells.
 
     What is there: what the system has free beside this process, within the limits of its cgroup.
     """
-    if limit is not None:
-        return limit
-    return round(_SHARE * min(_free_bytes(), _cgroup_bytes()))
+    there = min(_free_bytes(), _cgroup_bytes())
+    return sys.maxsize if there == math.inf else round(_SHARE * there)
+
+
+def own_share(there: int) -> int:
+    """Of what jobs plan to take in all, the part of this one."""
+    try:
+        share = float(os.environ.get(MEMORY_SHARE, 1.0))
+    except ValueError:
+        share = 1.0
+    return round(share * there) if 0.0 < share < 1.0 else there
 
 
 def describe(config: Config, plan: tuple[Scale, ...], flops_per_second: float) -> str:
@@ -179,12 +209,15 @@ def _history(config: Config) -> str:
 
 
 def _free_bytes() -> float:
-    """What this process has and could get; endless where the system does not tell."""
+    """What this process has and could get, or where the system does not tell that, what it has in
+    all; endless where it does not tell that either."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
         own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return free["MemAvailable"] * 1024 + own * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # macOS has it, Windows not
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return math.inf
 
 

@@ -1,6 +1,7 @@
 """What a job needs before its first step: its inputs read, its settings settled, its pace."""
 
 import dataclasses
+import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -60,13 +61,14 @@ def prepare(
         styles = [styles]
     if not len(styles) or len(config.style_blend) not in (0, len(styles)):
         raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
-    limit = config.max_megapixels * 10**6
-    content = images.fit(_pixels(content, "content", limit), config.fit)
-    pictures = [_pixels(style, "style", limit) for style in styles]
+    most = config.max_megapixels * 10**6
+    content = images.fit(_pixels(content, "content", most), config.fit)
+    pictures = [_pixels(style, "style", most) for style in styles]
     plan = scales.plan_job(config, content.shape[:2])
     if saved and saved.step > plan[-1].last_step:
         raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
-    tile_size = planning.settle_tile_size(config, plan, devices.memory_limit(config.memory_limit))
+    limit = devices.memory_limit(config.memory_limit, len(replicas.devices))
+    tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
     _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
     networks = networks or Networks(config, weights or load_weights(config), replicas)
@@ -100,21 +102,27 @@ def load_weights(config: Config) -> Weights:
 
 
 def measure_step_seconds(
-    content: np.ndarray, styles: Sequence[np.ndarray], config: Config, weights: Weights
+    content: np.ndarray,
+    styles: Sequence[np.ndarray],
+    config: Config,
+    weights: Weights,
+    replicas: Replicas = ALONE,
+    tile_size: int | None = None,
 ) -> tuple[tuple[Scale, ...], tuple[float, ...], float]:
     """The plan, seconds per step at each of its scales, and seconds to set a scale up.
 
     Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
     """
     plan = scales.plan_job(config, content.shape[:2])
-    painter = Painter(config, content, styles, Networks(config, weights), plan)
+    painter = Painter(config, content, styles, Networks(config, weights, replicas), plan, replicas)
     first, last = plan[0], plan[-1]
     image = painter.first_image()
-    coarse, coarse_setup = _time_scale(painter, first, image)
+    coarse, coarse_setup = _time_scale(painter, first, image, tile_size)
     fine, fine_setup = coarse, coarse_setup
     if last is not first:
         image = images.resize(image, last.height, last.width)
-        fine, fine_setup = _time_scale(painter, last, image)
+        gc.collect()  # as between the scales of a job
+        fine, fine_setup = _time_scale(painter, last, image, tile_size)
     slope = (fine - coarse) / max(last.pixels - first.pixels, 1)
     seconds = tuple(coarse + slope * (scale.pixels - first.pixels) for scale in plan)
     return plan, seconds, max(coarse_setup, fine_setup)
@@ -149,10 +157,12 @@ def _pixels(picture: PictureLike, name: str, max_pixels: int) -> np.ndarray:
     return pixels
 
 
-def _time_scale(painter: Painter, scale: Scale, image: np.ndarray) -> tuple[float, float]:
+def _time_scale(
+    painter: Painter, scale: Scale, image: np.ndarray, tile_size: int | None
+) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up."""
     began = time.perf_counter()
-    stage = Stage(painter, scale, lambda: image)
+    stage = Stage(painter, scale, lambda: image, tile_size=tile_size)
     stage.run(1)
     setup = time.perf_counter() - began
     began = time.perf_counter()

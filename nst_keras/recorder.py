@@ -69,7 +69,8 @@ class Recorder:
         images.write_image(self.folder.result, iterate.image, run_record.metadata(self.record))
         self.record["final_terms"] = iterate.evaluate()
         if self.config.scores:
-            self.record["scores"] = iterate.score()
+            with _beside_the_result("scores", (MemoryError,)):
+                self.record["scores"] = iterate.score()
         self._write_strip()
         self._write_side_by_side(iterate)
         write_animations(self.folder, self.config)
@@ -143,14 +144,14 @@ def write_animations(folder: RunFolder, config: Config) -> None:
 
 @contextlib.contextmanager
 def _beside_the_result(
-    path: Path, failures: tuple[type[Exception], ...] = (InputError,)
+    what: Path | str, failures: tuple[type[Exception], ...] = (InputError,)
 ) -> Iterator[None]:
     """What fails to be made of pictures along the way, as a damaged one does, is only told: the
     picture is what counts, and it is there."""
     try:
         yield
     except failures as error:
-        _log.warning("%s: %s", path, getattr(error, "strerror", None) or error)
+        _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
 
 
 def write_thumbnail(path: Path, pixels) -> None:

@@ -54,7 +54,8 @@ def _run(
     asked = job.read(arguments, given, began)
     folder, requested = asked.folder, asked.requested
     if devices.host_number(requested.distribute):
-        return _help_out(asked)
+        with devices.errors_told():
+            return _help_out(asked)
     if folder.status(asked.request, overwrite=requested.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
         recorder.complete(folder, requested)
@@ -63,9 +64,10 @@ def _run(
     job.check_extras(requested)
     with folder.held():
         # Heard from here on: TensorFlow would take what Python raises for errors of its own.
-        with console.stop_signals() as stopping:
+        with console.stop_signals() as stopping, devices.errors_told():
             desk, iterate = _paint(asked, notes, stopping, quiet=quiet)
-        return _conclude(desk, iterate)
+        with devices.errors_told():
+            return _conclude(desk, iterate)
 
 
 def _help_out(asked: Job) -> int:
@@ -75,7 +77,7 @@ def _help_out(asked: Job) -> int:
         return 0
     replicas = job.start(asked.requested)
     replicas.from_chief(0)  # from here on the folder is as the chief has made it
-    config = job.settle(asked, folder.status(asked.request, overwrite=False))
+    config = job.settle(asked, folder.status(asked.request, overwrite=False), replicas)
     from nst_keras import loop
 
     iterates = loop.stylize(
@@ -102,7 +104,7 @@ def _paint(
     replicas = job.start(asked.requested)
     if warning := devices.unused_gpu():
         _log.warning("%s", warning)
-    config = job.settle(asked, status)
+    config = job.settle(asked, status, replicas)
     record = job.describe(asked, config, notes)
     from nst_keras import loop
 

@@ -11,13 +11,13 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from nst_keras import console, devices, flags, grouping, job
 from nst_keras.background import Background
 from nst_keras.config import Config
 from nst_keras.desk import Desk
-from nst_keras.errors import DeviceError, InputError
+from nst_keras.errors import InputError
 from nst_keras.job import Job
 from nst_keras.progress import Iterate
 
@@ -87,14 +87,14 @@ def _work(jobs: Sequence[Job], stopping: list[float]) -> tuple[list[Desk], list[
         with console.noting(own):
             states.append(job.prepare_folder(one))
     with console.noting(*notes):
-        job.start(jobs[0].requested)
+        replicas = job.start(jobs[0].requested)
         if warning := devices.unused_gpu():
             _log.warning("%s", warning)
     background = Background()
     configs, desks = [], []
     for one, status, own in zip(jobs, states, notes, strict=True):
         with console.noting(own):
-            config = job.settle(one, status)
+            config = job.settle(one, status, replicas)
             # With one alone a kill between two writes would leave no step that all have.
             config = dataclasses.replace(config, keep_checkpoints=max(2, config.keep_checkpoints))
             record = job.describe(one, config, own)
@@ -122,7 +122,7 @@ def _optimise(
         for desk in desks:
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
         stack.enter_context(background)
-        with _told_of_devices():
+        with devices.errors_told():
             rounds = batch_loop.stylize_batch(requests, jobs[0].inputs.weights)
             last = _follow(rounds, desks, stopping)
         for desk, iterate in zip(desks, last, strict=True):
@@ -139,18 +139,6 @@ def _conclude(desks: Sequence[Desk], last: Sequence[Iterate]) -> int:
     for desk, iterate in zip(desks, last, strict=True):
         desk.finish(iterate)
     return 0
-
-
-@contextlib.contextmanager
-def _told_of_devices() -> Iterator[None]:
-    """What goes wrong there is of the batch, not of its runs."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DeviceError(f"the device failed: {reason}") from error
 
 
 def _follow(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import objective, optimizers, schedules
+from nst_keras import devices, objective, optimizers, schedules
 from nst_keras.config import Config
 from nst_keras.errors import InputError
 from nst_keras.lbfgs import Lbfgs, ValueAndGrad
@@ -54,7 +54,9 @@ class Stage:
         if self._decay:
             self._average = tf.Variable(tf.zeros_like(self._image), trainable=False)
         tiled = isinstance(self._objective, TiledObjective)
-        self._add = add_by_strips if tiled else optimizers.add_at_once
+        # Strips spare the memory of the host; a GPU would have all of it go there and back.
+        by_strips = tiled and not devices.on_gpu()
+        self._add = add_by_strips if by_strips else optimizers.add_at_once
         self._optimizer = _make_optimizer(
             self._config, scale, self._objective.term_names, self._add, 0.5**slower
         )
@@ -118,8 +120,15 @@ class Stage:
         return {name: float(value) for name, value in terms.items()}
 
     def score(self) -> dict[str, float]:
-        """Figures of the picture beyond its loss."""
-        return self._painter.score(self.picture())
+        """Figures of the picture beyond its loss.
+
+        Raises:
+            MemoryError: there is no room for them.
+        """
+        try:
+            return self._painter.score(self.picture())
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError("there is not enough memory") from error
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, beside the settings."""

@@ -1,6 +1,7 @@
 """The sweep's own flags; all others are those of a run."""
 
 import argparse
+import sys
 
 from nst_keras.config import Config
 from nst_keras.console import OneLineParser
@@ -50,6 +51,8 @@ def check(given: argparse.Namespace, base: Config) -> None:
         raise InputError(f"--jobs={given.jobs}: is for --engine=local; give --cpus_per_trial")
     if given.engine == "ray" and given.batch > 1:
         raise InputError(f"--batch={given.batch}: is for --engine=local")
+    if sys.platform == "win32" and given.batch > 1:
+        raise InputError(f"--batch={given.batch}: is not for Windows; WSL2 has it")
     if given.engine == "local":
         for name, value in for_ray.items():
             if value is not None:

@@ -121,19 +121,24 @@ class TiledObjective:
         self, functions: Sequence[Callable], image: tf.Tensor, *more: Sums
     ) -> Iterator[tuple[Tile, Any]]:
         """What the devices' functions make of this host's tiles, in a fixed order."""
-        with ThreadPoolExecutor(len(functions)) as threads:
+        workers = list(zip(self._replicas.devices, functions, strict=True))
+        with ThreadPoolExecutor(len(workers)) as threads:
             for numbers in self._rounds:
                 dealt = [
-                    (self._tiles[number], threads.submit(self._run, device, number, image, *more))
-                    for device, number in zip(functions, numbers, strict=True)
+                    (self._tiles[number], threads.submit(self._run, *worker, number, image, *more))
+                    for worker, number in zip(workers, numbers, strict=True)
                     if number is not None
                 ]
                 yield from ((tile, result.result()) for tile, result in dealt)
 
-    def _run(self, function: Callable, number: int, image: tf.Tensor, *more: Sums) -> Any:
+    def _run(
+        self, device: str, function: Callable, number: int, image: tf.Tensor, *more: Sums
+    ) -> Any:
         tile = self._tiles[number]
-        content = self._objective.targets.content[number]
-        return function(image[tile.region], content, tile.window, *more)
+        part, content = image[tile.region], self._objective.targets.content[number]
+        # Or it would run on the first device, whichever has its weights.
+        with tf.device(device or None):
+            return function(part, content, tile.window, *more)
 
     def _traced(self, function: Callable) -> Callable:
         """A function of a tile, its content, its window and more as graphs."""

@@ -1,9 +1,14 @@
 """The device's name and what 'auto' precision makes of it."""
 
+import math
+import subprocess
+import sys
+
 import pytest
 import tensorflow as tf
 
-from nst_keras import devices
+from nst_keras import devices, planning
+from nst_keras.errors import DeviceError
 
 
 def test_the_processor_is_named():
@@ -92,3 +97,94 @@ def test_a_hidden_gpu_is_told_from_an_unusable_one(monkeypatch):
     assert "nst_keras[cuda]" in devices.unused_gpu()
     monkeypatch.setattr(devices.shutil, "which", lambda _: None)
     assert devices.unused_gpu() is None
+
+
+# Memory
+
+LISTED = """0, GPU-aaaa-1, 1000
+1, GPU-bbbb-2, 3000
+2, GPU-cccc-3, 2000
+"""
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """Three GPUs, and the columns that nvidia-smi was asked for."""
+    pretend(monkeypatch, gpus=3)
+    asked, grown = [], []
+
+    def answer(command, **options):
+        asked.append(command[1].split(",")[-1])
+        return subprocess.CompletedProcess(command, 0, LISTED)
+
+    monkeypatch.setattr(devices.subprocess, "run", answer)
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda gpu, _: grown.append(gpu)
+    )
+    devices._gpu_bytes.cache_clear()
+    yield asked, grown
+    devices._gpu_bytes.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("visible", "count", "mebibytes"),
+    [
+        (None, 1, 1000),
+        (None, 3, 1000),
+        ("1", 1, 3000),
+        ("1, 2", 1, 3000),
+        ("1,2", 2, 2000),
+        ("GPU-cccc", 1, 2000),
+    ],
+)
+def test_memory_is_that_of_the_gpus_that_the_job_takes(
+    listed, monkeypatch, visible, count, mebibytes
+):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert devices.memory_limit(None, count) == round(0.85 * mebibytes * 2**20)
+    assert devices.memory_limit(12345, count) == 12345
+    monkeypatch.setenv(planning.MEMORY_SHARE, "0.5")
+    assert devices.memory_limit(None, count) == round(0.425 * mebibytes * 2**20)
+    assert listed == (["memory.free"], ["gpu0", "gpu1", "gpu2"])  # once, as it will be taken
+
+
+def test_what_this_process_holds_already_does_not_count_as_taken(listed, monkeypatch):
+    def too_late(gpu, _):
+        raise RuntimeError("cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", too_late)
+    devices.memory_limit(None)
+    assert listed[0] == ["memory.total"]
+
+
+@pytest.mark.parametrize("visible", ["MIG-dddd", "0"])
+def test_where_nobody_tells_there_is_no_end(listed, monkeypatch, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if visible == "0":
+        failing = subprocess.CalledProcessError(9, "nvidia-smi")
+        monkeypatch.setattr(devices.subprocess, "run", raising(failing))
+    assert devices.memory_limit(None) == sys.maxsize
+
+
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_gpus_count_features_in_32_bits(monkeypatch):
+    assert devices.most_pixels() == math.inf
+    pretend(monkeypatch, gpus=1)
+    assert 64 * devices.most_pixels() < 2**31 <= 64 * (devices.most_pixels() + 1)
+
+
+def test_what_tensorflow_cannot_do_is_told_in_a_line():
+    with pytest.raises(DeviceError, match="^the device failed: out of it$"), devices.errors_told():
+        raise tf.errors.UnknownError(None, None, "out of it\nand more")
+    with pytest.raises(DeviceError, match="UnknownError$"), devices.errors_told():
+        raise tf.errors.UnknownError(None, None, "")
+    with pytest.raises(ZeroDivisionError), devices.errors_told():
+        raise ZeroDivisionError

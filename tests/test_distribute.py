@@ -1,5 +1,6 @@
 """Replicas: parts of the CPU against one device, and two processes against one."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,9 +15,10 @@ import tensorflow as tf
 from conftest import picture
 from PIL import Image
 
-from nst_keras import Config, devices, distribute, painter, stylize
+from nst_keras import Config, devices, distribute, painter, scales, stylize
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
+from nst_keras.resolution import resolve
 
 CONTENT, STYLE = picture(90, 120, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
@@ -109,12 +111,30 @@ def test_a_job_goes_on_with_another_number_of_replicas(tiny_weights, tmp_path):
     assert np.percentile(levels, 99.9) <= 1
 
 
-def test_networks_lie_on_the_devices_that_use_them(tiny_weights):
+@pytest.mark.parametrize("xla", [False, True])
+def test_each_device_computes_its_tiles_with_its_own_network(tiny_weights, xla):
     shared = replicas(3)
-    assert len(set(shared.devices)) == 3
-    with tf.device(shared.devices[2]):
-        variable = tf.Variable(1.0)
-    assert variable.device.endswith("CPU:2")
+    config = resolve(dataclasses.replace(CONFIG, xla=xla))
+    plan = scales.plan_job(config, CONTENT.shape[:2])
+    networks = painter.Networks(config, tiny_weights, shared)
+    found = painter.Painter(config, CONTENT, [STYLE], networks, plan, shared).objective(plan[-1])
+    used = []
+    for device, pulled in traced_devices(found):
+        used.append(device)
+        assert pulled == {device}
+    assert [name[-5:] for name in used] == ["CPU:0", "CPU:1", "CPU:2"]
+
+
+def traced_devices(objective):
+    """Of each device's work on a tile: where it is done, and where its network lies."""
+    image = tf.constant(CONTENT[None])
+    done = {}
+    for worker, name in enumerate(objective._replicas.devices):
+        number = objective._rounds[0][worker]
+        sums = objective._run(name, objective._sums_of_tile[worker], number, image)
+        network = objective._objectives[worker].sections[0]
+        done[sums["style/block1_conv1"].device] = {one.value.device for one in network.weights}
+    return done.items()
 
 
 def test_a_picture_too_small_to_be_dealt_out_is_computed_in_one_piece(tiny_weights):

@@ -225,18 +225,22 @@ def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path
     assert visible_gpus() == gpus
 
 
-def test_slots_share_gpus_or_threads(monkeypatch):
+def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
     monkeypatch.setattr(engines, "_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")  # somebody's own choice stays
     for gpus, jobs, slots in [
         ([], None, [{}]),
         ([], 1, [{}]),
-        ([], 3, [{"OMP_NUM_THREADS": "2"}] * 3),
+        ([], 3, [{"OMP_NUM_THREADS": "2", "NST_MEMORY_SHARE": "0.3333"}] * 3),
         (["0"], None, [{}]),
-        (["0"], 2, [{}, {}]),
+        (["0"], 2, [{"NST_MEMORY_SHARE": "0.5000"}] * 2),
         (["0", "1"], None, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
-        (["4", "7"], 3, [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "7", "4")]),
+        (
+            ["4", "7"],
+            3,
+            [{"CUDA_VISIBLE_DEVICES": n, "NST_MEMORY_SHARE": "0.5000"} for n in ("4", "7", "4")],
+        ),
     ]:
         monkeypatch.setattr(engines, "visible_gpus", lambda gpus=gpus: gpus)
         assert make_slots(jobs) == slots

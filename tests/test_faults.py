@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from test_run import files_of, flags_of, logged_steps
 
-from nst_keras import run, stages
+from nst_keras import devices, painter, run, stages
 from nst_keras.recorder import Recorder
 from nst_keras.workdir import RunFolder
 
@@ -106,6 +106,29 @@ def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
         assert run.main(job) == 1
     assert "the device failed after step 4: GPU is lost; run again" in one_line(capsys)
     goes_on(job, whole, tmp_path)
+
+
+def test_a_device_that_fails_before_the_first_step(job, whole, capsys, tmp_path, monkeypatch):
+    def gone(precision):
+        raise tf.errors.InternalError(None, None, "Failed to create cuBLAS handle\nand more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(devices, "matrix_rate", gone)
+        assert run.main(job) == 1
+    assert "the device failed: Failed to create cuBLAS handle; run again" in one_line(capsys)
+    goes_on(job, whole, tmp_path)
+
+
+def test_memory_that_does_not_hold_the_scores(job, whole, tmp_path, monkeypatch):
+    def too_large(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(painter.Painter, "score", too_large)
+    scored = [flag for flag in job if flag != "--noscores"]
+    assert run.main(scored) == 0
+    record = RunFolder(tmp_path / "job").read_record()
+    assert record["status"] == "finished" and "scores" not in record
+    assert "scores: there is not enough memory" in record["notes"]
 
 
 def test_memory_of_the_host_that_runs_out(job, whole, capsys, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from conftest import picture
 
 from nst_keras import Config, course, images, painter, planning, scales, stages, stylize
 from nst_keras.checkpoints import Checkpointer
+from nst_keras.distribute import Replicas
 from nst_keras.errors import StepDropped
 from nst_keras.presets import PRESETS
 from nst_keras.resolution import resolve
@@ -256,14 +257,17 @@ def test_what_brings_pixels_into_bounds_is_exact():
     np.testing.assert_array_equal(pixels + excess, np.clip(pixels, 0, 1))
 
 
-def out_of_memory_at(monkeypatch, calls):
+OOM = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+def out_of_memory_at(monkeypatch, calls, error=OOM):
     """Stages whose `run` fails at these calls, counted over all of them from 1."""
     normal, counted = stages.Stage.run, []
 
     def run(self, steps):
         counted.append(steps)
         if len(counted) in calls:
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise error
         return normal(self, steps)
 
     monkeypatch.setattr(stages.Stage, "run", run)
@@ -280,6 +284,47 @@ def test_where_memory_runs_out_it_goes_on_from_there_in_tiles(tiny_weights, monk
     for (_, image), (_, same) in zip(seen[:3], expected[:3], strict=True):
         np.testing.assert_array_equal(image, same)
     np.testing.assert_allclose(seen[-1][1], expected[-1][1], atol=3 / 255)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.InternalError(None, None, "CPU:0 to GPU:0: Dst tensor is not initialized."),
+        tf.errors.InternalError(None, None, "cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY"),
+        tf.errors.NotFoundError(None, None, "No algorithm worked!  Error messages: ..."),
+    ],
+    ids=str,
+)
+def test_gpus_say_in_other_words_that_memory_runs_out(tiny_weights, monkeypatch, error):
+    made = tiles_made(monkeypatch)
+    out_of_memory_at(monkeypatch, {4}, error)
+    config = dataclasses.replace(TILED, tile_size="none", scales=1)
+    assert paint(config, tiny_weights).step == 6 and made == [6]
+
+
+def test_what_is_not_found_for_another_reason_is_no_want_of_memory(tiny_weights, monkeypatch):
+    error = tf.errors.NotFoundError(None, None, "no such operation")
+    out_of_memory_at(monkeypatch, {4}, error)
+    with pytest.raises(tf.errors.NotFoundError):
+        paint(SINGLE, tiny_weights)
+
+
+def test_of_several_hosts_none_takes_smaller_tiles_alone(tiny_weights, monkeypatch):
+    out_of_memory_at(monkeypatch, {3})
+    hosts = Replicas(("",), hosts=2)
+    with pytest.raises(MemoryError, match="out of memory at 64x43; give all hosts --tile_size="):
+        paint(dataclasses.replace(TILED, scales=1), tiny_weights, replicas=hosts)
+
+
+def test_where_scores_do_not_fit_there_are_none(tiny_weights, monkeypatch):
+    last = paint(SINGLE, tiny_weights)
+    monkeypatch.setattr(painter.Painter, "score", lambda *_: raise_(OOM))
+    with pytest.raises(MemoryError, match="not enough"):
+        last.score()
+
+
+def raise_(error):
+    raise error
 
 
 def test_where_memory_runs_out_before_the_first_step_tiles_are_tried_too(tiny_weights, monkeypatch):

@@ -1,6 +1,9 @@
 """What a job costs: counted by hand, and the tiles that are chosen from it."""
 
 import math
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,22 +105,54 @@ def test_a_picture_that_no_tile_makes_fit_is_refused():
         chosen(GIB, HUGE)
 
 
-def test_memory_that_is_given_is_taken_as_it_is():
-    assert planning.available_bytes(12345) == 12345
+def test_a_device_that_cannot_count_so_far_has_tiles():
+    plan = (SMALL, LARGE)
+    asked = config(precision="bfloat16")
+    assert planning.settle_tile_size(asked, plan, math.inf, LARGE.pixels) is None
+    side = planning.settle_tile_size(asked, plan, math.inf, LARGE.pixels - 1)
+    assert side * side < LARGE.pixels
+    with pytest.raises(InputError, match="--tile_size=none: 12582912 pixels at once; .* give auto"):
+        planning.settle_tile_size(config(tile_size="none"), plan, math.inf, LARGE.pixels - 1)
+
+
+def test_a_batch_fits_in_bytes_and_in_pixels():
+    one, three = config(), planning.peak_bytes(config(), SMALL, None) * 3
+    planning.check_batch(one, (SMALL,), 3, three, 3 * SMALL.pixels)
+    with pytest.raises(InputError, match=r"--batch=3: .*512x384 at once need about"):
+        planning.check_batch(one, (SMALL,), 3, three // 2)
+    with pytest.raises(InputError, match=r"--batch=3: .*512x384 are more pixels at once"):
+        planning.check_batch(one, (SMALL,), 3, three, 3 * SMALL.pixels - 1)
+
+
+@pytest.mark.parametrize(
+    ("share", "own"), [("0.25", 250), ("1", 1000), ("0", 1000), ("7", 1000), ("half", 1000)]
+)
+def test_jobs_that_share_a_device_have_a_part_of_its_memory_each(monkeypatch, share, own):
+    assert planning.own_share(1000) == 1000
+    monkeypatch.setenv(planning.MEMORY_SHARE, share)
+    assert planning.own_share(1000) == own
 
 
 def test_memory_that_is_there_is_what_is_free_within_the_limit_of_the_group(monkeypatch):
     monkeypatch.setattr(planning, "_free_bytes", lambda: 10.0 * GIB)
     monkeypatch.setattr(planning, "_cgroup_bytes", lambda: math.inf)
-    assert planning.available_bytes(None) == 8 * GIB
+    assert planning.available_bytes() == 8 * GIB
     monkeypatch.setattr(planning, "_cgroup_bytes", lambda: 5.0 * GIB)
-    assert planning.available_bytes(None) == 4 * GIB
+    assert planning.available_bytes() == 4 * GIB
+
+
+def test_where_the_system_tells_nothing_there_is_no_end(monkeypatch):
+    monkeypatch.setattr(planning, "Path", lambda path: Path("/nowhere") / path.strip("/"))
+    all_of_it = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert planning.available_bytes() == round(0.8 * all_of_it)  # as on macOS
+    monkeypatch.delattr(planning.os, "sysconf")
+    assert planning.available_bytes() == sys.maxsize  # as on Windows
 
 
 def test_this_machine_tells_what_it_has():
     assert planning._free_bytes() > 100 << 20
     assert planning._cgroup_bytes() > 100 << 20
-    assert planning.available_bytes(None) > 100 << 20
+    assert planning.available_bytes() > 100 << 20
 
 
 def test_a_plan_tells_sizes_steps_time_memory_and_tiles():

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from test_loop import CONFIG, CONTENT, SINGLE, STYLE, paint
+from test_loop import CONFIG, CONTENT, SINGLE, STYLE, paint, tiles_made
 
 from nst_keras import devices, images, preparation, stylize
 from nst_keras.checkpoints import Checkpointer
@@ -94,6 +94,13 @@ def test_bytes_and_floats_are_the_same_picture(tiny_weights):
     image = from_bytes.image
     *_, from_floats = stylize(as_bytes / np.float32(255), STYLE, SINGLE, weights=tiny_weights)
     np.testing.assert_array_equal(image, from_floats.image)
+
+
+def test_steps_are_measured_in_the_tiles_that_will_be_taken(tiny_weights, monkeypatch):
+    made = tiles_made(monkeypatch)
+    config = resolve(SINGLE)
+    preparation.measure_step_seconds(CONTENT, [STYLE], config, tiny_weights, tile_size=32)
+    assert len(made) == 1 and made[0] > 1
 
 
 def test_measured_times_are_linear_in_pixels(tiny_weights):

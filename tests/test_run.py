@@ -631,7 +631,7 @@ def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
         patch.setattr(
             preparation,
             "measure_step_seconds",
-            lambda content, _, config, __: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
+            lambda content, _, config, *__: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
         )
         message = refused([*job, "--time_limit=9s"], capsys)
     assert "--time_limit=9s" in message and "--size" in message
@@ -653,7 +653,8 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
 
     plan_of = scales.plan_job
 
-    def measured(content, styles, config, weights):
+    def measured(content, styles, config, weights, replicas, tile_size):
+        assert (replicas.count, tile_size) == (1, None)
         plan = plan_of(config, content.shape[:2])
         return plan, tuple(100.0 for _ in plan), 0.0
 

@@ -146,6 +146,12 @@ def test_bad_flags_are_refused(base, flags, words, capsys, tmp_path):
     assert all(word in message for word in words), message
 
 
+def test_batches_are_refused_where_processes_cannot_hand_on_files(base, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    message = refused([*base, "--vary=init=noise", "--batch=2"], capsys)
+    assert "--batch=2" in message and "Windows" in message
+
+
 def test_pictures_of_a_table_are_refused_with_their_place(base, capsys, tmp_path):
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     for name, words in [("torn.jpg", "--content="), ("gone.jpg", "no such file")]:
