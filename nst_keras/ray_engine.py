@@ -15,6 +15,7 @@ from nst_keras import run
 from nst_keras.console import INTERRUPTED
 from nst_keras.engines import THREADS, Outcome, Task
 from nst_keras.errors import InputError
+from nst_keras.planning import MEMORY_SHARE
 from nst_keras.sweep_folder import last_line, open_log
 
 _log = logging.getLogger("nst_keras")
@@ -53,8 +54,10 @@ class RayEngine:
             work = ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
             )(_work)
-            threads = max(1, int(self.cpus))
-            waiting = {work.remote(task.arguments, str(task.log), threads): task for task in tasks}
+            waiting = {
+                work.remote(task.arguments, str(task.log), self.cpus, self.gpus): task
+                for task in tasks
+            }
             told = False
             while waiting:
                 if stopping and not told:
@@ -98,10 +101,11 @@ def _connection(ray: Any) -> Iterator[None]:
         ray.shutdown()
 
 
-def _work(arguments: tuple[str, ...], log: str, threads: int) -> int:
+def _work(arguments: tuple[str, ...], log: str, cpus: float, gpus: float) -> int:
     """One trial, in a worker that does nothing else; returns the exit status of its run."""
     for name in THREADS:
-        os.environ[name] = str(threads)
+        os.environ[name] = str(max(1, int(cpus)))
+    os.environ[MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
     # What `ray.cancel` sends; workers may have inherited that it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open_log(Path(log), wait=True) as file:
