@@ -145,7 +145,7 @@ def default_pace(count: int) -> int:
     return min(400, max(80, 2400 // count // 10 * 10))
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """One line: a space for each run of white space, controls and bytes that are no text."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -190,7 +190,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
     Accents are dropped, since Pillow's own font has none; letters other than Latin show as boxes.
     """
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = printable(text)
+    text = one_line(text)
     if font.getlength(text) <= most:
         return text
     lengths = range(1, len(text))

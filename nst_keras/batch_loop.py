@@ -114,7 +114,7 @@ def _begin_scale(
     courses: Sequence[Course],
     scale: Scale,
     pictures: Sequence[np.ndarray],
-) -> "Batch":
+) -> Batch:
     members = []
     for job, course, picture in zip(jobs, courses, pictures, strict=True):
         state, job.saved = job.saved.arrays if job.saved else None, None
@@ -125,7 +125,7 @@ def _begin_scale(
     return Batch(members, name, xla=jobs[0].config.xla)
 
 
-def _take_steps(courses: Sequence[Course], batch: "Batch") -> Generator[list[Iterate], None, None]:
+def _take_steps(courses: Sequence[Course], batch: Batch) -> Generator[list[Iterate], None, None]:
     if courses[0].is_over:  # but perhaps not yet written out
         yield from _report(courses, batch, [member.value() for member in batch.members])
     while not courses[0].ends_scale:
@@ -139,7 +139,7 @@ def _take_steps(courses: Sequence[Course], batch: "Batch") -> Generator[list[Ite
 
 
 def _report(
-    courses: Sequence[Course], batch: "Batch", found: Sequence[dict[str, float]]
+    courses: Sequence[Course], batch: Batch, found: Sequence[dict[str, float]]
 ) -> Generator[list[Iterate], None, None]:
     at_work = list(zip(courses, batch.members, strict=True))
     iterates = [

@@ -388,8 +388,8 @@ class Config:
         "device",
         "tile",
         "Longest side, in pixels, of the parts of a picture that go through the network one at a "
-        "time; the result is the same but for rounding. auto: as large as memory allows; none: "
-        "the whole picture.",
+        "time; the result is the same but for rounding. auto: what memory allows; none: the "
+        "whole picture.",
         low=16,
         high=32768,
         changes_result=False,
@@ -399,7 +399,7 @@ class Config:
         "device",
         "bytes",
         "Memory that the job may take, such as 4G: of the GPU where there is one, else of the "
-        "process. Not given: what is there.",
+        "process. Not given: most of what is free.",
         low=1,
         changes_result=False,
     )

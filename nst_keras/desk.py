@@ -44,7 +44,7 @@ class Desk:
         """Take iterates from the newest checkpoint on during the block."""
         saved = self.checkpointer.latest()
         step = saved.step if saved else 0
-        del saved  # the loop reads it when it gets there
+        del saved  # it is read again when it is needed
         for skipped in self.checkpointer.skipped:
             _log.warning("a checkpoint is left out: %s", skipped)
         if step:
@@ -70,9 +70,14 @@ class Desk:
             yield lambda _: progress.make_reporter()
 
     def _events(self, step: int) -> progress.Writer:
-        every, image_every = self.config.log_every, self.config.image_every
+        config = self.config
         return progress.TensorBoardWriter(
-            self.folder.events, every, image_every, step, self._background.submit
+            self.folder.events,
+            config.log_every,
+            config.image_every,
+            config.image_at,
+            step,
+            self._background.submit,
         )
 
     def take(self, iterate: Iterate) -> None:

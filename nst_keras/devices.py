@@ -1,4 +1,4 @@
-"""The device that computes: TensorFlow's start, its name for people, and determinism."""
+"""The device that computes: TensorFlow's start on it, its name, precision, memory and pace."""
 
 import contextlib
 import functools
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nst_keras import planning, vgg
-from nst_keras.errors import DeviceError, InputError
+from nst_keras.errors import DeviceError, InputError, first_line
 
 _log = logging.getLogger(__name__)
 
@@ -157,11 +157,6 @@ def errors_told() -> Iterator[None]:
         raise DeviceError(f"the device failed: {first_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
-    """The beginning of what an error says, or its name."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
 def matrix_rate(precision: str) -> float:
     """Floating point operations a second of a matrix product, from a few of them."""
     import tensorflow as tf
@@ -186,7 +181,7 @@ def describe_device() -> str:
     if gpus := tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpus[0])
         return f"GPU: {details.get('device_name', 'unnamed')}"
-    return f"CPU: {_processor()}, {_cores()} cores"
+    return f"CPU: {_processor()}, {cores()} cores"
 
 
 def unused_gpu() -> str | None:
@@ -280,7 +275,8 @@ def _cpuinfo() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Of the processor, that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

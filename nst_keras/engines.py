@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nst_keras import devices
 from nst_keras.console import INTERRUPTED
 from nst_keras.planning import MEMORY_SHARE
 from nst_keras.sweep_folder import last_line, open_log
@@ -170,7 +171,7 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
     if (on_each := math.ceil(jobs / max(1, len(gpus)))) > 1:
         shared = {MEMORY_SHARE: f"{1 / on_each:.4f}"}
     if jobs > 1 and not gpus:
-        threads = str(max(1, _cores() // jobs))
+        threads = str(max(1, devices.cores() // jobs))
         shared |= {name: threads for name in THREADS if name not in os.environ}
     return [
         {**shared, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else shared
@@ -222,9 +223,3 @@ def _terminate(running: Sequence[_Attempt]) -> None:
     for attempt in running:
         with contextlib.suppress(OSError):  # it has ended
             attempt.process.send_signal(_END)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

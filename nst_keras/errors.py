@@ -26,3 +26,8 @@ class DeviceError(Exception):
 
 class LostHostError(Exception):
     """Another host of the job is gone; the job can be run again and goes on."""
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what an error says, or its name."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

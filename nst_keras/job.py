@@ -150,14 +150,12 @@ def _fit_time_limit(
     config: Config, limit: float, job: Job, replicas: "Replicas", tile_size: int | None
 ) -> Config:
     """Measure, and choose the steps so that the whole job ends in time."""
-    from nst_keras import distribute, preparation
+    from nst_keras import preparation
 
     inputs = job.inputs
     weights = inputs.weights or preparation.load_weights(config)
-    # Several hosts are not measured together: only the first one settles what is new.
-    measured = replicas if replicas.hosts == 1 else distribute.ALONE
     plan, seconds, setup = preparation.measure_step_seconds(
-        inputs.content, inputs.styles, config, weights, measured, tile_size
+        inputs.content, inputs.styles, config, weights, replicas, tile_size
     )
     spent = time.monotonic() - job.began
     fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit

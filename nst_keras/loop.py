@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import devices, images
+from nst_keras import images
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import Config
 from nst_keras.course import Course
 from nst_keras.distribute import ALONE, Replicas
-from nst_keras.errors import DeviceError, LostHostError, StepDropped
+from nst_keras.errors import DeviceError, LostHostError, StepDropped, first_line
 from nst_keras.painter import Painter
 from nst_keras.preparation import PictureLike, Prepared, prepare
 from nst_keras.progress import Iterate
@@ -56,8 +56,8 @@ def stylize(
 
     Args:
         content, styles: paths, or (H, W, 3) arrays of RGB: uint8, or floats in [0, 1].
-        config: settings; those that are None come from its objective's preset. Its own `content`,
-            `style`, `workdir` and `output` are not looked at.
+        config: settings; those that are None come from its objective's preset. What
+            decides the picture is looked at, but for `time_limit`; what is to be written is not.
         weights: of the backbone, if read already.
         checkpointer: where the state is saved when due, and taken from at the start. Closing the
             generator early saves the state, too. Of several hosts, only the chief saves.
@@ -73,7 +73,7 @@ def stylize(
         InputError: a picture, a weights file or a setting cannot be used.
         FloatingPointError: the objective is no longer finite, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
-        LostHostError: another host is gone; the state is saved.
+        LostHostError: another host is gone; the state is saved, if this one is the chief.
         DeviceError: a device is gone.
         StepDropped: as `is_dropped` said; the state before that step is saved.
     """
@@ -173,16 +173,16 @@ def _tell_loss(
     """Raise in its place what an error means, if that is that a device or a host is gone.
 
     Raises:
-        DeviceError, LostHostError: so it is; the latter with the state saved.
+        DeviceError, LostHostError: so it is; of the latter the chief has saved the state.
     """
     if not isinstance(error, _LOST):
         return
     if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
         raise DeviceError(
-            f"the device failed after step {course.step}: {devices.first_line(error)}"
+            f"the device failed after step {course.step}: {first_line(error)}"
         ) from error
     course.save_completed(stage)
-    raise LostHostError(f"another host is gone: {devices.first_line(error)}") from error
+    raise LostHostError(f"another host is gone: {first_line(error)}") from error
 
 
 def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error: Exception) -> int:
@@ -195,9 +195,10 @@ def _smaller_tiles(painter: Painter, scale: Scale, tile_size: int | None, error:
     now = min(tile_size or longest, longest)
     smaller = max(now // 2, painter.least_tile_size)
     if smaller >= now:
+        lbfgs = painter.config.optimizer == "lbfgs"
         raise MemoryError(
             f"out of memory at {scale.width}x{scale.height} with tiles of {now} px; a smaller "
-            "--size or --history, or --optimizer=adam, takes less"
+            f"--size{' or --history, or --optimizer=adam,' if lbfgs else ''} takes less"
         ) from error
     if painter.replicas.hosts > 1:  # where each would wait for the others' old ones
         raise MemoryError(

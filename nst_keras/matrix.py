@@ -40,9 +40,6 @@ class Row:
     note: str = ""
     settings: tuple[Setting, ...] = ()
 
-    def place_of(self, column: str) -> str:
-        return f"{self.place}, column {column}"
-
 
 def read_matrix(path: str | os.PathLike) -> list[Row]:
     """The rows of a CSV whose header names options, and perhaps `name` and `note`.

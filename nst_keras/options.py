@@ -12,7 +12,7 @@ from nst_keras.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option; its name and default stand in `config.Config`."""
+    """One option; its name and default stand in the dataclass that declares it."""
 
     group: str
     help: str

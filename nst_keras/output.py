@@ -44,5 +44,6 @@ def copy_result(folder: RunFolder, config: Config) -> None:
         with files.atomic(path) as file, open(folder.result, "rb") as result:
             shutil.copyfileobj(result, file)
     else:
-        images.write_image(path, images.read_image(folder.result).pixels)
+        picture = images.read_image(folder.result, "--output", images.MAX_OWN_PIXELS)
+        images.write_image(path, picture.pixels)
     _log.info("copy: %s", path)

@@ -69,15 +69,15 @@ def prepare(
         raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
     limit = devices.memory_limit(config.memory_limit, len(replicas.devices))
     tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
-    _, tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
+    tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
     networks = networks or Networks(config, weights or load_weights(config), replicas)
     painter = Painter(config, content, pictures, networks, plan, replicas, is_dropped)
     return Prepared(painter, config, plan, checkpointer, saved)
 
 
-def _agree(replicas: Replicas, step: int, tile_size: int | None) -> tuple[int, int | None]:
-    """The chief's step to go on from, and size of tiles. No host goes on before all are here.
+def _agree(replicas: Replicas, step: int, tile_size: int | None) -> int | None:
+    """The chief's size of tiles. No host goes on before all are here.
 
     Raises:
         InputError: this host would go on from another step.
@@ -90,7 +90,7 @@ def _agree(replicas: Replicas, step: int, tile_size: int | None) -> tuple[int, i
             f"--workdir: its newest checkpoint is of step {step} here and of step {chiefs_step} on "
             "the first host; all hosts must see one folder"
         )
-    return step, chiefs_size or None
+    return chiefs_size or None
 
 
 def load_weights(config: Config) -> Weights:

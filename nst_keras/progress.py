@@ -149,7 +149,7 @@ class TileProgress:
         self._said = time.monotonic()
 
     def __call__(self, done: int, in_all: int) -> None:
-        """After each tile; an evaluation takes each tile twice."""
+        """After each tile; an evaluation with a gradient takes each tile twice."""
         now = time.monotonic()
         if done == in_all:
             self._said = now
@@ -229,13 +229,14 @@ class TensorBoardWriter:
         folder: Path,
         log_every: int,
         image_every: int,
+        image_at: Sequence[int],
         resume_step: int,
         submit: Submit = at_once,
     ):
         import tensorflow as tf  # only runs that ask for events come here
 
         self._summary = tf.summary
-        self._log_every, self._image_every = log_every, image_every
+        self._log_every, self._image_every, self._image_at = log_every, image_every, image_at
         self._resume_step, self._submit = resume_step, submit
         self._writer = tf.summary.create_file_writer(str(folder))
 
@@ -244,7 +245,8 @@ class TensorBoardWriter:
             return
         step = iterate.step
         terms = iterate.terms if iterate.is_logged(self._log_every) else {}
-        image = iterate.image if iterate.is_pictured(self._image_every) else None
+        pictured = iterate.is_pictured(self._image_every, self._image_at)
+        image = iterate.image if pictured else None
         if terms or image is not None:
             self._submit(lambda: self._write(step, terms, image))
 

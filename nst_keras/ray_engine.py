@@ -14,7 +14,7 @@ from typing import Any
 from nst_keras import run
 from nst_keras.console import INTERRUPTED
 from nst_keras.engines import THREADS, Outcome, Task
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, first_line
 from nst_keras.planning import MEMORY_SHARE
 from nst_keras.sweep_folder import last_line, open_log
 
@@ -91,7 +91,7 @@ def _connection(ray: Any) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         address = os.environ.get("RAY_ADDRESS")
         what = f"RAY_ADDRESS={address}: cannot be joined" if address else _NO_START
-        raise InputError(f"{what}: {_first_line(error)}") from error
+        raise InputError(f"{what}: {first_line(error)}") from error
     with contextlib.suppress(ValueError):  # not the main thread
         for number, handler in handlers.items():  # Ray puts its own in their place
             signal.signal(number, handler)
@@ -130,9 +130,5 @@ def _outcome(ray: Any, reference: Any, task: Task) -> Outcome:
     except ray.exceptions.TaskCancelledError:
         return Outcome(task.name, INTERRUPTED)
     except ray.exceptions.RayError as error:
-        return Outcome(task.name, 1, f"its worker was lost: {_first_line(error)}")
+        return Outcome(task.name, 1, f"its worker was lost: {first_line(error)}")
     return Outcome(task.name, status, last_line(task.log) if status else "")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")

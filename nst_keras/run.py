@@ -9,7 +9,6 @@ import logging
 import sys
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 import nst_keras
 from nst_keras import console, devices, flags, job, output, recorder, workdir
@@ -20,9 +19,6 @@ from nst_keras.errors import StepDropped
 from nst_keras.job import Job
 from nst_keras.progress import Iterate
 from nst_keras.workdir import Status
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("nst_keras")
 

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 _Terms = TypeVar("_Terms")
 
-# What a saved state holds beside the variables: of `Stage` itself, of the loop, and of a batch.
+# What a saved state holds beside the variables: of `Stage` itself, of the course, and of a batch.
 _OTHER_STATE = {"weights", "plateau", "watch", "recoveries", "precision", "batch"}
 
 

@@ -160,7 +160,7 @@ class TrainConfig:
         "cosine",
         "training",
         "text",
-        "Course of the learning rate: constant, or cosine, down to 0 at the last step.",
+        "Course of the learning rate: constant, or cosine, down towards 0.",
         choices=("constant", "cosine"),
     )
     warmup_steps: int = declare(

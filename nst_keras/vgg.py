@@ -30,7 +30,8 @@ class Conv:
 
 
 def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
-    """The backbone's convolutions from the image upwards; `channels` narrows it for tests."""
+    """The backbone's convolutions from the image upwards; `channels`: outputs per block,
+    where they are not VGG's own."""
     convs, inputs = [], 3
     for block, (count, outputs) in enumerate(zip(BLOCKS[backbone], channels, strict=True), start=1):
         for index in range(1, count + 1):

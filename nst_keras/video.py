@@ -17,7 +17,7 @@ from nst_keras.animation import (
     labelled,
     largest_size,
     load_frame,
-    printable,
+    one_line,
 )
 from nst_keras.errors import InputError
 from nst_keras.files import atomic
@@ -94,7 +94,7 @@ def _find_ffmpeg(needed_for: str) -> str:
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:  # installed without a program for this machine
-        raise InputError(f"{needed_for}: {printable(str(error))}") from error
+        raise InputError(f"{needed_for}: {one_line(str(error))}") from error
 
 
 def _command(ffmpeg: str, size: tuple[int, int], crf: int, target: str) -> list[str]:
@@ -168,5 +168,5 @@ def _reason(messages: IO[bytes], status: int) -> str:
     text = messages.read(REASON)
     messages.seek(max(len(text), end - REASON))
     lines = (text + messages.read()).decode(errors="replace").strip().splitlines()
-    said = dict.fromkeys(printable(line) for line in (*lines[:1], *lines[-1:]))
+    said = dict.fromkeys(one_line(line) for line in (*lines[:1], *lines[-1:]))
     return f"ffmpeg made no video: {' ... '.join(said) or f'it ended with status {status}'}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_keras import files, vgg
-from nst_keras.errors import InputError
+from nst_keras.errors import InputError, first_line
 
 # What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -74,9 +74,8 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
     """
     source, path = f"{flag}={path}", Path(path)
     if not path.is_file():
-        raise InputError(
-            f"{source}: no such file; it may be 'embedded', 'imagenet' or a file's path"
-        )
+        others = "; it may be 'embedded', 'imagenet' or a file's path"
+        raise InputError(f"{source}: no such file{others if flag == '--weights' else ''}")
     readers = {".npz": _read_npz, ".h5": _read_h5}
     if path.suffix not in readers:
         raise InputError(f"{source}: weights files end in .npz or .h5")
@@ -85,7 +84,7 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, json, NumPy and h5py each raise their own kinds
-        raise InputError(f"{source}: cannot be read as weights: {_first_line(error)}") from error
+        raise InputError(f"{source}: cannot be read as weights: {first_line(error)}") from error
 
 
 def write_weights(path: str | Path, weights: Weights) -> None:
@@ -237,7 +236,3 @@ def _above_zero(numbers: tuple[float, ...], source: str) -> tuple[float, ...]:
     if min(numbers) <= 0:
         raise InputError(f"{source}: std must be above 0, not {numbers}")
     return numbers
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

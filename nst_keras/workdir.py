@@ -14,7 +14,7 @@ from nst_keras import files
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 
-# Stand for themselves in a job's identity: what counts is the files' content, not their place.
+# What counts of these is the files' content, not their place: it stands in a job as hashes.
 _HASHED = ("content", "style", "init", "weights")
 
 

@@ -226,7 +226,7 @@ def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path
 
 
 def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
-    monkeypatch.setattr(engines, "_cores", lambda: 8)
+    monkeypatch.setattr(engines.devices, "cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")  # somebody's own choice stays
     for gpus, jobs, slots in [
@@ -271,7 +271,7 @@ class Unreachable:
     [
         ("a:1", ConnectionError("No.\nNot at all"), "RAY_ADDRESS=a:1: cannot be joined: No."),
         ("foo", ValueError("Malformed"), "RAY_ADDRESS=foo: cannot be joined: Malformed"),
-        (None, RuntimeError(""), "--engine=ray: cannot be started: no reason given"),
+        (None, RuntimeError(""), "--engine=ray: cannot be started: RuntimeError"),
     ],
 )
 def test_a_cluster_that_cannot_be_joined_is_told_in_one_line(address, error, said, monkeypatch):

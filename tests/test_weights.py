@@ -257,3 +257,10 @@ def test_a_file_that_declares_too_much_is_refused_before_inflating(tmp_path, mon
 def test_the_flag_in_messages_can_be_named(tmp_path):
     with pytest.raises(InputError, match=r"^--teacher=.*none\.npz: "):
         weights.read_weights(tmp_path / "none.npz", "vgg19", "--teacher")
+
+
+@pytest.mark.parametrize(("flag", "offered"), [("--weights", True), ("--initial", False)])
+def test_only_what_a_flag_takes_is_offered(flag, offered):
+    with pytest.raises(InputError, match=f"^{flag}=missing.npz: no such file") as caught:
+        weights.read_weights("missing.npz", "vgg19", flag)
+    assert ("imagenet" in str(caught.value)) == offered
