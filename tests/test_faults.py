@@ -83,8 +83,12 @@ def test_a_quota_that_is_reached(job, whole, capsys, tmp_path, monkeypatch, size
 
 
 def test_a_folder_that_is_deleted_meanwhile(job, whole, capsys, tmp_path, monkeypatch):
+    def delete():  # all at once: the writer's thread would put new files into a half-empty one
+        (tmp_path / "job").rename(tmp_path / "gone")
+        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+
     with monkeypatch.context() as patch:
-        at_step(patch, 4, lambda: shutil.rmtree(tmp_path / "job"))
+        at_step(patch, 4, delete)
         status = run.main(job)
     assert status == 74
     assert "job" in one_line(capsys)
