@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from nst_keras.errors import DeviceError, InputError, LostHostError
+from nst_keras.errors import DeviceError, InputError, LostHostError, first_line
 
 _log = logging.getLogger("nst_keras")
 
@@ -28,8 +28,7 @@ BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
 def exit_status(work: Callable[[], int]) -> int:
     """Do a command's work; what goes wrong becomes one line on standard error and a status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be of any bytes
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _take_names_of_any_bytes()
     try:
         return work()
     except InputError as error:
@@ -38,8 +37,6 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
     except FloatingPointError as error:
         return _fail(str(error), 1)
-    except DeviceError as error:
-        return _fail(f"{error}; run again, it goes on from the last checkpoint", 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
     except BrokenPipeError:  # as in --help | head
@@ -49,6 +46,23 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on", INTERRUPTED)
+    except Exception as error:
+        if told := _told_of_device(error):
+            return _fail(f"{told}; run again, it goes on from the last checkpoint", 1)
+        raise
+
+
+def _take_names_of_any_bytes() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _told_of_device(error: Exception) -> str:
+    """What went wrong there; empty: it is of something else."""
+    tensorflow = sys.modules.get("tensorflow")  # which not every command needs
+    if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
+        return f"the device failed: {first_line(error)}"
+    return str(error) if isinstance(error, DeviceError) else ""
 
 
 def _fail(message: str, status: int) -> int:

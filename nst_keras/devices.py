@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nst_keras import planning, vgg
-from nst_keras.errors import DeviceError, InputError, first_line
+from nst_keras.errors import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -139,22 +139,6 @@ def memory_limit(given: int | None, count: int = 1) -> int:
 def most_pixels() -> float:
     """That can go through the network at once: on GPUs features are counted in 32 bits."""
     return (2**31 - 1) // vgg.CHANNELS[0] if on_gpu() else math.inf
-
-
-@contextlib.contextmanager
-def errors_told() -> Iterator[None]:
-    """What TensorFlow cannot do, in a line.
-
-    Raises:
-        DeviceError: in place of its errors.
-    """
-    try:
-        yield
-    except Exception as error:
-        tf = sys.modules.get("tensorflow")  # which the block may be the one to import
-        if tf is None or not isinstance(error, tf.errors.OpError):
-            raise
-        raise DeviceError(f"the device failed: {first_line(error)}") from error
 
 
 def matrix_rate(precision: str) -> float:

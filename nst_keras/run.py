@@ -50,8 +50,7 @@ def _run(
     asked = job.read(arguments, given, began)
     folder, requested = asked.folder, asked.requested
     if devices.host_number(requested.distribute):
-        with devices.errors_told():
-            return _help_out(asked)
+        return _help_out(asked)
     if folder.status(asked.request, overwrite=requested.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
         recorder.complete(folder, requested)
@@ -60,10 +59,9 @@ def _run(
     job.check_extras(requested)
     with folder.held():
         # Heard from here on: TensorFlow would take what Python raises for errors of its own.
-        with console.stop_signals() as stopping, devices.errors_told():
+        with console.stop_signals() as stopping:
             desk, iterate = _paint(asked, notes, stopping, quiet=quiet)
-        with devices.errors_told():
-            return _conclude(desk, iterate)
+        return _conclude(desk, iterate)
 
 
 def _help_out(asked: Job) -> int:

@@ -122,9 +122,8 @@ def _optimise(
         for desk in desks:
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
         stack.enter_context(background)
-        with devices.errors_told():
-            rounds = batch_loop.stylize_batch(requests, jobs[0].inputs.weights)
-            last = _follow(rounds, desks, stopping)
+        rounds = batch_loop.stylize_batch(requests, jobs[0].inputs.weights)
+        last = _follow(rounds, desks, stopping)
         for desk, iterate in zip(desks, last, strict=True):
             if not iterate.is_last:
                 desk.interrupt(iterate)

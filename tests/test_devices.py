@@ -7,8 +7,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from nst_keras import devices, planning
-from nst_keras.errors import DeviceError
+from nst_keras import console, devices, planning
 
 
 def test_the_processor_is_named():
@@ -181,10 +180,16 @@ def test_gpus_count_features_in_32_bits(monkeypatch):
     assert 64 * devices.most_pixels() < 2**31 <= 64 * (devices.most_pixels() + 1)
 
 
-def test_what_tensorflow_cannot_do_is_told_in_a_line():
-    with pytest.raises(DeviceError, match="^the device failed: out of it$"), devices.errors_told():
-        raise tf.errors.UnknownError(None, None, "out of it\nand more")
-    with pytest.raises(DeviceError, match="UnknownError$"), devices.errors_told():
-        raise tf.errors.UnknownError(None, None, "")
-    with pytest.raises(ZeroDivisionError), devices.errors_told():
-        raise ZeroDivisionError
+@pytest.mark.parametrize(
+    ("said", "told"), [("out of it\nand more", "out of it"), ("", "UnknownError")]
+)
+def test_what_tensorflow_cannot_do_is_told_in_a_line(capsys, said, told):
+    def work():
+        raise tf.errors.UnknownError(None, None, said)
+
+    assert console.exit_status(work) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"nst_keras: the device failed: {told}; run again, ")
+    assert message.count("\n") == 1
+    with pytest.raises(ZeroDivisionError):
+        console.exit_status(lambda: 1 // 0)
