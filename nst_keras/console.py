@@ -59,10 +59,16 @@ def _take_names_of_any_bytes() -> None:
 
 def _told_of_device(error: Exception) -> str:
     """What went wrong there; empty: it is of something else."""
-    tensorflow = sys.modules.get("tensorflow")  # which not every command needs
-    if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
-        return f"the device failed: {first_line(error)}"
-    return str(error) if isinstance(error, DeviceError) else ""
+    if isinstance(error, DeviceError):
+        return str(error)
+    if "tensorflow" not in sys.modules:  # which not every command needs
+        return ""
+    from tensorflow import errors
+
+    # Arguments that do not fit are a fault of ours, and want their traceback.
+    ours = isinstance(error, errors.InvalidArgumentError)
+    told = isinstance(error, errors.OpError) and not ours
+    return f"the device failed: {first_line(error)}" if told else ""
 
 
 def _fail(message: str, status: int) -> int:

@@ -191,5 +191,13 @@ def test_what_tensorflow_cannot_do_is_told_in_a_line(capsys, said, told):
     message = capsys.readouterr().err
     assert message.startswith(f"nst_keras: the device failed: {told}; run again, ")
     assert message.count("\n") == 1
+
+
+def test_what_is_a_fault_of_ours_keeps_its_traceback():
+    def mismatch():
+        raise tf.errors.InvalidArgumentError(None, None, "shapes")
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes"):
+        console.exit_status(mismatch)
     with pytest.raises(ZeroDivisionError):
         console.exit_status(lambda: 1 // 0)
