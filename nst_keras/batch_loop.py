@@ -1,6 +1,5 @@
 """As `loop`, for several pictures of one size at once: `stylize_batch`."""
 
-import dataclasses
 import functools
 import gc
 import hashlib
@@ -12,29 +11,15 @@ import numpy as np
 from nst_keras import devices, grouping, images, planning
 from nst_keras.batching import Batch, Member
 from nst_keras.checkpoints import Checkpointer
-from nst_keras.config import Config
 from nst_keras.course import Course
 from nst_keras.errors import InputError
-from nst_keras.preparation import PictureLike, Prepared, prepare
+from nst_keras.preparation import Prepared, Request, prepare
 from nst_keras.progress import Iterate
 from nst_keras.scales import Scale
-from nst_keras.weights import Weights
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """The arguments of `loop.stylize` for one picture of a batch."""
-
-    content: PictureLike
-    styles: PictureLike | Sequence[PictureLike]
-    config: Config
-    checkpointer: Checkpointer | None = None
-
-
-def stylize_batch(
-    requests: Sequence[Request], weights: Weights | None = None
-) -> Generator[list[Iterate], None, None]:
-    """As `loop.stylize`, several pictures at once.
+def stylize_batch(requests: Sequence[Request]) -> Generator[list[Iterate], None, None]:
+    """As `loop.stylize`, several pictures at once; the weights are those of the first request.
 
     Their settings may differ in what `grouping.OWN` names, and they go on from states after the
     same step. Pictures differ from those made one by one by rounding; the same batch makes the same
@@ -51,18 +36,15 @@ def stylize_batch(
     jobs: list[Prepared] = []
     for one in requests:
         networks = jobs[0].painter.networks if jobs else None
-        job = prepare(
-            one.content, one.styles, one.config, weights, one.checkpointer, networks=networks
-        )
-        jobs.append(job)
+        jobs.append(prepare(one, networks))
     _check(jobs)
     return _run(jobs)
 
 
 def _check(jobs: Sequence[Prepared]) -> None:
-    first = jobs[0]
-    grouping.check([job.config for job in jobs])
-    if len({job.plan for job in jobs}) > 1:
+    first = jobs[0].painter
+    grouping.check([job.painter.config for job in jobs])
+    if len({job.painter.plan for job in jobs}) > 1:
         raise InputError("--batch: the pictures are of different sizes")
     if len({job.saved.step if job.saved else 0 for job in jobs}) > 1:
         raise InputError("--batch: the pictures are not equally far")  # see `level`
@@ -99,7 +81,7 @@ def _name(checkpointers: Sequence[Checkpointer | None]) -> str:
 def _run(jobs: Sequence[Prepared]) -> Generator[list[Iterate], None, None]:
     courses = [job.course() for job in jobs]
     pictures = [job.painter.first_image() for job in jobs]
-    for scale in jobs[0].plan:
+    for scale in jobs[0].painter.plan:
         if scale.last_step < courses[0].step:
             continue
         batch = _begin_scale(jobs, courses, scale, pictures)
@@ -122,7 +104,7 @@ def _begin_scale(
         start = functools.partial(images.resize, picture, scale.height, scale.width)
         members.append(Member(job.painter, scale, start, state, slower=course.recoveries))
     name = _name([job.checkpointer for job in jobs])
-    return Batch(members, name, xla=jobs[0].config.xla)
+    return Batch(members, name, xla=jobs[0].painter.config.xla)
 
 
 def _take_steps(courses: Sequence[Course], batch: Batch) -> Generator[list[Iterate], None, None]:

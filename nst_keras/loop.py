@@ -16,7 +16,7 @@ from nst_keras.course import Course
 from nst_keras.distribute import ALONE, Replicas
 from nst_keras.errors import DeviceError, LostHostError, StepDropped, first_line
 from nst_keras.painter import Painter
-from nst_keras.preparation import PictureLike, Prepared, prepare
+from nst_keras.preparation import PictureLike, Prepared, Request, prepare
 from nst_keras.progress import Iterate
 from nst_keras.scales import Scale
 from nst_keras.stages import Stage
@@ -78,15 +78,17 @@ def stylize(
         DeviceError: a device is gone.
         StepDropped: as `is_dropped` said; the state before that step is saved.
     """
-    job = prepare(content, styles, config, weights, checkpointer, replicas, is_dropped)
-    return _run(job)
+    request = Request(
+        content, styles, config or Config(), weights, checkpointer, replicas, is_dropped
+    )
+    return _run(prepare(request))
 
 
 def _run(job: Prepared) -> Generator[Iterate, None, None]:
     course, saved = job.course(), job.saved
     job.saved = None  # its arrays are large
     picture = job.painter.first_image()
-    for scale in job.plan:
+    for scale in job.painter.plan:
         if scale.last_step < course.step:
             continue
         state, saved = saved.arrays if saved else None, None

@@ -24,46 +24,43 @@ from nst_keras.weights import Weights
 PictureLike = str | os.PathLike | np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for: the arguments of `loop.stylize`, which tells of them."""
+
+    content: PictureLike
+    styles: PictureLike | Sequence[PictureLike]
+    config: Config
+    weights: Weights | None = None
+    checkpointer: Checkpointer | None = None
+    replicas: Replicas = ALONE
+    is_dropped: Callable[[], bool] = lambda: False
+
+
 @dataclasses.dataclass
 class Prepared:
     """A job before its first step."""
 
-    painter: Painter
-    config: Config  # resolved and settled
-    plan: tuple[Scale, ...]
+    painter: Painter  # with the config resolved and settled
     checkpointer: Checkpointer | None
     saved: Checkpoint | None  # the state to go on from
 
     def course(self) -> Course:
         """Its course, from now on."""
-        return Course(self.config, self.plan, self.checkpointer, self.saved, self.painter.replicas)
+        painter = self.painter
+        return Course(painter.config, painter.plan, self.checkpointer, self.saved, painter.replicas)
 
 
-def prepare(
-    content: PictureLike,
-    styles: PictureLike | Sequence[PictureLike],
-    config: Config | None = None,
-    weights: Weights | None = None,
-    checkpointer: Checkpointer | None = None,
-    replicas: Replicas = ALONE,
-    is_dropped: Callable[[], bool] = lambda: False,
-    networks: Networks | None = None,
-) -> Prepared:
-    """Read and settle all of a job, as `stylize` does with the same arguments.
+def prepare(request: Request, networks: Networks | None = None) -> Prepared:
+    """Read and settle all of a job.
 
     Args:
         networks: of a job with the same settings, to be used for this one, too.
     """
-    config = resolve(config or Config())
-    saved = checkpointer.latest() if checkpointer else None
+    config, replicas = resolve(request.config), request.replicas
+    saved = request.checkpointer.latest() if request.checkpointer else None
     config = dataclasses.replace(config, precision=_settled_precision(config.precision, saved))
-    if isinstance(styles, (str, os.PathLike, np.ndarray)):
-        styles = [styles]
-    if not len(styles) or len(config.style_blend) not in (0, len(styles)):
-        raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
-    most = config.max_megapixels * 10**6
-    content = images.fit(_pixels(content, "content", most), config.fit)
-    pictures = [_pixels(style, "style", most) for style in styles]
+    content, styles = _read_pictures(request, config)
     plan = scales.plan_job(config, content.shape[:2])
     if saved and saved.step > plan[-1].last_step:
         raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
@@ -71,9 +68,22 @@ def prepare(
     tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
     tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
     config = dataclasses.replace(config, tile_size=tile_size or "none")
-    networks = networks or Networks(config, weights or load_weights(config), replicas)
-    painter = Painter(config, content, pictures, networks, plan, replicas, is_dropped)
-    return Prepared(painter, config, plan, checkpointer, saved)
+    if networks is None:
+        networks = Networks(config, request.weights or load_weights(config), replicas)
+    painter = Painter(config, content, styles, networks, plan, replicas, request.is_dropped)
+    return Prepared(painter, request.checkpointer, saved)
+
+
+def _read_pictures(request: Request, config: Config) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The content, cut as `--fit` says, and the styles: float32 RGB in [0, 1], (H, W, 3)."""
+    styles = request.styles
+    if isinstance(styles, (str, os.PathLike, np.ndarray)):
+        styles = [styles]
+    if not len(styles) or len(config.style_blend) not in (0, len(styles)):
+        raise InputError(f"{len(styles)} styles with style_blend={config.style_blend}")
+    most = config.max_megapixels * 10**6
+    content = images.fit(_pixels(request.content, "content", most), config.fit)
+    return content, [_pixels(style, "style", most) for style in styles]
 
 
 def _agree(replicas: Replicas, step: int, tile_size: int | None) -> int | None:

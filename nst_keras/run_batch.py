@@ -112,17 +112,19 @@ def _optimise(
     stopping: list[float],
 ) -> list[Iterate]:
     from nst_keras import batch_loop
+    from nst_keras.preparation import Request
 
     batch_loop.level([desk.checkpointer for desk in desks])
+    weights = jobs[0].inputs.weights
     requests = [
-        batch_loop.Request(one.inputs.content, one.inputs.styles, config, desk.checkpointer)
+        Request(one.inputs.content, one.inputs.styles, config, weights, desk.checkpointer)
         for one, config, desk in zip(jobs, configs, desks, strict=True)
     ]
     with contextlib.ExitStack() as stack:
         for desk in desks:
             stack.enter_context(desk.open(quiet=desk is not desks[0]))
         stack.enter_context(background)
-        rounds = batch_loop.stylize_batch(requests, jobs[0].inputs.weights)
+        rounds = batch_loop.stylize_batch(requests)
         last = _follow(rounds, desks, stopping)
         for desk, iterate in zip(desks, last, strict=True):
             if not iterate.is_last:

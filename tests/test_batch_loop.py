@@ -8,9 +8,10 @@ from conftest import picture
 from test_loop import CONFIG, SINGLE, spoiling
 
 from nst_keras import batch_loop, planning, scales, stylize
-from nst_keras.batch_loop import Request, stylize_batch
+from nst_keras.batch_loop import stylize_batch
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.errors import InputError
+from nst_keras.preparation import Request
 from nst_keras.resolution import resolve
 
 CONTENTS = [picture(40, 60, seed=1), picture(40, 60, seed=2)]
@@ -23,12 +24,22 @@ def requests(config=CONFIG, checkpointers=(None, None), **own):
         dataclasses.replace(config, **{name: values[n] for name, values in own.items()})
         for n in range(2)
     ]
-    return [Request(*one) for one in zip(CONTENTS, STYLES, configs, checkpointers, strict=True)]
+    return [
+        Request(content, style, own_config, checkpointer=checkpointer)
+        for content, style, own_config, checkpointer in zip(
+            CONTENTS, STYLES, configs, checkpointers, strict=True
+        )
+    ]
+
+
+def begin(asked, weights):
+    """The iterates of a batch, to come."""
+    return stylize_batch([dataclasses.replace(one, weights=weights) for one in asked])
 
 
 def paint(asked, weights):
     """The last iterates of a batch."""
-    *_, last = stylize_batch(asked, weights)
+    *_, last = begin(asked, weights)
     return last
 
 
@@ -84,7 +95,7 @@ def checkpointers(folder, keep=3):
 
 def interrupted(tiny_weights, folder, step):
     """A batch that was closed after a step."""
-    iterates = stylize_batch(requests(checkpointers=checkpointers(folder)), tiny_weights)
+    iterates = begin(requests(checkpointers=checkpointers(folder)), tiny_weights)
     for one in iterates:
         if one[0].step == step:
             iterates.close()
@@ -93,7 +104,7 @@ def interrupted(tiny_weights, folder, step):
 @pytest.fixture(scope="module")
 def whole(tiny_weights):
     """The pictures of a batch that nothing interrupted."""
-    iterates = list(stylize_batch(requests(), tiny_weights))
+    iterates = list(begin(requests(), tiny_weights))
     steps = [tuple(one.step for one in both) for both in iterates]
     assert steps == [(step, step) for step in range(1, 11)]
     return [one.image for one in iterates[-1]]
