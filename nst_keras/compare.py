@@ -240,23 +240,23 @@ def _numbers(value: Any) -> dict[str, float | None]:
 
 def _pictures(path: Path, record: dict[str, Any], runs: int) -> dict[str, Any]:
     """The pictures of a run by step, the result last, in the share that each of `runs` has."""
-    share, stages = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
-    large, small = share * 2 // 5, share * 3 // 5 // stages  # bytes
+    share, count = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
+    large, small = share * 2 // 5, share * 3 // 5 // count  # bytes
     # Painted texture takes a byte for two or three pixels: first guesses that save encoding twice.
-    side, stage_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
+    side, small_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
     found = gallery.iteration_paths(path)
     result = gallery.picture(path / "result.png", side, 90, large)
     newest = result or gallery.picture(path / "latest.jpg", side, 90, large)
     step = _number(record.get("step")) or (found[-1][0] if found else 0)
     if newest:
-        found = [(at, stage) for at, stage in found if at < step or not result and at > step]
+        found = [(at, file) for at, file in found if at < step or not result and at > step]
     shown = [
         {"step": at, **picture}
-        for at, stage in evenly(found, stages)
-        if (picture := gallery.picture(stage, stage_side, 82, small))
+        for at, file in evenly(found, count)
+        if (picture := gallery.picture(file, small_side, 82, small))
     ]
     shown += [{"step": step, **newest}] if newest else []
-    return {"stages": sorted(shown, key=lambda stage: stage["step"]), "finished": bool(result)}
+    return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
 
 
 def _inputs(path: Path, record: dict[str, Any], varied: list[str]) -> list[dict[str, Any]]:

@@ -91,15 +91,15 @@ def test_numbers_of_a_run(tmp_path, runs):
     assert (first["seconds"], first["step"], first["finished"]) == (12.5, 40, True)
     assert (first["scores"], second["scores"]) == ({}, {"ssim": 0.7})
     assert first["curves"] == {"steps": [10, 20], "terms": {"total": [0.1, 0.05], "tv": [0.1, 0.1]}}
-    assert [stage["step"] for stage in first["stages"]] == [10, 20, 30, 40]
+    assert [one["step"] for one in first["iterations"]] == [10, 20, 30, 40]
 
 
-def test_the_result_is_the_last_stage(tmp_path, runs):
+def test_the_result_is_the_last_iteration(tmp_path, runs):
     save(runs[0] / "result.png", 44, 30, "red")
 
-    stages = gather(tmp_path, *runs)["runs"][0]["stages"]
+    iterations = gather(tmp_path, *runs)["runs"][0]["iterations"]
 
-    assert [stage["width"] for stage in stages] == [40, 40, 40, 44]
+    assert [one["width"] for one in iterations] == [40, 40, 40, 44]
 
 
 def test_an_unfinished_run_ends_with_its_newest_picture(tmp_path, runs):
@@ -112,8 +112,8 @@ def test_an_unfinished_run_ends_with_its_newest_picture(tmp_path, runs):
     run = gather(tmp_path, *runs)["runs"][1]
 
     assert (run["status"], run["finished"], run["final_terms"]) == ("interrupted", False, {})
-    assert [stage["step"] for stage in run["stages"]] == [10, 20, 25]
-    assert run["stages"][-1]["width"] == 24
+    assert [one["step"] for one in run["iterations"]] == [10, 20, 25]
+    assert run["iterations"][-1]["width"] == 24
 
 
 def test_inputs_are_named_when_they_differ(tmp_path, runs):
@@ -257,7 +257,7 @@ def test_a_damaged_record_harms_no_page(tmp_path, runs, record):
 
     first, second = data["runs"]
     assert second["final_terms"] == {"total": 0.5, "tv": 0.1}
-    assert len(first["stages"]) in (4, 5)  # the pictures are there all the same
+    assert len(first["iterations"]) in (4, 5)  # the pictures are there all the same
     assert first["step"] is first["seconds"] is None
 
 
@@ -272,7 +272,7 @@ def test_damaged_and_missing_files_are_left_out(tmp_path, runs):
 
     first, second = gather(tmp_path, *runs)["runs"]
 
-    assert [stage["step"] for stage in first["stages"]] == [10, 30, 40]
+    assert [one["step"] for one in first["iterations"]] == [10, 30, 40]
     assert first["finished"] is False
     assert first["curves"] == second["curves"] == {"steps": [], "terms": {}}
 
@@ -284,11 +284,11 @@ def test_an_empty_folder_is_shown_as_unreadable(tmp_path, runs):
 
     assert data["varied"] == ["style_weight"]
     for run in data["runs"][2:]:
-        assert (run["status"], run["stages"], run["settings"]) == ("unreadable", [], {})
+        assert (run["status"], run["iterations"], run["settings"]) == ("unreadable", [], {})
 
 
-@pytest.mark.parametrize(("runs", "stages", "points"), [(2, 33, 400), (30, 9, 400), (999, 7, 60)])
-def test_many_runs_share_the_room(tmp_path, runs, stages, points):
+@pytest.mark.parametrize(("runs", "pictures", "points"), [(2, 33, 400), (30, 9, 400), (999, 7, 60)])
+def test_many_runs_share_the_room(tmp_path, runs, pictures, points):
     folder = write_run(tmp_path / "a")
     noise = np.random.default_rng(0).integers(0, 256, (200, 260, 3), np.uint8)
     Image.fromarray(noise).save(folder / "result.png")
@@ -298,10 +298,10 @@ def test_many_runs_share_the_room(tmp_path, runs, stages, points):
     lines = [json.dumps({"step": step, "terms": {"total": 1.0}}) for step in range(900)]
     (folder / "metrics.jsonl").write_text("\n".join(lines))
 
-    shown = compare._pictures(folder, gallery.read_run(folder), runs)["stages"]
+    shown = compare._pictures(folder, gallery.read_run(folder), runs)["iterations"]
 
-    assert (len(shown), len(compare._curves(folder, runs)["steps"])) == (stages, points)
-    assert sum(len(decoded(stage)) for stage in shown) * runs < compare.PICTURE_BYTES
+    assert (len(shown), len(compare._curves(folder, runs)["steps"])) == (pictures, points)
+    assert sum(len(decoded(one)) for one in shown) * runs < compare.PICTURE_BYTES
     assert (shown[-1]["width"], shown[-1]["height"]) == (260, 200)  # the file's own size
 
 
