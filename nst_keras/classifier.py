@@ -63,12 +63,6 @@ def build_classifier(plan: Architecture) -> keras.Model:
     return keras.Model(image, logits, name=plan.backbone)
 
 
-def features_model(model: keras.Model, plan: Architecture) -> keras.Model:
-    """The same layers: image -> {convolution: its features after batch norm and ReLU}."""
-    outputs = {conv.name: model.get_layer(f"{conv.name}_relu").output for conv in plan.convolutions}
-    return keras.Model(model.input, outputs)
-
-
 def fold(model: keras.Model, plan: Architecture) -> Weights:
     """The convolutions as weights, batch norm folded into them: exact, for it follows directly.
 

@@ -105,12 +105,11 @@ def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return _scaled(size, longest, smallest=MIN_SIDE)
 
 
-def resize(pixels: np.ndarray, height: int, width: int, clip: bool = True) -> np.ndarray:
-    """Resize (h, w, channels) to a new float32 array (height, width, channels).
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a picture (h, w, channels) to a new float32 array (height, width, channels).
 
-    Works on the values as encoded, with antialiased Lanczos when a side shrinks, else bicubic; an
-    unchanged size keeps every value. Both kernels overshoot at edges: `clip` brings pictures back
-    to [0, 1]; turn it off for other data.
+    Works on the values as encoded, with antialiased Lanczos when a side shrinks, else bicubic. Both
+    kernels overshoot at edges, and the result is clipped to [0, 1]; an unchanged size only that.
     """
     pixels = np.asarray(pixels, np.float32)
     old_height, old_width, channels = pixels.shape
@@ -123,7 +122,7 @@ def resize(pixels: np.ndarray, height: int, width: int, clip: bool = True) -> np
         for channel in range(channels):
             plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel]))
             resized[..., channel] = plane.resize((width, height), kernel)
-    return np.clip(resized, 0, 1, out=resized) if clip else resized
+    return np.clip(resized, 0, 1, out=resized)
 
 
 def crop(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
