@@ -68,7 +68,7 @@ def level(checkpointers: Sequence[Checkpointer]) -> int:
     step = max(common)
     for checkpointer, saved in zip(checkpointers, found, strict=True):
         if saved and saved.step > step:
-            checkpointer.go_back(step, step)
+            checkpointer.forget_after(step)
     return step
 
 
@@ -99,7 +99,7 @@ def _begin_scale(
 ) -> Batch:
     members = []
     for job, course, picture in zip(jobs, courses, pictures, strict=True):
-        state, job.saved = job.saved.arrays if job.saved else None, None
+        state = job.take_state()
         course.begin(scale, state)
         start = functools.partial(images.resize, picture, scale.height, scale.width)
         members.append(Member(job.painter, scale, start, state, slower=course.recoveries))

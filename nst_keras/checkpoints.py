@@ -90,20 +90,22 @@ class Checkpointer:
                 found.append(self._load(path).step)
         return found
 
-    def go_back(self, first: int, last: int) -> Checkpoint | None:
-        """The newest whole checkpoint from `first` to `last`, or None.
+    def nearest(self, first: int, last: int) -> Checkpoint | None:
+        """The newest whole checkpoint from `first` to `last`, else the first one after, or None."""
+        self._wait()
+        found = [path for path in self._newest_first() if path >= self._path(first)]
+        after = [path for path in found if path > self._path(last)]
+        for path in (*found[len(after) :], *reversed(after)):
+            with contextlib.suppress(Exception):  # damaged, as in `latest`
+                return self._load(path)
+        return None
 
-        Those of later steps must not be taken any more: they are removed.
-        """
+    def forget_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps, which must not be taken any more."""
         self._wait()
         for path in self._newest_first():
-            if path < self._path(first):
-                break
-            if path <= self._path(last):
-                with contextlib.suppress(Exception):  # damaged, as in `latest`
-                    return self._load(path)
-            path.unlink(missing_ok=True)
-        return None
+            if path > self._path(step):
+                path.unlink(missing_ok=True)
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def _command(arguments: list[str] | None) -> int:
     for run in given.runs:
         _check_run(run)
     page = write_page(given.output, given.runs, given.title, given.layout)
-    print(f"nst_keras: comparison: {page}", file=sys.stderr)
+    console.tell(f"nst_keras: comparison: {page}")
     return 0
 
 

@@ -9,9 +9,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from nst_keras.errors import DeviceError, InputError, LostHostError, first_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _log = logging.getLogger("nst_keras")
 
@@ -39,7 +42,7 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(str(error), 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
-    except BrokenPipeError:  # as in --help | head
+    except BrokenPipeError:  # of standard output, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -71,9 +74,46 @@ def _told_of_device(error: Exception) -> str:
     return f"the device failed: {first_line(error)}" if told else ""
 
 
+def tell(line: str, stream: TextIO | None = None) -> None:
+    """Write a line to standard error, or nothing where that is not possible.
+
+    A night's work does not end because its pipe or terminal is gone or the log's disk is full.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=stream or sys.stderr, flush=True)
+
+
 def _fail(message: str, status: int) -> int:
-    print(f"nst_keras: {message}", file=sys.stderr)
+    tell(f"nst_keras: {message}")
     return status
+
+
+class Bar:
+    """A line and a bar below it, at the foot of a terminal.
+
+    Args:
+        look: tells the line, and the share that is done, whenever it is asked.
+    """
+
+    def __init__(self, look: Callable[[], tuple[str, float]]):
+        from rich import console, live  # Keras depends on it; only terminals need it
+
+        self._look = look
+        self._live = live.Live(
+            get_renderable=self._render, console=console.Console(stderr=True), refresh_per_second=4
+        )
+        self._live.start()
+
+    def close(self) -> None:
+        """Leave the terminal as it was, if it is still there."""
+        with contextlib.suppress(OSError):
+            self._live.stop()
+
+    def _render(self) -> "RenderableType":
+        from rich import console, progress_bar, text
+
+        line, share = self._look()
+        return console.Group(text.Text(line), progress_bar.ProgressBar(1.0, share))
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -113,7 +153,7 @@ class _Lines(logging.Handler):
     """Log records as lines on standard error, whatever that is at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"nst_keras: {record.getMessage()}", file=sys.stderr, flush=True)
+        tell(f"nst_keras: {record.getMessage()}")
 
 
 class _Notes(logging.Handler):

@@ -79,7 +79,8 @@ class Course:
         stops: list[float] = [self.scale.last_step, self._watch.next_step(self.step)]
         stops.append(self._plateau.next_step(self.step))
         stops += [at for at in config.image_at if at > self.step]
-        for every in (config.log_every, config.image_every, config.checkpoint_every):
+        kept_every = self.checkpointer.every if self.checkpointer else 0
+        for every in (config.log_every, config.image_every, kept_every):
             if every:
                 stops.append(self.step - self.step % every + every)
         return int(min(steps, min(stops) - self.step))
@@ -125,9 +126,9 @@ class Course:
         due = self.checkpointer and self.checkpointer.is_due(self.step, iterate.seconds)
         return bool(due) or iterate.is_last  # writing the result may fail, and then goes on here
 
-    def go_back(self, begun_at: int, error: FloatingPointError) -> dict[str, np.ndarray] | None:
-        """The newest state of the scale that was saved and led on, or None: that which it began
-        with at a step. From now on the steps are half as long.
+    def go_back(self, error: FloatingPointError) -> dict[str, np.ndarray] | None:
+        """The newest state of the scale that was saved and led on, or if none did, one that was
+        saved; None: the scale is begun anew. From now on the steps are half as long.
 
         Raises:
             FloatingPointError: that has been tried often enough.
@@ -142,7 +143,7 @@ class Course:
         # A state from which no sound step came was bad already.
         last = self._sound if self._sound > self._begun_at else self._begun_at - 1
         saved = self._saved_between(self.scale.first_step, last)
-        self.step = saved.step if saved else begun_at
+        self.step = saved.step if saved else self.scale.first_step - 1
         _log.warning(
             "%s: it goes on from step %d with steps half as long (%d of at most %d times)",
             error,
@@ -156,10 +157,13 @@ class Course:
         """The checkpoint that the chief goes back to, on all hosts."""
         if self.checkpointer is None:
             return None
-        saved = self.checkpointer.go_back(first, last) if self._replicas.is_chief else None
+        is_chief = self._replicas.is_chief
+        saved = self.checkpointer.nearest(first, last) if is_chief else None
         step = int(self._replicas.from_chief(saved.step if saved else 0))
-        if step and not self._replicas.is_chief:
-            saved = self.checkpointer.go_back(step, step)
+        if is_chief:
+            self.checkpointer.forget_after(step or first - 1)
+        elif step:
+            saved = self.checkpointer.nearest(step, step)
         return saved
 
     def state(self) -> dict[str, np.ndarray]:

@@ -67,8 +67,9 @@ def stylize(
             not be finished.
 
     Yields:
-        An `Iterate` at least about every second of work, and at every multiple of `log_every`,
-        `image_every` and `checkpoint_every`, at every `image_at` and at the end of every scale.
+        An `Iterate` at least about every second of work, at every multiple of `log_every`,
+        `image_every` and the checkpointer's `every`, at every `image_at` and at the end of every
+        scale.
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
@@ -85,15 +86,13 @@ def stylize(
 
 
 def _run(job: Prepared) -> Generator[Iterate, None, None]:
-    course, saved = job.course(), job.saved
-    job.saved = None  # its arrays are large
+    course = job.course()
     picture = job.painter.first_image()
     for scale in job.painter.plan:
         if scale.last_step < course.step:
             continue
-        state, saved = saved.arrays if saved else None, None
         start = functools.partial(images.resize, picture, scale.height, scale.width)
-        stage = yield from _paint_scale(job.painter, course, scale, start, state)
+        stage = yield from _paint_scale(job.painter, course, scale, start, job.take_state())
         picture = stage.picture()
         del start
         # The compiled steps and the stage hold each other; without this two scales fill memory.
@@ -109,18 +108,17 @@ def _paint_scale(
     state: Mapping[str, np.ndarray] | None,
 ) -> Generator[Iterate, None, Stage]:
     """One scale from its start or a state of it, with smaller tiles or steps where it must be."""
-    begun_with, begun_at = state, max(course.step, scale.first_step - 1)
     while True:
         stage = None
         try:
             course.begin(scale, state)
             stage = Stage(painter, scale, start, state, course.tile_size, course.recoveries)
+            state = None  # or it would lie there, beside the stage's own, to the end of the scale
             yield from _take_steps(course, stage)
             return stage
         except FloatingPointError as error:
             stage = None
-            back = course.go_back(begun_at, error)
-            state = begun_with if back is None else back
+            state = course.go_back(error)
         except StepDropped:
             course.save_completed(stage)
             raise

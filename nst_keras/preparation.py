@@ -43,12 +43,17 @@ class Prepared:
 
     painter: Painter  # with the config resolved and settled
     checkpointer: Checkpointer | None
-    saved: Checkpoint | None  # the state to go on from
+    saved: Checkpoint | None  # what it goes on from, until that is taken
 
     def course(self) -> Course:
         """Its course, from now on."""
         painter = self.painter
         return Course(painter.config, painter.plan, self.checkpointer, self.saved, painter.replicas)
+
+    def take_state(self) -> dict[str, np.ndarray] | None:
+        """What the scale that it goes on at was saved with, once: the arrays are large."""
+        saved, self.saved = self.saved, None
+        return saved.arrays if saved else None
 
 
 def prepare(request: Request, networks: Networks | None = None) -> Prepared:

@@ -9,17 +9,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 
-from nst_keras import files
+from nst_keras import console, files
 from nst_keras.background import Submit, at_once
 from nst_keras.scales import Scale
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 
 _log = logging.getLogger(__name__)
 
@@ -266,7 +262,7 @@ class LineReporter:
     """Plain lines for logs: at each tenth of the job, but at least every half minute."""
 
     def __init__(self, stream: TextIO | None = None):
-        self._stream = stream or sys.stderr
+        self._stream = stream
         self._next_share, self._next_seconds = 0.0, 0.0
 
     def __call__(self, iterate: Iterate) -> None:
@@ -278,7 +274,7 @@ class LineReporter:
         ):
             return
         self._next_share, self._next_seconds = share + 0.1, iterate.seconds + 30.0
-        print(describe(iterate), file=self._stream, flush=True)
+        console.tell(describe(iterate), self._stream)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -288,30 +284,20 @@ class BarReporter:
     """A line and a bar below it, on a terminal."""
 
     def __init__(self) -> None:
-        from rich import console, live  # Keras depends on it; only terminals need it
-
         self._newest: Iterate | None = None
-        self._live = live.Live(
-            get_renderable=self._render,
-            console=console.Console(stderr=True),
-            refresh_per_second=4,
-        )
-        self._live.start()
+        self._bar = console.Bar(self._look)
 
     def __call__(self, iterate: Iterate) -> None:
         self._newest = iterate
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._live.stop()
+        self._bar.close()
 
-    def _render(self) -> "RenderableType":
-        from rich import console, progress_bar, text
-
+    def _look(self) -> tuple[str, float]:
         if self._newest is None:
-            return text.Text("starting")
-        bar = progress_bar.ProgressBar(self._newest.total_steps, self._newest.step)
-        return console.Group(text.Text(describe(self._newest)), bar)
+            return "starting", 0.0
+        return describe(self._newest), self._newest.step / self._newest.total_steps
 
 
 def make_reporter() -> LineReporter | BarReporter:

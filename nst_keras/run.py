@@ -71,7 +71,7 @@ def _help_out(asked: Job) -> int:
         return 0
     replicas = job.start(asked.requested)
     replicas.from_chief(0)  # from here on the folder is as the chief has made it
-    config = job.settle(asked, folder.status(asked.request, overwrite=False), replicas)
+    config = job.settle(asked, Status.BEGUN, replicas)  # by the chief, with settings to take over
     from nst_keras import loop
 
     iterates = loop.stylize(
@@ -121,7 +121,9 @@ def _paint(
             _log.warning("the step under way was dropped %s; to go on: %s", where, desk.again)
             desk.interrupt()
             return desk, None
-        if not iterate.is_last:
+        if iterate.is_last:
+            stopping.clear()  # what is left is short, and no step that could be dropped
+        else:
             desk.interrupt(iterate)
     return desk, iterate
 

@@ -3,12 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
+from nst_keras import console
 from nst_keras.progress import format_seconds
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 _LINE_SECONDS = 30.0  # between plain lines while no trial ends
 _READ_SECONDS = 1.0  # between looks at the run folders
@@ -82,13 +80,13 @@ class Lines:
     """Plain lines for logs: whenever a trial ends, and every half minute."""
 
     def __init__(self, board: Board, stream: TextIO | None = None):
-        self.board, self._stream = board, stream or sys.stderr
+        self.board, self._stream = board, stream
         self._next = time.monotonic() + _LINE_SECONDS
 
     def __call__(self, *, ended: bool) -> None:
         if ended or time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_SECONDS
-            print(f"nst_keras: {self.board.describe()}", file=self._stream, flush=True)
+            console.tell(f"nst_keras: {self.board.describe()}", self._stream)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -98,26 +96,14 @@ class Bar:
     """A line and a bar below it, on a terminal."""
 
     def __init__(self, board: Board):
-        from rich import console, live  # Keras depends on it; only terminals need it
-
-        self.board = board
-        self._live = live.Live(
-            get_renderable=self._render, console=console.Console(stderr=True), refresh_per_second=4
-        )
-        self._live.start()
+        self._bar = console.Bar(lambda: (board.describe(), board.share()))
 
     def __call__(self, *, ended: bool) -> None:
         """The bar looks by itself."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._live.stop()
-
-    def _render(self) -> "RenderableType":
-        from rich import console, progress_bar, text
-
-        bar = progress_bar.ProgressBar(1.0, self.board.share())
-        return console.Group(text.Text(self.board.describe()), bar)
+        self._bar.close()
 
 
 def make_reporter(board: Board) -> Any:

@@ -239,26 +239,30 @@ def test_minutes_count_from_the_submission_and_not_from_its_failure(tmp_path):
     assert one.is_due(6, 131.0)
 
 
-def test_going_back_takes_the_newest_in_range_and_removes_what_is_later(tmp_path):
+@pytest.mark.parametrize(
+    ("first", "last", "step"), [(15, 35, 30), (15, 30, 30), (25, 29, 30), (11, 15, 20), (41, 50, 0)]
+)
+def test_the_nearest_is_the_newest_in_range_or_the_first_one_after(tmp_path, first, last, step):
     paths = save(tmp_path, 10, 20, 30, 40, keep=9)
-    assert checkpointer(tmp_path).go_back(15, 35).step == 30
-    assert sorted(tmp_path.iterdir()) == paths[:3]
+    found = checkpointer(tmp_path).nearest(first, last)
+    assert (found.step if found else 0) == step
+    assert sorted(tmp_path.iterdir()) == paths
 
 
-def test_going_back_leaves_what_is_of_an_earlier_scale(tmp_path):
-    paths = save(tmp_path, 10, 20, keep=9)
-    assert checkpointer(tmp_path).go_back(15, 19) is None
-    assert sorted(tmp_path.iterdir()) == paths[:1]
-
-
-def test_going_back_passes_damaged_ones(tmp_path):
+def test_the_nearest_is_whole(tmp_path):
     paths = save(tmp_path, 10, 20, 30, keep=9)
-    paths[2].write_bytes(b"torn")
-    assert checkpointer(tmp_path).go_back(1, 99).step == 20
+    paths[1].write_bytes(b"torn")
+    assert checkpointer(tmp_path).nearest(1, 29).step == 10
+    assert checkpointer(tmp_path).nearest(15, 19).step == 30
+
+
+def test_later_ones_are_forgotten(tmp_path):
+    paths = save(tmp_path, 10, 20, 30, keep=9)
+    checkpointer(tmp_path).forget_after(20)
     assert sorted(tmp_path.iterdir()) == paths[:2]
 
 
-def test_going_back_waits_for_what_is_being_written(tmp_path):
+def test_what_is_being_written_is_waited_for(tmp_path):
     waiting = []
 
     def wait():
@@ -270,7 +274,10 @@ def test_going_back_waits_for_what_is_being_written(tmp_path):
     )
     one.save(Checkpoint(5, 1.0, ARRAYS))
     assert one.latest() is None
-    assert one.go_back(1, 9).step == 5
+    assert one.nearest(1, 9).step == 5
+    one.save(Checkpoint(6, 2.0, ARRAYS))
+    one.forget_after(5)
+    assert newest_step(tmp_path) == 5
 
 
 def test_steps_are_those_of_whole_checkpoints(tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from nst_keras import console, devices, planning
+from nst_keras import devices, planning
 
 
 def test_the_processor_is_named():
@@ -178,26 +178,3 @@ def test_gpus_count_features_in_32_bits(monkeypatch):
     assert devices.most_pixels() == math.inf
     pretend(monkeypatch, gpus=1)
     assert 64 * devices.most_pixels() < 2**31 <= 64 * (devices.most_pixels() + 1)
-
-
-@pytest.mark.parametrize(
-    ("said", "told"), [("out of it\nand more", "out of it"), ("", "UnknownError")]
-)
-def test_what_tensorflow_cannot_do_is_told_in_a_line(capsys, said, told):
-    def work():
-        raise tf.errors.UnknownError(None, None, said)
-
-    assert console.exit_status(work) == 1
-    message = capsys.readouterr().err
-    assert message.startswith(f"nst_keras: the device failed: {told}; run again, ")
-    assert message.count("\n") == 1
-
-
-def test_what_is_a_fault_of_ours_keeps_its_traceback():
-    def mismatch():
-        raise tf.errors.InvalidArgumentError(None, None, "shapes")
-
-    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes"):
-        console.exit_status(mismatch)
-    with pytest.raises(ZeroDivisionError):
-        console.exit_status(lambda: 1 // 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -49,12 +50,14 @@ def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
     assert [step for step, *_, ends in iterates if ends] == [4, 10]
 
 
-def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch):
+def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch, tmp_path):
     monkeypatch.setattr(course, "_CALL_SECONDS", 1e6)
     config = dataclasses.replace(
-        CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,), checkpoint_every=32
+        CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,)
     )
-    steps = [iterate.step for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights)]
+    keeper = Checkpointer(tmp_path, "job", every=32, minutes=0, keep=5)
+    steps = [step for step, _ in painted(config, tiny_weights, keeper)]
+    assert keeper.steps() == [44, 32]
     # The first step of a scale is a call of its own: it traces. The next one's pace is not known.
     traced, ends, pictures, saved = {1, 2, 5}, {4, 44}, {15, 21, 30}, {32}
     looked_at = {14, 24, 34, 44}  # for an exploding total, every ten steps of a scale
@@ -551,6 +554,38 @@ def test_a_checkpoint_that_leads_nowhere_is_left_for_the_one_before(
     found = painted(ONE_BY_ONE, tiny_weights, keeper)
     assert [step for step, _ in found] == [*range(1, 8), *range(4, 11)]
     assert keeper.latest().arrays["recoveries"] == 2
+
+
+def test_the_only_checkpoint_is_gone_on_from_even_after_trouble_at_once(
+    tiny_weights, monkeypatch, tmp_path
+):
+    keeper = Checkpointer(tmp_path, "job", every=6, minutes=0, keep=1)
+    begun = stylize(CONTENT, [STYLE], ONE_BY_ONE, weights=tiny_weights, checkpointer=keeper)
+    for iterate in begun:
+        if iterate.step == 6:
+            begun.close()
+    spoiling(monkeypatch, [1])
+    found = painted(ONE_BY_ONE, tiny_weights, keeper)
+    assert [step for step, _ in found] == [7, 8, 9, 10]
+    assert keeper.latest().arrays["recoveries"] == 1
+
+
+def test_a_resumed_job_does_not_hold_what_it_has_taken_over(tiny_weights, monkeypatch, tmp_path):
+    keeper = Checkpointer(tmp_path, "job", every=0, minutes=0, keep=1)
+    begun = stylize(CONTENT, [STYLE], ONE_BY_ONE, weights=tiny_weights, checkpointer=keeper)
+    next(begun)
+    begun.close()
+    read, latest = [], keeper.latest
+
+    def remembered():
+        saved = latest()
+        read.extend(map(weakref.ref, saved.arrays.values()))
+        return saved
+
+    monkeypatch.setattr(keeper, "latest", remembered)
+    again = stylize(CONTENT, [STYLE], ONE_BY_ONE, weights=tiny_weights, checkpointer=keeper)
+    assert next(again).step == 2
+    assert len(read) > 3 and not any(one() is not None for one in read)
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs", "learning_rate": 1.0}])

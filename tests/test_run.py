@@ -538,6 +538,32 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
         assert (folder.path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, monkeypatch):
+    tiled = [*small, "--tile_size=40", "--style_layers=block1_conv1,block2_conv1"]
+    tiled += ["--content_layers=block2_conv1", "--learning_rate=0.02"]
+    normal = Recorder.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.is_last:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Recorder, "__call__", call)
+    monkeypatch.setattr(run, "_PATIENCE", 0.0)
+    assert run.main(tiled) == 0
+    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+
+
+def test_a_run_ends_well_though_nobody_reads_its_log(small, tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert run.main(small) == 0
+    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+
+
 def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         spoiling(patch, [5])
