@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 from nst_keras.errors import InputError
 
+_LOCK = ".lock"
+
 
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
@@ -65,6 +67,29 @@ def preparing(folder: Path) -> Iterator[None]:
         raise InputError(f"--workdir={folder}: cannot be written to: {reason}") from error
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """No other process works in a job's folder during the block, and nothing is left in it of a
+    crash: a lock ends with its process, and what that was writing is removed.
+
+    Raises:
+        InputError: another process is at work in it, or it cannot be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        with preparing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(folder / _LOCK, "ab"))
+            if not lock(file):
+                raise InputError(f"--workdir={folder}: another process is at work in it")
+            _remove_temporaries(folder)  # they may be what fills the disk
+        yield
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what `held` and a crash leave."""
+    return {*folder.iterdir()} <= {folder / _LOCK, *temporaries(folder)}
+
+
 def check_temporary_folder() -> None:
     """TensorFlow compiles through files in the system's folder for them.
 
@@ -86,8 +111,7 @@ def temporaries(folder: Path) -> list[Path]:
     return [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove these from a folder in which no other process works."""
+def _remove_temporaries(folder: Path) -> None:
     for left in temporaries(folder):
         left.unlink()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nst_keras import animation, gallery, images, run_record, video
+from nst_keras import animation, files, gallery, images, run_record, video
 from nst_keras.background import Submit, at_once
 from nst_keras.config import Config
 from nst_keras.errors import InputError
@@ -120,7 +120,7 @@ def complete(folder: RunFolder, config: Config) -> None:
     missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
     wanted = missing and len(gallery.iteration_paths(folder.path)) > 1
     if wanted or not folder.is_complete():
-        with folder.held():
+        with files.held(folder.path):
             write_animations(folder, config)
             gallery.write_page(folder.path)
 

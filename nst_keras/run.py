@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 
 import nst_keras
-from nst_keras import console, devices, flags, job, output, recorder, workdir
+from nst_keras import console, devices, files, flags, job, output, recorder, workdir
 from nst_keras.background import Background
 from nst_keras.config import Config
 from nst_keras.desk import Desk, make_checkpointer
@@ -57,7 +57,7 @@ def _run(
         output.copy_result(folder, requested)
         return 0
     job.check_extras(requested)
-    with folder.held():
+    with files.held(folder.path):
         # Heard from here on: TensorFlow would take what Python raises for errors of its own.
         with console.stop_signals() as stopping:
             desk, iterate = _paint(asked, notes, stopping, quiet=quiet)

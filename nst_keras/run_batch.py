@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 
-from nst_keras import console, devices, flags, grouping, job
+from nst_keras import console, devices, files, flags, grouping, job
 from nst_keras.background import Background
 from nst_keras.config import Config
 from nst_keras.desk import Desk
@@ -56,7 +56,7 @@ def _command(groups: Sequence[list[str]], began: float) -> int:
         _check(jobs)
         for one in jobs:
             job.check_extras(one.requested)
-            stack.enter_context(one.folder.held())
+            stack.enter_context(files.held(one.folder.path))
         if any(one.folder.is_finished(one.request) for one in jobs):
             raise InputError("--batch: some of the pictures are finished")
         jobs = [_with_weights_of(jobs[0], one) for one in jobs]

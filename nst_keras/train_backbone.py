@@ -71,15 +71,15 @@ def _run(arguments: list[str], given: TrainConfig) -> int:
     hashes = {"data": data.sha256, **({"initial": initial.sha256} if initial else {})}
     job = train_folder.describe_job(config, hashes)
     folder = TrainFolder(config.workdir or train_folder.default_path(config, job))
-    status = folder.status(job, overwrite=config.overwrite)
-    if status is Status.FINISHED:
+    if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
         return 0
-    folder.prepare(job, status)
-    for note in data.notes:
-        _log.warning("%s", note)
-    _write_down(config, data, folder)
-    return _train(config, data, initial, folder, job)
+    with files.held(folder.path):
+        folder.prepare(job, folder.status(job, overwrite=config.overwrite))
+        for note in data.notes:
+            _log.warning("%s", note)
+        _write_down(config, data, folder)
+        return _train(config, data, initial, folder, job)
 
 
 def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainConfig:

@@ -50,7 +50,7 @@ class TrainFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--workdir={self.path}: is a file, not a folder")
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not self.path.exists() or files.is_unused(self.path):
             return Status.NEW
         record = self.read_record()
         if not record:
@@ -76,7 +76,6 @@ class TrainFolder:
         """
         with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            files.remove_temporaries(self.path)
             if status is Status.NEW:
                 # The folder says whose it is first of all, so that a crash here can be repeated.
                 self._write({"status": "preparing", "job": job})

@@ -1,12 +1,10 @@
 """The run folder: its files, the job it belongs to, and how far that job is."""
 
-import contextlib
 import enum
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +43,6 @@ class RunFolder:
         self.gif = self.path / "progress.gif"
         self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
-        self.lock = self.path / ".lock"
 
     def iteration(self, step: int) -> Path:
         return self.iterations / f"iteration_{step:05d}.jpg"
@@ -71,8 +68,8 @@ class RunFolder:
             raise InputError(f"--workdir={self.path}: is a file, not a folder")
         if not self.path.exists():
             return Status.NEW
-        if {*self.path.iterdir()} <= {self.lock, *files.temporaries(self.path)}:
-            return Status.NEW  # killed before it had said what it is
+        if files.is_unused(self.path):
+            return Status.NEW  # or killed before it had said what it is
         record = self.read_record()
         if record.get("status") == "preparing":
             return Status.NEW  # stopped before it had settled what to do
@@ -102,23 +99,6 @@ class RunFolder:
             for there in (record.get("request"), record.get("job"))
             if isinstance(there, dict)
         )
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """No other process works in the folder during the block, and nothing is left in it of a
-        crash: a lock ends with its process, and what that was writing is removed.
-
-        Raises:
-            InputError: another process is at work in it, or it cannot be written to.
-        """
-        with contextlib.ExitStack() as stack:
-            with files.preparing(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open(self.lock, "ab"))
-                if not files.lock(file):
-                    raise InputError(f"--workdir={self.path}: another process is at work in it")
-                files.remove_temporaries(self.path)  # they may be what fills the disk
-            yield
 
     def is_complete(self) -> bool:
         """Whether a finished run was not killed in its very last moments."""

@@ -5,7 +5,11 @@ import hashlib
 import json
 import os
 import resource
+import signal
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +34,7 @@ def test_atomic_writers_of_one_file_are_not_in_each_others_way(tmp_path):
         first.write(b"first")
         with files.atomic(path) as second:
             second.write(b"second")
-            assert len(list(tmp_path.glob(".*.tmp"))) == 2  # what `remove_temporaries` looks for
+            assert len(list(tmp_path.glob(".*.tmp"))) == 2  # what `temporaries` looks for
         assert path.read_bytes() == b"second"
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a.bin"]
@@ -133,3 +137,43 @@ def test_a_temporary_folder_without_room_is_refused(tmp_path, monkeypatch):
             files.check_temporary_folder()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_crash_left_is_removed_even_if_the_disk_is_full(tmp_path, monkeypatch):
+    left = [tmp_path / ".latest.jpg.12.tmp", tmp_path / "sub" / ".iteration_00007.jpg.12.tmp"]
+    (tmp_path / "sub").mkdir()
+    for path in left:
+        path.write_text("x")
+    monkeypatch.setattr(Path, "write_bytes", _refuse)  # the probe of the disk
+    with pytest.raises(InputError, match="cannot be written to: No space"), files.held(tmp_path):
+        raise AssertionError("it was held")
+    assert not any(path.exists() for path in left)
+
+
+def _refuse(path, data):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+    folder = tmp_path / "job"
+    with files.held(folder):
+        assert files.is_unused(folder)  # only the lock is in it
+        again = files.held(folder)
+        with pytest.raises(InputError, match="job: another process is at work in it"), again:
+            raise AssertionError("it was held twice")
+    with files.held(folder):
+        pass
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from nst_keras import files\n"
+        "with files.held(Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "job"])
+    assert done.returncode == -signal.SIGKILL
+    with files.held(tmp_path / "job"):
+        pass

@@ -22,6 +22,7 @@ from nst_keras import (
     datasets,
     devices,
     feeding,
+    files,
     run,
     train_backbone,
     train_config,
@@ -384,6 +385,17 @@ def test_a_stop_signal_during_the_last_test_is_heard(job, tmp_path, monkeypatch)
     assert train_backbone.main([*job, "--epochs=1"]) == 0
     record = TrainFolder(tmp_path / "job").read_record()
     assert record["status"] == "finished" and 0 <= record["test_accuracy"] <= 1
+
+
+def test_a_folder_is_trained_in_by_one_process_at_a_time(job, tmp_path, capsys):
+    with files.held(tmp_path / "job"):
+        left = tmp_path / "job" / ".batches.csv.12ab34cd.tmp"
+        left.write_bytes(b"")  # being written
+        assert train_backbone.main(job) == 2
+        assert "job: another process is at work in it" in capsys.readouterr().err
+        assert left.exists()
+    assert train_backbone.main(job) == 0
+    assert not left.exists()
 
 
 def test_a_folder_says_at_every_moment_whose_it_is(tmp_path, monkeypatch):

@@ -1,12 +1,6 @@
 """Identity of jobs and states of run folders; `test_run` tests them at work."""
 
 import dataclasses
-import errno
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -73,7 +67,7 @@ def test_a_folder_of_a_run_killed_before_its_first_record_is_new(tmp_path):
     for name in (".lock", ".probe.12ab34cd.tmp", ".run.json.12ab34cd.tmp"):
         (folder.path / name).write_bytes(b"")
     assert folder.status({"size": "48"}, overwrite=False) is Status.NEW
-    with folder.held():
+    with files.held(folder.path):
         folder.prepare({"size": "48"})
     assert not files.temporaries(folder.path)
     (folder.path / ".hidden").write_bytes(b"")
@@ -91,44 +85,3 @@ def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
         path.write_text("x")
     folder.prepare({})
     assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
-
-
-def test_what_a_crash_left_is_removed_even_if_the_disk_is_full(tmp_path, monkeypatch):
-    folder = RunFolder(tmp_path)
-    folder.prepare({})
-    left = [tmp_path / ".latest.jpg.12.tmp", folder.iterations / ".iteration_00007.jpg.12.tmp"]
-    for path in left:
-        path.write_text("x")
-    monkeypatch.setattr(Path, "write_bytes", _refuse)  # the probe of the disk
-    with pytest.raises(InputError, match="cannot be written to: No space"), folder.held():
-        raise AssertionError("it was held")
-    assert not any(path.exists() for path in left)
-
-
-def _refuse(path, data):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
-    folder = RunFolder(tmp_path / "job")
-    with folder.held():
-        # A new folder still counts as one: only the lock is in it.
-        assert folder.status({"size": "512"}, overwrite=False) is Status.NEW
-        again = RunFolder(folder.path).held()
-        with pytest.raises(InputError, match="job: another process is at work in it"), again:
-            raise AssertionError("it was held twice")
-    with folder.held():
-        pass
-
-
-def test_a_killed_process_leaves_no_lock(tmp_path):
-    script = (
-        "import os, signal, sys\n"
-        "from nst_keras.workdir import RunFolder\n"
-        "with RunFolder(sys.argv[1]).held():\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "job"])
-    assert done.returncode == -signal.SIGKILL
-    with RunFolder(tmp_path / "job").held():
-        pass
