@@ -48,8 +48,8 @@ def _check(jobs: Sequence[Prepared]) -> None:
         raise InputError("--batch: the pictures are of different sizes")
     if len({job.saved.step if job.saved else 0 for job in jobs}) > 1:
         raise InputError("--batch: the pictures are not equally far")  # see `level`
-    limit = devices.memory_limit(first.config.memory_limit)
-    planning.check_batch(first.config, first.plan, len(jobs), limit, devices.most_pixels())
+    room = devices.room(first.config.memory_limit)
+    planning.check_batch(first.config, first.plan, len(jobs), room, first.networks.channels)
 
 
 def level(checkpointers: Sequence[Checkpointer]) -> int:

@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nst_keras import planning, vgg
+from nst_keras import planning
 from nst_keras.errors import InputError
 
 _log = logging.getLogger(__name__)
 
 _GPU_SHARE = 0.85  # of its free memory that a job plans to take
+_MOST_FEATURES = 2**31 - 1  # of a layer: GPUs count them in 32 bits
 _BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores take bfloat16
 
 
@@ -123,22 +124,18 @@ def _fastest_precision() -> tuple[str, str]:
     return "float32", "as this processor has no instructions for bfloat16"
 
 
-def memory_limit(given: int | None, count: int = 1) -> int:
-    """Bytes of a device's memory that a job plans to take.
+def room(given: int | None, count: int = 1) -> planning.Room:
+    """What of a device a job may take.
 
     Args:
-        given: what it was given, if anything.
+        given: bytes of memory, if it was given any.
         count: devices of this host that it takes, all alike.
     """
+    features = _MOST_FEATURES if on_gpu() else math.inf
     if given is not None:
-        return given
+        return planning.Room(given, features)
     there = min(_gpu_bytes()[:count]) if on_gpu() else planning.available_bytes()
-    return planning.own_share(there)
-
-
-def most_pixels() -> float:
-    """That can go through the network at once: on GPUs features are counted in 32 bits."""
-    return (2**31 - 1) // vgg.CHANNELS[0] if on_gpu() else math.inf
+    return planning.Room(planning.own_share(there), features)
 
 
 def matrix_rate(precision: str) -> float:

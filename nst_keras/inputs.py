@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_keras import files, images
+from nst_keras import files, images, vgg
 from nst_keras import weights as weights_lib
 from nst_keras.config import INITS, Config
 from nst_keras.errors import InputError
@@ -21,6 +21,11 @@ class Inputs:
     weights: Weights | None  # None: only `keras.applications` can fetch them
     hashes: dict[str, str]  # what was read -> SHA-256 of the file
     notes: tuple[str, ...]  # what a person should know of how it was read
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of the network, per block."""
+        return self.weights.channels if self.weights else vgg.CHANNELS
 
 
 def read_inputs(config: Config) -> Inputs:

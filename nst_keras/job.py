@@ -135,8 +135,8 @@ def settle(job: Job, status: Status, replicas: "Replicas") -> Config:
             precision=saved.precision,
             tile_size=saved.tile_size if config.tile_size == "auto" else config.tile_size,
         )
-    plan, limit = job.plan(config), devices.memory_limit(config.memory_limit, len(replicas.devices))
-    tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
+    plan, room = job.plan(config), devices.room(config.memory_limit, len(replicas.devices))
+    tile_size = planning.settle_tile_size(config, plan, room, job.inputs.channels)
     if config.time_limit:
         config = _fit_time_limit(config, config.time_limit, job, replicas, tile_size)
         plan = job.plan(config)
@@ -175,7 +175,7 @@ def describe(job: Job, config: Config, notes: list[str]) -> dict[str, Any]:
         _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
     notes[:0] = [note for note in run_record.old_notes(folder) if note not in notes]
     record = run_record.make_record(job.arguments, config, inputs, plan, job.request, folder, notes)
-    _announce(config, plan, record["device"], folder)
+    _announce(config, plan, inputs.channels, record["device"], folder)
     files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))
     recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
     for number, style in enumerate(inputs.styles, start=1):
@@ -189,7 +189,13 @@ def _replayable(config: Config, folder: RunFolder) -> Config:
     return dataclasses.replace(config, **absolute_paths(vars(config), OPTIONS))
 
 
-def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunFolder) -> None:
+def _announce(
+    config: Config,
+    plan: tuple[Scale, ...],
+    channels: planning.Channels,
+    device: str,
+    folder: RunFolder,
+) -> None:
     _log.info(
         "%s with %s: %d steps in %s on %s; folder %s",
         Path(config.content).name,
@@ -199,4 +205,5 @@ def _announce(config: Config, plan: tuple[Scale, ...], device: str, folder: RunF
         device,
         folder.path,
     )
-    _log.info("plan: %s", planning.describe(config, plan, devices.matrix_rate(config.precision)))
+    rate = devices.matrix_rate(config.precision)
+    _log.info("plan: %s", planning.describe(config, plan, rate, channels))

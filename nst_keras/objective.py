@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from nst_keras import losses, vgg
 from nst_keras.passage import Extractor, Features, Passage, Sums
-from nst_keras.tiles import Tile, plan_tiles
+from nst_keras.tiles import Tile, whole
 
 _PROBE_NOISE = 0.05  # deviation, where a gradient is measured beside the point where it vanishes
 _VANISHED = 1e-5  # of the largest gradient
@@ -59,10 +59,6 @@ def weigh_terms(
     return {**weights, "tv": tv}
 
 
-def _one_tile(height: int, width: int) -> tuple[Tile, ...]:
-    return plan_tiles(height, width, None, ("block1_conv1",), "vgg19")
-
-
 def capture_targets(
     extractor: Extractor,
     content: Picture,
@@ -70,7 +66,7 @@ def capture_targets(
     style_blend: Sequence[float],
     weights: Mapping[str, float],
     formulas: losses.Formulas,
-    tiles_of: Callable[[int, int], tuple[Tile, ...]] = _one_tile,
+    tiles_of: Callable[[int, int], tuple[Tile, ...]] = whole,
 ) -> Targets:
     """Features of the content and blended moments of the styles.
 

@@ -15,8 +15,9 @@ from nst_keras.distribute import ALONE, Replicas
 from nst_keras.errors import StepDropped
 from nst_keras.presets import PRESETS
 from nst_keras.progress import TileProgress
+from nst_keras.resolution import layers_in_use
 from nst_keras.scales import Scale
-from nst_keras.tiles import Tile, least_side, plan_tiles, side_for
+from nst_keras.tiles import Tile, plan_tiles, reach_of, side_for
 from nst_keras.tiling import TiledObjective
 from nst_keras.weights import Weights
 
@@ -28,7 +29,7 @@ class Networks:
 
     def __init__(self, config: Config, weights: Weights, replicas: Replicas = ALONE):
         self._config, self._weights = config, weights
-        layers = (*config.content_layers, *config.style_layers)
+        layers = layers_in_use(config)
         extractors = [self._network(layers, device) for device in replicas.devices]
         self.sections = [backbones.sections(one) for one in extractors]
         # Of any size, so that the targets of all scales and styles are computed by one trace.
@@ -37,6 +38,11 @@ class Networks:
             input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
             autograph=False,
         )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Per block."""
+        return self._weights.channels
 
     @property
     def mean_colour(self) -> tuple[float, ...]:
@@ -88,12 +94,12 @@ class Painter:
         self._styles = [self._fit_style(style, plan[-1]) for style in styles]
         self._blend = list(config.style_blend) or [1.0] * len(styles)
         self._term_weights = _term_weights(config)
-        self._layers = (*config.content_layers, *config.style_layers)
+        self._reach = reach_of(layers_in_use(config), config.backbone)
 
     @property
     def least_tile_size(self) -> int:
         """px; smaller tiles would own nothing."""
-        return least_side(self._layers, self.config.backbone)
+        return self._reach.least_side
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale."""
@@ -125,7 +131,7 @@ class Painter:
         side = self._side(scale, tile_size)
 
         def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
-            return plan_tiles(height, width, side, self._layers, self.config.backbone)
+            return plan_tiles(height, width, side, self._reach)
 
         content = images.resize(self._content, scale.height, scale.width)
         styles = [self._fit_style(style, scale) for style in self._styles]
@@ -180,8 +186,8 @@ class Painter:
         count = self.replicas.count
         if count == 1:
             return tile_size
-        size, network = (scale.height, scale.width), (self._layers, self.config.backbone)
-        return side_for(count, *size, *network, most=tile_size) or tile_size
+        most = side_for(count, scale.height, scale.width, self._reach, most=tile_size)
+        return most or tile_size
 
     def score(self, picture: np.ndarray) -> dict[str, float]:
         """Figures of a picture at full size beyond its loss."""

@@ -10,7 +10,10 @@ from pathlib import Path
 from nst_keras import progress, tiles, vgg
 from nst_keras.config import Config
 from nst_keras.errors import InputError
+from nst_keras.resolution import layers_in_use
 from nst_keras.scales import Scale
+
+Channels = tuple[int, ...]
 
 GIB = 1 << 30
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -41,61 +44,71 @@ class Cost:
     flops: float  # of all its steps
 
 
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """What of a device a job may take."""
+
+    bytes: float
+    features: float = math.inf  # of a layer, of all that goes through the network at once
+
+
 def settle_tile_size(
-    config: Config, plan: tuple[Scale, ...], limit: int, most_pixels: float = math.inf
+    config: Config, plan: tuple[Scale, ...], room: Room, channels: Channels = vgg.CHANNELS
 ) -> int | None:
     """The longest side of tiles, or None for whole pictures.
 
     Args:
         config: resolved, of a settled precision.
-        limit: bytes that the job may take.
-        most_pixels: that can go through the network at once.
+        channels: of the network, per block.
 
     Raises:
         InputError: not even the smallest tiles fit, or `--tile_size` is too small or too large.
     """
     largest = max(plan, key=lambda scale: scale.pixels)
+    most_pixels = _most_pixels(config, room, channels)
     if config.tile_size != "auto":
         side = None if config.tile_size == "none" else int(config.tile_size)
         at_once = max(tile.pixels for tile in _tiles(config, largest, side))
         if at_once > most_pixels:
             raise InputError(
                 f"--tile_size={config.tile_size}: {at_once} pixels at once; this device counts no "
-                f"further than {most_pixels}; give auto"
+                f"further than {most_pixels:.0f}; give auto"
             )
         return side
-    if largest.pixels <= most_pixels and peak_bytes(config, largest, None) <= limit:
+    if largest.pixels <= most_pixels and peak_bytes(config, largest, None, channels) <= room.bytes:
         return None
-    halo, stride = tiles.halo_of(_layers(config), config.backbone)
-    sides = [side for side in _SIDES if side >= 4 * halo + stride]
-    needed = peak_bytes(config, largest, sides[-1])
-    if fitting := [side for side in sides if peak_bytes(config, largest, side) <= limit]:
+    reach = _reach(config)
+    sides = [side for side in _SIDES if side >= 4 * reach.halo + reach.stride]
+    needed = {side: peak_bytes(config, largest, side, channels) for side in sides}
+    if fitting := [side for side in sides if needed[side] <= room.bytes]:
         # Not just the largest: where its last row of tiles is a small one, halos cost more.
         return min(fitting, key=lambda side: _pixels_with_halos(config, largest, side))
     raise InputError(
         f"--size={config.size}: {largest.width}x{largest.height} with --optimizer="
-        f"{config.optimizer}{_history(config)} needs about {needed / GIB:.1f} GiB even in small "
-        f"tiles, and {limit / GIB:.1f} GiB are there; give a smaller --size, "
+        f"{config.optimizer}{_history(config)} needs about {needed[sides[-1]] / GIB:.1f} GiB even "
+        f"in small tiles, and {room.bytes / GIB:.1f} GiB are there; give a smaller --size, "
         + ("a smaller --history or --optimizer=adam" if _history(config) else "or more memory")
     )
 
 
-def cost(config: Config, scale: Scale, side: int | None) -> Cost:
+def cost(config: Config, scale: Scale, side: int | None, channels: Channels = vgg.CHANNELS) -> Cost:
     """Memory and work of a scale."""
-    return Cost(
-        scale, peak_bytes(config, scale, side), scale.steps * _step_flops(config, scale, side)
-    )
+    flops = scale.steps * _step_flops(config, scale, side, channels)
+    return Cost(scale, peak_bytes(config, scale, side, channels), flops)
 
 
-def peak_bytes(config: Config, scale: Scale, side: int | None) -> int:
+def peak_bytes(
+    config: Config, scale: Scale, side: int | None, channels: Channels = vgg.CHANNELS
+) -> int:
     """Peak resident memory of a process at a scale, as measured on CPUs."""
-    kept = _kept_floats(config) * _BYTES[config.precision] * _OVERHEAD[config.precision]
+    convs = _convolutions(config, channels)
+    kept = _kept_floats(convs) * _BYTES[config.precision] * _OVERHEAD[config.precision]
     largest = max(tile.pixels for tile in _tiles(config, scale, side))
     images = _IMAGES + (_ADAM_IMAGES if config.optimizer != "lbfgs" else 0)
     if config.optimizer == "lbfgs":
         images += _LBFGS_IMAGES + 2 * config.history
     images += bool(config.average)
-    targets = sum(_channels(layer) / vgg.stride(layer) ** 2 for layer in config.content_layers)
+    targets = sum(_features(conv) for conv in convs if conv.name in config.content_layers)
     per_pixel = images * _PIXEL + targets * _BYTES[config.precision]
     return round(_BASE + kept * largest + per_pixel * scale.pixels)
 
@@ -104,25 +117,25 @@ def check_batch(
     config: Config,
     plan: tuple[Scale, ...],
     count: int,
-    limit: int,
-    most_pixels: float = math.inf,
+    room: Room,
+    channels: Channels = vgg.CHANNELS,
 ) -> None:
     """Whether so many whole pictures fit at once.
 
     Raises:
-        InputError: they take more than `limit` bytes, or have more than `most_pixels`.
+        InputError: there is not room enough.
     """
     largest = max(plan, key=lambda scale: scale.pixels)
-    if count * largest.pixels > most_pixels:
+    if count * largest.pixels > _most_pixels(config, room, channels):
         raise InputError(
             f"--batch={count}: {count} pictures of {largest.width}x{largest.height} are more "
             "pixels at once than this device can count"
         )
-    needed = _BASE + count * (peak_bytes(config, largest, None) - _BASE)
-    if needed > limit:
+    needed = _BASE + count * (peak_bytes(config, largest, None, channels) - _BASE)
+    if needed > room.bytes:
         raise InputError(
             f"--batch={count}: {count} pictures of {largest.width}x{largest.height} at once need "
-            f"about {needed / GIB:.1f} GiB, and {limit / GIB:.1f} GiB are there"
+            f"about {needed / GIB:.1f} GiB, and {room.bytes / GIB:.1f} GiB are there"
         )
 
 
@@ -144,14 +157,19 @@ def own_share(there: int) -> int:
     return round(share * there) if 0.0 < share < 1.0 else there
 
 
-def describe(config: Config, plan: tuple[Scale, ...], flops_per_second: float) -> str:
+def describe(
+    config: Config,
+    plan: tuple[Scale, ...],
+    flops_per_second: float,
+    channels: Channels = vgg.CHANNELS,
+) -> str:
     """What a settled job will take, for a person.
 
     Args:
         flops_per_second: of matrix products on the device.
     """
     side = None if config.tile_size == "none" else int(config.tile_size)
-    costs = [cost(config, scale, side) for scale in plan]
+    costs = [cost(config, scale, side, channels) for scale in plan]
     seconds = [one.flops / (_STEP_SHARE * flops_per_second) for one in costs]
     scales = (
         f"{scale.width}x{scale.height} {scale.steps} steps {progress.format_seconds(taken)}"
@@ -164,11 +182,11 @@ def describe(config: Config, plan: tuple[Scale, ...], flops_per_second: float) -
     )
 
 
-def _step_flops(config: Config, scale: Scale, side: int | None) -> float:
+def _step_flops(config: Config, scale: Scale, side: int | None, channels: Channels) -> float:
     """Floating point operations of a step: forth and back, in tiles forth once more."""
     parts = _tiles(config, scale, side)
     forward, grams = 0.0, 0.0
-    for conv in vgg.up_to_deepest(vgg.convolutions(config.backbone), _layers(config)):
+    for conv in _convolutions(config, channels):
         positions = 1 / vgg.stride(conv.name) ** 2
         forward += 2 * 9 * conv.inputs * conv.outputs * positions
         if conv.name in config.style_layers:
@@ -181,27 +199,39 @@ def _pixels_with_halos(config: Config, scale: Scale, side: int) -> int:
     return sum(tile.pixels for tile in _tiles(config, scale, side))
 
 
-def _kept_floats(config: Config) -> float:
+def _kept_floats(convs: tuple[vgg.Conv, ...]) -> float:
     """Features of a pixel that a step keeps: of all convolutions and poolings."""
     kept, block = 0.0, 1
-    for conv in vgg.up_to_deepest(vgg.convolutions(config.backbone), _layers(config)):
+    for conv in convs:
         if conv.block > block:
             kept += conv.inputs / vgg.stride(conv.name) ** 2
             block = conv.block
-        kept += conv.outputs / vgg.stride(conv.name) ** 2
+        kept += _features(conv)
     return kept
 
 
+def _most_pixels(config: Config, room: Room, channels: Channels) -> float:
+    """That can go through the network at once, as far as features are counted."""
+    return room.features / max(map(_features, _convolutions(config, channels)))
+
+
+def _features(conv: vgg.Conv) -> float:
+    """Of a convolution, for each pixel of the image."""
+    return conv.outputs / vgg.stride(conv.name) ** 2
+
+
 def _tiles(config: Config, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
-    return tiles.plan_tiles(scale.height, scale.width, side, _layers(config), config.backbone)
+    return tiles.plan_tiles(scale.height, scale.width, side, _reach(config))
 
 
-def _layers(config: Config) -> tuple[str, ...]:
-    return (*config.content_layers, *config.style_layers)
+def _reach(config: Config) -> tiles.Reach:
+    return tiles.reach_of(layers_in_use(config), config.backbone)
 
 
-def _channels(layer: str) -> int:
-    return vgg.CHANNELS[int(layer[len("block")]) - 1]
+def _convolutions(config: Config, channels: Channels) -> tuple[vgg.Conv, ...]:
+    """Those that a step computes."""
+    convs = vgg.convolutions(config.backbone, channels=channels)
+    return vgg.up_to_deepest(convs, layers_in_use(config))
 
 
 def _history(config: Config) -> str:

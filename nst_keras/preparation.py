@@ -69,12 +69,12 @@ def prepare(request: Request, networks: Networks | None = None) -> Prepared:
     plan = scales.plan_job(config, content.shape[:2])
     if saved and saved.step > plan[-1].last_step:
         raise InputError(f"--workdir: its checkpoint is of step {saved.step}, beyond the last one")
-    limit = devices.memory_limit(config.memory_limit, len(replicas.devices))
-    tile_size = planning.settle_tile_size(config, plan, limit, devices.most_pixels())
-    tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
-    config = dataclasses.replace(config, tile_size=tile_size or "none")
     if networks is None:
         networks = Networks(config, request.weights or load_weights(config), replicas)
+    room = devices.room(config.memory_limit, len(replicas.devices))
+    tile_size = planning.settle_tile_size(config, plan, room, networks.channels)
+    tile_size = _agree(replicas, saved.step if saved else 0, tile_size)
+    config = dataclasses.replace(config, tile_size=tile_size or "none")
     painter = Painter(config, content, styles, networks, plan, replicas, request.is_dropped)
     return Prepared(painter, request.checkpointer, saved)
 

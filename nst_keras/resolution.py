@@ -41,6 +41,11 @@ def resolve(config: Config) -> Config:
     return config
 
 
+def layers_in_use(config: Config) -> tuple[str, ...]:
+    """Those of which a resolved config uses features."""
+    return (*config.content_layers, *config.style_layers)
+
+
 def preset_values(config: Config) -> dict[str, Any]:
     """What the objective brings along for the optimiser, schedule and quality of a config."""
     source = PRESETS[config.objective]

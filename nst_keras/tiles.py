@@ -61,35 +61,60 @@ class Tile:
         )
 
 
-def plan_tiles(
-    height: int, width: int, side: int | None, layers: tuple[str, ...], backbone: str
-) -> tuple[Tile, ...]:
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """What the layers in use ask of tiles, along each side, in pixels."""
+
+    halo: int  # beyond what a tile owns
+    stride: int  # of the deepest features: borders between tiles are multiples of it
+
+    @property
+    def least_side(self) -> int:
+        """Of a tile: two halos, and one position of the deepest features."""
+        return 2 * self.halo + self.stride
+
+
+def reach_of(layers: tuple[str, ...], backbone: str) -> Reach:
+    """That of the layers of which features are used.
+
+    A feature of stride s that sees r pixels in a row sees (r - s) / 2 beyond its own s on each
+    side. Borders at multiples of the largest stride keep all poolings in step.
+    """
+    beyond, stride, seen, step, block = 0, 1, 1, 1, 1
+    for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
+        if conv.block > block:  # a pooling of 2x2 by strides of 2
+            seen, step, block = seen + step, step * 2, conv.block
+        seen += 2 * step
+        if conv.name in layers:
+            beyond, stride = max(beyond, (seen - step) // 2), step
+    return Reach(math.ceil(beyond / stride) * stride, stride)
+
+
+def whole(height: int, width: int) -> tuple[Tile, ...]:
+    """One tile, which is the image."""
+    return (Tile(Span(0, height, 0, height), Span(0, width, 0, width)),)
+
+
+def plan_tiles(height: int, width: int, side: int | None, reach: Reach) -> tuple[Tile, ...]:
     """Tiles of about equal size, of at most `side` pixels a side, row by row; None: a single one.
 
     There are at most four sizes of tiles, since each may cost a compilation.
 
-    Args:
-        layers: those of which features are used.
-
     Raises:
         InputError: `side` leaves nothing between the halos.
     """
-    halo, stride = halo_of(layers, backbone)
-    if side is None:
-        side = max(height, width)
-    elif side < (least := least_side(layers, backbone)) and side < max(height, width):
-        raise InputError(f"--tile_size={side}: these layers need tiles of at least {least} px")
-    spans = (_spans(length, side, halo, stride) for length in (height, width))
+    if side is None or side >= max(height, width):
+        return whole(height, width)
+    if side < reach.least_side:
+        raise InputError(
+            f"--tile_size={side}: these layers need tiles of at least {reach.least_side} px"
+        )
+    spans = (_spans(length, side, reach) for length in (height, width))
     return tuple(Tile(rows, columns) for rows, columns in itertools.product(*spans))
 
 
 def side_for(
-    count: int,
-    height: int,
-    width: int,
-    layers: tuple[str, ...],
-    backbone: str,
-    most: int | None = None,
+    count: int, height: int, width: int, reach: Reach, most: int | None = None
 ) -> int | None:
     """The side of tiles with which the busiest of so many replicas has the least to do.
 
@@ -102,11 +127,10 @@ def side_for(
     Returns:
         None where even the smallest tiles are too few.
     """
-    longest, least = max(height, width), least_side(layers, backbone)
-    _, stride = halo_of(layers, backbone)
+    longest, least, stride = max(height, width), reach.least_side, reach.stride
 
     def planned(side: int) -> tuple[Tile, ...]:
-        return plan_tiles(height, width, side, layers, backbone)
+        return plan_tiles(height, width, side, reach)
 
     def busiest(side: int) -> int:
         tiles = planned(side)
@@ -132,31 +156,10 @@ def deal(tiles: Sequence[Tile], count: int) -> list[list[int]]:
     return [sorted(hand) for hand in hands]
 
 
-def least_side(layers: tuple[str, ...], backbone: str) -> int:
-    """The smallest side of a tile: two halos, and one position of the deepest features."""
-    halo, stride = halo_of(layers, backbone)
-    return 2 * halo + stride
-
-
-def halo_of(layers: tuple[str, ...], backbone: str) -> tuple[int, int]:
-    """How far beyond its own a tile must reach on each side, and of what its borders are multiples.
-
-    A feature of stride s that sees r pixels in a row sees (r - s) / 2 beyond its own s on each
-    side. Borders at multiples of the largest stride keep all poolings in step.
-    """
-    reach, stride, seen, step, block = 0, 1, 1, 1, 1
-    for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
-        if conv.block > block:  # a pooling of 2x2 by strides of 2
-            seen, step, block = seen + step, step * 2, conv.block
-        seen += 2 * step
-        if conv.name in layers:
-            reach, stride = max(reach, (seen - step) // 2), step
-    return math.ceil(reach / stride) * stride, stride
-
-
-def _spans(length: int, side: int, halo: int, stride: int) -> tuple[Span, ...]:
+def _spans(length: int, side: int, reach: Reach) -> tuple[Span, ...]:
     if length <= side:
         return (Span(0, length, 0, length),)
+    halo, stride = reach.halo, reach.stride
     # Tiles at a border have a halo on one side only, and own so much more.
     shared = 2 * halo
     advance = (side - shared) // stride * stride

@@ -183,7 +183,8 @@ def test_pictures_that_need_tiles_are_refused(tiny_weights):
 
 def test_too_little_memory_is_told_before_the_first_step(tiny_weights):
     config = resolve(dataclasses.replace(SINGLE, size=480))
-    of_one = planning.peak_bytes(config, scales.plan_job(config, (40, 60))[-1], None)
+    plan = scales.plan_job(config, (40, 60))
+    of_one = planning.peak_bytes(config, plan[-1], None, tiny_weights.channels)
     asked = requests(dataclasses.replace(config, memory_limit=of_one))
     with pytest.raises(InputError, match=r"--batch=2: 2 pictures of 480x320 at once need about"):
         paint(asked, tiny_weights)

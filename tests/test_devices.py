@@ -142,10 +142,10 @@ def test_memory_is_that_of_the_gpus_that_the_job_takes(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert devices.memory_limit(None, count) == round(0.85 * mebibytes * 2**20)
-    assert devices.memory_limit(12345, count) == 12345
+    assert devices.room(None, count).bytes == round(0.85 * mebibytes * 2**20)
+    assert devices.room(12345, count).bytes == 12345
     monkeypatch.setenv(planning.MEMORY_SHARE, "0.5")
-    assert devices.memory_limit(None, count) == round(0.425 * mebibytes * 2**20)
+    assert devices.room(None, count).bytes == round(0.425 * mebibytes * 2**20)
     assert listed == (["memory.free"], ["gpu0", "gpu1", "gpu2"])  # once, as it will be taken
 
 
@@ -154,7 +154,7 @@ def test_what_this_process_holds_already_does_not_count_as_taken(listed, monkeyp
         raise RuntimeError("cannot be modified after being initialized")
 
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", too_late)
-    devices.memory_limit(None)
+    devices.room(None)
     assert listed[0] == ["memory.total"]
 
 
@@ -164,7 +164,7 @@ def test_where_nobody_tells_there_is_no_end(listed, monkeypatch, visible):
     if visible == "0":
         failing = subprocess.CalledProcessError(9, "nvidia-smi")
         monkeypatch.setattr(devices.subprocess, "run", raising(failing))
-    assert devices.memory_limit(None) == sys.maxsize
+    assert devices.room(None).bytes == sys.maxsize
 
 
 def raising(error):
@@ -175,6 +175,6 @@ def raising(error):
 
 
 def test_gpus_count_features_in_32_bits(monkeypatch):
-    assert devices.most_pixels() == math.inf
+    assert devices.room(1).features == math.inf
     pretend(monkeypatch, gpus=1)
-    assert 64 * devices.most_pixels() < 2**31 <= 64 * (devices.most_pixels() + 1)
+    assert devices.room(1).features == 2**31 - 1

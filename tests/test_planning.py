@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nst_keras import planning, tiles
+from nst_keras import planning, tiles, vgg
 from nst_keras.config import Config
 from nst_keras.errors import InputError
+from nst_keras.planning import Room
 from nst_keras.resolution import resolve
 from nst_keras.scales import Scale
 
@@ -39,14 +40,15 @@ SMALL, LARGE, HUGE = scale(512, 384), scale(4096, 3072), scale(8192, 6144)
     ],
 )
 def test_features_kept_of_a_pixel_are_those_counted_by_hand(content, style, floats):
-    found = planning._kept_floats(config(content_layers=(content,), style_layers=(style,)))
+    asked = config(content_layers=(content,), style_layers=(style,))
+    found = planning._kept_floats(planning._convolutions(asked, vgg.CHANNELS))
     assert found == floats
 
 
 def test_operations_of_a_step_are_those_counted_by_hand():
     one = config()  # forward to block5_conv2 740736 a pixel, Grams of five layers 34816
     assert planning.cost(one, SMALL, None).flops == 10 * 512 * 384 * (2 * 740736 + 2 * 34816)
-    parts = tiles.plan_tiles(3072, 4096, 1024, ("block5_conv2",), "vgg19")
+    parts = tiles.plan_tiles(3072, 4096, 1024, tiles.reach_of(("block5_conv2",), "vgg19"))
     pixels = sum(tile.pixels for tile in parts)
     assert planning.cost(one, LARGE, 1024).flops == 10 * pixels * (3 * 740736 + 2 * 34816)
 
@@ -62,8 +64,24 @@ def test_memory_grows_with_all_that_takes_memory():
     assert many - few == 30 * 8192 * 6144 * 12
 
 
+def test_a_network_of_other_channels_costs_what_it_is_wide():
+    narrow, wide = (tuple(round(f * n) for n in vgg.CHANNELS) for f in (0.25, 2))
+    one = config()
+    flops = [planning.cost(one, SMALL, None, c).flops for c in (narrow, vgg.CHANNELS, wide)]
+    assert 13 < flops[1] / flops[0] < 16 and 3.9 < flops[2] / flops[1] < 4  # but for RGB
+    peaks = [planning.peak_bytes(one, LARGE, None, c) for c in (narrow, vgg.CHANNELS, wide)]
+    assert peaks[0] < peaks[1] / 2 and 1.8 < peaks[2] / peaks[1] < 2
+    plan, room = (SMALL, LARGE), Room(peaks[1])
+    assert planning.settle_tile_size(one, plan, room, narrow) is None
+    assert planning.settle_tile_size(one, plan, room) is None
+    assert planning.settle_tile_size(one, plan, room, wide) is not None
+    exact = Room(math.inf, 128 * LARGE.pixels)
+    assert planning.settle_tile_size(one, plan, exact, wide) is None
+    assert planning.settle_tile_size(one, plan, Room(math.inf, exact.features - 1), wide)
+
+
 def chosen(limit, scale=LARGE, **settings):
-    return planning.settle_tile_size(config(**settings), (SMALL, scale), limit)
+    return planning.settle_tile_size(config(**settings), (SMALL, scale), Room(limit))
 
 
 def test_auto_takes_whole_pictures_where_they_fit_and_else_the_largest_tiles_that_do():
@@ -107,21 +125,21 @@ def test_a_picture_that_no_tile_makes_fit_is_refused():
 
 def test_a_device_that_cannot_count_so_far_has_tiles():
     plan = (SMALL, LARGE)
-    asked = config(precision="bfloat16")
-    assert planning.settle_tile_size(asked, plan, math.inf, LARGE.pixels) is None
-    side = planning.settle_tile_size(asked, plan, math.inf, LARGE.pixels - 1)
+    asked, less = config(precision="bfloat16"), Room(math.inf, 64 * LARGE.pixels - 1)
+    assert planning.settle_tile_size(asked, plan, Room(math.inf, 64 * LARGE.pixels)) is None
+    side = planning.settle_tile_size(asked, plan, less)
     assert side * side < LARGE.pixels
     with pytest.raises(InputError, match="--tile_size=none: 12582912 pixels at once; .* give auto"):
-        planning.settle_tile_size(config(tile_size="none"), plan, math.inf, LARGE.pixels - 1)
+        planning.settle_tile_size(config(tile_size="none"), plan, less)
 
 
 def test_a_batch_fits_in_bytes_and_in_pixels():
     one, three = config(), planning.peak_bytes(config(), SMALL, None) * 3
-    planning.check_batch(one, (SMALL,), 3, three, 3 * SMALL.pixels)
+    planning.check_batch(one, (SMALL,), 3, Room(three, 3 * 64 * SMALL.pixels))
     with pytest.raises(InputError, match=r"--batch=3: .*512x384 at once need about"):
-        planning.check_batch(one, (SMALL,), 3, three // 2)
+        planning.check_batch(one, (SMALL,), 3, Room(three // 2))
     with pytest.raises(InputError, match=r"--batch=3: .*512x384 are more pixels at once"):
-        planning.check_batch(one, (SMALL,), 3, three, 3 * SMALL.pixels - 1)
+        planning.check_batch(one, (SMALL,), 3, Room(three, 3 * 64 * SMALL.pixels - 1))
 
 
 @pytest.mark.parametrize(

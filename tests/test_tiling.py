@@ -75,6 +75,13 @@ def weighted(content=("block5_conv2",), style=STYLES):
     return {**dict.fromkeys(terms, 1.0), "tv": 1.0}
 
 
+def tiles_of(side, layers, backbone="vgg19"):
+    """What cuts an image of a height and a width."""
+    return lambda height, width: tiles.plan_tiles(
+        height, width, side, tiles.reach_of(layers, backbone)
+    )
+
+
 def pair(sections, weights, name, plan, pictures, extractor=None, xla=False, **options):
     """The objective of the whole image and that of its tiles; all terms about equally large."""
     content, style, image = pictures
@@ -108,8 +115,7 @@ def test_tiles_are_the_whole_in_float64(name):
     weights = weighted()
     layers = tuple(term.split("/")[1] for term in weights if "/" in term)
 
-    def plan(height, width):
-        return tiles.plan_tiles(height, width, 208, layers, "vgg19")
+    plan = tiles_of(208, layers)
 
     assert len(plan(*SIZE)) == 2 and len(plan(300, 420)) > 2
     pictures = noise(*SIZE, 1), noise(300, 220, 2) ** 3, noise(*SIZE, 3)
@@ -135,8 +141,7 @@ SHALLOW = (("block2_conv2", "block3_conv3"), ("block3_conv1",), 60)
 def test_tiles_are_the_whole_for_any_network(content, style, side, backbone, pooling, padding):
     layers = (*content, *style)
 
-    def plan(height, width):
-        return tiles.plan_tiles(height, width, side, layers, backbone)
+    plan = tiles_of(side, layers, backbone)
 
     assert len({(t.rows.length, t.columns.length) for t in plan(*SIZE)}) > 2
     pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
@@ -148,8 +153,8 @@ def test_tiles_are_the_whole_for_any_network(content, style, side, backbone, poo
 def test_a_halo_of_one_step_less_would_not_do(monkeypatch):
     """The check above can fail."""
     layers = ("block4_conv1",)
-    monkeypatch.setattr(tiles, "halo_of", lambda *_: (24, 8))
-    plan = lambda height, width: tiles.plan_tiles(height, width, 96, layers, "vgg19")  # noqa: E731
+    monkeypatch.setattr(tiles, "reach_of", lambda *_: tiles.Reach(24, 8))
+    plan = tiles_of(96, layers)
     pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
     both = pair(network(layers), weighted((), layers), "relative", plan, pictures)
     with pytest.raises(AssertionError):
@@ -161,8 +166,7 @@ def test_tiles_are_the_whole_through_keras(tiny_weights, name, precision):
     layers = ("block1_conv1", "block3_conv1", "block4_conv2")
     model = backbones.feature_extractor(tiny_weights, layers, precision=precision)
 
-    def plan(height, width):
-        return tiles.plan_tiles(height, width, 104, layers, "vgg19")
+    plan = tiles_of(104, layers)
 
     pictures = [tf.constant(picture(*size, seed)[None]) for seed, size in enumerate([SIZE] * 3)]
     both = pair(
@@ -179,7 +183,7 @@ def test_tiles_are_the_whole_through_keras(tiny_weights, name, precision):
 
 def test_compiled_tiles_are_the_whole():
     layers = ("block1_conv1", "block2_conv1")
-    plan = lambda height, width: tiles.plan_tiles(height, width, 100, layers, "vgg19")  # noqa: E731
+    plan = tiles_of(100, layers)
     pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
     weights = weighted(("block2_conv1",), layers)
     whole, tiled = pair(network(layers), weights, "relative", plan, pictures, xla=True)
@@ -192,7 +196,7 @@ def test_compiled_tiles_are_the_whole():
 def test_an_overflow_in_a_tile_shows_in_the_total(tiny_weights):
     layers = ("block1_conv1", "block3_conv1")
     model = backbones.feature_extractor(tiny_weights, layers, precision="float16")
-    plan = lambda height, width: tiles.plan_tiles(height, width, 104, layers, "vgg19")  # noqa: E731
+    plan = tiles_of(104, layers)
     pictures = [tf.constant(picture(*SIZE, seed)[None]) for seed in range(3)]
     weights = weighted(("block3_conv1",), layers)
     options = {"extractor": model, "largest_cotangent": 1e6}
@@ -202,7 +206,7 @@ def test_an_overflow_in_a_tile_shows_in_the_total(tiny_weights):
 
 def test_the_norm_of_some_terms_is_that_of_the_whole_and_weights_can_be_changed():
     layers = ("block3_conv1",)
-    plan = lambda height, width: tiles.plan_tiles(height, width, 60, layers, "vgg19")  # noqa: E731
+    plan = tiles_of(60, layers)
     pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
     weights = weighted(layers, layers)
     whole, tiled = pair(network(layers), weights, "relative", plan, pictures)
@@ -219,7 +223,7 @@ def test_the_norm_of_some_terms_is_that_of_the_whole_and_weights_can_be_changed(
 
 def test_progress_is_told_tile_by_tile():
     layers = ("block3_conv1",)
-    plan = tiles.plan_tiles(*SIZE, 104, layers, "vgg19")
+    plan = tiles.plan_tiles(*SIZE, 104, tiles.reach_of(layers, "vgg19"))
     told, weights, formulas = [], weighted((), layers), losses.OBJECTIVES["relative"]
     sections, image = network(layers), noise(*SIZE, 3)
     targets = objective.capture_targets(
@@ -246,7 +250,7 @@ def test_the_variation_by_strips_is_that_of_the_whole(monkeypatch, name):
     monkeypatch.setattr(tiling, "_STRIP_PIXELS", 1000)
     assert len(tiling.strips(*SIZE)) > 30
     layers = ("block1_conv1",)
-    plan = lambda height, width: tiles.plan_tiles(height, width, 100, layers, "vgg19")  # noqa: E731
+    plan = tiles_of(100, layers)
     pictures = noise(*SIZE, 1), noise(*SIZE, 2) ** 3, noise(*SIZE, 3)
     both = pair(network(layers), weighted((), layers), name, plan, pictures)
     check(*both, pictures[2], 1e-10)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from benchmarks import machine
 from nst_keras import Config, devices, preparation, scales, tiles
 from nst_keras.painter import Networks, Painter
-from nst_keras.resolution import resolve
+from nst_keras.resolution import layers_in_use, resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +41,10 @@ def measure(options: argparse.Namespace) -> dict:
             evaluate()
             taken.append(time.perf_counter() - began)
     whole = statistics.median(times[0])
-    layers = (*config.content_layers, *config.style_layers)
+    reach = tiles.reach_of(layers_in_use(config), config.backbone)
     rows = []
     for side, taken in zip(sides, times, strict=True):
-        parts = tiles.plan_tiles(height, width, side, layers, config.backbone)
+        parts = tiles.plan_tiles(height, width, side, reach)
         pixels = sum(tile.pixels for tile in parts)
         rows.append(
             {
