@@ -82,8 +82,7 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
     lines = []
     for name, option in command.options.items():
         if (value := values[name]) is not None:
-            text = str(value).lower() if option.kind == "bool" else option.format(value)
-            line = f"--{name}={text}"
+            line = f"--{name}={option.format(value)}"
             lines += [_LITERAL, line] if _has_comment(line) else [line]
     return "\n".join(lines) + "\n"
 
@@ -204,7 +203,7 @@ def _help_entry(command: Command, name: str, option: Option) -> list[str]:
     value = command.defaults[name]
     default = command.unset.get(name, "none") if value in (None, ()) else option.format(value)
     if option.kind == "bool":
-        return _entry(f"--[no]{name}", f"{option.help} Default: {default.lower()}.")
+        return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
     told = option.choices and all(choice in option.help for choice in option.choices)
     facts = []
     if not told and (option.kind != "text" or option.choices):

@@ -5,20 +5,18 @@ import dataclasses
 import hashlib
 import io
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from nst_keras import cifar, labels
+from nst_keras import cifar, images, labels
 from nst_keras.errors import InputError
 from nst_keras.labels import Columns, Row
 from nst_keras.train_config import TrainConfig
 
 _FORMATS = ("JPEG", "PNG", "GIF")  # those that TensorFlow decodes, of any kind
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
-_MAX_PIXELS = 200_000_000
 _SHOWN = 5  # unreadable rows that the one line of an error names
 
 
@@ -146,8 +144,7 @@ def _readable(rows: list[Row], flag: str, skip: bool) -> tuple[list[Row], str, t
     Every file is decoded here, at a small part of one epoch's cost, so that a damaged one does not
     end a training of hours.
     """
-    with concurrent.futures.ThreadPoolExecutor() as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, on odd but readable metadata
+    with concurrent.futures.ThreadPoolExecutor() as pool, images.pillow_without_limits():
         checked = list(pool.map(lambda row: _check_picture(row.path), rows))
     good, bad, digest = [], [], hashlib.sha256()
     for row, (sha256, problem) in zip(rows, checked, strict=True):
@@ -181,8 +178,8 @@ def _check_picture(path: Path) -> tuple[str, str]:
     try:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                return "", f"{path} has more than {_MAX_PIXELS} pixels"
+            if image.width * image.height > images.MAX_PIXELS:
+                return "", f"{path} has more than {images.MAX_PIXELS} pixels"
             image.load()
             kind = image.format
         if problem := _cut_short(data, kind):

@@ -1,13 +1,11 @@
 """Where the iterates of a job go: checkpoints, metrics, pictures, and those who watch."""
 
 import contextlib
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_keras import output, progress
+from nst_keras import files, output, progress
 from nst_keras.background import Background, Submit, at_once, no_wait
 from nst_keras.checkpoints import Checkpointer
 from nst_keras.config import Config
@@ -111,7 +109,7 @@ def make_checkpointer(
     """
     return Checkpointer(
         folder.checkpoints,
-        hashlib.sha256(json.dumps(_decisive(job), sort_keys=True).encode()).hexdigest(),
+        files.digest(_decisive(job)),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=config.keep_checkpoints,

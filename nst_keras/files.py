@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,6 +120,11 @@ def remove_temporaries_of(path: Path) -> None:
     """Remove what a crash left of atomic writes to one file."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         left.unlink()
+
+
+def digest(record: Mapping[str, str]) -> str:
+    """A hash that tells records apart, in hexadecimal."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: str | os.PathLike) -> str:

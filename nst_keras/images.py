@@ -79,7 +79,7 @@ def read_image(
     """
     try:
         _check_is_file(path)
-        with open(path, "rb") as file, _pillow_without_limits():
+        with open(path, "rb") as file, pillow_without_limits():
             return _decode(file, max_pixels)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
         raise InputError(f"{flag}={path}: {_reason(error)}") from error
@@ -88,7 +88,7 @@ def read_image(
 @contextlib.contextmanager
 def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
     """A picture of this project's own making, however large: no other decoders, no warnings."""
-    with _pillow_without_limits(), Image.open(file, formats=_FORMATS) as image:
+    with pillow_without_limits(), Image.open(file, formats=_FORMATS) as image:
         if image.width * image.height > MAX_OWN_PIXELS:
             raise ValueError(f"{image.width}x{image.height} px")
         yield image
@@ -233,8 +233,8 @@ _pillow_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _pillow_without_limits() -> Iterator[None]:
-    """Put Pillow's size limit and its warnings aside, both global: `_check_size` stands in."""
+def pillow_without_limits() -> Iterator[None]:
+    """Put aside Pillow's size limit and warnings, both global: who decodes asks for the size."""
     with _pillow_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -1,7 +1,7 @@
 """Everything that a job reads, read and checked before TensorFlow is imported."""
 
 import dataclasses
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,42 +28,57 @@ class Inputs:
         return self.weights.channels if self.weights else vgg.CHANNELS
 
 
+class Source(NamedTuple):
+    """A file that a job reads."""
+
+    name: str  # in hashes: 'content', 'style 1', 'style 2', ..., 'init', 'weights'
+    flag: str
+    path: str
+
+
+def sources(config: Config) -> list[Source]:
+    """The files that a resolved config names.
+
+    Raises:
+        InputError: content or style are not given.
+    """
+    for name in ("content", "style"):
+        if not getattr(config, name):
+            raise InputError(f"--{name}: is missing; give the path of a picture")
+    found = [Source("content", "--content", config.content)]
+    found += [Source(f"style {n}", "--style", path) for n, path in enumerate(config.style, start=1)]
+    if config.init not in INITS:
+        found.append(Source("init", "--init", config.init))
+    if config.weights == "embedded":
+        found.append(Source("weights", "--weights", str(weights_lib.embedded_path())))
+    elif config.weights != "imagenet":
+        found.append(Source("weights", "--weights", config.weights))
+    return found
+
+
 def read_inputs(config: Config) -> Inputs:
     """Read what a resolved config names.
 
     Raises:
         InputError: something is not given, not there or not what it should be.
     """
-    for name in ("content", "style"):
-        if not getattr(config, name):
-            raise InputError(f"--{name}: is missing; give the path of a picture")
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    limit = config.max_megapixels * 10**6
-    content = images.fit(_read("--content", config.content, limit, hashes, notes), config.fit)
-    styles = tuple(_read("--style", path, limit, hashes, notes) for path in config.style)
-    if config.init not in INITS:
-        _read("--init", config.init, limit, hashes, notes)
+    pictures: dict[str, np.ndarray] = {}
+    weights = None
+    for name, flag, path in sources(config):
+        if name == "weights":
+            weights = weights_lib.read_weights(path, config.backbone)
+            hashes[name] = weights.sha256
+            continue
+        picture = images.read_image(path, flag, config.max_megapixels * 10**6)
+        pictures[name], hashes[name] = picture.pixels, files.sha256(path)
+        notes += [f"{flag}={path}: {note}" for note in picture.notes]
+    content = images.fit(pictures["content"], config.fit)
+    styles = tuple(pixels for name, pixels in pictures.items() if name.startswith("style"))
     if config.size != "original" and config.size > max(content.shape[:2]):
         height, width = content.shape[:2]
         notes.append(
             f"--content={config.content}: is {width}x{height}, enlarged to --size={config.size}"
         )
-    weights = None
-    if config.weights != "imagenet":
-        embedded = config.weights == "embedded"
-        path = weights_lib.embedded_path() if embedded else Path(config.weights)
-        weights = weights_lib.read_weights(path, config.backbone)
-        hashes["weights"] = weights.sha256
     return Inputs(content, styles, weights, hashes, tuple(notes))
-
-
-def _read(
-    flag: str, path: str, max_pixels: int, hashes: dict[str, str], notes: list[str]
-) -> np.ndarray:
-    picture = images.read_image(path, flag, max_pixels)
-    name = flag.removeprefix("--")
-    number = sum(known.startswith(name) for known in hashes)
-    hashes[f"{name} {number + 1}" if flag == "--style" else name] = files.sha256(path)
-    notes += [f"{flag}={path}: {note}" for note in picture.notes]
-    return picture.pixels

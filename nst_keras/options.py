@@ -84,7 +84,9 @@ class Option:
         return " or ".join([words, *_SPECIAL.get(self.kind, ())])
 
     def format(self, value: Any) -> str:
-        """Text that `parse` turns back into the value."""
+        """Text that a flag turns back into the value."""
+        if self.kind == "bool":
+            return str(value).lower()
         if self.kind == "duration":
             return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
         return join_list(_text(v) for v in value) if self.many else _text(value)
@@ -191,7 +193,7 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if not match:
         raise ValueError
-    return int(_finite(match[1]) * 1024 ** "KMGT".find(match[2].upper() or "?") * 1024)
+    return int(_finite(match[1]) * 1024 ** "_KMGT".index(match[2].upper() or "_"))
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {

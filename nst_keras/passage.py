@@ -13,7 +13,14 @@ Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 
 
 class Passage:
-    """The way of images through the network, and back; all of what is said of one holds for each.
+    """The way of images through the network, and back. With several, what is said here of one image
+    holds for each.
+
+    Args:
+        sections: the network in parts, each of which gives features by layer, (N, h, w, C); its
+            last ones enter the next part.
+        image: (N, H, W, 3).
+        sums_of_layer: makes the statistics of a layer from its features.
 
     Each section has a tape of its own, and so has each statistic: what they pull back meets at the
     features by two at a time, since AddN takes three in an order that depends on the moment.
@@ -27,7 +34,8 @@ class Passage:
     ):
         self.sums: Sums = {}
         self._parts: list[tuple[tf.GradientTape, tf.Tensor, dict[str, tf.Tensor]]] = []
-        self._readings: dict[str, tuple[tf.GradientTape, tf.Tensor]] = {}  # by term
+        # By layer, with the names of its statistics.
+        self._readings: dict[str, tuple[tf.GradientTape, tf.Tensor, tuple[str, ...]]] = {}
         entry = image
         for section in sections:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -39,7 +47,7 @@ class Passage:
                     reading.watch(features)
                     sums = sums_of_layer(layer, features)
                 self.sums |= sums
-                self._readings |= dict.fromkeys(sums, (reading, features))
+                self._readings[layer] = reading, features, tuple(sums)
             entry = outputs[list(outputs)[-1]]
 
     def pull_back(self, cotangents: Sums, largest: float | None) -> tf.Tensor | None:
@@ -83,11 +91,10 @@ class Passage:
     def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
         """What the statistics of a layer pull back to its features."""
         total = None
-        for term in (f"content/{layer}", f"style/{layer}"):
-            if term in self._readings:
-                tape, features = self._readings[term]
-                pulled = tape.gradient(self.sums[term], features, output_gradients=cotangents[term])
-                total = pulled if total is None else _added_flat(total, pulled)
+        tape, features, names = self._readings[layer]
+        for name in names:
+            pulled = tape.gradient(self.sums[name], features, output_gradients=cotangents[name])
+            total = pulled if total is None else _added_flat(total, pulled)
         return total
 
 

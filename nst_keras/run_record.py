@@ -108,8 +108,8 @@ def metadata(record: dict[str, Any]) -> dict[str, str]:
 def settings_text(config: Config) -> dict[str, str]:
     """All settings by flag name, as text, for `run.json` and the page."""
     return {
-        name: str(value).lower() if isinstance(value, bool) else OPTIONS[name].format(value)
-        for name in OPTIONS
+        name: option.format(value)
+        for name, option in OPTIONS.items()
         if (value := getattr(config, name)) is not None
     }
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from nst_keras import files, images, workdir
+from nst_keras import files, images, inputs, workdir
 from nst_keras import weights as weights_lib
-from nst_keras.config import INITS, Config
+from nst_keras.config import Config
 from nst_keras.errors import InputError
 from nst_keras.trials import Trial
 from nst_keras.workdir import RunFolder, Status
@@ -91,11 +91,11 @@ class SweepFolder:
 
     def _state(self, trial: Trial, read: Callable[..., _Input], *, overwrite: bool) -> State:
         try:
-            inputs = _read_inputs(trial.config, read)
+            found = _read_inputs(trial.config, read)
         except InputError as error:
             raise trial.locate(error) from error
-        job = workdir.describe_job(trial.config, {n: one.sha256 for n, one in inputs.items()})
-        size = inputs["content"].size
+        job = workdir.describe_job(trial.config, {n: one.sha256 for n, one in found.items()})
+        size = found["content"].size
         folder = self.run(trial.name)
         try:
             return State(folder.status(job, overwrite=False), False, job, size)
@@ -106,26 +106,17 @@ class SweepFolder:
 
 
 def _read_inputs(config: Config, read: Callable[..., _Input]) -> dict[str, _Input]:
-    """By the names that `inputs.read_inputs` has for hashes."""
-    for name in ("content", "style"):
-        if not getattr(config, name):
-            raise InputError(f"--{name}: is missing; give the path of a picture")
-    limit = config.max_megapixels * 10**6
-    found = {"content": read("--content", config.content, limit)}
-    for number, path in enumerate(config.style, start=1):
-        found[f"style {number}"] = read("--style", path, limit)
-    if config.init not in INITS:
-        found["init"] = read("--init", config.init, limit)
-    if config.weights != "imagenet":
-        found["weights"] = read("--weights", config.weights, backbone=config.backbone)
-    return found
+    limit, backbone = config.max_megapixels * 10**6, config.backbone
+    return {
+        name: read(flag, path, backbone=backbone) if name == "weights" else read(flag, path, limit)
+        for name, flag, path in inputs.sources(config)
+    }
 
 
 def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
     """A picture of at most `limit` pixels, or weights of a backbone, that can be read."""
     if backbone:
-        place = weights_lib.embedded_path() if path == "embedded" else path
-        return _Input(weights_lib.read_weights(place, backbone).sha256)
+        return _Input(weights_lib.read_weights(path, backbone).sha256)
     size = images.read_image(path, flag, limit).pixels.shape[:2]
     return _Input(files.sha256(path), size)
 

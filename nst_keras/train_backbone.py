@@ -149,7 +149,7 @@ def _train_on_device(
     folder.checkpoints.mkdir(exist_ok=True)
     checkpointer = Checkpointer(
         folder.checkpoints,
-        train_folder.job_digest(job),
+        files.digest(job),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=_KEPT_CHECKPOINTS,

@@ -1,7 +1,6 @@
 """The folder of a training: its files, the job it belongs to, and its two tables."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -149,16 +148,11 @@ def describe_job(config: TrainConfig, hashes: dict[str, str]) -> dict[str, str]:
     return {**job, **{f"sha256 of {name}": value for name, value in hashes.items()}}
 
 
-def job_digest(job: dict[str, str]) -> str:
-    """A hash that tells jobs apart."""
-    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
-
-
 def default_path(config: TrainConfig, job: dict[str, str]) -> Path:
     """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
     source = "cifar100" if config.cifar100 else Path(str(config.csv or config.folder)).stem
     slug = re.sub(r"[^\w.-]+", "-", source)[:24] or "pictures"
-    return Path("runs") / f"{config.backbone}_{slug}-{job_digest(job)[:4]}"
+    return Path("runs") / f"{config.backbone}_{slug}-{files.digest(job)[:4]}"
 
 
 def _difference(record: dict[str, Any], job: dict[str, str]) -> str:

@@ -42,7 +42,7 @@ class Trial:
             if setting.name == name:
                 return setting.text
         value = getattr(self.config, name)
-        return "" if value is None else _format(name, value)
+        return "" if value is None else OPTIONS[name].format(value)
 
 
 def make_trials(
@@ -87,7 +87,7 @@ def format_flags(config: Config) -> tuple[str, ...]:
     """The flags that give this config, but for the folder's and those that are as usual."""
     usual = defaults()
     return tuple(
-        f"--{name}={_format(name, getattr(config, name))}"
+        f"--{name}={OPTIONS[name].format(getattr(config, name))}"
         for name, option in OPTIONS.items()
         if option.group != "folder" and getattr(config, name) != usual[name]
     )
@@ -160,10 +160,6 @@ def _brief(setting: Setting) -> str:
         return setting.text
     paths = setting.value if option.many else [setting.value]
     return "+".join(Path(path).stem for path in paths)
-
-
-def _format(name: str, value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else OPTIONS[name].format(value)
 
 
 def _digest(text: str, digits: int) -> str:

@@ -1,7 +1,6 @@
 """The run folder: its files, the job it belongs to, and how far that job is."""
 
 import enum
-import hashlib
 import json
 import os
 import re
@@ -168,8 +167,7 @@ def describe_job(config: Config, hashes: dict[str, Any]) -> dict[str, str]:
 def default_path(config: Config, job: dict[str, str]) -> Path:
     """runs/photo_painting-3f2a: readable, and the same for the same command."""
     names = [_slug(config.content), *(_slug(style) for style in config.style[:2])]
-    digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
-    return Path("runs") / f"{'_'.join(names)}-{digest[:4]}"
+    return Path("runs") / f"{'_'.join(names)}-{files.digest(job)[:4]}"
 
 
 def _slug(path: str) -> str:
@@ -198,7 +196,7 @@ def _is_longer(there: dict[str, Any], job: dict[str, str]) -> bool:
         return False
     return (
         "time_limit" not in job
-        and str(there["iterations"]).isdecimal()
+        and str(there.get("iterations")).isdecimal()
         and (int(job["iterations"]) > int(there["iterations"]))
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_keras import cifar, datasets, labels
+from nst_keras import cifar, datasets, images, labels
 from nst_keras.errors import InputError
 from nst_keras.train_config import TrainConfig, settle
 
@@ -218,6 +218,14 @@ def test_pictures_that_only_pillow_would_take_are_unreadable(tmp_path, kind, cha
     assert datasets._check_picture(path)[1].startswith(f"{path} ")
     path.write_bytes(whole + b"\0\0")  # as some programs leave behind
     assert datasets._check_picture(path)[1] == ""
+
+
+def test_a_huge_picture_is_refused_for_its_size_and_not_as_a_bomb(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("1", (20_000, 10_001)).save(path)
+    with images.pillow_without_limits():
+        said = datasets._check_picture(path)
+    assert said == ("", f"{path} has more than 200000000 pixels")
 
 
 def test_a_validation_csv_takes_the_place_of_the_split(table, tmp_path):
