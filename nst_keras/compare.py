@@ -20,6 +20,7 @@ from nst_keras.animation import evenly
 from nst_keras.config import OPTIONS
 from nst_keras.errors import InputError
 from nst_keras.progress import read_metrics
+from nst_keras.workdir import RunFolder
 
 PICTURE_BYTES = 22_000_000  # of all pictures together; in base64 a third more
 MAX_SIDE = 2048  # px, of a picture
@@ -88,21 +89,22 @@ def gather(
     count = len(paths)
     if not count:
         raise InputError("RUN: give at least one run folder; --help tells more")
-    records = [gallery.read_run(path) for path in paths]
+    folders = [RunFolder(path) for path in paths]
+    records = [one.read_record() for one in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
         raise InputError(f"--layout={','.join(layout)}: must be two settings of these runs")
     varied = _varied(records, settings)
     said = {Path(os.path.abspath(run)): _text(note) for run, note in (notes or {}).items()}
     described = []
-    for path, name, record, own in zip(paths, _names(paths), records, settings, strict=True):
-        run = {"name": name, "link": _link(path / "index.html", folder), **_describe(record)}
-        run["note"] = said.get(path, "")
+    for one, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
+        run = {"name": name, "link": _link(one.page, folder), **_describe(record)}
+        run["note"] = said.get(one.path, "")
         run["settings"] = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
-        described.append({**run, **_pictures(path, record, count), "curves": _curves(path, count)})
+        described.append({**run, **_pictures(one, record, count), "curves": _curves(one, count)})
     return {
         "title": title or (f"{count} runs side by side" if count > 1 else described[0]["name"]),
-        "inputs": _inputs(paths[0], records[0], varied),
+        "inputs": _inputs(folders[0], records[0], varied),
         "runs": described,
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
@@ -135,7 +137,7 @@ def _parser() -> console.OneLineParser:
 def _check_run(run: str) -> None:
     if not os.path.isdir(run):
         raise InputError(f"{run}: is not a folder; give that of a run")
-    if not gallery.read_run(run):
+    if not RunFolder(run).read_record():
         raise InputError(f"{run}: is not a run folder; it has no run.json that can be read")
 
 
@@ -238,15 +240,15 @@ def _numbers(value: Any) -> dict[str, float | None]:
 # Pictures and curves.
 
 
-def _pictures(path: Path, record: dict[str, Any], runs: int) -> dict[str, Any]:
+def _pictures(folder: RunFolder, record: dict[str, Any], runs: int) -> dict[str, Any]:
     """The pictures of a run by step, the result last, in the share that each of `runs` has."""
     share, count = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
     large, small = share * 2 // 5, share * 3 // 5 // count  # bytes
     # Painted texture takes a byte for two or three pixels: first guesses that save encoding twice.
     side, small_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
-    found = gallery.iteration_paths(path)
-    result = gallery.picture(path / "result.png", side, 90, large)
-    newest = result or gallery.picture(path / "latest.jpg", side, 90, large)
+    found = folder.iterations_there()
+    result = gallery.picture(folder.result, side, 90, large)
+    newest = result or gallery.picture(folder.latest, side, 90, large)
     step = _number(record.get("step")) or (found[-1][0] if found else 0)
     if newest:
         found = [(at, file) for at, file in found if at < step or not result and at > step]
@@ -259,21 +261,21 @@ def _pictures(path: Path, record: dict[str, Any], runs: int) -> dict[str, Any]:
     return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
 
 
-def _inputs(path: Path, record: dict[str, Any], varied: list[str]) -> list[dict[str, Any]]:
+def _inputs(folder: RunFolder, record: dict[str, Any], varied: list[str]) -> list[dict[str, Any]]:
     """The pictures that all runs began with, as this one has them."""
     found, styles = [], itertools.count(1)
     for kind, name, _ in _sources(record):
-        file = "content.jpg" if kind == "content" else f"style_{next(styles)}.jpg"
-        picture = gallery.picture(path / "inputs" / file, MAX_INPUT_SIDE)
+        copy = folder.content if kind == "content" else folder.style(next(styles))
+        picture = gallery.picture(copy, MAX_INPUT_SIDE)
         if picture and kind not in varied:
             found.append({"kind": kind, "name": name, **picture})
     return found
 
 
-def _curves(path: Path, runs: int) -> dict[str, Any]:
+def _curves(folder: RunFolder, runs: int) -> dict[str, Any]:
     """Losses by term at the logged steps, fewer of them where there are many runs."""
     try:
-        rows = read_metrics(path / "metrics.jsonl")
+        rows = read_metrics(folder.metrics)
         return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))
     except (OSError, OverflowError, RecursionError):  # a folder of that name; numbers beyond floats
         return gallery.curves([])

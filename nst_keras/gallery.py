@@ -10,7 +10,6 @@ import html
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -23,6 +22,7 @@ from PIL import Image
 from nst_keras import files, images
 from nst_keras.animation import evenly
 from nst_keras.progress import read_metrics
+from nst_keras.workdir import RunFolder
 
 MAX_FRAMES = 60  # pictures in the player
 MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels for
@@ -30,15 +30,6 @@ MAX_SIDE = 1024  # px, of an embedded picture
 MAX_BYTES = 8_000_000  # of an embedded picture
 MIN_SIDE = 64  # px, below which no picture shrinks to save bytes
 MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
-FILES = (
-    "result.png",
-    "progress.gif",
-    "progress.mp4",
-    "side_by_side.png",
-    "strip.png",
-    "metrics.jsonl",
-    "flags.cfg",
-)
 # What a person needs to know of each figure of `scores`.
 SCORES = {
     "gram_error": "Distance from the styles' textures at a layer that was not optimised; lower is "
@@ -58,43 +49,37 @@ SCORES = {
 }
 
 
-def write_page(workdir: str | os.PathLike) -> Path:
-    """Write `index.html` of the run folder `workdir`, atomically, and return its path.
+def write_page(folder: RunFolder) -> Path:
+    """Write the page of a run folder, atomically, and return its path.
 
     May be called at any time of a run: what is not there yet is left out of the page.
     """
-    workdir = Path(workdir)
-    page = workdir / "index.html"
-    files.write_text(page, _render(gather(workdir)))
-    return page
+    files.write_text(folder.page, _render(gather(folder)))
+    return folder.page
 
 
-def gather(workdir: str | os.PathLike) -> dict[str, Any]:
+def gather(folder: RunFolder) -> dict[str, Any]:
     """All that the page shows, as plain data. Missing pictures are None, missing records empty."""
-    workdir = Path(workdir)
-    run = read_run(workdir)
-    result = picture(workdir / "result.png", MAX_RESULT_SIDE, quality=92)
+    run = folder.read_record()
+    result = picture(folder.result, MAX_RESULT_SIDE, quality=92)
     return {
         "names": _names(run),
         "run": run,
-        "content": picture(workdir / "inputs" / "content.jpg"),
-        "styles": _style_pictures(run, workdir / "inputs"),
-        "picture": result or picture(workdir / "latest.jpg"),
+        "content": picture(folder.content),
+        "styles": _style_pictures(run, folder),
+        "picture": result or picture(folder.latest),
         "finished": result is not None,
-        "frames": _frames(workdir),
-        "curves": curves(evenly(read_metrics(workdir / "metrics.jsonl"), MAX_POINTS)),
+        "frames": _frames(folder),
+        "curves": curves(evenly(read_metrics(folder.metrics), MAX_POINTS)),
         "score_notes": SCORES,
-        "files": [name for name in FILES if (workdir / name).exists()],
+        "files": _files(folder),
     }
 
 
-def iteration_paths(workdir: str | os.PathLike) -> list[tuple[int, Path]]:
-    """The iteration pictures of a run folder as (step, path), in the order of steps."""
-    found = []
-    for path in Path(workdir, "iterations").glob("iteration_*.jpg"):
-        if match := re.fullmatch(r"iteration_(\d+)", path.stem):
-            found.append((int(match[1]), path))
-    return sorted(found)
+def _files(folder: RunFolder) -> list[str]:
+    """Names of the files that the page leads to."""
+    pictures = (folder.result, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
+    return [path.name for path in (*pictures, folder.metrics, folder.flags) if path.exists()]
 
 
 def _render(page: dict[str, Any]) -> str:
@@ -142,11 +127,6 @@ def _sources(run: dict[str, Any]) -> list[dict[str, Any]]:
     return [one if isinstance(one, dict) else {} for one in given]
 
 
-def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The `run.json` of a run folder; empty where there is none yet or none that can be read."""
-    return files.read_json(Path(workdir, "run.json"))
-
-
 def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The columns of the chart; a term is None at a step that did not log it."""
     names = dict.fromkeys(name for row in metrics for name in row["terms"])
@@ -164,15 +144,15 @@ def _short(value: object) -> float | None:
 # Pictures: {"uri", "width", "height"}, the size being that of the file.
 
 
-def _frames(workdir: Path) -> list[dict[str, Any]]:
-    shown = evenly(iteration_paths(workdir), MAX_FRAMES)
+def _frames(folder: RunFolder) -> list[dict[str, Any]]:
+    shown = evenly(folder.iterations_there(), MAX_FRAMES)
     pictures = [(step, picture(path)) for step, path in shown]
     return [{"step": step, **found} for step, found in pictures if found]
 
 
-def _style_pictures(run: dict[str, Any], folder: Path) -> list[dict[str, Any] | None]:
-    count = max(len(_sources(run)) - 1, len(list(folder.glob("style_*.jpg"))))
-    return [picture(folder / f"style_{index + 1}.jpg") for index in range(count)]
+def _style_pictures(run: dict[str, Any], folder: RunFolder) -> list[dict[str, Any] | None]:
+    count = max(len(_sources(run)) - 1, len(list(folder.inputs.glob("style_*.jpg"))))
+    return [picture(folder.style(number)) for number in range(1, count + 1)]
 
 
 def picture(

@@ -177,9 +177,9 @@ def describe(job: Job, config: Config, notes: list[str]) -> dict[str, Any]:
     record = run_record.make_record(job.arguments, config, inputs, plan, job.request, folder, notes)
     _announce(config, plan, inputs.channels, record["device"], folder)
     files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))
-    recorder.write_thumbnail(folder.inputs / "content.jpg", inputs.content)
+    recorder.write_thumbnail(folder.content, inputs.content)
     for number, style in enumerate(inputs.styles, start=1):
-        recorder.write_thumbnail(folder.inputs / f"style_{number}.jpg", style)
+        recorder.write_thumbnail(folder.style(number), style)
     return record
 
 

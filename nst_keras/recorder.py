@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nst_keras import animation, files, gallery, images, run_record, video
 from nst_keras.background import Submit, at_once
 from nst_keras.config import Config
@@ -92,7 +94,7 @@ class Recorder:
 
     def _write_page(self, record: dict[str, Any]) -> None:
         self.folder.write_record(record)
-        gallery.write_page(self.folder.path)
+        gallery.write_page(self.folder)
 
     def _write_strip(self) -> None:
         steps = [
@@ -105,9 +107,8 @@ class Recorder:
                 animation.write_strip(self.folder.strip, paths, labels)
 
     def _write_side_by_side(self, iterate: Iterate) -> None:
-        inputs = self.folder.inputs
-        styles = [inputs / f"style_{n}.jpg" for n in range(1, len(self.config.style) + 1)]
-        pictures = [inputs / "content.jpg", *styles, self.folder.result]
+        styles = [self.folder.style(n) for n in range(1, len(self.config.style) + 1)]
+        pictures = [self.folder.content, *styles, self.folder.result]
         labels = ["content", *["style"] * len(styles), "result"]
         height = min(_ROW_HEIGHT, iterate.scale.height)
         with _beside_the_result(self.folder.side_by_side):
@@ -118,16 +119,16 @@ def complete(folder: RunFolder, config: Config) -> None:
     """Do what a kill at the very end of a finished run left undone, and make those animations that
     are asked for only now."""
     missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
-    wanted = missing and len(gallery.iteration_paths(folder.path)) > 1
+    wanted = missing and len(folder.iterations_there()) > 1
     if wanted or not folder.is_complete():
         with files.held(folder.path):
             write_animations(folder, config)
-            gallery.write_page(folder.path)
+            gallery.write_page(folder)
 
 
 def write_animations(folder: RunFolder, config: Config) -> None:
     """The iteration images as GIF and MP4, as far as they are asked for."""
-    frames = gallery.iteration_paths(folder.path)
+    frames = folder.iterations_there()
     if len(frames) < 2:
         if config.mp4:
             _log.warning("--mp4: there are no iteration images to make a video of")
@@ -146,14 +147,14 @@ def write_animations(folder: RunFolder, config: Config) -> None:
 def _beside_the_result(
     what: Path | str, failures: tuple[type[Exception], ...] = (InputError,)
 ) -> Iterator[None]:
-    """What fails to be made of pictures along the way, as a damaged one does, is only told: the
-    picture is what counts, and it is there."""
+    """Extras that cannot be made, as of a damaged picture along the way, are told and no more: the
+    result, which counts, is there already."""
     try:
         yield
     except failures as error:
         _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
 
 
-def write_thumbnail(path: Path, pixels) -> None:
-    """A copy of an input (H, W, 3) for the page."""
+def write_thumbnail(path: Path, pixels: np.ndarray) -> None:
+    """A copy of an input, RGB in [0, 1] (H, W, 3), for the page."""
     images.write_image(path, images.thumbnail(pixels, _THUMBNAIL))

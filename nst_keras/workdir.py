@@ -43,8 +43,26 @@ class RunFolder:
         self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
 
+    @property
+    def content(self) -> Path:
+        """A small copy of the content."""
+        return self.inputs / "content.jpg"
+
+    def style(self, number: int) -> Path:
+        """A small copy of a style, the first of which is number 1."""
+        return self.inputs / f"style_{number}.jpg"
+
     def iteration(self, step: int) -> Path:
+        """The picture after a step."""
         return self.iterations / f"iteration_{step:05d}.jpg"
+
+    def iterations_there(self) -> list[tuple[int, Path]]:
+        """The pictures along the way as (step, path), in the order of steps."""
+        found = []
+        for path in self.iterations.glob("iteration_*.jpg"):
+            if match := re.fullmatch(r"iteration_(\d+)", path.stem):
+                found.append((int(match[1]), path))
+        return sorted(found)
 
     def read_record(self) -> dict[str, Any]:
         """What `run.json` says; empty if there is none that can be read."""

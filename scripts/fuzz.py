@@ -73,6 +73,7 @@ from nst_keras.errors import InputError
 from nst_keras.resolution import resolve, unused
 from nst_keras.sweep_folder import SweepFolder, last_line
 from nst_keras.sweep_progress import Board
+from nst_keras.workdir import RunFolder
 
 MAX_SECONDS = 5.0  # for one input
 STUCK_SECONDS = 60.0  # in compiled code, which no signal ends: the process ends with a traceback
@@ -1255,7 +1256,7 @@ def _read_compared(folder: Path) -> None:
 
 
 def _read_gallery(folder: Path) -> None:
-    _check_page(gallery.write_page(folder / "run"))
+    _check_page(gallery.write_page(RunFolder(folder / "run")))
 
 
 def _check_page(page: Path) -> None:

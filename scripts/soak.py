@@ -49,6 +49,7 @@ from PIL import Image
 
 from nst_keras import gallery, images, vgg
 from nst_keras import weights as weights_lib
+from nst_keras.workdir import RunFolder
 
 # The processor, where results repeat to the byte, and no chatter.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -718,7 +719,7 @@ def page_problems(folder: Path, scratch: Path) -> list[str]:
     shutil.copytree(folder, scratch)
     try:
         (scratch / "index.html").unlink(missing_ok=True)
-        page = gallery.write_page(scratch).read_bytes()
+        page = gallery.write_page(RunFolder(scratch)).read_bytes()
     finally:
         shutil.rmtree(scratch)
     with contextlib.suppress(FileNotFoundError):

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from test_gallery import Parsed, decoded, save
 
-from nst_keras import compare, gallery
+from nst_keras import compare
 from nst_keras.errors import InputError
+from nst_keras.workdir import RunFolder
 
 SETTINGS = {
     "content": "/home/me/harbour.jpg",
@@ -298,9 +299,10 @@ def test_many_runs_share_the_room(tmp_path, runs, pictures, points):
     lines = [json.dumps({"step": step, "terms": {"total": 1.0}}) for step in range(900)]
     (folder / "metrics.jsonl").write_text("\n".join(lines))
 
-    shown = compare._pictures(folder, gallery.read_run(folder), runs)["iterations"]
+    run = RunFolder(folder)
+    shown = compare._pictures(run, run.read_record(), runs)["iterations"]
 
-    assert (len(shown), len(compare._curves(folder, runs)["steps"])) == (pictures, points)
+    assert (len(shown), len(compare._curves(run, runs)["steps"])) == (pictures, points)
     assert sum(len(decoded(one)) for one in shown) * runs < compare.PICTURE_BYTES
     assert (shown[-1]["width"], shown[-1]["height"]) == (260, 200)  # the file's own size
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from nst_keras import gallery
+from nst_keras.workdir import RunFolder
 
 
 def save(path, width, height, color="gray"):
@@ -62,7 +63,7 @@ class Parsed(html.parser.HTMLParser):
 
 
 def read_page(folder):
-    return Parsed(gallery.write_page(folder).read_text("utf-8"))
+    return Parsed(gallery.write_page(RunFolder(folder)).read_text("utf-8"))
 
 
 def read_data(folder):
@@ -83,7 +84,7 @@ def test_page_of_a_finished_run(folder):
 
 
 def test_page_asks_for_nothing_outside_itself(folder):
-    text = gallery.write_page(folder).read_text("utf-8")
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
 
     assert set(re.findall(r"https?://[^\"'\s]*", text)) <= {"http://www.w3.org/2000/svg"}
     for tag, attributes in Parsed(text).tags:
@@ -95,19 +96,19 @@ def test_page_asks_for_nothing_outside_itself(folder):
 
 
 def test_same_folder_same_page(folder):
-    first = gallery.write_page(folder).read_bytes()
+    first = gallery.write_page(RunFolder(folder)).read_bytes()
 
-    assert gallery.write_page(folder).read_bytes() == first
+    assert gallery.write_page(RunFolder(folder)).read_bytes() == first
 
 
 def test_page_is_replaced_whole(folder, monkeypatch):
-    before = gallery.write_page(folder).read_bytes()
+    before = gallery.write_page(RunFolder(folder)).read_bytes()
     names = sorted(path.name for path in folder.iterdir())
     write_run(folder, notes=["new"])
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
 
     with pytest.raises(OSError, match="disk full"):
-        gallery.write_page(folder)
+        gallery.write_page(RunFolder(folder))
 
     assert (folder / "index.html").read_bytes() == before
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -135,7 +136,7 @@ def test_sixty_frames_with_the_first_and_the_last(tmp_path):
     for step in range(1, 148):
         save(tmp_path / "iterations" / f"iteration_{step * 10:05d}.jpg", 8, 6)
 
-    steps = [frame["step"] for frame in gallery.gather(tmp_path)["frames"]]
+    steps = [frame["step"] for frame in gallery.gather(RunFolder(tmp_path))["frames"]]
 
     gaps = {after - before for before, after in zip(steps[:-1], steps[1:], strict=True)}
     assert len(steps) == 60
@@ -148,7 +149,7 @@ def test_steps_beyond_five_digits_keep_their_order(tmp_path):
         save(tmp_path / "iterations" / f"iteration_{name}.jpg", 8, 6)
     (tmp_path / "iterations" / "iteration_x.jpg").touch()
 
-    assert [step for step, _ in gallery.iteration_paths(tmp_path)] == [99500, 100000, 1000000]
+    assert [step for step, _ in RunFolder(tmp_path).iterations_there()] == [99500, 100000, 1000000]
 
 
 def test_small_jpeg_is_embedded_as_it_is_and_a_large_one_reduced(tmp_path):
@@ -169,10 +170,10 @@ def decoded(picture):
 
 
 def test_a_changed_picture_is_read_again(folder):
-    before = gallery.gather(folder)["picture"]["uri"]
+    before = gallery.gather(RunFolder(folder))["picture"]["uri"]
     save(folder / "result.png", 44, 30, "red")
 
-    assert gallery.gather(folder)["picture"]["uri"] != before
+    assert gallery.gather(RunFolder(folder))["picture"]["uri"] != before
 
 
 def test_empty_folder(tmp_path):
@@ -188,7 +189,7 @@ def test_latest_picture_stands_in_for_the_result(folder):
     (folder / "result.png").unlink()
     save(folder / "latest.jpg", 24, 18)
 
-    data = gallery.gather(folder)
+    data = gallery.gather(RunFolder(folder))
 
     assert data["finished"] is False
     assert data["picture"]["width"] == 24
@@ -214,7 +215,7 @@ def test_a_step_logged_again_after_a_resume_counts_once(folder):
     with open(folder / "metrics.jsonl", "a") as file:
         file.write('{"step": 20, "terms": {"total": 2.0, "tv": 1}}\n')
 
-    curves = gallery.gather(folder)["curves"]
+    curves = gallery.gather(RunFolder(folder))["curves"]
 
     assert curves == {"steps": [10, 20], "terms": {"total": [0.1, 2.0], "tv": [None, 1.0]}}
 
@@ -223,13 +224,13 @@ def test_long_curves_are_thinned(tmp_path):
     lines = [json.dumps({"step": step, "terms": {"total": 1.0}}) for step in range(10, 30001, 10)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
 
-    steps = gallery.gather(tmp_path)["curves"]["steps"]
+    steps = gallery.gather(RunFolder(tmp_path))["curves"]["steps"]
 
     assert (len(steps), steps[0], steps[-1]) == (600, 10, 30000)
 
 
 def test_only_a_running_page_reloads(folder):
-    text = gallery.write_page(folder).read_text("utf-8")
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
 
     assert 'http-equiv="refresh"' not in text
     assert text.count("location.reload()") == 1

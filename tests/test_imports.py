@@ -14,7 +14,7 @@ ORDER = (
     *("config", "resolution", "flags"),
     *("images", "weights", "inputs", "scales", "grouping", "inits", "background", "checkpoints"),
     *("plateau", "trouble"),
-    *("progress", "planning", "animation", "video", "gallery", "compare", "workdir", "output"),
+    *("progress", "planning", "workdir", "animation", "video", "gallery", "compare", "output"),
     *("devices", "run_record", "recorder"),
     *("variation", "wasserstein", "losses", "passage", "objective", "distribute"),
     *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores"),

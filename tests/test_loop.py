@@ -352,7 +352,9 @@ def test_where_the_smallest_tiles_do_not_fit_the_job_ends_and_says_so(tiny_weigh
 
 def test_auto_cuts_what_memory_does_not_hold(tiny_weights, monkeypatch):
     config = dataclasses.replace(TILED, tile_size="auto", size=800, scales=1, iterations=1)
-    whole = planning.peak_bytes(resolve(config), scales.Scale(0, 533, 800, 1, 1), None)
+    whole = planning.peak_bytes(
+        resolve(config), scales.Scale(0, 533, 800, 1, 1), None, tiny_weights.channels
+    )
     made = tiles_made(monkeypatch)
     paint(dataclasses.replace(config, memory_limit=whole + 1), tiny_weights)
     assert not made

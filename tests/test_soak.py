@@ -17,6 +17,7 @@ from conftest import picture
 
 from nst_keras import flags, gallery, images, resolution
 from nst_keras.checkpoints import Checkpoint, Checkpointer
+from nst_keras.workdir import RunFolder
 
 resource = pytest.importorskip("resource")  # Unix
 SCRIPT = Path(__file__).parent.parent / "scripts/soak.py"
@@ -53,7 +54,7 @@ def make_run(run: Path, *, seconds: float = 1.0) -> None:
     (run / "run.json").write_text(json.dumps(record))
     for step in (2, 4):
         save_state(run, step, seconds=seconds)
-    gallery.write_page(run)
+    gallery.write_page(RunFolder(run))
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_page_of_an_earlier_moment_is_found(folder, run):
     record = soak.read_record(run)
     (run / "run.json").write_text(json.dumps({**record, "status": "running"}))
     assert len(soak.page_problems(run, folder / "page")) == 1
-    gallery.write_page(run)
+    gallery.write_page(RunFolder(run))
     assert soak.page_problems(run, folder / "page") == []
     (run / "index.html").unlink()
     assert len(soak.page_problems(run, folder / "page")) == 1
