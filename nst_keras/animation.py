@@ -20,7 +20,7 @@ from nst_keras.images import MIN_SIDE, fit_size, to_uint8
 
 Frame = str | os.PathLike | np.ndarray  # a picture's path, or RGB HWC: uint8, or float in [0, 1]
 
-PROBE = 6  # frames that tell what all of them will need
+PROBE = 6  # frames encoded first, from whose bytes those of all are estimated
 SAMPLE = 64  # px, both sides of the sample that a frame's palette is fitted to
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to that size, then to that many frames
 

@@ -70,7 +70,7 @@ class Batch:
         return repeated(self._step, count, (len(self.members), len(self._names)))
 
     def _one_step(self) -> tf.Tensor:
-        iterates = tf.concat([member.image.read_value() for member in self.members], axis=0)
+        iterates = tf.concat([member.variable.read_value() for member in self.members], axis=0)
         found = values_and_grads(self._objectives, iterates)
         return self._rows(
             member.advance(functools.partial(_known, one))

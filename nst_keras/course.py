@@ -26,6 +26,8 @@ _CALL_SECONDS = 1.0
 class Course:
     """Counts steps and seconds over the scales; reports and saves what is due.
 
+    What is of one scale is there from `begin` on.
+
     Args:
         config: resolved and settled.
         saved: the state that the job goes on from.

@@ -69,8 +69,8 @@ def preparing(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """No other process works in a job's folder during the block, and nothing is left in it of a
-    crash: a lock ends with its process, and what that was writing is removed.
+    """Lock a job's folder during the block, and first remove what a killed process left there half
+    written. The lock ends with the process that has it, however that ends.
 
     Raises:
         InputError: another process is at work in it, or it cannot be written to.

@@ -70,7 +70,10 @@ class Painter:
     """The inputs of a job, and what they become at each scale.
 
     Args:
+        config: resolved.
+        content, styles: RGB in [0, 1], float32 (H, W, 3), of any sizes.
         networks: of the same config.
+        plan: of the job, from coarse to fine.
         is_dropped: asked after each tile: whether the evaluation shall not be finished.
     """
 

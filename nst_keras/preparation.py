@@ -127,6 +127,11 @@ def measure_step_seconds(
     """The plan, seconds per step at each of its scales, and seconds to set a scale up.
 
     Times a few steps at the coarsest and the finest scale; between them, time is linear in pixels.
+
+    Args:
+        content, styles: RGB in [0, 1], float32 (H, W, 3).
+        config: resolved, of a settled precision.
+        tile_size: px, the longest side of a tile; None: whole pictures.
     """
     plan = scales.plan_job(config, content.shape[:2])
     painter = Painter(config, content, styles, Networks(config, weights, replicas), plan, replicas)

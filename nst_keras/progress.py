@@ -38,7 +38,7 @@ class Iterate:
     """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
 
     Terms are those that the last step saw: before its update, or with lbfgs after it. Seconds are
-    those of work so far, over all resumes; `seconds_left` is an estimate.
+    those of work so far, over all resumes; `seconds_left` is an estimate, NaN before there is one.
     """
 
     step: int

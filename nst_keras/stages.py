@@ -85,8 +85,8 @@ class Stage:
         return {name: float(value) for name, value in terms.items()}
 
     @property
-    def image(self) -> tf.Variable:
-        """The iterate, (1, H, W, 3)."""
+    def variable(self) -> tf.Variable:
+        """The iterate that steps change, (1, H, W, 3); `picture` is what is shown of it."""
         return self._image
 
     @property

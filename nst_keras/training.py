@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -14,6 +15,8 @@ from nst_keras.classifier import Architecture
 from nst_keras.datasets import Pictures
 from nst_keras.errors import InputError
 from nst_keras.weights import Weights
+
+Shared: TypeAlias = tf.Tensor | tf.distribute.DistributedValues  # of one device, or of each a part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +110,11 @@ class Trainer:
         """The convolutions as they are now, batch norm folded in."""
         return classifier.fold(self.model, self.plan)
 
-    def _train_everywhere(self, images, labels):
+    def _train_everywhere(self, images: Shared, labels: Shared) -> list[tf.Tensor]:
         parts = self.strategy.run(self._train_here, args=(images, labels))
         return self._sums(parts)
 
-    def _train_here(self, images, labels):
+    def _train_here(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
             losses, right = self._losses(images, labels, training=True)
@@ -119,23 +122,30 @@ class Trainer:
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return tf.reduce_sum(losses), right
 
-    def _score_everywhere(self, images, labels):
+    def _score_everywhere(self, images: Shared, labels: Shared) -> list[tf.Tensor]:
         parts = self.strategy.run(self._score_here, args=(images, labels))
         return self._sums(parts)
 
-    def _score_here(self, images, labels):
+    def _score_here(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         losses, right = self._losses(images, labels, training=False)
         return tf.reduce_sum(losses), right
 
-    def _losses(self, images, labels, *, training: bool):
-        """Cross-entropy of each picture, and how many are told right; padding counts as nothing."""
+    def _losses(
+        self, images: tf.Tensor, labels: tf.Tensor, *, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cross-entropy of each picture (B,), and how many are told right; padding counts as
+        nothing.
+
+        Args:
+            images, labels: see `feeding.training_batches`.
+        """
         logits = self.model(images, training=training)
         real = tf.cast(labels != feeding.PADDING, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
         hits = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
         return losses * real, tf.reduce_sum(tf.cast(hits, tf.float32))
 
-    def _sums(self, parts):
+    def _sums(self, parts: Sequence[Shared]) -> list[tf.Tensor]:
         return [self.strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts]
 
 
