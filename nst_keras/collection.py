@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nst_keras import compare, files, workdir
+from nst_keras.background import Submit, at_once
 from nst_keras.config import OPTIONS
 from nst_keras.errors import InputError
 from nst_keras.gallery import SCORES
@@ -21,6 +22,11 @@ _log = logging.getLogger("nst_keras")
 
 _HIGHER = ("content_cosine", "ssim", "edge_correlation")  # is better
 _NEAR_ONE = ("total_variation", "high_frequency")  # is best
+# What the scores that look through the network depend on, beside the picture: see `scores`.
+_YARDSTICK = {
+    "gram_error": ("size", "backbone", "weights", "style_layers"),
+    "content_cosine": ("size", "backbone", "weights"),
+}
 _PAGE_SHARE = 0.1  # of the time may go into renewals of the page, which holds megabytes
 
 
@@ -32,6 +38,7 @@ class Collection:
         layout: two settings of `matrix.SHOWN` that lay out the page; not given, those of them that
             vary if they are two.
         jobs: of trials by name; of the others only their settings are known, not their inputs.
+        submit: takes the work of renewing the page, which for many trials takes a while.
     """
 
     def __init__(
@@ -41,13 +48,15 @@ class Collection:
         metric: str = "",
         layout: tuple[str, str] | None = None,
         jobs: Mapping[str, dict[str, str]] | None = None,
+        submit: Submit = at_once,
     ):
         self.folder, self.trials, self.metric = folder, trials, metric
         varied = [name for name in varied_names(trials) if name in SHOWN]
         self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
         self._jobs = jobs or {}
         self._settings = {trial.name: workdir.describe_job(trial.config, {}) for trial in trials}
-        self._next_page = 0.0
+        self._next_page = 0.0  # infinite while it is being renewed
+        self._submit = submit
 
     def record(self, trial: str) -> dict[str, Any]:
         """The `run.json` of a trial; empty where there is none, or that of an earlier trial.
@@ -61,26 +70,40 @@ class Collection:
         settings = [{n: text for n, text in one.items() if n in OPTIONS} for one in there]
         return record if self._settings[trial] in settings else {}
 
-    def refresh(self, *, last: bool = False) -> bool:
-        """Renew the table, and the page unless that was just done; returns if there is a page.
+    def refresh(self) -> None:
+        """Renew the table, and have the page renewed unless that was just done."""
+        shown, records = self._renew_table()
 
-        Args:
-            last: nothing comes after this, so the page is renewed, too.
-        """
+        def renew() -> None:
+            self._renew_page(shown, records)
+
+        if shown and time.monotonic() >= self._next_page:
+            self._next_page = math.inf
+            self._submit(renew)
+
+    def conclude(self) -> bool:
+        """Renew the table and the page, at once; returns if there is a page."""
+        return self._renew_page(*self._renew_table())
+
+    def _renew_table(self) -> tuple[list[Trial], dict[str, dict[str, Any]]]:
+        """Returns the trials of which there is something to show, in order, and all records."""
         records = {trial.name: self.record(trial.name) for trial in self.trials}
         order = self._ranked(records)
         files.write_text(self.folder.results, self._table(order, records))
-        shown = [trial for trial in order if _part(records[trial.name], "settings")]
+        return [trial for trial in order if _part(records[trial.name], "settings")], records
+
+    def _renew_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> bool:
+        if not shown:
+            return False
         began = time.monotonic()
-        if not shown or (began < self._next_page and not last):
-            return bool(shown)
         try:
             self._write_page(shown, records)
         except (InputError, OSError) as error:  # the trials and their table are worth more
             _log.warning("%s cannot be renewed: %s", self.folder.page, error)
             return False
-        now = time.monotonic()
-        self._next_page = now + (now - began) / _PAGE_SHARE
+        finally:
+            now = time.monotonic()
+            self._next_page = now + (now - began) / _PAGE_SHARE
         return True
 
     def _write_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> None:
@@ -171,10 +194,10 @@ def _gram_errors(metric: str, trials: Sequence[Trial]) -> set[str]:
 
 
 def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:
-    """Settings under whose values a metric that is a loss is another quantity in each trial."""
-    if _kind(metric) in SCORES or metric == "seconds":
-        return []
-    return [name for name in varied_names(trials) if name in compare.OBJECTIVE]
+    """Settings under whose values a metric is another quantity in each trial."""
+    kind = _kind(metric)
+    decisive = _YARDSTICK.get(kind, ("size",)) if kind in SCORES else compare.OBJECTIVE
+    return [name for name in varied_names(trials) if name in decisive and metric != "seconds"]
 
 
 def _loss(metric: str, record: Mapping[str, Any]) -> float:
@@ -192,6 +215,8 @@ def _loss(metric: str, record: Mapping[str, Any]) -> float:
     if not numbers or not all(abs(number) < 1e300 for number in numbers):  # NaN neither
         return math.inf
     total = sum(numbers)
+    if _kind(metric) == "gram_error":  # of as many layers as the objective leaves out
+        total /= len(numbers)
     if _kind(metric) in _NEAR_ONE:
         return abs(total - 1.0)
     return -total if _kind(metric) in _HIGHER else total

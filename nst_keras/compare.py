@@ -247,7 +247,8 @@ def _pictures(folder: RunFolder, record: dict[str, Any], runs: int) -> dict[str,
     # Painted texture takes a byte for two or three pixels: first guesses that save encoding twice.
     side, small_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
     found = folder.iterations_there()
-    result = gallery.picture(folder.result, side, 90, large)
+    done = gallery.has_result(record)
+    result = gallery.picture(folder.result, side, 90, large) if done else None
     newest = result or gallery.picture(folder.latest, side, 90, large)
     step = _number(record.get("step")) or (found[-1][0] if found else 0)
     if newest:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ from nst_keras.train_config import TrainConfig
 
 _FORMATS = ("JPEG", "PNG", "GIF")  # those that TensorFlow decodes, of any kind
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk with its checksum
+_AT_ONCE = 4096  # rows whose pictures are looked at, before it is the turn of the next ones
 _SHOWN = 5  # unreadable rows that the one line of an error names
 
 
@@ -27,6 +29,8 @@ class Pictures:
     labels: np.ndarray  # int32 (N,)
     paths: tuple[str, ...] = ()  # of N files, or
     pixels: np.ndarray | None = None  # uint8 RGB (N, H, W, 3)
+    orientations: np.ndarray | None = None  # of files: EXIF's numbers, int32 (N,); None: all 1
+    transparent: np.ndarray | None = None  # whether a file has an alpha, (N,); None: no file has
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,8 +38,10 @@ class Pictures:
     def take(self, indices: np.ndarray) -> "Pictures":
         """Those at these places, in this order."""
         paths = tuple(self.paths[i] for i in indices) if self.paths else ()
-        pixels = None if self.pixels is None else self.pixels[indices]
-        return Pictures(self.labels[indices], paths, pixels)
+        arrays = (self.pixels, self.orientations, self.transparent)
+        return Pictures(
+            self.labels[indices], paths, *(None if one is None else one[indices] for one in arrays)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,21 +109,18 @@ def _read_cifar(config: TrainConfig) -> LabelledSet:
 def _read_files(config: TrainConfig) -> LabelledSet:
     rows, flag = _rows(config)
     names = labels.class_names(rows, flag, config.classes)
-    rows, digest, notes = _readable(rows, flag, config.skip_unreadable)
-    pictures = _pictures(rows, names, "the classes")
+    found = _readable(rows, flag, config.skip_unreadable)
+    pictures = _pictures(found, names, "the classes")
     if not config.validation_csv:
         train, validation = split(pictures.labels, config.validation_split, config.seed)
-        return LabelledSet(
-            pictures.take(train), pictures.take(validation), None, names, digest, notes
-        )
+        parts = pictures.take(train), pictures.take(validation), None
+        return LabelledSet(*parts, names, found.sha256, found.notes)
     flag = "--validation_csv"
     others = labels.read_csv(config.validation_csv, flag, _columns(config))
-    others, other_digest, other_notes = _readable(
-        others, f"{flag}={config.validation_csv}", config.skip_unreadable
-    )
-    validation_set = _pictures(others, names, f"the labels of {config.csv}")
-    both = hashlib.sha256((digest + other_digest).encode()).hexdigest()
-    return LabelledSet(pictures, validation_set, None, names, both, notes + other_notes)
+    other = _readable(others, f"{flag}={config.validation_csv}", config.skip_unreadable)
+    validation_set = _pictures(other, names, f"the labels of {config.csv}")
+    both = hashlib.sha256((found.sha256 + other.sha256).encode()).hexdigest()
+    return LabelledSet(pictures, validation_set, None, names, both, found.notes + other.notes)
 
 
 def _rows(config: TrainConfig) -> tuple[list[Row], str]:
@@ -133,31 +136,59 @@ def _columns(config: TrainConfig) -> Columns:
     return Columns(config.path_column, config.label_column, config.image_root, config.classes)
 
 
-def _pictures(rows: list[Row], names: tuple[str, ...], told: str) -> Pictures:
-    numbers = np.array(labels.numbers_of(rows, names, told), np.int32)
-    return Pictures(numbers, tuple(str(row.path) for row in rows))
+class _Look(NamedTuple):
+    """What there is to know of a file before it is decoded to train with."""
+
+    sha256: str = ""
+    problem: str = ""  # as a picture; empty: there is none
+    orientation: int = 1  # see `Pictures`
+    transparent: bool = False
 
 
-def _readable(rows: list[Row], flag: str, skip: bool) -> tuple[list[Row], str, tuple[str, ...]]:
-    """The rows whose picture can be read, a hash of them all, and a note for each left out.
+class _Readable(NamedTuple):
+    """The rows whose picture can be read."""
+
+    rows: list[Row]
+    looks: list[_Look]
+    sha256: str  # of them all
+    notes: tuple[str, ...]  # one for each row left out
+
+
+def _pictures(found: _Readable, names: tuple[str, ...], told: str) -> Pictures:
+    return Pictures(
+        np.array(labels.numbers_of(found.rows, names, told), np.int32),
+        tuple(str(row.path) for row in found.rows),
+        orientations=np.array([look.orientation for look in found.looks], np.int32),
+        transparent=np.array([look.transparent for look in found.looks], bool),
+    )
+
+
+def _readable(rows: list[Row], flag: str, skip: bool) -> _Readable:
+    """Look at the picture of each row.
 
     Every file is decoded here, at a small part of one epoch's cost, so that a damaged one does not
     end a training of hours.
     """
-    with concurrent.futures.ThreadPoolExecutor() as pool, images.pillow_without_limits():
-        checked = list(pool.map(lambda row: _check_picture(row.path), rows))
+    checked: list[_Look] = []
+    workers = os.cpu_count()  # each may hold a large picture
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool, images.pillow_without_limits():
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            checked += pool.map(lambda row: _look_at(row.path), some)
     good, bad, digest = [], [], hashlib.sha256()
-    for row, (sha256, problem) in zip(rows, checked, strict=True):
-        if problem:
-            bad.append(f"{row.place}: {problem}")
+    for row, look in zip(rows, checked, strict=True):
+        if look.problem:
+            bad.append(f"{row.place}: {look.problem}")
             continue
-        good.append(row)
-        digest.update(f"{sha256} {row.label}\n".encode("utf-8", "surrogateescape"))
+        good.append((row, look))
+        digest.update(f"{look.sha256} {row.label}\n".encode("utf-8", "surrogateescape"))
     if bad and (not skip or not good):
         raise InputError(_refusal(bad, len(rows), flag))
     if bad:
         bad.append(f"{flag}: {len(bad)} of {len(rows)} left out as unreadable")
-    return good, digest.hexdigest(), tuple(bad)
+    return _Readable(
+        [row for row, _ in good], [look for _, look in good], digest.hexdigest(), tuple(bad)
+    )
 
 
 def _refusal(bad: list[str], total: int, flag: str) -> str:
@@ -171,27 +202,27 @@ def _refusal(bad: list[str], total: int, flag: str) -> str:
     )
 
 
-def _check_picture(path: Path) -> tuple[str, str]:
-    """The hash of a file's bytes, and what is wrong with it as a picture, or ''."""
+def _look_at(path: Path) -> _Look:
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device may never end
-        return "", f"{path} is not a regular file"
+        return _Look(problem=f"{path} is not a regular file")
     try:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > images.MAX_PIXELS:
-                return "", f"{path} has more than {images.MAX_PIXELS} pixels"
+                return _Look(problem=f"{path} has more than {images.MAX_PIXELS} pixels")
             image.load()
-            kind = image.format
+            kind, orientation = image.format, images.orientation(image) or 1
+            transparent = kind == "PNG" and image.has_transparency_data
         if problem := _cut_short(data, kind):
-            return "", f"{path} {problem}"
+            return _Look(problem=f"{path} {problem}")
     except FileNotFoundError:
-        return "", f"no such file: {path}"
+        return _Look(problem=f"no such file: {path}")
     except Image.UnidentifiedImageError:
-        return "", f"{path} is not a JPEG, PNG or GIF picture"
+        return _Look(problem=f"{path} is not a JPEG, PNG or GIF picture")
     except Exception as error:  # on damaged bytes decoders raise nearly every type there is
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        return "", f"{path} cannot be read: {reason}"
-    return hashlib.sha256(data).hexdigest(), ""
+        return _Look(problem=f"{path} cannot be read: {reason}")
+    return _Look(hashlib.sha256(data).hexdigest(), "", orientation, transparent)
 
 
 def _cut_short(data: bytes, kind: str | None) -> str:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nst_keras import devices
 from nst_keras.console import INTERRUPTED
@@ -25,12 +25,13 @@ _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
 RUN_BATCH = (sys.executable, "-m", "nst_keras.run_batch")
-# Ctrl-C reaches the sweep alone, which passes it on once: a run takes two of them for an order to
-# drop everything. On Windows it is passed on as Ctrl-Break, since to be ended there saves nothing.
+# Ctrl-C reaches the sweep alone, which passes it on once: a run takes two signals of a kind for an
+# order to drop everything. So it is passed on as a kind that is rarely sent to all processes of a
+# service, as SIGTERM is; on Windows as Ctrl-Break, since to be ended there saves nothing.
 _APART: dict[str, Any] = {"start_new_session": True}
 if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
     _APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-_END = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
+_END: signal.Signals = getattr(signal, "CTRL_BREAK_EVENT", None) or signal.SIGUSR1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Task:
     log: Path
     program: tuple[str, ...] = RUN
     parts: tuple["Task", ...] = ()  # the trials of a batch, which go on one by one where it fails
-    # Asked before it is tried again: with the same arguments it might be made anew.
+    # Asked before it is begun: with the same arguments it might be made anew.
     is_done: Callable[[], bool] = lambda: False
 
     @property
@@ -93,7 +94,7 @@ class LocalEngine:
         try:
             while running or (waiting and not stopping):
                 if not stopping:
-                    self._start_some(waiting, running)
+                    yield from self._start_some(waiting, running)
                 elif not told:
                     told = True
                     _terminate(running)
@@ -125,39 +126,54 @@ class LocalEngine:
 
     def _start_some(
         self, waiting: "collections.deque[tuple[Task, int]]", running: list[_Attempt]
-    ) -> None:
-        """Begin trials in free slots; those that other processes are at work on wait on."""
+    ) -> Iterator[Outcome]:
+        """Begin trials in free slots; those that other processes are at work on wait on. Yields
+        the outcomes of those that such processes have finished meanwhile."""
         for _ in range(len(waiting)):
             if len(running) == len(self.slots):
                 break
             task, retries = waiting.popleft()
-            slot = min(set(range(len(self.slots))) - {attempt.slot for attempt in running})
-            if process := self._start(task, slot):
-                running.append(_Attempt(task, process, retries, slot))
-                continue
-            waiting.append((task, retries))
-            if task.name not in self._told_of:
-                self._told_of.add(task.name)
-                _log.warning("%s waits: another process is at work on it", task.name)
+            with _held(task) as logs:
+                if not logs:
+                    waiting.append((task, retries))
+                    self._tell_of(task)
+                elif done := [one for one in task.trials if one.is_done()]:
+                    left = [one for one in task.trials if one not in done]
+                    waiting.extendleft((one, retries) for one in reversed(left))
+                    yield from (Outcome(one.name, 0) for one in done)
+                else:
+                    slot = min(set(range(len(self.slots))) - {attempt.slot for attempt in running})
+                    process = self._start(task, logs, slot)
+                    running.append(_Attempt(task, process, retries, slot))
 
-    def _start(self, task: Task, slot: int) -> subprocess.Popen | None:
-        with contextlib.ExitStack() as stack:
-            logs = [stack.enter_context(open_log(one.log)) for one in (task, *task.parts)]
-            log = logs[0]
-            if log is None or None in logs:
-                return None
-            log.write(f"nst_keras: on {platform.node()}\n".encode())
-            log.flush()
-            return subprocess.Popen(
-                [*task.program, *task.arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.slots[slot]},
-                # Of a batch: it holds them as long as it lives, whatever becomes of this process.
-                pass_fds=[one.fileno() for one in logs[1:] if one],
-                **_APART,
-            )
+    def _tell_of(self, task: Task) -> None:
+        if task.name not in self._told_of:
+            self._told_of.add(task.name)
+            _log.warning("%s waits: another process is at work on it", task.name)
+
+    def _start(self, task: Task, logs: Sequence[BinaryIO], slot: int) -> subprocess.Popen:
+        log, *parts = logs
+        log.write(f"nst_keras: on {platform.node()}\n".encode())
+        log.flush()
+        return subprocess.Popen(
+            [*task.program, *task.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **self.slots[slot]},
+            # Of a batch: it holds them as long as it lives, whatever becomes of this process.
+            pass_fds=[one.fileno() for one in parts],
+            **_APART,
+        )
+
+
+@contextlib.contextmanager
+def _held(task: Task) -> Iterator[list[BinaryIO]]:
+    """The logs of a task and its parts; none if another process holds one of them."""
+    with contextlib.ExitStack() as stack:
+        logs = [stack.enter_context(open_log(one.log)) for one in (task, *task.parts)]
+        held = [log for log in logs if log]
+        yield held if len(held) == len(logs) else []
 
 
 def make_slots(jobs: int | None) -> list[dict[str, str]]:
@@ -197,7 +213,7 @@ def visible_gpus() -> list[str]:
 def _outcomes(attempt: _Attempt, stopping: Sequence[float], again: set[str]) -> Iterator[Outcome]:
     """Of each trial of a process that ended, but for those that are tried again."""
     task, status = attempt.task, attempt.process.returncode
-    if stopping and status in (INTERRUPTED, -signal.SIGTERM):  # the latter: before it could listen
+    if stopping and -status in (_END, signal.SIGTERM):  # before it could listen
         status = INTERRUPTED
     for one in task.trials:
         if again & {one.name, task.name}:

@@ -6,6 +6,7 @@ So an epoch can be entered at any batch, and goes on as if it had begun at the f
 import dataclasses
 import os
 import re
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -103,25 +104,66 @@ def _loader(pictures: Pictures, size: int):
     """A function from an index to an image (size, size, 3), RGB in [0, 1], and its label."""
     with tf.device("CPU"):
         labels = tf.constant(pictures.labels)
-        paths = [os.fsencode(path) for path in pictures.paths]
-        stored = tf.constant(paths or pictures.pixels)
+        if pictures.pixels is None:
+            stored = tuple(map(tf.constant, _files(pictures)))
+        else:
+            stored = (tf.constant(pictures.pixels),)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = _read(stored[index]) if paths else stored[index]
+        found = [one[index] for one in stored]
+        image = _read(*found) if pictures.pixels is None else found[0]
         return fit(image, size), labels[index]
 
     return load
 
 
-def _read(path: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+def _files(pictures: Pictures) -> tuple[list[bytes], np.ndarray, np.ndarray]:
+    """Of each file: its path, its orientation, and whether it has an alpha."""
+    paths = [os.fsencode(path) for path in pictures.paths]
+    orientations, transparent = pictures.orientations, pictures.transparent
+    if orientations is None:
+        orientations = np.ones(len(paths), np.int32)
+    if transparent is None:
+        transparent = np.zeros(len(paths), bool)
+    return paths, orientations, transparent
+
+
+def _read(path: tf.Tensor, orientation: tf.Tensor, transparent: tf.Tensor) -> tf.Tensor:
+    """uint8 RGB (H, W, 3), as a person sees the picture: upright, and over white."""
+    data = tf.io.read_file(path)
+    image = tf.cond(
+        transparent,
+        lambda: _over_white(tf.io.decode_png(data, channels=4)),
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+    )
+    # An orientation is a transposition or none, and then a mirroring of columns, rows or both.
+    for numbers, turn in (
+        ((5, 6, 7, 8), lambda lying: tf.transpose(lying, (1, 0, 2))),
+        ((2, 3, 6, 7), lambda lying: tf.reverse(lying, [1])),
+        ((3, 4, 7, 8), lambda lying: tf.reverse(lying, [0])),
+    ):
+        image = _turned(image, tf.reduce_any(tf.equal(orientation, numbers)), turn)
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def _turned(
+    image: tf.Tensor, needed: tf.Tensor, turn: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    return tf.cond(needed, lambda: turn(image), lambda: image)
+
+
+def _over_white(image: tf.Tensor) -> tf.Tensor:
+    """uint8 RGBA to RGB, on the encoded values, as in `images.read_image`."""
+    pixels = tf.cast(image, tf.float32)
+    over = 255.0 + (pixels[..., :3] - 255.0) * pixels[..., 3:] / 255.0
+    return tf.cast(tf.round(over), tf.uint8)
 
 
 def refusal(pictures: Pictures) -> str:
     """The first file that cannot be read, and why; empty if all can. Takes a look at each."""
-    for path in pictures.paths:
+    for path, *file in zip(pictures.paths, *_files(pictures), strict=True):
         try:
-            _read(os.fsencode(path))
+            _read(*map(tf.constant, file))
         except tf.errors.OpError as error:
             reason = re.sub(r"^{{.*?}} | \[Op:.*$", "", str(error.message).splitlines()[0])
             return f"{path}: cannot be read: {reason.removeprefix(f'{path}; ')}"
@@ -134,6 +176,6 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[top : top + side, left : left + side]
-    square = tf.cast(square, tf.float32) / 255.0
-    resized = tf.image.resize(square, (size, size), antialias=True)
+    # As it is: in float32 a photo of 50 megapixels would take 600 MB, and several are at work.
+    resized = tf.cast(tf.image.resize(square, (size, size), antialias=True), tf.float32) / 255.0
     return tf.ensure_shape(tf.clip_by_value(resized, 0.0, 1.0), (size, size, 3))

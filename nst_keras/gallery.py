@@ -61,7 +61,7 @@ def write_page(folder: RunFolder) -> Path:
 def gather(folder: RunFolder) -> dict[str, Any]:
     """All that the page shows, as plain data. Missing pictures are None, missing records empty."""
     run = folder.read_record()
-    result = picture(folder.result, MAX_RESULT_SIDE, quality=92)
+    result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if has_result(run) else None
     return {
         "names": _names(run),
         "run": run,
@@ -118,6 +118,12 @@ def _names(run: dict[str, Any]) -> list[str]:
 
 
 # Records. Nothing in a run.json is trusted to be of the right type.
+
+
+def has_result(run: dict[str, Any]) -> bool:
+    """Whether the result in the folder may be that of the record: while a finished run goes on with
+    more steps, it still has the one before."""
+    return run.get("status") not in ("running", "interrupted")
 
 
 def _sources(run: dict[str, Any]) -> list[dict[str, Any]]:

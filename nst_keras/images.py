@@ -286,12 +286,20 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     """Turn by the EXIF orientation, which must not fail when the rest of the EXIF is broken (as
     ImageOps.exif_transpose would)."""
-    try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # as in read_image: any type; but the picture itself may be whole
+    number = orientation(image)
+    if number is None:
         notes.append("broken EXIF data were ignored")
-        return image
+    turn = _UPRIGHT.get(number or 1)
     return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int | None:
+    """How an opened picture lies, in EXIF's numbers, 1 to 8; None: its EXIF data are broken."""
+    try:
+        number = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # as in read_image: any type; but the picture itself may be whole
+        return None
+    return number if number in _UPRIGHT else 1
 
 
 def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class RayEngine:
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
             )(_work)
             waiting = {
-                work.remote(task.arguments, str(task.log), self.cpus, self.gpus): task
+                work.remote(task.arguments, str(task.log), self.cpus, self.gpus, task.is_done): task
                 for task in tasks
             }
             told = False
@@ -101,7 +101,9 @@ def _connection(ray: Any) -> Iterator[None]:
         ray.shutdown()
 
 
-def _work(arguments: tuple[str, ...], log: str, cpus: float, gpus: float) -> int:
+def _work(
+    arguments: tuple[str, ...], log: str, cpus: float, gpus: float, is_done: Callable[[], bool]
+) -> int:
     """One trial, in a worker that does nothing else; returns the exit status of its run."""
     for name in THREADS:
         os.environ[name] = str(max(1, int(cpus)))
@@ -111,6 +113,8 @@ def _work(arguments: tuple[str, ...], log: str, cpus: float, gpus: float) -> int
     with open_log(Path(log), wait=True) as file:
         assert file  # it was waited for
         os.dup2(file.fileno(), 2)  # also takes what TensorFlow's C++ side says
+    if is_done():  # by another process, or by a worker that was lost after it
+        return 0
     with (
         open(2, "w", encoding="utf-8", buffering=1, closefd=False) as text,
         contextlib.redirect_stdout(text),
@@ -130,5 +134,7 @@ def _outcome(ray: Any, reference: Any, task: Task) -> Outcome:
     except ray.exceptions.TaskCancelledError:
         return Outcome(task.name, INTERRUPTED)
     except ray.exceptions.RayError as error:
+        if task.is_done():
+            return Outcome(task.name, 0)
         return Outcome(task.name, 1, f"its worker was lost: {first_line(error)}")
     return Outcome(task.name, status, last_line(task.log) if status else "")

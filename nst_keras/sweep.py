@@ -6,6 +6,7 @@ Exit status: 0 all trials are done, 1 some failed, 2 bad input, 74 the disk refu
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import logging
 import sys
@@ -23,6 +24,7 @@ from nst_keras import (
     sweep_flags,
     sweep_progress,
 )
+from nst_keras.background import Background
 from nst_keras.collection import Collection
 from nst_keras.config import Config
 from nst_keras.console import INTERRUPTED
@@ -75,8 +77,10 @@ def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
     _announce(states, folder)
     tasks = _tasks(trials, states, folder, given.batch)
     jobs = {name: state.job for name, state in states.items()}
-    found = Collection(folder, trials, metric, given.layout, jobs)
-    return _work(engine, tasks, folder, found, quiet=quiet)
+    with Background() as background:
+        found = Collection(folder, trials, metric, given.layout, jobs, background.submit)
+        failed, interrupted = _work(engine, tasks, folder, found, quiet=quiet)
+    return _conclude(folder, found, failed, interrupted=interrupted)
 
 
 def _work(
@@ -86,8 +90,12 @@ def _work(
     found: Collection,
     *,
     quiet: bool,
-) -> int:
-    """Have the trials done, and keep the table, the page and a person up to date."""
+) -> tuple[dict[str, str], bool]:
+    """Have the trials done, and keep the table, the page and a person up to date.
+
+    Returns:
+        Why trials failed, by name; and whether there are some that a signal kept from their end.
+    """
     failed: dict[str, str] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
@@ -110,13 +118,21 @@ def _work(
                 found.refresh()
             if report:
                 report(ended=bool(outcome) and not interrupted)
-    page = found.refresh(last=True)
+    left = len(names) - len(board.ended) - len(failed)
+    return failed, interrupted or bool(stopping and left)
+
+
+def _conclude(
+    folder: SweepFolder, found: Collection, failed: dict[str, str], *, interrupted: bool
+) -> int:
+    """Say what came of it; returns the exit status."""
+    page = found.conclude()
     for name, reason in failed.items():
         _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
     _log.info("table: %s", folder.results)
     if page:
         _log.info("page: %s", folder.page)
-    if interrupted or (stopping and len(board.ended) + len(failed) < len(names)):
+    if interrupted:
         _log.warning("interrupted; the same command goes on")
         return INTERRUPTED
     return 1 if failed else 0
@@ -188,7 +204,7 @@ def _task(trial: Trial, folder: SweepFolder, state: State) -> Task:
         trial.name,
         (*trial.arguments, f"--workdir={run.path.absolute()}", *overwrite),
         folder.log(trial.name).absolute(),
-        is_done=lambda: run.is_finished(state.job),
+        is_done=functools.partial(run.is_finished, state.job),
     )
 
 

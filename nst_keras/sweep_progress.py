@@ -58,7 +58,7 @@ class Board:
         return sum(shares) / max(1, len(shares))
 
     def _look(self) -> None:
-        for name in self.ended:
+        for name in tuple(self.ended):  # the bar looks from a thread of its own
             self._shares[name] = 1.0
         if time.monotonic() - self._read_at < _READ_SECONDS:
             return

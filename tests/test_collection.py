@@ -49,7 +49,7 @@ def test_the_table_has_settings_figures_and_failures(sweep):
     for name in (names[0], names[3]):  # the first was finished later
         folder.failure(name).write_text("out of paint, twice\n")
 
-    assert Collection(folder, trials).refresh()
+    assert Collection(folder, trials).conclude()
 
     rows = read_table(folder)
     assert [row["name"] for row in rows] == names
@@ -98,7 +98,7 @@ def test_the_page_is_laid_out_by_two_varied_settings(sweep):
         f"trials/{trial.name.replace('=', '%3D')}/index.html" for trial in trials[:3]
     ]
     assert {run["note"] for run in page["runs"]} == {"look here"}
-    assert page["runs"][2]["finished"]  # of the folder, which has a picture
+    assert [run["finished"] for run in page["runs"]] == [True, True, False]
 
 
 def test_a_layout_of_ones_own_and_one_that_no_run_has(sweep):
@@ -123,7 +123,7 @@ def test_settings_that_change_no_picture_lay_out_no_page(sweep):
             request = workdir.describe_job(trial.config, {})
             write_run(folder.run(trial.name).path, texts, request=request)
 
-        assert Collection(folder, trials).refresh()
+        assert Collection(folder, trials).conclude()
 
         assert read_data(folder.page)["layout"] == layout
 
@@ -132,7 +132,7 @@ def test_a_page_that_cannot_be_written_leaves_the_table(sweep, caplog):
     folder, trials = sweep
     folder.page.write_text("years of work")
 
-    assert not Collection(folder, trials).refresh(last=True)
+    assert not Collection(folder, trials).conclude()
 
     assert folder.page.read_text() == "years of work"
     assert len(read_table(folder)) == 4
@@ -154,7 +154,7 @@ def test_a_run_of_other_settings_or_inputs_is_not_the_trials(sweep):
         (trials, jobs["b"], "waiting"),
     ]:
         found = Collection(folder, theirs, "ssim", jobs={name: job} if job else {})
-        found.refresh(last=True)
+        found.conclude()
         (row,) = (row for row in read_table(folder) if row["name"] == name)
         shown = {run["name"] for run in read_data(folder.page)["runs"]}
         assert row["status"] == status
@@ -167,7 +167,7 @@ def test_without_runs_there_is_a_table_and_no_page(tmp_path):
     folder.prepare()
     trials = make_trials(BASE, [], [read_vary("init=noise,gray")])
 
-    assert not Collection(folder, trials).refresh(last=True)
+    assert not Collection(folder, trials).conclude()
 
     assert [row["status"] for row in read_table(folder)] == ["waiting", "waiting"]
     assert not folder.page.exists()
@@ -184,7 +184,7 @@ def test_damaged_records_harm_no_table(sweep):
         None,
     ):
         run.write_record({**ours, **damage} if damage else damage)
-        Collection(folder, trials, "ssim").refresh(last=True)
+        Collection(folder, trials, "ssim").conclude()
         assert [row["rank"] for row in read_table(folder)] == ["1", "", "", ""]
 
 
@@ -204,7 +204,7 @@ def test_a_page_that_takes_long_is_not_renewed_each_time(sweep, monkeypatch):
         found.refresh()
     assert 1 <= len(written) <= 3
     before = len(written)
-    found.refresh(last=True)
+    found.conclude()
     assert len(written) == before + 1
 
 
@@ -227,3 +227,42 @@ def test_losses_under_other_weights_are_other_quantities():
     assert incomparable("total", weights) == ["style_weight"]
     assert incomparable("ssim", weights) == incomparable("seconds", weights) == []
     assert incomparable("total", starts) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "decisive"),
+    [
+        ("gram_error", ["style_layers", "size"]),
+        ("gram_error/block3_conv3", ["style_layers", "size"]),
+        ("content_cosine", ["size"]),
+        ("ssim", ["size"]),
+        ("seconds", []),
+    ],
+)
+def test_scores_by_other_yardsticks_are_other_quantities(metric, decisive):
+    layers = read_vary("style_layers=block1_conv1|block1_conv1,block2_conv2")
+    others = [read_vary("size=128,256"), read_vary("init=noise,gray")]
+    trials = make_trials(BASE, [], [layers, *others])
+    assert incomparable(metric, trials) == decisive
+
+
+def test_gram_errors_of_more_layers_are_no_worse_for_that(sweep):
+    folder, trials = sweep
+    for trial, errors in zip(trials[:2], ((0.2, 0.2, 0.2), (0.3, 0.25)), strict=True):
+        run = folder.run(trial.name)
+        scores = {f"gram_error/block{n}_conv3": error for n, error in enumerate(errors, start=2)}
+        run.write_record({**run.read_record(), "scores": scores})
+    Collection(folder, trials, "gram_error").conclude()
+    assert [row["name"] for row in read_table(folder)][:2] == [trial.name for trial in trials[:2]]
+
+
+def test_a_page_is_renewed_aside_and_by_one_at_a_time(sweep):
+    folder, trials = sweep
+    waiting = []
+    found = Collection(folder, trials, submit=waiting.append)
+    found.refresh()
+    assert folder.results.exists() and not folder.page.exists()
+    found.refresh()
+    assert len(waiting) == 1
+    waiting.pop()()
+    assert folder.page.exists()

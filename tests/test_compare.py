@@ -117,6 +117,18 @@ def test_an_unfinished_run_ends_with_its_newest_picture(tmp_path, runs):
     assert run["iterations"][-1]["width"] == 24
 
 
+def test_the_result_before_a_prolongation_is_not_its_newest_picture(tmp_path, runs):
+    write_run(runs[1], status="interrupted", step=35, total_steps=60, final_terms=None)
+    (runs[1] / "iterations" / "iteration_00040.jpg").unlink()
+    save(runs[1] / "latest.jpg", 24, 18)
+
+    run = gather(tmp_path, *runs)["runs"][1]
+
+    assert (run["status"], run["finished"]) == ("interrupted", False)
+    assert [one["step"] for one in run["iterations"]] == [10, 20, 30, 35]
+    assert run["iterations"][-1]["width"] == 24
+
+
 def test_inputs_are_named_when_they_differ(tmp_path, runs):
     write_run(runs[1], styles=[{"name": "wave.jpg"}, {"name": "<b>.jpg"}])
 

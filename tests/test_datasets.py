@@ -213,19 +213,19 @@ def test_pictures_that_only_pillow_would_take_are_unreadable(tmp_path, kind, cha
     path = tmp_path / "picture"
     Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(20, 20, 3)).save(path, kind)
     whole = path.read_bytes()
-    assert datasets._check_picture(path)[1] == ""
+    assert datasets._look_at(path).problem == ""
     path.write_bytes(change(whole))
-    assert datasets._check_picture(path)[1].startswith(f"{path} ")
+    assert datasets._look_at(path).problem.startswith(f"{path} ")
     path.write_bytes(whole + b"\0\0")  # as some programs leave behind
-    assert datasets._check_picture(path)[1] == ""
+    assert datasets._look_at(path).problem == ""
 
 
 def test_a_huge_picture_is_refused_for_its_size_and_not_as_a_bomb(tmp_path):
     path = tmp_path / "huge.png"
     Image.new("1", (20_000, 10_001)).save(path)
     with images.pillow_without_limits():
-        said = datasets._check_picture(path)
-    assert said == ("", f"{path} has more than 200000000 pixels")
+        said = datasets._look_at(path).problem
+    assert said == f"{path} has more than 200000000 pixels"
 
 
 def test_a_validation_csv_takes_the_place_of_the_split(table, tmp_path):

@@ -1,5 +1,6 @@
 """Processes of this machine: how many at a time, what is lost, locked or to be stopped."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_a_lost_process_goes_on(task, tmp_path, retries, status):
 
 def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
     listens = (
-        "trap 'echo told; exit 75' TERM; echo ready; while true; do sleep 0.02; done",
+        "trap 'echo told; exit 75' USR1; echo ready; while true; do sleep 0.02; done",
         "echo ready; exec sleep 60",  # not yet able to listen
     )
     tasks = [task("one", listens[0]), task("two", listens[1]), task("three", "echo ready")]
@@ -93,9 +94,13 @@ def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
 
 
 def trials_of(task, tmp_path, *done):
-    """Two trials that write down that they ran alone; some are done before they begin."""
+    """Two trials that write down that they ran alone; some are done once a batch has begun."""
+
+    def is_done(name):
+        return name in done and (tmp_path / "begun").exists()
+
     return [
-        task(name, f"echo {name} >> {tmp_path}/alone", is_done=lambda name=name: name in done)
+        task(name, f"echo {name} >> {tmp_path}/alone", is_done=functools.partial(is_done, name))
         for name in "ab"
     ]
 
@@ -115,7 +120,8 @@ def test_a_batch_is_the_outcome_of_its_trials(task, tmp_path):
 
 @pytest.mark.parametrize(("done", "left"), [("", ["a", "b"]), ("a", ["b"])])
 def test_trials_of_a_failed_batch_go_on_one_by_one(task, tmp_path, caplog, done, left):
-    batch = task("batch", "echo out of paint; exit 2", trials_of(task, tmp_path, *done))
+    line = f"touch {tmp_path}/begun; echo out of paint; exit 2"
+    batch = task("batch", line, trials_of(task, tmp_path, *done))
     found = ends(LocalEngine([{}], 2), [batch])
     assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
     assert alone(tmp_path) == left
@@ -125,19 +131,30 @@ def test_trials_of_a_failed_batch_go_on_one_by_one(task, tmp_path, caplog, done,
 @pytest.mark.parametrize(("done", "times", "left"), [("", 2, []), ("a", 1, ["b"])])
 def test_a_lost_batch_goes_on_as_one_unless_some_is_done(task, tmp_path, done, times, left):
     count = tmp_path / "count"
-    line = f"echo x >> {count}; [ $(wc -l < {count}) -gt 1 ] || kill -9 $$"
+    line = f"touch {tmp_path}/begun; echo x >> {count}; [ $(wc -l < {count}) -gt 1 ] || kill -9 $$"
     found = ends(LocalEngine([{}], 2), [task("batch", line, trials_of(task, tmp_path, *done))])
     assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
     assert count.read_text().count("x") == times and alone(tmp_path) == left
 
 
 def test_what_was_done_when_its_process_was_lost_is_done(task, tmp_path):
-    found = ends(LocalEngine([{}], 2), [task("one", "kill -9 $$", is_done=lambda: True)])
-    assert found["one"] == Outcome("one", 0)
+    begun = tmp_path / "begun"
+    one = task("one", f"touch {begun}; kill -9 $$", is_done=begun.exists)
+    assert ends(LocalEngine([{}], 2), [one])["one"] == Outcome("one", 0)
+    assert begun.exists()
+
+
+def test_what_another_process_has_done_meanwhile_is_not_begun(task, tmp_path):
+    (tmp_path / "begun").touch()
+    one = task("one", f"touch {tmp_path}/anew", is_done=lambda: True)
+    batch = task("batch", f"touch {tmp_path}/anew", trials_of(task, tmp_path, "b"))
+    found = ends(LocalEngine([{}], 2), [one, batch])
+    assert {name: one.status for name, one in found.items()} == {"one": 0, "a": 0, "b": 0}
+    assert alone(tmp_path) == ["a"] and not (tmp_path / "anew").exists()
 
 
 def test_an_interrupted_batch_is_that_of_all_its_trials(task, tmp_path):
-    listens = "trap 'exit 75' TERM; echo ready; while true; do sleep 0.02; done"
+    listens = "trap 'exit 75' USR1; echo ready; while true; do sleep 0.02; done"
     batch = task("batch", listens, trials_of(task, tmp_path))
     stopping: list[float] = []
     found = {}

@@ -195,6 +195,17 @@ def test_latest_picture_stands_in_for_the_result(folder):
     assert data["picture"]["width"] == 24
 
 
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_the_result_before_a_prolongation_is_not_shown_as_its_own(folder, status):
+    write_run(folder, status=status, step=35, total_steps=60)
+    save(folder / "latest.jpg", 24, 18)
+
+    data = gallery.gather(RunFolder(folder))
+
+    assert data["finished"] is False
+    assert data["picture"]["width"] == 24
+
+
 def test_torn_and_foreign_files_are_left_out(folder):
     (folder / "run.json").write_text('{"status": "runn')
     (folder / "latest.jpg").write_bytes(b"not a picture")

@@ -34,6 +34,7 @@ from nst_keras.classifier import Architecture
 from nst_keras.datasets import Pictures
 from nst_keras.errors import InputError
 from nst_keras.feeding import Augmentation
+from nst_keras.images import crop, read_image
 from nst_keras.train_config import TrainConfig
 from nst_keras.train_folder import TrainFolder
 from nst_keras.workdir import Status
@@ -304,10 +305,67 @@ def test_early_stopping_counts_epochs_without_a_better_accuracy(job, tmp_path, m
 def test_all_kinds_of_pictures_that_pass_the_check_are_decoded(tmp_path, kind):
     path = tmp_path / kind
     Image.new(kind.split(".")[0], (20, 18)).save(path)
-    assert datasets._check_picture(path)[1] == ""
+    assert datasets._look_at(path).problem == ""
     pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
     images, _ = epoch_of(pictures, STILL)[0]
     assert images.shape == (4, 16, 16, 3) and np.isfinite(images).all()
+
+
+def seen(path):
+    """A file as a training sees it, whole and in [0, 1]."""
+    look = datasets._look_at(path)
+    assert look.problem == ""
+    pixels = feeding._read(os.fsencode(path), tf.constant(look.orientation), look.transparent)
+    return pixels.numpy() / np.float32(255)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
+    noise = np.random.default_rng(number).integers(0, 256, (18, 23, 3), np.uint8)
+    path, exif = tmp_path / "lying.png", Image.Exif()
+    exif[0x0112] = number
+    Image.fromarray(noise).save(path, exif=exif)
+    np.testing.assert_array_equal(seen(path), read_image(path).pixels)
+    assert (seen(path).shape == (23, 18, 3)) == (number > 4)
+    pictures = Pictures(np.zeros(4, np.int32), (str(path),) * 4, orientations=np.full(4, number))
+    square = crop(read_image(path).pixels, 1, 1)
+    dataset = feeding.training_batches(pictures, 18, 4, STILL, seed=0, epoch=0, first=0)
+    np.testing.assert_allclose(next(iter(dataset))[0][0], square, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "RGB"])
+def test_what_is_transparent_is_seen_over_white(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 256, (18, 20, 4), np.uint8)
+    picture, more = Image.fromarray(noise, "RGBA"), {}
+    if kind == "P":  # one colour is see-through
+        picture, more = picture.convert("RGB").quantize(8), {"transparency": 3}
+    elif kind == "RGB":
+        picture, more = picture.convert("RGB"), {"transparency": tuple(map(int, noise[5, 5, :3]))}
+    else:
+        picture = picture.convert(kind)
+    path = tmp_path / "clear.png"
+    picture.save(path, **more)
+    expected = read_image(path).pixels
+    np.testing.assert_allclose(seen(path), expected, atol=0.51 / 255)
+    opaque = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
+    assert np.abs(expected - opaque).max() > 0.3  # the test can fail
+
+
+def test_a_set_of_files_keeps_what_was_seen_of_each(tmp_path):
+    rows, exif = ["path,label"], Image.Exif()
+    exif[0x0112] = 6
+    for number in range(12):
+        odd = number % 2
+        picture = Image.new("RGBA" if odd else "RGB", (20, 18), (number * 20, 0, 0))
+        picture.save(tmp_path / f"{number}.png", exif=Image.Exif() if odd else exif)
+        rows.append(f"{number}.png,{number % 3}")
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(rows))
+    data = datasets.read_set(train_config.settle(TrainConfig(csv=str(table), batch_size=4)))
+    for pictures in (data.train, data.validation):
+        odd = [int(Path(path).stem) % 2 for path in pictures.paths]
+        assert pictures.transparent.tolist() == [bool(one) for one in odd]
+        assert pictures.orientations.tolist() == [1 if one else 6 for one in odd]
 
 
 def test_a_picture_that_vanishes_during_training_is_told_in_one_line(
