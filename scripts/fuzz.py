@@ -1280,7 +1280,7 @@ def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
         collected = Collection(found, _sweep_trials(), metric, ("style_weight", "size"))
-        collected.refresh(last=True)
+        collected.conclude()
     names = [trial.name for trial in collected.trials]
     board = Board(collected.record, names)
     board.describe()
