@@ -58,7 +58,7 @@ def stylize(
         content, styles: paths, or (H, W, 3) arrays of RGB: uint8, or floats in [0, 1].
         config: settings; those that are None come from its objective's preset. Its own
             `content`, `style`, `time_limit`, `distribute`, `replicas` and `deterministic`, and what
-            it says of files to write, are not looked at.
+            it says of checkpoints and other files to write, are not looked at.
         weights: of the backbone, if read already.
         checkpointer: where the state is saved when due, and taken from at the start. Closing the
             generator early saves the state, too. Of several hosts, only the chief saves.
