@@ -14,7 +14,7 @@ from nst_keras import files
 from nst_keras.background import Submit, at_once, no_wait
 
 FORMAT = 2
-_PATTERN = "step_*.npz"
+PATTERN = "step_*.npz"  # of their files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Checkpointer:
         return self.folder / f"step_{step:09d}.npz"
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob(_PATTERN), reverse=True)
+        return sorted(self.folder.glob(PATTERN), reverse=True)
 
 
 def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:

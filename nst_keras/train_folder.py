@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nst_keras import files
+from nst_keras import checkpoints, files
 from nst_keras.errors import InputError
 from nst_keras.train_config import OPTIONS, SOURCES, TrainConfig
 from nst_keras.workdir import Status, difference
@@ -87,7 +87,7 @@ class TrainFolder:
         """Remove the files of an earlier training but for its record, and only those."""
         for path in (self.flags, self.batches, self.epochs, self.weights, self.labels):
             path.unlink(missing_ok=True)
-        for path in self.checkpoints.glob("step_*.npz"):
+        for path in self.checkpoints.glob(checkpoints.PATTERN):
             path.unlink()
         for path in self.events.glob("events.out.tfevents.*"):
             path.unlink()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nst_keras import files
+from nst_keras import checkpoints, files
 from nst_keras.config import OPTIONS, Config
 from nst_keras.errors import InputError
 
@@ -162,7 +162,7 @@ class RunFolder:
         for folder, pattern in (
             (self.inputs, "*.jpg"),
             (self.iterations, "iteration_*.jpg"),
-            (self.checkpoints, "step_*.npz"),
+            (self.checkpoints, checkpoints.PATTERN),
             (self.events, "events.out.tfevents.*"),
         ):
             for path in folder.glob(pattern):
