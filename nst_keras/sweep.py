@@ -4,238 +4,35 @@ Exit status: 0 all trials are done, 1 some failed, 2 bad input, 74 the disk refu
 75 interrupted: the same command goes on.
 """
 
-import argparse
-import contextlib
-import functools
-import hashlib
 import logging
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import nst_keras
-from nst_keras import (
-    collection,
-    console,
-    files,
-    flags,
-    grouping,
-    run_batch,
-    sweep_flags,
-    sweep_progress,
-)
-from nst_keras.background import Background
-from nst_keras.collection import Collection
-from nst_keras.config import Config
-from nst_keras.console import INTERRUPTED
-from nst_keras.engines import RUN_BATCH, LocalEngine, Outcome, Task, make_slots
-from nst_keras.matrix import read_matrix, read_vary
-from nst_keras.ray_engine import RayEngine
-from nst_keras.sweep_folder import State, SweepFolder
-from nst_keras.trials import Trial, format_flags, make_trials, slug
-from nst_keras.workdir import Status
+from nst_keras.runtime import cli, console
+from nst_keras.settings import flags as flags_lib
+from nst_keras.sweeps import flags
+from nst_keras.sweeps.session import run_sweep
 
-_log = logging.getLogger("nst_keras")
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run all trials; returns the exit status. A user's error is one line on standard error."""
-    return console.exit_status(lambda: _command(arguments))
+    return cli.exit_status(lambda: _command(arguments))
 
 
 def _command(arguments: list[str] | None) -> int:
-    given, rest = sweep_flags.parse(arguments)
-    base, actions = flags.parse_config([] if given.help else rest)
+    given, rest = flags.parse(arguments)
+    base, actions = flags_lib.parse_config([] if given.help else rest)
     if given.help or "help" in actions:
-        print(sweep_flags.help_text())
+        print(flags.help_text())
         return 0
     if "version" in actions:
         print(f"nst_keras {nst_keras.__version__}")
         return 0
     quiet = "quiet" in actions
     with console.messages(quiet=quiet):
-        return _sweep(given, base, quiet=quiet)
-
-
-def _sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
-    sweep_flags.check(given, base)
-    trials = _plan(given, base)
-    metric = given.objective_metric
-    if metric:
-        collection.check_metric(metric, trials)
-    folder = SweepFolder(base.workdir or _default_path(given, base))
-    folder.check()
-    number, count = given.shard
-    states = folder.states(trials[number - 1 :: count], overwrite=base.overwrite)
-    if given.dry_run:
-        _list(trials, states, folder)
-        return 0
-    engine = _make_engine(given)
-    folder.prepare()
-    if metric and (names := collection.incomparable(metric, trials)):
-        _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
-    _announce(states, folder)
-    tasks = _tasks(trials, states, folder, given.batch)
-    jobs = {name: state.job for name, state in states.items()}
-    with Background() as background:
-        found = Collection(folder, trials, metric, given.layout, jobs, background.submit)
-        failed, interrupted = _work(engine, tasks, folder, found, quiet=quiet)
-    return _conclude(folder, found, failed, interrupted=interrupted)
-
-
-def _work(
-    engine: LocalEngine | RayEngine,
-    tasks: Sequence[Task],
-    folder: SweepFolder,
-    found: Collection,
-    *,
-    quiet: bool,
-) -> tuple[dict[str, str], bool]:
-    """Have the trials done, and keep the table, the page and a person up to date.
-
-    Returns:
-        Why trials failed, by name; and whether there are some that a signal kept from their end.
-    """
-    failed: dict[str, str] = {}
-    interrupted = False
-    with contextlib.ExitStack() as stack:
-        stopping = stack.enter_context(console.stop_signals())
-        names = [one.name for task in tasks for one in task.trials]
-        for name in names:  # what went wrong before is to be tried again
-            folder.failure(name).unlink(missing_ok=True)
-        found.refresh()
-        report = None
-        board = sweep_progress.Board(found.record, names)
-        if names and not quiet:
-            report = sweep_progress.make_reporter(board)
-            stack.callback(report.close)
-        outcomes = stack.enter_context(contextlib.closing(engine.run(tasks, stopping)))
-        for outcome in outcomes:
-            if outcome and outcome.status == INTERRUPTED and stopping:
-                interrupted = True
-            elif outcome:
-                _note(outcome, board, failed, folder)
-                found.refresh()
-            if report:
-                report(ended=bool(outcome) and not interrupted)
-    left = len(names) - len(board.ended) - len(failed)
-    return failed, interrupted or bool(stopping and left)
-
-
-def _conclude(
-    folder: SweepFolder, found: Collection, failed: dict[str, str], *, interrupted: bool
-) -> int:
-    """Say what came of it; returns the exit status."""
-    page = found.conclude()
-    for name, reason in failed.items():
-        _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
-    _log.info("table: %s", folder.results)
-    if page:
-        _log.info("page: %s", folder.page)
-    if interrupted:
-        _log.warning("interrupted; the same command goes on")
-        return INTERRUPTED
-    return 1 if failed else 0
-
-
-def _note(
-    outcome: Outcome, board: sweep_progress.Board, failed: dict[str, str], folder: SweepFolder
-) -> None:
-    board.note(outcome.name, failed=bool(outcome.status))
-    if outcome.status:
-        reason = failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
-        files.write_text(folder.failure(outcome.name), f"{reason}\n")
-        _log.warning("%s failed", outcome.name)
-    else:
-        _log.info("%s is done", outcome.name)
-
-
-# What is asked for.
-
-
-def _plan(given: argparse.Namespace, base: Config) -> list[Trial]:
-    rows = read_matrix(given.matrix) if given.matrix else []
-    return make_trials(base, rows, [read_vary(text) for text in given.vary])
-
-
-def _default_path(given: argparse.Namespace, base: Config) -> Path:
-    """runs/experiments-3f2a: the same for the same command, also after a change of the table."""
-    matrix = Path(given.matrix or "sweep").as_posix()
-    name = slug(Path(matrix).stem)
-    names = [text.partition("=")[0] for text in given.vary]
-    digest = hashlib.sha256(repr((format_flags(base), matrix, names)).encode()).hexdigest()
-    return Path("runs") / f"{name}-{digest[:4]}"
-
-
-def _tasks(
-    trials: Sequence[Trial], states: dict[str, State], folder: SweepFolder, most: int
-) -> list[Task]:
-    """What is to be done, up to `most` trials at once.
-
-    Those that are finished have their place in a batch, too: so one that was interrupted is the
-    same one when it goes on, and where some are finished the others go on one by one.
-    """
-    mine = {trial.name: trial for trial in trials if trial.name in states}
-    left = {
-        name: _task(trial, folder, states[name])
-        for name, trial in mine.items()
-        if states[name].status is not Status.FINISHED
-    }
-    wanted = {name: (trial.config, states[name].size) for name, trial in mine.items()}
-    tasks: list[Task] = []
-    for group in grouping.group(wanted, most):
-        parts = tuple(left[name] for name in group if name in left)
-        together = len(parts) == len(group) > 1
-        tasks += [_batch(parts, folder)] if together else parts
-    return tasks
-
-
-def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
-    if given.engine == "local":
-        return LocalEngine(make_slots(given.jobs), given.retries)
-    cpus, gpus = given.cpus_per_trial, given.gpus_per_trial
-    return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, given.retries)
-
-
-def _task(trial: Trial, folder: SweepFolder, state: State) -> Task:
-    run = folder.run(trial.name)
-    overwrite = ["--overwrite"] if state.replaces else []
-    return Task(
-        trial.name,
-        (*trial.arguments, f"--workdir={run.path.absolute()}", *overwrite),
-        folder.log(trial.name).absolute(),
-        is_done=functools.partial(run.is_finished, state.job),
-    )
-
-
-def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
-    name = f"batch {parts[0].name}"  # which no trial can have
-    arguments = run_batch.join([one.arguments for one in parts])
-    return Task(name, arguments, folder.log(name).absolute(), RUN_BATCH, parts)
-
-
-# What is said of it.
-
-
-def _list(trials: Sequence[Trial], states: dict[str, State], folder: SweepFolder) -> None:
-    """The trials with what is their own, on standard output."""
-    print(f"{len(trials)} trials in {folder.path}")
-    for trial in trials:
-        status = states[trial.name].status.value if trial.name in states else "of another shard"
-        own = " ".join(f"--{setting.name}={setting.text}" for setting in trial.settings)
-        print(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
-
-
-def _announce(states: dict[str, State], folder: SweepFolder) -> None:
-    kinds = [state.status for state in states.values()]
-    parts = [f"{len(kinds)} trials in {folder.path}"]
-    for status, words in ((Status.FINISHED, "finished before"), (Status.BEGUN, "begun before")):
-        if number := kinds.count(status):
-            parts.append(f"{number} {words}")
-    _log.info("%s", ", ".join(parts))
-    for name, state in states.items():
-        if state.status is Status.FINISHED:
-            _log.info("%s is finished", name)
+        return run_sweep(given, base, quiet=quiet)
 
 
 if __name__ == "__main__":

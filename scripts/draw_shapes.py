@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Draws a labelled set of small pictures: `python scripts/draw_shapes.py --out=shapes`.
+"""Draws a labeled set of small pictures: `python scripts/draw_shapes.py --out=shapes`.
 
-Ten classes of shapes and textures, each picture with colours, sizes, places, light and noise of its
+Ten classes of shapes and textures, each picture with colors, sizes, places, light and noise of its
 own, as PNG files with a `labels.csv` of `path,label`: something to train a backbone with that needs
 no download. The same arguments give the same bytes, with the same versions of NumPy and Pillow.
 """
@@ -45,10 +45,10 @@ def draw_set(folder: Path, count: int, size: int, seed: int) -> None:
 
 
 def draw_picture(label: str, size: int, rng: np.random.Generator) -> Image.Image:
-    """One picture of a class: its form in one pair of colours on another, lit and a bit noisy."""
+    """One picture of a class: its form in one pair of colors on another, lit and a bit noisy."""
     fine = size * FINE
     mask = CLASSES[label](fine, rng)[..., None]
-    back, front = two_colours(rng)
+    back, front = two_colors(rng)
     grain = 0.12 * rng.random() * (smooth_noise(fine, 3 + rng.integers(6), rng)[..., None] - 0.5)
     picture = back * (1 - mask) + front * mask + grain
     picture = picture * light(fine, rng)[..., None]
@@ -58,8 +58,8 @@ def draw_picture(label: str, size: int, rng: np.random.Generator) -> Image.Image
     return Image.fromarray(np.uint8(np.clip(small, 0, 1) * 255))
 
 
-def two_colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two RGB colours in [0, 1] whose lightness differs enough to see the form."""
+def two_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two RGB colors in [0, 1] whose lightness differs enough to see the form."""
     weights = np.array([0.3, 0.59, 0.11])
     while True:
         first, second = rng.random(3), rng.random(3)
@@ -97,14 +97,14 @@ def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> np.ndarray:
 def corners(count: int, inner: float, size: int, rng: np.random.Generator) -> list[tuple]:
     """Points of a star, or of a polygon where inner is 1, at a place of its own; in pixels."""
     radius = rng.uniform(0.22, 0.4)
-    centre = rng.uniform(radius, 1 - radius, 2)
+    center = rng.uniform(radius, 1 - radius, 2)
     turn = rng.uniform(0, 2 * np.pi)
     steps = count if inner == 1 else 2 * count
     points = []
     for step in range(steps):
         angle = turn + 2 * np.pi * step / steps
         reach = radius * (inner if step % 2 and inner != 1 else 1)
-        points.append(tuple(size * (centre + reach * np.array([np.cos(angle), np.sin(angle)]))))
+        points.append(tuple(size * (center + reach * np.array([np.cos(angle), np.sin(angle)]))))
     return points
 
 
@@ -121,8 +121,8 @@ def disc(size: int, rng: np.random.Generator) -> np.ndarray:
 
 def ring(size: int, rng: np.random.Generator) -> np.ndarray:
     outer = np.array(corners(48, 1, size, rng))
-    centre = outer.mean(axis=0)
-    inner = centre + rng.uniform(0.45, 0.7) * (outer - centre)
+    center = outer.mean(axis=0)
+    inner = center + rng.uniform(0.45, 0.7) * (outer - center)
     return filled(size, list(map(tuple, outer))) - filled(size, list(map(tuple, inner)))
 
 

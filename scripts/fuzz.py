@@ -47,33 +47,24 @@ from unittest import mock
 import numpy as np
 from PIL import Image, ImageCms
 
-from nst_keras import (
-    animation,
-    checkpoints,
-    cifar,
-    command_flags,
-    compare,
-    datasets,
-    flags,
-    gallery,
-    images,
-    matrix,
-    progress,
-    run_record,
-    train_config,
-    train_folder,
-    trials,
-    vgg,
-    weights,
-    workdir,
-)
-from nst_keras.collection import Collection
-from nst_keras.config import OPTIONS, Config
-from nst_keras.errors import InputError
-from nst_keras.resolution import resolve, unused
-from nst_keras.sweep_folder import SweepFolder, last_line
-from nst_keras.sweep_progress import Board
-from nst_keras.workdir import RunFolder
+from nst_keras.imaging import animation, images
+from nst_keras.network import vgg, weights
+from nst_keras.runs import comparison, gallery, metrics
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs import record as record_lib
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runtime import checkpoints
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings import command_line, flags
+from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.resolve import resolve, unused
+from nst_keras.sweeps import table, trials
+from nst_keras.sweeps.folder import SweepFolder, last_line
+from nst_keras.sweeps.progress import SweepProgress
+from nst_keras.sweeps.results import Results
+from nst_keras.training import cifar100, datasets
+from nst_keras.training import config as config_lib
+from nst_keras.training import folder as training_folder
 
 MAX_SECONDS = 5.0  # for one input
 STUCK_SECONDS = 60.0  # in compiled code, which no signal ends: the process ends with a traceback
@@ -848,8 +839,8 @@ def _change_pickle(rng: random.Random, data: bytes, _seeds: list[bytes]) -> byte
 def _pixels(mode: str = "RGB") -> Image.Image:
     width, height = SIDE
     ramp = np.add.outer(np.arange(height) * 7, np.arange(width) * 5)
-    colour = np.stack([ramp, ramp * 2, 255 - ramp], -1).astype(np.uint8)
-    image = Image.fromarray(colour)
+    color = np.stack([ramp, ramp * 2, 255 - ramp], -1).astype(np.uint8)
+    image = Image.fromarray(color)
     if mode in ("RGBA", "LA"):
         image.putalpha(Image.fromarray((ramp % 256).astype(np.uint8)))
     return image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
@@ -861,22 +852,22 @@ def _save(kind: str, mode: str = "RGB", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def _deep_png(colour_type: int, depth: int, interlaced: bool) -> bytes:
-    """A PNG of 8 or 16 bits as Pillow does not write them: colour of 16, or in seven passes."""
+def _deep_png(color_type: int, depth: int, interlaced: bool) -> bytes:
+    """A PNG of 8 or 16 bits as Pillow does not write them: color of 16, or in seven passes."""
     width, height = SIDE
-    each = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type] * depth // 8
+    each = {0: 1, 2: 3, 4: 2, 6: 4}[color_type] * depth // 8
     grid = np.arange(width * height * each, dtype=np.uint32).astype(np.uint8)
     grid = grid.reshape(height, width, each)
     starts = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
     passes = (*starts, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),)
     lines = (b"\0" + row.tobytes() for x, y, dx, dy in passes for row in grid[y::dy, x::dx])
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, int(interlaced))
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, int(interlaced))
     body = (b"IHDR", header), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")
     return _write_png(list(body))
 
 
 def _profile() -> bytes:
-    """A colour profile; the time of its making is left out."""
+    """A color profile; the time of its making is left out."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return data[:24] + bytes(12) + data[36:84] + bytes(16) + data[100:]
 
@@ -1056,7 +1047,7 @@ def _record(config: Config, job: dict[str, str]) -> bytes:
         "content": source,
         "styles": [{**source, "name": "painting.png", "weight": 1.0}],
         "scales": [{"width": 60, "height": 40, "steps": 3, "first_step": 1}],
-        "settings": run_record.settings_text(config),
+        "settings": record_lib.settings_text(config),
         "changed": ["size"],
         "final_terms": {"content/block4_conv2": 0.5, "tv": 0.1, "total": 0.6},
         "scores": {"ssim": 0.5, "total_variation": 1.1, "gram_error/block1_conv1": 0.2},
@@ -1069,7 +1060,7 @@ def _record(config: Config, job: dict[str, str]) -> bytes:
 
 
 def _run_job() -> dict[str, str]:
-    return workdir.describe_job(_run_config(), {"content": "0" * 64})
+    return folder_lib.describe_job(_run_config(), {"content": "0" * 64})
 
 
 def _records() -> list[bytes]:
@@ -1090,17 +1081,17 @@ def _metrics() -> bytes:
 
 def _sweep_trials() -> list[trials.Trial]:
     base = Config(content="photo.png", style=("painting.png",), size=64)
-    return trials.make_trials(base, [], [matrix.read_vary("style_weight=1,2")])
+    return trials.make_trials(base, [], [table.read_vary("style_weight=1,2")])
 
 
 def _trial_record() -> bytes:
     trial = _sweep_trials()[0]
-    return _record(trial.config, workdir.describe_job(trial.config, {"content": "0" * 64}))
+    return _record(trial.config, folder_lib.describe_job(trial.config, {"content": "0" * 64}))
 
 
 def _training_job() -> dict[str, str]:
-    config = train_config.settle(train_config.TrainConfig(csv="labels.csv"))
-    return train_folder.describe_job(config, {"data": "0" * 64})
+    config = config_lib.settle(config_lib.TrainConfig(csv="labels.csv"))
+    return training_folder.describe_job(config, {"data": "0" * 64})
 
 
 def _training_record() -> bytes:
@@ -1109,7 +1100,7 @@ def _training_record() -> bytes:
 
 def _batch_rows() -> bytes:
     rows = [f"{step},1,{step},2.5,0.25,0.001" for step in range(1, 5001)]  # some 100 KB
-    return "\n".join([",".join(train_folder.BATCH_COLUMNS), *rows, ""]).encode()
+    return "\n".join([",".join(training_folder.BATCH_COLUMNS), *rows, ""]).encode()
 
 
 def _flagfiles() -> list[bytes]:
@@ -1130,8 +1121,8 @@ def _flagfiles() -> list[bytes]:
 
 
 def _training_flagfiles() -> list[bytes]:
-    values = dataclasses.asdict(train_config.TrainConfig(csv="labels.csv"))
-    full = command_flags.format_flagfile(train_config.COMMAND, values)
+    values = dataclasses.asdict(config_lib.TrainConfig(csv="labels.csv"))
+    full = command_line.format_flagfile(config_lib.COMMAND, values)
     return [full.encode(), b"--folder=a\n--classes=3\n--initial=embedded\n--learning_rate=1e-3\n"]
 
 
@@ -1212,9 +1203,9 @@ def _read_flags(folder: Path) -> None:
 
 def _read_training_flags(folder: Path) -> None:
     given = [f"--flagfile={folder / 'flags.cfg'}"]
-    values, _ = command_flags.parse(train_config.COMMAND, given)
-    config = train_config.settle(train_config.TrainConfig(**values))
-    command_flags.format_flagfile(train_config.COMMAND, dataclasses.asdict(config))
+    values, _ = command_line.parse(config_lib.COMMAND, given)
+    config = config_lib.settle(config_lib.TrainConfig(**values))
+    command_line.format_flagfile(config_lib.COMMAND, dataclasses.asdict(config))
 
 
 def _put_pictures(folder: Path) -> None:
@@ -1224,17 +1215,17 @@ def _put_pictures(folder: Path) -> None:
 
 
 def _read_labels(folder: Path) -> str:
-    config = train_config.TrainConfig(csv=str(folder / "labels.csv"), batch_size=1)
+    config = config_lib.TrainConfig(csv=str(folder / "labels.csv"), batch_size=1)
     return " ".join(datasets.read_set(config).notes)
 
 
 def _read_folders(folder: Path) -> None:
-    datasets.read_set(train_config.TrainConfig(folder=str(folder), batch_size=1))
+    datasets.read_set(config_lib.TrainConfig(folder=str(folder), batch_size=1))
 
 
 def _read_matrix(folder: Path) -> None:
     base = Config(content="photo.png", style=("painting.png",))
-    trials.make_trials(base, matrix.read_matrix(folder / "matrix.csv"), [])
+    trials.make_trials(base, table.read_matrix(folder / "matrix.csv"), [])
 
 
 def _put_run(folder: Path) -> None:
@@ -1251,7 +1242,7 @@ def _put_run(folder: Path) -> None:
 
 
 def _read_compared(folder: Path) -> None:
-    page = compare.write_page(folder / "page.html", [folder / "run", folder / "other"])
+    page = comparison.write_page(folder / "page.html", [folder / "run", folder / "other"])
     _check_page(page)
 
 
@@ -1265,24 +1256,24 @@ def _check_page(page: Path) -> None:
 
 
 def _read_status(folder: Path) -> str:
-    run = workdir.RunFolder(folder / "run")
+    run = folder_lib.RunFolder(folder / "run")
     run.is_finished(_run_job())
     return str(run.status(_run_job(), overwrite=False))
 
 
 def _resume_metrics(folder: Path) -> None:
     path = folder / "run/metrics.jsonl"
-    progress.MetricsWriter(path, 1, 2).close()
-    _need(all(row["step"] <= 2 for row in progress.read_metrics(path)), "rows behind the step")
+    metrics.MetricsWriter(path, 1, 2).close()
+    _need(all(row["step"] <= 2 for row in metrics.read_metrics(path)), "rows behind the step")
 
 
 def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
-        collected = Collection(found, _sweep_trials(), metric, ("style_weight", "size"))
+        collected = Results(found, _sweep_trials(), metric, ("style_weight", "size"))
         collected.conclude()
     names = [trial.name for trial in collected.trials]
-    board = Board(collected.record, names)
+    board = SweepProgress(collected.record, names)
     board.describe()
     board.share()
 
@@ -1295,7 +1286,7 @@ def _put_sweep(folder: Path) -> None:
 
 def _put_trial(run: Path, trial: trials.Trial) -> None:
     run.mkdir(parents=True)
-    job = workdir.describe_job(trial.config, {"content": "0" * 64})
+    job = folder_lib.describe_job(trial.config, {"content": "0" * 64})
     (run / "run.json").write_bytes(_record(trial.config, job))
     (run / "metrics.jsonl").write_bytes(_metrics())
 
@@ -1319,15 +1310,15 @@ def _animate(folder: Path) -> None:
 
 
 def _read_cifar(folder: Path) -> None:
-    cifar.read_cifar100(str(folder / "cifar.tar"))
+    cifar100.read_cifar100(str(folder / "cifar.tar"))
 
 
 def _read_training_status(folder: Path) -> str:
-    return str(train_folder.TrainFolder(folder).status(_training_job(), overwrite=False))
+    return str(training_folder.TrainFolder(folder).status(_training_job(), overwrite=False))
 
 
 def _resume_table(folder: Path) -> None:
-    train_folder.Table(folder / "batches.csv", train_folder.BATCH_COLUMNS, 4000).close()
+    training_folder.Table(folder / "batches.csv", training_folder.BATCH_COLUMNS, 4000).close()
 
 
 def _run_kind(
@@ -1358,7 +1349,7 @@ KINDS: dict[str, Kind] = {
     "training_flagfile": Kind(
         "flags.cfg",
         _training_flagfiles,
-        (*TEXT, *((_add_flags(train_config.OPTIONS),) * 8)),
+        (*TEXT, *((_add_flags(config_lib.OPTIONS),) * 8)),
         _read_training_flags,
     ),
     "labels": Kind("labels.csv", _label_tables, TEXT, _read_labels, _put_pictures, share=5),

@@ -17,18 +17,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from nst_keras import Config, images, scores, stylize
-from nst_keras.errors import InputError
-from nst_keras.flags import parse_config
-from nst_keras.preparation import load_weights
-from nst_keras.presets import PRESETS
+from nst_keras import Config, stylize
+from nst_keras.imaging import geometry, images
+from nst_keras.runs import scores
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.flags import parse_config
+from nst_keras.settings.presets import PRESETS
+from nst_keras.transfer.setup import load_weights
 
-HARBOUR = Path(__file__).parent.parent / "configs/images/harbour.jpg"
+HARBOR = Path(__file__).parent.parent / "configs/images/harbor.jpg"
 # Small, so that the coarsest scale can settle where things are; and time to do so. Not
 # --quality=best: its momentum goes further in the objective, but from itself it shakes what the
 # objective does not see (SSIM 0.58).
 STEPS = ("--coarse_iterations=250,150", "--iterations=200")
-DEFAULTS = (f"--content={HARBOUR}", "--size=128", "--min_size=32", *STEPS)
+DEFAULTS = (f"--content={HARBOR}", "--size=128", "--min_size=32", *STEPS)
 
 # What the picture must reach from each start. Pictures that are not it, at 64 and 128 px (photos):
 #
@@ -37,11 +39,11 @@ DEFAULTS = (f"--content={HARBOUR}", "--size=128", "--min_size=32", *STEPS)
 #   the picture, blurred, 1 px  0.36-0.43   0.86            0.81-0.85    26-29  12 to 14
 #   the picture, mirrored       0.24-0.56   0.10-0.16       0.17-0.28    12-14  -2
 #   another picture             0.84-1.58   -0.01-0.05      0.08-0.10    11-12  -2 to -4
-#   its mean colour             1.0         0               0.25-0.39    14-16  0
+#   its mean color             1.0         0               0.25-0.39    14-16  0
 #
 # From itself nothing is left to do, but Adam's steps keep their length however small the gradient
 # is: the last ones shake the picture by a few percent.
-# From noise the textures and the scene must return, and colours must lie nearer to their places
+# From noise the textures and the scene must return, and colors must lie nearer to their places
 # than a plain mean; single pixels need not, since the deep content layer does not see them.
 NEEDED: dict[str, dict[str, tuple[str, float]]] = {
     "content": {
@@ -76,7 +78,7 @@ def main(arguments: list[str]) -> int:
 
 def identity_test(config: Config) -> int:
     """Paint from each start and print a table of figures; 0 if all are as needed, else 1."""
-    picture = images.fit(images.read_image(config.content).pixels, config.fit)
+    picture = geometry.crop_to_fit(images.read_image(config.content).pixels, config.fit)
     weights = load_weights(config)
     style_layers = config.style_layers or PRESETS[config.objective].defaults["style_layers"]
     judge = scores.Judge(weights, scores.held_out_layers(style_layers, config.backbone))
@@ -106,9 +108,9 @@ def figures(found: np.ndarray, picture: np.ndarray, judge: scores.Judge) -> dict
     """Scores of what was found (H, W, 3) against the picture (h, w, 3) as content and style.
 
     `gram_error` is the largest of all held-out layers. `psnr` is in dB, for a peak of 1; and
-    `psnr_gain` is by how much it is above that of the picture's mean colour.
+    `psnr_gain` is by how much it is above that of the picture's mean color.
     """
-    picture = images.resize(picture, *found.shape[:2])
+    picture = geometry.resize(picture, *found.shape[:2])
     scored = judge.score(found, picture, [picture])
     grams = [value for name, value in scored.items() if name.startswith("gram_error/")]
     others = {name: value for name, value in scored.items() if "/" not in name}

@@ -2,11 +2,11 @@
 
     python scripts/paint_samples.py --out=configs/images
 
-`harbour.jpg` is the picture to restyle, `lily_pond.jpg` an oil painting made of brush strokes, and
-`woodcut_wave.jpg` a five-colour woodcut. Everything is computed from a fixed seed with NumPy and
+`harbor.jpg` is the picture to restyle, `lily_pond.jpg` an oil painting made of brush strokes, and
+`woodcut_wave.jpg` a five-color woodcut. Everything is computed from a fixed seed with NumPy and
 Pillow, so the samples carry no one else's rights and can be painted again at any time.
 
-Coordinates are (x, y) in output pixels with y downwards; colours are RGB in [0, 1].
+Coordinates are (x, y) in output pixels with y downwards; colors are RGB in [0, 1].
 """
 
 import argparse
@@ -31,7 +31,7 @@ def rgb(code):
 
 
 def palette(*codes):
-    """Several '#rrggbb' codes as an array with one colour a row."""
+    """Several '#rrggbb' codes as an array with one color a row."""
     return np.stack([rgb(code) for code in codes])
 
 
@@ -76,13 +76,13 @@ def blur(field, radius):
 
 
 def coordinates(shape):
-    """Arrays x and y of the pixel centres, in pixels."""
+    """Arrays x and y of the pixel centers, in pixels."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     return x + 0.5, y + 0.5
 
 
 def ramp(t, stops):
-    """Colours interpolated at t from a list of (position, '#rrggbb')."""
+    """Colors interpolated at t from a list of (position, '#rrggbb')."""
     where = [position for position, _ in stops]
     table = np.stack([rgb(code) for _, code in stops])
     return np.stack([np.interp(t, where, table[:, c]) for c in range(3)], -1).astype(np.float32)
@@ -101,7 +101,7 @@ class Stamp:
     """One pre-rendered brush stroke.
 
     `cover` is its opacity (height, width, 1); `grain` holds, for red, green and blue, how much of
-    the stroke's second colour shows, and in a fourth channel the thickness of the paint.
+    the stroke's second color shows, and in a fourth channel the thickness of the paint.
     """
 
     cover: np.ndarray
@@ -181,7 +181,7 @@ def _streaks(rng, v, along, count):
 
 
 class Canvas:
-    """Wet oil paint: colour and thickness, with a margin so that strokes may cross the edge."""
+    """Wet oil paint: color and thickness, with a margin so that strokes may cross the edge."""
 
     MARGIN = 96
 
@@ -191,8 +191,8 @@ class Canvas:
         self.paint = np.zeros((HEIGHT + 2 * m, WIDTH + 2 * m, 4), np.float32)
         self.paint[..., :3] = np.pad(ground, ((m, m), (m, m), (0, 0)), mode="edge")
 
-    def stroke(self, stamp, x, y, colour, second, body=1.0, opacity=0.95):
-        """Lays one stroke with its middle at (x, y), streaked from `colour` to `second`."""
+    def stroke(self, stamp, x, y, color, second, body=1.0, opacity=0.95):
+        """Lays one stroke with its middle at (x, y), streaked from `color` to `second`."""
         height, width = stamp.cover.shape[:2]
         top = int(y) + self.MARGIN - height // 2
         left = int(x) + self.MARGIN - width // 2
@@ -201,8 +201,8 @@ class Canvas:
         under = self.paint[top : top + height, left : left + width]
         if under.shape[:2] != (height, width):
             return
-        base = np.append(colour, 0).astype(np.float32)
-        reach = np.append(second - colour, body).astype(np.float32)
+        base = np.append(color, 0).astype(np.float32)
+        reach = np.append(second - color, body).astype(np.float32)
         under += opacity * stamp.cover * (base + stamp.grain * reach - under)
 
     def finish(self, relief=0.34):
@@ -217,7 +217,7 @@ class Canvas:
         return paint[..., :3] * (1 + light) + np.maximum(light, 0) * 0.35
 
 
-LILY_CLUMPS = (  # centre x, centre y, half width: fractions of the picture; and pads
+LILY_CLUMPS = (  # center x, center y, half width: fractions of the picture; and pads
     (0.10, 0.10, 0.13, 26),
     (0.47, 0.07, 0.15, 26),
     (0.84, 0.12, 0.15, 30),
@@ -235,7 +235,7 @@ LILY_CLUMPS = (  # centre x, centre y, half width: fractions of the picture; and
 )
 
 
-def pond_colours(rng, shape):
+def pond_colors(rng, shape):
     """The large masses: a rosy reflected sky between willows, on violet and ultramarine water."""
     x, y = coordinates(shape)
     u, v = x / shape[1], y / shape[0]
@@ -246,13 +246,13 @@ def pond_colours(rng, shape):
     middle = 0.56 + 0.05 * np.sin(5 * v + 0.5)
     breadth = 0.13 + 0.20 * v
     column = np.exp(-(((u - middle) / breadth) ** 2)) + 0.16 * noise(rng, shape, 90, 4, 2.5)
-    colour = mix(deep, sky, smoothstep(0.12, 0.8, column))
-    colour = mix(colour, rgb("#5f57a6"), 0.5 * smoothstep(0.4, 1.6, noise(rng, shape, 120, 3, 4)))
-    colour = mix(colour, rgb("#2f8f7d"), 0.6 * smoothstep(0.5, 1.6, noise(rng, shape, 60, 3, 5)))
+    color = mix(deep, sky, smoothstep(0.12, 0.8, column))
+    color = mix(color, rgb("#5f57a6"), 0.5 * smoothstep(0.4, 1.6, noise(rng, shape, 120, 3, 4)))
+    color = mix(color, rgb("#2f8f7d"), 0.6 * smoothstep(0.5, 1.6, noise(rng, shape, 60, 3, 5)))
     willow = willow_mask(rng, shape)
     sprays = smoothstep(-1, 1.5, noise(rng, shape, 160, 3, 0.2))
     leaves = mix(rgb("#1c4b3f"), rgb("#4f8a4a"), sprays)
-    return mix(colour, leaves, 0.8 * willow), willow
+    return mix(color, leaves, 0.8 * willow), willow
 
 
 def willow_mask(rng, shape):
@@ -266,9 +266,9 @@ def willow_mask(rng, shape):
     return smoothstep(0.0, 0.45, curtain + ragged - 0.22 - 0.62 * v)
 
 
-def vary(rng, colour, spread):
-    """A colour a little lighter or darker, and a little off in hue."""
-    return colour + rng.normal(0, spread) + rng.normal(0, 0.6 * spread, 3)
+def vary(rng, color, spread):
+    """A color a little lighter or darker, and a little off in hue."""
+    return color + rng.normal(0, spread) + rng.normal(0, 0.6 * spread, 3)
 
 
 POND_ACCENTS = palette(
@@ -285,7 +285,7 @@ POND_ACCENTS = palette(
 )
 
 
-def paint_water(canvas, brush, colours, willow, count, spread, accent, patchy=0.0):
+def paint_water(canvas, brush, colors, willow, count, spread, accent, patchy=0.0):
     """Covers the pond with strokes: level on open water, upright where willows are mirrored.
 
     With `patchy`, the strokes gather in drifts and leave the broader ones below in sight.
@@ -300,11 +300,11 @@ def paint_water(canvas, brush, colours, willow, count, spread, accent, patchy=0.
             continue
         upright = rng.random() < 0.85 * willow[row, column]
         angle = tilt[row, column] + rng.normal(0, 0.10) + (np.pi / 2 if upright else 0)
-        colour = vary(rng, colours[row, column], spread)
+        color = vary(rng, colors[row, column], spread)
         if rng.random() < accent:
-            colour = mix(colour, POND_ACCENTS[rng.integers(len(POND_ACCENTS))], 0.45)
+            color = mix(color, POND_ACCENTS[rng.integers(len(POND_ACCENTS))], 0.45)
         angle += np.pi * rng.integers(2)
-        canvas.stroke(brush.pick(rng, angle), x, y, colour, vary(rng, colour, 1.7 * spread))
+        canvas.stroke(brush.pick(rng, angle), x, y, color, vary(rng, color, 1.7 * spread))
 
 
 def paint_willow(canvas, brush, willow, count):
@@ -364,13 +364,13 @@ def paint_pad(canvas, brushes, x, y, radius):
         )
     for _ in range(9):
         r, turn = np.sqrt(rng.random()) * 0.62, rng.uniform(0, 2 * np.pi)
-        colour = vary(rng, tone, 0.05)
+        color = vary(rng, tone, 0.05)
         canvas.stroke(
             fine.pick(rng, rng.normal(0, 0.2)),
             x + r * radius * np.cos(turn),
             y + flat * r * radius * np.sin(turn),
-            colour,
-            vary(rng, colour, 0.09),
+            color,
+            vary(rng, color, 0.09),
             1.2,
         )
     light = mix(tone, rgb("#f3edc4"), 0.45)
@@ -459,24 +459,24 @@ def paint_lily_pond():
         for length, width in ((140, 26), (84, 14), (50, 8.5), (30, 5.5), (18, 4), (11, 3.2))
     ]
     petals = [Brush(rng, length, 0.42 * length) for length in (9, 14, 20, 28, 38)]
-    colours, willow = pond_colours(rng, shape)
-    canvas = Canvas(rng, colours)
-    paint_water(canvas, brushes[0], colours, willow, 1800, 0.075, 0.30)
-    paint_water(canvas, brushes[1], colours, willow, 6000, 0.07, 0.25)
+    colors, willow = pond_colors(rng, shape)
+    canvas = Canvas(rng, colors)
+    paint_water(canvas, brushes[0], colors, willow, 1800, 0.075, 0.30)
+    paint_water(canvas, brushes[1], colors, willow, 6000, 0.07, 0.25)
     paint_willow(canvas, brushes[1], willow, 5000)
-    paint_water(canvas, brushes[2], colours, willow, 8000, 0.055, 0.22, 1.3)
+    paint_water(canvas, brushes[2], colors, willow, 8000, 0.055, 0.22, 1.3)
     paint_willow(canvas, brushes[2], willow, 9000)
-    paint_water(canvas, brushes[3], colours, willow, 9000, 0.07, 0.3, 1.8)
+    paint_water(canvas, brushes[3], colors, willow, 9000, 0.07, 0.3, 1.8)
     paint_clumps(canvas, brushes, petals)
     paint_willow(canvas, brushes[3], 0.35 * willow, 9000)
-    paint_water(canvas, brushes[4], colours, willow, 6000, 0.08, 0.4, 1.8)
+    paint_water(canvas, brushes[4], colors, willow, 6000, 0.08, 0.4, 1.8)
     return canvas.finish()
 
 
 # ---------------------------------------------------------------------------- the woodcut
 
 
-PAPER, OCHRE, VERMILION, PRUSSIAN, INDIGO = palette(
+PAPER, OCHER, VERMILION, PRUSSIAN, INDIGO = palette(
     "#efe4c9", "#d9a441", "#cf4526", "#2f6690", "#14213f"
 )
 CUT = 3  # plates are cut at this many times the final size
@@ -609,17 +609,17 @@ class Print:
     def __init__(self, rng):
         self.rng = rng
         shape = (HEIGHT, WIDTH)
-        fibre = noise(rng, shape, 6, 2, 7) + noise(rng, shape, 14, 2, 0.3)
-        self.sheet = PAPER * (1 + 0.014 * fibre + 0.012 * noise(rng, shape, 200, 3))[..., None]
+        fiber = noise(rng, shape, 6, 2, 7) + noise(rng, shape, 14, 2, 0.3)
+        self.sheet = PAPER * (1 + 0.014 * fiber + 0.012 * noise(rng, shape, 200, 3))[..., None]
 
-    def ink(self, mask, colour, starved=0.5):
+    def ink(self, mask, color, starved=0.5):
         """Prints a mask: thinner where the paper is rough, darker where ink piles at the edges."""
         shape = mask.shape
         speck = noise(self.rng, shape, 3, 2) + 0.7 * noise(self.rng, shape, 40, 3)
         film = 1 - 0.75 * smoothstep(2.1 - starved, 3.6 - starved, speck)
         rim = np.clip(mask - blur(mask, 4), 0, 1)
         tone = 1 + 0.03 * noise(self.rng, shape, 60, 4, 3) - 0.12 * rim
-        self.sheet = mix(self.sheet, colour * tone[..., None], mask * film * 0.97)
+        self.sheet = mix(self.sheet, color * tone[..., None], mask * film * 0.97)
 
     def finish(self):
         """The pulled print."""
@@ -677,7 +677,7 @@ def lay_sky(rng, page):
     for line in gouges(rng, angle, mask & (away < 260), 5, 160):
         glow.line(line, 4.6 * lens(len(line)))
     band = smoothstep(300, 460, y) * (0.75 + 0.1 * noise(rng, x.shape, 50, 3, 5))
-    page.ink(np.clip(np.maximum(band, glow.printed() * smoothstep(270, 150, away)), 0, 1), OCHRE)
+    page.ink(np.clip(np.maximum(band, glow.printed() * smoothstep(270, 150, away)), 0, 1), OCHER)
     lines = Plate()
     for line in gouges(rng, angle, mask, 5.8, 210):
         px, py = line[len(line) // 2]
@@ -687,7 +687,7 @@ def lay_sky(rng, page):
 
 
 def lay_sun(rng, page):
-    """A vermilion disc with level cuts that widen towards the sea."""
+    """A vermilion disc with level cuts that widen toward the sea."""
     cx, cy, radius = SUN
     disc = Plate()
     turn = np.linspace(0, 2 * np.pi, 200)
@@ -703,7 +703,7 @@ def lay_sun(rng, page):
 def lay_hills(rng, page):
     """Two ranges of hills, combed with cuts that run down their slopes."""
     x = np.arange(-10, WIDTH + 11, 4.0)
-    for i, (base, height, colour) in enumerate(((432, 92, PRUSSIAN), (458, 58, INDIGO))):
+    for i, (base, height, color) in enumerate(((432, 92, PRUSSIAN), (458, 58, INDIGO))):
         ridge = base - height * (0.5 + 0.5 * np.sin(x / (118 - 30 * i) + 2.4 + 2 * i)) ** 1.3
         ridge -= 14 * np.sin(x / 31 + i)
         top = np.stack([x, ridge], -1)
@@ -718,7 +718,7 @@ def lay_hills(rng, page):
         angle = direction_field([resample(s, 12) for s in slant] + [low], mask.shape)
         for line in gouges(rng, angle, mask > 0.99, 5.2, 80):
             cuts.line(line, 3.6 * lens(len(line), 0.3))
-        page.ink(mask, colour)
+        page.ink(mask, color)
         page.ink(cuts.printed() * mask, PAPER if i == 0 else mix(PAPER, PRUSSIAN, 0.35))
 
 
@@ -761,7 +761,7 @@ def lay_wave(rng, page, scale, dx, dy):
         dark.line(curve, 5 * scale**0.5 * fade)
     page.ink(dark.printed(), INDIGO)
     page.ink(pale.printed() * mask, PAPER)
-    page.ink(gold.printed() * mask, OCHRE)
+    page.ink(gold.printed() * mask, OCHER)
     lay_foam(rng, page, crest, hollow, scale)
 
 
@@ -796,9 +796,9 @@ def lay_foam(rng, page, crest, hollow, scale):
             grow(line, rng.uniform(12, 22) * scale * finger(len(line)))
             index += rng.integers(*gaps)
     for i in rng.permutation(np.arange(6, 88, 4)):
-        centre = lip[i] + rng.normal(0, 0.12 * swell[i], 2)
+        center = lip[i] + rng.normal(0, 0.12 * swell[i], 2)
         grow(
-            centre + np.outer(np.linspace(-0.5, 0.5, 24), lip[i] - lip[i - 3]) * 2.5,
+            center + np.outer(np.linspace(-0.5, 0.5, 24), lip[i] - lip[i - 3]) * 2.5,
             swell[i] * rng.uniform(1.0, 1.5) * np.sqrt(1 - np.linspace(-0.98, 0.98, 24) ** 2),
         )
     foam.line(lip, 0.8 * swell)
@@ -815,12 +815,12 @@ def finger(count):
     return np.sqrt(np.clip(t / 0.18, 0.02, 1)) * (1.04 - t) ** 0.7
 
 
-def drop_foam(rng, foam, centre, size, outline):
+def drop_foam(rng, foam, center, size, outline):
     """A bubble in the foam: a short curved cut that shows the dark ink below."""
     turn = np.linspace(0, rng.uniform(2, 4), 24) + rng.uniform(0, 6)
     radius = size * rng.uniform(0.10, 0.26)
-    centre = centre + rng.normal(0, 0.16 * size, 2)
-    ring = centre + radius * np.stack([np.cos(turn), np.sin(turn)], -1)
+    center = center + rng.normal(0, 0.16 * size, 2)
+    ring = center + radius * np.stack([np.cos(turn), np.sin(turn)], -1)
     foam.line(ring, 1.1 * outline * lens(24), 0)
 
 
@@ -829,10 +829,10 @@ def spray(rng, shadow, foam, lip, scale):
     turn = np.linspace(0, 2 * np.pi, 20)
     ring = np.stack([np.cos(turn), np.sin(turn)], -1)
     for start in lip[rng.integers(0, len(lip), 34)]:
-        centre = start + scale * rng.uniform((10, -75), (150, 30))
+        center = start + scale * rng.uniform((10, -75), (150, 30))
         radius = scale * rng.uniform(2, 5.5)
-        shadow.shape(centre + (radius + 2) * ring)
-        foam.shape(centre + radius * ring)
+        shadow.shape(center + (radius + 2) * ring)
+        foam.shape(center + radius * ring)
 
 
 def claw(rng, curve, index, scale):
@@ -867,8 +867,8 @@ def lay_sea(rng, page):
         on_path = abs(px - SUN[0]) < 60 + 0.5 * (py - top) and rng.random() < 0.7
         name = rng.choice(["gold", "red"]) if on_path else rng.choice(["pale", "dark"])
         plates[name].line(line, 4.9 * lens(len(line)))
-    for name, colour in (("dark", INDIGO), ("pale", PAPER), ("gold", OCHRE), ("red", VERMILION)):
-        page.ink(plates[name].printed(), colour)
+    for name, color in (("dark", INDIGO), ("pale", PAPER), ("gold", OCHER), ("red", VERMILION)):
+        page.ink(plates[name].printed(), color)
 
 
 def paint_woodcut_wave():
@@ -886,16 +886,16 @@ def paint_woodcut_wave():
     return page.finish()
 
 
-# ---------------------------------------------------------------------------- the harbour
+# ---------------------------------------------------------------------------- the harbor
 
 
 FINE = 2  # the scene is drawn at this many times the final size
 EYE_LINE = 400  # y of the horizon
 VANISH = 820  # x of the point where the quay would vanish
 REACH = 860  # lateral distance of the house fronts, in pixels at scale 1
-METRE = 17.0  # pixels per metre at scale 1
-EYE = 6.2  # the viewer's eye above the street, in metres
-QUAY = 2.0  # the street above the water, in metres
+METER = 17.0  # pixels per meter at scale 1
+EYE = 6.2  # the viewer's eye above the street, in meters
+QUAY = 2.0  # the street above the water, in meters
 FAR_SHORE = 426  # y of the waterline at the end of the basin
 SUNSET = (806, 352)
 WARM, COOL = rgb("#ffb878"), rgb("#7f8fc0")
@@ -906,12 +906,12 @@ class Scene:
 
     def __init__(self, pixels, haze, texture, mirror=None):
         self.pixels = pixels
-        self.haze = haze  # the colour that distance takes on, for each pixel
+        self.haze = haze  # the color that distance takes on, for each pixel
         self.texture = texture  # relative brightness, so that no surface is quite even
         self.mirror = mirror  # y of the waterline to reflect in, or None
 
-    def fill(self, outline, colour, far=0.0, opacity=1.0):
-        """Fills a polygon with a colour or with `colour(x, y)`, faded by `far` into the haze."""
+    def fill(self, outline, color, far=0.0, opacity=1.0):
+        """Fills a polygon with a color or with `color(x, y)`, faded by `far` into the haze."""
         points = np.asarray(outline, float)
         if self.mirror is not None:
             points = np.stack([points[:, 0], 2 * self.mirror - points[:, 1]], -1)
@@ -928,15 +928,15 @@ class Scene:
         cover = mask.resize((right - left, low - top), Image.Resampling.BOX)
         cover = np.asarray(cover, np.float32)[..., None] * (opacity / 255)
         window = np.s_[top:low, left:right]
-        if callable(colour):
+        if callable(color):
             x, y = coordinates((low - top, right - left))
             x, y = (x + left) / FINE, (y + top) / FINE
-            colour = colour(x, y if self.mirror is None else 2 * self.mirror - y)
-        colour = colour * (1 + self.texture[window][..., None])
-        colour = colour + (self.haze[window] - colour) * far
-        self.pixels[window] += cover * (colour - self.pixels[window])
+            color = color(x, y if self.mirror is None else 2 * self.mirror - y)
+        color = color * (1 + self.texture[window][..., None])
+        color = color + (self.haze[window] - color) * far
+        self.pixels[window] += cover * (color - self.pixels[window])
 
-    def line(self, points, width, colour, far=0.0, opacity=1.0):
+    def line(self, points, width, color, far=0.0, opacity=1.0):
         """A thin line through the points; `width` in pixels, tapering if it is a pair."""
         points = np.asarray(points, float)
         step = np.gradient(points, axis=0)
@@ -944,7 +944,7 @@ class Scene:
         first, last = width if isinstance(width, tuple) else (width, width)
         half = np.linspace(first, last, len(points))[:, None] / 2
         side = np.stack([-step[:, 1], step[:, 0]], -1) * half
-        self.fill(np.vstack([points + side, (points - side)[::-1]]), colour, far, opacity)
+        self.fill(np.vstack([points + side, (points - side)[::-1]]), color, far, opacity)
 
 
 def wrapped(texture, x, y):
@@ -970,7 +970,7 @@ def periodic_noise(rng, size, slope):
     return (field / field.std()).astype(np.float32)
 
 
-def sky_colours(x, y):
+def sky_colors(x, y):
     """The clear evening sky: dusky blue above, embers round the setting sun."""
     height = np.clip(1 - y / EYE_LINE, 0, 1)
     east = ramp(height, [(0, "#cfa79c"), (0.15, "#b79aa2"), (0.4, "#7f86a6"), (1, "#33496e")])
@@ -986,7 +986,7 @@ def sky_colours(x, y):
 
 
 def lay_clouds(rng, sky, x, y):
-    """Long soft clouds, smaller towards the horizon, kindled on the side of the sun."""
+    """Long soft clouds, smaller toward the horizon, kindled on the side of the sun."""
     texture = periodic_noise(rng, 1024, 1.75)
     distance = 100 / (EYE_LINE + 90 - np.minimum(y, EYE_LINE))
     across, deep = (x - VANISH) * distance * 1.3, distance * 750
@@ -1008,7 +1008,7 @@ def lay_clouds(rng, sky, x, y):
 def lay_hills_behind(rng, scene):
     """Three ranges of hills, each nearer one darker and clearer."""
     x = np.arange(-8, WIDTH + 9, 2.0)
-    for left, right, rough, colour, far in (
+    for left, right, rough, color, far in (
         (330, 372, 15, "#4a4a78", 0.72),
         (300, 391, 10, "#383f62", 0.50),
         (262, 412, 7, "#232c40", 0.22),
@@ -1017,56 +1017,56 @@ def lay_hills_behind(rng, scene):
         ridge = ridge + rough * noise(rng, (1, len(x)), 1, 1, 70)[0]
         ridge += 0.28 * rough * noise(rng, (1, len(x)), 1, 3, 14)[0]
         scene.fill(
-            np.vstack([np.stack([x, ridge], -1), [(WIDTH + 8, 440), (-8, 440)]]), rgb(colour), far
+            np.vstack([np.stack([x, ridge], -1), [(WIDTH + 8, 440), (-8, 440)]]), rgb(color), far
         )
 
 
 def scale_at(along):
-    """Perspective scale of a place `along` metres down the quay."""
+    """Perspective scale of a place `along` meters down the quay."""
     return 1 / (1 + along / (REACH / 18.7))
 
 
 def spot(along, up, back=0.0):
-    """Picture coordinates of a place along the quay, metres up and metres behind the fronts."""
+    """Picture coordinates of a place along the quay, meters up and meters behind the fronts."""
     scale = scale_at(along)
-    return (VANISH - (REACH + back * METRE) * scale, EYE_LINE + (EYE - up) * METRE * scale)
+    return (VANISH - (REACH + back * METER) * scale, EYE_LINE + (EYE - up) * METER * scale)
 
 
 def water_line(x):
     """y of the edge of the water below each x."""
-    return np.maximum(EYE_LINE + (EYE + QUAY) * METRE * (VANISH - x) / REACH, FAR_SHORE)
+    return np.maximum(EYE_LINE + (EYE + QUAY) * METER * (VANISH - x) / REACH, FAR_SHORE)
 
 
-def lit_wall(colour, base, height, sun):
+def lit_wall(color, base, height, sun):
     """Plaster in evening light: darker near the street, warm where it looks to the sun."""
 
     def shade(x, y):
         rise = np.clip((base(x) - y) / height(x), 0, 1)
         tone = 0.42 + 0.24 * rise - 0.16 * smoothstep(0.9, 1.02, rise)
         light = mix(COOL, WARM, 0.25 + 0.6 * sun)
-        return colour * light * (tone * (1.45 + 0.75 * sun))[..., None]
+        return color * light * (tone * (1.45 + 0.75 * sun))[..., None]
 
     return shade
 
 
-def roof_tiles(colour, pitch):
+def roof_tiles(color, pitch):
     """Rows of tiles: thin dark courses `pitch` pixels apart."""
 
     def shade(x, y):
         course = 0.5 + 0.5 * np.cos(2 * np.pi * y / pitch)
         column = 0.5 + 0.5 * np.cos(2 * np.pi * x / (0.8 * pitch) + np.floor(y / pitch) * np.pi)
-        return colour * (1.05 - 0.22 * course**4 - 0.10 * column**4)[..., None]
+        return color * (1.05 - 0.22 * course**4 - 0.10 * column**4)[..., None]
 
     return shade
 
 
 def window_glow(rng):
     """Lamp light behind glass, brighter low in the room; each room has its own warmth."""
-    colour = mix(rgb("#ffb24d"), rgb("#ffe3a1"), rng.random()) * rng.uniform(0.85, 1.12)
+    color = mix(rgb("#ffb24d"), rgb("#ffe3a1"), rng.random()) * rng.uniform(0.85, 1.12)
 
     def shade(_, y):
         top, low = y.min(), y.max() + 1e-3
-        return colour * (0.72 + 0.33 * (y - top) / (low - top))[..., None]
+        return color * (0.72 + 0.33 * (y - top) / (low - top))[..., None]
 
     return shade
 
@@ -1088,7 +1088,7 @@ ROOFS = palette("#6d3b32", "#5b3a38", "#4a4048", "#7a4535", "#54484a")
 
 @dataclasses.dataclass
 class House:
-    """A house on the quay; lengths in metres, `near` and `end` are its ends along the quay."""
+    """A house on the quay; lengths in meters, `near` and `end` are its ends along the quay."""
 
     near: float
     end: float
@@ -1104,13 +1104,13 @@ class House:
         return 0.05 + 0.5 * (1 - scale_at(self.near)) ** 2
 
     def quad(self, u0, u1, low, high):
-        """A rectangle on the front, in fractions of its width and in metres of height."""
+        """A rectangle on the front, in fractions of its width and in meters of height."""
         a, b = (self.near + (self.end - self.near) * u for u in (u0, u1))
         return [spot(a, low), spot(b, low), spot(b, high), spot(a, high)]
 
 
 def gable_outline(house):
-    """The front of a house as (fraction of width, metres up): its gable makes the skyline."""
+    """The front of a house as (fraction of width, meters up): its gable makes the skyline."""
     low, high = house.eaves, house.ridge
     if house.kind == "step":
         treads = [low + (high - low) * i / 4.4 for i in range(1, 6)]
@@ -1132,7 +1132,7 @@ def build_house(rng, scene, house):
     width = house.end - house.near
     middle = (house.near + house.end) / 2
     depth, far = 9.0, house.far
-    pitch = max(1.6, 0.5 * METRE * scale_at(house.near))
+    pitch = max(1.6, 0.5 * METER * scale_at(house.near))
     side = [
         spot(house.near, 0),
         spot(house.near, house.eaves),
@@ -1159,8 +1159,8 @@ def build_house(rng, scene, house):
     sun = rng.uniform(0.35, 0.75)
     wall = lit_wall(
         house.front,
-        lambda x: EYE_LINE + EYE * METRE * (VANISH - x) / REACH,
-        lambda x: house.ridge * METRE * (VANISH - x) / REACH,
+        lambda x: EYE_LINE + EYE * METER * (VANISH - x) / REACH,
+        lambda x: house.ridge * METER * (VANISH - x) / REACH,
         sun,
     )
     scene.fill(outline, wall, far)
@@ -1175,7 +1175,7 @@ def build_house(rng, scene, house):
 def build_chimney(rng, scene, house, middle):
     """A chimney stack on the ridge, with a lighter pot."""
     place_along, high = middle + rng.uniform(-1, 1), house.ridge + 1.2
-    for up0, up1, half, colour in (
+    for up0, up1, half, color in (
         (house.ridge - 1.5, high, 0.5, "#5a3c38"),
         (high, high + 0.35, 0.62, "#77534a"),
     ):
@@ -1185,24 +1185,24 @@ def build_chimney(rng, scene, house, middle):
             spot(place_along + half, up1, 3),
             spot(place_along - half, up1, 3),
         ]
-        scene.fill(box, rgb(colour), house.far)
+        scene.fill(box, rgb(color), house.far)
 
 
 def furnish_front(rng, scene, house):
-    """Cornices, windows storey by storey, a door, and sometimes a shop with an awning."""
+    """Cornices, windows story by story, a door, and sometimes a shop with an awning."""
     far, scale = house.far, scale_at(house.near)
-    storeys = max(2, int(house.eaves / 3.1))
-    rise = house.eaves / storeys
+    stories = max(2, int(house.eaves / 3.1))
+    rise = house.eaves / stories
     columns = max(2, round((house.end - house.near) / 2.3))
-    for storey in range(1, storeys + (house.kind == "eaves")):
-        level = storey * rise
+    for story in range(1, stories + (house.kind == "eaves")):
+        level = story * rise
         scene.fill(house.quad(0, 1, level - 0.12, level + 0.10), house.front * 0.78, far, 0.8)
         scene.fill(house.quad(0, 1, level - 0.32, level - 0.12), house.front * 0.25, far, 0.45)
-    for storey in range(1, storeys):
+    for story in range(1, stories):
         for column in range(columns):
             u = (column + 0.5) / columns
             build_window(
-                rng, scene, house, u, 0.42 / columns, storey * rise + 0.75, 0.56 * rise, 0.42
+                rng, scene, house, u, 0.42 / columns, story * rise + 0.75, 0.56 * rise, 0.42
             )
     if house.kind != "eaves" and house.ridge - house.eaves > 2.5:
         build_window(rng, scene, house, 0.5, 0.10, house.eaves + 0.3, 1.5, 0.3)
@@ -1292,14 +1292,14 @@ def build_back_town(rng, scene):
     for level in (2, 1, 0):
         x = -10.0
         while x < 600:
-            unit = METRE * (VANISH - x) / REACH * rng.uniform(0.50, 0.62)
+            unit = METER * (VANISH - x) / REACH * rng.uniform(0.50, 0.62)
             up = (10.5 + 3.9 * level + rng.uniform(-0.8, 0.8)) * unit
             build_back_house(rng, scene, x, EYE_LINE - up, unit, 0.24 + 0.07 * level + x / 4000)
             x += unit * rng.uniform(7, 10 + 6 * level)
 
 
 def build_back_house(rng, scene, x, base, unit, far):
-    """A small gabled house seen from the front; `unit` is a metre in pixels."""
+    """A small gabled house seen from the front; `unit` is a meter in pixels."""
     half, wall, peak = 3.0 * unit, 4.2 * unit, 7.4 * unit
     front = FRONTS[rng.integers(len(FRONTS))] * mix(COOL, WARM, 0.5) * 0.72
     roof = ROOFS[rng.integers(len(ROOFS))]
@@ -1457,7 +1457,7 @@ def build_lighthouse(scene, x, base):
 
 
 def tree(rng, scene, x, base, size, far):
-    """A rounded tree: boughs and some hundred clumps of leaves, lighter towards the sun."""
+    """A rounded tree: boughs and some hundred clumps of leaves, lighter toward the sun."""
     for lean in (-0.3, 0.0, 0.25):
         scene.line(
             [
@@ -1494,7 +1494,7 @@ def build_quay(scene):
 
     def blocks(x, y):
         scale = np.maximum((VANISH - x) / REACH, 0.05)
-        down = (y - EYE_LINE) / (METRE * scale) - EYE
+        down = (y - EYE_LINE) / (METER * scale) - EYE
         course = np.floor(down / 0.5)
         u = REACH / np.maximum(VANISH - x, 20) * 46
         joint = np.minimum(np.mod(down / 0.5, 1), np.mod(u / 1.1 + 0.5 * course, 1))
@@ -1513,9 +1513,9 @@ def furnish_quay(rng, scene):
         far = 0.05 + 0.4 * (1 - scale) ** 2
         if rng.random() < 0.45:
             x, y = spot(u + 5, 0, -3.2)
-            tree(rng, scene, x, y, 4.2 * METRE * scale, far)
+            tree(rng, scene, x, y, 4.2 * METER * scale, far)
         x, y = spot(u, 0, -4.4)
-        top = y - 4.6 * METRE * scale
+        top = y - 4.6 * METER * scale
         scene.line([(x, y), (x, top)], (2.6 * scale + 0.4, 1.6 * scale + 0.4), rgb("#1c1d26"), far)
         w = 4.2 * scale + 0.6
         scene.fill(
@@ -1534,7 +1534,7 @@ def furnish_quay(rng, scene):
         )
     for u in rng.uniform(0, 130, 22):
         scale, (x, y) = scale_at(u), spot(u, 0, -rng.uniform(1.5, 4))
-        tall, coat = 1.75 * METRE * scale, palette("#23222e", "#4a2c30", "#2e3b4a", "#6a5648")
+        tall, coat = 1.75 * METER * scale, palette("#23222e", "#4a2c30", "#2e3b4a", "#6a5648")
         scene.fill(
             [
                 (x - 0.14 * tall, y),
@@ -1572,7 +1572,7 @@ def draw_boat(scene, boat):
             boat.water,
         )
 
-    colour = rgb(boat.hull)
+    color = rgb(boat.hull)
     sheer = spline(at([(-0.47, 0.115), (-0.2, 0.095), (0.15, 0.105), (0.53, 0.17)]), 2)
     keel = spline(
         at([(0.53, 0.17), (0.43, 0.02), (0.36, -0.005), (-0.40, -0.005), (-0.47, 0.115)]), 2
@@ -1582,12 +1582,12 @@ def draw_boat(scene, boat):
         up = (boat.water - y) / boat.length
         side = 0.78 + 0.5 * smoothstep(0.0, 0.15, up) * (0.55 + 0.45 * boat_light(x, boat))
         seam = 1 - 0.10 * (np.mod(up / 0.018, 1) < 0.16)
-        body = np.where((up < 0.022)[..., None], rgb("#6a2a26"), colour)
+        body = np.where((up < 0.022)[..., None], rgb("#6a2a26"), color)
         return body * mix(COOL, WARM, 0.45) * (side * seam)[..., None] * 0.95
 
     scene.fill(np.vstack([sheer, keel]), planks, boat.far)
     scene.line(
-        sheer, max(1.0, 0.014 * boat.length), mix(rgb("#e8d2b0"), colour, 0.25) * 0.9, boat.far
+        sheer, max(1.0, 0.014 * boat.length), mix(rgb("#e8d2b0"), color, 0.25) * 0.9, boat.far
     )
     draw_cabin(scene, boat, at)
     mast = at([(0.06, 0.1), (0.06, 1.28)])
@@ -1603,7 +1603,7 @@ def draw_boat(scene, boat):
 
 
 def boat_light(x, boat):
-    """1 on the end of the hull towards the sun, 0 on the other."""
+    """1 on the end of the hull toward the sun, 0 on the other."""
     return np.clip(0.5 + np.sign(SUNSET[0] - boat.x) * (x - boat.x) / boat.length, 0, 1)
 
 
@@ -1800,13 +1800,13 @@ def build_town(rng, scene):
     furnish_quay(rng, scene)
 
 
-def paint_harbour():
-    """A harbour town at dusk, as a camera might see it."""
+def paint_harbor():
+    """A harbor town at dusk, as a camera might see it."""
     rng = np.random.default_rng(SEED + 2)
     shape = (HEIGHT * FINE, WIDTH * FINE)
     x, y = (plane / FINE for plane in coordinates(shape))
     texture = 0.022 * noise(rng, shape, 2.5, 1) + 0.03 * noise(rng, shape, 90, 4)
-    clear = sky_colours(x, y)
+    clear = sky_colors(x, y)
     haze = mix(rgb("#9c8ba8"), rgb("#f0ad85"), np.exp(-(((x - SUNSET[0]) / 330) ** 2)))
     scene = Scene(lay_clouds(rng, clear, x, y), haze, texture)
     lay_hills_behind(rng, scene)
@@ -1837,14 +1837,14 @@ def develop(rng, pixels):
 
 
 PICTURES = {
-    "harbour": paint_harbour,
+    "harbor": paint_harbor,
     "lily_pond": paint_lily_pond,
     "woodcut_wave": paint_woodcut_wave,
 }
 
 
 def save_jpeg(image, path, budget=480_000):
-    """Saves with full colour resolution, at the best quality from 92 to 84 within the budget."""
+    """Saves with full color resolution, at the best quality from 92 to 84 within the budget."""
     for quality in range(92, 82, -2):
         image.save(path, quality=quality, subsampling=0, progressive=True)
         if path.stat().st_size <= budget:

@@ -47,15 +47,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nst_keras import gallery, images, vgg
-from nst_keras import weights as weights_lib
-from nst_keras.workdir import RunFolder
+from nst_keras.imaging import geometry, images
+from nst_keras.network import vgg, weights
+from nst_keras.runs import gallery
+from nst_keras.runs.folder import RunFolder
 
 # The processor, where results repeat to the byte, and no chatter.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 # Imported once, by a server from which most runs are forked. After its imports TensorFlow has no
 # thread yet; those begin with the first operation, and that is the run's own.
-PRELOADED = ["tensorflow", "keras", "PIL.Image", "nst_keras.run", "nst_keras.loop"]
+PRELOADED = ["tensorflow", "keras", "PIL.Image", "nst_keras.run", "nst_keras.transfer.loop"]
 PLAIN_SHARE = 0.1  # of all starts: `python -m nst_keras.run` itself, with all its imports
 PLAIN_SECONDS = 4.0  # that these take longer
 LONGEST_SECONDS = 600.0  # of one run; a longer one hangs
@@ -135,20 +136,20 @@ def make_inputs(folder: Path) -> None:
         ("painting_2.jpg", 40, 70),
         ("painting_3.png", 90, 44),
     ):
-        smooth = images.resize(rng.random((4, 5, 3), dtype=np.float32), height, width)
+        smooth = geometry.resize(rng.random((4, 5, 3), dtype=np.float32), height, width)
         noisy = np.clip(smooth + rng.normal(0, 0.03, smooth.shape), 0, 1)
         images.write_image(folder / name, noisy.astype(np.float32))
-    weights_lib.write_weights(folder / "tiny.npz", _tiny_weights(rng))
+    weights.write_weights(folder / "tiny.npz", _tiny_weights(rng))
 
 
-def _tiny_weights(rng: np.random.Generator) -> weights_lib.Weights:
+def _tiny_weights(rng: np.random.Generator) -> weights.Weights:
     """A random VGG19 of a few channels, scaled so that features stay of one order."""
     kernels, biases = {}, {}
     for conv in vgg.convolutions("vgg19", channels=CHANNELS):
         deviation = np.sqrt(2.0 / (9 * conv.inputs)) / (60.0 if conv.inputs == 3 else 1.0)
         kernels[conv.name] = rng.normal(0, deviation, conv.kernel_shape).astype(np.float32)
         biases[conv.name] = rng.normal(0, 0.1, conv.outputs).astype(np.float32)
-    return weights_lib.Weights("vgg19", CHANNELS, kernels, biases, sha256="0" * 64)
+    return weights.Weights("vgg19", CHANNELS, kernels, biases, sha256="0" * 64)
 
 
 def random_flags(rng: random.Random, inputs: Path) -> list[str]:
@@ -372,10 +373,10 @@ class Faults:
 
 def faulty_run(fault: tuple[str, int, int], flags: list[str]) -> int:
     """One run in this process and folder, with a fault; returns its exit status."""
-    from nst_keras import run
+    from nst_keras import run as run_lib
 
     with Faults(*fault, Path.cwd()).installed() as faults:
-        status = run.main(flags)
+        status = run_lib.main(flags)
     if not faults.kind:
         print(f"soak: {faults.count} file operations", file=sys.stderr)
     return status

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras import images, vgg, weights
+from nst_keras.imaging import geometry, images
+from nst_keras.network import vgg, weights
 
 # What a shell's background and nohup ignore is heard here, as from a terminal.
 for _number, _handler in (
@@ -57,10 +58,10 @@ def tiny_weights_path(tiny_weights, tmp_path_factory) -> Path:
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth coloured forms with a little noise: float32 RGB in [0, 1], (height, width, 3)."""
+    """Smooth colored forms with a little noise: float32 RGB in [0, 1], (height, width, 3)."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((4, 5, 3), dtype=np.float32)
-    smooth = images.resize(coarse, height, width)
+    smooth = geometry.resize(coarse, height, width)
     return np.clip(smooth + rng.normal(0, 0.03, smooth.shape), 0, 1).astype(np.float32)
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_gallery import Parsed, decoded, save
 
 from nst_keras import compare
-from nst_keras.errors import InputError
-from nst_keras.workdir import RunFolder
+from nst_keras.runs import comparison
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runtime.errors import InputError
+from tests.runs.test_gallery import Parsed, decoded, save
 
 SETTINGS = {
-    "content": "/home/me/harbour.jpg",
+    "content": "/home/me/harbor.jpg",
     "style": "/home/me/lily_pond.jpg",
     "workdir": "/home/me/runs/a",
     "log_every": "10",
@@ -33,7 +34,7 @@ def write_run(folder, settings=None, **changes):
         "step": 40,
         "total_steps": 40,
         "seconds": 12.5,
-        "content": {"name": "harbour.jpg", "sha256": "aaaa1111"},
+        "content": {"name": "harbor.jpg", "sha256": "aaaa1111"},
         "styles": [{"name": "lily_pond.jpg", "sha256": "bbbb2222"}],
         "settings": {**SETTINGS, "workdir": str(folder), **(settings or {})},
         "changed": ["style_weight"],
@@ -62,7 +63,7 @@ def runs(tmp_path):
 
 
 def gather(tmp_path, *runs, **options):
-    return compare.gather(tmp_path, runs, **options)
+    return comparison.gather(tmp_path, runs, **options)
 
 
 def read_data(page):
@@ -81,7 +82,7 @@ def test_only_the_settings_that_differ(tmp_path, runs):
         {"style_weight": "20"},
     ]
     assert data["shared"]["style_layer_weights"] == "1,1,0.3"
-    assert data["shared"]["content"] == "harbour.jpg"
+    assert data["shared"]["content"] == "harbor.jpg"
     assert not {"workdir", "log_every"} & set(data["shared"])
 
 
@@ -140,12 +141,12 @@ def test_inputs_are_named_when_they_differ(tmp_path, runs):
 
 
 def test_different_pictures_of_one_name_are_told_apart(tmp_path, runs):
-    write_run(runs[1], content={"name": "harbour.jpg", "sha256": "cccc3333"})
+    write_run(runs[1], content={"name": "harbor.jpg", "sha256": "cccc3333"})
 
     data = gather(tmp_path, *runs)
 
     named = [run["settings"]["content"] for run in data["runs"]]
-    assert named == ["harbour.jpg (aaaa)", "harbour.jpg (cccc)"]
+    assert named == ["harbor.jpg (aaaa)", "harbor.jpg (cccc)"]
 
 
 def test_settings_that_somebody_chose_come_first(tmp_path, runs):
@@ -206,7 +207,7 @@ def test_a_layout_names_two_settings(tmp_path, runs):
 
 
 def test_page_asks_for_nothing_outside_itself(tmp_path, runs):
-    page = compare.write_page(tmp_path / "page.html", runs)
+    page = comparison.write_page(tmp_path / "page.html", runs)
 
     text = page.read_text("utf-8")
     assert set(re.findall(r"https?://[^\"'\s]*", text)) <= {"http://www.w3.org/2000/svg"}
@@ -219,9 +220,9 @@ def test_page_asks_for_nothing_outside_itself(tmp_path, runs):
 
 
 def test_same_runs_same_page(tmp_path, runs):
-    first = compare.write_page(tmp_path / "page.html", runs).read_bytes()
+    first = comparison.write_page(tmp_path / "page.html", runs).read_bytes()
 
-    assert compare.write_page(tmp_path / "page.html", runs).read_bytes() == first
+    assert comparison.write_page(tmp_path / "page.html", runs).read_bytes() == first
 
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>$data"
@@ -239,7 +240,9 @@ def test_hostile_text_stays_text(tmp_path):
     other = write_run(tmp_path / "b")
 
     page = Parsed(
-        compare.write_page(tmp_path / "page.html", [run, other], EVIL + "\ud800").read_text("utf-8")
+        comparison.write_page(tmp_path / "page.html", [run, other], EVIL + "\ud800").read_text(
+            "utf-8"
+        )
     )
 
     assert sum(tag == "script" for tag, _ in page.tags) == 2  # the data and the page's own
@@ -248,7 +251,7 @@ def test_hostile_text_stays_text(tmp_path):
     data = json.loads(page.text["data"])
     assert data["runs"][0]["name"] == "<script>alert(1)<"
     assert data["runs"][0]["scores"] == {EVIL: 1.0}
-    assert len(data["runs"][0]["settings"]["style_weight"]) == compare.MAX_TEXT
+    assert len(data["runs"][0]["settings"]["style_weight"]) == comparison.MAX_TEXT
 
 
 @pytest.mark.parametrize(
@@ -266,7 +269,7 @@ def test_hostile_text_stays_text(tmp_path):
 def test_a_damaged_record_harms_no_page(tmp_path, runs, record):
     (runs[0] / "run.json").write_text(record)
 
-    data = read_data(compare.write_page(tmp_path / "page.html", runs))
+    data = read_data(comparison.write_page(tmp_path / "page.html", runs))
 
     first, second = data["runs"]
     assert second["final_terms"] == {"total": 0.5, "tv": 0.1}
@@ -312,10 +315,10 @@ def test_many_runs_share_the_room(tmp_path, runs, pictures, points):
     (folder / "metrics.jsonl").write_text("\n".join(lines))
 
     run = RunFolder(folder)
-    shown = compare._pictures(run, run.read_record(), runs)["iterations"]
+    shown = comparison._pictures(run, run.read_record(), runs)["iterations"]
 
-    assert (len(shown), len(compare._curves(run, runs)["steps"])) == (pictures, points)
-    assert sum(len(decoded(one)) for one in shown) * runs < compare.PICTURE_BYTES
+    assert (len(shown), len(comparison._curves(run, runs)["steps"])) == (pictures, points)
+    assert sum(len(decoded(one)) for one in shown) * runs < comparison.PICTURE_BYTES
     assert (shown[-1]["width"], shown[-1]["height"]) == (260, 200)  # the file's own size
 
 

@@ -8,11 +8,14 @@ import time
 
 import pytest
 import tensorflow as tf
-from test_run import files_of, flags_of, logged_steps
 
-from nst_keras import devices, painter, run, stages
-from nst_keras.recorder import Recorder
-from nst_keras.workdir import RunFolder
+from nst_keras import run
+from nst_keras.devices import startup
+from nst_keras.runs import scores
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.pictures import PictureWriter
+from nst_keras.transfer import scale_run
+from tests.test_run import files_of, flags_of, logged_steps
 
 COMPARED = ("result.png", "metrics.jsonl", "progress.gif")
 
@@ -35,14 +38,14 @@ def whole(picture_paths, tiny_weights_path, tmp_path_factory):
 
 def at_step(monkeypatch, step, act):
     """Have something happen once a step is recorded."""
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.step == step:
             act()
 
-    monkeypatch.setattr(Recorder, "__call__", call)
+    monkeypatch.setattr(PictureWriter, "__call__", call)
 
 
 def one_line(capsys) -> str:
@@ -97,7 +100,7 @@ def test_a_folder_that_is_deleted_meanwhile(job, whole, capsys, tmp_path, monkey
 
 
 def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
-    normal, calls = stages.Stage.run, []
+    normal, calls = scale_run.ScaleRun.run, []
 
     def gone(stage, steps):
         calls.append(steps)
@@ -106,7 +109,7 @@ def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
         return normal(stage, steps)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages.Stage, "run", gone)
+        patch.setattr(scale_run.ScaleRun, "run", gone)
         assert run.main(job) == 1
     assert "the device failed after step 4: GPU is lost; run again" in one_line(capsys)
     goes_on(job, whole, tmp_path)
@@ -117,7 +120,7 @@ def test_a_device_that_fails_before_the_first_step(job, whole, capsys, tmp_path,
         raise tf.errors.InternalError(None, None, "Failed to create cuBLAS handle\nand more")
 
     with monkeypatch.context() as patch:
-        patch.setattr(devices, "matrix_rate", gone)
+        patch.setattr(startup, "matrix_rate", gone)
         assert run.main(job) == 1
     assert "the device failed: Failed to create cuBLAS handle; run again" in one_line(capsys)
     goes_on(job, whole, tmp_path)
@@ -127,7 +130,7 @@ def test_memory_that_does_not_hold_the_scores(job, whole, tmp_path, monkeypatch)
     def too_large(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(painter.Painter, "score", too_large)
+    monkeypatch.setattr(scores.Judge, "score", too_large)
     scored = [flag for flag in job if flag != "--noscores"]
     assert run.main(scored) == 0
     record = RunFolder(tmp_path / "job").read_record()

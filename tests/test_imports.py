@@ -1,4 +1,4 @@
-"""The order of the modules, read from their source: no module is run for it."""
+"""The order of the folders, read from their source: no module is run for it."""
 
 import ast
 from pathlib import Path
@@ -8,70 +8,81 @@ import pytest
 import nst_keras
 
 ROOT = Path(nst_keras.__file__).parent
-# Each module may import those before it.
+# Each folder may import from itself and from those after it; the commands, from all.
 ORDER = (
-    *("errors", "console", "options", "command_flags", "files", "vgg", "tiles", "presets"),
-    *("config", "resolution", "flags"),
-    *("images", "weights", "inputs", "scales", "grouping", "inits", "background", "checkpoints"),
-    *("plateau", "trouble"),
-    *("progress", "planning", "workdir", "animation", "video", "gallery", "compare", "output"),
-    *("devices", "run_record", "recorder"),
-    *("variation", "wasserstein", "losses", "passage", "objective", "distribute"),
-    *("tiling", "lbfgs", "schedules", "optimizers", "backbones", "scores"),
-    *("painter", "stages", "course", "preparation", "loop", "batching", "batch_loop"),
-    *("desk", "job", "run", "run_batch"),
-    *("matrix", "trials", "sweep_folder", "engines", "collection", "sweep_progress"),
-    *("sweep_flags", "ray_engine", "sweep"),
-    *("train_config", "cifar", "labels", "datasets", "train_folder", "feeding", "classifier"),
-    *("training", "train_loop", "train_backbone"),
+    *("sweeps", "training", "runs", "transfer", "settings", "objective", "devices", "imaging"),
+    *("network", "optimizers", "runtime"),
 )
-NEEDS_TENSORFLOW = {
-    *("variation", "wasserstein", "losses", "passage", "objective", "distribute", "tiling"),
-    *("lbfgs", "schedules", "optimizers", "backbones", "scores", "painter", "stages"),
-    *("course", "preparation", "loop", "batching", "batch_loop"),
-    *("feeding", "classifier", "training", "train_loop"),
-}
+# Modules by which bad input is refused; TensorFlow takes seconds to import.
+WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "train_backbone")
 
 
-def imported(name, everywhere):
-    """Names that a module imports: at once, or `everywhere`, inside its functions, too."""
-    tree = ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
+def path_of(module):
+    """The file of a module by its name below nst_keras; None for a name that is no module."""
+    place = ROOT / module.replace(".", "/")
+    return next((p for p in (place.with_suffix(".py"), place / "__init__.py") if p.exists()), None)
+
+
+def imported(module, everywhere):
+    """Modules that one imports: at once, or `everywhere`, inside its functions, too."""
+    tree = ast.parse(path_of(module).read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "nst_keras":
-            found |= {f"nst_keras.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add(node.module)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
 def ours(names):
-    return {name.removeprefix("nst_keras.") for name in names if name.startswith("nst_keras.")}
+    found = {name.removeprefix("nst_keras.") for name in names if name.startswith("nst_keras.")}
+    return {name for name in found if path_of(name)}
 
 
-def test_every_module_has_its_place_in_the_order():
-    assert sorted(ORDER) == sorted(p.stem for p in ROOT.glob("*.py") if p.stem != "__init__")
+def modules(folder):
+    return [f"{folder}.{path.stem}" for path in sorted((ROOT / folder).glob("*.py"))]
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_imports_point_only_downwards(name):
-    assert ours(imported(name, everywhere=True)) <= set(ORDER[: ORDER.index(name)])
+def test_every_folder_has_its_place_in_the_order():
+    assert sorted(ORDER) == sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
-@pytest.mark.parametrize("name", [n for n in ORDER if n not in NEEDS_TENSORFLOW])
-def test_importing_a_light_module_does_not_import_tensorflow(name):
-    reached, waiting = set(), {name, "__init__"}
+@pytest.mark.parametrize("folder", ORDER)
+def test_folders_import_one_way(folder):
+    allowed = ORDER[ORDER.index(folder) :]
+    for module in modules(folder):
+        for name in ours(imported(module, everywhere=True)):
+            assert name.split(".")[0] in allowed, f"{module} imports {name}"
+
+
+def test_modules_import_without_a_circle():
+    done = set()
+
+    def visit(module, above):
+        assert module not in above, (*above, module)
+        if module not in done:
+            for name in ours(imported(module, everywhere=False)) - {module, module.split(".")[0]}:
+                visit(name, (*above, module))
+            done.add(module)
+
+    for folder in ORDER:
+        for module in modules(folder):
+            visit(module, ())
+
+
+@pytest.mark.parametrize("module", WITHOUT_TENSORFLOW)
+def test_bad_input_is_refused_before_tensorflow_is_imported(module):
+    reached, waiting = set(), {module, "__init__"}
     while waiting:
-        module = waiting.pop()
-        names = imported(module, everywhere=False)
-        assert not {n.split(".")[0] for n in names} & {"tensorflow", "keras"}, module
-        reached.add(module)
+        name = waiting.pop()
+        names = imported(name, everywhere=False)
+        assert not {one.split(".")[0] for one in names} & {"tensorflow", "keras"}, name
+        reached.add(name)
         waiting |= ours(names) - reached
 
 
-def test_the_check_sees_what_it_forbids():
-    assert "tensorflow" in imported("losses", everywhere=False)
-    assert "tensorflow" in imported("devices", everywhere=True)
-    assert ours(imported("objective", everywhere=False)) == {"losses", "passage", "tiles", "vgg"}
+def test_the_checks_see_what_they_forbid():
+    assert "tensorflow" in imported("objective.formulas", everywhere=False)
+    assert "tensorflow" in imported("devices.startup", everywhere=True)
+    assert "objective.formulas" in ours(imported("objective.objective", everywhere=False))

@@ -10,14 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
 from PIL import Image
-from test_loop import spoiling
 
 import nst_keras
-from nst_keras import devices, files, images, painter, recorder, run, scales
-from nst_keras.recorder import Recorder
-from nst_keras.workdir import RunFolder
+from nst_keras import run
+from nst_keras.devices import startup
+from nst_keras.imaging import images
+from nst_keras.runs import pictures, session
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runtime import files
+from nst_keras.transfer import problem, scales
+from tests.conftest import picture
+from tests.transfer.test_loop import spoiling
 
 
 def flags_of(picture_paths, weights_path) -> list[str]:
@@ -71,7 +76,7 @@ def no_tensorflow(monkeypatch):
     def too_late(**_):
         raise AssertionError("bad input should have been refused before TensorFlow starts")
 
-    monkeypatch.setattr(devices, "start_tensorflow", too_late)
+    monkeypatch.setattr(startup, "start_tensorflow", too_late)
 
 
 def refused(arguments, capsys) -> str:
@@ -280,10 +285,10 @@ def test_a_damaged_picture_of_the_way_costs_no_result(small, capsys, tmp_path, m
         if iterate.is_last:
             self.folder.iteration(2).write_bytes(b"no picture")
 
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", damage)
-        patch.setattr(run, "Background", AtOnce)
+        patch.setattr(PictureWriter, "__call__", damage)
+        patch.setattr(session, "Background", AtOnce)
         assert run.main([*small, "--image_at=2,5"]) == 0
     assert "iteration_00002.jpg: cannot be read as a picture" in capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
@@ -309,7 +314,7 @@ def test_what_a_kill_in_the_last_moment_left_undone_is_done(small, capsys, tmp_p
 def test_warnings_of_earlier_processes_stay_with_the_run(small, tmp_path, monkeypatch):
     resting = [*small, "--tolerance=0.9", "--patience=2", "--scales=2"]
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(resting) == 75
     folder = RunFolder(tmp_path / "job")
     before = [note for note in folder.read_record()["notes"] if "rests after step" in note]
@@ -361,7 +366,7 @@ def test_crash_and_same_command_equal_an_uninterrupted_run(
     job, whole, tmp_path, monkeypatch, crash_at
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _crash(crash_at))
+        patch.setattr(PictureWriter, "__call__", _crash(crash_at))
         with pytest.raises(RuntimeError, match="power failure"):
             run.main(job)
     assert run.main(job) == 0
@@ -374,7 +379,7 @@ def test_crash_and_same_command_equal_an_uninterrupted_run(
 
 
 def _crash(step: int):
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
 
     def call(self, iterate):
         normal(self, iterate)
@@ -390,7 +395,7 @@ def test_signal_saves_and_the_folder_alone_goes_on(
 ):
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _raise_signal(5, number))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, number))
         assert run.main(job) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
@@ -404,7 +409,7 @@ def test_signal_saves_and_the_folder_alone_goes_on(
 
 
 def _raise_signal(step: int, number: int):
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
 
     def call(self, iterate):
         normal(self, iterate)
@@ -458,9 +463,9 @@ def logged_steps(folder: Path) -> list[int]:
 
 def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch):
     """A run that waits for the disk, one with the thread, and one whose thread is always late."""
-    monkeypatch.setattr(recorder, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(pictures, "_REFRESH_SECONDS", 0.0)
     for kind in (AtOnce, Late):
-        monkeypatch.setattr(run, "Background", kind)
+        monkeypatch.setattr(session, "Background", kind)
         command = [*job, "--keep_checkpoints=9", "--tensorboard", f"--workdir={kind.__name__}"]
         assert run.main(command) == 0
     at_once, late = files_of(tmp_path / "AtOnce"), files_of(tmp_path / "Late")
@@ -479,8 +484,8 @@ def test_a_power_cut_that_loses_what_was_submitted_repeats_those_steps(
 ):
     with monkeypatch.context() as patch:
         patch.setattr(Late, "done", 10)  # the metrics of step 6, but not its checkpoint
-        patch.setattr(run, "Background", Late)
-        patch.setattr(Recorder, "__call__", _crash(9))
+        patch.setattr(session, "Background", Late)
+        patch.setattr(PictureWriter, "__call__", _crash(9))
         with pytest.raises(RuntimeError, match="power failure"):
             run.main(job)
     left = files_of(tmp_path / "job")
@@ -524,8 +529,8 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
                 signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(painter, "TileProgress", Progress)
-        patch.setattr(run, "_PATIENCE", 0.0)
+        patch.setattr(problem, "TileProgress", Progress)
+        patch.setattr(session, "_PATIENCE", 0.0)
         assert run.main(tiled) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
@@ -541,15 +546,15 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
 def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, monkeypatch):
     tiled = [*small, "--tile_size=40", "--style_layers=block1_conv1,block2_conv1"]
     tiled += ["--content_layers=block2_conv1", "--learning_rate=0.02"]
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.is_last:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(Recorder, "__call__", call)
-    monkeypatch.setattr(run, "_PATIENCE", 0.0)
+    monkeypatch.setattr(PictureWriter, "__call__", call)
+    monkeypatch.setattr(session, "_PATIENCE", 0.0)
     assert run.main(tiled) == 0
     assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
 
@@ -576,7 +581,7 @@ def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path, monkeypatch):
-    normal = Recorder.__call__
+    normal = PictureWriter.__call__
 
     def call(self, iterate):
         normal(self, iterate)
@@ -585,7 +590,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", call)
+        patch.setattr(PictureWriter, "__call__", call)
         assert run.main(small) == 75
     log = capsys.readouterr().err
     assert "interrupted" in log and "step 5/6" not in log  # not even the next report
@@ -594,14 +599,14 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
 
 
 def test_a_signal_before_the_first_step_is_heard_after_it(small, capsys, tmp_path, monkeypatch):
-    normal = devices.start_tensorflow
+    normal = startup.start_tensorflow
 
     def start(**options):
         signal.raise_signal(signal.SIGINT)  # TensorFlow would make an error of its own of it
         normal(**options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(devices, "start_tensorflow", start)
+        patch.setattr(startup, "start_tensorflow", start)
         assert run.main(small) == 75
     log = capsys.readouterr().err
     assert "stopped after step 1" in log and "Traceback" not in log
@@ -615,7 +620,7 @@ def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, mon
     (tmp_path / "net.npz").write_bytes(Path(weights).read_bytes())
     command = [*small, "--init=start.png", "--weights=net.npz", "--output=copy.png"]
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(command) == 75
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -628,7 +633,7 @@ def test_first_command_still_belongs_after_the_folder_alone_went_on(
 ):
     command = [flag for flag in small if not flag.startswith("--precision")]
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(command) == 75
     assert capsys.readouterr().err.count("nst_keras: precision: ") == 1  # what auto has become
     before = RunFolder(tmp_path / "job").read_record()
@@ -641,7 +646,7 @@ def test_first_command_still_belongs_after_the_folder_alone_went_on(
 
 def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "_write_strip", lambda _: 1 / 0)
+        patch.setattr(PictureWriter, "_write_strip", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run.main(job)
     assert run.main(job) == 0
@@ -650,12 +655,12 @@ def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypa
 
 
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
-    from nst_keras import preparation
+    from nst_keras.transfer import setup
 
     with monkeypatch.context() as patch:
         plan_of = scales.plan_job
         patch.setattr(
-            preparation,
+            setup,
             "measure_step_seconds",
             lambda content, _, config, *__: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
         )
@@ -675,7 +680,7 @@ def test_pictures_asked_for_beyond_the_end_are_said(small, capsys):
 
 
 def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
-    from nst_keras import preparation
+    from nst_keras.transfer import setup
 
     plan_of = scales.plan_job
 
@@ -684,17 +689,17 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
         plan = plan_of(config, content.shape[:2])
         return plan, tuple(100.0 for _ in plan), 0.0
 
-    monkeypatch.setattr(preparation, "measure_step_seconds", measured)
+    monkeypatch.setattr(setup, "measure_step_seconds", measured)
     limited = [flag for flag in job if not flag.startswith("--iterations")]
     limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(limited) == 75
     record = RunFolder(tmp_path / "job").read_record()
     steps = [scale["steps"] for scale in record["scales"]]
     # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
     assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
-    monkeypatch.setattr(preparation, "measure_step_seconds", None)  # must not be measured again
+    monkeypatch.setattr(setup, "measure_step_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
     assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)
 
@@ -742,8 +747,8 @@ def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, m
     def fail(*_):
         raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
 
-    monkeypatch.setattr(recorder.video, "check_video_extra", lambda: None)
-    monkeypatch.setattr(recorder.video, "write_mp4", fail)
+    monkeypatch.setattr(pictures.mp4, "check_video_extra", lambda: None)
+    monkeypatch.setattr(pictures.mp4, "write_mp4", fail)
     assert run.main([*small, "--mp4"]) == 0
     assert "ffmpeg made no video" in capsys.readouterr().err
     assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"

@@ -14,14 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from test_compare import write_run
 
-from nst_keras import flags, run_batch, sweep, workdir
-from nst_keras.engines import Outcome
-from nst_keras.inputs import read_inputs
-from nst_keras.resolution import resolve
-from nst_keras.sweep_progress import Board, Lines
-from nst_keras.workdir import RunFolder, Status
+from nst_keras import sweep
+from nst_keras.runs import batch_session
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.inputs import read_inputs
+from nst_keras.settings import flags as flags_lib
+from nst_keras.settings.resolve import resolve
+from nst_keras.sweeps import flags as sweep_flags
+from nst_keras.sweeps import session
+from nst_keras.sweeps.folder import SweepFolder
+from nst_keras.sweeps.local_engine import Outcome
+from nst_keras.sweeps.progress import Lines, SweepProgress
+from tests.test_compare import write_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +59,7 @@ class Here:
         for batch in tasks:
             if batch.parts:
                 self.batches.append([one.name for one in batch.parts])
-                assert run_batch._split(batch.arguments) == [
+                assert batch_session._split(batch.arguments) == [
                     [*one.arguments] for one in batch.parts
                 ]
         for task in itertools.chain(*(one.trials for one in tasks)):
@@ -72,8 +78,8 @@ class Here:
 
 def paint(arguments):
     """What `run` does with a folder, but for the picture's looks."""
-    config = resolve(flags.parse_config(arguments)[0])
-    job = workdir.describe_job(config, read_inputs(config).hashes)
+    config = resolve(flags_lib.parse_config(arguments)[0])
+    job = folder_lib.describe_job(config, read_inputs(config).hashes)
     folder = RunFolder(config.workdir)
     assert folder.status(job, overwrite=config.overwrite) is Status.NEW
     folder.prepare(job)
@@ -86,7 +92,7 @@ def paint(arguments):
 def here(monkeypatch):
     """The trials that ran, by name, while sweeps run in this process."""
     engine = Here()
-    monkeypatch.setattr(sweep, "_make_engine", lambda _: engine)
+    monkeypatch.setattr(session, "_make_engine", lambda _: engine)
     return engine
 
 
@@ -171,11 +177,11 @@ def test_what_overrides_what(base, tmp_path):
     (tmp_path / "t.csv").write_text("tv_weight\n9\n")
     # The flagfile is the base, wherever it stands.
     command = [*base, "--content_weight=5", "--flagfile", "base.cfg", "--matrix=t.csv"]
-    rest = sweep.sweep_flags.parse(command)[1]
+    rest = sweep_flags.parse(command)[1]
     assert rest[:2] == ["--flagfile", "base.cfg"]
 
-    given, rest = sweep.sweep_flags.parse([*command, "--vary=init=noise"])
-    (trial,) = sweep._plan(given, flags.parse_config(rest)[0])
+    given, rest = sweep_flags.parse([*command, "--vary=init=noise"])
+    (trial,) = session._plan(given, flags_lib.parse_config(rest)[0])
 
     weights = [getattr(trial.config, f"{name}_weight") for name in ("style", "content", "tv")]
     assert weights == [1.0, 5.0, 9.0]
@@ -218,8 +224,8 @@ def test_the_folder_is_the_same_for_the_same_command(base, capsys, tmp_path):
 def test_the_shipped_matrix(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     command = ["--matrix=configs/experiments.csv", "--size=128", "--iterations=60"]
-    given, rest = sweep.sweep_flags.parse(command)
-    trials = sweep._plan(given, flags.parse_config(rest)[0])
+    given, rest = sweep_flags.parse(command)
+    trials = session._plan(given, flags_lib.parse_config(rest)[0])
 
     weights = {t.name: (t.config.content_weight, t.config.style_weight) for t in trials}
     assert weights == {
@@ -337,7 +343,7 @@ def test_all_shards_know_what_failed(base, here):
 
 
 def test_shards_may_start_together(tmp_path):
-    folder = sweep.SweepFolder(tmp_path / "sweep")
+    folder = SweepFolder(tmp_path / "sweep")
     folder.prepare()
     theirs = folder.path / ".results.csv.12ab.tmp"
     theirs.write_text("half a table")
@@ -449,11 +455,11 @@ def test_ray_goes_on_after_a_killed_worker(base, monkeypatch, capsys):
 def test_progress_tells_what_is_left(tmp_path, monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    folder = sweep.SweepFolder(tmp_path)
+    folder = SweepFolder(tmp_path)
     for name, step in (("a", 50), ("b", 0)):
         folder.run(name).path.mkdir(parents=True)
         folder.run(name).write_record({"step": step, "total_steps": 100})
-    board = Board(lambda name: folder.run(name).read_record(), ["a", "b", "c", "d"])
+    board = SweepProgress(lambda name: folder.run(name).read_record(), ["a", "b", "c", "d"])
     lines = Lines(board)
 
     lines(ended=False)

@@ -15,37 +15,31 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from nst_keras import (
-    backbones,
-    classifier,
-    command_flags,
-    datasets,
-    devices,
-    feeding,
-    files,
-    run,
-    train_backbone,
-    train_config,
-    training,
-    vgg,
-    weights,
-)
-from nst_keras.classifier import Architecture
-from nst_keras.datasets import Pictures
-from nst_keras.errors import InputError
-from nst_keras.feeding import Augmentation
-from nst_keras.images import crop, read_image
-from nst_keras.train_config import TrainConfig
-from nst_keras.train_folder import TrainFolder
-from nst_keras.workdir import Status
+from nst_keras import run, train_backbone
+from nst_keras.devices import startup
+from nst_keras.imaging.geometry import crop
+from nst_keras.imaging.images import read_image
+from nst_keras.network import extractor, vgg, weights
+from nst_keras.runs.folder import Status
+from nst_keras.runtime import files
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings import command_line
+from nst_keras.training import classifier, datasets, input_pipeline, session
+from nst_keras.training import config as config_lib
+from nst_keras.training import trainer as trainer_lib
+from nst_keras.training.classifier import Architecture
+from nst_keras.training.config import TrainConfig
+from nst_keras.training.datasets import Pictures
+from nst_keras.training.folder import TrainFolder
+from nst_keras.training.input_pipeline import Augmentation
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 import draw_shapes  # noqa: E402  a script, not a package
 
-Trainer = training.Trainer
-STILL = Augmentation(flip=False, shift=0.0, colour=0.0)
-MOVED = Augmentation(flip=True, shift=0.2, colour=0.3)
+Trainer = trainer_lib.Trainer
+STILL = Augmentation(flip=False, shift=0.0, color=0.0)
+MOVED = Augmentation(flip=True, shift=0.2, color=0.3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +57,7 @@ def reused_trainers():
         return trainer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Trainer", make)
+        patch.setattr(trainer_lib, "Trainer", make)
         yield
 
 
@@ -114,7 +108,7 @@ def no_tensorflow(monkeypatch):
     def too_late(**_):
         raise AssertionError("bad input should have been refused before TensorFlow starts")
 
-    monkeypatch.setattr(devices, "start_tensorflow", too_late)
+    monkeypatch.setattr(startup, "start_tensorflow", too_late)
 
 
 def refused(arguments, capsys) -> str:
@@ -169,20 +163,20 @@ def test_bad_flags_are_refused(job, flags, words, capsys, no_tensorflow):
 def test_help_names_every_flag_with_its_default(capsys):
     assert train_backbone.main(["--help"]) == 0
     text = capsys.readouterr().out
-    for name in train_config.OPTIONS:
+    for name in config_lib.OPTIONS:
         assert f"--{name} " in text or f"--[no]{name} " in text
     assert "Default: 224." in text and "with --initial 1e-5" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
 def test_the_settings_survive_a_flagfile(tmp_path):
-    config = train_config.settle(
+    config = config_lib.settle(
         TrainConfig(csv=str(tmp_path), width=0.3, schedule="constant", label_column="item #")
     )
-    values = {name: getattr(config, name) for name in train_config.OPTIONS}
+    values = {name: getattr(config, name) for name in config_lib.OPTIONS}
     path = tmp_path / "a.cfg"
-    path.write_text(command_flags.format_flagfile(train_config.COMMAND, values))
-    given, _ = command_flags.parse(train_config.COMMAND, [f"--flagfile={path}"])
+    path.write_text(command_line.format_flagfile(config_lib.COMMAND, values))
+    given, _ = command_line.parse(config_lib.COMMAND, [f"--flagfile={path}"])
     assert TrainConfig(**given) == config
 
 
@@ -291,7 +285,7 @@ def test_early_stopping_counts_epochs_without_a_better_accuracy(job, tmp_path, m
     scores = iter([0.5, 0.6, 0.6, 0.4, 0.7])
 
     def score(*_):
-        return training.Score(1.0, next(scores), 10)
+        return trainer_lib.Score(1.0, next(scores), 10)
 
     monkeypatch.setattr(Trainer, "evaluate", score)
     assert train_backbone.main([*job, "--epochs=5", "--patience=2", "--tensorboard"]) == 0
@@ -315,7 +309,9 @@ def seen(path):
     """A file as a training sees it, whole and in [0, 1]."""
     look = datasets._look_at(path)
     assert look.problem == ""
-    pixels = feeding._read(os.fsencode(path), tf.constant(look.orientation), look.transparent)
+    pixels = input_pipeline._read(
+        os.fsencode(path), tf.constant(look.orientation), look.transparent
+    )
     return pixels.numpy() / np.float32(255)
 
 
@@ -329,7 +325,7 @@ def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
     assert (seen(path).shape == (23, 18, 3)) == (number > 4)
     pictures = Pictures(np.zeros(4, np.int32), (str(path),) * 4, orientations=np.full(4, number))
     square = crop(read_image(path).pixels, 1, 1)
-    dataset = feeding.training_batches(pictures, 18, 4, STILL, seed=0, epoch=0, first=0)
+    dataset = input_pipeline.training_batches(pictures, 18, 4, STILL, seed=0, epoch=0, first=0)
     np.testing.assert_allclose(next(iter(dataset))[0][0], square, atol=1e-6)
 
 
@@ -337,7 +333,7 @@ def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
 def test_what_is_transparent_is_seen_over_white(tmp_path, kind):
     noise = np.random.default_rng(0).integers(0, 256, (18, 20, 4), np.uint8)
     picture, more = Image.fromarray(noise, "RGBA"), {}
-    if kind == "P":  # one colour is see-through
+    if kind == "P":  # one color is see-through
         picture, more = picture.convert("RGB").quantize(8), {"transparency": 3}
     elif kind == "RGB":
         picture, more = picture.convert("RGB"), {"transparency": tuple(map(int, noise[5, 5, :3]))}
@@ -361,7 +357,7 @@ def test_a_set_of_files_keeps_what_was_seen_of_each(tmp_path):
         rows.append(f"{number}.png,{number % 3}")
     table = tmp_path / "labels.csv"
     table.write_text("\n".join(rows))
-    data = datasets.read_set(train_config.settle(TrainConfig(csv=str(table), batch_size=4)))
+    data = datasets.read_set(config_lib.settle(TrainConfig(csv=str(table), batch_size=4)))
     for pictures in (data.train, data.validation):
         odd = [int(Path(path).stem) % 2 for path in pictures.paths]
         assert pictures.transparent.tolist() == [bool(one) for one in odd]
@@ -388,11 +384,11 @@ def test_the_first_picture_that_is_refused_is_named(tmp_path):
     for path in paths:
         Image.new("RGB", (20, 18)).save(path)
     pictures = Pictures(np.zeros(3, np.int32), tuple(map(str, paths)))
-    assert feeding.refusal(pictures) == ""
+    assert input_pipeline.refusal(pictures) == ""
     paths[1].write_bytes(data := paths[1].read_bytes()[:-5])
     paths[2].write_bytes(b"")
     said = f"{paths[1]}: cannot be read: Invalid PNG data, size {len(data)}"
-    assert feeding.refusal(pictures) == said
+    assert input_pipeline.refusal(pictures) == said
 
 
 def test_an_error_that_is_no_pictures_is_not_called_one(job, monkeypatch):
@@ -409,7 +405,7 @@ def test_pictures_may_have_names_of_any_bytes(tmp_path):
     Image.new("RGB", (20, 18)).save(path)
     pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
     assert epoch_of(pictures, STILL)[0][0].shape == (4, 16, 16, 3)
-    assert feeding.refusal(pictures) == ""
+    assert input_pipeline.refusal(pictures) == ""
 
 
 def test_out_of_memory_is_told_in_one_line(job, capsys, monkeypatch):
@@ -489,7 +485,7 @@ def test_folded_features_are_those_of_the_trained_net(backbone, batch_norm, tmp_
     read = weights.read_weights(tmp_path / "a.npz", backbone)
     names = vgg.layer_names(backbone)
     image = np.random.default_rng(1).random((2, 32, 32, 3), np.float32)
-    ours = backbones.feature_extractor(read, names)(image)
+    ours = extractor.feature_extractor(read, names)(image)
     outputs = {name: trainer.model.get_layer(f"{name}_relu").output for name in names}
     theirs = keras.Model(trainer.model.input, outputs)(image, training=False)
     for name in names:
@@ -509,8 +505,8 @@ def test_fine_tuning_starts_from_the_given_features(tiny_weights, tiny_weights_p
 
 
 def test_embedded_weights_can_be_the_start(shapes):
-    config = train_config.settle(TrainConfig(csv=str(shapes), initial="embedded"))
-    initial = train_backbone._read_initial(config)
+    config = config_lib.settle(TrainConfig(csv=str(shapes), initial="embedded"))
+    initial = session._read_initial(config)
     assert initial and initial.channels == vgg.CHANNELS and initial.std == (1.0, 1.0, 1.0)
     assert not config.batch_norm and config.learning_rate == 1e-5
 
@@ -566,7 +562,7 @@ def test_the_cost_of_vgg19_is_that_of_its_paper():
     ],
 )
 def test_the_learning_rate(schedule, warmup, step, share):
-    rate = training.learning_rate(0.1, schedule, warmup, step, 9)
+    rate = trainer_lib.learning_rate(0.1, schedule, warmup, step, 9)
     assert rate == pytest.approx(0.1 * share, abs=1e-4)
 
 
@@ -577,7 +573,7 @@ def pictures_of(count, size=16):
 
 def epoch_of(pictures, augmentation, **place):
     place = {"seed": 0, "epoch": 0, "first": 0} | place
-    dataset = feeding.training_batches(pictures, 16, 4, augmentation, **place)
+    dataset = input_pipeline.training_batches(pictures, 16, 4, augmentation, **place)
     return [(images.numpy(), labels.numpy()) for images, labels in dataset]
 
 
@@ -609,9 +605,9 @@ def test_unaugmented_pictures_come_as_they_are():
 
 def test_validation_fills_up_its_last_batch_with_what_counts_as_nothing():
     pictures = pictures_of(6)
-    batches = list(feeding.validation_batches(pictures, 16, 4))
+    batches = list(input_pipeline.validation_batches(pictures, 16, 4))
     labels = np.concatenate([labels for _, labels in batches])
-    assert list(labels) == [0, 1, 2, 3, 4, 5, feeding.PADDING, feeding.PADDING]
+    assert list(labels) == [0, 1, 2, 3, 4, 5, input_pipeline.PADDING, input_pipeline.PADDING]
     plan = Architecture("vgg16", (4, 4, 4, 4, 4), classes=6, image_size=16)
     by_four, by_six = (Trainer(plan, size, None, "none").evaluate(pictures, []) for size in (4, 6))
     assert by_four.count == 6 and by_four.loss == pytest.approx(by_six.loss, rel=1e-5)
@@ -620,16 +616,16 @@ def test_validation_fills_up_its_last_batch_with_what_counts_as_nothing():
 def test_augmentation_keeps_range_and_shape():
     image = tf.constant(pictures_of(1).pixels[0] / 255.0, tf.float32)
     for value in (0.0, 0.3, 0.999):
-        moved = feeding.augment(image, tf.fill((6,), value), MOVED).numpy()
+        moved = input_pipeline.augment(image, tf.fill((6,), value), MOVED).numpy()
         assert moved.shape == (16, 16, 3) and moved.min() >= 0 and moved.max() <= 1
-    flipped = feeding.augment(image, tf.zeros(6), Augmentation(True, 0.0, 0.0))
+    flipped = input_pipeline.augment(image, tf.zeros(6), Augmentation(True, 0.0, 0.0))
     assert np.array_equal(flipped, image[:, ::-1])
 
 
 def test_pictures_are_cut_to_a_square_and_not_stretched():
     wide = np.zeros((8, 24, 3), np.uint8)
     wide[:, 8:16] = 255
-    assert feeding.fit(tf.constant(wide), 16).numpy().min() == 1.0
+    assert input_pipeline.fit(tf.constant(wide), 16).numpy().min() == 1.0
 
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(monkeypatch):
@@ -650,10 +646,10 @@ def test_drawn_pictures_are_repeatable(shapes, tmp_path):
 
 
 def test_the_flagfile_for_cifar_is_one_that_the_command_takes():
-    given, _ = command_flags.parse(
-        train_config.COMMAND, [f"--flagfile={ROOT / 'configs/cifar100.cfg'}"]
+    given, _ = command_line.parse(
+        config_lib.COMMAND, [f"--flagfile={ROOT / 'configs/cifar100.cfg'}"]
     )
-    config = train_config.settle(TrainConfig(**given))
+    config = config_lib.settle(TrainConfig(**given))
     assert (config.epochs, config.batch_size, config.image_size) == (20, 25, 224)
     assert (config.cifar100, config.backbone, config.width) == ("keras", "vgg19", 1.0)
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine, step
-from nst_keras import run_batch
+from nst_keras.runs import batch_session
 
 _CONFIGS = machine.IMAGES.parent
 _PRODUCTS = 10  # for the pace
@@ -59,7 +59,7 @@ def _seconds(options: argparse.Namespace) -> float:
             for seed in range(options.batch)
         ]
         name = "run" if options.batch == 1 else "run_batch"
-        command = [sys.executable, "-m", f"nst_keras.{name}", *run_batch.join(runs)]
+        command = [sys.executable, "-m", f"nst_keras.{name}", *batch_session.join(runs)]
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -3,9 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from nst_keras import Config, preparation, scales
-from nst_keras.painter import Networks, Painter
-from nst_keras.resolution import resolve
+from nst_keras import Config
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import scales, setup
+from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 
 
 class Judge:
@@ -14,8 +15,8 @@ class Judge:
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
         plain = resolve(Config(size=size, scales=1, precision="float32"))
         plan = scales.plan_job(plain, content.shape[:2])
-        painter = Painter(
-            plain, content, [style], Networks(plain, preparation.load_weights(plain)), plan
+        painter = StyleTransferProblem(
+            plain, content, [style], FeatureExtractors(plain, setup.load_weights(plain)), plan
         )
         self.scale, self.start = plan[-1], painter.first_image()
         self.objective = painter.objective(self.scale)

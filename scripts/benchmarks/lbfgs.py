@@ -11,16 +11,17 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
-from nst_keras import Config, images
-from nst_keras.painter import Networks, Painter
-from nst_keras.preparation import load_weights
-from nst_keras.resolution import resolve
-from nst_keras.scales import Scale, plan_job
-from nst_keras.stages import Stage
+from nst_keras import Config
+from nst_keras.imaging import images
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.scale_run import ScaleRun
+from nst_keras.transfer.scales import Scale, plan_job
+from nst_keras.transfer.setup import load_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--content", default=str(machine.IMAGES / "harbour.jpg"))
+    parser.add_argument("--content", default=str(machine.IMAGES / "harbor.jpg"))
     parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
     parser.add_argument("--size", type=int, default=384, help="longest side in pixels")
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
@@ -56,7 +57,7 @@ def measure(options: argparse.Namespace) -> dict:
 
 def lbfgs_painter(
     content: np.ndarray, style: np.ndarray, options: argparse.Namespace, precision: str
-) -> tuple[Painter, Scale]:
+) -> tuple[StyleTransferProblem, Scale]:
     """The default objective at one scale."""
     config = resolve(
         Config(
@@ -69,12 +70,14 @@ def lbfgs_painter(
         )
     )
     plan = plan_job(config, content.shape[:2])
-    return Painter(config, content, [style], Networks(config, load_weights(config)), plan), plan[-1]
+    return StyleTransferProblem(
+        config, content, [style], FeatureExtractors(config, load_weights(config)), plan
+    ), plan[-1]
 
 
-def measure_recursion(painter: Painter, scale: Scale, repeats: int) -> dict:
+def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
     """Seconds of one evaluation, and of one step with a full history, in turn."""
-    stage = Stage(painter, scale, painter.first_image)
+    stage = ScaleRun(painter, scale, painter.first_image)
     evaluate = tf.function(painter.objective(scale).value_and_grad)
     image = tf.constant(painter.first_image()[None])
     for _ in range(painter.config.history + 2):
@@ -96,12 +99,12 @@ def measure_recursion(painter: Painter, scale: Scale, repeats: int) -> dict:
     }
 
 
-def compare_with_scipy(painter: Painter, scale: Scale, evaluations: int) -> dict:
+def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
     """The same number of evaluations by both, in turn, so that both see the same machine."""
     start = painter.first_image()
     objective = painter.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
-    stage = Stage(painter, scale, lambda: start)
+    stage = ScaleRun(painter, scale, lambda: start)
     evaluate(tf.constant(start[None]))
     ours, theirs, seconds = [stage.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_keras import devices
+from nst_keras.devices import startup
 
 IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -14,8 +14,8 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 def start() -> None:
     """TensorFlow as a run sets it up."""
-    devices.start_tensorflow(deterministic=False, seed=0)
-    devices.one_operation_at_a_time()
+    startup.start_tensorflow(deterministic=False, seed=0)
+    startup.one_operation_at_a_time()
 
 
 def describe() -> dict:
@@ -24,7 +24,7 @@ def describe() -> dict:
     import tensorflow as tf
 
     return {
-        "device": devices.describe_device(),
+        "device": startup.describe_device(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
 
@@ -42,7 +42,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def noise_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Coloured noise with large forms: (H, W, 3) floats in [0, 1]."""
+    """Colored noise with large forms: (H, W, 3) floats in [0, 1]."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
     fine = rng.random((height, width, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Peak resident memory of a job by size, precision and optimiser, each in a process of its own."""
+"""Peak resident memory of a job by size, precision and optimizer, each in a process of its own."""
 
 import argparse
 import json
@@ -39,7 +39,8 @@ def _measure_apart(size: str, precision: str, optimizer: str) -> dict:
 
 def _measure_here(size: str, precision: str, optimizer: str) -> dict:
     machine.start()
-    from nst_keras import Config, loop
+    from nst_keras import Config
+    from nst_keras.transfer import loop
 
     idle = machine.peak_memory()
     width, height = machine.size(size)

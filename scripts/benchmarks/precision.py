@@ -1,6 +1,6 @@
 """Whether low precision changes the picture: against float32 with a little noise at the start.
 
-Optimisation amplifies rounding, so two runs in float32 whose starts differ by 1e-4 do not end with
+Optimization amplifies rounding, so two runs in float32 whose starts differ by 1e-4 do not end with
 the same picture either. A precision is as good where it ends as low, by the raw objective in
 float32 on the 8-bit picture, and as like the float32 run's picture (SSIM of lightness) as that is.
 """
@@ -9,13 +9,16 @@ import argparse
 
 from benchmarks import machine
 from benchmarks.judge import Judge, as_saved
-from nst_keras import Config, images, loop, scores
+from nst_keras import Config
+from nst_keras.imaging import images
+from nst_keras.runs import scores
+from nst_keras.transfer import loop
 
 _NOISE = 1e-4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--content", default=str(machine.IMAGES / "harbour.jpg"))
+    parser.add_argument("--content", default=str(machine.IMAGES / "harbor.jpg"))
     parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
     parser.add_argument("--precisions", default="bfloat16", help="some of bfloat16,float16")

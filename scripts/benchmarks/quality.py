@@ -18,14 +18,17 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from benchmarks.judge import Judge
-from nst_keras import Config, devices, images, loop
+from nst_keras import Config
+from nst_keras.devices import startup
+from nst_keras.imaging import images
+from nst_keras.transfer import loop
 
 _JUDGED = 12  # pictures of each contender
 _HISTORY = 20  # pairs that SciPy remembers, as many as ours
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--content", default=str(machine.IMAGES / "harbour.jpg"))
+    parser.add_argument("--content", default=str(machine.IMAGES / "harbor.jpg"))
     parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
     parser.add_argument("--evaluations", type=int, default=500, help="of SciPy")
@@ -38,7 +41,7 @@ def measure(options: argparse.Namespace) -> dict:
     machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
-    precision = devices.settle_precision(options.precision)
+    precision = startup.settle_precision(options.precision)
     judge = Judge(content, style, options.size)
     scale = judge.scale
     runners = [

@@ -47,7 +47,7 @@ def _seconds_to_first_step(size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         metrics = Path(folder, "run", "metrics.jsonl")
         command = [sys.executable, "-m", "nst_keras.run", "--log_every=1", f"--size={size}"]
-        command += [f"--content={machine.IMAGES / 'harbour.jpg'}"]
+        command += [f"--content={machine.IMAGES / 'harbor.jpg'}"]
         command += [f"--style={machine.IMAGES / 'lily_pond.jpg'}", f"--workdir={metrics.parent}"]
         began = time.perf_counter()
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:

@@ -1,4 +1,4 @@
-"""One optimisation step against a plain Keras step and against the machine's matrix product.
+"""One optimization step against a plain Keras step and against the machine's matrix product.
 
 The ceiling is the median of large matrix products in the step's precision, taken in turn with the
 steps; `share` is the part of it that the step reaches, counting the multiplications and additions
@@ -16,14 +16,14 @@ import tensorflow as tf
 
 from benchmarks import machine
 from nst_keras import Config
-from nst_keras import weights as weights_lib
-from nst_keras.batching import Batch, Member
-from nst_keras.painter import Networks, Painter
-from nst_keras.preparation import load_weights
-from nst_keras.resolution import resolve
-from nst_keras.scales import Scale
-from nst_keras.stages import Stage
-from nst_keras.vgg import layer_names
+from nst_keras.network import weights as weights_lib
+from nst_keras.network.vgg import layer_names
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.batch import Batch, BatchMember
+from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.scale_run import ScaleRun
+from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.setup import load_weights
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
 # block5_conv2, once forward and once back, and three products of the features with N x N matrices
@@ -115,7 +115,7 @@ def our_steps(
 ) -> Callable[[int], None]:
     """The step of the product at its defaults."""
     painter, scale = _painter(content, style, precision, xla=xla)
-    stage = Stage(painter, scale, lambda: content)
+    stage = ScaleRun(painter, scale, lambda: content)
     return lambda steps: stage.run(steps) and None
 
 
@@ -124,18 +124,18 @@ def batch_steps(
 ) -> Callable[[int], None]:
     """The same of several pictures at once."""
     painter, scale = _painter(content, style, precision, xla=xla)
-    batch = Batch([Member(painter, scale, lambda: content) for _ in range(count)], xla=xla)
+    batch = Batch([BatchMember(painter, scale, lambda: content) for _ in range(count)], xla=xla)
     return lambda steps: batch.run(steps) and None
 
 
 def _painter(
     content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool
-) -> tuple[Painter, Scale]:
+) -> tuple[StyleTransferProblem, Scale]:
     height, width = content.shape[:2]
     config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
     scale = Scale(0, height, width, steps=10**6, first_step=1)
-    networks = Networks(config, load_weights(config))
-    return Painter(config, content, [style], networks, (scale,)), scale
+    networks = FeatureExtractors(config, load_weights(config))
+    return StyleTransferProblem(config, content, [style], networks, (scale,)), scale
 
 
 def _batch(

@@ -9,9 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine
-from nst_keras import Config, devices, preparation, scales, tiles
-from nst_keras.painter import Networks, Painter
-from nst_keras.resolution import layers_in_use, resolve
+from nst_keras import Config
+from nst_keras.devices import startup
+from nst_keras.objective import tiles
+from nst_keras.settings.resolve import layers_in_use, resolve
+from nst_keras.transfer import scales, setup
+from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +29,11 @@ def measure(options: argparse.Namespace) -> dict:
     machine.start()
     width, height = options.size
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
-    precision = devices.settle_precision(options.precision)
+    precision = startup.settle_precision(options.precision)
     config = resolve(Config(size=max(width, height), scales=1, precision=precision))
     plan = scales.plan_job(config, content.shape[:2])
-    painter = Painter(
-        config, content, [style], Networks(config, preparation.load_weights(config)), plan
+    painter = StyleTransferProblem(
+        config, content, [style], FeatureExtractors(config, setup.load_weights(config)), plan
     )
     sides = [None, *map(int, options.tile_sizes.split(","))]
     evaluations = [_evaluation(painter, plan[-1], side, content) for side in sides]
@@ -41,7 +44,7 @@ def measure(options: argparse.Namespace) -> dict:
             evaluate()
             taken.append(time.perf_counter() - began)
     whole = statistics.median(times[0])
-    reach = tiles.reach_of(layers_in_use(config), config.backbone)
+    reach = tiles.receptive_field(layers_in_use(config), config.backbone)
     rows = []
     for side, taken in zip(sides, times, strict=True):
         parts = tiles.plan_tiles(height, width, side, reach)
@@ -64,7 +67,7 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def _evaluation(
-    painter: Painter, scale: scales.Scale, side: int | None, picture: np.ndarray
+    painter: StyleTransferProblem, scale: scales.Scale, side: int | None, picture: np.ndarray
 ) -> Callable[[], None]:
     """One evaluation of value and gradient, traced already."""
     objective = painter.objective(scale, side)

@@ -1,0 +1,1 @@
+"""Where it computes: TensorFlow's start, precision, memory, replicas."""

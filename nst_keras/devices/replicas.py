@@ -1,0 +1,138 @@
+"""The devices and hosts among which one picture's tiles are dealt, through `tf.distribute`.
+
+Every host runs the same job on the same image. Each evaluation they deal out the tiles, and add up
+the statistics once and the gradients once; what follows from these is the same on all.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from nst_keras.devices import startup
+from nst_keras.runtime.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Replicas:
+    """The devices of this host, and its place among all hosts.
+
+    Args:
+        devices: names of devices, such as '/device:GPU:0'.
+        hosts: how many there are in all; each has as many devices as this one.
+        host: the number of this one. The first one, the chief, is the one that writes.
+        total: adds up tensors, in a nest, over all hosts; the result is the same on each.
+    """
+
+    devices: tuple[str, ...]
+    hosts: int = 1
+    host: int = 0
+    total: Callable[[Any], Any] = lambda nest: nest
+
+    @property
+    def count(self) -> int:
+        """Devices on all hosts."""
+        return self.hosts * len(self.devices)
+
+    @property
+    def is_chief(self) -> bool:
+        return self.host == 0
+
+    def own(self, index: int) -> int | None:
+        """Which of this host's devices a replica among all is; None: another host's."""
+        own = index - self.host * len(self.devices)
+        return own if 0 <= own < len(self.devices) else None
+
+    def from_chief(self, nest: Any) -> Any:
+        """The chief's tensors, in a nest of one structure on all hosts."""
+        if self.hosts == 1:
+            return nest
+        return self.total(tf.nest.map_structure(self._or_zeros, nest))
+
+    def _or_zeros(self, tensor: Any) -> tf.Tensor:
+        return tf.convert_to_tensor(tensor) if self.is_chief else tf.zeros_like(tensor)
+
+
+ALONE = Replicas(("",))  # one device, TensorFlow's choice
+
+
+def split_processor(count: int) -> None:
+    """Let the CPU stand for several devices, so that replicas can be tried without GPUs.
+
+    Raises:
+        InputError: TensorFlow computes already.
+    """
+    (processor,) = tf.config.list_physical_devices("CPU")
+    if len(tf.config.get_logical_device_configuration(processor) or ()) >= count:
+        return
+    parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    try:
+        tf.config.set_logical_device_configuration(processor, parts)
+    except RuntimeError as error:
+        raise InputError(f"--replicas={count}: {error}") from error
+
+
+def make_replicas(distribute: str, count: int = 0) -> Replicas:
+    """The replicas that `--distribute` asks for; call it before TensorFlow computes anything.
+
+    Args:
+        distribute: 'none'; 'mirrored', the devices of this host; 'multiworker', those of the hosts
+            in TF_CONFIG; 'tpu', the cores of a TPU.
+        count: of mirrored: how many GPUs, or parts of the CPU; 0: all GPUs.
+
+    Raises:
+        InputError: there are not so many devices, or TF_CONFIG does not tell the hosts.
+    """
+    if distribute == "mirrored":
+        strategy = tf.distribute.MirroredStrategy(_local_devices(count))
+        return Replicas(tuple(strategy.extended.worker_devices))
+    if distribute == "multiworker":
+        return _multiworker()
+    if distribute == "tpu":
+        return _tpu()
+    return ALONE
+
+
+def _local_devices(count: int) -> list[str]:
+    gpus = tf.config.list_physical_devices("GPU")
+    if count > len(gpus) and gpus:
+        raise InputError(f"--replicas={count}: this host has {len(gpus)} GPUs")
+    if gpus:
+        return [f"/gpu:{index}" for index in range(count or len(gpus))]
+    if not count:
+        raise InputError(
+            "--distribute=mirrored: this host has no GPU that TensorFlow can use; "
+            "--replicas=2 would try it on parts of the CPU"
+        )
+    split_processor(count)
+    return [f"/cpu:{index}" for index in range(count)]
+
+
+def _multiworker() -> Replicas:
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tuple(strategy.extended.worker_devices)
+    hosts = strategy.num_replicas_in_sync // len(devices)
+
+    def total(nest: Any) -> Any:
+        def add_up(tensor: tf.Tensor) -> tf.Tensor:
+            values = [tensor] + [tf.zeros_like(tensor) for _ in devices[1:]]
+            spread = strategy.experimental_distribute_values_from_function(
+                lambda context: values[context.replica_id_in_sync_group % len(devices)]
+            )
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, spread, axis=None)
+
+        return tf.nest.map_structure(add_up, nest)
+
+    return Replicas(devices, hosts, startup.host_number("multiworker"), total)
+
+
+def _tpu() -> Replicas:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(f"--distribute=tpu: {str(error).splitlines()[0]}") from error
+    strategy = tf.distribute.TPUStrategy(resolver)
+    return Replicas(tuple(strategy.extended.worker_devices))

@@ -1,0 +1,182 @@
+"""The device that computes: TensorFlow's start on it, its name, precision, memory and pace."""
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu
+from nst_keras.runtime.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+_BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores take bfloat16
+
+
+def start_tensorflow(*, deterministic: bool, seed: int) -> None:
+    """Import TensorFlow without its chatter and set it up; call before anything else imports it."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # somebody wants to see the messages
+        import tensorflow as tf
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        with _stderr_aside():
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+    if on_gpu():
+        gpu_bytes()
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def one_operation_at_a_time() -> None:
+    """Where there is no GPU: operations share out their own work, none runs beside another.
+
+    That takes less memory and is no slower, for all of a step is large. Call it before TensorFlow
+    computes anything; later it does nothing.
+    """
+    import tensorflow as tf
+
+    if not on_gpu():
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def host_number(distribute: str) -> int:
+    """Which of a job's hosts this is, by TF_CONFIG; 0 is the chief, and a host alone.
+
+    Raises:
+        InputError: TF_CONFIG does not tell.
+    """
+    if distribute != "multiworker":
+        return 0
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        hosts, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--distribute=multiworker: TF_CONFIG={text or '(not set)'} must be JSON such as "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from error
+    if task.get("type") != "worker" or not 0 <= index < len(hosts):
+        raise InputError(
+            f"--distribute=multiworker: TF_CONFIG={text}: the task must be one of the "
+            f"{len(hosts)} workers, by its index from 0"
+        )
+    return index
+
+
+def settle_precision(precision: str, *, announce: bool = False) -> str:
+    """What 'auto' means here, and any other precision as it is.
+
+    Args:
+        announce: whether to log what 'auto' has become, and why.
+    """
+    if precision != "auto":
+        return precision
+    chosen, reason = _fastest_precision()
+    if announce:
+        _log.info("precision: %s, %s", chosen, reason)
+    return chosen
+
+
+def _fastest_precision() -> tuple[str, str]:
+    """bfloat16 where the hardware computes in it, else float32; and why."""
+    import tensorflow as tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpus[0])
+        capability = details.get("compute_capability")  # (major, minor); not of every maker
+        if capability is None:
+            return "float32", "as this GPU does not tell its compute capability"
+        text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
+        if tuple(capability) >= _BFLOAT16_CAPABILITY:
+            return "bfloat16", f"which {text} includes"
+        return "float32", f"as {text} has no bfloat16"
+    if {"avx512_bf16", "amx_bf16"} & _processor_flags():
+        return "bfloat16", "which this processor has instructions for"
+    return "float32", "as this processor has no instructions for bfloat16"
+
+
+def matrix_rate(precision: str) -> float:
+    """Floating point operations a second of a matrix product, from a few of them."""
+    import tensorflow as tf
+
+    slow = precision == "float16" and not on_gpu()
+    dtype = tf.as_dtype("float32" if slow else precision)
+    left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
+    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)), autograph=False)
+    float(multiply())
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        float(multiply())
+        times.append(time.perf_counter() - began)
+    return 2.0 * 2048 * 2304 * 1024 / min(times)
+
+
+def describe_device() -> str:
+    """The device that the job runs on, such as 'CPU: AMD EPYC, 2 cores'."""
+    import tensorflow as tf
+
+    if gpus := tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return f"GPU: {details.get('device_name', 'unnamed')}"
+    return f"CPU: {_processor()}, {cpu_cores()} cores"
+
+
+@contextlib.contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Hold back what C++ code writes to standard error; show it only if the block fails.
+
+    TensorFlow writes some lines before it reads its own log level.
+    """
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # not a real file, as under a test runner
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(descriptor)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def _processor() -> str:
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def _processor_flags() -> set[str]:
+    return set(_cpuinfo().get("flags", "").split())
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What Linux says of the first core; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.split("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

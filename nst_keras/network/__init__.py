@@ -1,0 +1,1 @@
+"""VGG as data, as arrays, and as a Keras model of features."""

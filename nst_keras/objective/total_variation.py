@@ -1,0 +1,121 @@
+"""Total variation: sums over an image's neighboring pixels, and the terms that tools make of them.
+
+Images are RGB in [0, 1], (1, H, W, 3). Sums are over positions, so those of a whole image are the
+sums of its parts'.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+PIXEL_RANGE = 255.0  # several published formulas are on 0..255
+
+_Offset = tuple[int, int]  # rows, columns
+_X, _Y, _DOWN_RIGHT, _DOWN_LEFT = (0, 1), (1, 0), (1, 1), (1, -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """One kind of total variation."""
+
+    sums: Callable[[tf.Tensor], tf.Tensor]  # image -> (k,)
+    term: Callable[[tf.Tensor, int, int], tf.Tensor]  # sums, height, width -> scalar
+
+
+def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> list[tf.Tensor]:
+    """Pixels minus their neighbors: for each offset (h, w, 3), where both lie in the image.
+
+    Autodiff would return two gradients for each offset to be added to that of the network by AddN,
+    which takes three or more inputs in an order that depends on the moment; here they arrive as
+    one, so that the same image gives the same bytes.
+    """
+
+    @tf.custom_gradient
+    def subtract(image: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tf.Tensor]]:
+        plane = image[0]
+        found = [_part(plane, (y, x)) - _part(plane, (-y, -x)) for y, x in offsets]
+
+        def pull_back(*upstream: tf.Tensor) -> tf.Tensor:
+            total = tf.zeros_like(plane)
+            for (y, x), gradient in zip(offsets, upstream, strict=True):
+                # Differences only: graph optimization would merge sums into an AddN.
+                total -= _placed(gradient, (-y, -x)) - _placed(gradient, (y, x))
+            return total[None]
+
+        return found, pull_back
+
+    return subtract(image)
+
+
+def _part(plane: tf.Tensor, offset: _Offset) -> tf.Tensor:
+    """The pixels that have a neighbor at minus the offset."""
+    (top, bottom), (left, right) = _margins(offset)
+    return plane[top : -bottom or None, left : -right or None]
+
+
+def _placed(part: tf.Tensor, offset: _Offset) -> tf.Tensor:
+    """The transpose of `_part`."""
+    return tf.pad(part, (*_margins(offset), (0, 0)))
+
+
+def _margins(offset: _Offset) -> tuple[_Offset, _Offset]:
+    y, x = offset
+    return (max(y, 0), max(-y, 0)), (max(x, 0), max(-x, 0))
+
+
+def square_sums(image: tf.Tensor) -> tf.Tensor:
+    """(2,): sums of dx^2 and of dy^2."""
+    return tf.stack([tf.reduce_sum(tf.square(d)) for d in differences(image, (_X, _Y))])
+
+
+def absolute_sums(image: tf.Tensor) -> tf.Tensor:
+    """(2,): sums of |dx| and of |dy|."""
+    return tf.stack([tf.reduce_sum(tf.abs(d)) for d in differences(image, (_X, _Y))])
+
+
+def power_sums(image: tf.Tensor) -> tf.Tensor:
+    """(1,): sum of (dx^2 + dy^2)^1.25, where both differences exist."""
+    dx, dy = differences(image, (_X, _Y))
+    squares = tf.square(dx[:-1]) + tf.square(dy[:, :-1])
+    return tf.reduce_sum(squares**1.25)[None]
+
+
+def nine_point_sums(image: tf.Tensor) -> tf.Tensor:
+    """(4,): sums of squared differences along x, y and both diagonals; edge pixels are repeated."""
+    padded = tf.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
+    dx, dy, *diagonals = differences(padded, (_X, _Y, _DOWN_RIGHT, _DOWN_LEFT))
+    parts = (dx[1:-1, 1:], dy[1:, 1:-1], *diagonals)
+    return tf.stack([tf.reduce_sum(tf.square(part)) for part in parts])
+
+
+def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    return sums[0] / (3.0 * height * (width - 1)) + sums[1] / (3.0 * (height - 1) * width)
+
+
+def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    straight = 2.0 / 3.0 / (3.0 * height * width)
+    diagonal = 2.0 / 12.0 / (3.0 * (height + 1) * (width + 1))
+    return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal], sums.dtype) * sums)
+
+
+# mean dx^2 + mean dy^2 on [0, 1]: of one strength at every size.
+MEAN_SQUARES = Variation(square_sums, _mean_squares)
+# The same on 0..255.
+MEAN_SQUARES_255 = Variation(
+    square_sums, lambda sums, height, width: PIXEL_RANGE**2 * _mean_squares(sums, height, width)
+)
+# sum dx^2 + sum dy^2 on 0..255; this and all sums grow with the picture's size.
+SQUARES_255 = Variation(
+    square_sums, lambda sums, height, width: PIXEL_RANGE**2 * (sums[0] + sums[1])
+)
+# Half of it.
+HALF_SQUARES_255 = Variation(
+    square_sums, lambda sums, height, width: PIXEL_RANGE**2 / 2.0 * (sums[0] + sums[1])
+)
+# sum |dx| + sum |dy| on [0, 1].
+ABSOLUTE = Variation(absolute_sums, lambda sums, height, width: sums[0] + sums[1])
+# sum (dx^2 + dy^2)^1.25 on 0..255.
+POWER_255 = Variation(power_sums, lambda sums, height, width: PIXEL_RANGE**2.5 * sums[0])
+# Nine-point stencil on [0, 1]: straight neighbors by 1/3, diagonal ones by 1/12, twice the sum.
+NINE_POINT = Variation(nine_point_sums, _nine_point_mean)

@@ -1,0 +1,77 @@
+"""The Wasserstein-2 distance between Gaussians of the features' means and covariances.
+
+In float64 from the covariances on: their eigenvalues span twelve orders of magnitude, and the
+smaller half of them, which float32 loses, decides the gradient.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+_RIDGE = 1e-4  # added to the covariances' diagonals, in the units of their features
+_FLOOR = 1e-14  # of the largest eigenvalue: below it a root's slope would be rounding alone
+
+
+def target(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What a step needs of the style: mean (N,), covariance (N, N) and its square root, float64.
+
+    Args:
+        moments: (N + 1, N): F F^T / M above F 1 / M, as `losses.moment_sums` has them.
+    """
+    mean, covariance = _gaussian(moments)
+    values, vectors = _eigen(covariance)
+    return mean, covariance, tf.matmul(vectors * tf.sqrt(values), vectors, transpose_b=True)
+
+
+def squared_distance(
+    moments: tf.Tensor, mean: tf.Tensor, covariance: tf.Tensor, root: tf.Tensor
+) -> tf.Tensor:
+    """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, in the precision of the moments.
+
+    Args:
+        moments: (N + 1, N), of the image.
+        mean, covariance, root: of the style, from `target`.
+    """
+    mean_now, covariance_now = _gaussian(moments)
+    product = tf.matmul(tf.matmul(root, covariance_now), root)
+    apart = tf.reduce_sum(tf.math.squared_difference(mean_now, mean))
+    traces = tf.linalg.trace(covariance_now) + tf.linalg.trace(covariance)
+    # Not a chain of sums, which graph optimization would merge into an AddN: see `variation`.
+    distance = tf.reduce_sum(tf.stack([apart, traces, -2.0 * trace_of_root(product)]))
+    return tf.cast(distance / mean.shape[0], moments.dtype)
+
+
+@tf.custom_gradient
+def trace_of_root(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """tr(A^1/2) of a symmetric positive (N, N), with its gradient A^-1/2 / 2.
+
+    Autodiff through the eigenvectors would divide by differences of eigenvalues, which may vanish.
+    """
+    values, vectors = _eigen(matrix)
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        return upstream * 0.5 * tf.matmul(vectors / tf.sqrt(values), vectors, transpose_b=True)
+
+    return tf.reduce_sum(tf.sqrt(values)), pull_back
+
+
+def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    moments = tf.cast(moments, tf.float64)
+    second, mean = moments[:-1], moments[-1]
+    covariance = second - _outer(mean)
+    return mean, covariance + _RIDGE * tf.eye(mean.shape[0], dtype=tf.float64)
+
+
+@tf.custom_gradient
+def _outer(vector: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """v v^T, with one gradient where autodiff returns two."""
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.linalg.matvec(upstream + tf.transpose(upstream), vector)
+
+    return vector[:, None] * vector[None, :], pull_back
+
+
+def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    values, vectors = tf.linalg.eigh(matrix)
+    return tf.maximum(values, _FLOOR * values[-1]), vectors

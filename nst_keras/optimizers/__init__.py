@@ -1,0 +1,1 @@
+"""Optimizers of one image variable, and learning-rate schedules."""

@@ -1,0 +1,134 @@
+"""What one reported step is, how long the rest takes, and where reports go."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import numpy as np
+
+from nst_keras.runtime import files
+from nst_keras.runtime.background import Submit, at_once
+from nst_keras.transfer.iterate import Iterate
+
+_log = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """Takes every iterate, and is closed in the end."""
+
+    def __call__(self, iterate: Iterate) -> None:
+        """Take note of it."""
+
+    def close(self) -> None:
+        """There are no more."""
+
+
+class MetricsWriter:
+    """`metrics.jsonl`: one JSON line per logged step, without clock readings.
+
+    `submit` takes the work of writing a line; all of it must be done before `close`.
+    """
+
+    def __init__(self, path: Path, every: int, resume_step: int, submit: Submit = at_once):
+        self._path, self.every, self._submit = path, every, submit
+        self._newest = resume_step
+        self._file = self._reopened(resume_step)
+
+    def __call__(self, iterate: Iterate) -> None:
+        if iterate.step == self._newest:
+            return
+        if iterate.step < self._newest:  # numerical trouble, and it went back
+            last = iterate.step - 1
+            self._submit(lambda: self._cut(last))
+        self._newest = iterate.step
+        if iterate.is_logged(self.every):
+            row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
+            line = _json_line(row)
+            self._submit(lambda: self._write(line))
+
+    def close(self) -> None:
+        """The lines are durable already."""
+        self._file.close()
+
+    def _cut(self, last_step: int) -> None:
+        self._file.close()
+        self._file = self._reopened(last_step)
+
+    def _reopened(self, last_step: int) -> TextIO:
+        """The file without the rows of later steps, open for the rest of the run."""
+        kept = [row for row in read_metrics(self._path) if row["step"] <= last_step]
+        files.write_text(self._path, "".join(_json_line(row) for row in kept))
+        return open(self._path, "a", encoding="utf-8", newline="\n")
+
+    def _write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())  # must not fall behind the checkpoints
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The rows of a `metrics.jsonl` by step; lines that are not whole are left out."""
+    rows: dict[int, dict] = {}
+    if not path.exists():
+        return []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            if files.is_deep(row):
+                continue
+            step = int(row["step"])
+            rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            continue
+    return [rows[step] for step in sorted(rows)]
+
+
+class TensorBoardWriter:
+    """Losses at every logged step, and iteration images, as TensorBoard events in a folder.
+
+    `submit` takes the work of encoding and writing; all of it must be done before `close`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log_every: int,
+        image_every: int,
+        image_at: Sequence[int],
+        resume_step: int,
+        submit: Submit = at_once,
+    ):
+        import tensorflow as tf  # only runs that ask for events come here
+
+        self._summary = tf.summary
+        self._log_every, self._image_every, self._image_at = log_every, image_every, image_at
+        self._resume_step, self._submit = resume_step, submit
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def __call__(self, iterate: Iterate) -> None:
+        if iterate.step <= self._resume_step:
+            return
+        step = iterate.step
+        terms = iterate.terms if iterate.is_logged(self._log_every) else {}
+        pictured = iterate.is_pictured(self._image_every, self._image_at)
+        image = iterate.image if pictured else None
+        if terms or image is not None:
+            self._submit(lambda: self._write(step, terms, image))
+
+    def close(self) -> None:
+        """Make the events durable."""
+        self._writer.close()
+
+    def _write(self, step: int, terms: dict[str, float], image: np.ndarray | None) -> None:
+        with self._writer.as_default(step=step):
+            for name, value in terms.items():
+                self._summary.scalar(name, value)
+            if image is not None:
+                self._summary.image("image", image[None])
+
+
+def _json_line(row: dict) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"

@@ -1,0 +1,1 @@
+"""What every command stands on: errors, files, checkpoints, a writer thread, signals."""

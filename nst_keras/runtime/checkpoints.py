@@ -1,0 +1,154 @@
+"""Checkpoints: one file each, atomic, with a checksum; the newest that is whole counts."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nst_keras.runtime import files
+from nst_keras.runtime.background import Submit, at_once, no_wait
+
+FORMAT = 2
+PATTERN = "step_*.npz"  # of their files
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """The state after `step` steps."""
+
+    step: int
+    seconds: float  # of work so far, over all resumes
+    arrays: dict[str, np.ndarray]
+
+
+class Checkpointer:
+    """The checkpoints of one job in a folder.
+
+    Args:
+        job: identifies settings, inputs and weights; checkpoints of another job are not taken.
+        every: steps between checkpoints, 0: never by steps.
+        minutes: minutes between checkpoints, 0: never by time.
+        keep: how many of the newest stay.
+        submit: takes the work of writing; by default it is done before `save` returns.
+        wait: returns when all that was submitted is done.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        job: str,
+        *,
+        every: int,
+        minutes: float,
+        keep: int,
+        submit: Submit = at_once,
+        wait: Callable[[], None] = no_wait,
+    ):
+        self.folder, self.job = Path(folder), job
+        self.every, self.seconds, self.keep = every, minutes * 60.0, keep
+        self.skipped: list[str] = []  # files that were not whole, for a message
+        self._submit, self._wait, self._last_seconds = submit, wait, 0.0
+
+    def is_due(self, step: int, seconds: float) -> bool:
+        """Whether the state after `step` steps and `seconds` of work should be saved."""
+        by_step = self.every > 0 and step % self.every == 0
+        return by_step or 0 < self.seconds <= seconds - self._last_seconds
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, then remove all but the newest ones.
+
+        Its arrays must not change any more: they may be written later.
+        """
+        path = self._path(checkpoint.step)
+        self._submit(lambda: self._write(path, checkpoint))
+        self._last_seconds = checkpoint.seconds
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint of this job that is whole, or None."""
+        self.skipped.clear()
+        for path in self._newest_first():
+            try:
+                checkpoint = self._load(path)
+            except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
+                self.skipped.append(f"{path.name}: {error}")
+                continue
+            self._last_seconds = checkpoint.seconds
+            return checkpoint
+        return None
+
+    def steps(self) -> list[int]:
+        """Of the whole checkpoints, from the newest on."""
+        found = []
+        for path in self._newest_first():
+            with contextlib.suppress(Exception):  # damaged, as in `latest`
+                found.append(self._load(path).step)
+        return found
+
+    def nearest(self, first: int, last: int) -> Checkpoint | None:
+        """The newest whole checkpoint from `first` to `last`, else the first one after, or None."""
+        self._wait()
+        found = [path for path in self._newest_first() if path >= self._path(first)]
+        after = [path for path in found if path > self._path(last)]
+        for path in (*found[len(after) :], *reversed(after)):
+            with contextlib.suppress(Exception):  # damaged, as in `latest`
+                return self._load(path)
+        return None
+
+    def forget_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps, which must not be taken any more."""
+        self._wait()
+        for path in self._newest_first():
+            if path > self._path(step):
+                path.unlink(missing_ok=True)
+
+    def _write(self, path: Path, checkpoint: Checkpoint) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        header = {
+            "format": FORMAT,
+            "job": self.job,
+            "step": checkpoint.step,
+            "seconds": round(checkpoint.seconds, 3),
+        }
+        header["sha256"] = _digest(header, checkpoint.arrays)
+        with files.atomic(path) as file:
+            arrays = {
+                "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+                **checkpoint.arrays,
+            }
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
+        # One of a later step is damaged or not of this job; it must not push this one out.
+        earlier = [other for other in self._newest_first() if other < path]
+        for old in earlier[self.keep - 1 :]:
+            old.unlink(missing_ok=True)
+
+    def _load(self, path: Path) -> Checkpoint:
+        # Opened here: NumPy leaves its own file open where the archive is damaged.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+            header = json.loads(bytes(data["header"]))
+            arrays = {name: data[name] for name in data.files if name != "header"}
+        if header["format"] != FORMAT or header["job"] != self.job:
+            raise ValueError("is of another job or version")
+        if header.pop("sha256") != _digest(header, arrays):
+            raise ValueError("fails its checksum")
+        return Checkpoint(int(header["step"]), float(header["seconds"]), arrays)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step_{step:09d}.npz"
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob(PATTERN), reverse=True)
+
+
+def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""What a command returns to the system: exit statuses, and one line for each error."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from nst_keras.runtime.console import tell
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line
+
+# Exit statuses; the latter two as in BSD's sysexits.h.
+BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
+
+
+def exit_status(work: Callable[[], int]) -> int:
+    """Do a command's work; what goes wrong becomes one line on standard error and a status."""
+    _take_names_of_any_bytes()
+    try:
+        return work()
+    except InputError as error:
+        return _fail(str(error), BAD_INPUT)
+    except LostHostError as error:
+        return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
+    except FloatingPointError as error:
+        return _fail(str(error), 1)
+    except MemoryError as error:
+        return _fail(str(error) or "out of memory", 1)
+    except BrokenPipeError:  # of standard output, as in --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on", INTERRUPTED)
+    except Exception as error:
+        if told := _told_of_device(error):
+            return _fail(f"{told}; run again, it goes on from the last checkpoint", 1)
+        raise
+
+
+def _take_names_of_any_bytes() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _told_of_device(error: Exception) -> str:
+    """What went wrong there; empty: it is of something else."""
+    if isinstance(error, DeviceError):
+        return str(error)
+    if "tensorflow" not in sys.modules:  # which not every command needs
+        return ""
+    from tensorflow import errors
+
+    # Arguments that do not fit are a fault of ours, and want their traceback.
+    ours = isinstance(error, errors.InvalidArgumentError)
+    told = isinstance(error, errors.OpError) and not ours
+    return f"the device failed: {first_line(error)}" if told else ""
+
+
+def _fail(message: str, status: int) -> int:
+    tell(f"nst_keras: {message}")
+    return status
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse whose complaints are one line, like those of all commands."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message.removeprefix('argument ')}; --help tells more")

@@ -1,0 +1,1 @@
+"""Every option, declared once; presets; flags and flagfiles. Imports no TensorFlow."""

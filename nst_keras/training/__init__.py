@@ -1,0 +1,1 @@
+"""Trains a VGG on labeled pictures; `network` reads its weights."""

@@ -1,0 +1,204 @@
+"""Which picture has which label: rows of a CSV file, or folders named after classes."""
+
+import csv
+import dataclasses
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nst_keras.runtime.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledRow:
+    """One picture's path and label, and where each was found, as a person is told."""
+
+    path: Path
+    label: str
+    place: str  # of the path, such as "labels.csv, row 7, column 'path'"
+    label_place: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """How a CSV is to be read."""
+
+    path: str
+    label: str
+    root: str | None  # the folder that paths start from; None: the CSV's own
+    classes: int  # 0: as many as labels differ
+
+
+def read_csv(source: str, flag: str, columns: Columns) -> list[LabeledRow]:
+    """The rows of a CSV in UTF-8; whether the pictures are there is not looked at.
+
+    Raises:
+        InputError: one line naming file, row and column. Row 1 is the header; a row is counted
+            by the line that it ends on.
+    """
+    root = Path(columns.root) if columns.root else Path(source).parent
+    rows = []
+    for number, cells in _table(source, flag, (columns.path, columns.label)):
+        places, texts = [], []
+        for name in (columns.path, columns.label):
+            places.append(f"{source}, row {number}, column {name!r}")
+            texts.append(cells.get(name, "").strip())
+            if not texts[-1]:
+                raise InputError(f"{places[-1]}: is empty")
+        _check_label(texts[1], places[1], columns.classes)
+        rows.append(LabeledRow(_with_suffix(root / texts[0]), texts[1], *places))
+    if not rows:
+        raise InputError(f"{flag}={source}: has a header and no rows")
+    return rows
+
+
+def read_folders(source: str, flag: str) -> list[LabeledRow]:
+    """The pictures in the class folders of a folder, by name; what is hidden is left out.
+
+    Raises:
+        InputError: no such folder, or no pictures in folders.
+    """
+    root = Path(source)
+    if not root.is_dir():
+        raise InputError(f"{flag}={source}: no such folder")
+    rows = [
+        LabeledRow(path, folder.name, str(path), str(folder))
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _is_hidden(path.relative_to(folder))
+    ]
+    if not rows:
+        raise InputError(f"{flag}={source}: holds no pictures in a folder for each class")
+    return rows
+
+
+def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, ...]:
+    """The classes in the order of their numbers: sorted, whole numbers by value.
+
+    With `classes` given, labels that are whole numbers mean themselves, so that a class without a
+    picture keeps its place.
+
+    Raises:
+        InputError: naming the row whose label is one class too many, or fewer than two classes.
+    """
+    labels = {row.label for row in rows}
+    numeric = all(_whole(label) is not None for label in labels)
+    names = sorted(labels, key=lambda label: (_whole(label) or 0, label) if numeric else (0, label))
+    if numeric and classes:
+        names = [str(number) for number in range(classes)]
+    if classes and len(names) > classes:
+        first = _first_beyond(rows, classes)
+        raise InputError(
+            f"{first.label_place}: label {first.label!r} is one more than --classes={classes}"
+        )
+    if len(names) < 2:
+        raise InputError(f"{flag}: all pictures have the label {names[0]!r}; two are needed")
+    return tuple(names)
+
+
+def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], told: str) -> list[int]:
+    """The number of each row's class.
+
+    Raises:
+        InputError: naming the row whose label is none of the names; `told` says whose they are.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    by_value = {_whole(name): number for name, number in index.items() if _whole(name) is not None}
+    numbers = []
+    for row in rows:
+        number = index.get(row.label, by_value.get(_whole(row.label)))
+        if number is None:
+            raise InputError(f"{row.label_place}: label {row.label!r} is not one of {told}")
+        numbers.append(number)
+    return numbers
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _table(source: str, flag: str, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column name of each row that is not blank."""
+    reader = csv.reader(io.StringIO(_text(source, flag), newline=""), strict=True)
+    header: list[str] = []
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            if not header:
+                header = [name.strip() for name in cells]
+                _check_header(header, source, needed)
+            elif len(cells) > len(header):
+                raise InputError(
+                    f"{source}, row {reader.line_num}, column {len(header) + 1}: has no name; "
+                    f"row 1 names {len(header)} columns"
+                )
+            else:
+                yield reader.line_num, dict(zip(header, cells, strict=False))
+    except csv.Error as error:
+        raise InputError(f"{source}, row {reader.line_num}: {error}") from error
+    if not header:
+        raise InputError(f"{flag}={source}: is empty; the first row names the columns")
+
+
+def _text(source: str, flag: str) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark."""
+    try:
+        data = Path(source).read_bytes()
+    except OSError as error:
+        reason = error.strerror if os.path.exists(source) else "no such file"
+        raise InputError(f"{flag}={source}: {reason}") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]  # without the mark, which is no line of its own
+        row, column = before.count(b"\n") + 1, before.split(b"\n")[-1].count(b",") + 1
+        raise InputError(
+            f"{source}, row {row}, column {column}: byte 0x{error.object[error.start]:02x} is not "
+            "UTF-8; save the file in UTF-8"
+        ) from error
+
+
+def _check_header(header: list[str], source: str, needed: tuple[str, ...]) -> None:
+    for name in needed:
+        if name not in header:
+            raise InputError(
+                f"{source}, row 1: has no column {name!r}; it has {', '.join(header) or 'none'}"
+            )
+        if header.count(name) > 1:
+            raise InputError(f"{source}, row 1, column {name!r}: is there twice")
+
+
+def _check_label(label: str, place: str, classes: int) -> None:
+    """Whole numbers are classes from 0 on; other labels are names."""
+    number = _whole(label)
+    if number is not None and (number < 0 or classes and number >= classes):
+        allowed = f"0 to {classes - 1}" if classes else "0 and up"
+        raise InputError(f"{place}: label {label} is outside the range {allowed}")
+
+
+def _with_suffix(path: Path) -> Path:
+    """The path, or that of a picture of this name where the suffix was left out."""
+    # os.path's: a Path's own raises an error where the text is too long for a name.
+    if path.suffix.lower() in SUFFIXES or os.path.exists(path):
+        return path
+    candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
+
+
+def _first_beyond(rows: list[LabeledRow], classes: int) -> LabeledRow:
+    seen: set[str] = set()
+    for row in rows:
+        seen.add(row.label)
+        if len(seen) > classes:
+            return row
+    return rows[-1]
+
+
+def _whole(label: str) -> int | None:
+    return int(label) if re.fullmatch(r"-?[0-9]{1,18}", label) else None

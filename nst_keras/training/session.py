@@ -1,0 +1,200 @@
+"""A training from its settings to its weights file."""
+
+import dataclasses
+import importlib.util
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from nst_keras.devices import memory, startup
+from nst_keras.network import weights
+from nst_keras.network.weights import Weights
+from nst_keras.runs.folder import Status
+from nst_keras.runtime import cli, files, signals
+from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings import command_line
+from nst_keras.settings.option import absolute_paths
+from nst_keras.training import config as config_lib
+from nst_keras.training import datasets
+from nst_keras.training import folder as folder_lib
+from nst_keras.training.config import COMMAND, OPTIONS, SOURCES, TrainConfig
+from nst_keras.training.datasets import LabeledSet
+from nst_keras.training.folder import TrainFolder
+
+if TYPE_CHECKING:
+    from nst_keras.training.classifier import Architecture
+
+_log = logging.getLogger(__name__)
+
+_KEPT_CHECKPOINTS = 2
+
+
+def parse_config(arguments: list[str]) -> tuple[TrainConfig, set[str]]:
+    values, actions = command_line.parse(COMMAND, arguments)
+    return TrainConfig(**values), actions
+
+
+def run_training(arguments: list[str], given: TrainConfig) -> int:
+    config = config_lib.settle(_with_flags_of_folder(arguments, given))
+    if config.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
+    initial = _read_initial(config)
+    data = datasets.read_set(config)
+    hashes = {"data": data.sha256, **({"initial": initial.sha256} if initial else {})}
+    job = folder_lib.describe_job(config, hashes)
+    folder = TrainFolder(config.workdir or folder_lib.default_path(config, job))
+    if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
+        _log.info("%s is finished; --overwrite would make it anew", folder.path)
+        return 0
+    with files.held(folder.path):
+        folder.prepare(job, folder.status(job, overwrite=config.overwrite))
+        for note in data.notes:
+            _log.warning("%s", note)
+        _write_down(config, data, folder)
+        return _train(config, data, initial, folder, job)
+
+
+def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainConfig:
+    """For `--workdir=runs/x` alone: the settings that it began with, under those given now."""
+    if any(getattr(config, name) for name in SOURCES) or not config.workdir:
+        return config
+    saved = TrainFolder(config.workdir).flags
+    if not saved.exists():
+        raise InputError(
+            f"--workdir={config.workdir}: holds no training to go on with; "
+            "give --cifar100, --csv or --folder"
+        )
+    return parse_config([f"--flagfile={saved}", *arguments])[0]
+
+
+def _read_initial(config: TrainConfig) -> Weights | None:
+    if not config.initial:
+        return None
+    if config.initial != "embedded":
+        return weights.read_weights(config.initial, config.backbone, "--initial")
+    if config.backbone != "vgg19":
+        raise InputError(f"--backbone={config.backbone}: --initial=embedded is a vgg19")
+    return weights.read_weights(weights.embedded_path(), "vgg19", "--initial")
+
+
+def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> None:
+    """What a resume and a reader need: flags with paths that hold anywhere, and class names."""
+    values = dataclasses.asdict(config) | {"workdir": str(folder.path), "overwrite": False}
+    values |= absolute_paths(values, OPTIONS)
+    files.write_text(folder.flags, command_line.format_flagfile(COMMAND, values))
+    text = json.dumps(list(data.names), indent=1, ensure_ascii=False)
+    files.write_text(folder.labels, text + "\n")
+
+
+def _train(
+    config: TrainConfig,
+    data: LabeledSet,
+    initial: Weights | None,
+    folder: TrainFolder,
+    job: dict[str, str],
+) -> int:
+    startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
+    import tensorflow as tf
+
+    try:
+        return _train_on_device(config, data, initial, folder, job)
+    except tf.errors.ResourceExhaustedError:
+        _log.error("out of memory; give a smaller --batch_size, --image_size or --width")
+        return 1
+
+
+def _train_on_device(
+    config: TrainConfig,
+    data: LabeledSet,
+    initial: Weights | None,
+    folder: TrainFolder,
+    job: dict[str, str],
+) -> int:
+    from nst_keras.training.loop import TrainLoop
+    from nst_keras.training.trainer import Trainer
+
+    if warning := memory.unused_gpu():
+        _log.warning("%s", warning)
+    plan = _plan(config, len(data.names), initial)
+    _announce(config, data, plan, folder)
+    trainer = Trainer(plan, config.batch_size, initial, config.distribute)
+    folder.checkpoints.mkdir(exist_ok=True)
+    checkpointer = Checkpointer(
+        folder.checkpoints,
+        files.digest(job),
+        every=config.checkpoint_every,
+        minutes=config.checkpoint_minutes,
+        keep=_KEPT_CHECKPOINTS,
+    )
+    folder.write_record(status="running")
+    with signals.stop_signals() as stopping:
+        loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
+        figures = loop.finish() if loop.run() else None
+        if figures is None:
+            folder.write_record(status="interrupted")
+            _log.warning("stopped after step %d; the same command goes on", loop.step)
+            return cli.INTERRUPTED
+        folder.write_record(status="finished", **figures)
+    _report(figures, config.backbone, folder)
+    return 0
+
+
+def _plan(config: TrainConfig, classes: int, initial: Weights | None) -> "Architecture":
+    from nst_keras.training import classifier
+
+    plan = classifier.Architecture(
+        backbone=config.backbone,
+        channels=classifier.scaled_channels(config.width),
+        classes=classes,
+        image_size=config.image_size,
+        batch_norm=config.batch_norm,
+        head=config.head,
+        dense_units=config.dense_units,
+        dropout=config.dropout,
+        precision=config.precision,
+        seed=config.seed,
+    )
+    if not initial:
+        return plan
+    return dataclasses.replace(
+        plan,
+        channels=initial.channels,
+        channel_order=initial.channel_order,
+        mean=initial.mean,
+        std=initial.std,
+    )
+
+
+def _announce(
+    config: TrainConfig, data: LabeledSet, plan: "Architecture", folder: TrainFolder
+) -> None:
+    from nst_keras.training import classifier
+
+    flops = 3 * classifier.forward_flops(plan)
+    _log.info(
+        "%s of %s channels: %d classes, %d pictures to train, %d to validate; "
+        "%.3g GFLOP a picture, %.3g PFLOP in all, in %s on %s; folder %s",
+        plan.backbone,
+        "-".join(str(count) for count in plan.channels),
+        plan.classes,
+        len(data.train),
+        len(data.validation),
+        flops / 1e9,
+        flops * len(data.train) * config.epochs / 1e15,
+        plan.precision,
+        startup.describe_device(),
+        folder.path,
+    )
+
+
+def _report(figures: dict, backbone: str, folder: TrainFolder) -> None:
+    for name in ("val_accuracy", "test_accuracy"):
+        if name in figures:
+            _log.info("%s of epoch %d: %.2f %%", name, figures["best_epoch"], 100 * figures[name])
+    _log.info("weights: %s", folder.weights)
+    _log.info(
+        "to use them: python -m nst_keras.run --backbone=%s --weights=%s",
+        backbone,
+        folder.weights,
+    )

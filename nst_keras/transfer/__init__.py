@@ -1,0 +1,1 @@
+"""Scales times steps: from settings and pictures to a stream of iterates. Knows no folder."""

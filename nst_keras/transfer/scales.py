@@ -1,0 +1,112 @@
+"""The coarse-to-fine plan: sizes, steps per size, and fitting the steps to a time."""
+
+import dataclasses
+import math
+
+from nst_keras.imaging import geometry
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole job."""
+
+    index: int
+    height: int
+    width: int
+    steps: int
+    first_step: int
+
+    @property
+    def last_step(self) -> int:
+        return self.first_step + self.steps - 1
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
+    """The scales of a resolved config for a content of (height, width)."""
+    size = max(content_size) if config.size == "original" else int(config.size)
+    longest_sides = plan_sizes(size, config.min_size, config.scales, config.scale_ratio)
+    given = config.coarse_iterations or (config.iterations,)
+    coarse = spread_steps(given, len(longest_sides) - 1)
+    return plan_scales(content_size, longest_sides, (*coarse, config.iterations))
+
+
+def plan_sizes(
+    size: int, min_size: int, scales: int | str, largest_ratio: float
+) -> tuple[int, ...]:
+    """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
+
+    'auto' takes the fewest with a ratio of at most `largest_ratio`, which is above 1, from
+    `min_size`, where that is smaller.
+    """
+    start = min(size, min_size)
+    count = _fewest_scales(size / start, largest_ratio) if scales == "auto" else int(scales)
+    if count == 1:
+        return (size,)
+    ratio = (size / start) ** (1.0 / (count - 1))
+    return tuple(round(start * ratio**index) for index in range(count))
+
+
+def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
+    """Steps of each coarse scale, from a list for another number of scales.
+
+    The list is read as a curve from coarsest to finest: first and last stay, the rest is
+    interpolated; a single number holds for all.
+    """
+    spread = []
+    for index in range(coarse_scales):
+        place = index * (len(given) - 1) / max(coarse_scales - 1, 1)
+        low = math.floor(place)
+        high = min(low + 1, len(given) - 1)
+        spread.append(round(given[low] + (place - low) * (given[high] - given[low])))
+    return tuple(spread)
+
+
+def plan_scales(
+    content_size: tuple[int, int], longest_sides: tuple[int, ...], steps: tuple[int, ...]
+) -> tuple[Scale, ...]:
+    """The whole plan for a content of (height, width), from longest sides and steps per scale."""
+    plan, first_step = [], 1
+    for index, (longest, count) in enumerate(zip(longest_sides, steps, strict=True)):
+        height, width = geometry.fit_size(content_size, longest)
+        plan.append(Scale(index, height, width, count, first_step))
+        first_step += count
+    return tuple(plan)
+
+
+def fit_steps(
+    steps: tuple[int, ...],
+    seconds_per_step: tuple[float, ...],
+    fixed_seconds: float,
+    limit: float,
+) -> tuple[int, ...]:
+    """Multiply all steps by one factor so that the job ends within `limit` seconds.
+
+    Args:
+        fixed_seconds: what the job costs beside its steps.
+
+    Raises:
+        InputError: one step per scale would already take longer.
+    """
+    available = limit - fixed_seconds
+    least = sum(seconds_per_step)
+    if available < least:
+        needed = math.ceil(least + fixed_seconds)
+        raise InputError(
+            f"--time_limit={limit:g}s: even one step at each scale needs about {needed} s here; "
+            "allow more, or give a smaller --size"
+        )
+    planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
+    # One step a scale is granted first; the factor shares out what is left.
+    factor = (available - least) / planned
+    return tuple(1 + math.floor(n * factor) for n in steps)
+
+
+def _fewest_scales(growth: float, largest_ratio: float) -> int:
+    # The allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
+    return 1 + math.ceil(math.log(growth) / math.log(largest_ratio) - 1e-9)

@@ -1,0 +1,275 @@
+"""Replicas: parts of the CPU against one device, and two processes against one."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from nst_keras import Config, stylize
+from nst_keras.devices import replicas as replicas_lib
+from nst_keras.devices import startup
+from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import problem, scales
+from tests.conftest import picture
+
+CONTENT, STYLE = picture(90, 120, seed=1), picture(50, 50, seed=2)
+CONFIG = Config(
+    size=120,
+    scales=1,
+    iterations=8,
+    style_layers=("block1_conv1", "block3_conv1"),
+    content_layers=("block3_conv2",),
+    precision="float32",
+    learning_rate=0.02,
+    log_every=1,
+)
+
+
+def replicas(count):
+    return replicas_lib.make_replicas("mirrored", count)
+
+
+def paint(weights, config=CONFIG, **options):
+    *_, last = stylize(CONTENT, STYLE, config, weights=weights, **options)
+    return last.image, last.evaluate()
+
+
+def test_without_distribution_there_is_one_replica():
+    one = replicas_lib.make_replicas("none")
+    assert (one.count, one.hosts, one.is_chief, one.devices) == (1, 1, True, ("",))
+    assert one.own(0) == 0 and one.own(1) is None
+    assert one.total({"a": 3}) == one.from_chief({"a": 3}) == {"a": 3}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_of_the_processor_make_the_picture_that_one_device_makes(
+    tiny_weights, monkeypatch, count
+):
+    image, terms = paint(tiny_weights)
+    dealt = []
+
+    class Watched(problem.TiledObjective):
+        def __init__(self, objectives, tiles, shared, *others):
+            super().__init__(objectives, tiles, shared, *others)
+            dealt.append((len(objectives), len(tiles), shared.count))
+
+    monkeypatch.setattr(problem, "TiledObjective", Watched)
+    shared, shared_terms = paint(tiny_weights, replicas=replicas(count))
+    ((networks, tiles, parts),) = dealt
+    assert networks == parts == count <= tiles
+    assert shared_terms == pytest.approx(terms, rel=0.01)
+    levels = np.abs(np.round(shared * 255) - np.round(image * 255))
+    assert np.percentile(levels, 99.9) <= 1
+
+
+def test_value_and_gradient_over_replicas_are_those_of_one_device(tiny_weights):
+    found = []
+    for shared in (replicas_lib.ALONE, replicas(3)):
+        (stage,) = [
+            next(stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights, replicas=shared)).stage
+        ]
+        objective = stage._objective
+        evaluate = objective.value_and_grad
+        if shared.count == 1:
+            evaluate = tf.function(evaluate)
+        found.append(evaluate(tf.constant(picture(90, 120, seed=7)[None])))
+    (terms, gradient), (others, summed) = found
+    for name, value in terms.items():
+        np.testing.assert_allclose(others[name], value, rtol=1e-4, err_msg=name)
+    assert np.linalg.norm(summed - gradient) < 1e-4 * np.linalg.norm(gradient)
+
+
+def test_the_same_replicas_give_the_same_bytes(tiny_weights):
+    (first, _), (again, _) = (paint(tiny_weights, replicas=replicas(2)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_job_goes_on_with_another_number_of_replicas(tiny_weights, tmp_path):
+    folder = {"folder": tmp_path, "job": "a", "every": 0, "minutes": 0, "keep": 1}
+    options = {"config": CONFIG, "weights": tiny_weights}
+    iterates = stylize(
+        CONTENT, STYLE, checkpointer=Checkpointer(**folder), replicas=replicas(2), **options
+    )
+    while next(iterates).step < 5:
+        pass
+    iterates.close()  # saves
+    rest = stylize(
+        CONTENT, STYLE, checkpointer=Checkpointer(**folder), replicas=replicas(3), **options
+    )
+    seen = [(iterate.step, iterate.image) for iterate in rest]
+    assert [step for step, _ in seen] == [6, 7, 8]
+    whole, _ = paint(tiny_weights, replicas=replicas(2))
+    levels = np.abs(np.round(seen[-1][1] * 255) - np.round(whole * 255))
+    assert np.percentile(levels, 99.9) <= 1
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_each_device_computes_its_tiles_with_its_own_network(tiny_weights, xla):
+    shared = replicas(3)
+    config = resolve(dataclasses.replace(CONFIG, xla=xla))
+    plan = scales.plan_job(config, CONTENT.shape[:2])
+    networks = problem.FeatureExtractors(config, tiny_weights, shared)
+    found = problem.StyleTransferProblem(
+        config, CONTENT, [STYLE], networks, plan, shared
+    ).objective(plan[-1])
+    used = []
+    for device, pulled in traced_devices(found):
+        used.append(device)
+        assert pulled == {device}
+    assert [name[-5:] for name in used] == ["CPU:0", "CPU:1", "CPU:2"]
+
+
+def traced_devices(objective):
+    """Of each device's work on a tile: where it is done, and where its network lies."""
+    image = tf.constant(CONTENT[None])
+    done = {}
+    for worker, name in enumerate(objective._replicas.devices):
+        number = objective._rounds[0][worker]
+        sums = objective._run(name, objective._sums_of_tile[worker], number, image)
+        network = objective._objectives[worker].sections[0]
+        done[sums["style/block1_conv1"].device] = {one.value.device for one in network.weights}
+    return done.items()
+
+
+def test_a_picture_too_small_to_be_dealt_out_is_computed_in_one_piece(tiny_weights):
+    config = Config(size=32, scales=1, iterations=2, precision="float32")
+    image, _ = paint(tiny_weights, config)
+    shared, _ = paint(tiny_weights, config, replicas=replicas(3))
+    np.testing.assert_array_equal(image, shared)
+
+
+# Hosts
+
+
+def host(number, hosts=3, parts=1):
+    return replicas_lib.Replicas(tuple(f"/cpu:{n}" for n in range(parts)), hosts, number)
+
+
+def test_each_host_owns_its_devices_among_all():
+    second = host(1, hosts=3, parts=2)
+    assert second.count == 6 and not second.is_chief
+    assert [second.own(index) for index in range(6)] == [None, None, 0, 1, None, None]
+
+
+def test_what_comes_from_the_chief_is_what_the_chief_has():
+    added = []
+
+    def total(nest):
+        added.append(nest)
+        return nest
+
+    for number, expected in ((0, 5.0), (1, 0.0)):
+        one = replicas_lib.Replicas(("/cpu:0",), 2, number, total)
+        one.from_chief((tf.constant(5.0), 7))
+        assert float(added[-1][0]) == expected and int(added[-1][1]) == (0 if number else 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
+    ],
+)
+def test_a_cluster_that_cannot_be_understood_is_refused(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match="--distribute=multiworker: TF_CONFIG="):
+        startup.host_number("multiworker")
+    assert startup.host_number("mirrored") == 0
+
+
+def test_gpus_that_are_not_there_are_refused():
+    with pytest.raises(InputError, match="--distribute=mirrored: this host has no GPU"):
+        replicas_lib.make_replicas("mirrored")
+
+
+def test_a_tpu_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="--distribute=tpu: "):
+        replicas_lib.make_replicas("tpu")
+
+
+FLAGS = (
+    *("--size=160", "--scales=1", "--iterations=150", "--precision=float32", "--log_every=1"),
+    *("--style_layers=relu1_1,relu2_1", "--content_layers=relu2_1", "--checkpoint_every=2"),
+    *("--nogif", "--noscores", "--image_every=0"),
+)
+
+
+def start_hosts(command, port, folder):
+    """Two processes on this machine that are two hosts of one job."""
+    cluster = {"worker": [f"localhost:{port}", f"localhost:{port + 1}"]}
+    hosts = []
+    for index in range(2):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        log = open(folder.parent / f"{folder.name}_{index}.log", "a")  # noqa: SIM115
+        hosts.append(
+            subprocess.Popen(
+                [*command, "--distribute=multiworker", f"--workdir={folder}"],
+                env={**os.environ, "TF_CONFIG": config},
+                stdout=log,
+                stderr=log,
+            )
+        )
+        log.close()
+    return hosts
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_hosts_make_one_picture_and_survive_the_loss_of_one(
+    tmp_path, picture_paths, tiny_weights_path
+):
+    content, style = picture_paths
+    command = [sys.executable, "-m", "nst_keras.run", f"--content={content}", f"--style={style}"]
+    command += [*FLAGS, f"--weights={tiny_weights_path}"]
+    for host in start_hosts(command, free_port(), tmp_path / "whole"):
+        assert host.wait(300) == 0
+    subprocess.run([*command, f"--workdir={tmp_path / 'one'}"], check=True)
+    hosts = start_hosts(command, free_port(), tmp_path / "killed")
+    wait_for(tmp_path / "killed" / "checkpoints", hosts)
+    hosts[1].send_signal(signal.SIGKILL)
+    assert hosts[1].wait(30) == -signal.SIGKILL
+    assert hosts[0].wait(300) == 75
+    assert not (tmp_path / "killed" / "result.png").exists()
+    for host in start_hosts(command, free_port(), tmp_path / "killed"):
+        assert host.wait(300) == 0
+    killed, whole = (tmp_path / name / "result.png" for name in ("killed", "whole"))
+    assert killed.read_bytes() == whole.read_bytes()
+    one, two = (pixels(tmp_path / name / "result.png") for name in ("one", "whole"))
+    assert np.abs(one - two).mean() < 3
+
+
+def wait_for(checkpoints: Path, hosts) -> None:
+    """Until the first checkpoint is there."""
+    for _ in range(3000):
+        if any(checkpoints.glob("step_*.npz")):
+            return
+        assert all(host.poll() is None for host in hosts)
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint came")
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)

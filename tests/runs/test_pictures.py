@@ -1,0 +1,132 @@
+"""What a run leaves while it runs, at once or by work that is done later."""
+
+import numpy as np
+import pytest
+
+from nst_keras.runs import pictures
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.pictures import PictureWriter
+from nst_keras.settings.config import Config
+from nst_keras.transfer.iterate import Iterate
+from nst_keras.transfer.scales import Scale
+from tests.conftest import picture
+
+SCALE = Scale(0, 20, 30, 8, 1)
+
+
+class FakeStage:
+    def __init__(self, step):
+        self.step = step
+
+    def picture(self):
+        return picture(20, 30, seed=self.step)
+
+
+def iterate(step):
+    return Iterate(
+        step=step,
+        total_steps=8,
+        scale=SCALE,
+        scales=(SCALE,),
+        terms={"total": 1.0},
+        seconds=step * 1.5,
+        seconds_left=1.0,
+        steps_per_second=1.0,
+        stage=FakeStage(step),
+    )
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Renew the page at every iterate."""
+    monkeypatch.setattr(pictures, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(pictures, "_REFRESH_SHARE", 0.0)
+
+
+def make(path, **options):
+    folder = RunFolder(path)
+    folder.prepare({})
+    return folder, PictureWriter(folder, Config(image_every=2), {"status": "running"}, **options)
+
+
+def files_of(folder):
+    paths = [path for path in folder.path.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder.path)): path.read_bytes() for path in paths}
+
+
+def report(record, *steps):
+    """As in a run: an iterate has no image any more when the next one comes."""
+    for step in steps:
+        one = iterate(step)
+        record(one)
+        one.stage = None
+
+
+def test_by_default_all_is_there_at_once(tmp_path, always):
+    folder, record = make(tmp_path)
+    report(record, 2)
+    assert folder.iteration(2).exists() and folder.latest.exists() and folder.page.exists()
+    assert folder.read_record() == {"status": "running", "step": 2, "seconds": 3.0}
+
+
+def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
+    waiting = []
+    folder, record = make(tmp_path, submit=waiting.append)
+    before = files_of(folder)
+    report(record, 1, 2, 3)
+    record.interrupt(iterate(3))
+    assert files_of(folder) == before and waiting
+
+
+def test_work_that_is_done_late_writes_what_was_so_when_it_was_submitted(tmp_path, always):
+    waiting, records = [], []
+    late, record = make(tmp_path / "late", submit=waiting.append)
+    report(record, 1, 2, 3, 4)
+    record.record["status"] = "finished"
+    for work in waiting:
+        work()
+        records.append(late.read_record())
+    shown = [one["step"] for one in records if "step" in one]
+    assert sorted(set(shown)) == [1, 2, 3, 4] and shown == sorted(shown)
+    assert records[-1] == {"status": "running", "step": 4, "seconds": 6.0}
+    at_once, record = make(tmp_path / "at_once")
+    report(record, 1, 2, 3, 4)
+    assert files_of(late) == files_of(at_once)
+
+
+def test_warnings_after_the_submission_are_not_in_its_record(tmp_path, always):
+    waiting, notes = [], ["the first"]
+    folder, record = make(tmp_path, submit=waiting.append)
+    record.record["notes"] = notes
+    report(record, 1)
+    notes.append("the second")
+    for work in waiting:
+        work()
+    assert folder.read_record()["notes"] == ["the first"]
+
+
+def test_an_interruption_leaves_its_picture_and_says_so(tmp_path):
+    waiting = []
+    folder, record = make(tmp_path / "late", submit=waiting.append)
+    one = iterate(5)
+    record.interrupt(one)
+    one.stage = None
+    for work in waiting:
+        work()
+    assert folder.read_record()["status"] == "interrupted" and folder.page.exists()
+    pictures.images.write_image(tmp_path / "same.jpg", picture(20, 30, seed=5))
+    assert folder.latest.read_bytes() == (tmp_path / "same.jpg").read_bytes()
+    assert not np.array_equal(picture(20, 30, seed=5), picture(20, 30, seed=4))
+
+
+def test_a_rest_is_on_disk_before_the_state_that_follows_is(tmp_path):
+    """A run that is killed then and goes on does not come to it again."""
+    folder, record = make(tmp_path)
+    notes: list[str] = []
+    record.record["notes"] = notes
+    report(record, 2)
+    notes.append("the scale rests after step 3")
+    one = iterate(3)
+    one.rests = True
+    record(one)
+    assert folder.read_record()["notes"] == notes

@@ -1,0 +1,303 @@
+"""Processes of this machine: how many at a time, what is lost, locked or to be stopped."""
+
+import functools
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nst_keras.devices import memory
+from nst_keras.devices.memory import visible_gpus
+from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.errors import InputError
+from nst_keras.sweeps import local_engine
+from nst_keras.sweeps.folder import last_line, open_log
+from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
+from nst_keras.sweeps.ray_engine import RayEngine, _connection
+
+SHELL = ("/bin/sh", "-c")
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Makes a task that is a line of shell."""
+
+    def make(name, line, parts=(), **more):
+        return Task(name, (line,), tmp_path / f"{name}.log", SHELL, tuple(parts), **more)
+
+    return make
+
+
+def ends(engine, tasks, stopping=()) -> dict[str, Outcome]:
+    """Outcomes by name, in the order of their coming."""
+    return {one.name: one for one in engine.run(tasks, stopping) if one}
+
+
+def test_a_failing_trial_does_not_stop_the_others(task):
+    tasks = [
+        task("bad", "echo some progress; echo 'nst_keras: out of paint' >&2; exit 1"),
+        task("good", "echo fine"),
+        task("silent", "exit 74"),
+        task("stopped", "echo stopped by somebody else; exit 75"),
+    ]
+
+    found = ends(LocalEngine([{}], retries=2), tasks)
+
+    assert list(found) == ["bad", "good", "silent", "stopped"]
+    assert (found["bad"].status, found["bad"].error) == (1, "out of paint")
+    assert (found["good"].status, found["good"].error) == (0, "")
+    assert found["silent"].status == 74
+    assert found["stopped"] == Outcome("stopped", 75, "stopped by somebody else")
+    assert tasks[1].log.read_text().count("fine") == 1
+
+
+def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
+    meet = f"echo $SLOT; touch {tmp_path}/$SLOT; until [ -e {tmp_path}/%s ]; do sleep 0.02; done"
+    tasks = [task("one", meet % "b"), task("two", meet % "a")]
+
+    found = ends(LocalEngine([{"SLOT": "a"}, {"SLOT": "b"}], 0), tasks)
+
+    assert [one.status for one in found.values()] == [0, 0]  # each waited for the other
+    assert {"a", "b"} == {
+        line for t in tasks for line in t.log.read_text().split() if len(line) < 2
+    }
+
+
+@pytest.mark.parametrize(("retries", "status"), [(1, 1), (2, 0)])
+def test_a_lost_process_goes_on(task, tmp_path, retries, status):
+    line = f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -gt 2 ] || kill -9 $$"
+
+    found = ends(LocalEngine([{}], retries), [task("lost", line)])
+
+    assert found["lost"].status == status
+    assert found["lost"].error == ("its process was killed (SIGKILL)" if status else "")
+    assert (tmp_path / "count").read_text().count("x") == retries + 1
+
+
+def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
+    listens = (
+        "trap 'echo told; exit 75' USR1; echo ready; while true; do sleep 0.02; done",
+        "echo ready; exec sleep 60",  # not yet able to listen
+    )
+    tasks = [task("one", listens[0]), task("two", listens[1]), task("three", "echo ready")]
+    stopping: list[float] = []
+    found = {}
+
+    for outcome in LocalEngine([{}, {}], 2).run(tasks, stopping):
+        if outcome:
+            found[outcome.name] = outcome.status
+        elif all("ready" in t.log.read_text() for t in tasks[:2]) and not stopping:
+            stopping.append(time.monotonic())
+
+    assert found == {"one": INTERRUPTED, "two": INTERRUPTED}
+    assert tasks[0].log.read_text().count("told") == 1
+    assert not tasks[2].log.exists()
+
+
+def trials_of(task, tmp_path, *done):
+    """Two trials that write down that they ran alone; some are done once a batch has begun."""
+
+    def is_done(name):
+        return name in done and (tmp_path / "begun").exists()
+
+    return [
+        task(name, f"echo {name} >> {tmp_path}/alone", is_done=functools.partial(is_done, name))
+        for name in "ab"
+    ]
+
+
+def alone(tmp_path):
+    ran = tmp_path / "alone"
+    return ran.read_text().split() if ran.exists() else []
+
+
+def test_a_batch_is_the_outcome_of_its_trials(task, tmp_path):
+    parts = trials_of(task, tmp_path)
+    tasks = [task("batch", "echo both", parts), task("c", "exit 1")]
+    found = ends(LocalEngine([{}], 0), tasks)
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0, "c": 1}
+    assert not alone(tmp_path)
+
+
+@pytest.mark.parametrize(("done", "left"), [("", ["a", "b"]), ("a", ["b"])])
+def test_trials_of_a_failed_batch_go_on_one_by_one(task, tmp_path, caplog, done, left):
+    line = f"touch {tmp_path}/begun; echo out of paint; exit 2"
+    batch = task("batch", line, trials_of(task, tmp_path, *done))
+    found = ends(LocalEngine([{}], 2), [batch])
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
+    assert alone(tmp_path) == left
+    assert "batch failed (out of paint); its trials go on one by one" in caplog.text
+
+
+@pytest.mark.parametrize(("done", "times", "left"), [("", 2, []), ("a", 1, ["b"])])
+def test_a_lost_batch_goes_on_as_one_unless_some_is_done(task, tmp_path, done, times, left):
+    count = tmp_path / "count"
+    line = f"touch {tmp_path}/begun; echo x >> {count}; [ $(wc -l < {count}) -gt 1 ] || kill -9 $$"
+    found = ends(LocalEngine([{}], 2), [task("batch", line, trials_of(task, tmp_path, *done))])
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
+    assert count.read_text().count("x") == times and alone(tmp_path) == left
+
+
+def test_what_was_done_when_its_process_was_lost_is_done(task, tmp_path):
+    begun = tmp_path / "begun"
+    one = task("one", f"touch {begun}; kill -9 $$", is_done=begun.exists)
+    assert ends(LocalEngine([{}], 2), [one])["one"] == Outcome("one", 0)
+    assert begun.exists()
+
+
+def test_what_another_process_has_done_meanwhile_is_not_begun(task, tmp_path):
+    (tmp_path / "begun").touch()
+    one = task("one", f"touch {tmp_path}/anew", is_done=lambda: True)
+    batch = task("batch", f"touch {tmp_path}/anew", trials_of(task, tmp_path, "b"))
+    found = ends(LocalEngine([{}], 2), [one, batch])
+    assert {name: one.status for name, one in found.items()} == {"one": 0, "a": 0, "b": 0}
+    assert alone(tmp_path) == ["a"] and not (tmp_path / "anew").exists()
+
+
+def test_an_interrupted_batch_is_that_of_all_its_trials(task, tmp_path):
+    listens = "trap 'exit 75' USR1; echo ready; while true; do sleep 0.02; done"
+    batch = task("batch", listens, trials_of(task, tmp_path))
+    stopping: list[float] = []
+    found = {}
+    for outcome in LocalEngine([{}], 2).run([batch], stopping):
+        if outcome:
+            found[outcome.name] = outcome.status
+        elif not stopping and "ready" in batch.log.read_text():
+            stopping.append(time.monotonic())
+    assert found == {"a": INTERRUPTED, "b": INTERRUPTED} and not alone(tmp_path)
+
+
+def test_a_batch_holds_its_trials_as_long_as_it_lives(task, tmp_path):
+    batch = task("batch", f"echo $$ > {tmp_path}/number; exec sleep 60", trials_of(task, tmp_path))
+    work = LocalEngine([{}], 0).run([batch], [])
+    while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
+        next(work)
+    for part in batch.parts:
+        with open_log(part.log) as log:
+            assert log is None
+    with open_log(batch.log) as log:
+        assert log is None
+    work.close()
+    with open_log(batch.parts[0].log) as log:
+        assert log is not None
+
+
+def test_no_process_outlives_the_engine(task):
+    work = LocalEngine([{}], 0).run([one := task("one", "echo $$; exec sleep 60")], [])
+    for _ in work:
+        if pids := [int(line) for line in one.log.read_text().split() if line.isdecimal()]:
+            break
+
+    work.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_no_trial_is_begun_twice_at_a_time(task, caplog):
+    first, second = task("one", "echo again"), task("two", "echo fine")
+    with open_log(first.log) as log:  # what a process inherits that outlives its sweep
+        orphan = subprocess.Popen(["sleep", "60"], stdout=log)
+    found = {}
+
+    for outcome in LocalEngine([{}, {}], 0).run([first, second], []):
+        if outcome:
+            found[outcome.name] = outcome.status
+        if found == {"two": 0} and orphan.poll() is None:
+            assert "again" not in first.log.read_text()
+            orphan.kill()
+            orphan.wait()
+
+    assert found == {"two": 0, "one": 0}
+    assert "again" in first.log.read_text()
+    assert caplog.messages == ["one waits: another process is at work on it"]
+
+
+def test_the_last_line_of_a_log(tmp_path):
+    log = tmp_path / "x.log"
+    for text, line in [("", ""), ("a\n\n", "a"), ("x" * 50_000 + "\nnst_keras: b\xff \n", "b\xff")]:
+        log.write_text(text)
+        assert last_line(log) == line
+
+
+@pytest.mark.parametrize(
+    ("visible", "listed", "gpus"),
+    [
+        ("", "GPU 0: x\n", []),
+        ("-1", "GPU 0: x\n", []),
+        ("2,3", "", ["2", "3"]),
+        (None, "GPU 0: x (UUID: y)\nGPU 1: x (UUID: z)\n", ["0", "1"]),
+        (None, "No devices were found\n", []),
+        (None, None, []),
+    ],
+)
+def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if listed is not None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == gpus
+
+
+def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
+    monkeypatch.setattr(local_engine.memory, "cpu_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")  # somebody's own choice stays
+    for gpus, jobs, slots in [
+        ([], None, [{}]),
+        ([], 1, [{}]),
+        ([], 3, [{"OMP_NUM_THREADS": "2", "NST_MEMORY_SHARE": "0.3333"}] * 3),
+        (["0"], None, [{}]),
+        (["0"], 2, [{"NST_MEMORY_SHARE": "0.5000"}] * 2),
+        (["0", "1"], None, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
+        (
+            ["4", "7"],
+            3,
+            [{"CUDA_VISIBLE_DEVICES": n, "NST_MEMORY_SHARE": "0.5000"} for n in ("4", "7", "4")],
+        ),
+    ]:
+        monkeypatch.setattr(memory, "visible_gpus", lambda gpus=gpus: gpus)
+        assert make_slots(jobs) == slots
+
+
+def test_ray_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'nst_keras\[ray\]'"):
+        RayEngine(1, 0, 0)
+
+
+class Unreachable:
+    """A Ray whose cluster cannot be joined."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("a:1", ConnectionError("No.\nNot at all"), "RAY_ADDRESS=a:1: cannot be joined: No."),
+        ("foo", ValueError("Malformed"), "RAY_ADDRESS=foo: cannot be joined: Malformed"),
+        (None, RuntimeError(""), "--engine=ray: cannot be started: RuntimeError"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told_in_one_line(address, error, said, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError) as caught, _connection(Unreachable(error)):
+        pass
+    assert str(caught.value) == said

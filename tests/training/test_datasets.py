@@ -1,0 +1,375 @@
+"""Labeled pictures: what is read, how it is split, and what is refused, and with which words."""
+
+import io
+import os
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst_keras.imaging import images
+from nst_keras.runtime.errors import InputError
+from nst_keras.training import cifar100, datasets, labels
+from nst_keras.training.config import TrainConfig, settle
+
+CLASSES = 3
+
+
+def write_pictures(folder, count, size=20):
+    """`count` PNG files of one color each, named 0.png and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        Image.new("RGB", (size, size), (number * 9, 100, 50)).save(folder / f"{number}.png")
+
+
+def write_csv(path, rows, header="path,label"):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def config_of(**settings):
+    return settle(TrainConfig(**{"batch_size": 2, "image_size": 16, **settings}))
+
+
+def refusal(**settings):
+    """The one line with which a data set is refused."""
+    with pytest.raises(InputError) as caught:
+        datasets.read_set(config_of(**settings))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV of 12 pictures in 3 classes."""
+    write_pictures(tmp_path / "pictures", 12)
+    names = ("cat", "dog", "bird")
+    rows = [f"pictures/{number}.png,{names[number % CLASSES]}" for number in range(12)]
+    return write_csv(tmp_path / "labels.csv", rows)
+
+
+def test_a_csv_gives_pictures_labels_and_names(table, tmp_path):
+    data = datasets.read_set(config_of(csv=str(table), validation_split=0.25))
+    assert data.names == ("bird", "cat", "dog") and data.test is None and data.notes == ()
+    assert (len(data.train), len(data.validation)) == (9, 3)
+    found = dict(zip(data.train.paths, data.train.labels, strict=True))
+    found |= dict(zip(data.validation.paths, data.validation.labels, strict=True))
+    expected = {str(tmp_path / f"pictures/{n}.png"): (1, 2, 0)[n % 3] for n in range(12)}
+    assert found == expected
+
+
+def test_kaggles_shapes(tmp_path):
+    write_pictures(tmp_path / "train", 4)
+    rows = [f'{number},7,"a, {number % 2}"' for number in range(4)]
+    path = write_csv(tmp_path / "train.csv", rows, "id,size,breed")
+    data = datasets.read_set(
+        config_of(
+            csv=str(path),
+            path_column="id",
+            label_column="breed",
+            image_root=str(tmp_path / "train"),
+            validation_split=0.0,
+        )
+    )
+    assert data.names == ("a, 0", "a, 1") and list(data.train.labels) == [0, 1, 0, 1]
+    assert all(path.endswith(".png") for path in data.train.paths)
+
+
+def test_class_folders(tmp_path):
+    write_pictures(tmp_path / "set" / "b", 3)
+    write_pictures(tmp_path / "set" / "a" / "deeper", 2)
+    (tmp_path / "set" / "a" / ".hidden").write_text("x")
+    write_pictures(tmp_path / "set" / "a" / ".thumbnails" / "small", 2)
+    data = datasets.read_set(config_of(folder=str(tmp_path / "set"), validation_split=0.0))
+    assert data.names == ("a", "b") and list(data.train.labels) == [0, 0, 1, 1, 1]
+
+
+def test_class_folders_may_have_names_of_any_bytes(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    for folder in (name, "tea"):
+        write_pictures(tmp_path / folder, 2)
+    data = datasets.read_set(config_of(folder=str(tmp_path), validation_split=0.0))
+    assert data.names == (name, "tea") and len(data.train) == 4
+
+
+def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
+    write_pictures(tmp_path, 4)
+    path = write_csv(tmp_path / "a.csv", ["0.png,10", "1.png,2", "2.png,10", "3.png,2"])
+    data = datasets.read_set(config_of(csv=str(path), validation_split=0.0))
+    assert data.names == ("2", "10") and list(data.train.labels) == [1, 0, 1, 0]
+    data = datasets.read_set(config_of(csv=str(path), validation_split=0.0, classes=12))
+    assert len(data.names) == 12 and list(data.train.labels) == [10, 2, 10, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "--csv={path}: is empty; the first row names the columns"),
+        (b"\n\n", "--csv={path}: is empty; the first row names the columns"),
+        (b"path,label\n", "--csv={path}: has a header and no rows"),
+        (b"file,label\n0.png,a\n", "{path}, row 1: has no column 'path'; it has file, label"),
+        (b"path,class\n0.png,a\n", "{path}, row 1: has no column 'label'; it has path, class"),
+        (b"path,label\n0.png,a\n1.png,\n", "{path}, row 3, column 'label': is empty"),
+        (b"path,label\n0.png,a\n1.png\n", "{path}, row 3, column 'label': is empty"),
+        (b"path,label\n,a\n1.png,b\n", "{path}, row 2, column 'path': is empty"),
+        (b"path,label\n0.png,a,b\n", "{path}, row 2, column 3: has no name; row 1 names 2 columns"),
+        (
+            b"path,label\n0.png,a\n\n1.png,b\xe9\n",
+            "{path}, row 4, column 2: byte 0xe9 is not UTF-8",
+        ),
+        (b"\xff\xfep\x00a\x00", "{path}, row 1, column 1: byte 0xff is not UTF-8"),
+        (b'path,label\n0.png,"a\n', "{path}, row 2: unexpected end of data"),
+        (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column 'label': label -1 is outside"),
+        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: all pictures have the label 'a'"),
+        (b"path,label\n0.png,a\nx.png,b\n", "{path}, row 3, column 'path': no such file: "),
+        (b"path,label,label\n0.png,a,b\n", "{path}, row 1, column 'label': is there twice"),
+        (b"path,label\n0.png,a\n" + b"x" * 300 + b",b\n", "{path}, row 3, column 'path': "),
+    ],
+)
+def test_a_bad_csv_is_refused_by_row_and_column(tmp_path, content, said):
+    write_pictures(tmp_path, 2)
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    assert refusal(csv=str(path)).startswith(said.format(path=path))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert len(datasets.read_set(config_of(csv=str(table))).names) == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("label", "classes", "said"),
+    [
+        ("3", 3, "column 'label': label 3 is outside the range 0 to 2"),
+        ("ant", 2, "column 'label': label 'ant' is one more than --classes=2"),
+    ],
+)
+def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
+    write_pictures(tmp_path, 3)
+    others = ("0", "1") if label.isdecimal() else ("a", "b")
+    rows = [f"0.png,{others[0]}", f"1.png,{others[1]}", f"2.png,{label}"]
+    path = write_csv(tmp_path / "a.csv", rows)
+    assert refusal(csv=str(path), classes=classes) == f"{path}, row 4, {said}"
+
+
+def test_a_file_that_is_not_there_is_named_with_its_flag(tmp_path):
+    assert refusal(csv=str(tmp_path / "no.csv")) == f"--csv={tmp_path / 'no.csv'}: no such file"
+    assert "no such folder" in refusal(folder=str(tmp_path / "no"))
+    write_csv(tmp_path / "a.csv", ["0.png,a"])
+    said = refusal(csv=str(tmp_path / "a.csv"), image_root=str(tmp_path / "no"))
+    assert said.startswith("--image_root=") and "no such folder" in said
+
+
+def damage(table):
+    """Cut one picture short, put text into another and remove a third."""
+    folder = table.parent / "pictures"
+    whole = (folder / "2.png").read_bytes()
+    (folder / "2.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "5.png").write_text("not a picture")
+    (folder / "8.png").unlink()
+    return [f"{table}, row {row}, column 'path': " for row in (4, 7, 10)]
+
+
+def test_unreadable_rows_are_refused_in_one_line_that_names_and_counts_them(table):
+    places = damage(table)
+    said = refusal(csv=str(table))
+    assert all(place in said for place in places)
+    assert "(3 of 12 unreadable; --skip_unreadable leaves them out)" in said
+
+
+def test_unreadable_rows_are_left_out_when_that_is_asked_for(table):
+    places = damage(table)
+    data = datasets.read_set(config_of(csv=str(table), skip_unreadable=True, validation_split=0.2))
+    assert len(data.train) + len(data.validation) == 9
+    assert data.notes[-1] == f"--csv={table}: 3 of 12 left out as unreadable"
+    for note, place in zip(data.notes[:-1], places, strict=True):
+        assert note.startswith(place)
+
+
+def test_with_no_readable_row_nothing_is_skipped(table):
+    for path in (table.parent / "pictures").iterdir():
+        path.write_bytes(b"")
+    assert "none of 12 pictures can be read" in refusal(csv=str(table), skip_unreadable=True)
+
+
+def test_a_format_that_the_pipeline_does_not_decode_is_refused(tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "0.png", "WEBP")
+    write_pictures(tmp_path / "b", 1)
+    path = write_csv(tmp_path / "a.csv", ["0.png,a", "b/0.png,b"])
+    assert "is not a JPEG, PNG or GIF picture" in refusal(csv=str(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        *(("PNG", lambda data, cut=cut: data[:-cut]) for cut in (1, 8, 12, 20)),
+        ("PNG", lambda data: data[:-16] + bytes([data[-16] ^ 1]) + data[-15:]),  # its checksum
+        ("GIF", lambda data: data[:-2]),
+    ],
+)
+def test_pictures_that_only_pillow_would_take_are_unreadable(tmp_path, kind, change):
+    path = tmp_path / "picture"
+    Image.fromarray(np.arange(1200, dtype=np.uint8).reshape(20, 20, 3)).save(path, kind)
+    whole = path.read_bytes()
+    assert datasets._look_at(path).problem == ""
+    path.write_bytes(change(whole))
+    assert datasets._look_at(path).problem.startswith(f"{path} ")
+    path.write_bytes(whole + b"\0\0")  # as some programs leave behind
+    assert datasets._look_at(path).problem == ""
+
+
+def test_a_huge_picture_is_refused_for_its_size_and_not_as_a_bomb(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("1", (20_000, 10_001)).save(path)
+    with images.pillow_without_limits():
+        said = datasets._look_at(path).problem
+    assert said == f"{path} has more than 200000000 pixels"
+
+
+def test_a_validation_csv_takes_the_place_of_the_split(table, tmp_path):
+    other = write_csv(tmp_path / "v.csv", ["pictures/0.png,dog", "pictures/1.png,cat"])
+    data = datasets.read_set(config_of(csv=str(table), validation_csv=str(other)))
+    assert len(data.train) == 12 and list(data.validation.labels) == [2, 1]
+    write_csv(other, ["pictures/0.png,dog", "pictures/1.png,ant"])
+    said = refusal(csv=str(table), validation_csv=str(other))
+    assert said == (
+        f"{other}, row 3, column 'label': label 'ant' is not one of the labels of {table}"
+    )
+
+
+def test_too_few_pictures_for_a_batch_are_refused(table):
+    assert refusal(csv=str(table), batch_size=25).startswith("--batch_size=25: only 9 pictures")
+
+
+def test_the_hash_sees_pictures_and_labels(table):
+    before = datasets.read_set(config_of(csv=str(table))).sha256
+    assert datasets.read_set(config_of(csv=str(table), seed=1)).sha256 == before
+    Image.new("RGB", (20, 20)).save(table.parent / "pictures" / "3.png")
+    changed = datasets.read_set(config_of(csv=str(table))).sha256
+    table.write_text(table.read_text().replace("0.png,cat", "0.png,dog"))
+    assert len({before, changed, datasets.read_set(config_of(csv=str(table))).sha256}) == 3
+
+
+def test_the_split_takes_its_share_of_each_class():
+    numbers = np.repeat([0, 1, 2, 3], [100, 10, 2, 1])
+    train, validation = datasets.split(numbers, 0.2, seed=0)
+    assert sorted([*train, *validation]) == list(range(113))
+    assert list(np.bincount(numbers[validation], minlength=4)) == [20, 2, 1, 0]
+    again, other = (datasets.split(numbers, 0.2, seed=seed)[1] for seed in (0, 1))
+    assert np.array_equal(validation, again) and not np.array_equal(validation, other)
+    assert len(datasets.split(numbers, 0.0, seed=0)[1]) == 0
+
+
+def batch_of(count, seed):
+    """A batch as in the archive: rows of red, then green, then blue."""
+    rng = np.random.default_rng(seed)
+    data = rng.integers(0, 256, (count, 3072), np.uint8)
+    return {b"data": data, b"fine_labels": [n % 5 for n in range(count)], b"batch_label": b"x"}
+
+
+def cifar_folder(tmp_path, **changes):
+    """A small CIFAR-100 of five classes, its parts changed."""
+    parts = {
+        "train": batch_of(20, 0),
+        "test": batch_of(10, 1),
+        "meta": {b"fine_label_names": [b"apple", b"bear", b"clock", b"dinosaur", b"elephant"]},
+    }
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for name, part in (parts | changes).items():
+        (folder / name).write_bytes(part if isinstance(part, bytes) else pickle.dumps(part, 2))
+    return folder
+
+
+def archive_of(folder):
+    path = folder.parent / "cifar-100-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, "cifar-100-python")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder", "parent", "cache"])
+def test_cifar_is_read_from_archive_folder_and_cache(tmp_path, kind, monkeypatch):
+    home = tmp_path / "keras"
+    inner = home / "datasets" / "cifar-100-python-target"
+    inner.mkdir(parents=True)
+    folder = cifar_folder(inner)
+    sources = {"archive": archive_of(folder), "folder": folder, "parent": inner, "cache": "keras"}
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    (pixels, numbers), (test_pixels, _), names = cifar100.read_cifar100(str(sources[kind]))
+    data = batch_of(20, 0)[b"data"]
+    assert pixels.shape == (20, 32, 32, 3) and test_pixels.shape == (10, 32, 32, 3)
+    for row, column, channel in ((0, 0, 0), (3, 31, 1), (31, 7, 2)):
+        assert pixels[4, row, column, channel] == data[4, channel * 1024 + row * 32 + column]
+    assert names[3] == "dinosaur" and list(numbers) == [n % 5 for n in range(20)]
+
+
+def test_cifars_own_test_pictures_are_kept_apart(tmp_path):
+    config = config_of(cifar100=str(cifar_folder(tmp_path)), validation_split=0.25)
+    data = datasets.read_set(config)
+    assert (len(data.train), len(data.validation), len(data.test or ())) == (15, 5, 10)
+    assert refusal(cifar100=str(tmp_path), classes=9) == "--classes=9: the archive has 5"
+
+
+def test_an_empty_cache_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert "holds no CIFAR-100; give the archive's path" in refusal(cifar100="keras")
+
+
+class Trap:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("where", ["train", "meta"])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(tmp_path, where, protocol):
+    sprung = tmp_path / "sprung"
+    trap = pickle.dumps({b"data": Trap(open, str(sprung), "w")}, protocol)
+    said = refusal(cifar100=str(cifar_folder(tmp_path, **{where: trap})))
+    assert "open, which is not allowed" in said and not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": b""}, "Ran out of input"),
+        ({"train": b"garbage"}, "cannot be read as CIFAR-100: "),
+        ({"train": pickle.dumps([1], 2)}, "cannot be read as CIFAR-100: "),
+        ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 9), np.uint8)}}, "rows of 3072 bytes"),
+        ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 3072))}}, "is not of bytes"),
+        ({"train": batch_of(4, 0) | {b"data": np.array([None], object)}}, "is not of bytes"),
+        ({"train": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
+        ({"test": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
+        ({"train": batch_of(4, 0) | {b"fine_labels": [0, 1]}}, "a label for each picture"),
+        ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, 5]}}, "label 5 of picture 3"),
+        ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, "1"]}}, "of picture 3 is outside"),
+        ({"meta": {b"fine_label_names": []}}, "meta holds no fine_label_names"),
+    ],
+)
+def test_a_damaged_archive_is_refused(tmp_path, changes, said):
+    message = refusal(cifar100=str(cifar_folder(tmp_path, **changes)))
+    assert message.startswith(f"--cifar100={tmp_path}/cifar-100-python: ") and said in message
+
+
+def test_an_archive_cut_short_or_of_other_things_is_refused(tmp_path):
+    path = archive_of(cifar_folder(tmp_path))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "cannot be read as CIFAR-100" in refusal(cifar100=str(path))
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("cifar-100-python/train"), io.BytesIO(b""))
+    assert "has no cifar-100-python/test" in refusal(cifar100=str(path))
+    assert "no such file" in refusal(cifar100=str(tmp_path / "none.tar.gz"))
+
+
+def test_labels_of_many_digits_are_names(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [f"0.png,{'9' * 5000}", "1.png,b"])
+    rows = labels.read_csv(str(path), "--csv", labels.Columns("path", "label", None, 0))
+    assert len(labels.class_names(rows, "--csv", 0)) == 2

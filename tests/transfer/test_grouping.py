@@ -1,0 +1,68 @@
+"""Which pictures go together."""
+
+import dataclasses
+
+import pytest
+
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import grouping
+
+BASE = resolve(Config(content="photo.jpg", style=("painting.jpg",)))
+
+
+def config(**settings):
+    return dataclasses.replace(BASE, **settings)
+
+
+def group(most, *wanted):
+    """Indices that go together, of (config, size)."""
+    names = {str(number): one for number, one in enumerate(wanted)}
+    return [[int(name) for name in names] for names in grouping.group(names, most)]
+
+
+def test_groups_are_full_before_the_next_one_begins():
+    wanted = [(config(seed=seed), (30, 40)) for seed in range(5)]
+    assert group(2, *wanted) == [[0, 1], [2, 3], [4]]
+    assert group(8, *wanted) == [[0, 1, 2, 3, 4]]
+
+
+def test_kinds_are_kept_apart():
+    small, large = config(size=256), config(size=512)
+    wanted = [(small, (30, 40)), (large, (30, 40)), (small, (30, 40)), (large, (30, 40))]
+    assert group(2, *wanted) == [[0, 2], [1, 3]]
+
+
+def test_what_counts_of_a_content_is_its_size_in_the_plan():
+    one, other, tall = (BASE, (300, 400)), (BASE, (600, 800)), (BASE, (400, 300))
+    assert group(9, one, other, tall) == [[0, 1], [2]]
+    square = config(fit="crop")
+    assert group(9, (square, (300, 400)), (square, (500, 300))) == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"optimizer": "lbfgs"}, "--optimizer=lbfgs"),
+        ({"distribute": "mirrored"}, "--distribute=mirrored"),
+        ({"tile_size": 512}, "--tile_size=512"),
+        ({"tolerance": 0.01}, "--tolerance=0.01"),
+        ({"time_limit": 60.0}, "--time_limit"),
+    ],
+)
+def test_some_settings_are_for_no_batch(settings, said):
+    alone = config(**settings)
+    assert group(2, (alone, (30, 40)), (alone, (30, 40))) == [[0], [1]]
+    with pytest.raises(InputError, match=said):
+        grouping.check([alone])
+
+
+def test_what_differs_is_named():
+    with pytest.raises(InputError, match="the pictures differ in --iterations"):
+        grouping.check([BASE, config(iterations=7)])
+
+
+def test_own_settings_are_options():
+    assert OPTIONS.keys() >= grouping.OWN
+    grouping.check([BASE, config(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])
