@@ -8,15 +8,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst_keras.runs import batch_session
 from nst_keras.runs.folder import Status
+from nst_keras.runs.session import join_groups
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, progress, results
 from nst_keras.sweeps.folder import SweepFolder, TrialState
-from nst_keras.sweeps.local_engine import RUN_BATCH, LocalEngine, Outcome, Task, make_slots
+from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.ray_engine import RayEngine
 from nst_keras.sweeps.results import Results
 from nst_keras.sweeps.table import read_matrix, read_vary
@@ -179,8 +179,8 @@ def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
 
 def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
     name = f"batch {parts[0].name}"  # which no trial can have
-    arguments = batch_session.join([one.arguments for one in parts])
-    return Task(name, arguments, folder.log(name).absolute(), RUN_BATCH, parts)
+    arguments = join_groups([one.arguments for one in parts])
+    return Task(name, arguments, folder.log(name).absolute(), parts=parts)
 
 
 # What is said of it.

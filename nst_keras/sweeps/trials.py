@@ -12,7 +12,7 @@ from typing import Any
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import resolve
+from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.sweeps.table import Setting, TrialRow
 
 _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is to fit in, too
@@ -26,7 +26,7 @@ class Trial:
     note: str
     settings: tuple[Setting, ...]  # its own, beside those that all trials share
     arguments: tuple[str, ...]  # of `nst_keras.run`, but for the folder
-    config: Config  # resolved
+    config: Settings
     place: str  # where it was written, for errors
 
     def locate(self, error: Exception) -> InputError:
