@@ -49,9 +49,9 @@ from PIL import Image, ImageCms
 
 from nst_keras.imaging import animation, images
 from nst_keras.network import vgg, weights
-from nst_keras.runs import comparison, gallery, metrics
+from nst_keras.runs import comparison, gallery, metrics, new_record
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import record as record_lib
+from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import checkpoints
 from nst_keras.runtime.errors import InputError
@@ -61,7 +61,7 @@ from nst_keras.settings.resolve import resolve, unused
 from nst_keras.sweeps import table, trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
 from nst_keras.sweeps.progress import SweepProgress
-from nst_keras.sweeps.results import Results
+from nst_keras.sweeps.results import Results, TrialRecords
 from nst_keras.training import cifar100, datasets
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
@@ -1032,7 +1032,7 @@ def _run_config() -> Config:
     return resolve(Config(content="photo.png", style=("painting.png",), size=64, tolerance=0.1))
 
 
-def _record(config: Config, job: dict[str, str]) -> bytes:
+def _record(config: Config, fingerprint: Fingerprint) -> bytes:
     source = {"name": "photo.png", "width": 60, "height": 40, "sha256": "0" * 64}
     record = {
         "version": "1.0",
@@ -1047,26 +1047,27 @@ def _record(config: Config, job: dict[str, str]) -> bytes:
         "content": source,
         "styles": [{**source, "name": "painting.png", "weight": 1.0}],
         "scales": [{"width": 60, "height": 40, "steps": 3, "first_step": 1}],
-        "settings": record_lib.settings_text(config),
+        "settings": new_record.settings_text(config),
         "changed": ["size"],
         "final_terms": {"content/block4_conv2": 0.5, "tv": 0.1, "total": 0.6},
         "scores": {"ssim": 0.5, "total_variation": 1.1, "gram_error/block1_conv1": 0.2},
         "versions": {"python": "3"},
         "notes": ["a note"],
-        "job": job,
-        "request": job,
+        "fingerprint": dataclasses.asdict(fingerprint),
+        "requested": dataclasses.asdict(fingerprint),
     }
     return json.dumps(record, indent=1).encode()
 
 
-def _run_job() -> dict[str, str]:
-    return folder_lib.describe_job(_run_config(), {"content": "0" * 64})
+def _run_fingerprint() -> Fingerprint:
+    return folder_lib.fingerprint(_run_config(), {"content": "0" * 64})
 
 
 def _records() -> list[bytes]:
     """Those of the job that is asked for, and of another one."""
-    other = {**_run_job(), "size": "128", "quality": "draft"}
-    return [_record(_run_config(), job) for job in (_run_job(), other)]
+    asked = _run_fingerprint()
+    other = Fingerprint({**asked.settings, "size": "128", "quality": "draft"}, asked.hashes)
+    return [_record(_run_config(), fingerprint) for fingerprint in (asked, other)]
 
 
 def _metric_rows() -> list[bytes]:
@@ -1086,16 +1087,17 @@ def _sweep_trials() -> list[trials.Trial]:
 
 def _trial_record() -> bytes:
     trial = _sweep_trials()[0]
-    return _record(trial.config, folder_lib.describe_job(trial.config, {"content": "0" * 64}))
+    return _record(trial.config, folder_lib.fingerprint(trial.config, {"content": "0" * 64}))
 
 
-def _training_job() -> dict[str, str]:
+def _training_fingerprint() -> Fingerprint:
     config = config_lib.settle(config_lib.TrainConfig(csv="labels.csv"))
-    return training_folder.describe_job(config, {"data": "0" * 64})
+    return training_folder.fingerprint(config, {"data": "0" * 64})
 
 
 def _training_record() -> bytes:
-    return json.dumps({"status": "running", "job": _training_job(), "epochs": 3}).encode()
+    asked = dataclasses.asdict(_training_fingerprint())
+    return json.dumps({"status": "running", "requested": asked, "epochs": 3}).encode()
 
 
 def _batch_rows() -> bytes:
@@ -1257,8 +1259,8 @@ def _check_page(page: Path) -> None:
 
 def _read_status(folder: Path) -> str:
     run = folder_lib.RunFolder(folder / "run")
-    run.is_finished(_run_job())
-    return str(run.status(_run_job(), overwrite=False))
+    run.is_finished(_run_fingerprint())
+    return str(run.status(_run_fingerprint(), overwrite=False))
 
 
 def _resume_metrics(folder: Path) -> None:
@@ -1270,10 +1272,9 @@ def _resume_metrics(folder: Path) -> None:
 def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
-        collected = Results(found, _sweep_trials(), metric, ("style_weight", "size"))
-        collected.conclude()
-    names = [trial.name for trial in collected.trials]
-    board = SweepProgress(collected.record, names)
+        records = TrialRecords(found, _sweep_trials())
+        Results(records, metric, ("style_weight", "size")).conclude()
+    board = SweepProgress(records.read, [trial.name for trial in records.trials])
     board.describe()
     board.share()
 
@@ -1286,7 +1287,7 @@ def _put_sweep(folder: Path) -> None:
 
 def _put_trial(run: Path, trial: trials.Trial) -> None:
     run.mkdir(parents=True)
-    job = folder_lib.describe_job(trial.config, {"content": "0" * 64})
+    job = folder_lib.fingerprint(trial.config, {"content": "0" * 64})
     (run / "run.json").write_bytes(_record(trial.config, job))
     (run / "metrics.jsonl").write_bytes(_metrics())
 
@@ -1314,7 +1315,7 @@ def _read_cifar(folder: Path) -> None:
 
 
 def _read_training_status(folder: Path) -> str:
-    return str(training_folder.TrainFolder(folder).status(_training_job(), overwrite=False))
+    return str(training_folder.TrainFolder(folder).status(_training_fingerprint(), overwrite=False))
 
 
 def _resume_table(folder: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from nst_keras import Config, stylize
 from nst_keras.imaging import geometry, images
-from nst_keras.runs import scores
+from nst_keras.runs import score_table, scores
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.flags import parse_config
 from nst_keras.settings.presets import PRESETS
@@ -81,7 +81,7 @@ def identity_test(config: Config) -> int:
     picture = geometry.crop_to_fit(images.read_image(config.content).pixels, config.fit)
     weights = load_weights(config)
     style_layers = config.style_layers or PRESETS[config.objective].defaults["style_layers"]
-    judge = scores.Judge(weights, scores.held_out_layers(style_layers, config.backbone))
+    judge = scores.Judge(weights, score_table.held_out_layers(style_layers, config.backbone))
     print(f"{'start':9}{'figure':17}{'found':>9}  needed")
     all_missed = []
     for start, needed in NEEDED.items():

@@ -116,7 +116,7 @@ RECORDED = (
 ) + (
     "final_terms",
     "scores",
-    "job",
+    "fingerprint",
     "version",
 )
 
@@ -614,7 +614,7 @@ def resume_problems(step: int, begun: bool, status: int | None, log: str) -> lis
         status: its exit status.
         log: what it said.
     """
-    went_on = re.search(r"going on after step (\d+)", log)
+    went_on = re.search(r"resuming after step (\d+)", log)
     if went_on and int(went_on[1]) != step:
         return [f"{LOST}: it went on after step {went_on[1]}, not {step}"]
     if begun and step and status == 0 and not went_on:
@@ -804,7 +804,7 @@ class Job:
         """A finished run of another request, of which nothing may be left in the end."""
         shutil.copytree(self.folder / "twin" / "run", self.run)
         record = read_record(self.run)
-        record["request"] = record["job"] = {"size": "another"}
+        record["requested"] = record["fingerprint"] = {"settings": {"size": "another"}}
         (self.run / "run.json").write_text(json.dumps(record), encoding="utf-8")
         shutil.copy(self.run / "latest.jpg", self.run / "iterations" / "iteration_00999.jpg")
         shutil.copy(self.run / "result.png", self.run / "strip.png")
@@ -904,8 +904,8 @@ class Job:
         self.counts["starts"] += 1
         if status != 0:
             self.counts[f"by {blow.kind}"] += 1
-        self.counts["resumes"] += "going on after step" in log
-        self.counts["fallbacks"] += "a checkpoint is left out" in log
+        self.counts["resumes"] += "resuming after step" in log
+        self.counts["fallbacks"] += "ignoring checkpoint" in log
 
     def _compare(self) -> None:
         found = differences(self.folder / "work", self.folder / "twin")

@@ -134,8 +134,8 @@ def test_memory_that_does_not_hold_the_scores(job, whole, tmp_path, monkeypatch)
     scored = [flag for flag in job if flag != "--noscores"]
     assert run.main(scored) == 0
     record = RunFolder(tmp_path / "job").read_record()
-    assert record["status"] == "finished" and "scores" not in record
-    assert "scores: there is not enough memory" in record["notes"]
+    assert record.status == "finished" and not record.scores
+    assert "scores: there is not enough memory" in record.notes
 
 
 def test_memory_of_the_host_that_runs_out(job, whole, capsys, tmp_path, monkeypatch):
@@ -155,4 +155,4 @@ def test_a_clock_that_jumps(job, whole, tmp_path, monkeypatch, jump):
     normal = time.time
     at_step(monkeypatch, 2, lambda: monkeypatch.setattr(time, "time", lambda: normal() + jump))
     goes_on(job, whole, tmp_path)
-    assert 0 <= RunFolder(tmp_path / "job").read_record()["seconds"] < 3600
+    assert 0 <= RunFolder(tmp_path / "job").read_record().seconds < 3600

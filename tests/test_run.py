@@ -16,7 +16,7 @@ import nst_keras
 from nst_keras import run
 from nst_keras.devices import startup
 from nst_keras.imaging import images
-from nst_keras.runs import pictures, session
+from nst_keras.runs import extras, pictures, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runtime import files
@@ -233,7 +233,7 @@ def test_whole_job(job, capsys, tmp_path):
     log = capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
     record = folder.read_record()
-    assert record["status"] == "finished" and record["step"] == record["total_steps"] == 10
+    assert record.status == "finished" and record.step == record.total_steps == 10
     assert "10 steps" in log and "CPU" in log and str(folder.page.name) in log
     steps = sorted(path.name for path in folder.iterations.iterdir())
     assert steps == [f"iteration_{step:05d}.jpg" for step in (2, 3, 4, 6, 8, 9, 10)]
@@ -241,7 +241,7 @@ def test_whole_job(job, capsys, tmp_path):
     assert [row["step"] for row in rows] == list(range(1, 11))
     assert [row["scale"] for row in rows] == [0] * 4 + [1] * 6
     assert rows[9]["terms"]["total"] < rows[4]["terms"]["total"]
-    assert {"ssim", "content_cosine", "gram_error/block3_conv3"} <= record["scores"].keys()
+    assert {"ssim", "content_cosine", "gram_error/block3_conv3"} <= record.scores.keys()
     for path in (folder.strip, folder.gif, folder.page, folder.latest, tmp_path / "copy.jpg"):
         assert path.stat().st_size > 0
     with Image.open(folder.side_by_side) as row:  # content, style, result, and gaps
@@ -292,7 +292,7 @@ def test_a_damaged_picture_of_the_way_costs_no_result(small, capsys, tmp_path, m
         assert run.main([*small, "--image_at=2,5"]) == 0
     assert "iteration_00002.jpg: cannot be read as a picture" in capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
-    assert folder.read_record()["status"] == "finished" and folder.result.exists()
+    assert folder.read_record().status == "finished" and folder.result.exists()
 
 
 def test_what_a_kill_in_the_last_moment_left_undone_is_done(small, capsys, tmp_path, request):
@@ -317,10 +317,10 @@ def test_warnings_of_earlier_processes_stay_with_the_run(small, tmp_path, monkey
         patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(resting) == 75
     folder = RunFolder(tmp_path / "job")
-    before = [note for note in folder.read_record()["notes"] if "rests after step" in note]
+    before = [note for note in folder.read_record().notes if "rests after step" in note]
     assert len(before) == 1
     assert run.main(["--workdir=job"]) == 0
-    assert before[0] in folder.read_record()["notes"]
+    assert before[0] in folder.read_record().notes
 
 
 def test_other_settings_need_another_folder_or_overwrite(small, capsys, tmp_path):
@@ -342,7 +342,7 @@ def test_more_steps_at_a_constant_rate_go_on_from_the_end(small, tmp_path, capsy
     gif = (tmp_path / "job" / "progress.gif").read_bytes()
     capsys.readouterr()
     assert run.main(["--workdir=job", "--iterations=9"]) == 0
-    assert "going on after step 6" in capsys.readouterr().err
+    assert "resuming after step 6" in capsys.readouterr().err
     for name in ("result.png", "metrics.jsonl", "progress.gif"):
         found = (tmp_path / "job" / name).read_bytes()
         assert found == (tmp_path / "whole" / name).read_bytes(), name
@@ -356,7 +356,7 @@ def test_more_steps_of_a_falling_rate_are_refused_with_the_reason(small, capsys,
     before = files_of(tmp_path / "job")
     capsys.readouterr()
     message = refused([*small, "--iterations=9"], capsys)
-    assert "iterations: 6 there, 9 here; under --schedule=linear" in message
+    assert "iterations: 6 there, 9 here; with --schedule=linear" in message
     assert "iterations: 6 there, 5 here)" in refused([*small, "--iterations=5"], capsys)
     assert files_of(tmp_path / "job") == before
 
@@ -400,10 +400,10 @@ def test_signal_saves_and_the_folder_alone_goes_on(
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
     assert "stopped after step 5" in log and f"--workdir={folder.path}" in log
-    assert folder.read_record()["status"] == "interrupted"
+    assert folder.read_record().status == "interrupted"
     assert folder.latest.exists() and folder.page.exists() and not folder.result.exists()
     assert run.main(["--workdir=job"]) == 0
-    assert "going on after step 5" in capsys.readouterr().err
+    assert "resuming after step 5" in capsys.readouterr().err
     assert folder.result.read_bytes() == whole["result.png"]
     assert folder.metrics.read_bytes() == whole["metrics.jsonl"]
 
@@ -513,7 +513,7 @@ def test_a_disk_that_refuses_ends_the_run_and_room_lets_it_go_on(
     assert "iteration_00004.jpg: No space left on device" in capsys.readouterr().err
     assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003"]
     assert run.main(small) == 0
-    assert "going on after step 3" in capsys.readouterr().err
+    assert "resuming after step 3" in capsys.readouterr().err
 
 
 def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_path, monkeypatch):
@@ -535,10 +535,10 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
     assert "the step under way was dropped at tile" in log and f"--workdir={folder.path}" in log
-    assert folder.read_record()["status"] == "interrupted"
+    assert folder.read_record().status == "interrupted"
     assert logged_steps(tmp_path / "job") == [1, 2, 3]
     assert run.main(["--workdir=job"]) == 0
-    assert "going on after step 3" in capsys.readouterr().err
+    assert "resuming after step 3" in capsys.readouterr().err
     for name in ("result.png", "metrics.jsonl"):
         assert (folder.path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -556,7 +556,7 @@ def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, m
     monkeypatch.setattr(PictureWriter, "__call__", call)
     monkeypatch.setattr(session, "_PATIENCE", 0.0)
     assert run.main(tiled) == 0
-    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+    assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
 def test_a_run_ends_well_though_nobody_reads_its_log(small, tmp_path, monkeypatch):
@@ -566,7 +566,7 @@ def test_a_run_ends_well_though_nobody_reads_its_log(small, tmp_path, monkeypatc
 
     monkeypatch.setattr(sys, "stderr", Gone())
     assert run.main(small) == 0
-    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+    assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
 def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_path, monkeypatch):
@@ -576,7 +576,7 @@ def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_
     told = "the gradient not finite at step 5: it goes on from step 3 with steps half as long"
     assert told in capsys.readouterr().err
     record = RunFolder(tmp_path / "job").read_record()
-    assert record["status"] == "finished" and any(told in note for note in record["notes"])
+    assert record.status == "finished" and any(told in note for note in record.notes)
     assert logged_steps(tmp_path / "job") == [1, 2, 3, 4, 5, 6]
 
 
@@ -641,17 +641,19 @@ def test_first_command_still_belongs_after_the_folder_alone_went_on(
     assert run.main(command) == 0
     assert "precision: " not in capsys.readouterr().err
     after = RunFolder(tmp_path / "job").read_record()
-    assert (after["command"], after["request"]) == (before["command"], before["request"])
+    assert (after.command, after.requested) == (before.command, before.requested)
 
 
 def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "_write_strip", lambda _: 1 / 0)
+        patch.setattr(extras, "write_strips", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run.main(job)
+    record = RunFolder(tmp_path / "job").read_record()
+    assert (record.status, record.reason) == ("failed", "ZeroDivisionError: division by zero")
     assert run.main(job) == 0
-    assert "going on after step 10" in capsys.readouterr().err
-    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+    assert "resuming after step 10" in capsys.readouterr().err
+    assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
@@ -671,7 +673,7 @@ def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
 
 def test_steps_of_ones_own_are_an_upper_bound_under_a_time_limit(small, tmp_path):
     assert run.main([*small, "--time_limit=1h"]) == 0
-    assert RunFolder(tmp_path / "job").read_record()["total_steps"] == 6
+    assert RunFolder(tmp_path / "job").read_record().total_steps == 6
 
 
 def test_pictures_asked_for_beyond_the_end_are_said(small, capsys):
@@ -696,12 +698,12 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
         patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(limited) == 75
     record = RunFolder(tmp_path / "job").read_record()
-    steps = [scale["steps"] for scale in record["scales"]]
+    steps = [scale.steps for scale in record.scales]
     # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
     assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
     monkeypatch.setattr(setup, "measure_step_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
-    assert RunFolder(tmp_path / "job").read_record()["step"] == sum(steps)
+    assert RunFolder(tmp_path / "job").read_record().step == sum(steps)
 
 
 def test_tensorboard_events(small, tmp_path, monkeypatch, capsys, request):
@@ -718,7 +720,7 @@ def test_tensorboard_events(small, tmp_path, monkeypatch, capsys, request):
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
 def test_an_optimizer_by_name_leaves_a_page_that_says_so(small, optimizer, tmp_path):
     assert run.main([*small, f"--optimizer={optimizer}", "--learning_rate=1"]) == 0
-    changed = RunFolder(tmp_path / "job").read_record()["changed"]
+    changed = RunFolder(tmp_path / "job").read_record().changed
     assert ("learning_rate" in changed) == (optimizer == "sgd") and "optimizer" in changed
 
 
@@ -747,11 +749,11 @@ def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, m
     def fail(*_):
         raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
 
-    monkeypatch.setattr(pictures.mp4, "check_video_extra", lambda: None)
-    monkeypatch.setattr(pictures.mp4, "write_mp4", fail)
+    monkeypatch.setattr(extras.mp4, "check_video_extra", lambda: None)
+    monkeypatch.setattr(extras.mp4, "write_mp4", fail)
     assert run.main([*small, "--mp4"]) == 0
     assert "ffmpeg made no video" in capsys.readouterr().err
-    assert RunFolder(tmp_path / "job").read_record()["status"] == "finished"
+    assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
 def test_default_folder_is_named_after_the_pictures(small, tmp_path):
@@ -766,6 +768,6 @@ def test_notes_of_the_inputs_are_said_and_recorded(small, capsys, tmp_path):
     assert run.main([*small, f"--content={tmp_path / 'alpha.png'}", "--size=64", "--quiet"]) == 0
     log = capsys.readouterr().err
     assert "white" in log and "enlarged to --size=64" in log
-    notes = RunFolder(tmp_path / "job").read_record()["notes"]
+    notes = RunFolder(tmp_path / "job").read_record().notes
     assert any("enlarged" in note for note in notes)
     assert "result:" not in log  # --quiet

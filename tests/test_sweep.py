@@ -1,6 +1,7 @@
 """The sweep's command line: bad input, whole small sweeps, interruption and resume."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import os
@@ -18,16 +19,16 @@ import pytest
 from nst_keras import sweep
 from nst_keras.runs import batch_session
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.inputs import read_inputs
+from nst_keras.runs.work_folder import Status
 from nst_keras.settings import flags as flags_lib
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import flags as sweep_flags
 from nst_keras.sweeps import session
 from nst_keras.sweeps.folder import SweepFolder
 from nst_keras.sweeps.local_engine import Outcome
-from nst_keras.sweeps.progress import Lines, SweepProgress
-from tests.test_compare import write_run
+from tests.runs.conftest import write_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,13 +80,13 @@ class Here:
 def paint(arguments):
     """What `run` does with a folder, but for the picture's looks."""
     config = resolve(flags_lib.parse_config(arguments)[0])
-    job = folder_lib.describe_job(config, read_inputs(config).hashes)
+    asked = folder_lib.fingerprint(config, read_inputs(config).hashes)
     folder = RunFolder(config.workdir)
-    assert folder.status(job, overwrite=config.overwrite) is Status.NEW
-    folder.prepare(job)
+    assert folder.status(asked, overwrite=config.overwrite) is Status.NEW
+    folder.prepare(asked)
     terms = {"total": 1.0, "content/block5_conv2": config.style_weight}
-    settings = {name: text for name, text in job.items() if not name.startswith("sha256")}
-    write_run(folder.path, settings, job=job, request=job, final_terms=terms)
+    found = dataclasses.asdict(asked)
+    write_run(folder.path, asked.settings, fingerprint=found, requested=found, final_terms=terms)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def refused(arguments, capsys) -> str:
         (["--vary=init=noise", "--content=missing.jpg"], ["--content=", "no such file"]),
         (["--vary=init=noise", "--content="], ["--content"]),
         (["--vary=init=noise", "--weights=missing.npz"], ["--weights=", "missing.npz"]),
-        (["--vary=init=noise", "--workdir=foreign"], ["--workdir=foreign", "holds no sweep"]),
+        (["--vary=init=noise", "--workdir=foreign"], ["--workdir=foreign", "not a sweep folder"]),
         (["--vary=init=noise", "--workdir=/dev/null/x"], ["--workdir=/dev/null/x"]),
     ],
 )
@@ -446,34 +447,4 @@ def test_ray_goes_on_after_a_killed_worker(base, monkeypatch, capsys):
     table = read_table()
     assert [(row["status"], row["steps"]) for row in table.values()] == [("finished", "400")] * 2
     log = Path(f"sweep/logs/{killed[0]}.log").read_text()
-    assert log.count("process ") == 2 and "going on after step" in log
-
-
-# Progress.
-
-
-def test_progress_tells_what_is_left(tmp_path, monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    folder = SweepFolder(tmp_path)
-    for name, step in (("a", 50), ("b", 0)):
-        folder.run(name).path.mkdir(parents=True)
-        folder.run(name).write_record({"step": step, "total_steps": 100})
-    board = SweepProgress(lambda name: folder.run(name).read_record(), ["a", "b", "c", "d"])
-    lines = Lines(board)
-
-    lines(ended=False)
-    assert capsys.readouterr().err == ""  # too early to say anything
-    now[0] = 20.0
-    board.note("a", failed=False)  # its second half took 20 s
-    lines(ended=True)
-    assert capsys.readouterr().err == "nst_keras: 1 of 4 trials done  2:00 left\n"
-    now[0] = 55.0
-    board.note("d", failed=True)
-    folder.run("b").write_record({"step": 60, "total_steps": 100})
-    lines(ended=False)  # half a minute later
-    assert capsys.readouterr().err == "nst_keras: 1 of 4 trials done  1 failed  1:10 left\n"
-    assert board.share() == pytest.approx((1 + 0.6 + 0) / 3)
-    board.note("b", failed=False)
-    board.note("c", failed=False)
-    assert board.describe() == "3 of 4 trials done  1 failed"
+    assert log.count("process ") == 2 and "resuming after step" in log

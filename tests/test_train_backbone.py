@@ -20,7 +20,6 @@ from nst_keras.devices import startup
 from nst_keras.imaging.geometry import crop
 from nst_keras.imaging.images import read_image
 from nst_keras.network import extractor, vgg, weights
-from nst_keras.runs.folder import Status
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
@@ -435,10 +434,10 @@ def test_a_stop_signal_during_the_last_test_is_heard(job, tmp_path, monkeypatch)
         patch.setattr(Trainer, "evaluate", stop)
         assert train_backbone.main([*job, "--epochs=1"]) == 75
     record = TrainFolder(tmp_path / "job").read_record()
-    assert record["status"] == "interrupted" and "best_epoch" not in record
+    assert record.status == "interrupted" and record.best_epoch is None
     assert train_backbone.main([*job, "--epochs=1"]) == 0
     record = TrainFolder(tmp_path / "job").read_record()
-    assert record["status"] == "finished" and 0 <= record["test_accuracy"] <= 1
+    assert record.status == "finished" and 0 <= record.test_accuracy <= 1
 
 
 def test_a_folder_is_trained_in_by_one_process_at_a_time(job, tmp_path, capsys):
@@ -450,18 +449,6 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(job, tmp_path, capsys):
         assert left.exists()
     assert train_backbone.main(job) == 0
     assert not left.exists()
-
-
-def test_a_folder_says_at_every_moment_whose_it_is(tmp_path, monkeypatch):
-    folder = TrainFolder(tmp_path)
-    folder.prepare({"epochs": "1"}, Status.NEW)
-    folder.write_record(status="finished", best_epoch=1)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(os, "replace", lambda *_: kill())
-        folder.prepare({"epochs": "2"}, Status.NEW)
-    assert folder.read_record()["status"] == "finished"
-    folder.prepare({"epochs": "2"}, Status.NEW)
-    assert folder.read_record() == {"status": "preparing", "job": {"epochs": "2"}}
 
 
 def trained(plan, steps=4):

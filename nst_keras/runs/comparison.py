@@ -1,4 +1,4 @@
-"""Several runs on one self-contained page."""
+"""The page that compares several runs; it needs no network and no other file."""
 
 import collections
 import itertools
@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import gallery
+from nst_keras.runs import gallery, output
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.metrics import read_metrics
+from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 
 PICTURE_BYTES = 22_000_000  # of all pictures together; in base64 a third more
 MAX_SIDE = 2048  # px, of a picture
-MAX_INPUT_SIDE = 360  # px, of the content and the styles
+MAX_INPUT_SIDE = 360  # px, of the content and style pictures
 MAX_TEXT = 400  # characters of a name or a setting
-MARK = '<meta name="generator" content="nst_keras.compare">'  # stands in the template
-# What a loss measures: under other values of these it is another quantity.
+MARK = '<meta name="generator" content="nst_keras.compare">'  # is in the template
+# Settings that decide what a loss measures: under other values it is a different quantity.
 OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
 OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
 
@@ -36,17 +37,17 @@ def write_page(
 ) -> Path:
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
 
-    Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the smaller
-    and the fewer pictures of each, so that the page stays below some 35 MB.
+    Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the fewer and
+    smaller are the pictures of each, so that the page stays below about 35 MB.
 
     Args:
-        title: the page's; not given, the page says how many runs there are.
-        layout: two settings by name; the grid then has a row for each value of the first and a
+        title: of the page; by default the page says how many runs there are.
+        layout: the names of two settings; the grid has a row for each value of the first and a
             column for each value of the second.
-        notes: what to say beside some of the runs, by run folder.
+        notes: texts to show with some of the runs, by run folder.
 
     Raises:
-        InputError: `path` is not a place for the page, or `layout` names no settings of the runs.
+        InputError: the page cannot be written to `path`, or `layout` names no settings of the runs.
     """
     path = Path(path)
     _check_output(path)
@@ -62,27 +63,32 @@ def gather(
     layout: tuple[str, str] | None = None,
     notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> dict[str, Any]:
-    """All that a page in `folder` shows of the runs, as plain data; see `write_page`."""
+    """Everything that a page in `folder` shows of the runs, as plain data; see `write_page`."""
     paths = list(dict.fromkeys(Path(os.path.abspath(run)) for run in runs))
     count = len(paths)
     if not count:
-        raise InputError("RUN: give at least one run folder; --help tells more")
+        raise InputError("RUN: give at least one run folder; see --help")
     folders = [RunFolder(path) for path in paths]
-    records = [one.read_record() for one in folders]
+    records = [run.read_record() for run in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
-        raise InputError(f"--layout={','.join(layout)}: must be two settings of these runs")
+        raise InputError(f"--layout={','.join(layout)}: must be two settings that these runs have")
     varied = _varied(records, settings)
-    said = {Path(os.path.abspath(run)): _text(note) for run, note in (notes or {}).items()}
+    texts = {Path(os.path.abspath(run)): _shown(note) for run, note in (notes or {}).items()}
     described = []
-    for one, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
-        run = {"name": name, "link": _link(one.page, folder), **_describe(record)}
-        run["note"] = said.get(one.path, "")
-        run["settings"] = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
-        described.append({**run, **_pictures(one, record, count), "curves": _curves(one, count)})
+    for run, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
+        shown = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
+        described.append(
+            {
+                **{"name": name, "link": _link(run.page, folder), "note": texts.get(run.path, "")},
+                **_describe(record),
+                **_pictures(run, record, count),
+                **{"settings": shown, "curves": _curves(run, count)},
+            }
+        )
     return {
         "title": title or (f"{count} runs side by side" if count > 1 else described[0]["name"]),
-        "inputs": _inputs(folders[0], records[0], varied),
+        "inputs": _input_pictures(folders[0], records[0], varied),
         "runs": described,
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
@@ -92,64 +98,64 @@ def gather(
 
 
 def _check_output(path: Path) -> None:
-    """Refuse a place that is none, and to replace a file that is no such page."""
-    if path.is_dir():
-        raise InputError(f"--output={path}: is a folder; give a file's name")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--output={path}: there is no folder {path.absolute().parent}")
+    """Raise InputError unless a page can be written at `path` and replaces no other file."""
+    output.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):
-                raise InputError(f"--output={path}: exists and is no comparison; give another name")
+                raise InputError(
+                    f"--output={path}: exists and is not a comparison; give another name"
+                )
 
 
-# Records. Nothing in a run.json is trusted to be of the right type.
-
-
-def _describe(record: dict[str, Any]) -> dict[str, Any]:
-    """A run in single values; a number that is missing is None."""
+def _describe(record: RunRecord) -> dict[str, Any]:
+    """What the page shows of a run but for pictures and settings; a missing number is None."""
     return {
-        "status": _text(record.get("status")) or "unreadable",
-        **{name: _number(record.get(name)) for name in ("step", "total_steps", "seconds")},
-        **{name: _numbers(record.get(name)) for name in ("final_terms", "scores")},
+        "status": _shown(record.status) or "unreadable",
+        **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
+        "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
+        "scores": {_shown(name): value for name, value in record.scores.items()},
     }
 
 
-def _settings(records: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Each run's settings as text: those that change the picture, inputs by name, not by path."""
-    sources = [_sources(record) for record in records]
-    files_named = collections.Counter(name for name, _ in {it[1:] for own in sources for it in own})
+def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
+    """The settings of each run that change the picture, as text; inputs by name, not by path."""
+    inputs = [_inputs(record) for record in records]
+    # Different files of one name are told apart by their hashes.
+    files_named = collections.Counter(name for name, _ in {it[1:] for own in inputs for it in own})
     found = []
-    for record, own in zip(records, sources, strict=True):
-        inputs: dict[str, list[str]] = {}
+    for record, own in zip(records, inputs, strict=True):
+        settings = {
+            name: _shown(text)
+            for name, text in record.settings.items()
+            if name not in OPTIONS or OPTIONS[name].changes_result
+        }
+        named: dict[str, list[str]] = {}
         for kind, name, sha256 in own:
             label = name if files_named[name] == 1 else f"{name} ({sha256[:4]})"
-            inputs.setdefault(kind, []).append(label)
-        settings = {name: _text(value) for name, value in _as(dict, record.get("settings")).items()}
-        kept = {n: t for n, t in settings.items() if n not in OPTIONS or OPTIONS[n].changes_result}
-        found.append({**kept, **{kind: ", ".join(labels) for kind, labels in inputs.items()}})
+            named.setdefault(kind, []).append(label)
+        found.append({**settings, **{kind: ", ".join(labels) for kind, labels in named.items()}})
     return found
 
 
-def _sources(record: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The content and the styles of a run: kind, name and hash."""
-    given = [record.get("content"), *_as(list, record.get("styles"))]
-    texts = [[_text(_as(dict, one).get(key)) for key in ("name", "sha256")] for one in given]
-    return [("style" if n else "content", a, b) for n, (a, b) in enumerate(texts) if a]
+def _inputs(record: RunRecord) -> list[tuple[str, str, str]]:
+    """The kind, name and hash of the content and the styles, as far as the record has them."""
+    pictures = [("content", record.content), *(("style", style) for style in record.styles)]
+    return [(kind, _shown(one.name), one.sha256) for kind, one in pictures if one.name]
 
 
-def _varied(records: list[dict[str, Any]], settings: list[dict[str, str]]) -> list[str]:
+def _varied(records: list[RunRecord], settings: list[dict[str, str]]) -> list[str]:
     """Settings that differ: inputs, then what somebody chose, objective first, then the others."""
     known = [own for own in settings if own]
     names = dict.fromkeys(name for own in known for name in own)
     varied = [name for name in names if len({own.get(name) for own in known}) > 1]
-    chosen = {_text(name) for record in records for name in _as(list, record.get("changed"))}
+    chosen = {name for record in records for name in record.changed}
     ranks = (("content", "style"), chosen, OBJECTIVE)
     return sorted(varied, key=lambda name: [name not in names for names in ranks])
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """The folders' names, with as many of the folders above as it takes to tell them apart."""
+    """The names of the folders, with as many parent folders as it takes to tell them apart."""
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
@@ -168,39 +174,21 @@ def _link(target: Path, folder: str | os.PathLike) -> str | None:
     return urllib.parse.quote(os.fsencode(relative.as_posix()))
 
 
-def _as(kind: type, value: Any) -> Any:
-    return value if isinstance(value, kind) else kind()
-
-
-def _text(value: Any) -> str:
-    """A setting or a name to be read: 8 for 8.0."""
-    text = "" if value is None else value if isinstance(value, str) else str(value)
+def _shown(text: str) -> str:
+    """A setting or a name as the page shows it: cut off where it is long, and 8 for 8.0."""
     return re.sub(r"(?<![^,])(-?\d+)\.0(?![^,])", r"\1", text[:MAX_TEXT])
 
 
-def _number(value: Any) -> float | None:
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if usable and abs(value) < 1e300 else None  # not NaN, either
-
-
-def _numbers(value: Any) -> dict[str, float | None]:
-    return {name[:MAX_TEXT]: _number(item) for name, item in _as(dict, value).items()}
-
-
-# Pictures and curves.
-
-
-def _pictures(folder: RunFolder, record: dict[str, Any], runs: int) -> dict[str, Any]:
-    """The pictures of a run by step, the result last, in the share that each of `runs` has."""
+def _pictures(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any]:
+    """The pictures of a run by step, the result last, in the bytes that each of `runs` may use."""
     share, count = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
     large, small = share * 2 // 5, share * 3 // 5 // count  # bytes
-    # Painted texture takes a byte for two or three pixels: first guesses that save encoding twice.
+    # Painted texture takes a byte for two or three pixels; guesses that often save an encoding.
     side, small_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
-    found = folder.iterations_there()
-    done = gallery.has_result(record)
-    result = gallery.picture(folder.result, side, 90, large) if done else None
+    found = folder.existing_iterations()
+    result = gallery.picture(folder.result, side, 90, large) if record.has_result else None
     newest = result or gallery.picture(folder.latest, side, 90, large)
-    step = _number(record.get("step")) or (found[-1][0] if found else 0)
+    step = record.step or (found[-1][0] if found else 0)
     if newest:
         found = [(at, file) for at, file in found if at < step or not result and at > step]
     shown = [
@@ -209,13 +197,18 @@ def _pictures(folder: RunFolder, record: dict[str, Any], runs: int) -> dict[str,
         if (picture := gallery.picture(file, small_side, 82, small))
     ]
     shown += [{"step": step, **newest}] if newest else []
-    return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
+    return {
+        "iterations": sorted(shown, key=lambda picture: picture["step"]),
+        "finished": bool(result),
+    }
 
 
-def _inputs(folder: RunFolder, record: dict[str, Any], varied: list[str]) -> list[dict[str, Any]]:
-    """The pictures that all runs began with, as this one has them."""
+def _input_pictures(
+    folder: RunFolder, record: RunRecord, varied: list[str]
+) -> list[dict[str, Any]]:
+    """The content and style pictures that all runs share, from the folder of one of them."""
     found, styles = [], itertools.count(1)
-    for kind, name, _ in _sources(record):
+    for kind, name, _ in _inputs(record):
         copy = folder.content if kind == "content" else folder.style(next(styles))
         picture = gallery.picture(copy, MAX_INPUT_SIDE)
         if picture and kind not in varied:
@@ -224,7 +217,7 @@ def _inputs(folder: RunFolder, record: dict[str, Any], varied: list[str]) -> lis
 
 
 def _curves(folder: RunFolder, runs: int) -> dict[str, Any]:
-    """Losses by term at the logged steps, fewer of them where there are many runs."""
+    """Losses by term at the logged steps, fewer of them if there are many runs."""
     try:
         rows = read_metrics(folder.metrics)
         return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))

@@ -1,42 +1,42 @@
-"""The run folder: its files, the job it belongs to, and how far that job is."""
+"""The folder of a run: its files and its record."""
 
-import enum
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
+from nst_keras.runs import work_folder
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.record import RunRecord
+from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints, files
-from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 
-# What counts of these is the files' content, not their place: it stands in a job as hashes.
+# Options whose file counts by its content, not by its path.
 _HASHED = ("content", "style", "init", "weights")
 
 
-class Status(enum.Enum):
-    """What a run folder holds of the job that is asked for."""
+class RunFolder(WorkFolder[RunRecord]):
+    """Paths inside a run folder, and its record `run.json`."""
 
-    NEW = "new"
-    BEGUN = "begun"
-    FINISHED = "finished"
-
-
-class RunFolder:
-    """Paths inside a run folder, and its `run.json`."""
+    kind, record_name, result_name = "run", "run.json", "result.png"
+    record_type = RunRecord
+    subfolders = ("inputs", "iterations", "checkpoints")
+    owned = (
+        *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "strip.png"),
+        *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
+        *("inputs/*.jpg", "iterations/iteration_*.jpg", f"checkpoints/{checkpoints.PATTERN}"),
+        "events/events.out.tfevents.*",
+    )
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        super().__init__(path)
         self.flags = self.path / "flags.cfg"
-        self.record = self.path / "run.json"
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
         self.iterations = self.path / "iterations"
         self.checkpoints = self.path / "checkpoints"
         self.events = self.path / "events"
         self.latest = self.path / "latest.jpg"
-        self.result = self.path / "result.png"
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"
         self.gif = self.path / "progress.gif"
@@ -45,181 +45,75 @@ class RunFolder:
 
     @property
     def content(self) -> Path:
-        """A small copy of the content."""
+        """A small copy of the content picture."""
         return self.inputs / "content.jpg"
 
     def style(self, number: int) -> Path:
-        """A small copy of a style, the first of which is number 1."""
+        """A small copy of a style picture; the first has number 1."""
         return self.inputs / f"style_{number}.jpg"
 
     def iteration(self, step: int) -> Path:
         """The picture after a step."""
         return self.iterations / f"iteration_{step:05d}.jpg"
 
-    def iterations_there(self) -> list[tuple[int, Path]]:
-        """The pictures along the way as (step, path), in the order of steps."""
+    def existing_iterations(self) -> list[tuple[int, Path]]:
+        """The iteration images that are there as (step, path), by step."""
         found = []
         for path in self.iterations.glob("iteration_*.jpg"):
             if match := re.fullmatch(r"iteration_(\d+)", path.stem):
                 found.append((int(match[1]), path))
         return sorted(found)
 
-    def read_record(self) -> dict[str, Any]:
-        """What `run.json` says; empty if there is none that can be read."""
-        return files.read_json(self.record)
+    def can_extend(self, record: RunRecord, fingerprint: Fingerprint) -> bool:
+        """Whether only more steps are asked for, and at a constant learning rate."""
+        return _has_fewer_steps(record, fingerprint) and _is_constant(fingerprint)
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Replace `run.json`."""
-        files.write_text(self.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-
-    def status(self, job: dict[str, str], *, overwrite: bool) -> Status:
-        """Whether this folder can take the job, and how far it is.
-
-        An unfinished run of the same job goes on even with `overwrite`, so that a command with that
-        flag can be typed again after an interruption, too.
-
-        Raises:
-            InputError: it holds something else.
-        """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--workdir={self.path}: is a file, not a folder")
-        if not self.path.exists():
-            return Status.NEW
-        if files.is_unused(self.path):
-            return Status.NEW  # or killed before it had said what it is
-        record = self.read_record()
-        if record.get("status") == "preparing":
-            return Status.NEW  # stopped before it had settled what to do
-        if job in (record.get("job"), record.get("request")):
-            return self._progress(record, overwrite=overwrite)
-        if not record:
-            raise InputError(
-                f"--workdir={self.path}: is not empty and not a run folder; give another one"
-            )
-        if overwrite:
-            return Status.NEW
-        why = _difference(record, job)
-        if self.prolongs(job):
-            if job["schedule"] == "constant":
-                return Status.BEGUN
-            why += f"; under --schedule={job['schedule']} more steps would all have been others"
-        raise InputError(
-            f"--workdir={self.path}: holds another run ({why}); "
-            "give another folder, or --overwrite to replace it"
-        )
-
-    def prolongs(self, job: dict[str, str]) -> bool:
-        """Whether the job is the one of the folder but for more steps at full size."""
-        record = self.read_record()
-        return any(
-            _is_longer(there, job)
-            for there in (record.get("request"), record.get("job"))
-            if isinstance(there, dict)
-        )
+    def prolongs(self, fingerprint: Fingerprint) -> bool:
+        """Whether what is asked for is the run of this folder with more steps at full size."""
+        return _has_fewer_steps(self.read_record(), fingerprint)
 
     def is_complete(self) -> bool:
-        """Whether a finished run was not killed in its very last moments."""
+        """Whether a finished run also finished its last writes, and was not killed before."""
         if files.temporaries(self.path) or not self.page.exists():
             return False
         return self.page.stat().st_mtime_ns >= self.record.stat().st_mtime_ns
 
-    def is_finished(self, job: dict[str, str]) -> bool:
-        """Whether it holds the result of the job."""
-        record = self.read_record()
-        same = job in (record.get("job"), record.get("request"))
-        return same and record.get("status") == "finished" and self.result.exists()
-
-    def _progress(self, record: dict[str, Any], *, overwrite: bool) -> Status:
-        if record.get("status") != "finished" or not self.result.exists():
-            return Status.BEGUN
-        return Status.NEW if overwrite else Status.FINISHED
-
     def remove_animations(self) -> None:
-        """Of a run that goes on beyond its end."""
+        """Remove the animations of a finished run that is extended by more steps."""
         for path in (self.gif, self.mp4):
             path.unlink(missing_ok=True)
 
-    def prepare(self, request: dict[str, str]) -> None:
-        """Make the folder for a job, empty of an earlier run.
-
-        Raises:
-            InputError: it cannot be written to.
-        """
-        with files.preparing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            # First of all the folder says whose it is, so that a crash here can be repeated.
-            self.write_record({"status": "preparing", "request": request})
-            self._clear()
-            for folder in (self.inputs, self.iterations, self.checkpoints):
-                folder.mkdir(exist_ok=True)
-
-    def _clear(self) -> None:
-        """Remove the files of an earlier run but for its record, and only those."""
-        for path in (self.flags, self.metrics, self.latest, self.result):
-            path.unlink(missing_ok=True)
-        for path in (self.strip, self.side_by_side, self.gif, self.mp4, self.page):
-            path.unlink(missing_ok=True)
-        for folder, pattern in (
-            (self.inputs, "*.jpg"),
-            (self.iterations, "iteration_*.jpg"),
-            (self.checkpoints, checkpoints.PATTERN),
-            (self.events, "events.out.tfevents.*"),
-        ):
-            for path in folder.glob(pattern):
-                path.unlink()
+    def _difference(self, record: RunRecord, fingerprint: Fingerprint) -> str:
+        found = super()._difference(record, fingerprint)
+        if _has_fewer_steps(record, fingerprint):
+            schedule = fingerprint.settings["schedule"]
+            found += f"; with --schedule={schedule} every step depends on how many there are"
+        return found
 
 
-def describe_job(config: Config, hashes: dict[str, Any]) -> dict[str, str]:
-    """All that decides the picture: settings by flag name, and hashes in place of files."""
-    job = {
-        name: option.format(getattr(config, name))
-        for name, option in OPTIONS.items()
-        if option.changes_result
-        and getattr(config, name) is not None
-        and (name not in _HASHED or getattr(config, name) in option.words)
-    }
-    job = {name: text for name, text in job.items() if text}
-    return {**job, **{f"sha256 of {name}": str(value) for name, value in hashes.items()}}
+def _has_fewer_steps(record: RunRecord, fingerprint: Fingerprint) -> bool:
+    there = (record.requested, record.fingerprint)
+    return any(fingerprint.has_more_steps_than(found) for found in there)
 
 
-def default_path(config: Config, job: dict[str, str]) -> Path:
+def _is_constant(fingerprint: Fingerprint) -> bool:
+    return fingerprint.settings["schedule"] == "constant"
+
+
+def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
+    """What identifies the result of a run; see `inputs.Inputs` for the hashes."""
+    return Fingerprint.of(config, OPTIONS, hashes, _HASHED)
+
+
+def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
+    """What decides the states of a run on its way, so that its checkpoints can be used.
+
+    At a constant learning rate that does not depend on how many steps are still to come.
+    """
+    return whole.without("iterations") if _is_constant(whole) else whole
+
+
+def default_path(config: Config, fingerprint: Fingerprint) -> Path:
     """runs/photo_painting-3f2a: readable, and the same for the same command."""
-    names = [_slug(config.content), *(_slug(style) for style in config.style[:2])]
-    return Path("runs") / f"{'_'.join(names)}-{files.digest(job)[:4]}"
-
-
-def _slug(path: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(path).stem)[:24] or "picture"
-
-
-def _difference(record: dict[str, Any], job: dict[str, str]) -> str:
-    there = record.get("request")
-    if not isinstance(there, dict):
-        return "its run.json does not say of what"
-    return difference(there, job)
-
-
-def difference(there: dict[str, Any], job: dict[str, str]) -> str:
-    """Which settings of two jobs differ, the first of which comes from a file."""
-    names = [name for name in {**there, **job} if there.get(name) != job.get(name)]
-    shown = [
-        f"{name}: {_brief(there.get(name))} there, {_brief(job.get(name))} here"
-        for name in names[:4]
-    ]
-    return "; ".join(shown) + ("; ..." if len(names) > 4 else "")
-
-
-def _is_longer(there: dict[str, Any], job: dict[str, str]) -> bool:
-    if [name for name in {**there, **job} if there.get(name) != job.get(name)] != ["iterations"]:
-        return False
-    return (
-        "time_limit" not in job
-        and str(there.get("iterations")).isdecimal()
-        and (int(job["iterations"]) > int(there["iterations"]))
-    )
-
-
-def _brief(text: Any) -> str:
-    if not isinstance(text, str):
-        return "not set" if text is None else "no text"
-    return text if len(text) <= 40 else text[:8] + "..."
+    names = [work_folder.slug(path, "picture") for path in (config.content, *config.style[:2])]
+    return work_folder.default_path("_".join(names), fingerprint)

@@ -1,7 +1,7 @@
-"""A run folder becomes one self-contained web page.
+"""The page of a run: one web page that needs no network and no other file.
 
-The page needs no network and no other file: pictures are data URIs, style and script are inline.
-This module gathers what the page shows; `data/gallery.html` decides how it looks.
+Pictures are data URIs; style and script are inline. This module collects what the page shows;
+`data/gallery.html` decides how it looks.
 """
 
 import base64
@@ -23,62 +23,47 @@ from nst_keras.imaging import images
 from nst_keras.imaging.animation import evenly
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.metrics import read_metrics
+from nst_keras.runs.record import RunRecord
+from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 
 MAX_FRAMES = 60  # pictures in the player
-MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels for
+MAX_POINTS = 600  # logged steps in the curves: about as many as a chart has pixels
 MAX_SIDE = 1024  # px, of an embedded picture
 MAX_BYTES = 8_000_000  # of an embedded picture
-MIN_SIDE = 64  # px, below which no picture shrinks to save bytes
-MAX_RESULT_SIDE = 1600  # px, of the result, the one picture that is shown large
-# What a person needs to know of each figure of `scores`.
-SCORES = {
-    "gram_error": "Distance from the styles' textures at a layer that was not optimized; lower is "
-    "better: 0 is the styles' own, a bare photo has 0.3 to 1.5.",
-    "content_cosine": "Likeness of the scene to the network's eye, -1 to 1; higher is more "
-    "faithful: 1 is the photo, 0 is unrelated.",
-    "ssim": "Structural similarity with the photo, -1 to 1; higher is more faithful, but strokes "
-    "lower it and blur raises it.",
-    "edge_correlation": "Whether outlines lie where the photo has them, -1 to 1; higher is more "
-    "faithful: 1 is the photo, 0 is unrelated.",
-    "color_distance": "Distance from the styles' colors in CIELAB units; lower is better: 0 is "
-    "the styles' palette, 10 is another one.",
-    "total_variation": "Roughness over that of photo or styles, whichever is rougher; near 1 is "
-    "best, far above is noise, far below is blur.",
-    "high_frequency": "Share of finest detail over that of photo or styles, whichever has more; "
-    "near 1 is best, far above is shimmer, far below is blur.",
-}
+MIN_SIDE = 64  # px; no picture is reduced below it to save bytes
+MAX_RESULT_SIDE = 1600  # px, of the result, which is shown larger than the others
 
 
 def write_page(folder: RunFolder) -> Path:
     """Write the page of a run folder, atomically, and return its path.
 
-    May be called at any time of a run: what is not there yet is left out of the page.
+    It may be written at any time of a run: what is not there yet is left out.
     """
     files.write_text(folder.page, _render(gather(folder)))
     return folder.page
 
 
 def gather(folder: RunFolder) -> dict[str, Any]:
-    """All that the page shows, as plain data. Missing pictures are None, missing records empty."""
-    run = folder.read_record()
-    result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if has_result(run) else None
+    """Everything that the page shows, as plain data; a missing picture is None."""
+    record = folder.read_record()
+    result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if record.has_result else None
     return {
-        "names": _names(run),
-        "run": run,
+        "names": _names(record),
+        "run": record.as_json(),
         "content": picture(folder.content),
-        "styles": _style_pictures(run, folder),
+        "styles": _style_pictures(record, folder),
         "picture": result or picture(folder.latest),
         "finished": result is not None,
         "frames": _frames(folder),
         "curves": curves(evenly(read_metrics(folder.metrics), MAX_POINTS)),
-        "score_notes": SCORES,
+        "score_notes": {name: score.explanation for name, score in SCORES.items()},
         "files": _files(folder),
     }
 
 
 def _files(folder: RunFolder) -> list[str]:
-    """Names of the files that the page leads to."""
+    """Names of the files that the page links to."""
     pictures = (folder.result, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return [path.name for path in (*pictures, folder.metrics, folder.flags) if path.exists()]
 
@@ -90,12 +75,12 @@ def _render(page: dict[str, Any]) -> str:
 
 
 def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
-    """The page of the template `data/<name>`, with the style and script that all pages share."""
+    """Fill the template `data/<name>`, with the style and script that all pages share."""
     folder = resources.files("nst_keras") / "data"
-    # Inside a script element only "<" can end the data; names reach the page as text nodes alone.
+    # Only "<" can end the data inside a script element; names enter the page as text nodes only.
     text = json.dumps(_finite(data), allow_nan=False).replace("<", "\\u003c")
     return Template((folder / name).read_text("utf-8")).substitute(
-        # Half a surrogate pair, as JSON may spell it, is no text that a file could hold.
+        # JSON may contain half a surrogate pair, which no UTF-8 file can hold.
         title=html.escape(title.encode("utf-8", "replace").decode()),
         css=(folder / "page.css").read_text("utf-8").rstrip(),
         script=(folder / "page.js").read_text("utf-8").rstrip(),
@@ -104,7 +89,7 @@ def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """`value` with null for the numbers that JSON does not have."""
+    """The value with None for the numbers that JSON does not have."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -112,30 +97,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _names(run: dict[str, Any]) -> list[str]:
-    """The pictures' names as titles, the content first: "lily_pond.jpg" is "lily pond"."""
-    stems = [Path(str(source.get("name", ""))).stem for source in _sources(run)]
+def _names(record: RunRecord) -> list[str]:
+    """The pictures' names as titles, the content first: "lily pond" for lily_pond.jpg."""
+    stems = [Path(picture.name).stem for picture in (record.content, *record.styles)]
     return [re.sub(r"[\s_-]+", " ", stem).strip() or "Untitled" for stem in stems]
 
 
-# Records. Nothing in a run.json is trusted to be of the right type.
-
-
-def has_result(run: dict[str, Any]) -> bool:
-    """Whether the result in the folder may be that of the record: while a finished run goes on with
-    more steps, it still has the one before."""
-    return run.get("status") not in ("running", "interrupted")
-
-
-def _sources(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The content and the styles, as far as the record has them."""
-    styles = run.get("styles")
-    given = [run.get("content"), *(styles if isinstance(styles, list) else [])]
-    return [one if isinstance(one, dict) else {} for one in given]
-
-
 def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The columns of the chart; a term is None at a step that did not log it."""
+    """The columns of the chart of losses; a term is None at a step that did not log it."""
     names = dict.fromkeys(name for row in metrics for name in row["terms"])
     return {
         "steps": [row["step"] for row in metrics],
@@ -148,31 +117,29 @@ def _short(value: object) -> float | None:
     return float(f"{value:.5g}") if usable else None
 
 
-# Pictures: {"uri", "width", "height"}, the size being that of the file.
-
-
 def _frames(folder: RunFolder) -> list[dict[str, Any]]:
-    shown = evenly(folder.iterations_there(), MAX_FRAMES)
+    shown = evenly(folder.existing_iterations(), MAX_FRAMES)
     pictures = [(step, picture(path)) for step, path in shown]
     return [{"step": step, **found} for step, found in pictures if found]
 
 
-def _style_pictures(run: dict[str, Any], folder: RunFolder) -> list[dict[str, Any] | None]:
-    count = max(len(_sources(run)) - 1, len(list(folder.inputs.glob("style_*.jpg"))))
+def _style_pictures(record: RunRecord, folder: RunFolder) -> list[dict[str, Any] | None]:
+    count = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
     return [picture(folder.style(number)) for number in range(1, count + 1)]
 
 
 def picture(
     path: Path, longest: int = MAX_SIDE, quality: int = 85, most: int = MAX_BYTES
 ) -> dict[str, Any] | None:
-    """The picture for embedding, or None where there is none yet or none that can be read.
+    """A picture file as a data URI with the width and height of the file.
 
-    It is shrunk until no side is above `longest` px and the JPEG not above `most` bytes.
+    Returns None if there is no such picture that can be read. What is embedded is reduced until no
+    side is above `longest` px and the JPEG is not above `most` bytes.
     """
     try:
         status = path.stat()
         return _embed(path, status.st_mtime_ns, status.st_size, longest, quality, most)
-    except Exception:  # on damaged bytes decoders raise nearly every type there is
+    except Exception:  # decoders raise nearly any type on damaged bytes
         return None
 
 
@@ -180,7 +147,7 @@ def picture(
 def _embed(
     path: Path, modified: int, length: int, longest: int, quality: int, most: int
 ) -> dict[str, Any]:
-    """`modified` and `length` tell versions of a file apart, so that each is encoded only once."""
+    """As `picture`; `modified` and `length` tell the versions of a file apart for the cache."""
     data = path.read_bytes()
     with images.opened(io.BytesIO(data)) as image:
         width, height = image.size
@@ -192,7 +159,7 @@ def _embed(
 
 def _jpeg(image: Image.Image, longest: int, quality: int, most: int) -> bytes:
     while True:
-        # The small gap lets the decoder do most of the shrinking of a large JPEG, which is cheap.
+        # The small gap lets the decoder do most of the reduction of a large JPEG, which is cheap.
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=1.0)
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)

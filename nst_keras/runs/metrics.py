@@ -1,4 +1,4 @@
-"""What one reported step is, how long the rest takes, and where reports go."""
+"""Writers of the losses of a run: `metrics.jsonl`, and TensorBoard events."""
 
 import json
 import logging
@@ -17,19 +17,22 @@ _log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """Takes every iterate, and is closed in the end."""
+    """Accepts every iterate of a run, and is closed at its end."""
 
     def __call__(self, iterate: Iterate) -> None:
-        """Take note of it."""
+        """Write what is due after this step."""
 
     def close(self) -> None:
-        """There are no more."""
+        """Release the file or terminal; no iterate follows."""
 
 
 class MetricsWriter:
-    """`metrics.jsonl`: one JSON line per logged step, without clock readings.
+    """Writes `metrics.jsonl`: one JSON line for each logged step, without clock readings.
 
-    `submit` takes the work of writing a line; all of it must be done before `close`.
+    Args:
+        every: steps from one line to the next; a line is also written where a scale ends.
+        resume_step: the step after which the run resumes; lines of later steps are removed.
+        submit: takes the work of writing a line; all of it must be done before `close`.
     """
 
     def __init__(self, path: Path, every: int, resume_step: int, submit: Submit = at_once):
@@ -40,7 +43,7 @@ class MetricsWriter:
     def __call__(self, iterate: Iterate) -> None:
         if iterate.step == self._newest:
             return
-        if iterate.step < self._newest:  # numerical trouble, and it went back
+        if iterate.step < self._newest:  # the run went back after numerical trouble
             last = iterate.step - 1
             self._submit(lambda: self._cut(last))
         self._newest = iterate.step
@@ -50,7 +53,7 @@ class MetricsWriter:
             self._submit(lambda: self._write(line))
 
     def close(self) -> None:
-        """The lines are durable already."""
+        """Close the file; its lines are durable already."""
         self._file.close()
 
     def _cut(self, last_step: int) -> None:
@@ -58,7 +61,7 @@ class MetricsWriter:
         self._file = self._reopened(last_step)
 
     def _reopened(self, last_step: int) -> TextIO:
-        """The file without the rows of later steps, open for the rest of the run."""
+        """Remove the rows of later steps, and open the file for appending."""
         kept = [row for row in read_metrics(self._path) if row["step"] <= last_step]
         files.write_text(self._path, "".join(_json_line(row) for row in kept))
         return open(self._path, "a", encoding="utf-8", newline="\n")
@@ -66,11 +69,16 @@ class MetricsWriter:
     def _write(self, line: str) -> None:
         self._file.write(line)
         self._file.flush()
-        os.fsync(self._file.fileno())  # must not fall behind the checkpoints
+        os.fsync(self._file.fileno())  # no checkpoint may be ahead of it
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The rows of a `metrics.jsonl` by step; lines that are not whole are left out."""
+    """The rows of a `metrics.jsonl` by step; damaged lines are left out.
+
+    Returns:
+        Mappings with 'step', 'scale' (from 0) and 'terms' (losses by name). Of several rows with
+        one step the last counts.
+    """
     rows: dict[int, dict] = {}
     if not path.exists():
         return []
@@ -87,9 +95,14 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 class TensorBoardWriter:
-    """Losses at every logged step, and iteration images, as TensorBoard events in a folder.
+    """Writes losses and iteration images as TensorBoard events in a folder.
 
-    `submit` takes the work of encoding and writing; all of it must be done before `close`.
+    Args:
+        log_every: steps between losses; those where a scale ends are written, too.
+        image_every: steps between images.
+        image_at: steps with an image in addition.
+        resume_step: the step after which the run resumes.
+        submit: takes the work of encoding and writing; all of it must be done before `close`.
     """
 
     def __init__(
@@ -101,7 +114,7 @@ class TensorBoardWriter:
         resume_step: int,
         submit: Submit = at_once,
     ):
-        import tensorflow as tf  # only runs that ask for events come here
+        import tensorflow as tf  # only if a run asks for events
 
         self._summary = tf.summary
         self._log_every, self._image_every, self._image_at = log_every, image_every, image_at

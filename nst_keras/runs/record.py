@@ -1,137 +1,140 @@
-"""What a run says of itself: `run.json`, and the text inside `result.png`."""
+"""The record of a run, `run.json`, and what it has in common with that of a training.
+
+Records may be damaged or written by other people, so each field is checked once, on reading: a
+value of the wrong type becomes the field's empty value. Nothing raises.
+"""
 
 import dataclasses
-import datetime
-import platform
-from pathlib import Path
-from typing import Any
+import json
+import math
+import os
+import typing
+from typing import Any, TypeVar
 
-import numpy as np
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runtime import files
 
-import nst_keras
-from nst_keras.devices import startup
-from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import RunFolder
-from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, Config, defaults
-from nst_keras.settings.presets import PRESETS
-from nst_keras.settings.resolve import preset_values, resolve
-from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.scales import Scale
-
-# Settings that decide what is usual for the others, so they are compared with their plain defaults.
-_CHOOSES_OTHERS = ("objective", "optimizer", "quality", "backbone", "weights")
+_UNFINISHED = ("running", "interrupted", "failed")
+_LARGEST = 1e300  # of a number that is not taken for damaged
 
 
-def make_record(
-    arguments: list[str],
-    config: Config,
-    inputs: Inputs,
-    plan: tuple[Scale, ...],
-    request: dict[str, str],
-    folder: RunFolder,
-    notes: list[str],
-) -> dict[str, Any]:
-    """The first content of `run.json`; a run that goes on keeps its start and its time."""
-    old = folder.read_record()
-    same = request in (old.get("job"), old.get("request"))  # and not one with more steps
-    blend = config.style_blend or (1.0,) * len(config.style)
-    return {
-        "version": nst_keras.__version__,
-        "status": "running",
-        "command": (same and old.get("command")) or flags.format_command(arguments),
-        "resume_command": flags.format_command([f"--workdir={folder.path.absolute()}"]),
-        "started": old.get("started")
-        or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seconds": old.get("seconds", 0.0),
-        "step": old.get("step", 0),
-        "total_steps": plan[-1].last_step,
-        "device": startup.describe_device(),
-        "content": _describe_picture(config.content, inputs.content, inputs.hashes["content"]),
-        "styles": [
-            {
-                **_describe_picture(path, pixels, inputs.hashes[f"style {number}"]),
-                "weight": weight / sum(blend),
-            }
-            for number, (path, pixels, weight) in enumerate(
-                zip(config.style, inputs.styles, blend, strict=True), start=1
-            )
-        ],
-        "scales": [
-            {key: getattr(scale, key) for key in ("width", "height", "steps", "first_step")}
-            for scale in plan
-        ],
-        "settings": settings_text(config),
-        "changed": changed_settings(config),
-        "final_terms": None,
-        "versions": _versions(),
-        "notes": notes,
-        "job": folder_lib.describe_job(config, inputs.hashes),
-        "request": old.get("request", request) if same else request,
-    }
+@dataclasses.dataclass(frozen=True)
+class WorkRecord:
+    """What every record holds. A record without any value stands for a missing file."""
+
+    status: str = ""  # preparing, running, interrupted, failed or finished
+    reason: str = ""  # why it failed
+    fingerprint: Fingerprint = Fingerprint()  # with every setting decided
+    requested: Fingerprint = Fingerprint()  # as asked for
+
+    def __bool__(self) -> bool:
+        return self != type(self)()
+
+    def is_of(self, fingerprint: Fingerprint) -> bool:
+        """Whether this is the record of the work that is asked for."""
+        return fingerprint in (self.fingerprint, self.requested)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that have a value, as plain data."""
+        return dataclasses.asdict(self, dict_factory=_with_values)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Replace the file at `path`, atomically."""
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False)
+        files.write_text(path, text + "\n")
 
 
-def old_notes(folder: RunFolder) -> list[str]:
-    """The warnings of the processes that worked on the run before."""
-    notes = folder.read_record().get("notes")
-    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+@dataclasses.dataclass(frozen=True)
+class InputPicture:
+    """A content or style picture of a run."""
+
+    name: str = ""  # of the file, without its folder
+    width: int | None = None
+    height: int | None = None
+    sha256: str = ""  # of the file
+    weight: float | None = None  # of a style in the blend; all of them sum to 1
 
 
-def _describe_picture(path: str, pixels: np.ndarray, sha256: str) -> dict[str, Any]:
-    height, width = pixels.shape[:2]
-    return {"name": Path(path).name, "width": width, "height": height, "sha256": sha256}
+@dataclasses.dataclass(frozen=True)
+class ScaleSteps:
+    """The size of a scale, in pixels, and its steps."""
+
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    first_step: int | None = None
 
 
-def _versions() -> dict[str, str]:
-    import keras
-    import PIL
-    import tensorflow as tf
+@dataclasses.dataclass(frozen=True)
+class RunRecord(WorkRecord):
+    """What a run says of itself."""
 
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-    }
+    version: str = ""  # of nst_keras
+    command: str = ""
+    resume_command: str = ""
+    started: str = ""  # as ISO 8601
+    seconds: float | None = None  # of work so far, over all resumes
+    step: int | None = None
+    total_steps: int | None = None
+    device: str = ""
+    content: InputPicture = InputPicture()
+    styles: tuple[InputPicture, ...] = ()
+    scales: tuple[ScaleSteps, ...] = ()
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    changed: tuple[str, ...] = ()  # settings that are not the usual ones
+    final_terms: dict[str, float] = dataclasses.field(default_factory=dict)
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)  # of Python and libraries
+    notes: tuple[str, ...] = ()  # warnings
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the result in the folder belongs to this record.
+
+        While a finished run is extended by more steps, its folder still has the earlier result.
+        """
+        return self.status not in _UNFINISHED
+
+    def png_texts(self) -> dict[str, str]:
+        """The text chunks of `result.png`: what decided the picture, but no path and no date."""
+        settings = [f"--{name}={text}" for name, text in self.fingerprint.settings.items()]
+        hashes = self.fingerprint.hashes
+        return {
+            "Software": f"nst_keras {self.version}",
+            "nst_keras settings": "\n".join(settings),
+            **{f"nst_keras sha256 of {name}": text for name, text in hashes.items()},
+        }
 
 
-def metadata(record: dict[str, Any]) -> dict[str, str]:
-    """What `result.png` tells of itself: what decided the picture, but no path and no date."""
-    settings = [f"--{name}={text}" for name, text in record["job"].items() if name in OPTIONS]
-    hashes = {name: text for name, text in record["job"].items() if name not in OPTIONS}
-    return {
-        "Software": f"nst_keras {record['version']}",
-        "nst_keras settings": "\n".join(settings),
-        **{f"nst_keras {name}": text for name, text in hashes.items()},
-    }
+_Record = TypeVar("_Record", bound=WorkRecord)
 
 
-def settings_text(config: Config) -> dict[str, str]:
-    """All settings by flag name, as text, for `run.json` and the page."""
-    return {
-        name: option.format(value)
-        for name, option in OPTIONS.items()
-        if (value := getattr(config, name)) is not None
-    }
+def read_record(kind: type[_Record], path: str | os.PathLike) -> _Record:
+    """The record in a JSON file; an empty one if there is none that can be read."""
+    return _checked(kind, files.read_json(path))
 
 
-def changed_settings(config: Config) -> list[str]:
-    """Names of the settings that are not what the objective and this machine would have chosen."""
-    chosen_by = {name: getattr(config, name) for name in _CHOOSES_OTHERS}
-    preset = preset_values(Config(**chosen_by))
-    usual = dataclasses.replace(
-        resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
-        learning_rate=preset["learning_rate"],  # None where it must be given
-        precision=startup.settle_precision("auto"),
-        tile_size=config.tile_size,
-    )
-    skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
-    changed = [
-        name
-        for name in OPTIONS
-        if name not in skipped and getattr(config, name) != getattr(usual, name)
-    ]
-    plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
-    chosen = [name for name in _CHOOSES_OTHERS if getattr(config, name) != plain[name]]
-    return chosen + changed
+def _checked(kind: Any, value: Any) -> Any:
+    """The value, if it is what the annotation `kind` says; else the empty value of that kind.
+
+    A missing number in a mapping is NaN, so that no sum over the others passes for a whole one.
+    """
+    origin, items = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return tuple(_checked(items[0], it) for it in value) if isinstance(value, list) else ()
+    found = value if isinstance(value, dict) else {}
+    if origin is dict:
+        return {name: _checked(items[1], item) for name, item in found.items()}
+    if hasattr(kind, "__dataclass_fields__"):
+        kinds = {field.name: field.type for field in dataclasses.fields(kind)}
+        return kind(**{n: _checked(kinds[n], it) for n, it in found.items() if n in kinds})
+    if kind is str:
+        return value if isinstance(value, str) else ""
+    types = (int, float) if float in (kind, *items) else int
+    if isinstance(value, types) and not isinstance(value, bool) and abs(value) < _LARGEST:
+        return value
+    return math.nan if kind is float else None
+
+
+def _with_values(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value not in (None, "", (), {})}

@@ -1,9 +1,9 @@
-"""Figures that judge a finished picture beyond its loss: what is left of the scene, how near the
-look of the styles is, and how calm the picture is.
+"""Scores of a finished picture beyond its loss: how much of the scene is left, how close it is to
+the look of the styles, and how much noise it has.
 
-They are the same for every objective, so runs of different objectives can be compared by them, as
-long as size, network and held-out layers are the same. Pictures are float32 sRGB in [0, 1],
-(height, width, 3); luma is that of Rec. 601, of the values as encoded.
+They are the same for every objective, so they can compare runs of different objectives if size,
+network and held-out layers are the same. Pictures are float32 sRGB in [0, 1], (height, width, 3).
+Luma follows Rec. 601 and is computed from the encoded values.
 """
 
 import functools
@@ -16,19 +16,19 @@ import tensorflow as tf
 from nst_keras.imaging import geometry
 from nst_keras.network import extractor, vgg
 from nst_keras.network.weights import Weights
+from nst_keras.runs.score_table import HELD_OUT, held_out_layers
 from nst_keras.transfer.iterate import References
 
-MAX_SIDE = 1024  # px; larger pictures are reduced, for the memory of one pass of the network
+MAX_SIDE = 1024  # px; larger pictures are reduced, to limit the memory of a forward pass
 CONTENT_LAYER = "block4_conv2"  # where Gatys et al. 2016 compare contents
 
-_HELD_OUT = ("block2_conv2", "block3_conv3", "block4_conv3")
-# Pixels mirrored at each border for the network, and cut off its features: its padding with zeros
-# shows in all pictures alike, which would pass for likeness. A multiple of all strides; the view of
-# CONTENT_LAYER reaches 42 px.
+# Pixels mirrored at each border for the network and cut off from its features: its zero padding
+# looks the same in all pictures, which would count as likeness. A multiple of all strides; the
+# receptive field of CONTENT_LAYER has a radius of 42 px.
 _MARGIN = 48
-_FLOOR = 1e-6  # a mean square of a Gram's entries below this counts as nothing, as in objectives
+_FLOOR = 1e-6  # below this the mean square of a Gram matrix counts as zero, as in objectives
 _ROUNDING = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits
-_CALM = 1e-3  # a roughness below this counts as nothing: ratios of flat pictures stay finite
+_CALM = 1e-3  # added to roughness, so that ratios of flat pictures are finite
 
 _GAUSSIAN = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _GAUSSIAN /= _GAUSSIAN.sum()
@@ -40,31 +40,17 @@ _TO_XYZ = np.array(  # IEC 61966-2-1, by rows R, G, B; then relative to white, D
     ]
 )
 _TO_XYZ /= _TO_XYZ.sum(axis=0)
-# The axes and diagonals of a cube, one of each opposite pair: even over the sphere.
+# The axes and diagonals of a cube, one of each opposite pair: spread evenly over the sphere.
 _DIRECTIONS = np.array([d for d in itertools.product((-1, 0, 1), repeat=3) if d > (0, 0, 0)], float)
 _DIRECTIONS /= np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
-_BIN, _REACH = 0.5, 150.0  # CIELAB units; the farthest color of sRGB, blue, is at 138
-
-
-def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tuple[str, ...]:
-    """Layers for Gram errors: one in each of blocks 2 to 4, none of which is a style layer.
-
-    Block 1 sees little more than pixels, and block 5 has few positions in small pictures. A block
-    of which all layers are style layers gives none. To compare runs, give the style layers of all.
-    """
-    used = {vgg.canonical_layer(name, backbone, "style_layers") for name in style_layers}
-    found = []
-    for wanted in _HELD_OUT:
-        free = [n for n in vgg.layer_names(backbone) if n[:6] == wanted[:6] and n not in used]
-        found += [wanted] if wanted in free else free[-1:]
-    return tuple(found)
+_BIN, _REACH = 0.5, 150.0  # CIELAB units; the color of sRGB farthest from 0, blue, is at 138
 
 
 def score_result(picture: np.ndarray, references: References) -> dict[str, float]:
-    """The scores of a run's result (H, W, 3); see `Judge.score`.
+    """The scores of a run's result (H, W, 3) by name; see `Judge.score`.
 
     Raises:
-        MemoryError: there is no room for them.
+        MemoryError: there is not enough memory for them.
     """
     held_out = held_out_layers(references.style_layers, references.weights.backbone)
     try:
@@ -75,7 +61,7 @@ def score_result(picture: np.ndarray, references: References) -> dict[str, float
         raise MemoryError("there is not enough memory") from error
 
 
-@functools.lru_cache(maxsize=1)  # the pictures of a batch share it
+@functools.lru_cache(maxsize=1)  # shared by the pictures of a batch
 def _judge(weights: Weights, held_out: tuple[str, ...]) -> "Judge":
     return Judge(weights, held_out)
 
@@ -83,22 +69,21 @@ def _judge(weights: Weights, held_out: tuple[str, ...]) -> "Judge":
 class Judge:
     """Scores pictures by one network, which is built once.
 
-    One yardstick for all: the network has max pooling and zero padding, as it was trained, and
-    float32, whatever an objective used.
+    Scores must be comparable: whatever the objective used, the network computes in float32, with
+    max pooling and zero padding, as it was trained.
 
     Args:
-        weights: of the backbone.
         held_out: layers of the Gram errors; see `held_out_layers`.
 
     Raises:
         InputError: the backbone has no such layer.
     """
 
-    def __init__(self, weights: Weights, held_out: Sequence[str] = _HELD_OUT):
+    def __init__(self, weights: Weights, held_out: Sequence[str] = HELD_OUT):
         names = (vgg.canonical_layer(name, weights.backbone, "held_out") for name in held_out)
         self.held_out = tuple(names)
         self._extractor = extractor.feature_extractor(weights, (*self.held_out, CONTENT_LAYER))
-        # Of any size, so that pictures of all sizes share one trace.
+        # For any size, so that pictures of all sizes share one trace.
         self._look = tf.function(
             self._statistics,
             input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
@@ -112,22 +97,22 @@ class Judge:
         styles: Sequence[np.ndarray],
         style_blend: Sequence[float] = (),
     ) -> dict[str, float]:
-        """All figures of a picture, all finite: those named in `gallery.SCORES`, with
+        """The scores of a picture by name, all finite: those of `score_table.SCORES`, with
         a `gram_error/LAYER` for each held-out layer.
 
         Args:
-            picture: (H, W, 3), sides of 16 px and more.
-            content: (h, w, 3), of any size; compared at the picture's.
-            styles: (h, w, 3) each, at the size at which the objective saw them: strokes count at
+            picture: (H, W, 3), with sides of at least 16 px.
+            content: (h, w, 3), of any size; it is resized to that of the picture.
+            styles: (h, w, 3) each, at the size that the objective used, since strokes count at
                 their size.
-            style_blend: a share per style, brought to a sum of 1; equal if not given.
+            style_blend: a share for each style, scaled to a sum of 1; equal by default.
 
-        Where a side is above `MAX_SIDE`, picture and styles are reduced by one factor, and the
-        scores are those of the reduced copies.
+        If a side is above `MAX_SIDE`, picture and styles are reduced by one factor, and the scores
+        are those of the reduced copies.
 
         Raises:
-            ValueError: a shape that is not (height, width, 3), a side under 16 px, values that are
-                not finite, or shares that do not go with the styles.
+            ValueError: a shape is not (height, width, 3), a side is under 16 px, values are not
+                finite, or the number of shares differs from that of the styles.
         """
         shares = _shares(len(styles), style_blend)
         for one in (picture, *styles):
@@ -146,12 +131,12 @@ class Judge:
         figures["color_distance"] = color_distance(picture, styles, shares)
         for figure in (total_variation, high_frequency):
             own, source, *looks = (figure(one) + _CALM for one in (picture, content, *styles))
-            # Strokes may be rougher than the photo, but only noise is rougher than both sources.
+            # Strokes may be rougher than the photo, but only noise is rougher than both inputs.
             figures[figure.__name__] = own / max(source, float(np.dot(shares, looks)))
         return figures
 
     def _measure(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Grams per position of the held-out layers, and the features that show the scene."""
+        """Gram matrices per position of the held-out layers, and the features of CONTENT_LAYER."""
         margins = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0))
         grams, scene = self._look(tf.constant(np.pad(picture, margins, "symmetric")[None]))
         return {layer: gram.numpy() for layer, gram in grams.items()}, scene.numpy()[0]
@@ -171,40 +156,41 @@ class Judge:
 def gram_error(gram: np.ndarray, target: np.ndarray) -> float:
     """|G - A|^2 / |A|^2 (Frobenius) of Gram matrices per position (N, N).
 
-    0 at the target, 1 where there are no features, no upper bound. As a relative style term (Gatys
-    et al. 2016, equation 4, without its constants), but where nothing was optimized: a picture that
-    satisfies the optimized layers alone does badly here.
+    0 for equal matrices, 1 without any features, no upper bound. It is the relative style term of
+    Gatys et al. 2016 (equation 4, without its constants), but at a layer that was not optimized: a
+    picture that satisfies only the optimized layers has a large error here.
     """
     floor = _FLOOR * target.size
     return float(np.square(gram - target).sum() / max(np.square(target).sum(), floor))
 
 
 def content_cosine(features: np.ndarray, target: np.ndarray) -> float:
-    """Cosine of the features (h, w, N) of two pictures, each channel less its mean over positions.
+    """Cosine of the features (h, w, N) of two pictures, after subtracting each channel's mean.
 
-    In [-1, 1]; 0 where features are the same everywhere. After a ReLU all features point one way,
-    so plain cosines of unrelated pictures are high; and the means of channels are what a style
-    changes. What remains without them is which things are where.
+    In [-1, 1]; 0 if features are the same at all positions. After a ReLU all features are positive,
+    so plain cosines of unrelated pictures are high; and a style changes the means of the channels.
+    Without the means, what is left is which things are where.
     """
-    least = 1e-4 * float(np.sqrt(np.square(target).mean()))  # what rounding makes of flat pictures
+    least = 1e-4 * float(np.sqrt(np.square(target).mean()))  # flat pictures have rounding errors
     return _cosine(features - features.mean((0, 1)), target - target.mean((0, 1)), least)
 
 
 def ssim(picture: np.ndarray, content: np.ndarray) -> float:
-    """Mean structural similarity of two pictures of one size: Wang et al. 2004.
+    """Mean structural similarity of two pictures of one size (Wang et al. 2004).
 
-    Of luma, with their 11x11 Gaussian window of sigma 1.5, K = 0.01 and 0.03, no padding. In
-    [-1, 1], 1 for equal pictures. Even a gray picture may have 0.4 where the content is smooth.
+    It is computed from luma, with their 11x11 Gaussian window of sigma 1.5, K = 0.01 and 0.03, and
+    no padding. In [-1, 1], 1 for equal pictures. Even a gray picture may reach 0.4 if the content
+    is smooth.
     """
     planes = (tf.constant(luma(one)[..., None], tf.float32) for one in (picture, content))
     return float(tf.image.ssim(*planes, max_val=1.0))
 
 
 def edge_correlation(picture: np.ndarray, content: np.ndarray) -> float:
-    """Pearson correlation of the strengths of edges in two pictures of one size.
+    """Pearson correlation of the edge strengths of two pictures of one size.
 
-    Strength is the magnitude of the gradient of luma under a Gaussian of sigma 1.5 px (Canny 1986),
-    which passes over grain, light and color. In [-1, 1]; 0 where a picture is flat.
+    Edge strength is the gradient magnitude of luma after smoothing by a Gaussian of sigma 1.5 px
+    (Canny 1986), which ignores grain, brightness and color. In [-1, 1]; 0 if a picture is flat.
     """
     edges, target = _edges(picture), _edges(content)
     return _cosine(edges - edges.mean(), target - target.mean(), least=1e-6)
@@ -213,12 +199,12 @@ def edge_correlation(picture: np.ndarray, content: np.ndarray) -> float:
 def color_distance(
     picture: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
 ) -> float:
-    """Sliced Wasserstein-1 distance from the mixture of the styles' colors, in CIELAB units (D65).
+    """Sliced Wasserstein-1 distance to the mixture of the styles' colors, in CIELAB units (D65).
 
-    How far a pixel's color must move along a direction of CIELAB, as a mean over pixels and 13
-    directions (Rabin et al. 2011). 0 for the same colors in the same shares, whatever the places
-    and the sizes; about d / 2 where all colors are shifted by d. Distances channel by channel
-    could not tell orange with blue from purple with green; bins do not know near from far.
+    It says how far the color of a pixel must move along a direction of CIELAB, as a mean over
+    pixels and 13 directions (Rabin et al. 2011). 0 for the same colors in the same shares, wherever
+    they are; about d / 2 if all colors are shifted by d. Distances by channel could not tell orange
+    and blue from purple and green, and histogram distances ignore how far apart two bins are.
     """
     mixture = sum(s * _projections(style) for s, style in zip(shares, styles, strict=True))
     gaps = np.cumsum(_projections(picture) - mixture, axis=1)
@@ -226,15 +212,15 @@ def color_distance(
 
 
 def total_variation(picture: np.ndarray) -> float:
-    """Mean |dx| + mean |dy| of neighbors on [0, 1]: Rudin et al. 1992, per pixel and channel."""
+    """Mean |dx| + mean |dy| between neighbors, per pixel and channel (Rudin et al. 1992)."""
     return float(sum(np.abs(np.diff(picture, axis=axis)).mean(dtype=float) for axis in (0, 1)))
 
 
 def high_frequency(picture: np.ndarray) -> float:
-    """Share, 0 to 1, of the power of luma above half the Nyquist frequency: 1/4 per px.
+    """Share, 0 to 1, of the power of luma above half the Nyquist frequency, 1/4 per px.
 
-    The mean does not count; a Hann window hides the jump from border to border. White noise has
-    1 - pi / 16 = 0.80, photographs about 0.01 to 0.1, flat pictures 0.
+    The mean is subtracted, and a Hann window hides the jump between opposite borders. White noise
+    has 1 - pi / 16 = 0.80, photographs about 0.01 to 0.1, flat pictures 0.
     """
     plane = luma(picture)
     height, width = plane.shape
@@ -247,12 +233,12 @@ def high_frequency(picture: np.ndarray) -> float:
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
-    """sRGB (H, W, 3) to luma (H, W) in float64."""
+    """Convert sRGB (H, W, 3) to luma (H, W) in float64."""
     return picture.astype(np.float64) @ (0.299, 0.587, 0.114)
 
 
 def lab(picture: np.ndarray) -> np.ndarray:
-    """sRGB (..., 3) to CIELAB under D65 in float64: L 0 to 100, a and b about -108 to 99."""
+    """Convert sRGB (..., 3) to CIELAB (D65) in float64: L 0 to 100, a and b about -108 to 99."""
     encoded = picture.astype(np.float64)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     xyz = linear @ _TO_XYZ
@@ -262,7 +248,7 @@ def lab(picture: np.ndarray) -> np.ndarray:
 
 
 def _projections(picture: np.ndarray) -> np.ndarray:
-    """Histograms of a picture's colors along each direction: (13, bins), each with a sum of 1."""
+    """Histograms of the colors of a picture along each direction, (13, bins); each sums to 1."""
     colors, bins = lab(picture.reshape(-1, 3)), round(2 * _REACH / _BIN)
     along = (colors @ direction for direction in _DIRECTIONS)
     counts = [np.histogram(values, bins, (-_REACH, _REACH))[0] for values in along]
@@ -270,7 +256,7 @@ def _projections(picture: np.ndarray) -> np.ndarray:
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
-    """Magnitude of the gradient of smoothed luma, per px: (H, W)."""
+    """Gradient magnitude of smoothed luma, per px, (H, W)."""
     smooth = np.pad(luma(picture), 5, "symmetric")
     for axis in (0, 1):
         smooth = np.lib.stride_tricks.sliding_window_view(smooth, 11, axis) @ _GAUSSIAN
@@ -278,7 +264,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
 
 
 def _cosine(a: np.ndarray, b: np.ndarray, least: float) -> float:
-    """Cosine of two arrays; 0 where the root mean square of one is not above `least`."""
+    """Cosine of two arrays; 0 if the root mean square of one is not above `least`."""
     norms = np.linalg.norm(a), np.linalg.norm(b)
     if min(norms) <= least * np.sqrt(a.size):
         return 0.0
@@ -288,24 +274,26 @@ def _cosine(a: np.ndarray, b: np.ndarray, least: float) -> float:
 def _shares(count: int, style_blend: Sequence[float]) -> list[float]:
     blend = list(style_blend) or [1.0] * count
     if not count or len(blend) != count or min(blend) < 0 or not 0 < sum(blend) < np.inf:
-        raise ValueError(f"{count} styles with style_blend={tuple(style_blend)}")
+        raise ValueError(f"{count} styles, but style_blend={tuple(style_blend)}")
     return [share / sum(blend) for share in blend]
 
 
 def _check_shape(picture: np.ndarray) -> None:
     if picture.ndim != 3 or picture.shape[-1] != 3 or min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise ValueError(f"shape {picture.shape}: (height, width, 3), from {geometry.MIN_SIDE} px")
+        raise ValueError(
+            f"shape {picture.shape}: must be (height, width, 3), from {geometry.MIN_SIDE} px"
+        )
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:
     _check_shape(picture)
     if not np.isfinite(picture).all():
-        raise ValueError("a picture holds values that are not finite")
+        raise ValueError("a picture has values that are not finite")
     return np.clip(picture, 0, 1).astype(np.float32)
 
 
 def _reduced(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """All by one factor, so that no side is above MAX_SIDE."""
+    """Reduce all pictures by one factor, so that no side is above MAX_SIDE."""
     factor = min(1.0, MAX_SIDE / max(max(one.shape) for one in pictures))
     longest = (max(geometry.MIN_SIDE, round(max(one.shape) * factor)) for one in pictures)
     sizes = [

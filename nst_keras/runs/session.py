@@ -12,15 +12,17 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nst_keras
 from nst_keras.devices import memory, startup
 from nst_keras.imaging import mp4
+from nst_keras.runs import extras, new_record, output, pictures
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import pictures
-from nst_keras.runs import record as record_lib
-from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.record import RunRecord
+from nst_keras.runs.work_folder import Status
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
@@ -60,7 +62,7 @@ class RequestedRun:
     settings: Settings
     inputs: Inputs
     folder: RunFolder
-    fingerprint: dict[str, str]
+    fingerprint: Fingerprint
     prolongs: bool
 
 
@@ -118,7 +120,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     if settings.mp4:
         mp4.check_video_extra()
     inputs = read_inputs(settings)
-    fingerprint = folder_lib.describe_job(settings, inputs.hashes)
+    fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))
     prolongs = folder.prolongs(fingerprint) and not settings.overwrite
     return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
@@ -147,8 +149,8 @@ def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
             folder.path,
             folder.result,
         )
-        pictures.complete(folder, settings)
-        pictures.copy_result(folder, settings)
+        extras.complete(folder, settings)
+        output.copy_result(folder, settings)
         return 0
     _check_extras(settings)
     with files.held(folder.path):
@@ -184,7 +186,7 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
 def _check_extras(settings: Settings) -> None:
     """Refuse what could not be written in the end, before any work starts."""
     files.check_temporary_folder()
-    pictures.check_output(settings)
+    output.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
 
@@ -200,7 +202,7 @@ def _help_chief(run: RequestedRun) -> int:
     from nst_keras.transfer.loop import optimize
     from nst_keras.transfer.problem import StyleTransferProblem
 
-    fingerprint = folder_lib.describe_job(settled, run.inputs.hashes)
+    fingerprint = folder_lib.fingerprint(settled, run.inputs.hashes)
     checkpointer = make_checkpointer(settled, folder, fingerprint)
     problem = StyleTransferProblem(settled, run.inputs, plan, replicas)
     for (iterate,) in optimize([problem], [checkpointer]):
@@ -220,7 +222,7 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
     if not iterates[0].is_last:
         for writer in writers:
             step = iterates[0].step
-            _log.warning("stopped after step %d; resume with: %s", step, writer.again)
+            _log.warning("stopped after step %d; resume with: %s", step, writer.resume_command)
         return cli.INTERRUPTED
     for writer, iterate in zip(writers, iterates, strict=True):
         writer.finish(iterate)
@@ -251,7 +253,7 @@ def _optimize(
             plan, settled = _make_plan(run, status, replicas, started)
             record = _begin_record(run, settled, plan, own)
         planned.append((run, settled, plan))
-        writers.append(RunWriter(run.folder, settled, record, background))
+        writers.append(RunWriter(run.folder, settled, record, own, background))
     if len(runs) > 1:
         from nst_keras.transfer.batch import rewind_to_common_step
 
@@ -266,7 +268,7 @@ def _optimize(
                 problems = _make_problems(planned, replicas, stopping)
                 return writers, _write_iterates(problems, writers, stopping)
         except StepDropped as where:
-            again = writers[0].again
+            again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
             return writers, None
 
@@ -339,9 +341,7 @@ def _make_problems(
     return problems
 
 
-def _begin_record(
-    run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]
-) -> dict[str, Any]:
+def _begin_record(run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]) -> RunRecord:
     """Log what is going to happen, and write what a resume and the page need."""
     inputs, folder = run.inputs, run.folder
     for at in settled.image_at:
@@ -351,11 +351,11 @@ def _begin_record(
                 at,
                 plan.total_steps,
             )
-    notes[:0] = [note for note in record_lib.old_notes(folder) if note not in notes]
-    record = record_lib.make_record(
+    notes[:0] = [note for note in folder.read_record().notes if note not in notes]
+    record = new_record.make_record(
         run.arguments, settled, inputs, plan.scales, run.fingerprint, folder, notes
     )
-    _announce(settled, plan, inputs.channels, record["device"], folder)
+    _announce(settled, plan, inputs.channels, record.device, folder)
     files.write_text(folder.flags, flags.format_flagfile(_replayable(settled, folder)))
     pictures.write_thumbnail(folder.content, inputs.content)
     for number, style in enumerate(inputs.styles, start=1):

@@ -1,84 +1,60 @@
-"""Where the iterates of a job go: checkpoints, metrics, pictures, and those who watch."""
+"""Where the iterates of a run go: checkpoints, metrics, pictures, TensorBoard and the terminal."""
 
 import contextlib
 import logging
 import math
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Sequence
 
-from nst_keras.runs import metrics as metrics_lib
-from nst_keras.runs import pictures
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs import output
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.folder import RunFolder, steps_fingerprint
+from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter, Writer
 from nst_keras.runs.pictures import PictureWriter
-from nst_keras.runtime import console, files
+from nst_keras.runs.record import RunRecord
+from nst_keras.runtime import cli
 from nst_keras.runtime.background import Background, Submit, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.console import format_seconds
+from nst_keras.runtime.errors import first_line
+from nst_keras.runtime.progress import Reporter, format_seconds
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
 
 
-class LineReporter:
-    """Plain lines for logs: at each tenth of the job, but at least every half minute."""
-
-    def __init__(self, stream: TextIO | None = None):
-        self._stream = stream
-        self._next_share, self._next_seconds = 0.0, 0.0
-
-    def __call__(self, iterate: Iterate) -> None:
-        share = iterate.step / iterate.total_steps
-        if (
-            share < self._next_share
-            and iterate.seconds < self._next_seconds
-            and not iterate.is_last
-        ):
-            return
-        self._next_share, self._next_seconds = share + 0.1, iterate.seconds + 30.0
-        console.tell(describe(iterate), self._stream)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class BarReporter:
-    """A line and a bar below it, on a terminal."""
+class ProgressWriter:
+    """Shows the newest iterate on standard error."""
 
     def __init__(self) -> None:
         self._newest: Iterate | None = None
-        self._bar = console.Bar(self._look)
+        self._reporter = Reporter(self._describe, self._share)
 
     def __call__(self, iterate: Iterate) -> None:
         self._newest = iterate
+        self._reporter.update(now=iterate.is_last)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._bar.close()
+        self._reporter.close()
 
-    def _look(self) -> tuple[str, float]:
-        if self._newest is None:
-            return "starting", 0.0
-        return describe(self._newest), self._newest.step / self._newest.total_steps
+    def _describe(self) -> str:
+        return describe(self._newest) if self._newest else "starting"
 
-
-def make_reporter() -> LineReporter | BarReporter:
-    """A bar on a terminal, plain lines elsewhere."""
-    return BarReporter() if sys.stderr.isatty() else LineReporter()
+    def _share(self) -> float:
+        return self._newest.step / self._newest.total_steps if self._newest else 0.0
 
 
 def describe(iterate: Iterate) -> str:
-    """One line: scale, step, losses, speed and the time left."""
+    """One line: scale, step, losses by kind, speed and the time left."""
     scale = iterate.scale
-    groups: dict[str, float] = {}
+    losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
-        group = name.split("/")[0]
-        groups[group] = groups.get(group, 0.0) + value
+        kind = name.split("/")[0]
+        losses[kind] = losses.get(kind, 0.0) + value
     parts = [
         f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",
         f"step {iterate.step}/{iterate.total_steps}",
-        *(f"{name} {value:.4g}" for name, value in groups.items()),
+        *(f"{kind} {value:.4g}" for kind, value in losses.items()),
     ]
     if math.isfinite(iterate.seconds_left):
         parts.append(f"{iterate.steps_per_second:.3g} steps/s")
@@ -87,29 +63,35 @@ def describe(iterate: Iterate) -> str:
 
 
 class RunWriter:
-    """Writes what a run folder keeps.
+    """Writes everything that a run folder keeps.
 
     Args:
-        config: settled.
-        record: the first content of `run.json`.
-        background: where the writing is done.
+        config: with every setting decided.
+        record: that the run begins with.
+        notes: its warnings, a list that may grow during the run.
+        background: does the writing.
     """
 
     def __init__(
-        self, folder: RunFolder, config: Config, record: dict[str, Any], background: Background
+        self,
+        folder: RunFolder,
+        config: Config,
+        record: RunRecord,
+        notes: Sequence[str],
+        background: Background,
     ):
         self.folder, self.config = folder, config
-        self.again: str = record["resume_command"]
+        self.resume_command = record.resume_command
         self._background = background
         self.checkpointer = make_checkpointer(
-            config, folder, record["job"], background.submit, background.wait
+            config, folder, record.fingerprint, background.submit, background.wait
         )
-        self._pictures = PictureWriter(folder, config, record, background.submit)
+        self._pictures = PictureWriter(folder, config, record, notes, background.submit)
         self._sinks: list[Callable[[Iterate], None]] = []
 
     @contextlib.contextmanager
     def open(self, *, quiet: bool) -> Iterator[None]:
-        """Take iterates from the newest checkpoint on during the block."""
+        """Accept the iterates that follow the newest checkpoint, during the block."""
         saved = self.checkpointer.peek()
         step = saved.step if saved else 0
         del saved  # its arrays are large
@@ -117,78 +99,75 @@ class RunWriter:
             _log.warning("%s", message)
         if step:
             _log.info("resuming after step %d", step)
-        self._pictures.refresh()
-        with contextlib.ExitStack() as stack:
-            # First, since no checkpoint, which is written later, must be ahead of the metrics.
-            metrics = stack.enter_context(contextlib.closing(self._metrics(step)))
-            self._sinks = [metrics, self._pictures]
-            for make in self._reporters(quiet=quiet):
-                self._sinks.append(stack.enter_context(contextlib.closing(make(step))))
+        with self._recording_failure(), contextlib.ExitStack() as stack:
+            self._pictures.refresh()
+            writers = self._make_writers(step, quiet=quiet)
+            opened = [stack.enter_context(contextlib.closing(writer)) for writer in writers]
+            self._sinks = [opened[0], self._pictures, *opened[1:]]
             yield
 
-    def _metrics(self, step: int) -> metrics_lib.Writer:
-        every = self.config.log_every
-        return metrics_lib.MetricsWriter(self.folder.metrics, every, step, self._background.submit)
-
-    def _reporters(self, *, quiet: bool) -> Iterator[Callable[[int], metrics_lib.Writer]]:
-        """What tells of an iterate once it is kept, as asked for: TensorBoard, and the terminal."""
-        if self.config.tensorboard:
-            yield self._events
-        if not quiet:
-            yield lambda _: make_reporter()
-
-    def _events(self, step: int) -> metrics_lib.Writer:
-        config = self.config
-        return metrics_lib.TensorBoardWriter(
-            self.folder.events,
-            config.log_every,
-            config.image_every,
-            config.image_at,
-            step,
-            self._background.submit,
-        )
-
     def take(self, iterate: Iterate) -> None:
-        """Write and tell what is due."""
+        """Write and show what is due after a step."""
         for sink in self._sinks:
             sink(iterate)
 
     def interrupt(self, iterate: Iterate | None = None) -> None:
-        """Leave a page that says how to go on, and the newest picture if it is at hand."""
+        """Leave a page that says how to resume, and the newest picture if it is at hand."""
         self._pictures.interrupt(iterate)
 
     def finish(self, iterate: Iterate) -> None:
-        """Write the result and all that is made of it; the background must have ended."""
-        self._pictures.finish(iterate)
-        pictures.copy_result(self.folder, self.config)
+        """Write the result and everything made of it; the background work must have ended."""
+        with self._recording_failure():
+            self._pictures.finish(iterate)
+            output.copy_result(self.folder, self.config)
         _log.info("result: %s", self.folder.result)
         _log.info("gallery: %s", self.folder.page)
+
+    def _make_writers(self, step: int, *, quiet: bool) -> list[Writer]:
+        """The writers beside that of the pictures, for a run that resumes after a step."""
+        config, folder, submit = self.config, self.folder, self._background.submit
+        # The metrics are first: no checkpoint, which is written later, may be ahead of them.
+        found: list[Writer] = [MetricsWriter(folder.metrics, config.log_every, step, submit)]
+        if config.tensorboard:
+            when = (config.log_every, config.image_every, config.image_at)
+            found.append(TensorBoardWriter(folder.events, *when, step, submit))
+        return found if quiet else [*found, ProgressWriter()]
+
+    @contextlib.contextmanager
+    def _recording_failure(self) -> Iterator[None]:
+        """Have an error in the block recorded as the reason why the run failed."""
+        try:
+            yield
+        except Exception as error:
+            line, status = cli.explain(error)
+            with contextlib.suppress(Exception):  # the first error is the one to report
+                if status == cli.INTERRUPTED:
+                    self._pictures.end("interrupted")
+                else:
+                    reason = line or f"{type(error).__name__}: {first_line(error)}"
+                    self._pictures.end("failed", reason)
+            raise
 
 
 def make_checkpointer(
     config: Config,
     folder: RunFolder,
-    job: dict[str, str],
+    fingerprint: Fingerprint,
     submit: Submit = at_once,
     wait: Callable[[], None] = no_wait,
 ) -> Checkpointer:
-    """That of a run folder, for the job that is described.
+    """The checkpointer of a run folder.
 
     Args:
+        fingerprint: of the run, with every setting decided.
         submit, wait: see `Checkpointer`.
     """
     return Checkpointer(
         folder.checkpoints,
-        files.digest(_decisive(job)),
+        steps_fingerprint(fingerprint).digest(),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=config.keep_checkpoints,
         submit=submit,
         wait=wait,
     )
-
-
-def _decisive(job: dict[str, str]) -> dict[str, str]:
-    """What of a job decides its states on the way: at a constant rate not how many are to come."""
-    constant = job["schedule"] == "constant"
-    return {name: text for name, text in job.items() if name != "iterations" or not constant}

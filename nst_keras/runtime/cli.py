@@ -19,25 +19,36 @@ def exit_status(work: Callable[[], int]) -> int:
     _take_names_of_any_bytes()
     try:
         return work()
-    except InputError as error:
-        return _fail(str(error), BAD_INPUT)
-    except LostHostError as error:
-        return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
-    except FloatingPointError as error:
-        return _fail(str(error), 1)
-    except MemoryError as error:
-        return _fail(str(error) or "out of memory", 1)
     except BrokenPipeError:  # of standard output, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on", INTERRUPTED)
     except Exception as error:
-        if told := _told_of_device(error):
-            return _fail(f"{told}; run again, it goes on from the last checkpoint", 1)
-        raise
+        line, status = explain(error)
+        if not line:
+            raise
+        return _fail(line, status)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """The line that tells a person of an error, and the exit status for it.
+
+    The line is empty for an error in the program itself.
+    """
+    if isinstance(error, InputError):
+        return str(error), BAD_INPUT
+    if isinstance(error, LostHostError):
+        return f"{error}; run it again on all hosts, and it goes on", INTERRUPTED
+    if isinstance(error, FloatingPointError):
+        return str(error), 1
+    if isinstance(error, MemoryError):
+        return str(error) or "out of memory", 1
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR
+    if told := _told_of_device(error):
+        return f"{told}; run again, it goes on from the last checkpoint", 1
+    return "", 1
 
 
 def _take_names_of_any_bytes() -> None:

@@ -2,13 +2,9 @@
 
 import contextlib
 import logging
-import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 _log = logging.getLogger("nst_keras")  # of the whole package
 
@@ -20,34 +16,6 @@ def tell(line: str, stream: TextIO | None = None) -> None:
     """
     with contextlib.suppress(OSError, ValueError):
         print(line, file=stream or sys.stderr, flush=True)
-
-
-class Bar:
-    """A line and a bar below it, at the foot of a terminal.
-
-    Args:
-        look: tells the line, and the share that is done, whenever it is asked.
-    """
-
-    def __init__(self, look: Callable[[], tuple[str, float]]):
-        from rich import console, live  # Keras depends on it; only terminals need it
-
-        self._look = look
-        self._live = live.Live(
-            get_renderable=self._render, console=console.Console(stderr=True), refresh_per_second=4
-        )
-        self._live.start()
-
-    def close(self) -> None:
-        """Leave the terminal as it was, if it is still there."""
-        with contextlib.suppress(OSError):
-            self._live.stop()
-
-    def _render(self) -> "RenderableType":
-        from rich import console, progress_bar, text
-
-        line, share = self._look()
-        return console.Group(text.Text(line), progress_bar.ProgressBar(1.0, share))
 
 
 class _Lines(logging.Handler):
@@ -96,10 +64,3 @@ def messages(*, quiet: bool) -> Iterator[list[str]]:
         _log.removeHandler(handler)
         _log.setLevel(level)
         _log.propagate = propagate
-
-
-def format_seconds(seconds: float) -> str:
-    """1:02:03 or 2:03."""
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""A sweep on disk: a run folder and a log for each trial, and how far each trial is."""
+"""The folder of a sweep: a run folder and a log for each trial, and how far each trial is."""
 
 import contextlib
 import functools
@@ -10,23 +10,25 @@ from typing import BinaryIO, NamedTuple
 from nst_keras.imaging import images
 from nst_keras.network import weights
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.work_folder import Status, check_is_folder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import Settings
 from nst_keras.sweeps.trials import Trial
 from nst_keras.transfer import inputs
 
-_TAIL = 20_000  # bytes of a log in which its last line is looked for
+_TAIL = 20_000  # bytes at the end of a log, among which its last line is looked for
 
 
 class TrialState(NamedTuple):
-    """What a trial's folder holds of the trial's job."""
+    """How far the folder of a trial is."""
 
     status: Status
-    replaces: bool  # what the folder holds is another run, which the trial will replace
-    job: dict[str, str]
-    size: tuple[int, int]  # of the content: height, width
+    replaces: bool  # the folder holds another run, which the trial will replace
+    fingerprint: Fingerprint  # of the trial
+    size: tuple[int, int]  # of the content picture: height, width
 
 
 class _Input(NamedTuple):
@@ -35,7 +37,7 @@ class _Input(NamedTuple):
 
 
 class SweepFolder:
-    """Paths inside a sweep's folder."""
+    """Paths inside the folder of a sweep."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
@@ -45,14 +47,15 @@ class SweepFolder:
         self.page = self.path / "index.html"
 
     def run(self, trial: str) -> RunFolder:
-        """The run folder of the trial of this name."""
+        """The run folder of a trial, by its name."""
         return RunFolder(self.trials / trial)
 
     def log(self, trial: str) -> Path:
+        """The log of a trial, with the output of all attempts."""
         return self.logs / f"{trial}.log"
 
     def failure(self, trial: str) -> Path:
-        """Why the last attempt at a trial failed, for all processes that share the folder."""
+        """A file with the reason why a trial failed, for all processes that share the folder."""
         return self.logs / f"{trial}.failed"
 
     def read_failure(self, trial: str) -> str:
@@ -64,11 +67,10 @@ class SweepFolder:
 
     def check(self) -> None:
         """Raise InputError if the folder belongs to something else."""
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--workdir={self.path}: is a file, not a folder")
+        check_is_folder(self.path)
         if self.path.exists() and any(self.path.iterdir()) and not self.trials.is_dir():
             raise InputError(
-                f"--workdir={self.path}: is not empty and holds no sweep; give another one"
+                f"--workdir={self.path}: is not empty and not a sweep folder; use another folder"
             )
 
     def prepare(self) -> None:
@@ -82,14 +84,15 @@ class SweepFolder:
             self.logs.mkdir(exist_ok=True)
 
     def states(self, trials: Sequence[Trial], *, overwrite: bool) -> dict[str, TrialState]:
-        """By name, how far each trial is and whether it must replace another run. Reads all inputs.
+        """How far each trial is, by its name. Reads all inputs.
 
-        With `overwrite` a run of other settings is replaced; a finished one of these stays.
+        With `overwrite` a trial replaces a run of other settings in its folder; a finished run of
+        its own settings stays.
 
         Raises:
-            InputError: an input cannot be read, or a trial's folder holds something else.
+            InputError: an input cannot be read, or the folder of a trial holds something else.
         """
-        read = functools.cache(_read_input)  # each file once, however many trials take it
+        read = functools.cache(_read_input)  # each file once, however many trials use it
         return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
 
     def _state(self, trial: Trial, read: Callable[..., _Input], *, overwrite: bool) -> TrialState:
@@ -97,15 +100,16 @@ class SweepFolder:
             found = _read_inputs(trial.config, read)
         except InputError as error:
             raise trial.locate(error) from error
-        job = folder_lib.describe_job(trial.config, {n: one.sha256 for n, one in found.items()})
-        size = found["content"].size
-        folder = self.run(trial.name)
+        hashes = {name: item.sha256 for name, item in found.items()}
+        fingerprint = folder_lib.fingerprint(trial.config, hashes)
+        folder, size = self.run(trial.name), found["content"].size
         try:
-            return TrialState(folder.status(job, overwrite=False), False, job, size)
+            status = folder.status(fingerprint, overwrite=False)
+            return TrialState(status, False, fingerprint, size)
         except InputError as error:
             if not overwrite or not folder.read_record():
                 raise InputError(f"{trial.place}: {error}") from error
-            return TrialState(Status.NEW, True, job, size)
+            return TrialState(Status.NEW, True, fingerprint, size)
 
 
 def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _Input]:
@@ -117,29 +121,27 @@ def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _In
 
 
 def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
-    """A picture of at most `limit` pixels, or weights of a backbone, that can be read."""
+    """Check that a picture of at most `limit` pixels, or the weights of a backbone, can be read."""
     if backbone:
         return _Input(weights.read_weights(path, backbone).sha256)
     size = images.read_image(path, flag, limit).pixels.shape[:2]
     return _Input(files.sha256(path), size)
 
 
-# Logs.
-
-
 @contextlib.contextmanager
 def open_log(path: Path, *, wait: bool = False) -> Iterator[BinaryIO | None]:
-    """A trial's log to append to; while another process has it open: None, or `wait` for its end.
+    """Open the log of a trial for appending, locked against other processes.
 
-    Processes that inherit the file hold it, too, so that no trial is begun twice at a time, even if
-    the sweep that began it was killed and trials of it live on.
+    Yields None if another process has it open, or waits for that process to end. Processes that
+    inherit the open file hold the lock, too, so that no trial is started twice at a time, even if
+    the sweep that started it was killed and the trial lives on.
     """
     with open(path, "ab") as file:
         yield file if files.lock(file, wait=wait) else None
 
 
 def last_line(path: Path) -> str:
-    """The last line that a trial wrote: of a failed one, the reason."""
+    """The last line of a log; for a failed trial, usually the reason."""
     with open(path, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         text = file.read().decode("utf-8", "replace")

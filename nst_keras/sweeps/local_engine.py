@@ -1,4 +1,4 @@
-"""Trials as processes of this machine; `ray_engine` has the same on a cluster."""
+"""Runs trials as processes of this machine; `ray_engine` runs them on a cluster."""
 
 import collections
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nst_keras.devices import memory
-from nst_keras.devices.memory import MEMORY_SHARE, visible_gpus
+from nst_keras.devices.memory import MEMORY_SHARE
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.sweeps.folder import last_line, open_log
 
@@ -25,36 +25,42 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
-# Ctrl-C reaches the sweep alone, which passes it on once: a run takes two signals of a kind for an
-# order to drop everything. So it is passed on as a kind that is rarely sent to all processes of a
-# service, as SIGTERM is; on Windows as Ctrl-Break, since to be ended there saves nothing.
-_APART: dict[str, Any] = {"start_new_session": True}
+# Ctrl-C reaches the sweep alone, which passes it on once, since a run that gets two signals of a
+# kind ends at once. It passes on a signal that is rarely sent to all processes of a service, unlike
+# SIGTERM; on Windows Ctrl-Break, since a terminated process cannot save its state there.
+_DETACHED: dict[str, Any] = {"start_new_session": True}
 if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
-    _APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    _DETACHED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 _END: signal.Signals = getattr(signal, "CTRL_BREAK_EVENT", None) or signal.SIGUSR1
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What an engine needs to know of a trial, or of a batch of them."""
+    """A trial, or a batch of trials, as an engine sees it."""
 
     name: str
     arguments: tuple[str, ...]  # of the program
     log: Path
     program: tuple[str, ...] = RUN
-    parts: tuple["Task", ...] = ()  # the trials of a batch, which go on one by one where it fails
-    # Asked before it is begun: with the same arguments it might be made anew.
+    parts: tuple["Task", ...] = ()  # the trials of a batch, which run one by one if it fails
+    # Whether the trial is finished, perhaps by another process: then it must not start again.
     is_done: Callable[[], bool] = lambda: False
+    # The reason of failure in the record of the run, perhaps of an earlier attempt.
+    failure: Callable[[], str] = lambda: ""
 
     @property
     def trials(self) -> tuple["Task", ...]:
-        """Those that it stands for."""
+        """The trials of a batch, or the trial itself."""
         return self.parts or (self,)
+
+    def failures(self) -> dict[str, str]:
+        """The recorded reason of failure of each trial, by name."""
+        return {trial.name: trial.failure() for trial in self.trials}
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A trial that ended: the exit status of its run, and why, where that is not 0."""
+    """A trial that ended: the exit status of its run, and the reason unless that is 0."""
 
     name: str
     status: int
@@ -67,38 +73,40 @@ class _Attempt:
     process: subprocess.Popen
     retries: int  # that are left
     slot: int
+    failures: dict[str, str]  # recorded by earlier attempts
 
 
 class LocalEngine:
-    """Runs as many trials at a time as there are `slots`, each a process of its own.
+    """Runs as many trials at a time as there are slots, each in a process of its own.
 
     Args:
-        slots: what each slot's processes have in their environment beside what is there.
-        retries: how often a trial goes on whose process was lost, that is, killed by a signal.
+        slots: environment variables for the processes of each slot.
+        retries: how often a trial is resumed whose process was lost, that is, killed by a signal.
     """
 
     def __init__(self, slots: Sequence[dict[str, str]], retries: int):
         self.slots, self.retries = slots, retries
-        self._told_of: set[str] = set()
+        self._waited_for: set[str] = set()
 
     def run(
         self, tasks: Sequence[Task], stopping: Sequence[float]
     ) -> Generator[Outcome | None, None, None]:
-        """Each trial's outcome as it ends, and None in between, several times a second.
+        """Yield the outcome of each trial when it ends, and None several times a second.
 
-        Once there is something in `stopping` no trial begins, and those at work save their state.
+        Once there is something in `stopping` no trial starts, and the running ones save their
+        state.
         """
         waiting = collections.deque((task, self.retries) for task in tasks)
         running: list[_Attempt] = []
-        told = False
+        signaled = False
         try:
             while running or (waiting and not stopping):
                 if not stopping:
                     yield from self._start_some(waiting, running)
-                elif not told:
-                    told = True
+                elif not signaled:
+                    signaled = True
                     _terminate(running)
-                for attempt in [one for one in running if one.process.poll() is not None]:
+                for attempt in [a for a in running if a.process.poll() is not None]:
                     running.remove(attempt)
                     again = [] if stopping else self._again(attempt)
                     waiting.extendleft(reversed(again))
@@ -111,24 +119,26 @@ class LocalEngine:
                 attempt.process.wait()
 
     def _again(self, attempt: _Attempt) -> list[tuple[Task, int]]:
-        """What of a process that ended is to be tried again, and how often if that is lost."""
+        """What to try again after a process has ended, with the retries that are left."""
         task, status = attempt.task, attempt.process.returncode
-        left = [one for one in task.trials if status and not one.is_done()]
+        left = [trial for trial in task.trials if status and not trial.is_done()]
         if not left:
             return []
         if status < 0 and attempt.retries and len(left) == len(task.trials):
             return [(task, attempt.retries - 1)]
         if not task.parts:
             return []
-        error = _error(attempt) or f"exit status {status}"
-        _log.warning("%s failed (%s); its trials go on one by one", task.name, error)
-        return [(one, self.retries) for one in left]
+        error = _error(attempt, left[0]) or f"exit status {status}"
+        _log.warning("%s failed (%s); running its trials one by one", task.name, error)
+        return [(trial, self.retries) for trial in left]
 
     def _start_some(
         self, waiting: "collections.deque[tuple[Task, int]]", running: list[_Attempt]
     ) -> Iterator[Outcome]:
-        """Begin trials in free slots; those that other processes are at work on wait on. Yields
-        the outcomes of those that such processes have finished meanwhile."""
+        """Start trials in free slots, except those that another process is running.
+
+        Yields the outcomes of those that another process has finished meanwhile.
+        """
         for _ in range(len(waiting)):
             if len(running) == len(self.slots):
                 break
@@ -136,20 +146,21 @@ class LocalEngine:
             with _held(task) as logs:
                 if not logs:
                     waiting.append((task, retries))
-                    self._tell_of(task)
-                elif done := [one for one in task.trials if one.is_done()]:
-                    left = [one for one in task.trials if one not in done]
-                    waiting.extendleft((one, retries) for one in reversed(left))
-                    yield from (Outcome(one.name, 0) for one in done)
+                    self._report_wait(task)
+                elif done := [trial for trial in task.trials if trial.is_done()]:
+                    left = [trial for trial in task.trials if trial not in done]
+                    waiting.extendleft((trial, retries) for trial in reversed(left))
+                    yield from (Outcome(trial.name, 0) for trial in done)
                 else:
                     slot = min(set(range(len(self.slots))) - {attempt.slot for attempt in running})
+                    failures = task.failures()
                     process = self._start(task, logs, slot)
-                    running.append(_Attempt(task, process, retries, slot))
+                    running.append(_Attempt(task, process, retries, slot, failures))
 
-    def _tell_of(self, task: Task) -> None:
-        if task.name not in self._told_of:
-            self._told_of.add(task.name)
-            _log.warning("%s waits: another process is at work on it", task.name)
+    def _report_wait(self, task: Task) -> None:
+        if task.name not in self._waited_for:
+            self._waited_for.add(task.name)
+            _log.warning("%s: waiting, another process is running it", task.name)
 
     def _start(self, task: Task, logs: Sequence[BinaryIO], slot: int) -> subprocess.Popen:
         log, *parts = logs
@@ -161,27 +172,27 @@ class LocalEngine:
             stdout=log,
             stderr=log,
             env={**os.environ, **self.slots[slot]},
-            # Of a batch: it holds them as long as it lives, whatever becomes of this process.
-            pass_fds=[one.fileno() for one in parts],
-            **_APART,
+            # A batch holds the logs of its trials until it ends, even if this process ends before.
+            pass_fds=[part.fileno() for part in parts],
+            **_DETACHED,
         )
 
 
 @contextlib.contextmanager
 def _held(task: Task) -> Iterator[list[BinaryIO]]:
-    """The logs of a task and its parts; none if another process holds one of them."""
+    """Open the logs of a task and its parts; empty if another process holds one of them."""
     with contextlib.ExitStack() as stack:
-        logs = [stack.enter_context(open_log(one.log)) for one in (task, *task.parts)]
+        logs = [stack.enter_context(open_log(part.log)) for part in (task, *task.parts)]
         held = [log for log in logs if log]
         yield held if len(held) == len(logs) else []
 
 
 def make_slots(jobs: int | None) -> list[dict[str, str]]:
-    """A slot for each of `jobs`; not given, one for each GPU, or one.
+    """The environment variables of as many slots as `jobs`; by default one for each GPU, or one.
 
-    Several slots share the GPUs, or else the threads, of this machine, and the memory of either.
+    Several slots share the GPUs, or the threads if there are none, and the memory.
     """
-    gpus = visible_gpus()
+    gpus = memory.visible_gpus()
     jobs = jobs or max(1, len(gpus))
     shared: dict[str, str] = {}
     if (on_each := math.ceil(jobs / max(1, len(gpus)))) > 1:
@@ -196,31 +207,42 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
 
 
 def _outcomes(attempt: _Attempt, stopping: Sequence[float], again: set[str]) -> Iterator[Outcome]:
-    """Of each trial of a process that ended, but for those that are tried again."""
+    """The outcome of each trial of a process that ended, except those that are tried again."""
     task, status = attempt.task, attempt.process.returncode
-    if stopping and -status in (_END, signal.SIGTERM):  # before it could listen
+    if stopping and -status in (_END, signal.SIGTERM):  # before it handled signals
         status = INTERRUPTED
-    for one in task.trials:
-        if again & {one.name, task.name}:
+    for trial in task.trials:
+        if again & {trial.name, task.name}:
             continue
-        if not status or ((status < 0 or task.parts) and one.is_done()):
-            yield Outcome(one.name, 0)
-        elif stopping and (status == INTERRUPTED or task.parts):  # these cannot go on alone now
-            yield Outcome(one.name, INTERRUPTED)
+        if not status or ((status < 0 or task.parts) and trial.is_done()):
+            yield Outcome(trial.name, 0)
+        elif stopping and (status == INTERRUPTED or task.parts):  # no time to run these alone
+            yield Outcome(trial.name, INTERRUPTED)
         else:
-            yield Outcome(one.name, max(status, 1), _error(attempt))
+            yield Outcome(trial.name, max(status, 1), _error(attempt, trial))
 
 
-def _error(attempt: _Attempt) -> str:
-    """Why a process failed."""
+def _error(attempt: _Attempt, trial: Task) -> str:
+    """Why the process of a trial failed."""
     status = attempt.process.returncode
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"its process was killed ({signal.Signals(-status).name})"
-    return last_line(attempt.task.log)
+    return failure_reason(trial, attempt.failures[trial.name], attempt.task.log)
+
+
+def failure_reason(trial: Task, before: str, log: Path) -> str:
+    """Why a trial failed: as its run recorded, or else the last line of the log.
+
+    Args:
+        before: the recorded reason when the attempt started. If it is still the same, the run may
+            have ended before it could record another.
+    """
+    reason = trial.failure()
+    return reason if reason and reason != before else last_line(log)
 
 
 def _terminate(running: Sequence[_Attempt]) -> None:
     for attempt in running:
-        with contextlib.suppress(OSError):  # it has ended
+        with contextlib.suppress(OSError):  # the process has ended
             attempt.process.send_signal(_END)

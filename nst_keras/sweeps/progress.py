@@ -1,64 +1,64 @@
-"""How far a sweep is: a bar on a terminal, plain lines elsewhere."""
+"""How far a sweep is, and how long the rest takes."""
 
-import sys
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Sequence
 
-from nst_keras.runtime import console
-from nst_keras.runtime.console import format_seconds
+from nst_keras.runs.record import RunRecord
+from nst_keras.runtime.progress import TimeEstimate, format_seconds
 
-_LINE_SECONDS = 30.0  # between plain lines while no trial ends
-_READ_SECONDS = 1.0  # between looks at the run folders
+_READ_SECONDS = 1.0  # between readings of the run folders
 
 
 class SweepProgress:
-    """Counts trials, and tells from how far they came in which time how long the rest takes.
+    """Counts the trials of a sweep, and estimates how long the rest takes.
 
     Args:
-        read: gives a trial's record by its name.
-        names: the trials to be done.
+        read: returns the record of a trial, by its name.
+        names: of the trials to be done.
     """
 
-    def __init__(self, read: Callable[[str], Mapping[str, Any]], names: Sequence[str]):
+    def __init__(self, read: Callable[[str], RunRecord], names: Sequence[str]):
         self._read_record, self.names = read, names
         self.ended: set[str] = set()
         self.failed: set[str] = set()
         self._began = self._read_at = time.monotonic()
         self._shares = {name: self._read(name) for name in names}
         self._before = sum(self._shares.values())  # done when the sweep began
+        self._estimate = TimeEstimate()
 
     def note(self, name: str, *, failed: bool) -> None:
-        """A trial has ended."""
+        """Count a trial that has ended."""
         (self.failed if failed else self.ended).add(name)
 
-    def seconds_left(self) -> float | None:
-        """An estimate for all trials that are left; None until something is done."""
-        self._look()
-        # Failed trials are no work done, and none to be done.
-        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
+    def seconds_left(self) -> float:
+        """An estimate for all trials that are left; NaN until some work is done."""
+        self._read_all()
         done = sum(self._shares.values()) - self._before
-        elapsed = time.monotonic() - self._began
-        return left * elapsed / done if done > 0 else None
+        if done > 0:
+            self._estimate.observe(done, time.monotonic() - self._began)
+        # A failed trial counts neither as work done nor as work to do.
+        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
+        return self._estimate.seconds(left)
 
     def describe(self) -> str:
-        """One line."""
+        """One line: how many trials are done and have failed, and the time left."""
         parts = [f"{len(self.ended)} of {len(self.names)} trials done"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         left = self.seconds_left()
-        if left:
+        if left and not math.isnan(left):
             parts.append(f"{format_seconds(left)} left")
         return "  ".join(parts)
 
     def share(self) -> float:
-        """Of all trials that did not fail, how much is done: 0 to 1."""
-        self._look()
+        """The share of the work that is done, 0 to 1, leaving out failed trials."""
+        self._read_all()
         shares = [share for name, share in self._shares.items() if name not in self.failed]
         return sum(shares) / max(1, len(shares))
 
-    def _look(self) -> None:
-        for name in tuple(self.ended):  # the bar looks from a thread of its own
+    def _read_all(self) -> None:
+        for name in tuple(self.ended):  # the progress bar calls from a thread of its own
             self._shares[name] = 1.0
         if time.monotonic() - self._read_at < _READ_SECONDS:
             return
@@ -68,44 +68,7 @@ class SweepProgress:
         self._read_at = time.monotonic()
 
     def _read(self, name: str) -> float:
-        """The share of its steps that a trial that is not finished has done."""
+        """The share of its steps that an unfinished trial has done, below 1."""
         record = self._read_record(name)
-        step, total = record.get("step"), record.get("total_steps")
-        if not isinstance(step, int) or not isinstance(total, int) or total < 1:
-            return 0.0
-        return min(min(max(step, 0), total) / total, 0.99)
-
-
-class Lines:
-    """Plain lines for logs: whenever a trial ends, and every half minute."""
-
-    def __init__(self, board: SweepProgress, stream: TextIO | None = None):
-        self.board, self._stream = board, stream
-        self._next = time.monotonic() + _LINE_SECONDS
-
-    def __call__(self, *, ended: bool) -> None:
-        if ended or time.monotonic() >= self._next:
-            self._next = time.monotonic() + _LINE_SECONDS
-            console.tell(f"nst_keras: {self.board.describe()}", self._stream)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class Bar:
-    """A line and a bar below it, on a terminal."""
-
-    def __init__(self, board: SweepProgress):
-        self._bar = console.Bar(lambda: (board.describe(), board.share()))
-
-    def __call__(self, *, ended: bool) -> None:
-        """The bar looks by itself."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self._bar.close()
-
-
-def make_reporter(board: SweepProgress) -> Any:
-    """A bar on a terminal, plain lines elsewhere."""
-    return Bar(board) if sys.stderr.isatty() else Lines(board)
+        total = record.total_steps or 0
+        return min(max(record.step or 0, 0) / total, 0.99) if total > 0 else 0.0

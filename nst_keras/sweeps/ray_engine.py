@@ -1,4 +1,4 @@
-"""Trials as tasks of a Ray cluster whose machines share the sweep's folder."""
+"""Runs trials on a Ray cluster whose machines share the folder of the sweep."""
 
 import contextlib
 import importlib.util
@@ -17,8 +17,8 @@ from nst_keras.runs import session
 from nst_keras.runtime import cli
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.errors import InputError, first_line
-from nst_keras.sweeps.folder import last_line, open_log
-from nst_keras.sweeps.local_engine import THREADS, Outcome, Task
+from nst_keras.sweeps.folder import open_log
+from nst_keras.sweeps.local_engine import THREADS, Outcome, Task, failure_reason
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ _NO_START = "--engine=ray: cannot be started"
 
 
 class RayEngine:
-    """Runs trials wherever Ray has room: in the cluster of RAY_ADDRESS, or on this machine.
+    """Runs trials wherever Ray has resources: in the cluster of RAY_ADDRESS, or on this machine.
 
     Args:
-        cpus: that a trial takes; also the number of its threads.
-        gpus: that a trial takes; parts of one are allowed.
-        retries: how often a trial goes on whose worker was lost.
+        cpus: CPUs for each trial; also the number of its threads.
+        gpus: GPUs for each trial; fractions are allowed.
+        retries: how often a trial is resumed whose worker was lost.
 
     Raises:
         InputError: Ray is not installed.
@@ -46,44 +46,44 @@ class RayEngine:
     def run(
         self, tasks: Sequence[Task], stopping: Sequence[float]
     ) -> Generator[Outcome | None, None, None]:
-        """As `engines.LocalEngine.run`."""
+        """As `LocalEngine.run`."""
         if not tasks:
             return
         import ray
 
         with _connection(ray):
             self._warn_of_lack(ray.cluster_resources())
-            # A worker ends with its trial: TensorFlow keeps memory, and what a signal did to it.
+            # A worker runs one trial: TensorFlow keeps memory and the effects of a signal.
             work = ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
             )(_work)
-            waiting = {
-                work.remote(task.arguments, str(task.log), self.cpus, self.gpus, task.is_done): task
-                for task in tasks
-            }
-            told = False
+            waiting = {}
+            for task in tasks:
+                job = (task.arguments, str(task.log), self.cpus, self.gpus, task.is_done)
+                waiting[work.remote(*job)] = (task, task.failure())
+            cancelled = False
             while waiting:
-                if stopping and not told:
-                    told = True
+                if stopping and not cancelled:
+                    cancelled = True
                     for reference in waiting:
                         ray.cancel(reference)
                 ended, _ = ray.wait(list(waiting), timeout=_POLL_SECONDS)
                 for reference in ended:
-                    yield _outcome(ray, reference, waiting.pop(reference))
+                    yield _outcome(ray, reference, *waiting.pop(reference))
                 yield None
 
     def _warn_of_lack(self, resources: dict[str, float]) -> None:
         for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
             if needed > (there := resources.get(name, 0)):
                 _log.warning(
-                    "a trial takes %g %ss, the cluster has %g; trials wait until it has more",
+                    "each trial needs %g %ss but the cluster has %g; waiting until it has more",
                     needed, name, there,
                 )  # fmt: skip
 
 
 @contextlib.contextmanager
 def _connection(ray: Any) -> Iterator[None]:
-    """Ray, started or joined unless somebody did so before, and left again."""
+    """Start or join Ray for the block, unless that was done before."""
     if ray.is_initialized():
         yield
         return
@@ -96,7 +96,7 @@ def _connection(ray: Any) -> Iterator[None]:
         what = f"RAY_ADDRESS={address}: cannot be joined" if address else _NO_START
         raise InputError(f"{what}: {first_line(error)}") from error
     with contextlib.suppress(ValueError):  # not the main thread
-        for number, handler in handlers.items():  # Ray puts its own in their place
+        for number, handler in handlers.items():  # Ray has replaced them
             signal.signal(number, handler)
     try:
         yield
@@ -107,15 +107,15 @@ def _connection(ray: Any) -> Iterator[None]:
 def _work(
     arguments: tuple[str, ...], log: str, cpus: float, gpus: float, is_done: Callable[[], bool]
 ) -> int:
-    """One trial, in a worker that does nothing else; returns the exit status of its run."""
+    """Run one trial, in a worker of its own; returns the exit status of the run."""
     for name in THREADS:
         os.environ[name] = str(max(1, int(cpus)))
     os.environ[MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
-    # What `ray.cancel` sends; workers may have inherited that it is ignored.
+    # `ray.cancel` sends it, and workers may have inherited that it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open_log(Path(log), wait=True) as file:
-        assert file  # it was waited for
-        os.dup2(file.fileno(), 2)  # also takes what TensorFlow's C++ side says
+        assert file  # since it waits
+        os.dup2(file.fileno(), 2)  # for the output of TensorFlow's C++ code, too
     if is_done():  # by another process, or by a worker that was lost after it
         return 0
     with (
@@ -131,7 +131,12 @@ def _work(
             return 1
 
 
-def _outcome(ray: Any, reference: Any, task: Task) -> Outcome:
+def _outcome(ray: Any, reference: Any, task: Task, failure: str) -> Outcome:
+    """The outcome of a trial that ended.
+
+    Args:
+        failure: that an earlier attempt recorded.
+    """
     try:
         status = ray.get(reference)
     except ray.exceptions.TaskCancelledError:
@@ -140,4 +145,4 @@ def _outcome(ray: Any, reference: Any, task: Task) -> Outcome:
         if task.is_done():
             return Outcome(task.name, 0)
         return Outcome(task.name, 1, f"its worker was lost: {first_line(error)}")
-    return Outcome(task.name, status, last_line(task.log) if status else "")
+    return Outcome(task.name, status, failure_reason(task, failure, task.log) if status else "")

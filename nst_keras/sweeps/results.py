@@ -1,4 +1,4 @@
-"""What a sweep found: `results.csv`, and one page that compares its trials."""
+"""The results of a sweep: `results.csv`, and one page that compares its trials."""
 
 import csv
 import io
@@ -6,114 +6,121 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nst_keras.objective.term_names import matches, term_names
-from nst_keras.runs import comparison
+from nst_keras.runs import comparison, score_table
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.gallery import SCORES
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.record import RunRecord
+from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
 from nst_keras.sweeps.table import SHOWN
 from nst_keras.sweeps.trials import Trial, varied_names
 
 _log = logging.getLogger(__name__)
 
-
-_HIGHER = ("content_cosine", "ssim", "edge_correlation")  # is better
-_NEAR_ONE = ("total_variation", "high_frequency")  # is best
-# What the scores that look through the network depend on, beside the picture: see `scores`.
-_YARDSTICK = {
-    "gram_error": ("size", "backbone", "weights", "style_layers"),
-    "content_cosine": ("size", "backbone", "weights"),
-}
-_PAGE_SHARE = 0.1  # of the time may go into renewals of the page, which holds megabytes
+_PAGE_SHARE = 0.1  # of the time that may go into writing the page, which holds megabytes
 
 
-class Results:
-    """The table and the page of a sweep, written anew from its run folders.
+class TrialRecords:
+    """The records of the trials of a sweep.
 
     Args:
-        metric: ranks the trials: a score, `total`, a kind of term, a term, or `seconds`.
-        layout: two settings of `matrix.SHOWN` that lay out the page; not given, those of them that
-            vary if they are two.
-        jobs: of trials by name; of the others only their settings are known, not their inputs.
-        submit: takes the work of renewing the page, which for many trials takes a while.
+        fingerprints: by the trial's name; for a trial that is missing, only its settings are
+            known and not its inputs.
     """
 
     def __init__(
         self,
         folder: SweepFolder,
         trials: Sequence[Trial],
-        metric: str = "",
-        layout: tuple[str, str] | None = None,
-        jobs: Mapping[str, dict[str, str]] | None = None,
-        submit: Submit = at_once,
+        fingerprints: Mapping[str, Fingerprint] | None = None,
     ):
-        self.folder, self.trials, self.metric = folder, trials, metric
-        varied = [name for name in varied_names(trials) if name in SHOWN]
-        self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
-        self._jobs = jobs or {}
-        self._settings = {trial.name: folder_lib.describe_job(trial.config, {}) for trial in trials}
-        self._next_page = 0.0  # infinite while it is being renewed
-        self._submit = submit
+        self.folder, self.trials = folder, trials
+        self._fingerprints = fingerprints or {}
+        self._settings = {
+            trial.name: folder_lib.fingerprint(trial.config, {}).settings for trial in trials
+        }
 
-    def record(self, trial: str) -> dict[str, Any]:
-        """The `run.json` of a trial; empty where there is none, or that of an earlier trial.
+    def read(self, trial: str) -> RunRecord:
+        """The record of a trial, by its name; an empty one if the trial has none yet.
 
-        Until a trial begins that replaces another one, its folder holds the other's record.
+        A trial that replaces another run has none until it starts.
         """
         record = self.folder.run(trial).read_record()
-        there = [_part(record, "request"), _part(record, "job")]
-        if trial in self._jobs:
-            return record if self._jobs[trial] in there else {}
-        settings = [{n: text for n, text in one.items() if n in OPTIONS} for one in there]
-        return record if self._settings[trial] in settings else {}
+        if trial in self._fingerprints:
+            return record if record.is_of(self._fingerprints[trial]) else RunRecord()
+        found = (record.requested.settings, record.fingerprint.settings)
+        return record if self._settings[trial] in found else RunRecord()
+
+
+class Results:
+    """The table and the page of a sweep, written again and again from the records of its trials.
+
+    Args:
+        metric: ranks the trials: a score, 'total', a kind of term, a term, or 'seconds'.
+        layout: two settings of `table.SHOWN` that lay out the page; by default the varied settings,
+            if they are two.
+        submit: takes the work of writing the page, which takes a while if there are many trials.
+    """
+
+    def __init__(
+        self,
+        records: TrialRecords,
+        metric: str = "",
+        layout: tuple[str, str] | None = None,
+        submit: Submit = at_once,
+    ):
+        self._records, self.metric = records, metric
+        self.folder, self.trials = records.folder, records.trials
+        varied = [name for name in varied_names(self.trials) if name in SHOWN]
+        self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
+        self._next_page = 0.0  # infinite while the page is being written
+        self._submit = submit
 
     def refresh(self) -> None:
-        """Renew the table, and have the page renewed unless that was just done."""
-        shown, records = self._renew_table()
+        """Write the table, and have the page written unless that was done just before."""
+        shown, records = self._write_table()
 
-        def renew() -> None:
-            self._renew_page(shown, records)
+        def write() -> None:
+            self._try_to_write_page(shown, records)
 
         if shown and time.monotonic() >= self._next_page:
             self._next_page = math.inf
-            self._submit(renew)
+            self._submit(write)
 
     def conclude(self) -> bool:
-        """Renew the table and the page, at once; returns if there is a page."""
-        return self._renew_page(*self._renew_table())
+        """Write the table and the page, at once; returns whether there is a page."""
+        return self._try_to_write_page(*self._write_table())
 
-    def _renew_table(self) -> tuple[list[Trial], dict[str, dict[str, Any]]]:
-        """Returns the trials of which there is something to show, in order, and all records."""
-        records = {trial.name: self.record(trial.name) for trial in self.trials}
+    def _write_table(self) -> tuple[list[Trial], dict[str, RunRecord]]:
+        """Returns the trials that the page shows, in order, and the records of all trials."""
+        records = {trial.name: self._records.read(trial.name) for trial in self.trials}
         order = self._ranked(records)
         files.write_text(self.folder.results, self._table(order, records))
-        return [trial for trial in order if _part(records[trial.name], "settings")], records
+        return [trial for trial in order if records[trial.name].settings], records
 
-    def _renew_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> bool:
+    def _try_to_write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> bool:
         if not shown:
             return False
         began = time.monotonic()
         try:
             self._write_page(shown, records)
-        except (InputError, OSError) as error:  # the trials and their table are worth more
-            _log.warning("%s cannot be renewed: %s", self.folder.page, error)
+        except (InputError, OSError) as error:  # the trials and their table matter more
+            _log.warning("%s cannot be written: %s", self.folder.page, error)
             return False
         finally:
             now = time.monotonic()
             self._next_page = now + (now - began) / _PAGE_SHARE
         return True
 
-    def _write_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> None:
+    def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> None:
         layout = self.layout
-        if not set(layout or ()) <= set.intersection(
-            *({"content", "style", *records[trial.name]["settings"]} for trial in shown)
-        ):
+        settings = [{"content", "style", *records[trial.name].settings} for trial in shown]
+        if not set(layout or ()) <= set.intersection(*settings):
             layout = None  # such as --time_limit, which becomes a number of steps
         comparison.write_page(
             self.folder.page,
@@ -123,108 +130,99 @@ class Results:
             {self.folder.run(trial.name).path: trial.note for trial in shown if trial.note},
         )
 
-    def _ranked(self, records: Mapping[str, dict[str, Any]]) -> list[Trial]:
-        """The trials, the best first; those without a figure come last."""
+    def _ranked(self, records: Mapping[str, RunRecord]) -> list[Trial]:
+        """The trials, the best first and those without a result last."""
         if not self.metric:
             return list(self.trials)
         return sorted(self.trials, key=lambda trial: _loss(self.metric, records[trial.name]))
 
-    def _table(self, order: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> str:
-        names = dict.fromkeys(setting.name for trial in self.trials for setting in trial.settings)
-        terms = _names(records, "final_terms")
-        scores = _names(records, "scores")
+    def _table(self, order: Sequence[Trial], records: Mapping[str, RunRecord]) -> str:
+        settings = dict.fromkeys(s.name for trial in self.trials for s in trial.settings)
+        terms = dict.fromkeys(name for record in records.values() for name in record.final_terms)
+        scores = dict.fromkeys(name for record in records.values() for name in record.scores)
         rank = ["rank"] if self.metric else []
-        columns = [*rank, "name", "status", *names, *terms, *scores, "seconds", "steps"]
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*columns, "note", "error"])
+        writer.writerow(
+            [*rank, "name", "status", *settings, *terms, *scores, "seconds", "steps"]
+            + ["note", "error"]
+        )
         for number, trial in enumerate(order, start=1):
             record = records[trial.name]
-            status, reason = record.get("status", "waiting"), ""
-            if status != "finished" and (reason := self.folder.read_failure(trial.name)):
-                status = "failed"
-            rank = [""] if math.isinf(_loss(self.metric, record)) else [str(number)]
+            status, reason = self._status(trial, record)
+            if self.metric:
+                rank = [""] if math.isinf(_loss(self.metric, record)) else [str(number)]
             writer.writerow(
                 [
-                    *(rank if self.metric else []),
-                    *(trial.name, status, *(trial.text(name) for name in names)),
-                    *(_part(record, "final_terms").get(name) for name in terms),
-                    *(_part(record, "scores").get(name) for name in scores),
-                    *(record.get("seconds"), record.get("step"), trial.note, reason),
+                    *(*rank, trial.name, status, *(trial.text(name) for name in settings)),
+                    *(_cell(record.final_terms.get(name)) for name in terms),
+                    *(_cell(record.scores.get(name)) for name in scores),
+                    *(record.seconds, record.step, trial.note, reason),
                 ]
             )
         return stream.getvalue()
 
+    def _status(self, trial: Trial, record: RunRecord) -> tuple[str, str]:
+        """The status of a trial, and why it failed if it did."""
+        if record.status != "finished" and (reason := self.folder.read_failure(trial.name)):
+            return "failed", reason
+        return record.status or "waiting", record.reason
 
-def _names(records: Mapping[str, dict[str, Any]], part: str) -> list[str]:
-    return list(dict.fromkeys(name for one in records.values() for name in _part(one, part)))
 
-
-def _part(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of a record, which may be missing or damaged."""
-    value = record.get(name)
-    return value if isinstance(value, dict) else {}
+def _cell(number: float | None) -> float | None:
+    return None if number is None or math.isnan(number) else number
 
 
 def check_metric(metric: str, trials: Sequence[Trial]) -> None:
-    """Refuse a metric that these trials will not have.
+    """Refuse a metric that the trials will not have.
 
     Raises:
         InputError: naming those that they will have.
     """
     configs = [trial.config for trial in trials]
     terms = {n for c in configs for n in term_names(c.content_layers, c.style_layers)}
-    kinds = sorted({name.split("/")[0] for name in terms})
-    if metric in SCORES or metric in _gram_errors(metric, trials):
+    kinds = sorted({_kind(name) for name in terms})
+    if metric in SCORES or metric in _scores_by_layer(trials):
         if without := [trial for trial in trials if not trial.config.scores]:
             raise InputError(f"--objective_metric={metric}: {without[0].name} has --noscores")
     elif metric not in {"total", "seconds", *kinds, *terms}:
         known = ", ".join([*SCORES, "total", *kinds, "seconds"])
-        raise InputError(f"--objective_metric={metric}: must be one of {known}, or a term's name")
+        raise InputError(
+            f"--objective_metric={metric}: must be one of {known}, or the name of a term"
+        )
 
 
-def _gram_errors(metric: str, trials: Sequence[Trial]) -> set[str]:
-    """The Gram errors by layer that trials will have, where it is one that is asked for."""
-    if _kind(metric) != "gram_error":
-        return set()
-    from nst_keras.runs import scores as scores_lib  # imports TensorFlow
-
+def _scores_by_layer(trials: Sequence[Trial]) -> set[str]:
+    """The names of the scores by layer that trials will have."""
+    configs = [trial.config for trial in trials]
     layers = {
-        layer
-        for trial in trials
-        for layer in scores_lib.held_out_layers(trial.config.style_layers, trial.config.backbone)
+        layer for c in configs for layer in score_table.held_out_layers(c.style_layers, c.backbone)
     }
-    return {f"gram_error/{layer}" for layer in layers}
+    by_layer = [name for name, score in SCORES.items() if score.by_layer]
+    return {f"{name}/{layer}" for name in by_layer for layer in layers}
 
 
 def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:
-    """Settings under whose values a metric is another quantity in each trial."""
+    """Settings that vary among the trials and make the metric a different quantity in each."""
+    if metric == "seconds":
+        return []
     kind = _kind(metric)
-    decisive = _YARDSTICK.get(kind, ("size",)) if kind in SCORES else comparison.OBJECTIVE
-    return [name for name in varied_names(trials) if name in decisive and metric != "seconds"]
+    decisive = SCORES[kind].depends_on if kind in SCORES else comparison.OBJECTIVE
+    return [name for name in varied_names(trials) if name in decisive]
 
 
-def _loss(metric: str, record: Mapping[str, Any]) -> float:
-    """A figure that is lower in a better trial; infinite while there is none.
-
-    What is better is said in `gallery.SCORES`: more likeness to the photo, a roughness near 1, and
-    less of all that is a distance, a loss or a time.
-    """
-    terms = _part(record, "final_terms")
-    figures = {**terms, **_part(record, "scores")}
-    if terms:  # as soon as there is a result
-        figures["seconds"] = record.get("seconds")
+def _loss(metric: str, record: RunRecord) -> float:
+    """A number that is lower for a better trial; infinite while there is no result."""
+    if metric == "seconds":
+        seconds = record.seconds if record.final_terms else None  # once there is a result
+        return math.inf if seconds is None else seconds
+    figures = {**record.final_terms, **record.scores}
     values = [value for name, value in figures.items() if matches(name, metric)]
-    numbers = [value for value in values if isinstance(value, (int, float))]
-    if not numbers or not all(abs(number) < 1e300 for number in numbers):  # NaN neither
-        return math.inf
-    total = sum(numbers)
-    if _kind(metric) == "gram_error":  # of as many layers as the objective leaves out
-        total /= len(numbers)
-    if _kind(metric) in _NEAR_ONE:
-        return abs(total - 1.0)
-    return -total if _kind(metric) in _HIGHER else total
+    if _kind(metric) in SCORES:
+        return score_table.loss(metric, values)
+    return sum(values) if values and all(map(math.isfinite, values)) else math.inf
 
 
-def _kind(metric: str) -> str:
-    return metric.split("/")[0]
+def _kind(name: str) -> str:
+    """The kind of a term or score: 'style' of 'style/block1_conv1'."""
+    return name.split("/")[0]

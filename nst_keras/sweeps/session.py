@@ -8,17 +8,19 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from nst_keras.runs.folder import Status
 from nst_keras.runs.session import join_groups
+from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.config import Config
-from nst_keras.sweeps import flags, progress, results
+from nst_keras.sweeps import flags, results
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
+from nst_keras.sweeps.progress import SweepProgress
 from nst_keras.sweeps.ray_engine import RayEngine
-from nst_keras.sweeps.results import Results
+from nst_keras.sweeps.results import Results, TrialRecords
 from nst_keras.sweeps.table import read_matrix, read_vary
 from nst_keras.sweeps.trials import Trial, format_flags, make_trials, slug
 from nst_keras.transfer import grouping
@@ -45,17 +47,18 @@ def run_sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
         _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
     _announce(states, folder)
     tasks = _tasks(trials, states, folder, given.batch)
-    jobs = {name: state.job for name, state in states.items()}
+    fingerprints = {name: state.fingerprint for name, state in states.items()}
+    records = TrialRecords(folder, trials, fingerprints)
     with Background() as background:
-        found = Results(folder, trials, metric, given.layout, jobs, background.submit)
-        failed, interrupted = _work(engine, tasks, folder, found, quiet=quiet)
+        found = Results(records, metric, given.layout, background.submit)
+        failed, interrupted = _work(engine, tasks, records, found, quiet=quiet)
     return _conclude(folder, found, failed, interrupted=interrupted)
 
 
 def _work(
     engine: LocalEngine | RayEngine,
     tasks: Sequence[Task],
-    folder: SweepFolder,
+    records: TrialRecords,
     found: Results,
     *,
     quiet: bool,
@@ -65,6 +68,7 @@ def _work(
     Returns:
         Why trials failed, by name; and whether there are some that a signal kept from their end.
     """
+    folder = records.folder
     failed: dict[str, str] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
@@ -74,9 +78,9 @@ def _work(
             folder.failure(name).unlink(missing_ok=True)
         found.refresh()
         report = None
-        board = progress.SweepProgress(found.record, names)
+        board = SweepProgress(records.read, names)
         if names and not quiet:
-            report = progress.make_reporter(board)
+            report = Reporter(board.describe, board.share, by_share=False)
             stack.callback(report.close)
         outcomes = stack.enter_context(contextlib.closing(engine.run(tasks, stopping)))
         for outcome in outcomes:
@@ -86,7 +90,7 @@ def _work(
                 _note(outcome, board, failed, folder)
                 found.refresh()
             if report:
-                report(ended=bool(outcome) and not interrupted)
+                report.update(now=bool(outcome) and not interrupted)
     left = len(names) - len(board.ended) - len(failed)
     return failed, interrupted or bool(stopping and left)
 
@@ -108,7 +112,7 @@ def _conclude(
 
 
 def _note(
-    outcome: Outcome, board: progress.SweepProgress, failed: dict[str, str], folder: SweepFolder
+    outcome: Outcome, board: SweepProgress, failed: dict[str, str], folder: SweepFolder
 ) -> None:
     board.note(outcome.name, failed=bool(outcome.status))
     if outcome.status:
@@ -173,7 +177,8 @@ def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
         trial.name,
         (*trial.arguments, f"--workdir={run.path.absolute()}", *overwrite),
         folder.log(trial.name).absolute(),
-        is_done=functools.partial(run.is_finished, state.job),
+        is_done=functools.partial(run.is_finished, state.fingerprint),
+        failure=lambda: run.read_record().reason,
     )
 
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from nst_keras.network import weights
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
-from nst_keras.runtime.console import format_seconds
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import format_seconds
 from nst_keras.training import input_pipeline
 from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nst_keras.devices import memory, startup
 from nst_keras.network import weights
 from nst_keras.network.weights import Weights
-from nst_keras.runs.folder import Status
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import cli, files, signals
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
@@ -42,13 +43,14 @@ def run_training(arguments: list[str], given: TrainConfig) -> int:
     initial = _read_initial(config)
     data = datasets.read_set(config)
     hashes = {"data": data.sha256, **({"initial": initial.sha256} if initial else {})}
-    job = folder_lib.describe_job(config, hashes)
+    job = folder_lib.fingerprint(config, hashes)
     folder = TrainFolder(config.workdir or folder_lib.default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is finished; --overwrite would make it anew", folder.path)
         return 0
     with files.held(folder.path):
-        folder.prepare(job, folder.status(job, overwrite=config.overwrite))
+        if folder.status(job, overwrite=config.overwrite) is Status.NEW:
+            folder.prepare(job)
         for note in data.notes:
             _log.warning("%s", note)
         _write_down(config, data, folder)
@@ -92,7 +94,7 @@ def _train(
     data: LabeledSet,
     initial: Weights | None,
     folder: TrainFolder,
-    job: dict[str, str],
+    job: Fingerprint,
 ) -> int:
     startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
     import tensorflow as tf
@@ -109,7 +111,7 @@ def _train_on_device(
     data: LabeledSet,
     initial: Weights | None,
     folder: TrainFolder,
-    job: dict[str, str],
+    job: Fingerprint,
 ) -> int:
     from nst_keras.training.loop import TrainLoop
     from nst_keras.training.trainer import Trainer
@@ -122,20 +124,20 @@ def _train_on_device(
     folder.checkpoints.mkdir(exist_ok=True)
     checkpointer = Checkpointer(
         folder.checkpoints,
-        files.digest(job),
+        job.digest(),
         every=config.checkpoint_every,
         minutes=config.checkpoint_minutes,
         keep=_KEPT_CHECKPOINTS,
     )
-    folder.write_record(status="running")
+    folder.update_record(status="running")
     with signals.stop_signals() as stopping:
         loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
         figures = loop.finish() if loop.run() else None
         if figures is None:
-            folder.write_record(status="interrupted")
+            folder.update_record(status="interrupted")
             _log.warning("stopped after step %d; the same command goes on", loop.step)
             return cli.INTERRUPTED
-        folder.write_record(status="finished", **figures)
+        folder.update_record(status="finished", **figures)
     _report(figures, config.backbone, folder)
     return 0
 

@@ -7,8 +7,8 @@ from nst_keras.devices.memory import GIB, MemoryBudget
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.optimizers.facts import FACTS
-from nst_keras.runtime import console
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.scales import Scale
 
@@ -105,12 +105,12 @@ class CostModel:
         rate = _STEP_SHARE * flops_per_second
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
-            f"{scale.width}x{scale.height} {scale.steps} steps {console.format_seconds(taken)}"
+            f"{scale.width}x{scale.height} {scale.steps} steps {format_seconds(taken)}"
             for scale, taken in zip(scales, seconds, strict=True)
         )
         most = max(self.peak_bytes(scale, tile_size) for scale in scales)
         return (
-            f"{', '.join(parts)}; in all about {console.format_seconds(sum(seconds))} if nothing "
+            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds))} if nothing "
             f"else runs here, and up to about {most / GIB:.1f} GiB, "
             + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from nst_keras.network.weights import Weights
+from nst_keras.runtime.progress import TimeEstimate
 from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
@@ -115,21 +115,17 @@ class Pace:
     Assumes that a step costs in proportion to its pixels. Recent steps count most.
     """
 
-    _MEMORY = 0.7
-
     def __init__(self, scales: tuple[Scale, ...]):
         self._scales = scales
-        self._seconds_per_pixel_step = math.nan
+        self._estimate = TimeEstimate(memory=0.7)  # its unit of work is one step of one pixel
 
     def update(self, scale: Scale, steps: int, seconds: float) -> None:
         """Take in that `steps` steps at this scale took `seconds`."""
-        new = max(seconds, 1e-9) / (steps * scale.pixels)  # clocks may not have ticked
-        old = new if math.isnan(self._seconds_per_pixel_step) else self._seconds_per_pixel_step
-        self._seconds_per_pixel_step = self._MEMORY * old + (1.0 - self._MEMORY) * new
+        self._estimate.observe(steps * scale.pixels, seconds)
 
     def seconds_per_step(self, scale: Scale) -> float:
         """An estimate for a scale; NaN before the first update."""
-        return self._seconds_per_pixel_step * scale.pixels
+        return self._estimate.seconds(scale.pixels)
 
     def seconds_left(self, step: int) -> float:
         """An estimate for all steps after `step`; NaN before the first update."""
@@ -137,7 +133,7 @@ class Pace:
             scale.pixels * max(0, scale.last_step - max(step, scale.first_step - 1))
             for scale in self._scales
         )
-        return self._seconds_per_pixel_step * pixel_steps
+        return self._estimate.seconds(pixel_steps)
 
 
 class TileProgress:

@@ -1,5 +1,5 @@
-import base64
-import html.parser
+"""The page of a run, from run folders as they stand."""
+
 import json
 import re
 
@@ -8,11 +8,7 @@ from PIL import Image
 
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
-
-
-def save(path, width, height, color="gray"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (width, height), color).save(path)
+from tests.runs.conftest import Parsed, decoded, save
 
 
 def write_run(folder, **changes):
@@ -25,7 +21,7 @@ def write_run(folder, **changes):
         "content": {"name": "harbor.jpg", "width": 40, "height": 30},
         "styles": [{"name": "lily_pond.jpg", "width": 20, "height": 20, "weight": 1.0}],
         "scales": [{"width": 40, "height": 30, "steps": 40, "first_step": 1}],
-        "settings": {"content_weight": 1.0},
+        "settings": {"content_weight": "1.0"},
         **changes,
     }
     (folder / "run.json").write_text(json.dumps(run))
@@ -43,23 +39,6 @@ def folder(tmp_path):
     lines = [{"step": step, "scale": 0, "terms": {"total": 1 / step}} for step in (10, 20)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return tmp_path
-
-
-class Parsed(html.parser.HTMLParser):
-    """The tags of a page with their attributes, and the text of each."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text, self.open = [], {}, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.open.append(dict(attributes).get("id") or tag)
-
-    def handle_data(self, data):
-        name = self.open[-1] if self.open else ""
-        self.text[name] = self.text.get(name, "") + data
 
 
 def read_page(folder):
@@ -80,7 +59,7 @@ def test_page_of_a_finished_run(folder):
     assert data["curves"] == {"steps": [10, 20], "terms": {"total": [0.1, 0.05]}}
     assert data["files"] == ["result.png", "metrics.jsonl"]
     assert len(data["styles"]) == 1
-    assert data["run"]["settings"] == {"content_weight": 1.0}
+    assert data["run"]["settings"] == {"content_weight": "1.0"}
 
 
 def test_page_asks_for_nothing_outside_itself(folder):
@@ -144,14 +123,6 @@ def test_sixty_frames_with_the_first_and_the_last(tmp_path):
     assert gaps == {20, 30}
 
 
-def test_steps_beyond_five_digits_keep_their_order(tmp_path):
-    for name in ("99500", "100000", "1000000"):
-        save(tmp_path / "iterations" / f"iteration_{name}.jpg", 8, 6)
-    (tmp_path / "iterations" / "iteration_x.jpg").touch()
-
-    assert [step for step, _ in RunFolder(tmp_path).iterations_there()] == [99500, 100000, 1000000]
-
-
 def test_small_jpeg_is_embedded_as_it_is_and_a_large_one_reduced(tmp_path):
     small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
     save(small, 60, 40)
@@ -163,10 +134,6 @@ def test_small_jpeg_is_embedded_as_it_is_and_a_large_one_reduced(tmp_path):
     (tmp_path / "embedded.jpg").write_bytes(decoded(picture))
     with Image.open(tmp_path / "embedded.jpg") as image:
         assert image.size == (1024, 50)
-
-
-def decoded(picture):
-    return base64.b64decode(picture["uri"].removeprefix("data:image/jpeg;base64,"))
 
 
 def test_a_changed_picture_is_read_again(folder):
@@ -247,3 +214,14 @@ def test_only_a_running_page_reloads(folder):
     assert text.count("location.reload()") == 1
     assert re.search(r"if \(running\) setInterval\(reload, RELOAD_SECONDS \* 1000\)", text)
     assert 'const running = run.status === "running";' in text
+
+
+def test_a_page_of_a_failed_run_says_why(folder):
+    write_run(folder, status="failed", reason="out of memory", resume_command="python -m x")
+
+    data = read_data(folder)
+
+    assert (data["run"]["status"], data["run"]["reason"]) == ("failed", "out of memory")
+    assert data["finished"] is False  # whatever result an earlier run has left
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
+    assert 'run.reason ? make("p", {}, run.reason) : null' in text

@@ -8,7 +8,8 @@ import pytest
 
 from nst_keras.imaging import geometry, images
 from nst_keras.network import weights
-from nst_keras.runs import gallery, scores
+from nst_keras.runs import scores
+from nst_keras.runs.score_table import SCORES
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts/identity_test.py"
 SAMPLES = Path(__file__).parent.parent.parent / "configs/images"
@@ -68,7 +69,7 @@ def test_a_run_that_is_too_short_comes_back_from_itself_alone(capsys):
     assert shown[-1].startswith("it did not come back: gram_error from noise")
     assert not any("MISSED" in line for line in shown if line.startswith("content"))
     rows = [line.split()[:2] for line in shown[1:-1]]
-    names = ["gram_error", *list(gallery.SCORES)[1:], "psnr", "psnr_gain"]
+    names = ["gram_error", *list(SCORES)[1:], "psnr", "psnr_gain"]
     assert rows == [[start, name] for start in ("content", "noise") for name in names]
 
 

@@ -235,7 +235,7 @@ def test_every_interruption_has_its_statuses():
 
 
 def test_work_that_is_lost_is_found(run):
-    log = "nst_keras: going on after step 4"
+    log = "nst_keras: resuming after step 4"
     assert soak.resume_problems(4, True, 0, log) == []
     assert soak.resume_problems(0, True, 0, "") == []
     assert soak.resume_problems(4, False, 0, "") == []  # a folder of another job

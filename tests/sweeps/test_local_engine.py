@@ -1,9 +1,8 @@
-"""Processes of this machine: how many at a time, what is lost, locked or to be stopped."""
+"""Trials as processes: how many at a time, and those that fail, are lost, locked or stopped."""
 
 import functools
 import os
 import subprocess
-import sys
 import time
 
 import pytest
@@ -11,11 +10,9 @@ import pytest
 from nst_keras.devices import memory
 from nst_keras.devices.memory import visible_gpus
 from nst_keras.runtime.cli import INTERRUPTED
-from nst_keras.runtime.errors import InputError
 from nst_keras.sweeps import local_engine
-from nst_keras.sweeps.folder import last_line, open_log
-from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
-from nst_keras.sweeps.ray_engine import RayEngine, _connection
+from nst_keras.sweeps.folder import open_log
+from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, failure_reason, make_slots
 
 SHELL = ("/bin/sh", "-c")
 
@@ -53,6 +50,39 @@ def test_a_failing_trial_does_not_stop_the_others(task):
     assert tasks[1].log.read_text().count("fine") == 1
 
 
+def test_the_reason_of_a_failure_is_the_one_that_the_run_recorded(task, tmp_path):
+    recorded = tmp_path / "reason"
+    line = f"echo out of memory > {recorded}; echo 'and then some noise'; exit 1"
+
+    def failure():
+        return recorded.read_text().strip() if recorded.exists() else ""
+
+    engine = LocalEngine([{}], retries=0)
+    assert ends(engine, [task("one", line, failure=failure)])["one"].error == "out of memory"
+    # That of an earlier attempt may not be the reason now.
+    silent = task("one", "echo no such file; exit 2", failure=failure)
+    assert ends(engine, [silent])["one"].error == "no such file"
+
+
+def test_a_reason_is_recorded_or_else_the_last_line_of_the_log(task):
+    one = task("one", "", failure=lambda: "out of memory")
+    one.log.write_text("the last line\n")
+    assert failure_reason(one, "", one.log) == "out of memory"
+    assert failure_reason(one, "out of memory", one.log) == "the last line"
+
+
+def test_the_reason_of_a_failed_batch_is_the_one_that_its_runs_recorded(task, tmp_path, caplog):
+    begun = tmp_path / "begun"
+    parts = [
+        task(name, "exit 0", failure=lambda: "out of memory" if begun.exists() else "")
+        for name in "ab"
+    ]
+    batch = task("batch", f"touch {begun}; echo some noise; exit 1", parts)
+    found = ends(LocalEngine([{}], 0), [batch])
+    assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
+    assert "batch failed (out of memory); running its trials one by one" in caplog.text
+
+
 def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
     meet = f"echo $SLOT; touch {tmp_path}/$SLOT; until [ -e {tmp_path}/%s ]; do sleep 0.02; done"
     tasks = [task("one", meet % "b"), task("two", meet % "a")]
@@ -66,7 +96,7 @@ def test_slots_work_at_a_time_with_their_own_environment(task, tmp_path):
 
 
 @pytest.mark.parametrize(("retries", "status"), [(1, 1), (2, 0)])
-def test_a_lost_process_goes_on(task, tmp_path, retries, status):
+def test_a_lost_process_is_started_again(task, tmp_path, retries, status):
     line = f"echo x >> {tmp_path}/count; [ $(wc -l < {tmp_path}/count) -gt 2 ] || kill -9 $$"
 
     found = ends(LocalEngine([{}], retries), [task("lost", line)])
@@ -122,17 +152,17 @@ def test_a_batch_is_the_outcome_of_its_trials(task, tmp_path):
 
 
 @pytest.mark.parametrize(("done", "left"), [("", ["a", "b"]), ("a", ["b"])])
-def test_trials_of_a_failed_batch_go_on_one_by_one(task, tmp_path, caplog, done, left):
+def test_trials_of_a_failed_batch_run_one_by_one(task, tmp_path, caplog, done, left):
     line = f"touch {tmp_path}/begun; echo out of paint; exit 2"
     batch = task("batch", line, trials_of(task, tmp_path, *done))
     found = ends(LocalEngine([{}], 2), [batch])
     assert {name: one.status for name, one in found.items()} == {"a": 0, "b": 0}
     assert alone(tmp_path) == left
-    assert "batch failed (out of paint); its trials go on one by one" in caplog.text
+    assert "batch failed (out of paint); running its trials one by one" in caplog.text
 
 
 @pytest.mark.parametrize(("done", "times", "left"), [("", 2, []), ("a", 1, ["b"])])
-def test_a_lost_batch_goes_on_as_one_unless_some_is_done(task, tmp_path, done, times, left):
+def test_a_lost_batch_is_repeated_unless_a_trial_is_done(task, tmp_path, done, times, left):
     count = tmp_path / "count"
     line = f"touch {tmp_path}/begun; echo x >> {count}; [ $(wc -l < {count}) -gt 1 ] || kill -9 $$"
     found = ends(LocalEngine([{}], 2), [task("batch", line, trials_of(task, tmp_path, *done))])
@@ -196,7 +226,7 @@ def test_no_process_outlives_the_engine(task):
         os.kill(pids[0], 0)
 
 
-def test_no_trial_is_begun_twice_at_a_time(task, caplog):
+def test_no_trial_runs_twice_at_a_time(task, caplog):
     first, second = task("one", "echo again"), task("two", "echo fine")
     with open_log(first.log) as log:  # what a process inherits that outlives its sweep
         orphan = subprocess.Popen(["sleep", "60"], stdout=log)
@@ -212,14 +242,7 @@ def test_no_trial_is_begun_twice_at_a_time(task, caplog):
 
     assert found == {"two": 0, "one": 0}
     assert "again" in first.log.read_text()
-    assert caplog.messages == ["one waits: another process is at work on it"]
-
-
-def test_the_last_line_of_a_log(tmp_path):
-    log = tmp_path / "x.log"
-    for text, line in [("", ""), ("a\n\n", "a"), ("x" * 50_000 + "\nnst_keras: b\xff \n", "b\xff")]:
-        log.write_text(text)
-        assert last_line(log) == line
+    assert caplog.messages == ["one: waiting, another process is running it"]
 
 
 @pytest.mark.parametrize(
@@ -264,40 +287,3 @@ def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
     ]:
         monkeypatch.setattr(memory, "visible_gpus", lambda gpus=gpus: gpus)
         assert make_slots(jobs) == slots
-
-
-def test_ray_is_an_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'nst_keras\[ray\]'"):
-        RayEngine(1, 0, 0)
-
-
-class Unreachable:
-    """A Ray whose cluster cannot be joined."""
-
-    def __init__(self, error):
-        self.error = error
-
-    def is_initialized(self):
-        return False
-
-    def init(self, **_):
-        raise self.error
-
-
-@pytest.mark.parametrize(
-    ("address", "error", "said"),
-    [
-        ("a:1", ConnectionError("No.\nNot at all"), "RAY_ADDRESS=a:1: cannot be joined: No."),
-        ("foo", ValueError("Malformed"), "RAY_ADDRESS=foo: cannot be joined: Malformed"),
-        (None, RuntimeError(""), "--engine=ray: cannot be started: RuntimeError"),
-    ],
-)
-def test_a_cluster_that_cannot_be_joined_is_told_in_one_line(address, error, said, monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(InputError) as caught, _connection(Unreachable(error)):
-        pass
-    assert str(caught.value) == said

@@ -2,6 +2,9 @@
 
 import csv
 import dataclasses
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -10,12 +13,20 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder
-from nst_keras.sweeps.results import Results, check_metric, incomparable
+from nst_keras.sweeps.results import Results, TrialRecords, check_metric, incomparable
 from nst_keras.sweeps.table import TrialRow, read_vary
 from nst_keras.sweeps.trials import make_trials
-from tests.test_compare import read_data, write_run
+from tests.runs.conftest import page_data, write_run
 
 BASE = Config(content="photo.jpg", style=("painting.jpg",))
+
+
+def as_json(config, hashes):
+    return dataclasses.asdict(folder_lib.fingerprint(config, hashes))
+
+
+def make(folder, trials, *options, **more):
+    return Results(TrialRecords(folder, trials), *options, **more)
 
 
 @pytest.fixture
@@ -34,8 +45,8 @@ def sweep(tmp_path):
         if ssim:
             scores = {"ssim": ssim, "gram_error/block3_conv3": 1 - ssim}
             changes = {"scores": {**scores, "high_frequency": ssim + 0.4}}
-        request = folder_lib.describe_job(trial.config, {"content": "aaaa1111"})
-        write_run(folder.run(trial.name).path, settings, request=request, **changes)
+        requested = as_json(trial.config, {"content": "aaaa1111"})
+        write_run(folder.run(trial.name).path, settings, requested=requested, **changes)
     return folder, trials
 
 
@@ -50,7 +61,7 @@ def test_the_table_has_settings_figures_and_failures(sweep):
     for name in (names[0], names[3]):  # the first was finished later
         folder.failure(name).write_text("out of paint, twice\n")
 
-    assert Results(folder, trials).conclude()
+    assert make(folder, trials).conclude()
 
     rows = read_table(folder)
     assert [row["name"] for row in rows] == names
@@ -79,20 +90,20 @@ def test_the_table_has_settings_figures_and_failures(sweep):
 def test_a_metric_ranks(sweep, metric, first):
     folder, trials = sweep
 
-    Results(folder, trials, metric).refresh()
+    make(folder, trials, metric).refresh()
 
     rows = read_table(folder)
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
     assert rows[0]["name"] == trials[first].name
-    assert read_data(folder.page)["runs"][0]["name"] == trials[first].name
+    assert page_data(folder.page)["runs"][0]["name"] == trials[first].name
 
 
 def test_the_page_is_laid_out_by_two_varied_settings(sweep):
     folder, trials = sweep
 
-    Results(folder, trials).refresh()
+    make(folder, trials).refresh()
 
-    page = read_data(folder.page)
+    page = page_data(folder.page)
     assert page["title"] == "weights: 3 of 4 trials"
     assert page["layout"] == ["style_weight", "style_scale"]
     assert [run["link"] for run in page["runs"]] == [
@@ -108,8 +119,8 @@ def test_a_layout_of_ones_own_and_one_that_no_run_has(sweep):
         (("style_scale", "content"), ["style_scale", "content"]),
         (("style_scale", "time_limit"), []),
     ]:
-        Results(folder, trials, "", layout).refresh()
-        assert read_data(folder.page)["layout"] == shown
+        make(folder, trials, "", layout).refresh()
+        assert page_data(folder.page)["layout"] == shown
 
 
 def test_settings_that_change_no_picture_lay_out_no_page(sweep):
@@ -121,24 +132,24 @@ def test_settings_that_change_no_picture_lay_out_no_page(sweep):
         trials = make_trials(BASE, [], [read_vary(text) for text in vary])
         for trial in trials:
             texts = {name: trial.text(name) for name in ("gif", "seed", "init")}
-            request = folder_lib.describe_job(trial.config, {})
-            write_run(folder.run(trial.name).path, texts, request=request)
+            requested = as_json(trial.config, {})
+            write_run(folder.run(trial.name).path, texts, requested=requested)
 
-        assert Results(folder, trials).conclude()
+        assert make(folder, trials).conclude()
 
-        assert read_data(folder.page)["layout"] == layout
+        assert page_data(folder.page)["layout"] == layout
 
 
 def test_a_page_that_cannot_be_written_leaves_the_table(sweep, caplog):
     folder, trials = sweep
     folder.page.write_text("years of work")
 
-    assert not Results(folder, trials).conclude()
+    assert not make(folder, trials).conclude()
 
     assert folder.page.read_text() == "years of work"
     assert len(read_table(folder)) == 4
     (said,) = caplog.messages
-    assert said.startswith(f"{folder.page} cannot be renewed: ") and "no comparison" in said
+    assert said.startswith(f"{folder.page} cannot be written: ") and "not a comparison" in said
 
 
 def test_a_run_of_other_settings_or_inputs_is_not_the_trials(sweep):
@@ -146,21 +157,23 @@ def test_a_run_of_other_settings_or_inputs_is_not_the_trials(sweep):
     name = trials[1].name
     config = dataclasses.replace(trials[1].config, content_weight=9.0)
     changed = [trials[0], dataclasses.replace(trials[1], config=config), *trials[2:]]
-    jobs = {n: folder_lib.describe_job(trials[1].config, {"content": n}) for n in ("aaaa1111", "b")}
+    ours, another = (
+        folder_lib.fingerprint(trials[1].config, {"content": n}) for n in ("aaaa1111", "b")
+    )
 
-    for theirs, job, status in [
+    for theirs, asked, status in [
         (trials, None, "finished"),
         (changed, None, "waiting"),
-        (trials, jobs["aaaa1111"], "finished"),
-        (trials, jobs["b"], "waiting"),
+        (trials, ours, "finished"),
+        (trials, another, "waiting"),
     ]:
-        found = Results(folder, theirs, "ssim", jobs={name: job} if job else {})
-        found.conclude()
+        records = TrialRecords(folder, theirs, {name: asked} if asked else {})
+        Results(records, "ssim").conclude()
         (row,) = (row for row in read_table(folder) if row["name"] == name)
-        shown = {run["name"] for run in read_data(folder.page)["runs"]}
+        shown = {run["name"] for run in page_data(folder.page)["runs"]}
         assert row["status"] == status
         assert bool(row["ssim"]) == bool(row["rank"]) == (name in shown) == (status == "finished")
-        assert bool(found.record(name)) == (status == "finished")  # what progress is told from
+        assert bool(records.read(name)) == (status == "finished")
 
 
 def test_without_runs_there_is_a_table_and_no_page(tmp_path):
@@ -168,24 +181,34 @@ def test_without_runs_there_is_a_table_and_no_page(tmp_path):
     folder.prepare()
     trials = make_trials(BASE, [], [read_vary("init=noise,gray")])
 
-    assert not Results(folder, trials).conclude()
+    assert not make(folder, trials).conclude()
 
     assert [row["status"] for row in read_table(folder)] == ["waiting", "waiting"]
     assert not folder.page.exists()
 
 
+def test_the_reason_of_a_failed_run_is_in_the_table(sweep):
+    folder, trials = sweep
+    folder.run(trials[2].name).update_record(status="failed", reason="out of memory")
+
+    make(folder, trials).conclude()
+
+    row = read_table(folder)[2]
+    assert (row["status"], row["error"]) == ("failed", "out of memory")
+
+
 def test_damaged_records_harm_no_table(sweep):
     folder, trials = sweep
     run = folder.run(trials[0].name)
-    ours = {"request": run.read_record()["request"]}
+    ours = {"requested": run.read_record().as_json()["requested"]}
     for damage in (
         {"settings": [1], "final_terms": 3, "scores": "x"},
         {"scores": {"ssim": "x"}},
-        {"request": 3},
+        {"requested": 3},
         None,
     ):
-        run.write_record({**ours, **damage} if damage else damage)
-        Results(folder, trials, "ssim").conclude()
+        run.record.write_text(json.dumps({**ours, **damage} if damage else damage))
+        make(folder, trials, "ssim").conclude()
         assert [row["rank"] for row in read_table(folder)] == ["1", "", "", ""]
 
 
@@ -200,7 +223,7 @@ def test_a_page_that_takes_long_is_not_renewed_each_time(sweep, monkeypatch):
         return now[0]
 
     monkeypatch.setattr("time.monotonic", clock)
-    found = Results(folder, trials)
+    found = make(folder, trials)
     for _ in range(12):
         found.refresh()
     assert 1 <= len(written) <= 3
@@ -220,6 +243,19 @@ def test_a_metric_must_be_had():
     without = make_trials(Config(**{**vars(BASE), "scores": False}), [], [read_vary("init=noise")])
     with pytest.raises(InputError, match="init=noise has --noscores"):
         check_metric("ssim", without)
+
+
+def test_a_metric_is_checked_without_tensorflow():
+    program = (
+        "import sys\n"
+        "from nst_keras.settings.config import Config\n"
+        "from nst_keras.sweeps import results, table, trials\n"
+        "base = Config(content='photo.jpg', style=('painting.jpg',))\n"
+        "found = trials.make_trials(base, [], [table.read_vary('init=noise,gray')])\n"
+        "results.check_metric('gram_error/block3_conv3', found)\n"
+        "sys.exit('tensorflow' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_losses_under_other_weights_are_other_quantities():
@@ -252,15 +288,15 @@ def test_gram_errors_of_more_layers_are_no_worse_for_that(sweep):
     for trial, errors in zip(trials[:2], ((0.2, 0.2, 0.2), (0.3, 0.25)), strict=True):
         run = folder.run(trial.name)
         scores = {f"gram_error/block{n}_conv3": error for n, error in enumerate(errors, start=2)}
-        run.write_record({**run.read_record(), "scores": scores})
-    Results(folder, trials, "gram_error").conclude()
+        run.update_record(scores=scores)
+    make(folder, trials, "gram_error").conclude()
     assert [row["name"] for row in read_table(folder)][:2] == [trial.name for trial in trials[:2]]
 
 
 def test_a_page_is_renewed_aside_and_by_one_at_a_time(sweep):
     folder, trials = sweep
     waiting = []
-    found = Results(folder, trials, submit=waiting.append)
+    found = make(folder, trials, submit=waiting.append)
     found.refresh()
     assert folder.results.exists() and not folder.page.exists()
     found.refresh()

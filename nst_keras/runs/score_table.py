@@ -1,0 +1,91 @@
+"""The scores of a result: what each one means, which values are better, what it depends on.
+
+`scores` computes them; this table imports no TensorFlow.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nst_keras.network import vgg
+
+
+class Score(NamedTuple):
+    """One score of `scores.Judge`."""
+
+    best: float
+    explanation: str  # one sentence for a person
+    # Scores of runs that differ in one of these settings cannot be compared.
+    depends_on: tuple[str, ...] = ("size",)
+    by_layer: bool = False  # there is one for each held-out layer, named 'NAME/LAYER'
+
+
+SCORES = {
+    "gram_error": Score(
+        0.0,
+        "Distance from the styles' textures at a layer that was not optimized; lower is better: "
+        "0 is the styles' own, a bare photo has 0.3 to 1.5.",
+        ("size", "backbone", "weights", "style_layers"),
+        by_layer=True,
+    ),
+    "content_cosine": Score(
+        1.0,
+        "Likeness of the scene to the network's eye, -1 to 1; higher is more faithful: 1 is the "
+        "photo, 0 is unrelated.",
+        ("size", "backbone", "weights"),
+    ),
+    "ssim": Score(
+        1.0,
+        "Structural similarity with the photo, -1 to 1; higher is more faithful, but strokes lower "
+        "it and blur raises it.",
+    ),
+    "edge_correlation": Score(
+        1.0,
+        "Whether outlines lie where the photo has them, -1 to 1; higher is more faithful: 1 is the "
+        "photo, 0 is unrelated.",
+    ),
+    "color_distance": Score(
+        0.0,
+        "Distance from the styles' colors in CIELAB units; lower is better: 0 is the styles' "
+        "palette, 10 is another one.",
+    ),
+    "total_variation": Score(
+        1.0,
+        "Roughness over that of photo or styles, whichever is rougher; near 1 is best, far above "
+        "is noise, far below is blur.",
+    ),
+    "high_frequency": Score(
+        1.0,
+        "Share of finest detail over that of photo or styles, whichever has more; near 1 is best, "
+        "far above is shimmer, far below is blur.",
+    ),
+}
+# Layers for Gram errors, unless they are style layers.
+HELD_OUT = ("block2_conv2", "block3_conv3", "block4_conv3")
+
+
+def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tuple[str, ...]:
+    """Layers for Gram errors: one in each of blocks 2 to 4, none of which is a style layer.
+
+    Block 1 sees little more than pixels, and block 5 has few positions in small pictures. A block
+    whose layers are all style layers is left out. To compare runs, give the style layers of all.
+    """
+    used = {vgg.canonical_layer(name, backbone, "style_layers") for name in style_layers}
+    found = []
+    for wanted in HELD_OUT:
+        block = wanted.partition("_")[0] + "_"
+        free = [n for n in vgg.layer_names(backbone) if n.startswith(block) and n not in used]
+        found += [wanted] if wanted in free else free[-1:]
+    return tuple(found)
+
+
+def loss(score: str, values: Sequence[float]) -> float:
+    """The distance to the best score; infinite if there is no usable value.
+
+    Args:
+        score: a key of SCORES, or 'gram_error/LAYER'.
+        values: of the score; a score by layer may have several, which count by their mean.
+    """
+    if not values or not all(math.isfinite(value) for value in values):
+        return math.inf
+    return abs(sum(values) / len(values) - SCORES[score.partition("/")[0]].best)

@@ -1,0 +1,142 @@
+"""What a run writes and shows while it runs, and what it leaves when it fails."""
+
+import contextlib
+import math
+
+import pytest
+
+from nst_keras.runs import writers
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.record import RunRecord
+from nst_keras.runs.writers import ProgressWriter, RunWriter, make_checkpointer
+from nst_keras.runtime.background import Background
+from nst_keras.runtime.checkpoints import Checkpoint
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
+from nst_keras.settings.config import Config
+from tests.runs.conftest import FakeStage, iterate
+
+CONFIG = Config(
+    log_every=1, image_every=0, checkpoint_every=1, checkpoint_minutes=0, keep_checkpoints=2
+)
+
+
+def asked(**settings):
+    return Fingerprint({"schedule": "constant", "iterations": "80", **settings}, {})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.prepare(asked())
+    return folder
+
+
+def make(folder, background):
+    record = RunRecord(
+        status="running", fingerprint=asked(), requested=asked(), resume_command="nst --workdir=x"
+    )
+    return RunWriter(folder, CONFIG, record, [], background)
+
+
+def step(number):
+    return iterate(number, stage=FakeStage(number))
+
+
+def test_a_line_says_scale_step_losses_speed_and_time_left():
+    assert writers.describe(iterate(31)) == (
+        "scale 2/2 40x20  step 31/80  total 6  content 1  style 4.5  tv 0.5  2.5 steps/s  1:05 left"
+    )
+
+
+def test_a_line_without_an_estimate_leaves_speed_and_time_out():
+    line = writers.describe(iterate(1, seconds_left=math.nan, steps_per_second=math.nan))
+    assert line.endswith("tv 0.5") and "nan" not in line
+
+
+def test_the_newest_iterate_is_shown_at_the_start_and_at_the_end(capsys):
+    writer = ProgressWriter()
+    for number in (1, 2, 3, 80):
+        writer(iterate(number))
+    writer.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("step ")[2].partition(" ")[0] for line in lines] == ["1/80", "80/80"]
+
+
+def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
+    background = Background()
+    writer = make(folder, background)
+    with writer.open(quiet=True), background:
+        for number in (1, 2):
+            writer.take(step(number))
+        writer.interrupt(step(2))
+    assert folder.metrics.read_text().count("\n") == 2
+    record = folder.read_record()
+    assert (record.status, record.step) == ("interrupted", 2)
+    assert "nst --workdir=x" in folder.page.read_text()
+    assert writer.resume_command == "nst --workdir=x"
+
+
+def test_a_resume_continues_after_the_newest_checkpoint(folder, caplog):
+    caplog.set_level("INFO")
+    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(7, 1.0, {}))
+    background = Background()
+    writer = make(folder, background)
+    with writer.open(quiet=True), background:
+        writer.take(step(7))  # its row is there already
+        writer.take(step(8))
+    assert "resuming after step 7" in caplog.messages
+    assert folder.metrics.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (InputError("--mp4: no"), "failed", "--mp4: no"),
+        (FloatingPointError("the loss is not finite"), "failed", "the loss is not finite"),
+        (MemoryError(), "failed", "out of memory"),
+        (OSError(28, "No space left", "x.png"), "failed", "x.png: No space left"),
+        (DeviceError("the GPU is lost"), "failed", "the GPU is lost; run"),
+        (ZeroDivisionError("by nothing\nat all"), "failed", "ZeroDivisionError: by nothing"),
+        (LostHostError("host 2"), "interrupted", ""),
+    ],
+)
+def test_a_run_that_fails_records_why(folder, error, status, reason):
+    background = Background()
+    writer = make(folder, background)
+    with contextlib.suppress(type(error)), writer.open(quiet=True), background:
+        writer.take(step(3))
+        raise error
+    record = folder.read_record()
+    assert (record.status, record.step) == (status, 3)
+    assert record.reason.startswith(reason) and bool(record.reason) == bool(reason)
+    assert reason in folder.page.read_text()
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(folder, monkeypatch):
+    background = Background()
+    writer = make(folder, background)
+    with writer.open(quiet=True), background:
+        writer.take(step(80))
+    folder.result.mkdir()  # so that no file can take its place
+    with pytest.raises(OSError):
+        writer.finish(step(80))
+    record = folder.read_record()
+    assert record.status == "failed" and record.reason.startswith(str(folder.path))
+
+
+def test_the_error_is_raised_even_if_it_cannot_be_recorded(folder, monkeypatch):
+    background = Background()
+    writer = make(folder, background)
+    with pytest.raises(MemoryError), writer.open(quiet=True), background:
+        folder.path.rename(folder.path.with_name("gone"))
+        raise MemoryError
+
+
+def test_checkpoints_at_a_constant_rate_are_those_of_more_steps_too(folder):
+    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(5, 1.0, {}))
+    for same in (asked(), asked(iterations="200")):
+        found = make_checkpointer(CONFIG, folder, same).latest()
+        assert found and found.step == 5
+    for other in (asked(size="64"), asked(schedule="cosine")):
+        assert make_checkpointer(CONFIG, folder, other).latest() is None

@@ -1,0 +1,106 @@
+"""Progress on a terminal and in a log, and the time that work takes."""
+
+import io
+import math
+
+import pytest
+
+from nst_keras.runtime import progress
+from nst_keras.runtime.progress import Reporter, TimeEstimate
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def lines_of(capsys):
+    return [line.removeprefix("nst_keras: ") for line in capsys.readouterr().err.splitlines()]
+
+
+def report(clock, steps, total, seconds, **options):
+    """Update a reporter after each of `steps` steps out of `total`."""
+    step = 0
+    reporter = Reporter(lambda: f"{step}", lambda: step / total, **options)
+    for step in range(1, steps + 1):
+        clock.now += seconds
+        reporter.update(now=step == total)
+    reporter.close()
+
+
+def test_lines_come_at_each_tenth_and_at_the_end(clock, capsys):
+    report(clock, steps=1000, total=1000, seconds=0.0)
+    steps = [int(line) for line in lines_of(capsys)]
+    assert steps[0] == 1 and steps[-1] == 1000
+    assert 11 <= len(steps) <= 12
+    assert all(99 <= b - a <= 101 for a, b in zip(steps[:-2], steps[1:-1], strict=True))
+
+
+def test_lines_come_every_half_minute_of_a_slow_job(clock, capsys):
+    report(clock, steps=30, total=10**6, seconds=7.0)
+    assert lines_of(capsys) == ["1", "6", "11", "16", "21", "26"]
+
+
+def test_lines_may_come_by_time_alone(clock, capsys):
+    report(clock, steps=30, total=30, seconds=7.0, by_share=False)
+    assert lines_of(capsys) == ["5", "10", "15", "20", "25", "30"]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_bar_is_for_terminals(monkeypatch, is_terminal):
+    class Stream(io.StringIO):
+        def isatty(self):
+            return is_terminal
+
+    monkeypatch.setattr("sys.stderr", stream := Stream())
+    reporter = Reporter(lambda: "half of it", lambda: 0.5)
+    reporter.update()
+    reporter.close()
+    if is_terminal:
+        assert "half of it" in stream.getvalue() and "━" in stream.getvalue()
+    else:
+        assert stream.getvalue() == "nst_keras: half of it\n"
+
+
+def test_an_estimate_knows_nothing_at_first_and_then_grows_with_the_work():
+    estimate = TimeEstimate()
+    assert math.isnan(estimate.seconds(5))
+    estimate.observe(work=2, seconds=6.0)
+    assert estimate.seconds(5) == pytest.approx(15.0)
+
+
+def test_the_newest_observation_counts_alone_unless_there_is_a_memory():
+    for memory, seconds in ((0.0, 2.0), (0.7, 0.7 * 1 + 0.3 * 2)):
+        estimate = TimeEstimate(memory)
+        estimate.observe(1, 1.0)
+        estimate.observe(1, 2.0)
+        assert estimate.seconds(1) == pytest.approx(seconds)
+
+
+def test_a_clock_that_stands_still_gives_a_finite_estimate():
+    estimate = TimeEstimate()
+    estimate.observe(1, 0.0)
+    assert 0 < estimate.seconds(1) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0:00"),
+        (0.2, "0:01"),
+        (59, "0:59"),
+        (59.2, "1:00"),
+        (123, "2:03"),
+        (3599.5, "1:00:00"),
+        (3723, "1:02:03"),
+        (360_000, "100:00:00"),
+    ],
+)
+def test_seconds_are_shown_as_on_a_clock(seconds, text):
+    assert progress.format_seconds(seconds) == text

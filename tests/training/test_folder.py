@@ -1,0 +1,71 @@
+"""The folder of a training, and what identifies its weights."""
+
+import dataclasses
+import os
+
+import pytest
+
+from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.record import read_record
+from nst_keras.training import config as config_lib
+from nst_keras.training.config import TrainConfig
+from nst_keras.training.folder import TrainFolder, TrainRecord, default_path, fingerprint
+
+CONFIG = config_lib.settle(TrainConfig(csv="a/labels.csv"))
+ONE_EPOCH, TWO_EPOCHS = (Fingerprint({"epochs": epochs}, {}) for epochs in "12")
+
+
+def test_a_folder_says_at_every_moment_what_it_holds(tmp_path, monkeypatch):
+    folder = TrainFolder(tmp_path)
+    folder.prepare(ONE_EPOCH)
+    folder.update_record(status="finished", best_epoch=1)
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", fail)
+        folder.prepare(TWO_EPOCHS)
+    assert folder.read_record().status == "finished"
+    folder.prepare(TWO_EPOCHS)
+    assert folder.read_record() == TrainRecord(status="preparing", requested=TWO_EPOCHS)
+
+
+def test_prepare_removes_an_earlier_training_and_nothing_else(tmp_path):
+    folder = TrainFolder(tmp_path)
+    folder.prepare(ONE_EPOCH)
+    folder.events.mkdir()
+    ours = [
+        *(folder.flags, folder.batches, folder.epochs, folder.weights, folder.labels),
+        *(folder.checkpoints / "step_5.npz", folder.events / "events.out.tfevents.1"),
+    ]
+    theirs = [tmp_path / "photo.jpg", folder.checkpoints / "mine.npz"]
+    for path in (*ours, *theirs):
+        path.write_text("x")
+    folder.prepare(TWO_EPOCHS)
+    assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
+
+
+def test_the_record_is_checked_when_it_is_read(tmp_path):
+    folder = TrainFolder(tmp_path)
+    whole = TrainRecord(
+        status="finished", requested=ONE_EPOCH, best_epoch=1, val_accuracy=0.5, epochs=1
+    )
+    whole.write(folder.record)
+    assert folder.read_record() == whole
+    folder.record.write_text('{"status": 3, "best_epoch": "x", "epochs": 2, "unknown": []}')
+    assert read_record(TrainRecord, folder.record) == TrainRecord(epochs=2)
+
+
+def test_data_count_by_their_content():
+    moved = dataclasses.replace(CONFIG, csv="b/labels.csv", workdir="x", checkpoint_every=7)
+    assert fingerprint(moved, {"data": "1"}) == fingerprint(CONFIG, {"data": "1"})
+    assert fingerprint(CONFIG, {"data": "2"}) != fingerprint(CONFIG, {"data": "1"})
+    longer = dataclasses.replace(CONFIG, epochs=CONFIG.epochs + 1)
+    assert fingerprint(longer, {"data": "1"}) != fingerprint(CONFIG, {"data": "1"})
+
+
+def test_default_path_is_named_after_network_and_data():
+    path = default_path(CONFIG, ONE_EPOCH)
+    assert path.parts[0] == "runs" and path.name.startswith("vgg19_labels-")
+    assert path != default_path(CONFIG, TWO_EPOCHS)
