@@ -20,6 +20,7 @@ from nst_keras.runs import batch_session
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.inputs import read_inputs
+from nst_keras.settings import command_line
 from nst_keras.settings import flags as flags_lib
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import flags as sweep_flags
@@ -120,21 +121,30 @@ def refused(arguments, capsys) -> str:
         ([], ["--matrix, --vary", "nothing varies"]),
         (["--vary=init=noise", "--sise=3"], ["--sise", "did you mean --size"]),
         (["--vary=init=noise", "--size=x"], ["--size=x"]),
-        (["--vary"], ["--vary", "expected one argument"]),
-        (["--vary=init=noise", "--jobs=0"], ["--jobs", "at least 1, not 0"]),
-        (["--vary=init=noise", "--jobs=two"], ["--jobs", "at least 1, not two"]),
-        (["--vary=init=noise", "--retries=-1"], ["--retries", "at least 0"]),
-        (["--vary=init=noise", "--engine=slurm"], ["--engine", "slurm"]),
+        (["--vary"], ["--vary: must be a text; give --vary=VALUE"]),
+        (["--vary=init=noise", "--jobs=0"], ["--jobs=0: must be a whole number of at least 1"]),
+        (["--vary=init=noise", "--jobs=two"], ["--jobs=two: must be a whole number of at least 1"]),
+        (
+            ["--vary=init=noise", "--retries=-1"],
+            ["--retries=-1: must be a whole number of at least 0"],
+        ),
+        (["--vary=init=noise", "--engine=slurm"], ["--engine=slurm: must be one of local, ray"]),
         (["--vary=init=noise", "--engine=ray", "--jobs=2"], ["--jobs=2", "--cpus_per_trial"]),
         (["--vary=init=noise", "--engine=ray", "--batch=2"], ["--batch=2", "--engine=local"]),
-        (["--vary=init=noise", "--batch=0"], ["--batch", "at least 1, not 0"]),
+        (["--vary=init=noise", "--batch=0"], ["--batch=0: must be a whole number of at least 1"]),
         (["--vary=init=noise", "--cpus_per_trial=2"], ["--cpus_per_trial=2", "--engine=ray"]),
-        (["--vary=init=noise", "--gpus_per_trial=nan"], ["--gpus_per_trial", "at least 0"]),
-        (["--vary=init=noise", "--shard=0/2"], ["--shard", "1/4, not 0/2"]),
-        (["--vary=init=noise", "--shard=3/2"], ["--shard", "not 3/2"]),
-        (["--vary=init=noise", "--shard=1"], ["--shard", "not 1"]),
-        (["--vary=init=noise", "--layout=init"], ["--layout", "two flags"]),
-        (["--vary=init=noise", "--layout=gif,init"], ["--layout", "change the picture"]),
+        (
+            ["--vary=init=noise", "--gpus_per_trial=nan"],
+            ["--gpus_per_trial=nan: must be a finite number of at least 0"],
+        ),
+        (["--vary=init=noise", "--shard=0/2"], ["--shard=0/2: must be I/N", "1/4"]),
+        (["--vary=init=noise", "--shard=3/2"], ["--shard=3/2: must be I/N"]),
+        (["--vary=init=noise", "--shard=1"], ["--shard=1: must be I/N"]),
+        (["--vary=init=noise", "--layout=init"], ["--layout=init: must be two flags"]),
+        (
+            ["--vary=init=noise", "--layout=gif,init"],
+            ["--layout=gif,init: must be", "change the picture"],
+        ),
         (["--vary=init=noise", "--output=x.png"], ["--output=x.png", "all trials"]),
         (["--vary=init=noise", "--objective_metric=beauty"], ["=beauty", "ssim", "total"]),
         (["--vary=init=noise,missing.jpg"], ["--vary=init=noise,missing.jpg", "no such file"]),
@@ -172,16 +182,18 @@ def test_pictures_of_a_table_are_refused_with_their_place(base, capsys, tmp_path
 # The plan.
 
 
+def plan(arguments):
+    """The trials that a command line asks for."""
+    values, _ = command_line.parse(sweep_flags.COMMAND, arguments)
+    return session._plan(*session.split_settings(values))
+
+
 def test_what_overrides_what(base, tmp_path):
     (tmp_path / "base.cfg").write_text("--style_weight=1\n--content_weight=2\n--tv_weight=3\n")
     (tmp_path / "t.csv").write_text("tv_weight\n9\n")
     # The flagfile is the base, wherever it stands.
     command = [*base, "--content_weight=5", "--flagfile", "base.cfg", "--matrix=t.csv"]
-    rest = sweep_flags.parse(command)[1]
-    assert rest[:2] == ["--flagfile", "base.cfg"]
-
-    given, rest = sweep_flags.parse([*command, "--vary=init=noise"])
-    (trial,) = session._plan(given, flags_lib.parse_config(rest)[0])
+    (trial,) = plan([*command, "--vary=init=noise"])
 
     weights = [getattr(trial.config, f"{name}_weight") for name in ("style", "content", "tv")]
     assert weights == [1.0, 5.0, 9.0]
@@ -224,8 +236,7 @@ def test_the_folder_is_the_same_for_the_same_command(base, capsys, tmp_path):
 def test_the_shipped_matrix(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     command = ["--matrix=configs/experiments.csv", "--size=128", "--iterations=60"]
-    given, rest = sweep_flags.parse(command)
-    trials = session._plan(given, flags_lib.parse_config(rest)[0])
+    trials = plan(command)
 
     weights = {t.name: (t.config.content_weight, t.config.style_weight) for t in trials}
     assert weights == {

@@ -23,15 +23,14 @@ MAX_INPUT_SIDE = 360  # px, of the content and the styles
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # stands in the template
 # What a loss measures: under other values of these it is another quantity.
-OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
-OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
+OBJECTIVE = {name for name, option in OPTIONS.items() if option.decides_loss}
 
 
 def write_page(
     path: str | os.PathLike,
     runs: Sequence[str | os.PathLike],
     title: str = "",
-    layout: tuple[str, str] | None = None,
+    layout: tuple[str, ...] = (),
     notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> Path:
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
@@ -59,7 +58,7 @@ def gather(
     folder: str | os.PathLike,
     runs: Sequence[str | os.PathLike],
     title: str = "",
-    layout: tuple[str, str] | None = None,
+    layout: tuple[str, ...] = (),
     notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> dict[str, Any]:
     """All that a page in `folder` shows of the runs, as plain data; see `write_page`."""
@@ -78,7 +77,7 @@ def gather(
     for one, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
         run = {"name": name, "link": _link(one.page, folder), **_describe(record)}
         run["note"] = said.get(one.path, "")
-        run["settings"] = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
+        run["settings"] = {n: own[n] for n in (*varied, *layout) if n in own}
         described.append({**run, **_pictures(one, record, count), "curves": _curves(one, count)})
     return {
         "title": title or (f"{count} runs side by side" if count > 1 else described[0]["name"]),
@@ -87,7 +86,7 @@ def gather(
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
         "incomparable": [name for name in varied if name in OBJECTIVE],
-        "layout": list(layout or ()),
+        "layout": list(layout),
     }
 
 

@@ -11,9 +11,6 @@ from nst_keras.runtime import checkpoints, files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 
-# What counts of these is the files' content, not their place: it stands in a job as hashes.
-_HASHED = ("content", "style", "init", "weights")
-
 
 class Status(enum.Enum):
     """What a run folder holds of the job that is asked for."""
@@ -176,7 +173,7 @@ def describe_job(config: Config, hashes: dict[str, Any]) -> dict[str, str]:
         for name, option in OPTIONS.items()
         if option.changes_result
         and getattr(config, name) is not None
-        and (name not in _HASHED or getattr(config, name) in option.words)
+        and (not option.hashed or getattr(config, name) in option.words)
     }
     job = {name: text for name, text in job.items() if text}
     return {**job, **{f"sha256 of {name}": str(value) for name, value in hashes.items()}}

@@ -46,7 +46,7 @@ def sources(config: Config) -> list[Source]:
     """
     for name in ("content", "style"):
         if not getattr(config, name):
-            raise InputError(f"--{name}: is missing; give the path of a picture")
+            raise InputError(f"--{name}: is missing; give the path of a picture", name)
     found = [Source("content", "--content", config.content)]
     found += [Source(f"style {n}", "--style", path) for n, path in enumerate(config.style, start=1)]
     if config.init not in INITS:

@@ -10,7 +10,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nst_keras
 from nst_keras.devices import memory, startup
 from nst_keras.imaging import mp4
 from nst_keras.runs import folder as folder_lib
@@ -19,10 +18,11 @@ from nst_keras.runs import record as record_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.inputs import Inputs, read_inputs
 from nst_keras.runs.writers import RunWriter, make_checkpointer
-from nst_keras.runtime import cli, console, files, signals
+from nst_keras.runtime import cli, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.settings import flags
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.resolve import resolve, unused
@@ -215,27 +215,9 @@ def _announce(
 _PATIENCE = 10.0  # seconds from a signal to the end of a step
 
 
-def command(arguments: list[str], began: float) -> int:
-    """What a command line asks for: one job, or the help; returns the exit status.
-
-    Args:
-        began: when the command was given, by the monotonic clock.
-    """
-    config, actions = flags.parse_config(arguments)
-    if "help" in actions:
-        print(flags.help_text())
-        return 0
-    if "version" in actions:
-        print(f"nst_keras {nst_keras.__version__}")
-        return 0
-    with console.messages(quiet="quiet" in actions) as notes:
-        return run_job(arguments, config, notes, began, quiet="quiet" in actions)
-
-
-def run_job(
-    arguments: list[str], given: Config, notes: list[str], began: float, *, quiet: bool
-) -> int:
-    asked = read(arguments, given, began)
+def run_job(call: Call) -> int:
+    """Do the run that a command line asks for; returns the exit status."""
+    asked = read(call.arguments, Config(**call.values), call.began)
     folder, requested = asked.folder, asked.requested
     if startup.host_number(requested.distribute):
         return _help_out(asked)
@@ -248,7 +230,7 @@ def run_job(
     with files.held(folder.path):
         # Heard from here on: TensorFlow would take what Python raises for errors of its own.
         with signals.stop_signals() as stopping:
-            desk, iterate = _paint(asked, notes, stopping, quiet=quiet)
+            desk, iterate = _paint(asked, call.notes, stopping, quiet=call.quiet)
         return _conclude(desk, iterate)
 
 

@@ -37,7 +37,8 @@ def resolve(config: Config) -> Config:
     if config.distribute == "multiworker" and config.time_limit:
         raise InputError(
             f"--time_limit={config.time_limit:g}s: with --distribute=multiworker hosts would plan "
-            "different steps; give --iterations"
+            "different steps; give --iterations",
+            "time_limit",
         )
     return config
 
@@ -69,7 +70,7 @@ def preset_values(config: Config) -> dict[str, Any]:
 def _canonical(layers: tuple[str, ...], backbone: str, flag: str) -> tuple[str, ...]:
     names = tuple(vgg.canonical_layer(layer, backbone, flag) for layer in layers)
     if len(set(names)) < len(names):
-        raise InputError(f"{flag}={','.join(layers)}: names a layer twice")
+        raise InputError(f"{flag}={','.join(layers)}: names a layer twice", flag[2:])
     return names
 
 
@@ -81,12 +82,13 @@ def _with_named_weights(config: Config, prefix: str, usual: dict[str, float]) ->
         return config
     text = f"--{name}={OPTIONS[name].format(values)}"
     if not all(isinstance(value, (tuple, list)) for value in values):
-        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both")
+        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both", name)
     named = {vgg.canonical_layer(layer, config.backbone, f"--{name}"): w for layer, w in values}
     if len(named) < len(values):
-        raise InputError(f"{text}: names a layer twice")
+        raise InputError(f"{text}: names a layer twice", name)
     if missing := [layer for layer in named if layer not in layers]:
-        raise InputError(f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}")
+        message = f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}"
+        raise InputError(message, name, f"{prefix}s")
     weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
     changed: dict[str, Any] = {name: weights}
     return dataclasses.replace(config, **changed)
@@ -104,10 +106,12 @@ def _check_lists(config: Config) -> None:
         if values and items and len(values) != len(items):
             raise InputError(
                 f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values; "
-                f"--{other} has {len(items)}, so {len(items)} are needed"
+                f"--{other} has {len(items)}, so {len(items)} are needed",
+                name,
+                other,
             )
         if values and not any(values):
-            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0")
+            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0", name)
 
 
 def _check_weights(config: Config) -> None:
@@ -117,12 +121,14 @@ def _check_weights(config: Config) -> None:
     if not content and not style:
         raise InputError(
             f"--content_weight={config.content_weight} --style_weight={config.style_weight}: "
-            "nothing to optimize; one must be above 0, with layers"
+            "nothing to optimize; one must be above 0, with layers",
+            *("content_weight", "style_weight", "content_layers", "style_layers"),
         )
     if config.weights == "embedded" and config.backbone != "vgg19":
         raise InputError(
             f"--backbone={config.backbone}: --weights=embedded holds vgg19 only; "
-            "give --weights=imagenet or the path of a weights file"
+            "give --weights=imagenet or the path of a weights file",
+            *("backbone", "weights"),
         )
 
 
@@ -131,23 +137,28 @@ def _check_optimizer(config: Config) -> None:
     if config.learning_rate is None:
         raise InputError(
             f"--optimizer={config.optimizer}: give --learning_rate, too; what suits "
-            f"--objective={config.objective} depends on the size of its gradient"
+            f"--objective={config.objective} depends on the size of its gradient",
+            *("optimizer", "learning_rate", "objective"),
         )
     at = config.schedule_at
     if (config.schedule == "piecewise") != bool(at):
         raise InputError(
             f"--schedule={config.schedule} --schedule_at={OPTIONS['schedule_at'].format(at)}: "
-            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it"
+            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it",
+            *("schedule", "schedule_at"),
         )
     steps = [step for step, _ in at]
     if not all(re.fullmatch("[1-9][0-9]{0,8}", step) for step in steps):
         raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers from 1"
+            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers from "
+            "1 on",
+            "schedule_at",
         )
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
         raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be in rising order"
+            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be in rising order",
+            "schedule_at",
         )
 
 
@@ -163,13 +174,14 @@ def _check_balance(config: Config) -> None:
         if not members:
             raise InputError(
                 f"{text}: there is no term {name}; choose from content, style, tv, "
-                + ", ".join(terms[:-1])
+                + ", ".join(terms[:-1]),
+                *("balance", "content_layers", "style_layers"),
             )
         if members & taken:
-            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice")
+            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice", "balance")
         taken |= members
     if not any(share for _, share in config.balance):
-        raise InputError(f"{text}: one must be above 0")
+        raise InputError(f"{text}: one must be above 0", "balance")
 
 
 def unused(given: Config, config: Config) -> list[str]:

@@ -109,11 +109,16 @@ class SweepFolder:
 
 
 def _read_inputs(config: Config, read: Callable[..., _Input]) -> dict[str, _Input]:
-    limit, backbone = config.max_megapixels * 10**6, config.backbone
-    return {
-        name: read(flag, path, backbone=backbone) if name == "weights" else read(flag, path, limit)
-        for name, flag, path in inputs.sources(config)
-    }
+    limit, found = config.max_megapixels * 10**6, {}
+    for name, flag, path in inputs.sources(config):
+        try:
+            if name == "weights":
+                found[name] = read(flag, path, backbone=config.backbone)
+            else:
+                found[name] = read(flag, path, limit)
+        except InputError as error:
+            raise InputError(str(error), flag.removeprefix("--")) from error
+    return found
 
 
 def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:

@@ -17,7 +17,6 @@ from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
-from nst_keras.sweeps.table import SHOWN
 from nst_keras.sweeps.trials import Trial, varied_names
 
 _log = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ class Results:
 
     Args:
         metric: ranks the trials: a score, `total`, a kind of term, a term, or `seconds`.
-        layout: two settings of `matrix.SHOWN` that lay out the page; not given, those of them that
-            vary if they are two.
+        layout: two settings that lay out the page; not given, those that vary and change the
+            picture, if they are two.
         jobs: of trials by name; of the others only their settings are known, not their inputs.
         submit: takes the work of renewing the page, which for many trials takes a while.
     """
@@ -49,13 +48,13 @@ class Results:
         folder: SweepFolder,
         trials: Sequence[Trial],
         metric: str = "",
-        layout: tuple[str, str] | None = None,
+        layout: tuple[str, ...] = (),
         jobs: Mapping[str, dict[str, str]] | None = None,
         submit: Submit = at_once,
     ):
         self.folder, self.trials, self.metric = folder, trials, metric
-        varied = [name for name in varied_names(trials) if name in SHOWN]
-        self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
+        varied = [name for name in varied_names(trials) if OPTIONS[name].changes_result]
+        self.layout = layout or (tuple(varied) if len(varied) == 2 else ())
         self._jobs = jobs or {}
         self._settings = {trial.name: folder_lib.describe_job(trial.config, {}) for trial in trials}
         self._next_page = 0.0  # infinite while it is being renewed
@@ -111,10 +110,10 @@ class Results:
 
     def _write_page(self, shown: Sequence[Trial], records: Mapping[str, dict[str, Any]]) -> None:
         layout = self.layout
-        if not set(layout or ()) <= set.intersection(
+        if not set(layout) <= set.intersection(
             *({"content", "style", *records[trial.name]["settings"]} for trial in shown)
         ):
-            layout = None  # such as --time_limit, which becomes a number of steps
+            layout = ()  # such as --time_limit, which becomes a number of steps
         comparison.write_page(
             self.folder.page,
             [self.folder.run(trial.name).path for trial in shown],

@@ -1,20 +1,22 @@
 """A sweep from its settings to its table and page."""
 
-import argparse
 import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nst_keras.runs import batch_session
 from nst_keras.runs.folder import Status
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, progress, results
+from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.local_engine import RUN_BATCH, LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.ray_engine import RayEngine
@@ -26,7 +28,9 @@ from nst_keras.transfer import grouping
 _log = logging.getLogger(__name__)
 
 
-def run_sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
+def run_sweep(call: Call) -> int:
+    """Do the sweep that a command line asks for; returns the exit status."""
+    given, base = split_settings(call.values)
     flags.check(given, base)
     trials = _plan(given, base)
     metric = given.objective_metric
@@ -34,7 +38,7 @@ def run_sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
         results.check_metric(metric, trials)
     folder = SweepFolder(base.workdir or _default_path(given, base))
     folder.check()
-    number, count = given.shard
+    number, count = given.part()
     states = folder.states(trials[number - 1 :: count], overwrite=base.overwrite)
     if given.dry_run:
         _list(trials, states, folder)
@@ -48,7 +52,7 @@ def run_sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
     jobs = {name: state.job for name, state in states.items()}
     with Background() as background:
         found = Results(folder, trials, metric, given.layout, jobs, background.submit)
-        failed, interrupted = _work(engine, tasks, folder, found, quiet=quiet)
+        failed, interrupted = _work(engine, tasks, folder, found, quiet=call.quiet)
     return _conclude(folder, found, failed, interrupted=interrupted)
 
 
@@ -119,15 +123,19 @@ def _note(
         _log.info("%s is done", outcome.name)
 
 
-# What is asked for.
+def split_settings(values: Mapping[str, Any]) -> tuple[SweepConfig, Config]:
+    """The settings of the sweep itself, and those that all trials have in common."""
+    own = {name: value for name, value in values.items() if name in flags.OPTIONS}
+    base = {name: value for name, value in values.items() if name not in own}
+    return SweepConfig(**own), Config(**base)
 
 
-def _plan(given: argparse.Namespace, base: Config) -> list[Trial]:
+def _plan(given: SweepConfig, base: Config) -> list[Trial]:
     rows = read_matrix(given.matrix) if given.matrix else []
     return make_trials(base, rows, [read_vary(text) for text in given.vary])
 
 
-def _default_path(given: argparse.Namespace, base: Config) -> Path:
+def _default_path(given: SweepConfig, base: Config) -> Path:
     """runs/experiments-3f2a: the same for the same command, also after a change of the table."""
     matrix = Path(given.matrix or "sweep").as_posix()
     name = slug(Path(matrix).stem)
@@ -159,7 +167,7 @@ def _tasks(
     return tasks
 
 
-def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
+def _make_engine(given: SweepConfig) -> LocalEngine | RayEngine:
     if given.engine == "local":
         return LocalEngine(make_slots(given.jobs), given.retries)
     cpus, gpus = given.cpus_per_trial, given.gpus_per_trial

@@ -11,12 +11,10 @@ from typing import Any
 from nst_keras.runs.folder import Status, difference
 from nst_keras.runtime import checkpoints, files
 from nst_keras.runtime.errors import InputError
-from nst_keras.training.config import OPTIONS, SOURCES, TrainConfig
+from nst_keras.training.config import OPTIONS, TrainConfig
 
 BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
 EPOCH_COLUMNS = ("step", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-# What counts of these is their content, which stands in the job as a hash.
-_HASHED = (*SOURCES, "image_root", "validation_csv", "initial")
 
 
 class TrainFolder:
@@ -143,7 +141,7 @@ def describe_job(config: TrainConfig, hashes: dict[str, str]) -> dict[str, str]:
     job = {
         name: option.format(getattr(config, name))
         for name, option in OPTIONS.items()
-        if option.changes_result and getattr(config, name) is not None and name not in _HASHED
+        if option.changes_result and getattr(config, name) is not None and not option.hashed
     }
     return {**job, **{f"sha256 of {name}": value for name, value in hashes.items()}}
 

@@ -23,7 +23,7 @@ from nst_keras.transfer.setup import Prepared, Request, prepare
 def stylize_batch(requests: Sequence[Request]) -> Generator[list[Iterate], None, None]:
     """As `loop.stylize`, several pictures at once; the weights are those of the first request.
 
-    Their settings may differ in what `grouping.OWN` names, and they go on from states after the
+    Their settings may differ where options are `per_picture`, and they go on from states after the
     same step. Pictures differ from those made one by one by rounding; the same batch makes the same
     ones, interrupted or not.
 

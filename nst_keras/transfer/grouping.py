@@ -1,21 +1,10 @@
 """Which pictures may be made at once, in a batch."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import scales
-
-# Settings that each picture of a batch may have of its own, beside those of folders.
-OWN = frozenset(
-    {
-        *("content", "style", "style_blend", "init", "init_noise", "seed"),
-        *("content_weight", "style_weight", "tv_weight"),
-        *("content_layer_weights", "style_layer_weights"),
-        *("learning_rate", "beta_1", "beta_2", "epsilon", "momentum"),
-    }
-)
 
 
 def check(configs: Sequence[Config]) -> None:
@@ -80,8 +69,4 @@ def _kind(config: Config, size: tuple[int, int]) -> tuple:
 
 
 def _shared_names() -> list[str]:
-    return [
-        field.name
-        for field in dataclasses.fields(Config)
-        if field.name not in OWN and OPTIONS[field.name].group != "folder"
-    ]
+    return [name for name, option in OPTIONS.items() if not option.per_picture]
