@@ -358,6 +358,18 @@ def test_output_title_and_layout(command, tmp_path, runs):
     assert read_data(page)["layout"] == ["style_weight", "style_scale"]
 
 
+def test_a_comparison_can_live_in_a_flagfile(command, tmp_path, runs):
+    flagfile = tmp_path / "compare.cfg"
+    flagfile.write_text("--run=runs/a\n--layout=init,style_weight\n--output=page.html\n")
+
+    status, said = command(f"--flagfile={flagfile}", runs[1], "--title=Two")
+
+    assert (status, said) == (0, f"nst_keras: comparison: {tmp_path / 'page.html'}\n")
+    data = read_data(tmp_path / "page.html")
+    assert [run["name"] for run in data["runs"]] == ["a", "b"]
+    assert (data["title"], data["layout"]) == ("Two", ["init", "style_weight"])
+
+
 def test_help(capsys):
     assert compare.main(["--help"]) == 0
     listed = re.findall(r"^  --(\w+)", capsys.readouterr().out, re.MULTILINE)

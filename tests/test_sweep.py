@@ -185,7 +185,7 @@ def test_pictures_of_a_table_are_refused_with_their_place(base, capsys, tmp_path
 def plan(arguments):
     """The trials that a command line asks for."""
     values, _ = command_line.parse(sweep_flags.COMMAND, arguments)
-    return session._plan(*session.split_settings(values))
+    return session.plan(*session.split_settings(values))
 
 
 def test_what_overrides_what(base, tmp_path):
@@ -198,6 +198,22 @@ def test_what_overrides_what(base, tmp_path):
     weights = [getattr(trial.config, f"{name}_weight") for name in ("style", "content", "tv")]
     assert weights == [1.0, 5.0, 9.0]
     assert trial.config.init == "noise"
+
+
+def test_a_sweep_can_live_in_a_flagfile(base, here, capsys, tmp_path):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "t.csv").write_text("name,style_weight\nlow,4\nhigh,16\n")
+    lines = ["--matrix=t.csv", "--vary=seed=1,2", "--batch=2", "--workdir=../out", "--size=40"]
+    (folder / "sweep.cfg").write_text("\n".join(lines))
+
+    assert sweep.main([*base[:-1], "--flagfile=configs/sweep.cfg", "--batch=4"]) == 0
+
+    names = ["low_seed=1", "low_seed=2", "high_seed=1", "high_seed=2"]
+    assert here.batches == [names] and here.ran == names
+    assert {row["style_weight"] for row in read_table("out").values()} == {"4", "16"}
+    record = RunFolder("out/trials/low_seed=1").read_record()
+    assert record["settings"]["size"] == "48"  # of the command line
 
 
 def test_dry_run_lists_the_trials_and_writes_nothing(base, capsys, tmp_path):
@@ -286,10 +302,10 @@ def test_a_sweep_goes_past_a_failure_and_goes_on_where_it_was(base, here, capsys
     assert sweep.main(command) == 75
 
     said = capsys.readouterr().err
-    assert "content is another quantity in each trial: style_weight varies" in said
+    assert "trials cannot be compared by content, because style_weight varies" in said
     assert "1 of 3 trials done  1 failed" in said
     assert "style_weight=16 failed: the reason (sweep/logs/style_weight=16.log)" in said
-    assert said.splitlines()[-1] == "nst_keras: interrupted; the same command goes on"
+    assert said.splitlines()[-1] == "nst_keras: interrupted; run the same command again to resume"
     table = read_table()
     assert [row["status"] for row in table.values()] == ["finished", "failed", "waiting"]
     assert table["style_weight=16"]["error"] == "the reason"

@@ -180,6 +180,11 @@ def test_the_settings_survive_a_flagfile(tmp_path):
     assert TrainConfig(**given) == config
 
 
+def test_the_british_name_of_a_flag_is_still_accepted():
+    given, _ = command_line.parse(config_lib.COMMAND, ["--colour=0.3"])
+    assert TrainConfig(**given) == TrainConfig(color=0.3)
+
+
 def test_a_training_leaves_tables_labels_and_a_record(whole):
     batches, epochs = rows_of(whole / "batches.csv"), rows_of(whole / "epochs.csv")
     assert [int(row["step"]) for row in batches] == list(range(1, 11))

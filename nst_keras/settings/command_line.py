@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import nst_keras
 from nst_keras.runtime import cli, console
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.option import Option, join_list, split_list
+from nst_keras.settings.option import Option, join_list, parse_option, split_list
 
 _ACTIONS = {
     "help": Option("Show this help.", kind="bool", former=("h",)),
@@ -186,10 +186,7 @@ def _read_flag(
         if not following:
             raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
         text = following.popleft()
-    try:
-        return _Given(now, option.parse(text))
-    except ValueError as error:
-        raise InputError(f"--{name}={text}: {error}", now) from error
+    return _Given(now, parse_option(option, name, text))
 
 
 def _read_positional(command: Command, argument: str) -> _Given:

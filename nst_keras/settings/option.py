@@ -18,6 +18,7 @@ class Option:
 
     help: str
     group: str = ""  # heading in the help
+    name: str = ""
     default: Any = None
     kind: str = ""  # a key of KINDS
     many: bool = False  # the value is a tuple, written with commas
@@ -110,11 +111,12 @@ class Option:
             return join_list(_text(item) for item in value)
         return _text(value)
 
-    def with_type(self, annotation: Any) -> "Option":
-        """The option with the kind, and `many`, that the type of its field implies."""
+    def of_field(self, name: str, annotation: Any) -> "Option":
+        """The option with the name of its field, and the kind that the field's type implies."""
         many = typing.get_args(annotation)[1:] == (...,)
         item = typing.get_args(annotation)[0] if many else annotation
-        return dataclasses.replace(self, kind=self.kind or _KIND_OF_TYPE[item], many=many)
+        kind = self.kind or _KIND_OF_TYPE[item]
+        return dataclasses.replace(self, name=name, kind=kind, many=many)
 
 
 def section(group: str, **shared: Any) -> Callable[..., Any]:
@@ -126,7 +128,7 @@ def section(group: str, **shared: Any) -> Callable[..., Any]:
 
     def declare(default: Any, help: str, limits: Any = (-math.inf, math.inf), **own: Any) -> Any:
         attributes = {**shared, **own}
-        option = Option(help, group, default, limits=limits, **attributes)
+        option = Option(help, group, default=default, limits=limits, **attributes)
         return dataclasses.field(default=default, metadata={"option": option})
 
     return declare
@@ -136,9 +138,21 @@ def options_of(settings: type) -> dict[str, Option]:
     """The options of a dataclass of settings, by name."""
     types = typing.get_type_hints(settings)
     return {
-        field.name: field.metadata["option"].with_type(types[field.name])
+        field.name: field.metadata["option"].of_field(field.name, types[field.name])
         for field in dataclasses.fields(settings)
     }
+
+
+def parse_option(option: Option, written: str, text: str) -> Any:
+    """The value that a flag `--written=text` stands for; the name may be a former one.
+
+    Raises:
+        InputError: the option does not accept it.
+    """
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise InputError(f"--{written}={text}: {error}", option.name) from error
 
 
 def check_settings(settings: Any, options: Mapping[str, Option]) -> None:

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import difflib
-import functools
 import glob
 import io
 import os
@@ -13,7 +12,7 @@ from typing import Any
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS
-from nst_keras.settings.option import Option, join_list, split_list
+from nst_keras.settings.option import Option, join_list, parse_option, split_list
 
 _WORDS = ("name", "note")  # columns that are not flags
 
@@ -111,9 +110,6 @@ def _rebase_path(option: Option, text: str, folder: Path) -> str:
     return str(Path(glob.escape(str(folder)) if is_pattern else folder, path))
 
 
-# Tables.
-
-
 def _read_table(path: Path) -> list[tuple[int, list[str]]]:
     """The rows that are not blank, each with its number."""
     try:
@@ -183,19 +179,13 @@ def _read_row(cells: dict[str, str], place: str, folder: str) -> TrialRow:
 
 
 def _read_setting(name: str, text: str, place: str, folder: str = "") -> Setting:
-    value = _parse(name, text)
     option = OPTIONS[name]
+    value = parse_option(option, name, text)
     if option.many and option.path:
         value = tuple(os.path.join(folder, item) for item in value)
     elif option.is_path(text):
         value = os.path.join(folder, value)
     return Setting(name, text, value, place)
-
-
-@functools.lru_cache(maxsize=10_000)  # a cross product has few values
-def _parse(name: str, text: str) -> Any:
-    config, _ = flags.parse_config([f"--{name}={text}"])
-    return getattr(config, name)
 
 
 def _expand(name: str, text: str, place: str) -> list[str]:

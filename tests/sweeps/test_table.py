@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.sweeps.table import read_matrix, read_vary
+from nst_keras.sweeps.table import read_matrix, read_vary, rebase_vary
 
 
 @pytest.fixture
@@ -157,3 +157,51 @@ def test_bad_variations_are_refused(text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = refused(read_vary, text)
     assert all(word in message for word in words), message
+
+
+def test_former_names_of_options_are_accepted(table):
+    (row,) = read_matrix(table("adam_colours\nopponent\n"))
+    for setting in (*row.settings, *read_vary("adam_colours=opponent")):
+        assert (setting.name, setting.value) == ("adam_colors", "opponent")
+    message = refused(read_matrix, table("adam_colors,adam_colours\nrgb,rgb\n"))
+    assert "row 1, column adam_colours: is there twice" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "rebased"),
+    [
+        ("style_weight=1,2", "style_weight=1,2"),
+        ("content=a.jpg, b/c.jpg", "content=in [x]/a.jpg,in [x]/b/c.jpg"),
+        ("content=/a.jpg", "content=/a.jpg"),
+        ("content=a\\,b.jpg,c.jpg", "content=in [x]/a\\,b.jpg,in [x]/c.jpg"),
+        ("content=*.jpg", "content=in [[]x]/*.jpg"),
+        ("content=[there].jpg", "content=in [x]/[there].jpg"),
+        ("init=noise,i.png", "init=noise,in [x]/i.png"),
+        ("style=a.jpg,b.jpg|c.jpg", "style=in [x]/a.jpg,in [x]/b.jpg|in [x]/c.jpg"),
+        ("content=", "content="),
+        ("content=a.jpg,,b.jpg", "content=in [x]/a.jpg,,in [x]/b.jpg"),
+        ("content", "content"),
+        ("contnet=a.jpg", "contnet=a.jpg"),
+    ],
+)
+def test_paths_of_a_vary_in_a_flagfile_are_relative_to_its_folder(
+    text, rebased, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("in [x]")
+    folder.mkdir()
+    (folder / "[there].jpg").touch()
+    assert rebase_vary(text, folder) == rebased
+
+
+def test_patterns_of_a_flagfile_find_files_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("in [x]"), Path("in x")):
+        folder.mkdir()
+        for name in ("a.jpg", "[there].jpg"):
+            (folder / name).touch()
+    found = read_vary(rebase_vary("content=*.jpg", Path("in [x]")))
+    assert values(found) == ["in [x]/[there].jpg", "in [x]/a.jpg"]
+    assert values(read_vary(rebase_vary("content=[there].jpg", Path("in x")))) == [
+        "in x/[there].jpg"
+    ]
