@@ -23,7 +23,6 @@ from nst_keras.network import extractor, vgg, weights
 from nst_keras.runs.folder import Status
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import command_line
 from nst_keras.training import classifier, datasets, input_pipeline, session
 from nst_keras.training import config as config_lib
 from nst_keras.training import trainer as trainer_lib
@@ -158,31 +157,6 @@ def outcome(folder):
 def test_bad_flags_are_refused(job, flags, words, capsys, no_tensorflow):
     message = refused([*job, *flags], capsys)
     assert all(word in message for word in words), message
-
-
-def test_help_names_every_flag_with_its_default(capsys):
-    assert train_backbone.main(["--help"]) == 0
-    text = capsys.readouterr().out
-    for name in config_lib.OPTIONS:
-        assert f"--{name} " in text or f"--[no]{name} " in text
-    assert "Default: 224." in text and "with --initial 1e-5" in text
-    assert max(map(len, text.splitlines())) <= 100
-
-
-def test_the_settings_survive_a_flagfile(tmp_path):
-    config = config_lib.settle(
-        TrainConfig(csv=str(tmp_path), width=0.3, schedule="constant", label_column="item #")
-    )
-    values = {name: getattr(config, name) for name in config_lib.OPTIONS}
-    path = tmp_path / "a.cfg"
-    path.write_text(command_line.format_flagfile(config_lib.COMMAND, values))
-    given, _ = command_line.parse(config_lib.COMMAND, [f"--flagfile={path}"])
-    assert TrainConfig(**given) == config
-
-
-def test_the_british_name_of_a_flag_is_still_accepted():
-    given, _ = command_line.parse(config_lib.COMMAND, ["--colour=0.3"])
-    assert TrainConfig(**given) == TrainConfig(color=0.3)
 
 
 def test_a_training_leaves_tables_labels_and_a_record(whole):
@@ -648,15 +622,6 @@ def test_drawn_pictures_are_repeatable(shapes, tmp_path):
     for row in rows:
         drawn = (tmp_path / row["path"]).read_bytes()
         assert drawn == (shapes.parent / row["path"]).read_bytes()
-
-
-def test_the_flagfile_for_cifar_is_one_that_the_command_takes():
-    given, _ = command_line.parse(
-        config_lib.COMMAND, [f"--flagfile={ROOT / 'configs/cifar100.cfg'}"]
-    )
-    config = config_lib.settle(TrainConfig(**given))
-    assert (config.epochs, config.batch_size, config.image_size) == (20, 25, 224)
-    assert (config.cifar100, config.backbone, config.width) == ("keras", "vgg19", 1.0)
 
 
 @pytest.mark.slow
