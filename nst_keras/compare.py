@@ -33,7 +33,7 @@ class CompareConfig:
         path=True,
     )
     output: str = _page("comparison.html", "The file to write.", path=True)
-    title: str = _page("", "The page's title.")
+    title: str = _page("", "The page's title.", unset="the number of runs")
     layout: tuple[str, ...] = _page(
         (),
         "ROW,COLUMN: two settings that lay out the pictures, such as style_weight,style_scale.",
@@ -53,7 +53,6 @@ COMMAND = Command(
         "  python -m nst_keras.compare runs/a runs/b --output=comparison.html",
     ),
     options=OPTIONS,
-    unset={"title": "the number of runs"},
     positional="run",
 )
 

@@ -32,7 +32,7 @@ class Command:
 
     usage: tuple[str, ...]
     options: dict[str, Option]
-    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # what None stands for
+    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # in place of `Option.unset`
     inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
     positional: str = ""  # the repeated option to which arguments without a flag belong
     flagfiles_first: bool = False  # flags of the command line win over all flagfiles
@@ -264,7 +264,8 @@ def _suggest(command: Command, name: str) -> str:
 def _help_entry(command: Command, name: str, option: Option) -> list[str]:
     value = option.default
     is_open = value in (None, (), "")
-    default = command.unset.get(name, "none") if is_open else option.format(value)
+    unset = command.unset.get(name) or option.unset or "none"
+    default = unset if is_open else option.format(value)
     if option.kind == "bool":
         return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
     told = option.choices and all(choice in option.help for choice in option.choices)

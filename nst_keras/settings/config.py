@@ -54,7 +54,7 @@ class Config:
         per_picture=True,
     )
     style_blend: tuple[float, ...] = _inputs(
-        (), "Share of each style, such as 3,7. Not given: equal shares.", (0, 1e6), per_picture=True
+        (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
     )
     style_scale: float = _inputs(
         1.0,
@@ -92,7 +92,7 @@ class Config:
     )
 
     workdir: str | None = _folder(
-        None, "The run folder. Not given: runs/CONTENT_STYLE-XXXX.", path=True
+        None, "The run folder.", unset="runs/CONTENT_STYLE-XXXX", path=True
     )
     output: str | None = _folder(
         None,
@@ -146,8 +146,9 @@ class Config:
     )
     content_layer_weights: tuple[float | tuple[str, float], ...] = _objective(
         (),
-        "Weight of each content layer, in order or as LAYER:WEIGHT. Not given: equal weights.",
+        "Weight of each content layer, in order or as LAYER:WEIGHT.",
         _LAYER_WEIGHT,
+        unset="equal weights",
         per_picture=True,
     )
     style_layers: tuple[str, ...] = _objective(
@@ -301,9 +302,10 @@ class Config:
     )
     memory_limit: int | None = _device(
         None,
-        "Memory that the job may take, such as 4G: of the GPU if there is one, else of the "
-        "process. Not given: most of what is free.",
+        "Memory that the run may take, such as 4G: of the GPU if there is one, else of the "
+        "process.",
         (1, math.inf),
+        unset="most of what is free",
         kind="bytes",
     )
     distribute: str = _device(
@@ -343,8 +345,9 @@ class Config:
     log_every: int = _progress(10, "Steps between lines of metrics.jsonl.", _COUNT)
     image_every: int = _progress(
         None,
-        "Steps between iteration images; 0: none. Not given: about 24 images in all.",
+        "Steps between iteration images; 0: none.",
         _COUNT_OR_NONE,
+        unset="about 24 images in all",
     )
     image_at: tuple[int, ...] = _progress(
         (), "Steps whose images are kept and put side by side in strip.png.", _COUNT

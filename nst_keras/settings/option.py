@@ -20,6 +20,7 @@ class Option:
     group: str = ""  # heading in the help
     name: str = ""
     default: Any = None
+    unset: str = ""  # what a default of None, () or "" stands for, in the help
     kind: str = ""  # a key of KINDS
     many: bool = False  # the value is a tuple, written with commas
     repeated: bool = False  # a tuple, too, but of one item for each time that the flag is given

@@ -43,6 +43,7 @@ class SweepConfig:
     layout: tuple[str, ...] = _trials(
         (),
         "ROW,COLUMN: two flags that lay out the page.",
+        unset="those that vary, if they are two",
     )
     shard: str = _trials("1/1", "I/N: only the trials of the I-th of N parts.")
 
@@ -51,15 +52,21 @@ class SweepConfig:
         "local: processes on this machine; ray: a Ray cluster.",
         choices=("local", "ray"),
     )
-    jobs: int | None = _execution(None, "local: trials at a time.", (1, 10**6))
+    jobs: int | None = _execution(
+        None, "local: trials at a time.", (1, 10**6), unset="one per GPU, or one"
+    )
     batch: int = _execution(
         1,
         "local: up to so many trials of one size at once in one process, which makes better use "
         "of a GPU. The same batches give the same bytes; others differ by rounding.",
         (1, 10**6),
     )
-    cpus_per_trial: float | None = _execution(None, "ray: CPUs that each trial takes.", (0, 10**6))
-    gpus_per_trial: float | None = _execution(None, "ray: GPUs that each trial takes.", (0, 10**6))
+    cpus_per_trial: float | None = _execution(
+        None, "ray: CPUs that each trial takes.", (0, 10**6), unset="1"
+    )
+    gpus_per_trial: float | None = _execution(
+        None, "ray: GPUs that each trial takes.", (0, 10**6), unset="0"
+    )
     retries: int = _execution(
         2, "How often a trial is resumed after its process or worker was lost.", (0, 10**6)
     )
@@ -101,12 +108,6 @@ COMMAND = Command(
         "trials in it whose settings have changed are run again.",
     ),
     options=OPTIONS,
-    unset={
-        "layout": "those that vary, if they are two",
-        "jobs": "one per GPU, or one",
-        "cpus_per_trial": "1",
-        "gpus_per_trial": "0",
-    },
     inherited=RUN_OPTIONS,
     flagfiles_first=True,
 )

@@ -54,7 +54,8 @@ class TrainConfig:
     )
     image_root: str | None = _data(
         None,
-        "--csv: the folder that paths are relative to. Not given: the CSV's own.",
+        "--csv: the folder that paths are relative to.",
+        unset="that of the CSV file",
         path=True,
         hashed=True,
     )
@@ -99,7 +100,9 @@ class TrainConfig:
         hashed=True,
     )
     batch_norm: bool = _network(
-        None, "Batch normalization after each convolution; folded into the weights that are saved."
+        None,
+        "Batch normalization after each convolution; folded into the weights that are saved.",
+        unset="true, with --initial false",
     )
     head: str = _network(
         "average",
@@ -126,7 +129,12 @@ class TrainConfig:
 
     epochs: int = _training(20, "Passes over all pictures.", (1, 10**6))
     batch_size: int = _training(25, "Pictures per step.", (1, 65536))
-    learning_rate: float = _training(None, "Step size of Adam.", (1e-9, 10))
+    learning_rate: float = _training(
+        None,
+        "Step size of Adam.",
+        (1e-9, 10),
+        unset="1e-3, without batch norm 1e-4, with --initial 1e-5",
+    )
     schedule: str = _training(
         "cosine",
         "Schedule of the learning rate: constant; or cosine, which falls toward 0.",
@@ -142,7 +150,7 @@ class TrainConfig:
     )
 
     workdir: str | None = _output(
-        None, "The folder for all output. Not given: runs/BACKBONE_DATA-XXXX.", path=True
+        None, "The folder for all output.", unset="runs/BACKBONE_DATA-XXXX", path=True
     )
     overwrite: bool = _output(False, "Replace a finished or different training.")
     log_every: int = _output(1, "Batches between rows of batches.csv.", _COUNT)
@@ -176,10 +184,6 @@ COMMAND = command_line.Command(
         "  python -m nst_keras.train_backbone --workdir=runs/vgg19_photos-3f2a    (resumes)",
     ),
     options=OPTIONS,
-    unset={
-        "batch_norm": "true, with --initial false",
-        "learning_rate": "1e-3, without batch norm 1e-4, with --initial 1e-5",
-    },
 )
 
 

@@ -23,7 +23,7 @@ class Settings:
     item: tuple[str, ...] = _main((), "An item.", repeated=True, path=True)
     color: str = _main("red", "The color.", choices=("red", "blue"), former=("colour",))
     gray: bool = _other(False, "Without color.", former=("grey",))
-    count: int | None = _other(None, "How many.", (1, 9))
+    count: int | None = _other(None, "How many.", (1, 9), unset="as many as there are")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ OPTIONS = options_of(Settings)
 COMMAND = Command(
     usage=("Does something.",),
     options={**OPTIONS, "rule": dataclasses.replace(OPTIONS["item"], path=False, rebase=moved)},
-    unset={"count": "as many as there are"},
+    unset={"item": "what the place has"},
     inherited=options_of(Shared),
 )
 FILES_FIRST = dataclasses.replace(COMMAND, flagfiles_first=True)
@@ -165,6 +165,7 @@ def test_help_lists_the_command_s_own_options_by_group():
     ]
     joined = re.sub(r"\s+", " ", text)
     assert "How many. Takes a whole number from 1 to 9. Default: as many as there are." in joined
+    assert "An item. Default: what the place has." in joined
     assert "The color. Takes one of red, blue. Default: red." in joined
 
 
