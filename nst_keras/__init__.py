@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from nst_keras.settings.config import Config
 
 if TYPE_CHECKING:
-    from nst_keras.transfer.loop import stylize
+    from nst_keras.transfer.stylize import stylize
 
 __version__ = "0.1.0"
 __all__ = ["Config", "stylize"]
@@ -14,7 +14,7 @@ __all__ = ["Config", "stylize"]
 def __getattr__(name: str):
     # TensorFlow takes seconds to import and is not needed to refuse bad input, so it waits.
     if name == "stylize":
-        from nst_keras.transfer.loop import stylize
+        from nst_keras.transfer.stylize import stylize
 
         return stylize
     raise AttributeError(f"module 'nst_keras' has no attribute {name!r}")

@@ -11,8 +11,8 @@ from nst_keras.settings import command_line, flags
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do one run; returns the exit status."""
-    return command_line.run(flags.COMMAND, session.run_job, arguments)
+    """Do one run, or several as a batch; returns the exit status."""
+    return command_line.run(flags.COMMAND, session.do_runs, arguments)
 
 
 if __name__ == "__main__":

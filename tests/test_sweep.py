@@ -90,7 +90,7 @@ def test_pictures_of_a_table_are_refused_with_their_place(sweep_flags, capsys, t
         message = refused([*sweep_flags, f"--matrix={table}"], capsys)
         assert f"{table}, row 2, column content: " in message and words in message
     table.write_text("note\nthe base\n")
-    assert f"{table}, row 2: --style: is missing" in refused(
+    assert f"{table}, row 2: --style is missing" in refused(
         [sweep_flags[0], f"--matrix={table}"], capsys
     )
 

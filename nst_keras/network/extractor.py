@@ -17,7 +17,7 @@ _HALF_SHRINK = 2.0**-8
 # What the largest gradient of a feature is brought to before it is pulled back in float16: inside
 # the network it is 1/4 then. On its way to the image it grows, in VGG19 about 150 times; a thousand
 # times more would overflow, and what is below 1e-7 of it vanishes.
-LARGEST_COTANGENT = {"float16": _HALF_SHRINK / 4.0}
+LARGEST_GRADIENT = {"float16": _HALF_SHRINK / 4.0}
 
 
 class Preprocess(layers.Layer):

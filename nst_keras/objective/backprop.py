@@ -1,79 +1,97 @@
-"""The way of images through the network, and back."""
+"""Images through the network to statistics, and cotangents of the statistics back to the images."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
 _EXPONENT_BITS = 0x7F800000  # of a float32
-_LEAST = 1e-30  # of which the inverse is still far from a float32's end
+_LEAST = 1e-30  # its inverse is still far from float32's largest number
 
 Features = dict[str, tf.Tensor]  # by layer
 Extractor = Callable[[tf.Tensor], Features]
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 
 
-class ForwardPass:
-    """The way of images through the network, and back. With several, what is said here of one image
-    holds for each.
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A feature extractor on one device.
 
     Args:
-        sections: the network in parts, each of which gives features by layer, (N, h, w, C); its
-            last ones enter the next part.
-        image: (N, H, W, 3).
-        sums_of_layer: makes the statistics of a layer from its features.
+        sections: its parts in order: the first takes the image, each other one the last output of
+            the part before. An extractor in one piece is one section.
+        largest_gradient: gradients of features are scaled before they are pulled back through the
+            network, so that the largest is between this and its double, and scaled back at the
+            image (dynamic loss scaling, for float16); None: not scaled, which is quicker and right
+            wherever they can neither underflow nor overflow.
+    """
 
-    Each section has a tape of its own, and so has each statistic: what they pull back meets at the
-    features by two at a time, since AddN takes three in an order that depends on the moment.
+    sections: tuple[Extractor, ...]
+    largest_gradient: float | None = None
+
+
+class ForwardPass:
+    """The statistics of images, and the way back from them to the images.
+
+    Several images go through the network together; what is said here of one holds for each.
+
+    Args:
+        image: (N, H, W, 3).
+        sums_of_layer: makes the statistics of a layer from its features (N, h, w, C).
+
+    Each section of the network has a tape of its own, and so has each layer's statistics: their
+    gradients are added two at a time, since AddN adds three in an order that varies between runs.
     """
 
     def __init__(
         self,
-        sections: Sequence[Extractor],
+        network: Network,
         image: tf.Tensor,
         sums_of_layer: Callable[[str, tf.Tensor], Sums],
     ):
         self.sums: Sums = {}
-        self._parts: list[tuple[tf.GradientTape, tf.Tensor, dict[str, tf.Tensor]]] = []
-        # By layer, with the names of its statistics.
-        self._readings: dict[str, tuple[tf.GradientTape, tf.Tensor, tuple[str, ...]]] = {}
+        self._network = network
+        self._sections: list[tuple[tf.GradientTape, tf.Tensor, Features]] = []
+        # By layer: the tape of its statistics, its features, and the statistics' names.
+        self._layers: dict[str, tuple[tf.GradientTape, tf.Tensor, tuple[str, ...]]] = {}
         entry = image
-        for section in sections:
+        for section in network.sections:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(entry)
                 outputs = section(entry)
-            self._parts.append((tape, entry, outputs))
+            self._sections.append((tape, entry, outputs))
             for layer, features in outputs.items():
                 with tf.GradientTape(persistent=True, watch_accessed_variables=False) as reading:
                     reading.watch(features)
                     sums = sums_of_layer(layer, features)
                 self.sums |= sums
-                self._readings[layer] = reading, features, tuple(sums)
+                self._layers[layer] = reading, features, tuple(sums)
             entry = outputs[list(outputs)[-1]]
 
-    def pull_back(self, cotangents: Sums, largest: float | None) -> tf.Tensor | None:
-        """The gradient by the image of statistics with these cotangents; None if there are none.
-
-        Args:
-            largest: see `objective.Objective`.
-        """
+    def pull_back(self, cotangents: Sums) -> tf.Tensor | None:
+        """The gradient at the image, given that at the statistics; None if there are none."""
+        largest = self._network.largest_gradient
         if largest is None:
             return self._through_network(lambda layer: self._at_features(layer, cotangents))
-        layers = [layer for _, _, outputs in self._parts for layer in outputs]
+        layers = [layer for _, _, outputs in self._sections for layer in outputs]
         pulled = {layer: self._at_features(layer, cotangents) for layer in layers}
         peaks = [
-            tf.reduce_max(tf.abs(one), axis=(1, 2, 3), keepdims=True)  # of each image
-            for one in pulled.values()
-            if one is not None
+            tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)  # of each image
+            for gradient in pulled.values()
+            if gradient is not None
         ]
         scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
-        scaled = {layer: None if one is None else scale * one for layer, one in pulled.items()}
+        scaled = {
+            layer: None if gradient is None else scale * gradient
+            for layer, gradient in pulled.items()
+        }
         return self._through_network(scaled.__getitem__) / scale
 
     def _through_network(self, at_features: Callable[[str], tf.Tensor | None]) -> tf.Tensor | None:
         upstream = None
-        for tape, entry, outputs in reversed(self._parts):
-            # A Gram's pull-back is as large as its features, and could run long before the gradient
-            # from deeper layers is there to be added: it waits for that, to spare memory.
+        for tape, entry, outputs in reversed(self._sections):
+            # The gradient of a Gram is as large as its features and could be computed long before
+            # the gradient from deeper layers arrives; waiting for that saves memory.
             with tf.control_dependencies([] if upstream is None else [upstream]):
                 pulled = {layer: at_features(layer) for layer in outputs}
             last = list(outputs)[-1]
@@ -89,9 +107,9 @@ class ForwardPass:
         return upstream
 
     def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
-        """What the statistics of a layer pull back to its features."""
+        """The gradient at a layer's features from its own statistics."""
         total = None
-        tape, features, names = self._readings[layer]
+        tape, features, names = self._layers[layer]
         for name in names:
             pulled = tape.gradient(self.sums[name], features, output_gradients=cotangents[name])
             total = pulled if total is None else _added_flat(total, pulled)
@@ -99,7 +117,7 @@ class ForwardPass:
 
 
 def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """A sum that graph optimization does not merge with the next one: it is of another shape."""
+    """A sum that graph optimization cannot merge with the next one, which has another shape."""
     flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
     return tf.reshape(flat, tf.shape(first))
 

@@ -1,183 +1,120 @@
-"""Content and style pictures become targets; an image becomes named, weighted terms and a gradient.
+"""The weighted sum of terms on an image, and its gradient.
 
-All goes through statistics that are sums over positions (see `losses`), so that a whole image, its
-tiles (see `tiling`) and replicas share one path.
+Everything goes through statistics that are sums over positions, so a whole image, its tiles, and
+several images at once are evaluations of one kind (see `evaluation`), and this is the only place
+that makes a loss and a gradient of them.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.network import vgg
-from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.backprop import Extractor, Features, ForwardPass, Sums
-from nst_keras.objective.targets import Targets, Window, owned
+from nst_keras.objective.backprop import Sums
+from nst_keras.objective.evaluation import Evaluator
+from nst_keras.objective.term_names import TOTAL
+from nst_keras.objective.terms import Term
 
-Terms = dict[str, tf.Tensor]  # scalars by name
-Pick = Callable[[Terms], tf.Tensor]  # what is differentiated
-
-
-def total(terms: Terms) -> tf.Tensor:
-    """What an optimizer lowers."""
-    return terms["total"]
+Losses = dict[str, tf.Tensor]  # weighted scalars by term name; 'total' is their sum
+Pick = Callable[[Losses], tf.Tensor]  # chooses the scalar to differentiate
 
 
-def tainted(terms: Terms, gradient: tf.Tensor) -> Terms:
-    """The terms, with a total of NaN if the gradient is not finite.
-
-    That would otherwise show at the next step, or, where clipping takes NaN for black, never.
-    """
-    finite = tf.math.is_finite(tf.reduce_sum(gradient))  # of any size, without temporaries
-    return {**terms, "total": tf.where(finite, terms["total"], math.nan)}
-
-
-def picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
-    """The sum of those terms for which `chosen`, in the order of the names, is 1 and not 0."""
-    return lambda terms: tf.reduce_sum(chosen * tf.stack([terms[name] for name in names]))
+def total(losses: Losses) -> tf.Tensor:
+    """The loss that an optimizer lowers."""
+    return losses[TOTAL]
 
 
 class Objective:
-    """The weighted sum of content, style and variation terms on one size of image.
+    """The weighted sum of terms on images (1, H, W, 3) of one size, RGB in [0, 1].
 
     Args:
-        sections: of the network, one after the other: each takes what is last in the output of the
-            one before, the first takes the image. An extractor in one piece is one section.
-        largest_cotangent: gradients of features are pulled back through the network scaled so that
-            the largest is between this and its double; None: as they are, which is quicker and
-            right wherever they cannot underflow or overflow.
+        evaluator: of the same terms.
     """
 
-    def __init__(
-        self,
-        sections: Sequence[Extractor],
-        targets: Targets,
-        weights: Mapping[str, float],
-        formulas: formulas_lib.Formulas,
-        largest_cotangent: float | None = None,
-    ):
-        self.sections = tuple(sections)
-        self.targets = targets
-        self._weights = dict(weights)
-        self.formulas = formulas
-        self.largest_cotangent = largest_cotangent
+    def __init__(self, terms: Sequence[Term], evaluator: Evaluator):
+        self.terms, self.evaluator = tuple(terms), evaluator
+        # The gradient by the statistics is a graph of its own where the evaluation is none.
+        self._by_sums = (
+            self.differentiate
+            if evaluator.in_graph
+            else tf.function(self.differentiate, autograph=False)
+        )
+
+    def compiled(self, function: Callable) -> Callable:
+        """A function that calls this objective's methods, as a graph where that is possible."""
+        return tf.function(function, autograph=False) if self.evaluator.in_graph else function
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of the terms."""
-        return self._weights
+        """Weights by term name."""
+        return {term.name: term.weight for term in self.terms}
 
     @property
-    def term_names(self) -> tuple[str, ...]:
-        """Keys of the terms, 'total' first."""
-        return ("total", *self.weights)
+    def names(self) -> tuple[str, ...]:
+        """The keys of the losses: 'total', then the terms."""
+        return (TOTAL, *(term.name for term in self.terms))
 
     def reweighted(self, weights: Mapping[str, float]) -> "Objective":
-        """The same with other weights of the terms."""
-        return Objective(
-            self.sections, self.targets, weights, self.formulas, self.largest_cotangent
-        )
+        """The same objective with other weights by term name."""
+        terms = [dataclasses.replace(term, weight=weights[term.name]) for term in self.terms]
+        return Objective(terms, self.evaluator)
 
-    def statistics(self, image: tf.Tensor) -> Sums:
-        """Sums over the positions of an image (1, H, W, 3), by term name."""
-        return {"tv": self.formulas.variation.sums(image), **self._passage(image).sums}
+    def losses(self, sums: Sums, height: int, width: int) -> Losses:
+        """The weighted losses of the statistics of an image of this size."""
+        found = {
+            term.name: term.weight * term.loss(sums[term.name], height, width)
+            for term in self.terms
+        }
+        # Not add_n, which adds in an order that varies between runs.
+        return {TOTAL: tf.reduce_sum(tf.stack(list(found.values()))), **found}
 
-    def statistics_of_tile(self, tile: tf.Tensor, content: Features, window: Window) -> Sums:
-        """Sums over what a tile (1, h, w, 3) owns, by term name; all but the variation.
+    def value(self, image: tf.Tensor) -> Losses:
+        """The losses of an image."""
+        height, width = image.shape[1:3]
+        return self.losses(self.evaluator(image).sums, height, width)
 
-        Args:
-            content: the content's features there.
-        """
-        return self._passage(tile, content, window).sums
-
-    def gradient_of_tile(
-        self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
-    ) -> tf.Tensor:
-        """What these cotangents of all sums pull back to a tile, but for the variation."""
-        passage = self._passage(tile, content, window)
-        pulled = passage.pull_back(cotangents, self.largest_cotangent)
-        return tf.zeros_like(tile) if pulled is None else pulled
-
-    def terms(self, sums: Sums, height: int, width: int) -> Terms:
-        """Weighted terms of statistics summed over an image of this size; 'total' is their sum."""
-        terms = {}
-        for name, weight in self.weights.items():
-            terms[name] = weight * self._term(name, sums[name], height, width)
-        # Not add_n, whose order of summation depends on the moment.
-        return {"total": tf.reduce_sum(tf.stack(list(terms.values()))), **terms}
-
-    def value(self, image: tf.Tensor) -> Terms:
-        """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
-        return self.terms(self.statistics(image), image.shape[1], image.shape[2])
-
-    def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
-        """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape.
+    def value_and_grad(self, image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+        """The losses of an image and the gradient of their total, of the image's shape.
 
         Where the gradient is not finite, the total is NaN.
         """
-        terms, gradient = self._differentiate(image, total)
-        return tainted(terms, gradient), gradient
+        losses, gradient = self._value_and_grad(image, total)
+        return with_nan(losses, gradient), gradient
 
     def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-        """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
-        return tf.norm(self._differentiate(image, picking(self.weights, chosen))[1])
-
-    def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
-        """All terms, and the gradient of what is made of them."""
-        passage = self._passage(image)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(image)
-            variation = self.formulas.variation.sums(image)
-        sums = {"tv": variation, **passage.sums}
-        terms, cotangents = self.cotangents(sums, image.shape[1], image.shape[2], pick)
-        direct = tape.gradient(variation, image, output_gradients=cotangents["tv"])
-        pulled = passage.pull_back(cotangents, self.largest_cotangent)
-        return terms, direct if pulled is None else direct + pulled
-
-    def cotangents(self, sums: Sums, height: int, width: int, pick: Pick) -> tuple[Terms, Sums]:
-        """All terms of an image's sums, and the gradient by the sums of what is made of them."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(sums)
-            terms = self.terms(sums, height, width)
-            picked = pick(terms)
-        return terms, tape.gradient(picked, sums)
-
-    def _passage(
-        self, image: tf.Tensor, content: Features | None = None, window: Window | None = None
-    ) -> ForwardPass:
-        """Of a tile, or of the whole image."""
-
-        def sums_of(layer: str, features: tf.Tensor) -> Sums:
-            if window is not None:
-                features = owned(features, layer, window)
-            return self.sums_of_layer(layer, features, content)
-
-        return ForwardPass(self.sections, image, sums_of)
-
-    def sums_of_layer(
-        self, layer: str, features: tf.Tensor, content: Features | None = None
-    ) -> Sums:
-        """Sums over a layer's features (1, h, w, N), by term name.
+        """The Euclidean norm of the gradient of some terms.
 
         Args:
-            content: the content's features at the same place; None: those of the whole image.
+            chosen: 1 for these terms and 0 for the others, in the order of `weights`.
         """
-        content = self.targets.content[0] if content is None else content
-        sums = {}
-        if layer in content:
-            sums[f"content/{layer}"] = formulas_lib.squared_error_sum(features, content[layer])
-        if layer in self.targets.style:
-            sums[f"style/{layer}"] = self.formulas.style_sums(features)
-        return sums
+        return tf.norm(self._value_and_grad(image, _picking(self.weights, chosen))[1])
 
-    def _term(self, name: str, sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        kind, _, layer = name.partition("/")
-        if kind == "tv":
-            return self.formulas.variation.term(sums, height, width)
-        if kind == "content":
-            channels = self.targets.content[0][layer].shape[-1]
-            count = float(vgg.positions(layer, height, width) * channels)
-            return self.formulas.content(sums, self.targets.content_sums[layer], count)
-        positions = float(vgg.positions(layer, height, width))
-        size = formulas_lib.Size(positions, float(height * width))
-        return self.formulas.style(sums / positions, self.targets.style[layer], size)
+    def differentiate(
+        self, sums: Sums, height: int, width: int, pick: Pick = total
+    ) -> tuple[Losses, Sums]:
+        """The losses of an image's statistics, and the gradient of the picked one by these."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sums)
+            losses = self.losses(sums, height, width)
+            picked = pick(losses)
+        return losses, tape.gradient(picked, sums)
+
+    def _value_and_grad(self, image: tf.Tensor, pick: Pick) -> tuple[Losses, tf.Tensor]:
+        evaluation = self.evaluator(image)
+        height, width = image.shape[1:3]
+        losses, cotangents = self._by_sums(evaluation.sums, height, width, pick)
+        return losses, evaluation.pull_back(cotangents)
+
+
+def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:
+    """The losses, with a total of NaN if the gradient is not finite.
+
+    Otherwise that would show only at the next step, or never, where clipping turns NaN into black.
+    """
+    finite = tf.math.is_finite(tf.reduce_sum(gradient))  # of any size, without temporaries
+    return {**losses, TOTAL: tf.where(finite, losses[TOTAL], math.nan)}
+
+
+def _picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
+    return lambda losses: tf.reduce_sum(chosen * tf.stack([losses[name] for name in names]))

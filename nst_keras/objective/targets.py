@@ -1,7 +1,7 @@
 """What an image is compared with: features of the content and moments of the styles."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -10,21 +10,29 @@ import tensorflow as tf
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.backprop import Extractor, Features
-from nst_keras.objective.terms import layers_of
+from nst_keras.objective.term_names import CONTENT, STYLE, WeightedTerm
 from nst_keras.objective.tiles import Tile, whole
 
 Picture: TypeAlias = np.ndarray | tf.Tensor
-Window: TypeAlias = tuple[int, int, int, int] | tf.Tensor  # of what a tile owns, see `Tile.window`
+Window: TypeAlias = tuple[int, int, int, int] | tf.Tensor  # see `Tile.window`
+TilesOf = Callable[[int, int], tuple[Tile, ...]]  # the tiles of an image by height and width
 
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """What the image is compared with, computed once per scale."""
+    """What the image is compared with, computed once per scale.
 
-    # For each tile, layer -> features that it owns (1, h, w, N), in the network's precision.
+    Attributes:
+        content: for each tile, the content's features by layer (1, h, w, N) where the tile owns
+            them, in the network's precision.
+        content_sums: the sum of the squares of all these by layer, never below a floor.
+        style: by layer, what the style formula makes of the styles' blended moments.
+        notes: warnings for the user.
+    """
+
     content: tuple[Features, ...]
-    content_sums: dict[str, tf.Tensor]  # layer -> sum of their squares, floored
-    style: dict[str, formulas_lib.StyleTarget]  # layer -> what the objective makes of the moments
+    content_sums: dict[str, tf.Tensor]
+    style: dict[str, formulas_lib.StyleTarget]
     notes: tuple[str, ...] = ()
 
 
@@ -33,63 +41,66 @@ def capture_targets(
     content: Picture,
     styles: Sequence[Picture],
     style_blend: Sequence[float],
-    weights: Mapping[str, float],
+    terms: Sequence[WeightedTerm],
     formulas: formulas_lib.Formulas,
-    tiles_of: Callable[[int, int], tuple[Tile, ...]] = whole,
+    tiles_of: TilesOf = whole,
 ) -> Targets:
-    """Features of the content and blended moments of the styles.
+    """Compute the features of the content and the blended moments of the styles.
 
     Args:
         content: (1, H, W, 3), the size of the image to be optimized.
         styles: (1, h, w, 3) each, of any sizes.
-        style_blend: one weight per style, brought to a sum of 1.
-        weights: of the terms; their names tell the layers.
-        tiles_of: the tiles of a height and width; one at a time goes through the network.
+        style_blend: one weight per style; their sum does not matter.
+        terms: tell the layers.
+        tiles_of: only one tile at a time goes through the network.
     """
-    layers = layers_of("content", weights)
-    kept = [  # the other features go at once
+    layers = layers_of(CONTENT, terms)
+    kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers}
         for features in _owned_features(extractor, content, tiles_of)
     ]
-    blended = _blended_moments(
-        extractor, styles, style_blend, layers_of("style", weights), formulas, tiles_of
+    moments = _blended_moments(
+        extractor, styles, style_blend, layers_of(STYLE, terms), formulas, tiles_of
     )
-    sums = {
-        layer: formulas_lib.floored_square_sum(*(own[layer] for own in kept)) for layer in layers
-    }
     return Targets(
         content=tuple(kept),
-        content_sums=sums,
-        style={layer: formulas.style_target(moments) for layer, moments in blended.items()},
-        notes=(*_notes("content", kept), *_notes("style", [blended])),
+        content_sums={
+            layer: formulas_lib.floored_square_sum(*(features[layer] for features in kept))
+            for layer in layers
+        },
+        style={layer: formulas.style_target(moment) for layer, moment in moments.items()},
+        notes=(*_notes(CONTENT, kept), *_notes(STYLE, [moments])),
     )
+
+
+def layers_of(kind: str, terms: Sequence[WeightedTerm]) -> tuple[str, ...]:
+    """The layers of the terms of one kind."""
+    return tuple(term.layer for term in terms if term.kind == kind)
 
 
 def owned(features: tf.Tensor, layer: str, window: Window) -> tf.Tensor:
-    """The features (1, h, w, N) of a tile that it owns."""
+    """The part (1, h, w, N) of a tile's features that the tile owns."""
     stride = vgg.stride(layer)
     top, bottom, left, right = (window[index] // stride for index in range(4))
     return features[:, top:bottom, left:right]
 
 
-def _notes(name: str, targets: Sequence[Features]) -> list[str]:
-    """Where there is nothing to compare with; relative terms are held at a floor there."""
+def _notes(kind: str, targets: Sequence[Features]) -> list[str]:
+    """Warn of layers where the target is zero, since relative terms divide by a floor there."""
     return [
-        f"the {name} has no features at {layer}"
+        f"the {kind} has no features at {layer}"
         for layer in targets[0]
         if formulas_lib.vanishes(*(target[layer] for target in targets))
     ]
 
 
 def _owned_features(
-    extractor: Extractor,
-    picture: Picture,
-    tiles_of: Callable[[int, int], tuple[Tile, ...]],
+    extractor: Extractor, picture: Picture, tiles_of: TilesOf
 ) -> Iterator[Features]:
-    """The features that each tile of a picture (1, H, W, 3) owns."""
+    """For each tile of a picture (1, H, W, 3), the features that it owns."""
     for tile in tiles_of(picture.shape[1], picture.shape[2]):
         features = extractor(picture[tile.region])
-        yield {layer: owned(one, layer, tile.window) for layer, one in features.items()}
+        yield {layer: owned(found, layer, tile.window) for layer, found in features.items()}
 
 
 def _blended_moments(
@@ -98,9 +109,9 @@ def _blended_moments(
     style_blend: Sequence[float],
     layers: tuple[str, ...],
     formulas: formulas_lib.Formulas,
-    tiles_of: Callable[[int, int], tuple[Tile, ...]],
+    tiles_of: TilesOf,
 ) -> Features:
-    """Moments per position, which mix as their pictures would: layer -> sums' shape."""
+    """The weighted mean of the styles' moments per position, by layer."""
     total = sum(style_blend)
     blended = dict.fromkeys(layers, 0.0)
     for style, share in zip(styles, style_blend, strict=True):

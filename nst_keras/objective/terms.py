@@ -1,44 +1,90 @@
-"""Names and weights of the objective's terms. Imports no TensorFlow."""
+"""The terms of the objective: each knows its statistics, its target and its weight.
 
-from collections.abc import Iterable, Mapping
+A new kind of term is a function here that makes it, an entry in `_MAKERS`, and its weight in
+`term_names.weigh_terms`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from nst_keras.network import vgg
+from nst_keras.objective import formulas as formulas_lib
+from nst_keras.objective.formulas import Formulas, Size
+from nst_keras.objective.targets import Targets
+from nst_keras.objective.term_names import CONTENT, STYLE, TV, WeightedTerm
+
+# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. The
+# second argument holds the content's features at the same positions, None for pixels.
+Statistics = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
+# The unweighted loss of the statistics of a whole image, given its height and width in pixels.
+Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
 
 
-def weigh_terms(
-    content: float,
-    style: float,
-    tv: float,
-    *,
-    content_layers: Mapping[str, float],
-    style_layers: Mapping[str, float],
-    shares: bool,
-) -> dict[str, float]:
-    """The weight of each term by name: 'content/LAYER', 'style/LAYER' and 'tv'.
+@dataclasses.dataclass(frozen=True)
+class Term(WeightedTerm):
+    """One term of the objective, its target inside."""
+
+    statistics: Statistics
+    loss: Loss
+
+
+def make_terms(
+    weighted: Sequence[WeightedTerm], targets: Targets, formulas: Formulas
+) -> tuple[Term, ...]:
+    """The terms of an objective.
 
     Args:
-        content_layers, style_layers: weights of layers.
-        shares: whether these are brought to a sum of 1, or taken as they are.
+        targets: captured for the same terms and formulas.
     """
-    weights: dict[str, float] = {}
-    kinds = {"content": (content, content_layers), "style": (style, style_layers)}
-    for kind, (weight, layers) in kinds.items():
-        total = sum(layers.values()) if shares else 1.0
-        weights |= {f"{kind}/{layer}": weight * share / total for layer, share in layers.items()}
-    return {**weights, "tv": tv}
+    made = []
+    for term in weighted:
+        statistics, loss = _MAKERS[term.kind](term.layer, targets, formulas)
+        made.append(Term(term.kind, term.layer, term.weight, statistics, loss))
+    return tuple(made)
 
 
-def layers_of(kind: str, terms: Mapping[str, float]) -> tuple[str, ...]:
-    """The layers of the 'content' or 'style' terms."""
-    parts = (name.split("/") for name in terms)
-    return tuple(part[1] for part in parts if part[0] == kind)
+def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
+    """Squared errors of the features (Gatys et al. 2016, equation 1)."""
+    target_sum = targets.content_sums[layer]
+    channels = targets.content[0][layer].shape[-1]
+
+    def statistics(features: tf.Tensor, content: tf.Tensor | None) -> tf.Tensor:
+        return formulas_lib.squared_error_sum(features, content)
+
+    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        count = float(vgg.positions(layer, height, width) * channels)
+        return formulas.content(sums, target_sum, count)
+
+    return statistics, loss
 
 
-def term_names(content_layers: Iterable[str], style_layers: Iterable[str]) -> tuple[str, ...]:
-    """The terms of an objective on these layers, but for their total."""
-    content = (f"content/{layer}" for layer in content_layers)
-    style = (f"style/{layer}" for layer in style_layers)
-    return (*content, *style, "tv")
+def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
+    """Distance of the features' moments from the styles' (Gatys et al. 2016, equation 4)."""
+    target = targets.style[layer]
+
+    def statistics(features: tf.Tensor, content: tf.Tensor | None) -> tf.Tensor:
+        return formulas.style_sums(features)
+
+    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        positions = float(vgg.positions(layer, height, width))
+        return formulas.style(sums / positions, target, Size(positions, float(height * width)))
+
+    return statistics, loss
 
 
-def matches(term: str, name: str) -> bool:
-    """Whether a term is meant by its own name or by its kind: 'style' or 'style/block1_conv1'."""
-    return term == name or term.startswith(name + "/")
+def _total_variation(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
+    """Differences of neighboring pixels."""
+
+    def statistics(pixels: tf.Tensor, content: tf.Tensor | None) -> tf.Tensor:
+        return formulas.variation.sums(pixels)
+
+    return statistics, formulas.variation.term
+
+
+_MAKERS: dict[str, Callable[[str, Targets, Formulas], tuple[Statistics, Loss]]] = {
+    CONTENT: _content,
+    STYLE: _style,
+    TV: _total_variation,
+}

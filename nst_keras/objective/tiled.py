@@ -1,14 +1,14 @@
-"""An objective tile by tile: exactly its value and gradient, in the memory of one tile.
+"""An image evaluated tile by tile: the same statistics and gradient, in the memory of one tile.
 
-A first pass sums up the statistics of all tiles; the terms are differentiated by these sums once; a
-second pass pulls that back through each tile and adds the gradients where tiles overlap (Galerne et
-al., "Scaling Painting Style Transfer", 2024, have the two passes; adding up overlaps needs a halo
-half as wide as theirs). Tiles are run from Python, one after the other on each device, so an image
-of any size costs the memory of itself, its gradient and one tile's features.
+A first pass adds up the statistics of all tiles. After the terms have been differentiated by these
+sums, a second pass pulls the result back through each tile and adds the gradients where tiles
+overlap (Galerne et al., "Scaling Painting Style Transfer", 2024, have the two passes; adding up the
+overlaps needs a halo half as wide as theirs). Tiles run from Python, one after the other on each
+device, so an image of any size costs the memory of itself, its gradient and one tile's features.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
-from nst_keras.objective.backprop import Features, Sums
-from nst_keras.objective.objective import Objective, Pick, Terms, picking, tainted, total
+from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
+from nst_keras.objective.evaluation import layer_sums, pixel_sums
+from nst_keras.objective.targets import Window
+from nst_keras.objective.terms import Term
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
@@ -25,134 +27,114 @@ from nst_keras.runtime.errors import InputError
 Report = Callable[[int, int], None]  # tiles done, tiles in all
 
 
-class TiledObjective:
-    """As `Objective`, whose targets are those of the same tiles; to be called outside graphs.
+class TiledEvaluator:
+    """Evaluates images of one size in tiles, outside of graphs.
 
     Args:
-        objectives: the same one for each device of this host, its network on that device.
-        replicas: among which the tiles are dealt.
-        report: told how many tiles of an evaluation are done here, both passes counted.
-        xla: compiles the work on a tile, once for each shape and what is owned of it.
+        networks: one for each device of this host.
+        terms: of the objective; their weights do not matter here.
+        contents: the content's features by layer, for each tile.
+        replicas: share the tiles.
+        report: called after each tile with how many are done on this host, and how many an
+            evaluation with its gradient has in all.
+        xla: whether to compile the work on a tile, once for each shape and owned part.
+
+    Raises:
+        InputError: there are fewer tiles than replicas.
     """
+
+    in_graph = False  # tiles run from Python
 
     def __init__(
         self,
-        objectives: Sequence[Objective],
+        networks: Sequence[Network],
+        terms: Sequence[Term],
+        contents: Sequence[Features],
         tiles: Sequence[Tile],
         replicas: Replicas = ALONE,
         report: Report = lambda done, in_all: None,
         xla: bool = False,
     ):
-        self._xla = xla
-        self._objectives, self._tiles = tuple(objectives), tuple(tiles)
-        self._objective, self._replicas, self._report = objectives[0], replicas, report
-        self.height = max(tile.rows.stop for tile in tiles)
-        self.width = max(tile.columns.stop for tile in tiles)
+        self._terms, self._contents, self._tiles = tuple(terms), contents, tuple(tiles)
+        self._replicas, self._report, self._xla = replicas, report, xla
+        self._height = max(tile.rows.stop for tile in tiles)
+        self._width = max(tile.columns.stop for tile in tiles)
         if len(tiles) < replicas.count:
             raise InputError(
-                f"--distribute: {self.width}x{self.height} makes {len(tiles)} tiles, too few for "
+                f"--distribute: {self._width}x{self._height} makes {len(tiles)} tiles, too few for "
                 f"{replicas.count} devices"
             )
-        hands = assign(tiles, replicas.count)
-        own = {replicas.own(index): hand for index, hand in enumerate(hands)}
-        # Each of the devices takes the next tile of its hand at a time.
-        self._rounds = list(itertools.zip_longest(*(own[n] for n in range(len(replicas.devices)))))
-        self._count = sum(len(own[n]) for n in range(len(replicas.devices)))
-        self._sums_of_tile = [self._traced(one.statistics_of_tile) for one in objectives]
-        self._gradient_of_tile = [self._traced(one.gradient_of_tile) for one in objectives]
-        self._cotangents = tf.function(self._objective.cotangents, autograph=False)
-        variation = self._objective.formulas.variation
-        self._variation_sums = _traced_for_strips(variation.sums)
-        self._variation_gradient = _traced_for_strips(self._pull_back_variation)
+        own = [replicas.own(index) for index in range(replicas.count)]
+        shares = dict(zip(own, assign(tiles, replicas.count), strict=True))
+        devices = range(len(replicas.devices))
+        # Each device takes the next tile of its share at a time.
+        self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
+        self._count = sum(len(shares[device]) for device in devices)
+        self._sums_of_tile = [
+            self._traced(_TileWork(network, self._terms).sums) for network in networks
+        ]
+        self._gradient_of_tile = [
+            self._traced(_TileWork(network, self._terms).gradient) for network in networks
+        ]
+        self._strip_sums = _traced_for_strips(self._sums_of_strip)
+        self._strip_gradient = _traced_for_strips(self._pull_back_strip)
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Of the terms."""
-        return self._objective.weights
+    def __call__(self, image: tf.Tensor) -> "TiledEvaluation":
+        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
+        return TiledEvaluation(self, image)
 
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Keys of the terms, 'total' first."""
-        return self._objective.term_names
+    def sums(self, image: tf.Tensor) -> Sums:
+        """Statistics of an image by term name, over all tiles of all hosts."""
+        sums: Sums = {}
+        found_all = self._over_tiles(self._sums_of_tile, image)
+        for done, (_, found) in enumerate(found_all, start=1):
+            sums = {name: sums[name] + tile for name, tile in found.items()} if sums else found
+            self._report(done, 2 * self._count)
+        return {**self._pixel_sums(image), **self._replicas.total(sums)}
 
-    def reweighted(self, weights: Mapping[str, float]) -> "TiledObjective":
-        """The same with other weights of the terms."""
-        changed = [one.reweighted(weights) for one in self._objectives]
-        return type(self)(changed, self._tiles, self._replicas, self._report, self._xla)
-
-    def value(self, image: tf.Tensor) -> Terms:
-        """The terms of an image (1, H, W, 3), RGB in [0, 1]."""
-        return self._objective.terms(self._sum_up(image, passes=1), self.height, self.width)
-
-    def value_and_grad(self, image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
-        """The terms of an image (1, H, W, 3) and the gradient of their total, of the same shape.
-
-        Where the gradient is not finite, the total is NaN.
-        """
-        terms, gradient = self._differentiate(image, total)
-        return tainted(terms, gradient), gradient
-
-    def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-        """Euclidean norm of the gradient of some terms: `chosen` is 1 for these, 0 for others."""
-        return tf.norm(self._differentiate(image, picking(self.weights, chosen))[1])
-
-    def _differentiate(self, image: tf.Tensor, pick: Pick) -> tuple[Terms, tf.Tensor]:
-        sums = self._sum_up(image, passes=2)
-        terms, cotangents = self._cotangents(sums, self.height, self.width, pick)
-        # Not a variable: after an update of a part TensorFlow copies all of it at every read.
+    def gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
+        """The gradient at an image, given that at its statistics, over all tiles of all hosts."""
+        # Not a variable: after a part is updated, TensorFlow copies all of it at every read.
         gradient = aligned_array(image.shape, image.dtype.as_numpy_dtype)
-        self._start_with_variation(gradient, image, cotangents["tv"])
+        self._start_with_pixels(gradient, image, cotangents)
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
             self._report(self._count + done, 2 * self._count)
-        return terms, self._replicas.total(shared_tensor(gradient))
-
-    def _sum_up(self, image: tf.Tensor, passes: int) -> Sums:
-        sums: Sums = {}
-        found_all = self._over_tiles(self._sums_of_tile, image)
-        for done, (_, found) in enumerate(found_all, start=1):
-            sums = {name: sums[name] + one for name, one in found.items()} if sums else found
-            self._report(done, passes * self._count)
-        return {"tv": self._sum_up_variation(image), **self._replicas.total(sums)}
+        return self._replicas.total(shared_tensor(gradient))
 
     def _over_tiles(
         self, functions: Sequence[Callable], image: tf.Tensor, *more: Sums
     ) -> Iterator[tuple[Tile, Any]]:
-        """What the devices' functions make of this host's tiles, in a fixed order."""
+        """What the devices' functions return for this host's tiles, in a fixed order."""
         workers = list(zip(self._replicas.devices, functions, strict=True))
         with ThreadPoolExecutor(len(workers)) as threads:
             for numbers in self._rounds:
-                dealt = [
+                submitted = [
                     (self._tiles[number], threads.submit(self._run, *worker, number, image, *more))
                     for worker, number in zip(workers, numbers, strict=True)
                     if number is not None
                 ]
-                yield from ((tile, result.result()) for tile, result in dealt)
+                yield from ((tile, result.result()) for tile, result in submitted)
 
     def _run(
         self, device: str, function: Callable, number: int, image: tf.Tensor, *more: Sums
     ) -> Any:
         tile = self._tiles[number]
-        part, content = image[tile.region], self._objective.targets.content[number]
-        # Or it would run on the first device, whichever has its weights.
+        # Otherwise it would run on the first device, whichever holds its weights.
         with tf.device(device or None):
-            return function(part, content, tile.window, *more)
+            return function(image[tile.region], self._contents[number], tile.window, *more)
 
     def _traced(self, function: Callable) -> Callable:
-        """A function of a tile, its content, its window and more as graphs."""
-        if self._xla:  # which knows static shapes only: a window of Python's numbers is one, too
+        """A function of a tile, its content, its window and more, as graphs."""
+        if self._xla:  # needs static shapes: a window of Python integers gives them
             return tf.function(function, jit_compile=True, autograph=False)
-        return self._traced_for_all_sizes(function)
-
-    def _traced_for_all_sizes(self, function: Callable) -> Callable:
-        layers = self._objective.targets.content[0].items()
-        content = {name: _of_any_size(features) for name, features in layers}
+        content = {name: _of_any_size(features) for name, features in self._contents[0].items()}
         traces: dict[tf.DType, Callable] = {}  # by the precision of the image
 
         def call(part: tf.Tensor, content_there: Features, window: tuple[int, ...], *more: Sums):
             if part.dtype not in traces:
-                given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, one) for one in more]
+                given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
                 signature = [_of_any_size(part), content, tf.TensorSpec((4,), tf.int32), *given]
                 traces[part.dtype] = tf.function(
                     function, input_signature=signature, autograph=False
@@ -161,41 +143,91 @@ class TiledObjective:
 
         return call
 
-    def _sum_up_variation(self, image: tf.Tensor) -> tf.Tensor:
-        """Over strips that share a row with the next, less what these rows are by themselves."""
-        found = []
-        for start, stop in strips(self.height, self.width):
-            found.append(self._variation_sums(image[:, start : stop + 1]))
-            if stop < self.height:
-                found.append(-self._variation_sums(image[:, stop : stop + 1]))
-        return tf.reduce_sum(tf.stack(found), axis=0)
+    # Statistics of pixels need no network: they go by strips of rows, not by tiles.
 
-    def _start_with_variation(
-        self, gradient: np.ndarray, image: tf.Tensor, cotangent: tf.Tensor
-    ) -> None:
-        """Fill it with the variation's gradient, which a row beyond a strip makes exact."""
-        for start, stop in strips(self.height, self.width):
+    def _sums_of_strip(self, strip: tf.Tensor) -> Sums:
+        return pixel_sums(self._terms, strip)
+
+    def _pixel_sums(self, image: tf.Tensor) -> Sums:
+        """Add strips that share a row with the next one, and subtract these rows."""
+        found = []
+        for start, stop in strips(self._height, self._width):
+            found.append(self._strip_sums(image[:, start : stop + 1]))
+            if stop < self._height:
+                shared_row = self._strip_sums(image[:, stop : stop + 1])
+                found.append({name: -sums for name, sums in shared_row.items()})
+        return {
+            name: tf.reduce_sum(tf.stack([sums[name] for sums in found]), axis=0)
+            for name in found[0]
+        }
+
+    def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
+        """Fill in the gradient of the pixels' statistics; a row around each strip makes it exact."""
+        names = [term.name for term in self._terms if not term.layer]
+        for start, stop in strips(self._height, self._width):
             above = min(start, 1)
             strip = image[:, start - above : stop + 1]
-            pulled = self._variation_gradient(strip, cotangent)
+            pulled = self._strip_gradient(strip, {name: cotangents[name] for name in names})
             own = np.asarray(pulled)[:, above : above + stop - start]
-            # Once, though all hosts add theirs up.
+            # On one host only, since the hosts' gradients are added up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
-    def _pull_back_variation(self, strip: tf.Tensor, cotangent: tf.Tensor) -> tf.Tensor:
+    def _pull_back_strip(self, strip: tf.Tensor, cotangents: Sums) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(strip)
-            sums = self._objective.formulas.variation.sums(strip)
-        return tape.gradient(sums, strip, output_gradients=cotangent)
+            sums = pixel_sums(self._terms, strip)
+        names = list(sums)
+        return tape.gradient(
+            [sums[name] for name in names],
+            strip,
+            output_gradients=[cotangents[name] for name in names],
+        )
+
+
+class TiledEvaluation:
+    """One image in tiles: see `evaluation.Evaluation`."""
+
+    def __init__(self, evaluator: TiledEvaluator, image: tf.Tensor):
+        self._evaluator, self._image = evaluator, image
+        self.sums = evaluator.sums(image)
+
+    def pull_back(self, cotangents: Sums) -> tf.Tensor:
+        """The gradient at the image, of its shape, given the gradients at the statistics."""
+        return self._evaluator.gradient(self._image, cotangents)
+
+
+class _TileWork:
+    """What a device computes on one tile (1, h, w, 3)."""
+
+    def __init__(self, network: Network, terms: Sequence[Term]):
+        self._network, self._terms = network, terms
+
+    def sums(self, tile: tf.Tensor, content: Features, window: Window) -> Sums:
+        """Statistics of what the tile owns, by term name."""
+        return self._forward(tile, content, window).sums
+
+    def gradient(
+        self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
+    ) -> tf.Tensor:
+        """The gradient at the tile, given that at the statistics of the image."""
+        pulled = self._forward(tile, content, window).pull_back(cotangents)
+        return tf.zeros_like(tile) if pulled is None else pulled
+
+    def _forward(self, tile: tf.Tensor, content: Features, window: Window) -> ForwardPass:
+        def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
+            return layer_sums(self._terms, content, layer, features, window)
+
+        return ForwardPass(self._network, tile, sums_of_layer)
 
 
 def _traced_for_strips(function: Callable) -> Callable:
     """A function of a strip of an image of any size, and more, as a graph."""
     traces: dict[tf.DType, Callable] = {}  # by the precision of the image
 
-    def call(strip: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
+    def call(strip: tf.Tensor, *more: Sums) -> Any:
         if strip.dtype not in traces:
-            signature = [_of_any_size(strip), *map(tf.TensorSpec.from_tensor, more)]
+            given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
+            signature = [_of_any_size(strip), *given]
             traces[strip.dtype] = tf.function(function, input_signature=signature, autograph=False)
         return traces[strip.dtype](strip, *more)
 

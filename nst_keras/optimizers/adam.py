@@ -1,15 +1,9 @@
-"""Optimizers of one image: our Adam and L-BFGS, and those of Keras by name.
-
-All share a contract: `step(image, value_and_grad)` moves the image, a variable (1, H, W, 3) of RGB
-in [0, 1], and returns the terms that it saw; `variables()` is all that the next step depends on;
-`steps` counts.
-"""
+"""Adam on one image, without temporaries of the image's size where memory is scarce."""
 
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.optimizers.lbfgs import ValueAndGrad
-from nst_keras.optimizers.optimizer import Add, add_at_once
+from nst_keras.optimizers.optimizer import Add, ValueAndGrad, add_at_once
 from nst_keras.optimizers.schedules import Schedule
 
 # Lightness, red against blue, green against both (Ohta, Kanade and Sakai 1980), each of length 1.
@@ -21,9 +15,10 @@ class Adam:
     """Adam on one image variable: algorithm 1 of Kingma and Ba (2015).
 
     Args:
-        opponent: takes gradients and steps in opponent colors. Those of red, green and blue say
-            nearly the same, so that Adam, which levels each of its coordinates by itself, would
-            hardly move the color beside the lightness.
+        rate: learning rate for pixels in [0, `pixel_range`].
+        opponent: whether to take gradients and steps in opponent colors. The gradients of red,
+            green and blue are nearly equal, so Adam, which normalizes each coordinate separately,
+            would hardly change colors beside lightness.
         add: how to update what is as large as the image.
     """
 
@@ -48,39 +43,43 @@ class Adam:
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """One update of the image, in place; returns the terms before it."""
-        terms, gradient = value_and_grad(image.read_value())
+        """Update the image in place; returns the losses before the update."""
+        losses, gradient = value_and_grad(image.read_value())
         rate = self.rate(self.steps.read_value()) / self.pixel_range
         self.steps.assign_add(1)
         step = tf.cast(self.steps.read_value(), tf.float32)
-        # What the moments lack of their bias toward their start at 0.
+        # Corrects the bias of the moments toward their start at 0.
         rate *= tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
 
         def mean(first: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-            return (1.0 - self.beta_1) * (self._turned(gradient) - first)
+            return (1.0 - self.beta_1) * (self._to_colors(gradient) - first)
 
         def mean_square(second: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-            return (1.0 - self.beta_2) * (tf.square(self._turned(gradient)) - second)
+            return (1.0 - self.beta_2) * (tf.square(self._to_colors(gradient)) - second)
 
         def move(_: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-            return self._turned_back(-rate * first / (tf.sqrt(second) + self.epsilon))
+            return self._from_colors(-rate * first / (tf.sqrt(second) + self.epsilon))
 
         self._add(self.first, mean, gradient)
         self._add(self.second, mean_square, gradient)
         self._add(image, move, self.first, self.second)
-        return terms
+        return losses
 
-    def _turned(self, gradient: tf.Tensor) -> tf.Tensor:
-        return turn_colors(gradient, OPPONENT.T) if self.opponent else gradient
+    def _to_colors(self, gradient: tf.Tensor) -> tf.Tensor:
+        return transform_colors(gradient, OPPONENT.T) if self.opponent else gradient
 
-    def _turned_back(self, step: tf.Tensor) -> tf.Tensor:
-        return turn_colors(step, OPPONENT) if self.opponent else step
+    def _from_colors(self, step: tf.Tensor) -> tf.Tensor:
+        return transform_colors(step, OPPONENT) if self.opponent else step
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by a name for checkpoints."""
-        return {"adam_first": self.first, "adam_second": self.second, "adam_steps": self.steps}
+        """Everything that the next step depends on, by its name in checkpoints."""
+        return {"first": self.first, "second": self.second, "steps": self.steps}
+
+    def warning(self) -> str:
+        """Nothing: Adam does not stall."""
+        return ""
 
 
-def turn_colors(pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Each pixel of (..., 3), a row, times a matrix (3, 3)."""
+def transform_colors(pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """Multiply each pixel of (..., 3), as a row, by a matrix (3, 3)."""
     return tf.reshape(tf.matmul(tf.reshape(pixels, (-1, 3)), matrix), tf.shape(pixels))

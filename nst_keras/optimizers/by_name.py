@@ -1,4 +1,7 @@
-"""Optimizers by name."""
+"""Optimizers by name; `facts` has what is to be known of each before it is made."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from nst_keras.optimizers.adam import Adam
 from nst_keras.optimizers.keras_optimizer import KerasOptimizer
@@ -11,35 +14,35 @@ def make_optimizer(
     name: str,
     shape: tuple[int, ...],
     rate: Schedule,
+    settings: Mapping[str, Any],
     *,
-    pixel_range: float,
-    bounded: bool,
-    history: int,
-    backtrack: bool,
-    term_names: tuple[str, ...] = ("total",),
-    opponent: bool = False,
+    pixel_range: float = 1.0,
+    bounded: bool = False,
+    loss_names: tuple[str, ...] = ("total",),
     add: Add = add_at_once,
-    **options: float,
 ) -> Optimizer:
-    """The optimizer of this name, 'adam', 'lbfgs' or one of Keras', for an image of this shape.
+    """The optimizer of this name for an image of this shape.
 
     Args:
-        rate: step size for pixels in [0, `pixel_range`]; of lbfgs, factor on its step.
-        bounded, history, backtrack, term_names: see `Lbfgs`.
-        opponent, add: see `Adam`.
-        options: beta_1, beta_2, epsilon and momentum; each optimizer takes those that it knows.
+        rate: step size for pixels in [0, `pixel_range`]; of lbfgs, a factor on its steps.
+        settings: values of those that the optimizer takes (see `facts`).
+        bounded: whether pixels stay within [0, 1].
+        loss_names: the keys of the objective's losses.
+        add: how to update what is as large as the image.
     """
+    options = dict(settings)
     if name == "lbfgs":
+        backtrack = options.pop("line_search") == "backtrack"
         return Lbfgs(
             shape,
             rate=rate,
-            history=history,
             backtrack=backtrack,
             bounded=bounded,
-            term_names=term_names,
+            loss_names=loss_names,
+            **options,
         )
     if name == "adam":
-        options.pop("momentum", None)
+        opponent = options.pop("adam_colors") == "opponent"
         return Adam(
             shape, rate=rate, pixel_range=pixel_range, opponent=opponent, add=add, **options
         )

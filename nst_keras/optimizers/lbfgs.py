@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
+from nst_keras.optimizers.optimizer import ValueAndGrad
 
 # A pair is remembered if the curvature along it is clearly positive: cos(s, y) above this. Pairs of
 # style transfer have 0.07 and more; what is far below comes from rounding and would send the next
@@ -32,7 +32,7 @@ class Lbfgs:
         backtrack: whether a step that raises the total is halved until it does not.
         bounded: whether pixels stay in [0, 1]. Those that rest at a bound and are pushed outwards
             are left out of the direction (Bertsekas 1982, equation 32).
-        term_names: of the objective.
+        loss_names: of the objective.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Lbfgs:
         history: int,
         backtrack: bool,
         bounded: bool,
-        term_names: tuple[str, ...] = ("total",),
+        loss_names: tuple[str, ...] = ("total",),
     ):
         self.rate, self.history = rate, history
         self.backtrack, self.bounded = backtrack, bounded
@@ -54,7 +54,7 @@ class Lbfgs:
         self.changes = _variable(tf.zeros([history, count]))  # y, of the gradient
         self.products = _variable(tf.zeros([history]))  # s . y
         self.pairs = _variable(tf.constant(0, tf.int64))  # remembered since the last reset
-        self.terms = {name: _variable(tf.constant(0.0)) for name in term_names}  # at the image
+        self.losses = {name: _variable(tf.constant(0.0)) for name in loss_names}  # at the image
         self.halvings = _variable(tf.constant(0, tf.int64))
         self.steps = _variable(tf.constant(0, tf.int64))
 
@@ -63,33 +63,33 @@ class Lbfgs:
         here = tf.reshape(image.read_value(), [-1])
         rate = self.rate(self.steps.read_value()) * 0.5 ** tf.cast(self.halvings, tf.float32)
         tried = self._within(here + rate * self.direction.read_value())
-        terms, gradient = value_and_grad(tf.reshape(tried, image.shape))
-        if self.steps == 0 or self._accepts(terms["total"]):
+        losses, gradient = value_and_grad(tf.reshape(tried, image.shape))
+        if self.steps == 0 or self._accepts(losses["total"]):
             self._move(image, here, tried, tf.reshape(gradient, [-1]))
-            for name, kept in self.terms.items():
-                kept.assign(terms[name])
+            for name, kept in self.losses.items():
+                kept.assign(losses[name])
         elif self.halvings < _MOST_HALVINGS or self.pairs == 0:
             self.halvings.assign_add(1)
         else:
             self._forget()
         self.steps.assign_add(1)
-        return {name: kept.read_value() for name, kept in self.terms.items()}
+        return {name: kept.read_value() for name, kept in self.losses.items()}
 
-    @property
-    def stalls(self) -> bool:
-        """Whether it looks for a lower total in vain."""
-        return int(self.halvings) > 2 * _MOST_HALVINGS
+    def warning(self) -> str:
+        """Whether it has been looking for a lower loss in vain."""
+        stalled = int(self.halvings) > 2 * _MOST_HALVINGS
+        return "lbfgs: no step lowers the loss; still halving" if stalled else ""
 
     def variables(self) -> dict[str, tf.Variable]:
         """Everything that the next step depends on, by a name for checkpoints."""
         arrays = ("gradient", "direction", "moves", "changes", "products")
         names = (*arrays, "pairs", "halvings", "steps")
-        terms = {f"lbfgs_term_{name}": kept for name, kept in self.terms.items()}
-        return {**{f"lbfgs_{name}": getattr(self, name) for name in names}, **terms}
+        losses = {f"loss {name}": kept for name, kept in self.losses.items()}
+        return {**{name: getattr(self, name) for name in names}, **losses}
 
     def _accepts(self, total: tf.Tensor) -> tf.Tensor:
         # A total that is not a number compares as false, and is refused.
-        return total <= self.terms["total"] if self.backtrack else tf.constant(True)
+        return total <= self.losses["total"] if self.backtrack else tf.constant(True)
 
     def _move(
         self,

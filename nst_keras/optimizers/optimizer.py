@@ -5,11 +5,28 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from nst_keras.optimizers.lbfgs import ValueAndGrad
-
-# Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or by
-# strips, `tiling.add_by_strips`.
+# An image (1, H, W, 3) to its losses by name, with their 'total', and the gradient of the total.
+ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
+# Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or strip
+# by strip, `strips.add_by_strips`.
 Add = Callable[..., None]
+
+
+class Optimizer(Protocol):
+    """Moves one image, a variable (1, H, W, 3) of RGB in [0, 1]."""
+
+    @property
+    def steps(self) -> tf.Variable:
+        """The number of steps so far."""
+
+    def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+        """Update the image in place, with one evaluation; returns the losses that it saw."""
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Everything that the next step depends on, by its name in checkpoints."""
+
+    def warning(self) -> str:
+        """What the user should know of its progress; empty if there is nothing."""
 
 
 def add_at_once(
@@ -17,17 +34,3 @@ def add_at_once(
 ) -> None:
     """Add to a variable what `change` makes of it and of others."""
     variable.assign_add(change(variable.read_value(), *map(tf.convert_to_tensor, others)))
-
-
-class Optimizer(Protocol):
-    """What a scale asks of its optimizer."""
-
-    @property
-    def steps(self) -> tf.Variable:
-        """Steps so far."""
-
-    def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """One update of the image, in place; returns the terms that it saw."""
-
-    def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by a name for checkpoints."""

@@ -59,7 +59,7 @@ class PictureWriter:
         self.record["step"], self.record["seconds"] = step, round(iterate.seconds, 1)
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
         due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
-        if due or iterate.rests:  # the state after a rest, saved next, is not told of it again
+        if due or iterate.stopped:  # the state after a rest, saved next, is not told of it again
             self._show(iterate)
             self._refreshed = time.monotonic()
 

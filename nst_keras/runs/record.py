@@ -12,11 +12,11 @@ import nst_keras
 from nst_keras.devices import startup
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.inputs import Inputs
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import preset_values, resolve
+from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.scales import Scale
 
 # These decide the defaults of the others, so they are compared with their own plain defaults.

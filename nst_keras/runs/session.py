@@ -1,12 +1,15 @@
-"""A job and its run folder: what is asked for, and what is settled before the first step."""
+"""Runs from the command line to their folders: one, or several at once as a batch.
+
+A command is the flags of a run, or for a batch `FLAGS -- FLAGS ...`: each group is a run with a
+folder of its own, which can be resumed alone with its flags.
+"""
 
 import contextlib
 import dataclasses
 import importlib.util
 import logging
-import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,314 +19,383 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import pictures
 from nst_keras.runs import record as record_lib
 from nst_keras.runs.folder import RunFolder, Status
-from nst_keras.runs.inputs import Inputs, read_inputs
 from nst_keras.runs.writers import RunWriter, make_checkpointer
-from nst_keras.runtime import cli, files, signals
+from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.settings import flags
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import resolve, unused
-from nst_keras.transfer import cost, scales
+from nst_keras.settings.resolve import Settings, resolve, unused
+from nst_keras.transfer import grouping
+from nst_keras.transfer import scales as scales_lib
+from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Begun, Plan
 
 if TYPE_CHECKING:
     from nst_keras.devices.replicas import Replicas
+    from nst_keras.transfer.problem import StyleTransferProblem
 
 _log = logging.getLogger(__name__)
 
-
-_PICTURES_PER_JOB = 24  # iteration images if --image_every is not given
-_FINISH_SECONDS = 12.0  # kept free of a --time_limit for result, scores, page and animation
-_SLACK = 0.08  # of a --time_limit, since machines do not keep one pace
+_PATIENCE = 10.0  # seconds from a stop signal until the current step is given up
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """What was asked for, and where it goes."""
+class RequestedRun:
+    """A run as asked for: its settings, what it reads, and where it goes.
+
+    Attributes:
+        arguments: of its command line.
+        given: the config before it was resolved.
+        fingerprint: what decides the result, by name.
+        prolongs: it is the folder's run with more steps.
+    """
 
     arguments: list[str]
-    given: Config  # as typed
-    requested: Config  # resolved
+    given: Config
+    settings: Settings
     inputs: Inputs
     folder: RunFolder
-    request: dict[str, str]  # what decides the picture, as asked for
-    prolongs: bool  # it is the folder's job with more steps
-    began: float  # by the monotonic clock
-
-    def plan(self, config: Config) -> tuple[Scale, ...]:
-        """Its scales under a config that may be more settled than the one asked for."""
-        return scales.plan_job(config, self.inputs.content.shape[:2])
+    fingerprint: dict[str, str]
+    prolongs: bool
 
 
-def read(arguments: list[str], given: Config, began: float) -> Job:
-    """Read all that a job reads.
+def do_runs(call: Call) -> int:
+    """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
+    runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
+    if len(runs) == 1:
+        return _run_alone(runs[0], call.started, quiet=call.quiet)
+    return _run_batch(runs, call.started, quiet=call.quiet)
+
+
+def read_run(arguments: list[str], given: Config) -> RequestedRun:
+    """Resolve the settings of a run and read all that it reads.
 
     Args:
-        arguments: of the command, from which `given` comes.
-        began: when the command was given, by the monotonic clock.
+        given: from the arguments.
 
     Raises:
-        InputError: something is missing, or not what it should be.
+        InputError: something is missing, or is not what it should be.
     """
     given = _with_flags_of_folder(arguments, given)
-    requested = resolve(given)
-    if requested.mp4:
+    settings = resolve(given)
+    if settings.mp4:
         mp4.check_video_extra()
-    inputs = read_inputs(requested)
-    request = folder_lib.describe_job(requested, inputs.hashes)
-    folder = RunFolder(requested.workdir or folder_lib.default_path(requested, request))
-    prolongs = folder.prolongs(request) and not requested.overwrite
-    return Job(arguments, given, requested, inputs, folder, request, prolongs, began)
+    inputs = read_inputs(settings)
+    fingerprint = folder_lib.describe_job(settings, inputs.hashes)
+    folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))
+    prolongs = folder.prolongs(fingerprint) and not settings.overwrite
+    return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
 
 
 def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
-    """For `--workdir=runs/x` alone: the settings that the run began with, under those given now."""
+    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
     if config.content or config.style or not config.workdir:
         return config
     saved = RunFolder(config.workdir).flags
     if not saved.exists():
         raise InputError(
-            f"--workdir={config.workdir}: holds no run to go on with; give --content and --style"
+            f"--workdir={config.workdir}: holds no run to resume; give --content and --style"
         )
     config, _ = flags.parse_config([f"--flagfile={saved}", *arguments])
     return config
 
 
-def check_extras(config: Config) -> None:
-    """Raise InputError for what cannot be written, before any work starts."""
+def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
+    if startup.host_number(run.settings.distribute):
+        return _help_chief(run)
+    folder, settings = run.folder, run.settings
+    if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
+        _log.info(
+            "%s is already finished (result: %s); use --overwrite to run it again",
+            folder.path,
+            folder.result,
+        )
+        pictures.complete(folder, settings)
+        pictures.copy_result(folder, settings)
+        return 0
+    _check_extras(settings)
+    with files.held(folder.path):
+        return _run_held([run], started, quiet=quiet)
+
+
+def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
+    grouping.check([run.settings for run in runs])
+    sizes = [run.inputs.content.shape[:2] for run in runs]
+    plans = {scales_lib.plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
+    if len(plans) > 1:
+        raise InputError("--batch: the pictures are of different sizes")
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            _check_extras(run.settings)
+            stack.enter_context(files.held(run.folder.path))
+        if any(run.folder.is_finished(run.fingerprint) for run in runs):
+            raise InputError("--batch: some of the runs are already finished")
+        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], started, quiet=quiet)
+
+
+def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
+    """The run with the weights of the first one, which are large and the same, and with at least
+    two checkpoints, so that after a kill between two writes all runs have a step in common."""
+    keep = max(2, run.settings.keep_checkpoints)
+    return dataclasses.replace(
+        run,
+        settings=dataclasses.replace(run.settings, keep_checkpoints=keep),
+        inputs=dataclasses.replace(run.inputs, weights=first.inputs.weights),
+    )
+
+
+def _check_extras(settings: Settings) -> None:
+    """Refuse what could not be written in the end, before any work starts."""
     files.check_temporary_folder()
-    pictures.check_output(config)
-    if config.tensorboard and not importlib.util.find_spec("tensorboard"):
+    pictures.check_output(settings)
+    if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
 
 
-def prepare_folder(job: Job) -> Status:
-    """Make the folder, which is held, ready for the job; returns what it held of it."""
-    status = job.folder.status(job.request, overwrite=job.requested.overwrite)
+def _help_chief(run: RequestedRun) -> int:
+    """The whole run on a host that is not the chief: it computes, and writes nothing."""
+    folder, settings = run.folder, run.settings
+    if folder.is_finished(run.fingerprint) and not settings.overwrite:
+        return 0
+    replicas = _start(settings)
+    replicas.from_chief(0)  # from here on, the folder is as the chief has made it
+    plan, settled = _make_plan(run, Status.BEGUN, replicas, started=time.monotonic())
+    from nst_keras.transfer.loop import optimize
+    from nst_keras.transfer.problem import StyleTransferProblem
+
+    fingerprint = folder_lib.describe_job(settled, run.inputs.hashes)
+    checkpointer = make_checkpointer(settled, folder, fingerprint)
+    problem = StyleTransferProblem(settled, run.inputs, plan, replicas)
+    for (iterate,) in optimize([problem], [checkpointer]):
+        if iterate.is_last:  # all hosts evaluate the result's losses together
+            iterate.evaluate()
+    _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
+    return 0
+
+
+def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
+    """Do runs whose folders are locked; returns the exit status."""
+    # Signals are heard from here on: TensorFlow would take Python's exceptions for its own.
+    with signals.stop_signals() as stopping:
+        writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
+    if iterates is None:
+        return cli.INTERRUPTED
+    if not iterates[0].is_last:
+        for writer in writers:
+            step = iterates[0].step
+            _log.warning("stopped after step %d; resume with: %s", step, writer.again)
+        return cli.INTERRUPTED
+    for writer, iterate in zip(writers, iterates, strict=True):
+        writer.finish(iterate)
+    return 0
+
+
+def _optimize(
+    runs: Sequence[RequestedRun], started: float, stopping: list[float], *, quiet: bool
+) -> tuple[list[RunWriter], list[Iterate] | None]:
+    """Run in the folders until the end or a stop signal.
+
+    Returns:
+        The writers of the folders, and the last iterates; None: the current step was given up.
+    """
+    notes: list[list[str]] = [[] for _ in runs]
+    states = []
+    for run, own in zip(runs, notes, strict=True):
+        with console.noting(own):
+            states.append(_prepare_folder(run))
+    with console.noting(*notes):
+        replicas = _start(runs[0].settings)
+        if warning := memory.unused_gpu():
+            _log.warning("%s", warning)
+    background = Background()
+    writers, planned = [], []
+    for run, status, own in zip(runs, states, notes, strict=True):
+        with console.noting(own):
+            plan, settled = _make_plan(run, status, replicas, started)
+            record = _begin_record(run, settled, plan, own)
+        planned.append((run, settled, plan))
+        writers.append(RunWriter(run.folder, settled, record, background))
+    if len(runs) > 1:
+        from nst_keras.transfer.batch import rewind_to_common_step
+
+        rewind_to_common_step([writer.checkpointer for writer in writers])
+    replicas.from_chief(0)  # the folder is ready for the other hosts
+    with console.noting(*notes):
+        try:
+            with contextlib.ExitStack() as stack:
+                for number, writer in enumerate(writers):
+                    stack.enter_context(writer.open(quiet=quiet or number > 0))
+                stack.enter_context(background)  # which ends first, however the block ends
+                problems = _make_problems(planned, replicas, stopping)
+                return writers, _write_iterates(problems, writers, stopping)
+        except StepDropped as where:
+            again = writers[0].again
+            _log.warning("stopped during a step (%s); resume with: %s", where, again)
+            return writers, None
+
+
+def _prepare_folder(run: RequestedRun) -> Status:
+    """Make the folder, which is locked, ready for the run; returns what it held of it."""
+    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
     if status is Status.NEW:
-        job.folder.prepare(job.request)
-    elif job.prolongs:
-        job.folder.remove_animations()
-    for note in (*job.inputs.notes, *unused(job.given, job.requested)):
+        run.folder.prepare(run.fingerprint)
+    elif run.prolongs:
+        run.folder.remove_animations()
+    for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
     return status
 
 
-def start(config: Config) -> "Replicas":
-    """Start TensorFlow; returns the devices and hosts of the job."""
-    startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
-    from nst_keras.devices import replicas as replicas_lib
+def _start(settings: Settings) -> "Replicas":
+    """Start TensorFlow; returns the devices and hosts of the run."""
+    startup.start_tensorflow(deterministic=settings.deterministic, seed=settings.seed)
+    from nst_keras.devices.replicas import make_replicas
 
-    if config.distribute == "none":
+    if settings.distribute == "none":
         startup.one_operation_at_a_time()
-    return replicas_lib.make_replicas(config.distribute, config.replicas)
+    return make_replicas(settings.distribute, settings.replicas)
 
 
-def settle(job: Job, status: Status, replicas: "Replicas") -> Config:
-    """Decide what is still open: precision, steps under a time limit, tiles, iteration images."""
-    new = status is Status.NEW
-    precision = startup.settle_precision(job.requested.precision, announce=new)
-    config = dataclasses.replace(job.requested, precision=precision)
-    if status is Status.BEGUN and job.folder.flags.exists():  # what was settled then holds on
-        saved, _ = flags.parse_config([f"--flagfile={job.folder.flags}"])
-        config = dataclasses.replace(
-            config,
-            iterations=config.iterations if job.prolongs else saved.iterations,
-            coarse_iterations=saved.coarse_iterations,
-            time_limit=None,
-            precision=saved.precision,
-            tile_size=saved.tile_size if config.tile_size == "auto" else config.tile_size,
+def _make_plan(
+    run: RequestedRun, status: Status, replicas: "Replicas", started: float
+) -> tuple[Plan, Settings]:
+    """The plan, and the settings with which the run can be repeated."""
+    from nst_keras.transfer.planning import make_plan
+
+    plan = make_plan(
+        run.settings,
+        run.inputs,
+        replicas,
+        begun=_begun(run) if status is Status.BEGUN else None,
+        started=started,
+        iterations_given=run.given.iterations is not None,
+    )
+    return plan, dataclasses.replace(run.settings, **plan.decided())
+
+
+def _begun(run: RequestedRun) -> Begun | None:
+    """What the folder's run had decided; None if it was stopped before it had."""
+    if not run.folder.flags.exists():
+        return None
+    saved, _ = flags.parse_config([f"--flagfile={run.folder.flags}"])
+    iterations = None if run.prolongs else saved.iterations
+    return Begun(saved.precision, iterations, saved.coarse_iterations, saved.tile_size)
+
+
+def _make_problems(
+    planned: Sequence[tuple[RequestedRun, Settings, Plan]],
+    replicas: "Replicas",
+    stopping: list[float],
+) -> list["StyleTransferProblem"]:
+    """The problems of runs, all with the network of the first one."""
+    from nst_keras.transfer.problem import StyleTransferProblem
+
+    def is_dropped() -> bool:
+        return bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE
+
+    problems: list[StyleTransferProblem] = []
+    for run, settled, plan in planned:
+        extractors = problems[0].extractors if problems else None
+        problems.append(
+            StyleTransferProblem(settled, run.inputs, plan, replicas, is_dropped, extractors)
         )
-    plan, room = job.plan(config), memory.memory_budget(config.memory_limit, len(replicas.devices))
-    tile_size = cost.settle_tile_size(config, plan, room, job.inputs.channels)
-    if config.time_limit:
-        config = _fit_time_limit(config, config.time_limit, job, replicas, tile_size)
-        plan = job.plan(config)
-    image_every = config.image_every
-    if image_every is None:
-        image_every = max(1, math.ceil(plan[-1].last_step / _PICTURES_PER_JOB))
-    return dataclasses.replace(config, tile_size=tile_size or "none", image_every=image_every)
+    return problems
 
 
-def _fit_time_limit(
-    config: Config, limit: float, job: Job, replicas: "Replicas", tile_size: int | None
-) -> Config:
-    """Measure, and choose the steps so that the whole job ends in time."""
-    from nst_keras.transfer import setup as setup_lib
-
-    inputs = job.inputs
-    weights = inputs.weights or setup_lib.load_weights(config)
-    plan, seconds, setup = setup_lib.measure_step_seconds(
-        inputs.content, inputs.styles, config, weights, replicas, tile_size
-    )
-    spent = time.monotonic() - job.began
-    fixed = spent + len(plan) * setup + _FINISH_SECONDS + _SLACK * limit
-    steps = tuple(scale.steps for scale in plan)
-    fitted = scales.fit_steps(steps, seconds, fixed, limit)
-    if job.given.iterations is not None:  # a number of one's own is an upper bound
-        fitted = tuple(min(pair) for pair in zip(fitted, steps, strict=True))
-    return dataclasses.replace(
-        config, iterations=fitted[-1], coarse_iterations=fitted[:-1], time_limit=None
-    )
-
-
-def describe(job: Job, config: Config, notes: list[str]) -> dict[str, Any]:
-    """Say what is going to happen, and write down what a resume and the page need."""
-    inputs, folder, plan = job.inputs, job.folder, job.plan(config)
-    if late := [at for at in config.image_at if at > plan[-1].last_step]:
-        _log.warning("--image_at=%d: the job has %d steps", late[0], plan[-1].last_step)
+def _begin_record(
+    run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]
+) -> dict[str, Any]:
+    """Log what is going to happen, and write what a resume and the page need."""
+    inputs, folder = run.inputs, run.folder
+    for at in settled.image_at:
+        if at > plan.total_steps:
+            _log.warning(
+                "--image_at=%d: the run has only %d steps; no image will be kept for it",
+                at,
+                plan.total_steps,
+            )
     notes[:0] = [note for note in record_lib.old_notes(folder) if note not in notes]
-    record = record_lib.make_record(job.arguments, config, inputs, plan, job.request, folder, notes)
-    _announce(config, plan, inputs.channels, record["device"], folder)
-    files.write_text(folder.flags, flags.format_flagfile(_replayable(config, folder)))
+    record = record_lib.make_record(
+        run.arguments, settled, inputs, plan.scales, run.fingerprint, folder, notes
+    )
+    _announce(settled, plan, inputs.channels, record["device"], folder)
+    files.write_text(folder.flags, flags.format_flagfile(_replayable(settled, folder)))
     pictures.write_thumbnail(folder.content, inputs.content)
     for number, style in enumerate(inputs.styles, start=1):
         pictures.write_thumbnail(folder.style(number), style)
     return record
 
 
-def _replayable(config: Config, folder: RunFolder) -> Config:
-    """The config with paths that hold wherever the flagfile lies."""
-    config = dataclasses.replace(config, workdir=str(folder.path), overwrite=False)
-    return dataclasses.replace(config, **absolute_paths(vars(config), OPTIONS))
+def _replayable(settings: Settings, folder: RunFolder) -> Settings:
+    """The settings with paths that hold wherever the flagfile lies."""
+    settings = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
+    return dataclasses.replace(settings, **absolute_paths(vars(settings), OPTIONS))
 
 
 def _announce(
-    config: Config,
-    plan: tuple[Scale, ...],
-    channels: cost.Channels,
-    device: str,
-    folder: RunFolder,
+    settings: Settings, plan: Plan, channels: tuple[int, ...], device: str, folder: RunFolder
 ) -> None:
+    from nst_keras.transfer.cost import CostModel
+
     _log.info(
         "%s with %s: %d steps in %s on %s; folder %s",
-        Path(config.content).name,
-        ", ".join(Path(style).name for style in config.style),
-        plan[-1].last_step,
-        config.precision,
+        Path(settings.content).name,
+        ", ".join(Path(style).name for style in settings.style),
+        plan.total_steps,
+        plan.precision,
         device,
         folder.path,
     )
-    rate = startup.matrix_rate(config.precision)
-    _log.info("plan: %s", cost.describe(config, plan, rate, channels))
+    costs = CostModel(settings, plan.precision, channels)
+    rate = startup.matrix_rate(plan.precision)
+    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
 
 
-_PATIENCE = 10.0  # seconds from a signal to the end of a step
+def _write_iterates(
+    problems: Sequence["StyleTransferProblem"],
+    writers: Sequence[RunWriter],
+    stopping: list[float],
+) -> list[Iterate]:
+    """Optimize, and write iterates until the last one or a stop signal; returns the last ones."""
+    from nst_keras.transfer.loop import optimize
 
-
-def run_job(call: Call) -> int:
-    """Do the run that a command line asks for; returns the exit status."""
-    asked = read(call.arguments, Config(**call.values), call.began)
-    folder, requested = asked.folder, asked.requested
-    if startup.host_number(requested.distribute):
-        return _help_out(asked)
-    if folder.status(asked.request, overwrite=requested.overwrite) is Status.FINISHED:
-        _log.info("%s is finished; --overwrite would make it anew", folder.path)
-        pictures.complete(folder, requested)
-        pictures.copy_result(folder, requested)
-        return 0
-    check_extras(requested)
-    with files.held(folder.path):
-        # Heard from here on: TensorFlow would take what Python raises for errors of its own.
-        with signals.stop_signals() as stopping:
-            desk, iterate = _paint(asked, call.notes, stopping, quiet=call.quiet)
-        return _conclude(desk, iterate)
-
-
-def _help_out(asked: Job) -> int:
-    """The whole job on a host that is not the chief: it computes, and writes nothing."""
-    folder, inputs = asked.folder, asked.inputs
-    if folder.is_finished(asked.request) and not asked.requested.overwrite:
-        return 0
-    replicas = start(asked.requested)
-    replicas.from_chief(0)  # from here on the folder is as the chief has made it
-    config = settle(asked, Status.BEGUN, replicas)  # by the chief, with settings to take over
-    from nst_keras.transfer import loop
-
-    iterates = loop.stylize(
-        inputs.content,
-        inputs.styles,
-        config,
-        weights=inputs.weights,
-        checkpointer=make_checkpointer(
-            config, folder, folder_lib.describe_job(config, inputs.hashes)
-        ),
-        replicas=replicas,
-    )
-    for iterate in iterates:
-        if iterate.is_last:  # all hosts evaluate the terms of the result together
-            iterate.evaluate()
-    _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
-    return 0
-
-
-def _paint(
-    asked: Job, notes: list[str], stopping: list[float], *, quiet: bool
-) -> tuple[RunWriter, Iterate | None]:
-    """The job in its folder until it ends or is to stop; returns the last iterate, None where the
-    step under way was dropped."""
-    status = prepare_folder(asked)
-    replicas = start(asked.requested)
-    if warning := memory.unused_gpu():
-        _log.warning("%s", warning)
-    config = settle(asked, status, replicas)
-    record = describe(asked, config, notes)
-    from nst_keras.transfer import loop
-
-    background = Background()
-    desk = RunWriter(asked.folder, config, record, background)
-    replicas.from_chief(0)
-    with desk.open(quiet=quiet), background:  # which is left first, whichever way
-        iterates = loop.stylize(
-            asked.inputs.content,
-            asked.inputs.styles,
-            config,
-            weights=asked.inputs.weights,
-            checkpointer=desk.checkpointer,
-            replicas=replicas,
-            is_dropped=lambda: bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE,
-        )
-        try:
-            iterate = _follow(iterates, desk, stopping)
-        except StepDropped as where:
-            _log.warning("the step under way was dropped %s; to go on: %s", where, desk.again)
-            desk.interrupt()
-            return desk, None
-        if iterate.is_last:
-            stopping.clear()  # what is left is short, and no step that could be dropped
-        else:
-            desk.interrupt(iterate)
-    return desk, iterate
-
-
-def _conclude(desk: RunWriter, iterate: Iterate | None) -> int:
-    """Finish the run, or say how it goes on; returns the exit status."""
-    if iterate is None:
-        return cli.INTERRUPTED
-    if not iterate.is_last:
-        _log.warning("stopped after step %d; to go on: %s", iterate.step, desk.again)
-        return cli.INTERRUPTED
-    desk.finish(iterate)
-    return 0
+    rounds = optimize(problems, [writer.checkpointer for writer in writers])
+    try:
+        iterates = _follow(rounds, writers, stopping)
+    except StepDropped:
+        writers[0].interrupt()
+        raise
+    if iterates[0].is_last:
+        stopping.clear()  # what is left is short, and has no step that could be given up
+    else:
+        for writer, iterate in zip(writers, iterates, strict=True):
+            writer.interrupt(iterate)
+    return iterates
 
 
 def _follow(
-    iterates: Generator[Iterate, None, None], desk: RunWriter, stopping: list[float]
-) -> Iterate:
-    """Have every iterate written, to the last or until a signal came; returns that one."""
+    rounds: Generator[list[Iterate], None, None],
+    writers: Sequence[RunWriter],
+    stopping: Sequence[float],
+) -> list[Iterate]:
+    """Have iterates written until the last ones or a stop signal; returns the last ones."""
     try:
-        for iterate in iterates:
-            desk.take(iterate)
-            if stopping and not iterate.is_last:
+        for iterates in rounds:
+            for writer, iterate in zip(writers, iterates, strict=True):
+                writer.take(iterate)
+            if stopping and not iterates[0].is_last:
                 break
-    except BaseException:
-        # Where writing failed the state is saved, too, while there is a thread to write it.
-        with contextlib.suppress(Exception):  # the first error is the one to tell
-            iterates.close()
+    except BaseException as error:
+        with contextlib.suppress(Exception, type(error)):  # the first error is the one to tell
+            if len(writers) == 1:
+                rounds.close()  # saves the state while there still is a thread to write it
+            else:
+                # Some may have written their metrics of this step and others not: not saved.
+                rounds.throw(error)
         raise
-    iterates.close()  # saves the state unless the job is done
-    return iterate
+    rounds.close()  # saves the state unless the run is finished
+    return iterates

@@ -110,13 +110,13 @@ class RunWriter:
     @contextlib.contextmanager
     def open(self, *, quiet: bool) -> Iterator[None]:
         """Take iterates from the newest checkpoint on during the block."""
-        saved = self.checkpointer.latest()
+        saved = self.checkpointer.peek()
         step = saved.step if saved else 0
-        del saved  # it is read again when it is needed
-        for skipped in self.checkpointer.skipped:
-            _log.warning("a checkpoint is left out: %s", skipped)
+        del saved  # its arrays are large
+        for message in self.checkpointer.ignored:
+            _log.warning("%s", message)
         if step:
-            _log.info("going on after step %d", step)
+            _log.info("resuming after step %d", step)
         self._pictures.refresh()
         with contextlib.ExitStack() as stack:
             # First, since no checkpoint, which is written later, must be ahead of the metrics.

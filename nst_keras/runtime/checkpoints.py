@@ -1,10 +1,10 @@
-"""Checkpoints: one file each, atomic, with a checksum; the newest that is whole counts."""
+"""Checkpoints: one file each, atomic, with a checksum; the newest undamaged one counts."""
 
 import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +13,38 @@ import numpy as np
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once, no_wait
 
-FORMAT = 2
-PATTERN = "step_*.npz"  # of their files
+FORMAT = 1
+PATTERN = "step_*.npz"  # of the names of checkpoint files
+
+# Arrays by the part of the program that owns them, and by that part's own names.
+State = Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """The state after `step` steps."""
+    """The state after `step` steps, and `seconds` of work over all resumes."""
 
     step: int
-    seconds: float  # of work so far, over all resumes
-    arrays: dict[str, np.ndarray]
+    seconds: float
+    state: State
 
 
 class Checkpointer:
-    """The checkpoints of one job in a folder.
+    """The checkpoints of one run in a folder.
 
     Args:
-        job: identifies settings, inputs and weights; checkpoints of another job are not taken.
+        run: identifies settings, inputs and weights; checkpoints of other runs are ignored.
         every: steps between checkpoints, 0: never by steps.
         minutes: minutes between checkpoints, 0: never by time.
         keep: how many of the newest stay.
         submit: takes the work of writing; by default it is done before `save` returns.
-        wait: returns when all that was submitted is done.
+        wait: returns when all submitted work is done.
     """
 
     def __init__(
         self,
         folder: Path,
-        job: str,
+        run: str,
         *,
         every: int,
         minutes: float,
@@ -49,10 +52,11 @@ class Checkpointer:
         submit: Submit = at_once,
         wait: Callable[[], None] = no_wait,
     ):
-        self.folder, self.job = Path(folder), job
+        self.folder, self.run = Path(folder), run
         self.every, self.seconds, self.keep = every, minutes * 60.0, keep
-        self.skipped: list[str] = []  # files that were not whole, for a message
+        self.ignored: list[str] = []  # messages about files that cannot be used
         self._submit, self._wait, self._last_seconds = submit, wait, 0.0
+        self._loaded: Checkpoint | None = None
 
     def is_due(self, step: int, seconds: float) -> bool:
         """Whether the state after `step` steps and `seconds` of work should be saved."""
@@ -69,60 +73,71 @@ class Checkpointer:
         self._last_seconds = checkpoint.seconds
         return path
 
+    def peek(self) -> Checkpoint | None:
+        """As `latest`, which will return the same without reading it again.
+
+        Do not hold on to it: its arrays are large.
+        """
+        self._loaded = self._loaded or self._read_latest()
+        return self._loaded
+
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint of this job that is whole, or None."""
-        self.skipped.clear()
-        for path in self._newest_first():
-            try:
-                checkpoint = self._load(path)
-            except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
-                self.skipped.append(f"{path.name}: {error}")
-                continue
-            self._last_seconds = checkpoint.seconds
-            return checkpoint
-        return None
+        """The newest undamaged checkpoint of this run, or None."""
+        loaded, self._loaded = self._loaded, None
+        return loaded or self._read_latest()
 
     def steps(self) -> list[int]:
-        """Of the whole checkpoints, from the newest on."""
+        """The steps of all undamaged checkpoints, newest first."""
         found = []
         for path in self._newest_first():
-            with contextlib.suppress(Exception):  # damaged, as in `latest`
+            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
                 found.append(self._load(path).step)
         return found
 
     def nearest(self, first: int, last: int) -> Checkpoint | None:
-        """The newest whole checkpoint from `first` to `last`, else the first one after, or None."""
+        """The newest undamaged checkpoint from `first` to `last`, else the next later, or None."""
         self._wait()
         found = [path for path in self._newest_first() if path >= self._path(first)]
         after = [path for path in found if path > self._path(last)]
         for path in (*found[len(after) :], *reversed(after)):
-            with contextlib.suppress(Exception):  # damaged, as in `latest`
+            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
                 return self._load(path)
         return None
 
     def forget_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps, which must not be taken any more."""
+        """Remove the checkpoints of later steps, which must not be used any more."""
+        self._loaded = None
         self._wait()
         for path in self._newest_first():
             if path > self._path(step):
                 path.unlink(missing_ok=True)
 
+    def _read_latest(self) -> Checkpoint | None:
+        self.ignored.clear()
+        for path in self._newest_first():
+            try:
+                checkpoint = self._load(path)
+            except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
+                self.ignored.append(f"ignoring checkpoint {path.name}: {error}")
+                continue
+            self._last_seconds = checkpoint.seconds
+            return checkpoint
+        return None
+
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = dict(_flat(checkpoint.state))
         header = {
             "format": FORMAT,
-            "job": self.job,
+            "run": self.run,
             "step": checkpoint.step,
             "seconds": round(checkpoint.seconds, 3),
         }
-        header["sha256"] = _digest(header, checkpoint.arrays)
+        header["sha256"] = _digest(header, arrays)
         with files.atomic(path) as file:
-            arrays = {
-                "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
-                **checkpoint.arrays,
-            }
+            arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
             np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
-        # One of a later step is damaged or not of this job; it must not push this one out.
+        # One of a later step is damaged or of another run; it must not push this one out.
         earlier = [other for other in self._newest_first() if other < path]
         for old in earlier[self.keep - 1 :]:
             old.unlink(missing_ok=True)
@@ -132,17 +147,32 @@ class Checkpointer:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             header = json.loads(bytes(data["header"]))
             arrays = {name: data[name] for name in data.files if name != "header"}
-        if header["format"] != FORMAT or header["job"] != self.job:
-            raise ValueError("is of another job or version")
+        if header["format"] != FORMAT or header["run"] != self.run:
+            raise ValueError("it belongs to another run or version")
         if header.pop("sha256") != _digest(header, arrays):
-            raise ValueError("fails its checksum")
-        return Checkpoint(int(header["step"]), float(header["seconds"]), arrays)
+            raise ValueError("its checksum is wrong")
+        return Checkpoint(int(header["step"]), float(header["seconds"]), _nested(arrays))
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step_{step:09d}.npz"
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob(PATTERN), reverse=True)
+
+
+def _flat(state: State) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays by 'OWNER/NAME'; only the owner may not hold a slash."""
+    for owner, arrays in state.items():
+        for name, array in arrays.items():
+            yield f"{owner}/{name}", array
+
+
+def _nested(arrays: Mapping[str, np.ndarray]) -> State:
+    state: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        owner, _, name = key.partition("/")
+        state.setdefault(owner, {})[name] = array
+    return state
 
 
 def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:

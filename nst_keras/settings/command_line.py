@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import difflib
+import itertools
 import os
 import sys
 import textwrap
@@ -36,6 +37,7 @@ class Command:
     inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
     positional: str = ""  # the repeated option to which arguments without a flag belong
     flagfiles_first: bool = False  # flags of the command line win over all flagfiles
+    grouped: bool = False  # a `--` separates the flags of one run from those of the next
 
     def known(self) -> dict[str, Option]:
         """All options that the command accepts, and its actions."""
@@ -54,15 +56,30 @@ class Command:
         return now if now and self.known()[now].kind == "bool" else ""
 
 
+class Group(NamedTuple):
+    """The arguments of one run, or all of the command, and the given options by name."""
+
+    arguments: list[str]
+    values: dict[str, Any]
+
+
 @dataclasses.dataclass(frozen=True)
 class Call:
     """One call of a command."""
 
-    arguments: list[str]
-    values: dict[str, Any]  # of the options that were given
-    notes: list[str]  # the warnings so far; the list grows
-    began: float  # by the monotonic clock
+    groups: list[Group]  # more than one only if the command is `grouped`
+    started: float  # by the monotonic clock
     quiet: bool
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the first group."""
+        return self.groups[0].arguments
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The given options of the first group."""
+        return self.groups[0].values
 
 
 class _Given(NamedTuple):
@@ -83,11 +100,16 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
     Returns:
         The exit status; an error that is not the program's fault is one line on standard error.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     given = sys.argv[1:] if arguments is None else arguments
 
     def act() -> int:
-        values, actions = parse(command, given)
+        groups: list[Group] = []
+        actions: set[str] = set()
+        for group in split_groups(given) if command.grouped else [given]:
+            values, asked = parse(command, group)
+            groups.append(Group(group, values))
+            actions |= asked
         if "help" in actions:
             print(help_text(command))
             return 0
@@ -95,8 +117,8 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
             print(f"nst_keras {nst_keras.__version__}")
             return 0
         quiet = "quiet" in actions
-        with console.messages(quiet=quiet) as notes:
-            return work(Call(given, values, notes, began, quiet))
+        with console.messages(quiet=quiet):
+            return work(Call(groups, started, quiet))
 
     return cli.exit_status(act)
 
@@ -120,6 +142,23 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], s
         {name: value for name, value in values.items() if name not in _ACTIONS},
         {name for name in _ACTIONS if values.get(name)},
     )
+
+
+def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """The arguments of a batch, from those of its runs."""
+    parts = [("--", *group) for group in groups]
+    return tuple(itertools.chain(*parts))[1:]
+
+
+def split_groups(arguments: Iterable[str]) -> list[list[str]]:
+    """The arguments of each run of a batch."""
+    groups: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == "--":
+            groups.append([])
+        else:
+            groups[-1].append(argument)
+    return groups
 
 
 def format_flagfile(command: Command, values: dict[str, Any]) -> str:

@@ -52,5 +52,6 @@ COMMAND = command_line.Command(
         "  python -m nst_keras.run --workdir=runs/photo_painting-3f2a      (resumes a run)",
     ),
     options=OPTIONS,
+    grouped=True,
     unset=_presets(),
 )

@@ -1,88 +1,54 @@
-"""What each objective brings along, as published with it. Imports no TensorFlow."""
+"""The settings that were published with each objective. Imports no TensorFlow."""
 
 import dataclasses
 import math
 from typing import Any
 
+from nst_keras.optimizers.facts import FACTS
+
 _STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 _IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
-# What an optimizer needs where the objective was published with another one; step sizes are for
-# pixels in [0, 1]. Those that are not here step by the gradient's size, which nobody can guess.
-_STEP_SIZES = {
-    "adam": 0.02,
-    "adamw": 0.02,
-    "adamax": 0.02,
-    "nadam": 0.02,
-    "lion": 0.01,
-    "rmsprop": 0.01,
-    "adagrad": 0.1,
-    "lamb": 0.02,
-    "adafactor": 0.02,
-}
-# What each optimizer listens to, beside the learning rate.
-TAKES = {
-    "adam": ("beta_1", "beta_2", "epsilon", "adam_colors"),
-    "lbfgs": ("history", "line_search"),
-    "adadelta": ("epsilon",),
-    "adafactor": (),
-    "adagrad": ("epsilon",),
-    "adamax": ("beta_1", "beta_2", "epsilon"),
-    "adamw": ("beta_1", "beta_2", "epsilon"),
-    "lamb": ("beta_1", "beta_2", "epsilon"),
-    "lion": ("beta_1", "beta_2"),
-    "nadam": ("beta_1", "beta_2", "epsilon"),
-    "rmsprop": ("epsilon", "momentum"),
-    "sgd": ("momentum",),
-}
-_OF_THE_NORM = ("adafactor", "lamb")  # their steps are a share of the image's own size
-OPTIMIZERS = ("adam", "lbfgs", *sorted({*_STEP_SIZES, "sgd", "adadelta"} - {"adam"}))
+OPTIMIZERS = ("adam", "lbfgs", *sorted(FACTS.keys() - {"adam", "lbfgs"}))
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What an objective brings along; a value of the user's own always wins."""
+    """The settings that come with an objective; a value that the user gives always wins.
+
+    Attributes:
+        defaults: settings by name.
+        pixel_range: pixels are in [0, `pixel_range`] in the unit of the learning rate.
+        shares: whether the weights of layers are scaled to a sum of 1.
+        adam: settings for Adam, where the objective was published with another optimizer.
+        best: settings for --quality=best.
+    """
 
     defaults: dict[str, Any]
-    pixel_range: float = 255.0  # the unit of its learning rate: 1 for pixels in [0, 1]
-    shares: bool = True  # whether the weights of layers are brought to a sum of 1
-    adam: dict[str, Any] = dataclasses.field(default_factory=dict)  # published beside its own
-    best: dict[str, Any] = dataclasses.field(default_factory=dict)  # for --quality=best
+    pixel_range: float = 255.0
+    shares: bool = True
+    adam: dict[str, Any] = dataclasses.field(default_factory=dict)
+    best: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def schedule_of(self, schedule: str) -> dict[str, Any]:
-        """How far and over how many steps a schedule falls, which go with the preset's own only."""
+        """The end and length of a schedule: the preset's for its own, else the usual ones."""
         source = self.defaults if schedule == self.defaults["schedule"] else _COMMON
         return {name: source[name] for name in ("schedule_end", "schedule_steps")}
 
     def with_optimizer(self, optimizer: str | None) -> dict[str, Any]:
-        """The defaults for an optimizer; its learning rate may be None: nobody can guess it."""
+        """The defaults for an optimizer; its learning rate is None where none can be guessed."""
         optimizer = optimizer or self.defaults["optimizer"]
         if optimizer == self.defaults["optimizer"]:
             return self.defaults
-        if optimizer == "lbfgs":
-            return {**self.defaults, **_LBFGS}
-        step, unit = _STEP_SIZES.get(optimizer), self.pixel_range
-        rate = step and step * (1.0 if optimizer in _OF_THE_NORM else unit)
+        facts = FACTS[optimizer]
+        rate = facts.learning_rate(self.pixel_range)
         own = self.adam if optimizer == "adam" else {}
-        changed = {**_ADAM, "optimizer": optimizer, "learning_rate": rate}
+        changed = {**facts.defaults, "optimizer": optimizer, "learning_rate": rate}
         return {**self.defaults, **changed, **own}
 
 
-_ADAM = {
-    "optimizer": "adam",
-    "beta_1": 0.9,
-    "beta_2": 0.999,
-    "epsilon": 1e-8,
-    "adam_colors": "rgb",
-}
-_LBFGS = {
-    "optimizer": "lbfgs",
-    "learning_rate": 1.0,
-    "schedule": "constant",
-    "schedule_end": 0.2,
-    "schedule_steps": 0,
-    "average": 0.0,
-}
+_ADAM = {"optimizer": "adam", **FACTS["adam"].defaults}
+_LBFGS = {"optimizer": "lbfgs", **FACTS["lbfgs"].defaults, "learning_rate": 1.0}
 _COMMON: dict[str, Any] = {
     "style_layers": _STYLE_LAYERS,
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),

@@ -1,17 +1,37 @@
-"""A config with nothing left open: presets filled in, names canonical, contradictions refused."""
+"""Settings: a config with nothing left open; presets filled in, layers by their Keras names."""
 
 import dataclasses
 import re
 from typing import Any
 
 from nst_keras.network import vgg
-from nst_keras.objective.terms import matches, term_names
+from nst_keras.objective.term_names import matches, term_names
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config, defaults
-from nst_keras.settings.presets import PRESETS, TAKES
+from nst_keras.settings.presets import PRESETS
 
 
-def resolve(config: Config) -> Config:
+@dataclasses.dataclass(frozen=True)
+class Settings(Config):
+    """A config that has been resolved: None stands only where an option may have no value."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose features are used."""
+        return (*self.content_layers, *self.style_layers)
+
+    @property
+    def max_pixels(self) -> int:
+        """The largest number of pixels of a picture that is read."""
+        return self.max_megapixels * 10**6
+
+    def blend(self, styles: int) -> tuple[float, ...]:
+        """The weight of each of so many styles."""
+        return tuple(self.style_blend) or (1.0,) * styles
+
+
+def resolve(config: Config) -> Settings:
     """Fill in the preset, give layers their Keras names and check what belongs together.
 
     Raises:
@@ -19,37 +39,32 @@ def resolve(config: Config) -> Config:
     """
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
-    if config.style_layers is not None:  # the preset's weights are those of its own layers
+    if config.style_layers is not None:  # the preset's weights belong to its own layers
         preset["style_layer_weights"], usual = (), {}
-    filled = {name: value for name, value in preset.items() if getattr(config, name) is None}
-    config = dataclasses.replace(config, **filled)
-    config = dataclasses.replace(
-        config,
-        content_layers=_canonical(config.content_layers, config.backbone, "--content_layers"),
-        style_layers=_canonical(config.style_layers, config.backbone, "--style_layers"),
+    given = {name: value for name, value in vars(config).items() if value is not None}
+    settings = Settings(**{**preset, **given})
+    settings = dataclasses.replace(
+        settings,
+        content_layers=_canonical(settings, "content_layers"),
+        style_layers=_canonical(settings, "style_layers"),
     )
-    config = _with_named_weights(config, "content_layer", {})
-    config = _with_named_weights(config, "style_layer", usual)
-    _check_lists(config)
-    _check_weights(config)
-    _check_optimizer(config)
-    _check_balance(config)
-    if config.distribute == "multiworker" and config.time_limit:
+    settings = _with_named_weights(settings, "content_layer", {})
+    settings = _with_named_weights(settings, "style_layer", usual)
+    _check_lists(settings)
+    _check_weights(settings)
+    _check_schedule(settings)
+    _check_balance(settings)
+    if settings.distribute == "multiworker" and settings.time_limit:
         raise InputError(
-            f"--time_limit={config.time_limit:g}s: with --distribute=multiworker hosts would plan "
-            "different steps; give --iterations",
-            "time_limit",
+            f"--time_limit={settings.time_limit:g}s: with --distribute=multiworker each host would "
+            "plan different steps; use --iterations instead",
+            *("time_limit", "distribute"),
         )
-    return config
-
-
-def layers_in_use(config: Config) -> tuple[str, ...]:
-    """Those of which a resolved config uses features."""
-    return (*config.content_layers, *config.style_layers)
+    return settings
 
 
 def preset_values(config: Config) -> dict[str, Any]:
-    """What the objective brings along for the optimizer, schedule and quality of a config."""
+    """The preset's settings by name, for the objective, optimizer, schedule and quality given."""
     source = PRESETS[config.objective]
     preset = dict(source.with_optimizer(config.optimizer))
     own_optimizer = preset["optimizer"] == source.defaults["optimizer"]
@@ -67,23 +82,25 @@ def preset_values(config: Config) -> dict[str, Any]:
     return preset
 
 
-def _canonical(layers: tuple[str, ...], backbone: str, flag: str) -> tuple[str, ...]:
-    names = tuple(vgg.canonical_layer(layer, backbone, flag) for layer in layers)
+def _canonical(settings: Settings, option: str) -> tuple[str, ...]:
+    """The Keras names of the layers of an option."""
+    layers, flag = getattr(settings, option), f"--{option}"
+    names = tuple(vgg.canonical_layer(layer, settings.backbone, flag) for layer in layers)
     if len(set(names)) < len(names):
-        raise InputError(f"{flag}={','.join(layers)}: names a layer twice", flag[2:])
+        raise InputError(f"{flag}={','.join(layers)}: names a layer twice", option)
     return names
 
 
-def _with_named_weights(config: Config, prefix: str, usual: dict[str, float]) -> Config:
-    """LAYER:WEIGHT items as a plain list; layers not named keep their usual weight, or 1."""
+def _with_named_weights(settings: Settings, prefix: str, usual: dict[str, float]) -> Settings:
+    """Turn LAYER:WEIGHT items into a plain list; other layers keep their usual weight, or 1."""
     name = f"{prefix}_weights"
-    values, layers = getattr(config, name), getattr(config, f"{prefix}s")
+    values, layers = getattr(settings, name), getattr(settings, f"{prefix}s")
     if not any(isinstance(value, (tuple, list)) for value in values):
-        return config
+        return settings
     text = f"--{name}={OPTIONS[name].format(values)}"
     if not all(isinstance(value, (tuple, list)) for value in values):
         raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both", name)
-    named = {vgg.canonical_layer(layer, config.backbone, f"--{name}"): w for layer, w in values}
+    named = {vgg.canonical_layer(layer, settings.backbone, f"--{name}"): w for layer, w in values}
     if len(named) < len(values):
         raise InputError(f"{text}: names a layer twice", name)
     if missing := [layer for layer in named if layer not in layers]:
@@ -91,85 +108,78 @@ def _with_named_weights(config: Config, prefix: str, usual: dict[str, float]) ->
         raise InputError(message, name, f"{prefix}s")
     weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
     changed: dict[str, Any] = {name: weights}
-    return dataclasses.replace(config, **changed)
+    return dataclasses.replace(settings, **changed)
 
 
-def _check_lists(config: Config) -> None:
-    """Lists that go together must be of one length."""
+def _check_lists(settings: Settings) -> None:
+    """Check that lists that belong together have the same length."""
     pairs = (
         ("style_blend", "style"),
         ("content_layer_weights", "content_layers"),
         ("style_layer_weights", "style_layers"),
     )
     for name, other in pairs:
-        values, items = getattr(config, name), getattr(config, other)
+        values, items = getattr(settings, name), getattr(settings, other)
         if values and items and len(values) != len(items):
             raise InputError(
-                f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values; "
-                f"--{other} has {len(items)}, so {len(items)} are needed",
-                name,
-                other,
+                f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values, but --{other} "
+                f"has {len(items)}",
+                *(name, other),
             )
         if values and not any(values):
             raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0", name)
 
 
-def _check_weights(config: Config) -> None:
-    """There must be something to optimize."""
-    content = config.content_weight if config.content_layers else 0
-    style = config.style_weight if config.style_layers else 0
+def _check_weights(settings: Settings) -> None:
+    """Check that there is something to optimize, and weights for the backbone."""
+    content = settings.content_weight if settings.content_layers else 0
+    style = settings.style_weight if settings.style_layers else 0
     if not content and not style:
         raise InputError(
-            f"--content_weight={config.content_weight} --style_weight={config.style_weight}: "
+            f"--content_weight={settings.content_weight} --style_weight={settings.style_weight}: "
             "nothing to optimize; one must be above 0, with layers",
             *("content_weight", "style_weight", "content_layers", "style_layers"),
         )
-    if config.weights == "embedded" and config.backbone != "vgg19":
+    if settings.weights == "embedded" and settings.backbone != "vgg19":
         raise InputError(
-            f"--backbone={config.backbone}: --weights=embedded holds vgg19 only; "
+            f"--backbone={settings.backbone}: --weights=embedded holds vgg19 only; "
             "give --weights=imagenet or the path of a weights file",
             *("backbone", "weights"),
         )
 
 
-def _check_optimizer(config: Config) -> None:
-    """The learning rate and its schedule must be complete."""
-    if config.learning_rate is None:
+def _check_schedule(settings: Settings) -> None:
+    """Check that the learning rate and its schedule are complete."""
+    if settings.learning_rate is None:
         raise InputError(
-            f"--optimizer={config.optimizer}: give --learning_rate, too; what suits "
-            f"--objective={config.objective} depends on the size of its gradient",
+            f"--optimizer={settings.optimizer}: needs --learning_rate; a good value for "
+            f"--objective={settings.objective} depends on the size of its gradient",
             *("optimizer", "learning_rate", "objective"),
         )
-    at = config.schedule_at
-    if (config.schedule == "piecewise") != bool(at):
+    at = settings.schedule_at
+    text = f"--schedule_at={OPTIONS['schedule_at'].format(at)}"
+    if (settings.schedule == "piecewise") != bool(at):
         raise InputError(
-            f"--schedule={config.schedule} --schedule_at={OPTIONS['schedule_at'].format(at)}: "
+            f"--schedule={settings.schedule} {text}: "
             "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it",
             *("schedule", "schedule_at"),
         )
     steps = [step for step, _ in at]
     if not all(re.fullmatch("[1-9][0-9]{0,8}", step) for step in steps):
-        raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers from "
-            "1 on",
-            "schedule_at",
-        )
+        raise InputError(f"{text}: steps must be whole numbers from 1", "schedule_at")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
-        raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be in rising order",
-            "schedule_at",
-        )
+        raise InputError(f"{text}: steps must increase", "schedule_at")
 
 
-def _check_balance(config: Config) -> None:
-    """Shares are of terms that there are, each named once, at least one above 0."""
-    if not config.balance:
+def _check_balance(settings: Settings) -> None:
+    """Check that shares are of terms that exist, each named once, and one is above 0."""
+    if not settings.balance:
         return
-    text = f"--balance={OPTIONS['balance'].format(config.balance)}"
-    terms = term_names(config.content_layers, config.style_layers)
+    text = f"--balance={OPTIONS['balance'].format(settings.balance)}"
+    terms = term_names(settings.content_layers, settings.style_layers)
     taken: set[str] = set()
-    for name, _ in config.balance:
+    for name, _ in settings.balance:
         members = {term for term in terms if matches(term, name)}
         if not members:
             raise InputError(
@@ -180,37 +190,37 @@ def _check_balance(config: Config) -> None:
         if members & taken:
             raise InputError(f"{text}: names {sorted(members & taken)[0]} twice", "balance")
         taken |= members
-    if not any(share for _, share in config.balance):
+    if not any(share for _, share in settings.balance):
         raise InputError(f"{text}: one must be above 0", "balance")
 
 
-def unused(given: Config, config: Config) -> list[str]:
-    """What a person should know of settings that are given, but change nothing.
+def unused(given: Config, settings: Settings) -> list[str]:
+    """Warnings about settings that are given but have no effect.
 
     Args:
-        given: before it was resolved.
-        config: after.
+        given: the config from which the settings were resolved.
     """
-    takes = TAKES[config.optimizer]
-    of_optimizers = {name for names in TAKES.values() for name in names}
-    ways = {name: f"--optimizer={config.optimizer}" for name in of_optimizers - {*takes}}
-    if config.schedule in ("constant", "piecewise"):
-        ways |= dict.fromkeys(("schedule_end", "schedule_steps"), f"--schedule={config.schedule}")
-    if config.scales != "auto":
-        ways["scale_ratio"] = f"--scales={config.scales}"
-    if not config.tolerance:
-        ways["patience"] = "--tolerance=0"
-    if config.distribute != "mirrored":
-        ways["replicas"] = f"--distribute={config.distribute}"
+    facts = FACTS[settings.optimizer]
+    of_optimizers = {name for other in FACTS.values() for name in other.takes}
+    reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
+    if settings.schedule in ("constant", "piecewise"):
+        reason = f"--schedule={settings.schedule}"
+        reasons |= dict.fromkeys(("schedule_end", "schedule_steps"), reason)
+    if settings.scales != "auto":
+        reasons["scale_ratio"] = f"--scales={settings.scales}"
+    if not settings.tolerance:
+        reasons["patience"] = "--tolerance=0"
+    if settings.distribute != "mirrored":
+        reasons["replicas"] = f"--distribute={settings.distribute}"
     usual = {**defaults(), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
-        f"--{name}={OPTIONS[name].format(value)}: changes nothing with {way}"
-        for name, way in sorted(ways.items())
+        f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
+        for name, reason in sorted(reasons.items())
         if (value := getattr(given, name)) not in (None, usual[name])
     ]
-    if config.optimizer == "lbfgs" and config.learning_rate < 0.1:
+    if facts.rate_is_factor and settings.learning_rate < 0.1:
         notes.append(
-            f"--learning_rate={config.learning_rate:g}: lbfgs takes this share of each of its "
-            "steps; 1 is usual"
+            f"--learning_rate={settings.learning_rate:g}: {settings.optimizer} multiplies each of "
+            "its steps by it; 1 is usual"
         )
     return notes

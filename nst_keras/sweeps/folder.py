@@ -10,12 +10,12 @@ from typing import BinaryIO, NamedTuple
 from nst_keras.imaging import images
 from nst_keras.network import weights
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import inputs
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import Settings
 from nst_keras.sweeps.trials import Trial
+from nst_keras.transfer import inputs
 
 _TAIL = 20_000  # bytes of a log in which its last line is looked for
 
@@ -108,14 +108,14 @@ class SweepFolder:
             return TrialState(Status.NEW, True, job, size)
 
 
-def _read_inputs(config: Config, read: Callable[..., _Input]) -> dict[str, _Input]:
-    limit, found = config.max_megapixels * 10**6, {}
+def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _Input]:
+    found = {}
     for name, flag, path in inputs.sources(config):
         try:
             if name == "weights":
                 found[name] = read(flag, path, backbone=config.backbone)
             else:
-                found[name] = read(flag, path, limit)
+                found[name] = read(flag, path, config.max_pixels)
         except InputError as error:
             raise InputError(str(error), flag.removeprefix("--")) from error
     return found

@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
-RUN_BATCH = (sys.executable, "-m", "nst_keras.run_batch")
 # Ctrl-C reaches the sweep alone, which passes it on once: a run takes two signals of a kind for an
 # order to drop everything. So it is passed on as a kind that is rarely sent to all processes of a
 # service, as SIGTERM is; on Windows as Ctrl-Break, since to be ended there saves nothing.

@@ -124,7 +124,7 @@ def _work(
     ):
         print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
         try:
-            return command_line.run(flags.COMMAND, session.run_job, list(arguments))
+            return command_line.run(flags.COMMAND, session.do_runs, list(arguments))
         except Exception:
             traceback.print_exc()
             return 1

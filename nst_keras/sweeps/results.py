@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nst_keras.objective.terms import matches, term_names
+from nst_keras.objective.term_names import matches, term_names
 from nst_keras.runs import comparison
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.gallery import SCORES

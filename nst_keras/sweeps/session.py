@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_keras.runs import batch_session
 from nst_keras.runs.folder import Status
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
-from nst_keras.settings.command_line import Call
+from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, progress, results
 from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
-from nst_keras.sweeps.local_engine import RUN_BATCH, LocalEngine, Outcome, Task, make_slots
+from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.ray_engine import RayEngine
 from nst_keras.sweeps.results import Results
 from nst_keras.sweeps.table import read_matrix, read_vary
@@ -195,8 +194,8 @@ def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
 
 def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
     name = f"batch {parts[0].name}"  # no trial has a space in its name
-    arguments = batch_session.join([part.arguments for part in parts])
-    return Task(name, arguments, folder.log(name).absolute(), RUN_BATCH, parts)
+    arguments = join_groups([part.arguments for part in parts])
+    return Task(name, arguments, folder.log(name).absolute(), parts=parts)
 
 
 def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder) -> None:

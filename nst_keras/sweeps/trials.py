@@ -12,7 +12,7 @@ from typing import Any
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import resolve
+from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.sweeps.table import Setting, TrialRow
 
 _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is to fit in, too
@@ -26,14 +26,12 @@ class Trial:
     note: str
     settings: tuple[Setting, ...]  # its own, in addition to those that all trials share
     arguments: tuple[str, ...]  # of `nst_keras.run`, except for the folder
-    config: Config  # resolved
+    config: Settings
     place: str  # where it was written, for errors
 
     def locate(self, error: InputError) -> InputError:
         """The error with the place of the setting that it is about, if the trial has it."""
-        places = {setting.name: setting.place for setting in self.settings}
-        found = next((places[name] for name in error.flags if name in places), self.place)
-        return InputError(f"{found}: {error}", *error.flags)
+        return _locate(error, self.settings, self.place)
 
     def text(self, name: str) -> str:
         """The text of a setting: as written, or else as resolved."""
@@ -96,11 +94,17 @@ def _make_trial(base: Config, name: str, row: TrialRow, chosen: tuple[Setting, .
     values: dict[str, Any] = {setting.name: setting.value for setting in settings}
     config = _with_absolute_paths(dataclasses.replace(base, **values))
     place = row.place or f"trial {name}"
-    unresolved = Trial(name, row.note, settings, format_flags(config), config, place)
     try:
-        return dataclasses.replace(unresolved, config=resolve(config))
+        resolved = resolve(config)
     except InputError as error:
-        raise unresolved.locate(error) from error
+        raise _locate(error, settings, place) from error
+    return Trial(name, row.note, settings, format_flags(config), resolved, place)
+
+
+def _locate(error: InputError, settings: Sequence[Setting], place: str) -> InputError:
+    places = {setting.name: setting.place for setting in settings}
+    found = next((places[name] for name in error.flags if name in places), place)
+    return InputError(f"{found}: {error}", *error.flags)
 
 
 def _with_absolute_paths(config: Config) -> Config:

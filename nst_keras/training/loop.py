@@ -246,23 +246,22 @@ class TrainLoop:
         self._batch_rows.sync()
         self._epoch_rows.sync()
         counts = json.dumps(dataclasses.asdict(self.state)).encode()
-        arrays = self.trainer.arrays() | {"state": np.frombuffer(counts, np.uint8)}
-        arrays |= {f"best/{name}": array for name, array in self.best.items()}
-        self.checkpointer.save(Checkpoint(self.step, seconds, arrays))
+        state = {
+            "trainer": self.trainer.arrays(),
+            "best": self.best,
+            "progress": {"counts": np.frombuffer(counts, np.uint8)},
+        }
+        self.checkpointer.save(Checkpoint(self.step, seconds, state))
 
     def _restore(self) -> TrainingProgress:
         saved = self.checkpointer.latest()
-        for skipped in self.checkpointer.skipped:
-            _log.warning("a checkpoint is left out: %s", skipped)
+        for message in self.checkpointer.ignored:
+            _log.warning("%s", message)
         if not saved:
             return TrainingProgress()
-        self.trainer.restore(saved.arrays)
-        self.best = {
-            name.removeprefix("best/"): array
-            for name, array in saved.arrays.items()
-            if name.startswith("best/")
-        }
-        state = TrainingProgress(**json.loads(bytes(saved.arrays["state"])))
+        self.trainer.restore(dict(saved.state["trainer"]))
+        self.best = dict(saved.state.get("best", {}))
+        state = TrainingProgress(**json.loads(bytes(saved.state["progress"]["counts"])))
         _log.info("going on after epoch %d, batch %d", state.epoch + (state.batch > 0), state.batch)
         return state
 

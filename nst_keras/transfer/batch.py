@@ -1,153 +1,173 @@
-"""Steps of several pictures at once: what fills a GPU that one small picture leaves idle.
+"""Steps of one picture, or of several at once: what keeps a GPU busy that one small picture cannot.
 
-Each keeps its own objective, optimizer and state; only the way through the network is taken
-together, and one graph is compiled for all.
+In a batch each picture keeps its own objective, optimizer and state. Only the way through the
+network is shared, and one graph is compiled for all.
 """
 
+import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.objective.backprop import ForwardPass, Sums
-from nst_keras.objective.objective import Objective, Terms, tainted, total
+from nst_keras.objective.backprop import Sums
+from nst_keras.objective.evaluation import WholeEvaluation, WholeEvaluator, evaluate_batch, stacked
+from nst_keras.objective.objective import Losses, with_nan
+from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.iterate import References
 from nst_keras.transfer.scale_run import ScaleRun, compiled_step, repeated
 
 
-class BatchMember(ScaleRun):
-    """The scale of one picture of a batch: its steps are taken by the batch."""
-
-    batch: "Batch"
-
-    def value(self) -> dict[str, float]:
-        """The terms of the picture; those of all pictures are computed at once."""
-        return self.batch.values()[self.batch.members.index(self)]
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that the next step depends on, beside the settings."""
-        return {**super().state(), "batch": np.array(self.batch.name)}
-
-
-class Batch:
-    """Steps of several pictures, in one graph.
+class ScaleBatch:
+    """One scale of one or more pictures, all after the same step.
 
     Args:
-        members: at the same scale, whole and not in tiles, with objectives of the same terms and
-            optimizers that evaluate the image which they hold.
-        name: of the batch, kept in states.
-        xla: see `--xla`.
+        runs: of several, each must be whole and not in tiles, with the same terms, network and
+            size, and an optimizer that evaluates the image it holds.
     """
 
-    def __init__(self, members: Sequence[BatchMember], name: str = "", *, xla: bool = False):
-        self.members, self.name = tuple(members), name
-        for member in self.members:
-            member.batch = self
-        self._objectives = [_whole(member) for member in self.members]
-        self._names = self._objectives[0].term_names
-        self._step = compiled_step(self._one_step, xla=xla)
-        self._run = tf.function(self._steps, autograph=False)
-        self._look = tf.function(self._values, autograph=False)
-        self._valued: list[dict[str, float]] | None = None
+    def __init__(self, runs: Sequence[ScaleRun], *, xla: bool = False):
+        self.runs = tuple(runs)
+        self._values: list[dict[str, float]] | None = None
+        if len(runs) > 1:
+            self._evaluators = [_whole(run) for run in runs]
+            self._names = runs[0].objective.names
+            self._step = compiled_step(self._one_step, xla=xla)
+            self._run = tf.function(self._steps, autograph=False)
+            self._evaluate = tf.function(self._losses_of, autograph=False)
 
     def run(self, steps: int) -> list[dict[str, float]]:
-        """Take some steps; returns for each picture what `Stage.run` does."""
-        self._valued = None
+        """Take some steps; returns for each picture what `ScaleRun.run` does."""
+        self._values = None
+        if len(self.runs) == 1:
+            return [self.runs[0].run(steps)]
         return self._named(self._run(tf.constant(steps)))
 
     def values(self) -> list[dict[str, float]]:
-        """The terms of each picture."""
-        if self._valued is None:
-            pictures = np.stack([member.picture() for member in self.members])
-            self._valued = self._named(self._look(tf.constant(pictures)))
-        return self._valued
+        """The losses of each picture by term name."""
+        if len(self.runs) == 1:
+            return [self.runs[0].value()]
+        if self._values is None:
+            pictures = np.stack([run.picture() for run in self.runs])
+            self._values = self._named(self._evaluate(tf.constant(pictures)))
+        return self._values
+
+    def sources(self) -> list["BatchPicture"]:
+        """Where the iterates of each picture get their image from."""
+        return [BatchPicture(self, index) for index in range(len(self.runs))]
 
     def _named(self, rows: tf.Tensor) -> list[dict[str, float]]:
         return [dict(zip(self._names, map(float, row), strict=True)) for row in rows.numpy()]
 
     def _steps(self, count: tf.Tensor) -> tf.Tensor:
-        return repeated(self._step, count, (len(self.members), len(self._names)))
+        return repeated(self._step, count, (len(self.runs), len(self._names)))
 
     def _one_step(self) -> tf.Tensor:
-        iterates = tf.concat([member.variable.read_value() for member in self.members], axis=0)
-        found = values_and_grads(self._objectives, iterates)
+        images = tf.concat([run.variable.read_value() for run in self.runs], axis=0)
+        found = self._losses_and_gradients(images)
         return self._rows(
-            member.advance(functools.partial(_known, one))
-            for member, one in zip(self.members, found, strict=True)
+            [
+                run.advance(functools.partial(_known, known))
+                for run, known in zip(self.runs, found, strict=True)
+            ]
         )
 
-    def _values(self, pictures: tf.Tensor) -> tf.Tensor:
-        return self._rows(values(self._objectives, pictures))
+    def _losses_and_gradients(self, images: tf.Tensor) -> list[tuple[Losses, tf.Tensor]]:
+        evaluation = self._evaluation(images)
+        height, width = images.shape[1:3]
+        found = [
+            run.objective.differentiate(sums, height, width)
+            for run, sums in zip(self.runs, self._sums_of_each(evaluation.sums), strict=True)
+        ]
+        gradient = evaluation.pull_back(stacked([cotangents for _, cotangents in found]))
+        gradients = tf.split(gradient, len(self.runs))
+        return [
+            (with_nan(losses, own), own) for (losses, _), own in zip(found, gradients, strict=True)
+        ]
 
-    def _rows(self, terms_of_all: Iterable[Terms]) -> tf.Tensor:
-        return tf.stack([tf.stack([terms[n] for n in self._names]) for terms in terms_of_all])
+    def _losses_of(self, images: tf.Tensor) -> tf.Tensor:
+        height, width = images.shape[1:3]
+        sums_of_each = self._sums_of_each(self._evaluation(images).sums)
+        pairs = zip(self.runs, sums_of_each, strict=True)
+        return self._rows([run.objective.losses(sums, height, width) for run, sums in pairs])
+
+    def _evaluation(self, images: tf.Tensor) -> WholeEvaluation:
+        return evaluate_batch(self._evaluators, images)
+
+    def _sums_of_each(self, sums: Sums) -> list[Sums]:
+        return [
+            {name: of_all[index] for name, of_all in sums.items()}
+            for index in range(len(self.runs))
+        ]
+
+    def _rows(self, losses_of_all: Sequence[Losses]) -> tf.Tensor:
+        return tf.stack(
+            [tf.stack([losses[name] for name in self._names]) for losses in losses_of_all]
+        )
 
 
-def _known(found: tuple[Terms, tf.Tensor], image: tf.Tensor) -> tuple[Terms, tf.Tensor]:
-    """What an optimizer asks for, when it is there already: it asks for the image that it holds."""
+@dataclasses.dataclass(frozen=True)
+class BatchPicture:
+    """One picture of a batch: see `iterate.PictureSource`."""
+
+    batch: ScaleBatch
+    index: int
+
+    @property
+    def run(self) -> ScaleRun:
+        """The picture's own scale."""
+        return self.batch.runs[self.index]
+
+    def picture(self) -> np.ndarray:
+        """Float32 RGB in [0, 1], (height, width, 3)."""
+        return self.run.picture()
+
+    def value(self) -> dict[str, float]:
+        """The losses of the picture by term name; those of a batch are computed together."""
+        return self.batch.values()[self.index]
+
+    def references(self) -> References:
+        """What the picture is judged by."""
+        return self.run.problem.references()
+
+
+def _whole(run: ScaleRun) -> WholeEvaluator:
+    evaluator = run.objective.evaluator
+    if not isinstance(evaluator, WholeEvaluator):
+        raise InputError("--batch: pictures must fit the memory whole, without tiles")
+    return evaluator
+
+
+def _known(found: tuple[Losses, tf.Tensor], image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+    """What an optimizer asks for, already computed: it asks for the image that it holds."""
     return found
 
 
-def _whole(member: BatchMember) -> Objective:
-    if not isinstance(member.objective, Objective):
-        raise InputError("--batch: is for pictures that fit the memory whole, without tiles")
-    return member.objective
+def batch_name(checkpointers: Sequence[Checkpointer | None]) -> str:
+    """Identifies a batch among others with some of the same pictures; empty for one picture."""
+    if len(checkpointers) == 1:
+        return ""
+    runs = " ".join(checkpointer.run if checkpointer else "" for checkpointer in checkpointers)
+    return hashlib.sha256(runs.encode()).hexdigest()[:16]
 
 
-def values(objectives: Sequence[Objective], pictures: tf.Tensor) -> list[Terms]:
-    """`Objective.value` of each of (N, H, W, 3), through the network of the first one."""
-    variation = _variation_sums(objectives, pictures)
-    sums = {"tv": variation, **_passage(objectives, pictures).sums}
-    height, width = pictures.shape[1:3]
-    return [one.terms(own, height, width) for one, own in _each(objectives, sums)]
+def rewind_to_common_step(checkpointers: Sequence[Checkpointer]) -> int:
+    """Remove the checkpoints behind the newest step that all pictures have; returns that step.
 
-
-def values_and_grads(
-    objectives: Sequence[Objective], pictures: tf.Tensor
-) -> list[tuple[Terms, tf.Tensor]]:
-    """`Objective.value_and_grad` of each of (N, H, W, 3), through the network of the first one."""
-    passage = _passage(objectives, pictures)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(pictures)
-        variation = _variation_sums(objectives, pictures)
-    height, width = pictures.shape[1:3]
-    sums = {"tv": variation, **passage.sums}
-    found = [one.cotangents(own, height, width, total) for one, own in _each(objectives, sums)]
-    cotangents = _stacked([cotangents for _, cotangents in found])
-    gradient = tape.gradient(variation, pictures, output_gradients=cotangents["tv"])
-    pulled = passage.pull_back(cotangents, objectives[0].largest_cotangent)
-    if pulled is not None:
-        gradient += pulled
-    gradients = tf.split(gradient, len(objectives))
-    return [(tainted(terms, own), own) for (terms, _), own in zip(found, gradients, strict=True)]
-
-
-def _passage(objectives: Sequence[Objective], pictures: tf.Tensor) -> ForwardPass:
-    """Of all pictures; statistics have a first axis for these."""
-
-    def sums_of(layer: str, features: tf.Tensor) -> Sums:
-        parts = tf.split(features, len(objectives))
-        return _stacked(
-            [one.sums_of_layer(layer, part) for one, part in zip(objectives, parts, strict=True)]
-        )
-
-    return ForwardPass(objectives[0].sections, pictures, sums_of)
-
-
-def _variation_sums(objectives: Sequence[Objective], pictures: tf.Tensor) -> tf.Tensor:
-    parts = tf.split(pictures, len(objectives))
-    pairs = zip(objectives, parts, strict=True)
-    return tf.stack([one.formulas.variation.sums(part) for one, part in pairs])
-
-
-def _stacked(sums_of_all: Sequence[Sums]) -> Sums:
-    return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}
-
-
-def _each(objectives: Sequence[Objective], sums: Sums) -> list[tuple[Objective, Sums]]:
-    """Each objective with the sums of its own picture."""
-    return [
-        (one, {name: stacked[index] for name, stacked in sums.items()})
-        for index, one in enumerate(objectives)
-    ]
+    Raises:
+        InputError: a picture has continued outside of the batch. Its checkpoints stay.
+    """
+    name = batch_name(checkpointers)
+    found = [checkpointer.latest() for checkpointer in checkpointers]
+    if any(saved and str(saved.state["run"]["batch"]) != name for saved in found):
+        raise InputError("--batch: some of the runs have continued outside of the batch")
+    if len({saved.step if saved else 0 for saved in found}) == 1:
+        return found[0].step if found[0] else 0
+    step = max(set.intersection(*({0, *one.steps()} for one in checkpointers)))
+    for checkpointer, saved in zip(checkpointers, found, strict=True):
+        if saved and saved.step > step:
+            checkpointer.forget_after(step)
+    return step

@@ -1,204 +1,181 @@
-"""What a job will cost before it starts: memory, seconds, and the tiles that make it fit."""
+"""What a run costs before it starts: memory, operations, and the tiles that make it fit."""
 
-import dataclasses
+import functools
+from collections.abc import Sequence
 
 from nst_keras.devices.memory import GIB, MemoryBudget
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime import console
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config
-from nst_keras.settings.resolve import layers_in_use
+from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.scales import Scale
 
-Channels = tuple[int, ...]
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _PIXEL = 12  # bytes of a float32 RGB pixel
 
-# Measured by `scripts/bench.py memory` (see README), TensorFlow 2.21 on a CPU.
+# Measured with `scripts/bench.py memory` (see docs/benchmarks.md), TensorFlow 2.21 on a CPU.
 _BASE = 720 << 20  # TensorFlow, the network and its graphs
-# On top of the features that a step keeps for its way back: gradients under way, what the allocator
-# does not give back, and the float32 copy of a low precision's features for a Gram.
+# Factor on the features that a step keeps for its way back: gradients under way, memory that the
+# allocator does not return, and the float32 copy of low-precision features for a Gram matrix.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
-_IMAGES = 3  # the image, what is written, and gaps between them all
-_LBFGS_IMAGES = 30  # gradient, direction, temporaries of its recursion, and what stays unused
-_ADAM_IMAGES = 4  # gradient, moments, and what is added to each
-_SIDES = range(2560, 255, -64)  # of tiles, px; larger ones gain little
-_STEP_SHARE = 0.8  # of the rate of matrix products that a step reaches
+_IMAGES = 3  # the image, what is being written, and gaps between them all
+
+_SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
+_STEP_SHARE = 0.8  # of the rate of matrix products, reached by a step
 
 
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Of a job at one scale."""
-
-    scale: Scale
-    bytes: int  # peak resident memory
-    flops: float  # of all its steps
-
-
-def settle_tile_size(
-    config: Config, plan: tuple[Scale, ...], room: MemoryBudget, channels: Channels = vgg.CHANNELS
-) -> int | None:
-    """The longest side of tiles, or None for whole pictures.
+class CostModel:
+    """Memory and operations of the steps of a run.
 
     Args:
-        config: resolved, of a settled precision.
+        precision: of the convolutions.
         channels: of the network, per block.
-
-    Raises:
-        InputError: not even the smallest tiles fit, or `--tile_size` is too small or too large.
     """
-    largest = max(plan, key=lambda scale: scale.pixels)
-    most_pixels = _most_pixels(config, room, channels)
-    if config.tile_size != "auto":
-        side = None if config.tile_size == "none" else int(config.tile_size)
-        at_once = max(tile.pixels for tile in _tiles(config, largest, side))
-        if at_once > most_pixels:
+
+    def __init__(
+        self, settings: Settings, precision: str, channels: tuple[int, ...] = vgg.CHANNELS
+    ):
+        self._settings, self._precision = settings, precision
+        self._optimizer = FACTS[settings.optimizer]
+        convs = vgg.convolutions(settings.backbone, channels=channels)
+        self._convs = vgg.up_to_deepest(convs, settings.layers)
+
+    @functools.cached_property
+    def _field(self) -> tiles.ReceptiveField:
+        return tiles.receptive_field(self._settings.layers, self._settings.backbone)
+
+    def choose_tile_size(
+        self, scales: Sequence[Scale], budget: MemoryBudget, tile_size: int | str
+    ) -> int | None:
+        """The longest side of tiles in pixels, or None for whole pictures.
+
+        Args:
+            tile_size: as in settings.
+
+        Raises:
+            InputError: even the smallest tiles do not fit, or a given size is too small or large.
+        """
+        largest = max(scales, key=lambda scale: scale.pixels)
+        most_pixels = self._most_pixels(budget)
+        if tile_size != "auto":
+            side = None if tile_size == "none" else int(tile_size)
+            pixels = max(tile.pixels for tile in self._tiles(largest, side))
+            if pixels > most_pixels:
+                raise InputError(
+                    f"--tile_size={tile_size}: tiles of {pixels} pixels exceed this device's limit "
+                    f"of {most_pixels:.0f}; use --tile_size=auto"
+                )
+            return side
+        if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:
+            return None
+        sides = [side for side in _SIDES if side >= 4 * self._field.halo + self._field.stride]
+        needed = {side: self.peak_bytes(largest, side) for side in sides}
+        if fitting := [side for side in sides if needed[side] <= budget.bytes]:
+            # Not just the largest: where its last row of tiles is a small one, halos cost more.
+            return min(fitting, key=lambda side: self._pixels_with_halos(largest, side))
+        raise self._too_large(largest, needed[sides[-1]], budget)
+
+    def check_batch(self, scales: Sequence[Scale], count: int, budget: MemoryBudget) -> None:
+        """Check that so many whole pictures fit at once.
+
+        Raises:
+            InputError: they do not.
+        """
+        largest = max(scales, key=lambda scale: scale.pixels)
+        pictures = f"--batch={count}: {count} pictures of {largest.width}x{largest.height}"
+        if count * largest.pixels > self._most_pixels(budget):
+            raise InputError(f"{pictures} have more pixels than this device can index at once")
+        needed = _BASE + count * (self.peak_bytes(largest, None) - _BASE)
+        if needed > budget.bytes:
             raise InputError(
-                f"--tile_size={config.tile_size}: {at_once} pixels at once; this device counts no "
-                f"further than {most_pixels:.0f}; give auto"
+                f"{pictures} need about {needed / GIB:.1f} GiB at once; "
+                f"{budget.bytes / GIB:.1f} GiB are available"
             )
-        return side
-    if largest.pixels <= most_pixels and peak_bytes(config, largest, None, channels) <= room.bytes:
-        return None
-    reach = _reach(config)
-    sides = [side for side in _SIDES if side >= 4 * reach.halo + reach.stride]
-    needed = {side: peak_bytes(config, largest, side, channels) for side in sides}
-    if fitting := [side for side in sides if needed[side] <= room.bytes]:
-        # Not just the largest: where its last row of tiles is a small one, halos cost more.
-        return min(fitting, key=lambda side: _pixels_with_halos(config, largest, side))
-    raise InputError(
-        f"--size={config.size}: {largest.width}x{largest.height} with --optimizer="
-        f"{config.optimizer}{_history(config)} needs about {needed[sides[-1]] / GIB:.1f} GiB even "
-        f"in small tiles, and {room.bytes / GIB:.1f} GiB are there; give a smaller --size, "
-        + ("a smaller --history or --optimizer=adam" if _history(config) else "or more memory")
-    )
 
+    def describe(
+        self, scales: Sequence[Scale], tile_size: int | None, flops_per_second: float
+    ) -> str:
+        """One line for the user: sizes, steps, time and memory.
 
-def cost(config: Config, scale: Scale, side: int | None, channels: Channels = vgg.CHANNELS) -> Cost:
-    """Memory and work of a scale."""
-    flops = scale.steps * _step_flops(config, scale, side, channels)
-    return Cost(scale, peak_bytes(config, scale, side, channels), flops)
-
-
-def peak_bytes(
-    config: Config, scale: Scale, side: int | None, channels: Channels = vgg.CHANNELS
-) -> int:
-    """Peak resident memory of a process at a scale, as measured on CPUs."""
-    convs = _convolutions(config, channels)
-    kept = _kept_floats(convs) * _BYTES[config.precision] * _OVERHEAD[config.precision]
-    largest = max(tile.pixels for tile in _tiles(config, scale, side))
-    images = _IMAGES + (_ADAM_IMAGES if config.optimizer != "lbfgs" else 0)
-    if config.optimizer == "lbfgs":
-        images += _LBFGS_IMAGES + 2 * config.history
-    images += bool(config.average)
-    targets = sum(_features(conv) for conv in convs if conv.name in config.content_layers)
-    per_pixel = images * _PIXEL + targets * _BYTES[config.precision]
-    return round(_BASE + kept * largest + per_pixel * scale.pixels)
-
-
-def check_batch(
-    config: Config,
-    plan: tuple[Scale, ...],
-    count: int,
-    room: MemoryBudget,
-    channels: Channels = vgg.CHANNELS,
-) -> None:
-    """Whether so many whole pictures fit at once.
-
-    Raises:
-        InputError: there is not room enough.
-    """
-    largest = max(plan, key=lambda scale: scale.pixels)
-    if count * largest.pixels > _most_pixels(config, room, channels):
-        raise InputError(
-            f"--batch={count}: {count} pictures of {largest.width}x{largest.height} are more "
-            "pixels at once than this device can count"
+        Args:
+            flops_per_second: of matrix products on the device.
+        """
+        rate = _STEP_SHARE * flops_per_second
+        seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
+        parts = (
+            f"{scale.width}x{scale.height} {scale.steps} steps {console.format_seconds(taken)}"
+            for scale, taken in zip(scales, seconds, strict=True)
         )
-    needed = _BASE + count * (peak_bytes(config, largest, None, channels) - _BASE)
-    if needed > room.bytes:
-        raise InputError(
-            f"--batch={count}: {count} pictures of {largest.width}x{largest.height} at once need "
-            f"about {needed / GIB:.1f} GiB, and {room.bytes / GIB:.1f} GiB are there"
+        most = max(self.peak_bytes(scale, tile_size) for scale in scales)
+        return (
+            f"{', '.join(parts)}; in all about {console.format_seconds(sum(seconds))} if nothing "
+            f"else runs here, and up to about {most / GIB:.1f} GiB, "
+            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
         )
 
+    def peak_bytes(self, scale: Scale, side: int | None) -> int:
+        """Peak resident memory of the process at a scale, as measured on CPUs.
 
-def describe(
-    config: Config,
-    plan: tuple[Scale, ...],
-    flops_per_second: float,
-    channels: Channels = vgg.CHANNELS,
-) -> str:
-    """What a settled job will take, for a person.
+        Args:
+            side: of tiles in pixels; None: the picture is not cut.
+        """
+        settings, size = self._settings, _BYTES[self._precision]
+        kept = self._kept_floats() * size * _OVERHEAD[self._precision]
+        largest = max(tile.pixels for tile in self._tiles(scale, side))
+        images = _IMAGES + self._optimizer.images + bool(settings.average)
+        images += self._optimizer.images_per_history * settings.history
+        targets = sum(
+            _features(conv) for conv in self._convs if conv.name in settings.content_layers
+        )
+        return round(_BASE + kept * largest + (images * _PIXEL + targets * size) * scale.pixels)
 
-    Args:
-        flops_per_second: of matrix products on the device.
-    """
-    side = None if config.tile_size == "none" else int(config.tile_size)
-    costs = [cost(config, scale, side, channels) for scale in plan]
-    seconds = [one.flops / (_STEP_SHARE * flops_per_second) for one in costs]
-    scales = (
-        f"{scale.width}x{scale.height} {scale.steps} steps {console.format_seconds(taken)}"
-        for scale, taken in zip(plan, seconds, strict=True)
-    )
-    return (
-        f"{', '.join(scales)}; in all about {console.format_seconds(sum(seconds))} if nothing "
-        f"else runs here, and up to about {max(one.bytes for one in costs) / GIB:.1f} GiB, "
-        + (f"in tiles of {side} px" if side else "in whole pictures")
-    )
+    def step_flops(self, scale: Scale, side: int | None) -> float:
+        """Floating-point operations of a step: forward and backward, in tiles forward twice."""
+        parts = self._tiles(scale, side)
+        forward, grams = 0.0, 0.0
+        for conv in self._convs:
+            positions = 1 / vgg.stride(conv.name) ** 2
+            forward += 2 * 9 * conv.inputs * conv.outputs * positions
+            if conv.name in self._settings.style_layers:
+                grams += 2 * conv.outputs**2 * positions
+        passes = 2 if len(parts) == 1 else 3
+        return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
 
+    def _tiles(self, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
+        return tiles.plan_tiles(scale.height, scale.width, side, self._field)
 
-def _step_flops(config: Config, scale: Scale, side: int | None, channels: Channels) -> float:
-    """Floating point operations of a step: forth and back, in tiles forth once more."""
-    parts = _tiles(config, scale, side)
-    forward, grams = 0.0, 0.0
-    for conv in _convolutions(config, channels):
-        positions = 1 / vgg.stride(conv.name) ** 2
-        forward += 2 * 9 * conv.inputs * conv.outputs * positions
-        if conv.name in config.style_layers:
-            grams += 2 * conv.outputs**2 * positions
-    passes = 2 if len(parts) == 1 else 3
-    return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
+    def _pixels_with_halos(self, scale: Scale, side: int) -> int:
+        return sum(tile.pixels for tile in self._tiles(scale, side))
 
+    def _kept_floats(self) -> float:
+        """Features per pixel that a step keeps: of all convolutions and poolings."""
+        kept, block = 0.0, 1
+        for conv in self._convs:
+            if conv.block > block:
+                kept += conv.inputs / vgg.stride(conv.name) ** 2
+                block = conv.block
+            kept += _features(conv)
+        return kept
 
-def _pixels_with_halos(config: Config, scale: Scale, side: int) -> int:
-    return sum(tile.pixels for tile in _tiles(config, scale, side))
+    def _most_pixels(self, budget: MemoryBudget) -> float:
+        """The most pixels that can go through the network at once, by the number of features."""
+        return budget.features / max(map(_features, self._convs))
 
-
-def _kept_floats(convs: tuple[vgg.Conv, ...]) -> float:
-    """Features of a pixel that a step keeps: of all convolutions and poolings."""
-    kept, block = 0.0, 1
-    for conv in convs:
-        if conv.block > block:
-            kept += conv.inputs / vgg.stride(conv.name) ** 2
-            block = conv.block
-        kept += _features(conv)
-    return kept
-
-
-def _most_pixels(config: Config, room: MemoryBudget, channels: Channels) -> float:
-    """That can go through the network at once, as far as features are counted."""
-    return room.features / max(map(_features, _convolutions(config, channels)))
+    def _too_large(self, scale: Scale, needed: int, budget: MemoryBudget) -> InputError:
+        settings = self._settings
+        history, advice = "", "or more memory"
+        if self._optimizer.images_per_history:
+            history = f" --history={settings.history}"
+            advice = "a smaller --history or --optimizer=adam"
+        return InputError(
+            f"--size={settings.size}: {scale.width}x{scale.height} with --optimizer="
+            f"{settings.optimizer}{history} needs about {needed / GIB:.1f} GiB even in small "
+            f"tiles; {budget.bytes / GIB:.1f} GiB are available; use a smaller --size, {advice}"
+        )
 
 
 def _features(conv: vgg.Conv) -> float:
-    """Of a convolution, for each pixel of the image."""
+    """Features of a convolution per pixel of the image."""
     return conv.outputs / vgg.stride(conv.name) ** 2
-
-
-def _tiles(config: Config, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
-    return tiles.plan_tiles(scale.height, scale.width, side, _reach(config))
-
-
-def _reach(config: Config) -> tiles.ReceptiveField:
-    return tiles.receptive_field(layers_in_use(config), config.backbone)
-
-
-def _convolutions(config: Config, channels: Channels) -> tuple[vgg.Conv, ...]:
-    """Those that a step computes."""
-    convs = vgg.convolutions(config.backbone, channels=channels)
-    return vgg.up_to_deepest(convs, layers_in_use(config))
-
-
-def _history(config: Config) -> str:
-    return f" --history={config.history}" if config.optimizer == "lbfgs" else ""

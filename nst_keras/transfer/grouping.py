@@ -1,57 +1,60 @@
-"""Which pictures may be made at once, in a batch."""
+"""Which runs can be one batch. Imports no TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import scales
 
 
-def check(configs: Sequence[Config]) -> None:
-    """Refuse what cannot be one batch.
+def check(settings_of_all: Sequence[Settings]) -> None:
+    """Refuse runs that cannot be one batch.
 
     Raises:
         InputError: naming the setting.
     """
-    for config in configs:
-        if reason := obstacle(config):
+    first, *others = settings_of_all
+    for settings in settings_of_all:
+        if reason := obstacle(settings):
             raise InputError(f"--batch: {reason}")
-    for config in configs[1:]:
+    for settings in others:
         for name in _shared_names():
-            if getattr(config, name) != getattr(configs[0], name):
-                raise InputError(f"--batch: the pictures differ in --{name}")
+            if getattr(settings, name) != getattr(first, name):
+                raise InputError(f"--batch: the runs differ in --{name}")
 
 
-def obstacle(config: Config) -> str:
-    """Why a resolved config is for no batch; empty if it may be of one."""
-    if config.optimizer == "lbfgs":
-        return "--optimizer=lbfgs looks at each picture by itself; give adam"
-    if config.distribute != "none":
-        return f"--distribute={config.distribute} is for one large picture"
-    if config.tile_size not in ("auto", "none"):
-        return f"--tile_size={config.tile_size} is for one large picture"
-    if config.tolerance:
-        return f"--tolerance={config.tolerance:g} ends each picture at its own step"
-    if config.time_limit:
-        return "--time_limit is of each picture by itself"
+def obstacle(settings: Settings) -> str:
+    """Why a run cannot be part of a batch; empty if it can."""
+    if not FACTS[settings.optimizer].joins_batches:
+        return f"--optimizer={settings.optimizer} evaluates pictures one at a time; use adam"
+    if settings.distribute != "none":
+        return f"--distribute={settings.distribute} is for one large picture"
+    if settings.tile_size not in ("auto", "none"):
+        return f"--tile_size={settings.tile_size} is for one large picture"
+    if settings.tolerance:
+        return f"--tolerance={settings.tolerance:g} ends each picture at a step of its own"
+    if settings.time_limit:
+        return "--time_limit is for each picture separately"
     return ""
 
 
-def group(wanted: Mapping[str, tuple[Config, tuple[int, int]]], most: int) -> list[list[str]]:
-    """Put names together whose pictures can be made at once, in their order.
+def group(wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int) -> list[list[str]]:
+    """Group runs that can be one batch, in their order.
 
     Args:
-        wanted: by name, the resolved config and the content's height and width.
-        most: names in a group.
+        wanted: by the name of a run, its settings and the content's height and width.
+        most: runs in a group.
 
     Returns:
-        Groups of one and more; the same ones for the same names.
+        Groups of one or more names; the same groups for the same names.
     """
     groups: list[list[str]] = []
     open_groups: dict[tuple, list[str]] = {}
-    for name, (config, size) in wanted.items():
-        key = _kind(config, size)
-        if obstacle(config):
+    for name, (settings, size) in wanted.items():
+        key = _kind(settings, size)
+        if obstacle(settings):
             groups.append([name])
         elif key in open_groups and len(open_groups[key]) < most:
             open_groups[key].append(name)
@@ -61,11 +64,11 @@ def group(wanted: Mapping[str, tuple[Config, tuple[int, int]]], most: int) -> li
     return groups
 
 
-def _kind(config: Config, size: tuple[int, int]) -> tuple:
-    """What all of a batch have in common."""
-    shape = (min(size),) * 2 if config.fit == "crop" else size
-    own = (getattr(config, name) for name in _shared_names())
-    return (scales.plan_job(config, shape), *own)
+def _kind(settings: Settings, size: tuple[int, int]) -> tuple:
+    """What all runs of a batch have in common."""
+    shape = (min(size),) * 2 if settings.fit == "crop" else size
+    shared = (getattr(settings, name) for name in _shared_names())
+    return (scales.plan_run(settings, shape), *shared)
 
 
 def _shared_names() -> list[str]:

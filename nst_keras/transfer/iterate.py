@@ -27,13 +27,13 @@ class References:
 
 
 class PictureSource(Protocol):
-    """What an iterate asks of the scale at work."""
+    """Where an iterate gets its image from: the scale that is being optimized."""
 
     def picture(self) -> np.ndarray:
         """Float32 RGB in [0, 1], (height, width, 3)."""
 
     def value(self) -> dict[str, float]:
-        """The terms of the picture."""
+        """The losses of the picture by term name."""
 
     def references(self) -> References:
         """What the picture is judged by."""
@@ -41,10 +41,15 @@ class PictureSource(Protocol):
 
 @dataclasses.dataclass
 class Iterate:
-    """The job after `step` steps. Its image is only to be had until the next iterate is asked for.
+    """A run after `step` steps. Read its image before you ask for the next iterate.
 
-    Terms are those that the last step saw: before its update, or with lbfgs after it. Seconds are
-    those of work so far, over all resumes; `seconds_left` is an estimate, NaN before there is one.
+    Attributes:
+        step, total_steps: counted from 1 over all scales.
+        terms: the losses that the last step saw by term name, with their 'total': before its
+            update, or with lbfgs after it.
+        seconds: of work so far, over all resumes.
+        seconds_left: an estimate; NaN before there is one.
+        stopped: the scale ends here, before its last step (see `--tolerance`).
     """
 
     step: int
@@ -55,57 +60,59 @@ class Iterate:
     seconds: float
     seconds_left: float
     steps_per_second: float
-    rests: bool = False  # the scale ends here, before its last step
-    stage: "PictureSource | None" = dataclasses.field(repr=False, default=None)
+    stopped: bool = False
+    source: "PictureSource | None" = dataclasses.field(repr=False, default=None)
 
     @property
     def image(self) -> np.ndarray:
         """The picture: float32 RGB in [0, 1], (height, width, 3).
 
         Raises:
-            RuntimeError: the job has gone on; pictures are large, so none is kept unasked.
+            RuntimeError: the next iterate has been asked for; images are large, so none is kept.
         """
-        return self._current_stage().picture()
+        return self._current_source().picture()
 
     def evaluate(self) -> dict[str, float]:
-        """The terms of the image itself, under the same condition."""
-        return self._current_stage().value()
+        """The losses of the image itself, under the same condition."""
+        return self._current_source().value()
 
     def references(self) -> References:
         """What the image is judged by beyond its loss, under the same condition."""
-        return self._current_stage().references()
+        return self._current_source().references()
 
     @property
     def ends_scale(self) -> bool:
-        return self.rests or self.step == self.scale.last_step
+        """Whether it is the last one of its scale."""
+        return self.stopped or self.step == self.scale.last_step
 
     def is_logged(self, every: int) -> bool:
-        """Whether its terms belong into the metrics: every so many steps and where a scale ends."""
+        """Whether metrics keep its losses: at every multiple of `every` and where a scale ends."""
         return is_due(self.step, every) or self.ends_scale
 
     def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
-        """Whether its image is kept: every so many steps, at the last, and at some by name."""
+        """Whether its image is kept: at every multiple of `every`, at steps `at`, and at the end."""
         return is_due(self.step, every) or self.step in at or (every > 0 and self.is_last)
 
     @property
     def is_last(self) -> bool:
-        return self.step == self.total_steps or (self.rests and self.scale == self.scales[-1])
+        """Whether it is the last one of the run."""
+        return self.step == self.total_steps or (self.stopped and self.scale == self.scales[-1])
 
-    def _current_stage(self) -> "PictureSource":
-        if self.stage is None:
+    def _current_source(self) -> "PictureSource":
+        if self.source is None:
             raise RuntimeError("read the image of an iterate before asking for the next iterate")
-        return self.stage
+        return self.source
 
 
 def is_due(step: int, every: int) -> bool:
-    """Whether something that happens every so many steps (0: never) happens after this one."""
+    """Whether something is due after this step that happens every so many steps; 0: never."""
     return every > 0 and step % every == 0
 
 
 class Pace:
-    """Seconds per step, and what is left of the whole job, from the steps seen so far.
+    """Seconds per step, and seconds left of the whole run, estimated from the steps so far.
 
-    Costs are taken to grow with the pixels. Recent steps count most, so a change of load shows.
+    Assumes that a step costs in proportion to its pixels. Recent steps count most.
     """
 
     _MEMORY = 0.7
@@ -114,17 +121,18 @@ class Pace:
         self._scales = scales
         self._seconds_per_pixel_step = math.nan
 
-    def saw(self, scale: Scale, steps: int, seconds: float) -> None:
-        """Take note that `steps` steps at this scale took `seconds`."""
+    def update(self, scale: Scale, steps: int, seconds: float) -> None:
+        """Take in that `steps` steps at this scale took `seconds`."""
         new = max(seconds, 1e-9) / (steps * scale.pixels)  # clocks may not have ticked
         old = new if math.isnan(self._seconds_per_pixel_step) else self._seconds_per_pixel_step
         self._seconds_per_pixel_step = self._MEMORY * old + (1.0 - self._MEMORY) * new
 
     def seconds_per_step(self, scale: Scale) -> float:
+        """An estimate for a scale; NaN before the first update."""
         return self._seconds_per_pixel_step * scale.pixels
 
     def seconds_left(self, step: int) -> float:
-        """An estimate for all that comes after `step`."""
+        """An estimate for all steps after `step`; NaN before the first update."""
         pixel_steps = sum(
             scale.pixels * max(0, scale.last_step - max(step, scale.first_step - 1))
             for scale in self._scales
@@ -133,18 +141,18 @@ class Pace:
 
 
 class TileProgress:
-    """Says how far a single evaluation is, where one takes long."""
+    """Logs how far a single evaluation is, where one takes long."""
 
     _SECONDS = 30.0
 
     def __init__(self) -> None:
-        self._said = time.monotonic()
+        self._last = time.monotonic()
 
     def __call__(self, done: int, in_all: int) -> None:
         """After each tile; an evaluation with a gradient takes each tile twice."""
         now = time.monotonic()
         if done == in_all:
-            self._said = now
-        elif now - self._said >= self._SECONDS:
-            self._said = now
+            self._last = now
+        elif now - self._last >= self._SECONDS:
+            self._last = now
             _log.info("within this step: tile %d of %d", done, in_all)

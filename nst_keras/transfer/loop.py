@@ -1,215 +1,221 @@
-"""The job: scales times steps. `stylize` yields iterates, saves its state and goes on from it."""
+"""The run: scales times steps. Yields iterates, saves its state and resumes from it."""
 
+import dataclasses
 import functools
 import gc
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices import memory
 from nst_keras.imaging import geometry
-from nst_keras.network.weights import Weights
-from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.errors import DeviceError, LostHostError, StepDropped, first_line
-from nst_keras.settings.config import Config
+from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
+from nst_keras.runtime.errors import (
+    InputError,
+)
+from nst_keras.transfer import grouping
+from nst_keras.transfer.batch import ScaleBatch, batch_name
 from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.problem import StyleTransferProblem
+from nst_keras.transfer.recovery import recover
 from nst_keras.transfer.scale_run import ScaleRun
 from nst_keras.transfer.scales import Scale
-from nst_keras.transfer.setup import PictureLike, Prepared, Request, prepare
 
 _log = logging.getLogger(__name__)
 
 
-# What an operation fails with when another host or the device is gone.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.InternalError,
-)
-# What operations on GPUs say that fail for want of memory in other ways than by name: a copy to the
-# device, convolutions without room to work, and the driver.
-_NO_ROOM = (
-    "Dst tensor is not initialized",
-    "No algorithm worked",
-    "OUT_OF_MEMORY",
-    "failed to allocate",
-)
+def optimize(
+    problems: Sequence[StyleTransferProblem], checkpointers: Sequence[Checkpointer | None]
+) -> Generator[list[Iterate], None, None]:
+    """Optimize one picture, or several of one size at once.
 
-
-def stylize(
-    content: PictureLike,
-    styles: PictureLike | Sequence[PictureLike],
-    config: Config | None = None,
-    *,
-    weights: Weights | None = None,
-    checkpointer: Checkpointer | None = None,
-    replicas: Replicas = ALONE,
-    is_dropped: Callable[[], bool] = lambda: False,
-) -> Generator[Iterate, None, None]:
-    """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
-
-    Args:
-        content, styles: paths, or (H, W, 3) arrays of RGB: uint8, or floats in [0, 1].
-        config: settings; those that are None come from its objective's preset. Its own
-            `content`, `style`, `time_limit`, `distribute`, `replicas` and `deterministic`, and what
-            it says of checkpoints and other files to write, are not looked at.
-        weights: of the backbone, if read already.
-        checkpointer: where the state is saved when due, and taken from at the start. Closing the
-            generator early saves the state, too. Of several hosts, only the chief saves.
-        replicas: the devices and hosts among which tiles are dealt; see `distribute`.
-        is_dropped: asked after each tile: whether the step under way, which may take minutes, shall
-            not be finished.
+    Several pictures may differ in the settings that batches allow (see `grouping`), and resume from
+    checkpoints after the same step. They differ by rounding from pictures that are made one by one;
+    the same batch always makes the same ones, interrupted or not.
 
     Yields:
-        An `Iterate` at least about every second of work, at every multiple of `log_every`,
-        `image_every` and the checkpointer's `every`, at every `image_at` and at the end of every
-        scale.
+        An `Iterate` for each picture, all after the same step; otherwise as `stylize`.
 
     Raises:
-        InputError: a picture, a weights file or a setting cannot be used.
-        FloatingPointError: the objective is no longer finite, and smaller steps did not help.
-        MemoryError: even small tiles do not fit the device.
-        LostHostError: another host is gone; the state is saved, if this one is the chief.
-        DeviceError: a device is gone.
-        StepDropped: as `is_dropped` said; the state before that step is saved.
+        InputError: these pictures cannot be optimized at once, or the checkpoints do not fit.
+        Exception: as `stylize`. With several pictures, out of memory and numerical trouble are not
+            recovered from: each picture can be resumed alone.
     """
-    request = Request(
-        content, styles, config or Config(), weights, checkpointer, replicas, is_dropped
+    saved = [checkpointer.latest() if checkpointer else None for checkpointer in checkpointers]
+    _check_batch(problems, saved)
+    name = batch_name(checkpointers)
+    controllers = []
+    for problem, checkpointer, start in zip(problems, checkpointers, saved, strict=True):
+        _check_checkpoint(problem, start)
+        plan = dataclasses.replace(problem.plan, tile_size=_chiefs_tile_size(problem, start))
+        controllers.append(
+            Controller(problem.settings, plan, checkpointer, start, problem.replicas, name)
+        )
+    return _run(problems, controllers, [start.state if start else None for start in saved])
+
+
+def _check_batch(
+    problems: Sequence[StyleTransferProblem], saved: Sequence[Checkpoint | None]
+) -> None:
+    """Refuse pictures that cannot be optimized at once."""
+    first = problems[0]
+    if len(problems) == 1:
+        return
+    grouping.check([problem.settings for problem in problems])
+    if len({problem.plan.scales for problem in problems}) > 1:
+        raise InputError("--batch: the pictures are of different sizes")
+    if len({start.step if start else 0 for start in saved}) > 1:
+        raise InputError("--batch: the runs are at different steps")  # see `rewind_to_common_step`
+    if any(problem.plan.tile_size for problem in problems):
+        raise InputError("--batch: pictures must fit the memory whole, without tiles")
+    costs = CostModel(first.settings, first.plan.precision, first.extractors.weights.channels)
+    budget = memory.memory_budget(first.settings.memory_limit)
+    costs.check_batch(first.plan.scales, len(problems), budget)
+
+
+def _check_checkpoint(problem: StyleTransferProblem, saved: Checkpoint | None) -> None:
+    if saved and saved.step > problem.plan.total_steps:
+        raise InputError(
+            f"--workdir: its checkpoint is of step {saved.step}, but the run has only "
+            f"{problem.plan.total_steps} steps"
+        )
+
+
+def _chiefs_tile_size(problem: StyleTransferProblem, saved: Checkpoint | None) -> int | None:
+    """The tile size of the chief. All hosts wait for each other here.
+
+    Raises:
+        InputError: this host would resume from another step.
+    """
+    step = saved.step if saved else 0
+    chiefs_step, chiefs_size = (
+        int(number) for number in problem.replicas.from_chief((step, problem.plan.tile_size or 0))
     )
-    return _run(prepare(request))
+    if step != chiefs_step:
+        raise InputError(
+            f"--workdir: its newest checkpoint is of step {step} here and of step {chiefs_step} on "
+            "the first host; all hosts must see the same folder"
+        )
+    return chiefs_size or None
 
 
-def _run(job: Prepared) -> Generator[Iterate, None, None]:
-    course = job.course()
-    picture = job.painter.first_image()
-    for scale in job.painter.plan:
-        if scale.last_step < course.step:
+def _run(
+    problems: Sequence[StyleTransferProblem],
+    controllers: Sequence[Controller],
+    states: list[State | None],
+) -> Generator[list[Iterate], None, None]:
+    pictures: list[np.ndarray | None] = [None] * len(problems)
+    for scale in controllers[0].plan.scales:
+        if scale.last_step < controllers[0].step:
             continue
-        start = functools.partial(geometry.resize, picture, scale.height, scale.width)
-        stage = yield from _paint_scale(job.painter, course, scale, start, job.take_state())
-        picture = stage.picture()
-        del start
-        # The compiled steps and the stage hold each other; without this two scales fill memory.
-        del stage
+        starts = [
+            functools.partial(_start, problem, scale, picture)
+            for problem, picture in zip(problems, pictures, strict=True)
+        ]
+        batch = yield from _run_scale(problems, controllers, scale, starts, states)
+        pictures = [run.picture() for run in batch.runs]
+        # The compiled steps and the batch refer to each other: without this, two scales stay in
+        # memory.
+        del batch, starts
         gc.collect()
 
 
-def _paint_scale(
-    painter: StyleTransferProblem,
-    course: Controller,
+def _start(problem: StyleTransferProblem, scale: Scale, picture: np.ndarray | None) -> np.ndarray:
+    """The first image of a scale: the result of the scale before, or the first image of all."""
+    image = problem.first_image() if picture is None else picture
+    return geometry.resize(image, scale.height, scale.width)
+
+
+def _run_scale(
+    problems: Sequence[StyleTransferProblem],
+    controllers: Sequence[Controller],
     scale: Scale,
-    start: Callable[[], np.ndarray],
-    state: Mapping[str, np.ndarray] | None,
-) -> Generator[Iterate, None, ScaleRun]:
-    """One scale from its start or a state of it, with smaller tiles or steps where it must be."""
+    starts: Sequence[Callable[[], np.ndarray]],
+    states: list[State | None],
+) -> Generator[list[Iterate], None, ScaleBatch]:
+    """One scale from its start or from states of it; recovers if there is only one picture.
+
+    Args:
+        states: cleared once they have been restored, since they are large.
+    """
     while True:
-        stage = None
+        batch = None
         try:
-            course.begin(scale, state)
-            stage = ScaleRun(painter, scale, start, state, course.tile_size, course.recoveries)
-            state = None  # or it would lie there, beside the stage's own, to the end of the scale
-            yield from _take_steps(course, stage)
-            return stage
-        except FloatingPointError as error:
-            stage = None
-            state = course.go_back(error)
-        except StepDropped:
-            course.save_completed(stage)
-            raise
-        except tf.errors.OpError as error:
-            if not _lacks_memory(error):
-                _tell_loss(painter, course, stage, error)
+            batch = _begin(problems, controllers, scale, starts, states)
+            states[:] = [None] * len(states)
+            yield from _take_steps(controllers, batch)
+            return batch
+        except Exception as error:
+            if len(problems) > 1:
                 raise
-            course.tile_size = _smaller_tiles(painter, scale, course.tile_size, error)
-            if stage is not None:  # where it got to before memory ran out
-                state = {**stage.state(), **course.state()}
-                course.went_on_to(stage)
-        stage = None
+            run = batch.runs[0] if batch else None
+            states[0] = recover(problems[0], controllers[0], run, states[0], error)
+        batch = run = None
         gc.collect()
 
 
-def _take_steps(course: Controller, stage: ScaleRun) -> Generator[Iterate, None, None]:
-    """Those that are left of the scale."""
-    if course.is_over:  # but perhaps not yet written out
-        yield from _report(course, stage, stage.value())
-    while not course.ends_scale:
-        steps = course.steps_per_call()
+def _begin(
+    problems: Sequence[StyleTransferProblem],
+    controllers: Sequence[Controller],
+    scale: Scale,
+    starts: Sequence[Callable[[], np.ndarray]],
+    states: Sequence[State | None],
+) -> ScaleBatch:
+    runs = []
+    for problem, controller, start, state in zip(
+        problems, controllers, starts, states, strict=True
+    ):
+        controller.begin(scale, state)
+        runs.append(
+            ScaleRun(problem, scale, start, state, controller.tile_size, controller.halvings)
+        )
+    return ScaleBatch(runs, xla=problems[0].settings.xla)
+
+
+def _take_steps(
+    controllers: Sequence[Controller], batch: ScaleBatch
+) -> Generator[list[Iterate], None, None]:
+    """Take the remaining steps of the scale."""
+    if controllers[0].is_over:  # but perhaps not yet written out
+        yield from _report(controllers, batch, batch.values())
+    while not controllers[0].ends_scale:
+        steps = min(controller.steps_per_call() for controller in controllers)
         began = time.perf_counter()
-        terms = stage.run(steps)
-        course.took(steps, time.perf_counter() - began, terms)
-        yield from _report(course, stage, terms)
+        losses_of_all = batch.run(steps)
+        seconds = time.perf_counter() - began
+        for controller, losses in zip(controllers, losses_of_all, strict=True):
+            controller.count(steps, seconds, losses)
+        yield from _report(controllers, batch, losses_of_all)
 
 
 def _report(
-    course: Controller, stage: ScaleRun, terms: dict[str, float]
-) -> Generator[Iterate, None, None]:
-    iterate = course.report(stage, terms)
+    controllers: Sequence[Controller],
+    batch: ScaleBatch,
+    losses_of_all: Sequence[dict[str, float]],
+) -> Generator[list[Iterate], None, None]:
+    iterates = [
+        controller.report(source, losses)
+        for controller, source, losses in zip(
+            controllers, batch.sources(), losses_of_all, strict=True
+        )
+    ]
     try:
-        yield iterate
+        yield iterates
     except GeneratorExit:
-        course.save(stage)
+        _save(controllers, batch)
         raise
-    if not iterate.is_last:
-        iterate.stage = None
-    if course.is_save_due(iterate):
-        course.save(stage)
+    if not iterates[0].is_last:
+        for iterate in iterates:
+            iterate.source = None
+    # All or none: the pictures of a batch must have a step in common to resume from.
+    if any(map(Controller.is_save_due, controllers, iterates)):
+        _save(controllers, batch)
 
 
-def _lacks_memory(error: tf.errors.OpError) -> bool:
-    """Whether that is what an operation failed for; on GPUs it may say so only in words."""
-    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
-        return any(words in str(error) for words in _NO_ROOM)
-    return isinstance(error, tf.errors.ResourceExhaustedError)
-
-
-def _tell_loss(
-    painter: StyleTransferProblem,
-    course: Controller,
-    stage: ScaleRun | None,
-    error: tf.errors.OpError,
-) -> None:
-    """Raise in its place what an error means, if that is that a device or a host is gone.
-
-    Raises:
-        DeviceError, LostHostError: so it is; of the latter the chief has saved the state.
-    """
-    if not isinstance(error, _LOST):
-        return
-    if painter.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
-        raise DeviceError(
-            f"the device failed after step {course.step}: {first_line(error)}"
-        ) from error
-    course.save_completed(stage)
-    raise LostHostError(f"another host is gone: {first_line(error)}") from error
-
-
-def _smaller_tiles(
-    painter: StyleTransferProblem, scale: Scale, tile_size: int | None, error: Exception
-) -> int:
-    """Half the size of the tiles that were too large for the memory of the device.
-
-    Raises:
-        MemoryError: they are as small as the network allows, or other hosts have the same ones.
-    """
-    longest = max(scale.height, scale.width)
-    now = min(tile_size or longest, longest)
-    smaller = max(now // 2, painter.least_tile_size)
-    if smaller >= now:
-        lbfgs = painter.config.optimizer == "lbfgs"
-        raise MemoryError(
-            f"out of memory at {scale.width}x{scale.height} with tiles of {now} px; a smaller "
-            f"--size{' or --history, or --optimizer=adam,' if lbfgs else ''} takes less"
-        ) from error
-    if painter.replicas.hosts > 1:  # where each would wait for the others' old ones
-        raise MemoryError(
-            f"out of memory at {scale.width}x{scale.height}; give all hosts --tile_size={smaller}"
-        ) from error
-    _log.warning("out of memory: it goes on in tiles of %d px", smaller)
-    return smaller
+def _save(controllers: Sequence[Controller], batch: ScaleBatch) -> None:
+    for controller, run in zip(controllers, batch.runs, strict=True):
+        controller.save(run)

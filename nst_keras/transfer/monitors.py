@@ -1,16 +1,20 @@
-"""Monitors of one scale's losses: early stopping and divergence."""
+"""Monitors of the losses of one scale: early stopping and divergence."""
 
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
+_EVERY = 10  # steps between checks of the size of the total
+_GROWTH = 1e3  # of the total; the first steps of L-BFGS and noise stay far below
+_CHECKS = 3  # the first ones, for comparison, and the last ones, which must all be so large
+
 
 class EarlyStopping:
-    """Compares the total with that of `patience` steps before, at fixed steps of one scale.
+    """Compares the total with the one `patience` steps before, at fixed steps of one scale.
 
     Args:
-        tolerance: the scale rests if the total fell by less than this share; 0: never.
+        tolerance: the scale stops if the total fell by less than this share; 0: never.
         patience: steps between comparisons.
         first_step: of the scale.
         state: of the same scale, from `state`.
@@ -21,86 +25,83 @@ class EarlyStopping:
         tolerance: float,
         patience: int,
         first_step: int,
-        state: Mapping[str, np.ndarray] | None = None,
+        state: Mapping[str, np.ndarray],
     ):
         self.tolerance, self.patience, self.first_step = tolerance, patience, first_step
+        self.stopped = False
         self._last = math.nan
-        self.rests = False
-        if state is not None and "plateau" in state:
-            self._last, rests = (float(number) for number in state["plateau"])
-            self.rests = bool(rests)
+        if "early_stopping" in state:
+            self._last, stopped = (float(number) for number in state["early_stopping"])
+            self.stopped = bool(stopped)
 
-    def next_step(self, step: int) -> float:
+    def next_check(self, step: int) -> float:
         """The first step after this one at which totals are compared."""
         if not self.tolerance:
             return math.inf
         taken = step - self.first_step + 1
         return step + self.patience - taken % self.patience
 
-    def saw(self, step: int, total: float) -> None:
-        """Take note of the total of a step."""
+    def update(self, step: int, total: float) -> None:
+        """Take in the total of a step."""
         if not self.tolerance or (step - self.first_step + 1) % self.patience:
             return
-        self.rests = bool(self._last - total < self.tolerance * abs(self._last))
+        self.stopped = bool(self._last - total < self.tolerance * abs(self._last))
         self._last = total
 
     def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
+        """Arrays for a checkpoint."""
         if not self.tolerance:
             return {}
-        return {"plateau": np.array([self._last, float(self.rests)])}
-
-
-_EVERY = 10  # steps between looks at the size of the total
-_GROWTH = 1e3  # of the total: L-BFGS' first steps and noise stay far below
-_LOOKS = 3  # first ones that are compared with, and last ones that are all so large
+        return {"early_stopping": np.array([self._last, float(self.stopped)])}
 
 
 class DivergenceMonitor:
-    """Looks at the terms of one scale.
+    """Finds losses that are not finite, and a total that explodes.
 
     Args:
         first_step: of the scale.
         state: of the same scale, from `state`.
     """
 
-    def __init__(self, first_step: int, state: Mapping[str, np.ndarray] | None = None):
+    def __init__(self, first_step: int, state: Mapping[str, np.ndarray]):
         self._first_step = first_step
-        self._begun: list[float] = []  # totals at the first looks
-        self._exploded = 0  # looks in a row
-        if state is not None and "watch" in state:
-            exploded, *self._begun = (float(number) for number in state["watch"])
+        self._first_totals: list[float] = []
+        self._exploded = 0  # checks in a row
+        if "divergence" in state:
+            exploded, *self._first_totals = (float(number) for number in state["divergence"])
             self._exploded = int(exploded)
 
-    def next_step(self, step: int) -> int:
-        """The first step after this one at which the total is looked at."""
+    def next_check(self, step: int) -> int:
+        """The first step after this one at which the size of the total is checked."""
         taken = step - self._first_step + 1
         return step + _EVERY - taken % _EVERY
 
-    def saw(self, step: int, terms: Mapping[str, float]) -> None:
-        """Take note of the terms of a step.
+    def update(self, step: int, losses: Mapping[str, float]) -> None:
+        """Take in the losses of a step.
 
         Raises:
-            FloatingPointError: they are not finite, or the total has exploded. A single total that
-                is large has not: the next step may take it back.
+            FloatingPointError: they are not finite, or the total has exploded. A single large total
+                is accepted, since the next step may lower it again.
         """
-        if bad := [name for name, value in terms.items() if not math.isfinite(value)]:
+        if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
             names = ", ".join(name for name in bad if name != "total") or "the gradient"
             raise FloatingPointError(f"{names} not finite at step {step}")
         if (step - self._first_step + 1) % _EVERY == 0:
-            self._look(step, terms["total"])
+            self._check(step, losses["total"])
 
-    def _look(self, step: int, total: float) -> None:
-        if len(self._begun) < _LOOKS:  # one alone may be 0, where the content is the style
-            self._begun.append(total)
+    def _check(self, step: int, total: float) -> None:
+        if len(self._first_totals) < _CHECKS:  # one alone may be 0, where the content is the style
+            self._first_totals.append(total)
             return
-        usual = max(self._begun)
+        usual = max(self._first_totals)
         self._exploded = self._exploded + 1 if total > _GROWTH * usual else 0
-        if self._exploded == _LOOKS:
+        if self._exploded == _CHECKS:
             raise FloatingPointError(
                 f"the total has grown from {usual:.3g} to {total:.3g} at step {step}"
             )
 
     def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
-        return {"watch": np.array([self._exploded, *self._begun])} if self._begun else {}
+        """Arrays for a checkpoint."""
+        if not self._first_totals:
+            return {}
+        return {"divergence": np.array([self._exploded, *self._first_totals])}

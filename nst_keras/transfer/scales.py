@@ -5,7 +5,7 @@ import math
 
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Scale:
         return self.height * self.width
 
 
-def plan_job(config: Config, content_size: tuple[int, int]) -> tuple[Scale, ...]:
-    """The scales of a resolved config for a content of (height, width)."""
-    size = max(content_size) if config.size == "original" else int(config.size)
-    longest_sides = plan_sizes(size, config.min_size, config.scales, config.scale_ratio)
-    given = config.coarse_iterations or (config.iterations,)
+def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, ...]:
+    """The scales for a content of (height, width)."""
+    size = max(content_size) if settings.size == "original" else int(settings.size)
+    longest_sides = plan_sizes(size, settings.min_size, settings.scales, settings.scale_ratio)
+    given = settings.coarse_iterations or (settings.iterations,)
     coarse = spread_steps(given, len(longest_sides) - 1)
-    return plan_scales(content_size, longest_sides, (*coarse, config.iterations))
+    return plan_scales(content_size, longest_sides, (*coarse, settings.iterations))
 
 
 def plan_sizes(

@@ -175,9 +175,9 @@ def test_a_command_works_with_what_was_given(capsys):
     def work(call):
         log.info("working")
         log.warning("careful")
-        assert call.arguments == arguments and call.values == {"size": 3}
-        assert call.notes == ["careful"]
-        assert call.quiet == ("--quiet" in arguments) and call.began > 0
+        assert call.groups == [(arguments, {"size": 3})]
+        assert (call.arguments, call.values) == call.groups[0]
+        assert call.quiet == ("--quiet" in arguments) and call.started > 0
         return 7
 
     for arguments, said in (
@@ -186,6 +186,26 @@ def test_a_command_works_with_what_was_given(capsys):
     ):
         assert command_line.run(COMMAND, work, arguments) == 7
         assert capsys.readouterr().err == said
+
+
+def test_a_command_may_take_several_groups_of_flags():
+    grouped = dataclasses.replace(COMMAND, grouped=True)
+    arguments = command_line.join_groups([["--size=3"], [], ["--size=4", "--quiet"]])
+
+    def work(call):
+        assert call.groups == [
+            (["--size=3"], {"size": 3}),
+            ([], {}),
+            (["--size=4", "--quiet"], {"size": 4}),
+        ]
+        return 0 if call.quiet else 1
+
+    assert command_line.run(grouped, work, arguments) == 0
+
+
+@pytest.mark.parametrize("groups", [[["a"], ["b", "c"]], [["a"]], [["a"], []], [[], ["b"]]])
+def test_groups_are_joined_and_split(groups):
+    assert command_line.split_groups(command_line.join_groups(groups)) == groups
 
 
 @pytest.mark.parametrize("flag", ["--help", "-help", "-h"])

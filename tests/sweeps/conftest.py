@@ -5,14 +5,14 @@ import itertools
 
 import pytest
 
-from nst_keras.runs import batch_session
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
-from nst_keras.runs.inputs import read_inputs
 from nst_keras.settings import flags
+from nst_keras.settings.command_line import split_groups
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import session
 from nst_keras.sweeps.local_engine import Outcome
+from nst_keras.transfer.inputs import read_inputs
 from tests.test_compare import write_run
 
 
@@ -29,9 +29,7 @@ class Here:
         for batch in tasks:
             if batch.parts:
                 self.batches.append([one.name for one in batch.parts])
-                assert batch_session._split(batch.arguments) == [
-                    [*one.arguments] for one in batch.parts
-                ]
+                assert split_groups(batch.arguments) == [[*one.arguments] for one in batch.parts]
         for task in itertools.chain(*(one.trials for one in tasks)):
             yield None
             if len(self.ran) == self.stop_after:

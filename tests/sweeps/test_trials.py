@@ -149,7 +149,7 @@ def test_pictures_of_one_name_in_two_folders():
         (
             [row("a", style_blend=(1.0, 2.0))],
             [],
-            ["t.csv, row 2, column style_blend: ", "1 are needed"],
+            ["t.csv, row 2, column style_blend: ", "--style has 1"],
         ),
         ([], ["content_weight=0,1", "style_weight=0,1"], ["nothing to optimize"]),
     ],

@@ -1,0 +1,149 @@
+"""Evaluations of whole images: their statistics, and the gradient of what is made of these.
+
+An evaluation has `sums`, the statistics by term name, and `pull_back`. One image, several images at
+once (here) and an image in tiles (`tiled`) are three ways to the same two.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+import tensorflow as tf
+
+from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
+from nst_keras.objective.targets import Window, owned
+from nst_keras.objective.terms import Term
+
+
+class Evaluation(Protocol):
+    """What an objective needs of an image."""
+
+    @property
+    def sums(self) -> Sums:
+        """Statistics over all positions of the image, by term name."""
+
+    def pull_back(self, cotangents: Sums) -> tf.Tensor:
+        """The gradient at the image, of its shape, given the gradients at the statistics."""
+
+
+class Evaluator(Protocol):
+    """Evaluates images of one size for one list of terms."""
+
+    @property
+    def in_graph(self) -> bool:
+        """Whether it can be traced into a TensorFlow graph."""
+
+    def __call__(self, image: tf.Tensor) -> Evaluation:
+        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
+
+
+class WholeEvaluation:
+    """One image, or several of one size, through the network in one piece.
+
+    Args:
+        image: (N, H, W, 3), RGB in [0, 1].
+        layer_sums: makes the statistics of a layer from its features (N, h, w, C).
+        pixel_sums: makes the statistics of the pixels.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        image: tf.Tensor,
+        layer_sums: Callable[[str, tf.Tensor], Sums],
+        pixel_sums: Callable[[tf.Tensor], Sums],
+    ):
+        self._image = image
+        self._forward = ForwardPass(network, image, layer_sums)
+        with tf.GradientTape(watch_accessed_variables=False) as self._tape:
+            self._tape.watch(image)
+            self._pixels = pixel_sums(image)
+        self.sums = {**self._pixels, **self._forward.sums}
+
+    def pull_back(self, cotangents: Sums) -> tf.Tensor:
+        """The gradient at the image, of its shape, given the gradients at the statistics."""
+        names = list(self._pixels)
+        direct = self._tape.gradient(
+            [self._pixels[name] for name in names],
+            self._image,
+            output_gradients=[cotangents[name] for name in names],
+        )
+        pulled = self._forward.pull_back(cotangents)
+        return direct if pulled is None else direct + pulled
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeEvaluator:
+    """Evaluates images in one piece.
+
+    Args:
+        terms: of the objective; their weights do not matter here.
+        content: the content's features by layer.
+    """
+
+    network: Network
+    terms: Sequence[Term]
+    content: Features
+    in_graph: ClassVar[bool] = True
+
+    def __call__(self, image: tf.Tensor) -> WholeEvaluation:
+        """Evaluate one image (1, H, W, 3), RGB in [0, 1]."""
+        return WholeEvaluation(self.network, image, self.layer_sums, self.pixel_sums)
+
+    def layer_sums(self, layer: str, features: tf.Tensor) -> Sums:
+        """Statistics of a layer's features (1, h, w, N), by term name."""
+        return layer_sums(self.terms, self.content, layer, features)
+
+    def pixel_sums(self, pixels: tf.Tensor) -> Sums:
+        """Statistics of pixels (1, H, W, 3), by term name."""
+        return pixel_sums(self.terms, pixels)
+
+
+def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> WholeEvaluation:
+    """Evaluate several images (N, H, W, 3) at once, each for its own terms, through the network of
+    the first one; statistics get a first axis of length N."""
+
+    def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
+        parts = tf.split(features, len(evaluators))
+        pairs = zip(evaluators, parts, strict=True)
+        return stacked([evaluator.layer_sums(layer, part) for evaluator, part in pairs])
+
+    def sums_of_pixels(pixels: tf.Tensor) -> Sums:
+        parts = tf.split(pixels, len(evaluators))
+        return stacked(
+            [evaluator.pixel_sums(part) for evaluator, part in zip(evaluators, parts, strict=True)]
+        )
+
+    return WholeEvaluation(evaluators[0].network, images, sums_of_layer, sums_of_pixels)
+
+
+def layer_sums(
+    terms: Sequence[Term],
+    content: Features,
+    layer: str,
+    features: tf.Tensor,
+    window: Window | None = None,
+) -> Sums:
+    """Statistics of a layer's features (1, h, w, N), by term name.
+
+    Args:
+        content: the content's features by layer, at the positions that count.
+        window: the part of a tile that counts; None: all positions count.
+    """
+    if window is not None:
+        features = owned(features, layer, window)
+    return {
+        term.name: term.statistics(features, content.get(layer))
+        for term in terms
+        if term.layer == layer
+    }
+
+
+def pixel_sums(terms: Sequence[Term], pixels: tf.Tensor) -> Sums:
+    """Statistics of pixels (1, H, W, 3), by term name."""
+    return {term.name: term.statistics(pixels, None) for term in terms if not term.layer}
+
+
+def stacked(sums_of_all: Sequence[Sums]) -> Sums:
+    """Statistics of several images with a first axis for these."""
+    return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}

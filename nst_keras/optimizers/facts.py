@@ -1,0 +1,69 @@
+"""What the rest of the program needs to know of each optimizer. Imports no TensorFlow."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerFacts:
+    """What settings, plans and batches need to know of an optimizer.
+
+    Attributes:
+        takes: the settings that it uses, beside the learning rate and its schedule.
+        defaults: settings that suit it wherever the objective was published with another one.
+        step_size: a learning rate that suits most objectives, for pixels in [0, 1]; None: it steps
+            by the size of the gradient, which depends on the objective.
+        step_is_share: its steps are a share of the norm of the image, whatever the unit of pixels.
+        rate_is_factor: its learning rate is a factor on steps of its own, usually 1.
+        images: float32 images that a step needs in memory, beside the image itself.
+        images_per_history: more of these for each remembered step.
+        joins_batches: several pictures can be optimized at once, through one network.
+        has_conditions: its step has Python conditions on tensors, which AutoGraph must convert.
+    """
+
+    takes: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    step_size: float | None = None
+    step_is_share: bool = False
+    rate_is_factor: bool = False
+    images: int = 4
+    images_per_history: int = 0
+    joins_batches: bool = True
+    has_conditions: bool = False
+
+    def learning_rate(self, pixel_range: float) -> float | None:
+        """A learning rate that suits most objectives whose pixels are in [0, `pixel_range`]."""
+        if self.step_size is None:
+            return None
+        unit = 1.0 if self.step_is_share or self.rate_is_factor else pixel_range
+        return self.step_size * unit
+
+
+_MOMENTS = ("beta_1", "beta_2", "epsilon")
+_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "adam_colors": "rgb"}
+
+FACTS = {
+    "adam": OptimizerFacts((*_MOMENTS, "adam_colors"), _ADAM, 0.02),
+    "lbfgs": OptimizerFacts(
+        ("history", "line_search"),
+        {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0},
+        step_size=1.0,
+        rate_is_factor=True,
+        # Gradient, direction, temporaries of the recursion, and memory that stays unused.
+        images=30,
+        images_per_history=2,
+        joins_batches=False,
+        has_conditions=True,
+    ),
+    "adadelta": OptimizerFacts(("epsilon",), _ADAM),
+    "adafactor": OptimizerFacts((), _ADAM, 0.02, step_is_share=True),
+    "adagrad": OptimizerFacts(("epsilon",), _ADAM, 0.1),
+    "adamax": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
+    "adamw": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
+    "lamb": OptimizerFacts(_MOMENTS, _ADAM, 0.02, step_is_share=True),
+    "lion": OptimizerFacts(("beta_1", "beta_2"), _ADAM, 0.01),
+    "nadam": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
+    "rmsprop": OptimizerFacts(("epsilon", "momentum"), _ADAM, 0.01),
+    "sgd": OptimizerFacts(("momentum",), _ADAM),
+}

@@ -1,0 +1,128 @@
+"""What a run does when a step fails: smaller steps, smaller tiles, or a clear end."""
+
+import logging
+
+import tensorflow as tf
+
+from nst_keras.optimizers.facts import FACTS
+from nst_keras.runtime.checkpoints import State
+from nst_keras.runtime.errors import (
+    DeviceError,
+    LostHostError,
+    StepDropped,
+    first_line,
+)
+from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.problem import StyleTransferProblem
+from nst_keras.transfer.scale_run import ScaleRun
+
+_log = logging.getLogger(__name__)
+
+# What an operation fails with when another host or the device is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+# What operations on GPUs say when memory runs out without naming it: a copy to the device,
+# convolutions without workspace, and the driver.
+_NO_MEMORY = (
+    "Dst tensor is not initialized",
+    "No algorithm worked",
+    "OUT_OF_MEMORY",
+    "failed to allocate",
+)
+
+
+def recover(
+    problem: StyleTransferProblem,
+    controller: Controller,
+    run: ScaleRun | None,
+    state: State | None,
+    error: Exception,
+) -> State | None:
+    """The state to go on from after an error, with smaller steps or tiles; None: from the start.
+
+    Args:
+        run: the scale, unless it could not be set up.
+        state: what it was to be set up from.
+
+    Raises:
+        Exception: the error, or what it means, where there is no way to go on.
+    """
+    if isinstance(error, FloatingPointError):
+        return controller.recover(error)
+    if isinstance(error, StepDropped) and run is not None:
+        _save_completed(controller, run)
+    if not isinstance(error, tf.errors.OpError):
+        raise error
+    if not _is_out_of_memory(error):
+        _raise_if_lost(problem, controller, run, error)
+        raise error
+    controller.tile_size = _smaller_tiles(problem, controller, error)
+    if run is None:
+        return state
+    controller.count_completed(run)  # steps before memory ran out
+    return controller.state(run)
+
+
+def _save_completed(controller: Controller, run: ScaleRun) -> None:
+    """Save the state after the last step that was completed."""
+    controller.count_completed(run)
+    controller.save(run)
+
+
+def _is_out_of_memory(error: tf.errors.OpError) -> bool:
+    """Whether an operation failed for want of memory; on GPUs only the message may say so."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
+        return any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def _raise_if_lost(
+    problem: StyleTransferProblem,
+    controller: Controller,
+    run: ScaleRun | None,
+    error: tf.errors.OpError,
+) -> None:
+    """Raise what an error means, if it means that a device or a host is gone.
+
+    Raises:
+        DeviceError, LostHostError: for the latter the chief has saved the state.
+    """
+    if not isinstance(error, _LOST):
+        return
+    if problem.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
+        raise DeviceError(
+            f"the device failed after step {controller.step}: {first_line(error)}"
+        ) from error
+    if run is not None:
+        _save_completed(controller, run)
+    raise LostHostError(f"another host is gone: {first_line(error)}") from error
+
+
+def _smaller_tiles(problem: StyleTransferProblem, controller: Controller, error: Exception) -> int:
+    """Half the size of the tiles that did not fit the device's memory.
+
+    Raises:
+        MemoryError: they are as small as the network allows, or other hosts use the same ones.
+    """
+    scale, settings = controller.scale, problem.settings
+    size = f"{scale.width}x{scale.height}"
+    longest = max(scale.height, scale.width)
+    now = min(controller.tile_size or longest, longest)
+    smaller = max(now // 2, problem.least_tile_size)
+    if smaller >= now:
+        has_history = FACTS[settings.optimizer].images_per_history > 0
+        others = " or --history, or --optimizer=adam," if has_history else ""
+        raise MemoryError(
+            f"out of memory at {size} with tiles of {now} px; a smaller --size{others} needs less"
+        ) from error
+    if problem.replicas.hosts > 1:  # which would wait for each other's old tiles
+        raise MemoryError(
+            f"out of memory at {size}; use --tile_size={smaller} on all hosts"
+        ) from error
+    _log.warning("out of memory; continuing with tiles of %d px", smaller)
+    return smaller

@@ -1,0 +1,123 @@
+"""`stylize`: the whole way from pictures and a config to a stream of iterates."""
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Sequence
+
+import tensorflow as tf
+
+from nst_keras.devices.replicas import Replicas, make_replicas
+from nst_keras.network.weights import Weights
+from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.runtime.errors import (
+    InputError,
+)
+from nst_keras.settings.config import OPTIONS, Config, defaults
+from nst_keras.settings.resolve import Settings, resolve
+from nst_keras.transfer.inputs import PictureLike, read_inputs
+from nst_keras.transfer.iterate import Iterate
+from nst_keras.transfer.loop import optimize
+from nst_keras.transfer.plan import Begun
+from nst_keras.transfer.planning import make_plan
+from nst_keras.transfer.problem import StyleTransferProblem
+
+# Settings about files and checkpoints, which `stylize` does not write.
+_FOR_FILES = (
+    *("content", "style", "workdir", "output", "overwrite", "checkpoint_every"),
+    *("checkpoint_minutes", "keep_checkpoints", "tensorboard", "gif", "mp4", "frame_labels"),
+    "scores",
+)
+
+
+def stylize(
+    content: PictureLike,
+    styles: PictureLike | Sequence[PictureLike],
+    config: Config | None = None,
+    *,
+    weights: Weights | None = None,
+    checkpointer: Checkpointer | None = None,
+    replicas: Replicas | None = None,
+    is_dropped: Callable[[], bool] = lambda: False,
+) -> Generator[Iterate, None, None]:
+    """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
+
+    Args:
+        content, styles: paths, or arrays (H, W, 3) of RGB: uint8, or floats in [0, 1].
+        config: settings; those that are None come from its objective's preset. Settings about
+            files are refused: nothing is written but the checkpointer's files.
+        weights: of the backbone, if they have been read already.
+        checkpointer: where the state is saved when it is due, and resumed from at the start.
+            Closing the generator early also saves the state. Of several hosts, only the chief
+            saves.
+        replicas: the devices and hosts that share the tiles; by default, those that the config's
+            `distribute` names.
+        is_dropped: asked after each tile: whether to give up the current step, which may take
+            minutes.
+
+    Yields:
+        An `Iterate` at least about every second of work, at every multiple of `log_every`,
+        `image_every` (by default about 24 in all) and the checkpointer's `every`, at every step in
+        `image_at`, and at the end of every scale.
+
+    Raises:
+        InputError: a picture, a weights file or a setting cannot be used.
+        FloatingPointError: the objective is no longer finite, and smaller steps did not help.
+        MemoryError: even small tiles do not fit the device.
+        LostHostError: another host is gone; the state is saved, if this host is the chief.
+        DeviceError: a device is gone.
+        StepDropped: as `is_dropped` demanded; the state before that step is saved.
+    """
+    started = time.monotonic()
+    config = config or Config()
+    settings = resolve(config)
+    _refuse_file_settings(config)
+    inputs = read_inputs(settings, content, styles, weights)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if replicas is None:
+        replicas = make_replicas(settings.distribute, settings.replicas)
+    plan = make_plan(
+        settings,
+        inputs,
+        replicas,
+        begun=_begun(settings, checkpointer),
+        started=started,
+        iterations_given=config.iterations is not None,
+    )
+    problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
+    return _only(optimize([problem], [checkpointer]))
+
+
+def _only(rounds: Generator[list[Iterate], None, None]) -> Generator[Iterate, None, None]:
+    """The iterates of the only picture."""
+    with contextlib.closing(rounds):
+        for (iterate,) in rounds:
+            yield iterate
+
+
+def _refuse_file_settings(config: Config) -> None:
+    usual = defaults()
+    for name in _FOR_FILES:
+        if (value := getattr(config, name)) not in (None, usual[name]):
+            raise InputError(
+                f"{name}={OPTIONS[name].format(value)}: stylize() takes no settings about files; "
+                "use the command nst_keras.run, or leave it out"
+            )
+
+
+def _begun(settings: Settings, checkpointer: Checkpointer | None) -> Begun | None:
+    """The precision of the checkpoint, so that a run ends as it began, on whatever device.
+
+    Raises:
+        InputError: another precision is asked for.
+    """
+    saved = checkpointer.peek() if checkpointer else None
+    if saved is None:
+        return None
+    precision = str(saved.state["run"]["precision"])
+    if settings.precision not in ("auto", precision):
+        raise InputError(
+            f"--precision={settings.precision}: the checkpoint of step {saved.step} was computed "
+            f"in {precision}; resume with --precision={precision} or auto, or use another folder"
+        )
+    return Begun(precision)
