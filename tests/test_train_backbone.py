@@ -136,7 +136,7 @@ def outcome(folder):
     [
         (["--csv=no.csv"], ["--csv=no.csv", "no such file"]),
         (["--folder=x"], ["exactly one", "--csv and --folder"]),
-        (["--path_column=file"], ["row 1", "'file'", "path, label"]),
+        (["--path_column=file"], ["row 1", "no column file", "path, label"]),
         (["--image_size=8"], ["--image_size=8", "from 16 to 2048"]),
         (["--image_size=16", "--head=flatten"], ["--image_size=16", "32"]),
         (["--width=0"], ["--width=0", "from 0.01"]),

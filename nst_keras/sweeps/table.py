@@ -1,16 +1,15 @@
 """Settings of trials as a person writes them: a table with a column per flag, or `--vary`."""
 
-import csv
 import dataclasses
 import difflib
 import functools
 import glob
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.tables import CsvTable, separator_hint
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.option import join_list, split_list
@@ -51,18 +50,17 @@ def read_matrix(path: str | os.PathLike) -> list[TrialRow]:
         InputError: naming the file, the row and the column.
     """
     path = Path(path)
-    table = _read_table(path)
-    if not table:
-        raise InputError(f"{path}: is empty; row 1 names a flag per column")
-    number, header = table[0]
-    _check_header(header, f"{path}, row {number}")
+    table = CsvTable(path, "--matrix")
+    _check_header(table)
     rows = []
-    for number, cells in table[1:]:
-        place = f"{path}, row {number}"
-        _check_length(cells, header, place)
-        rows.append(_read_row(dict(zip(header, cells, strict=True)), place, str(path.parent)))
-    if not rows:
-        raise InputError(f"{path}: has no row below its header; each row is a trial")
+    for row in table:
+        if len(row.cells) < len(table.columns):
+            missing = table.columns[len(row.cells)]
+            raise InputError(
+                f"{row.place_of(missing)}: is missing; the row has {len(row.cells)} cells, "
+                f"the header {len(table.columns)}"
+            )
+        rows.append(_read_row(row.cells, row.place, str(path.parent)))
     return rows
 
 
@@ -99,55 +97,13 @@ def read_vary(text: str) -> list[Setting]:
 # Tables.
 
 
-def _read_table(path: Path) -> list[tuple[int, list[str]]]:
-    """Rows that are not blank, with their numbers."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise InputError(f"{path}, row 1: is UTF-16 or no text; save the table as CSV in UTF-8")
-    text = data.decode("utf-8-sig", "surrogateescape")  # so that an error can name its cell
-    table: list[tuple[int, list[str]]] = []
-    lines, number = io.StringIO(text, newline=""), 0
-    try:
-        for number, cells in enumerate(csv.reader(lines, strict=True), start=1):
-            cells = [cell.strip() for cell in cells]
-            if any(cells):
-                _check_encoding(cells, table[0][1] if table else [], f"{path}, row {number}")
-                table.append((number, cells))
-    except csv.Error as error:
-        raise InputError(f"{path}, row {number + 1}: cannot be read as CSV: {error}") from error
-    return table
-
-
-def _check_encoding(cells: list[str], header: list[str], place: str) -> None:
-    for column, cell in enumerate(cells):
-        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-            name = header[column] if column < len(header) else column + 1
-            raise InputError(
-                f"{place}, column {name}: is not UTF-8; save the table as CSV in UTF-8"
-            )
-
-
-def _check_header(header: list[str], place: str) -> None:
-    for column, name in enumerate(header, start=1):
-        if not name:
-            raise InputError(f"{place}, column {column}: has no name; give a flag's, without --")
+def _check_header(table: CsvTable) -> None:
+    table.check_columns(table.columns)
+    for name in table.columns:
         if name not in (*NAMES, *_WORDS):
-            hint = "; separate columns by commas" if ";" in name or "\t" in name else ""
-            raise InputError(f"{place}, column {name}: {_unknown(name)}{hint}")
-        if header.index(name) < column - 1:
-            raise InputError(f"{place}, column {name}: is there twice")
-
-
-def _check_length(cells: list[str], header: list[str], place: str) -> None:
-    counts = f"the row has {len(cells)} cells, the header {len(header)}"
-    if len(cells) < len(header):
-        raise InputError(f"{place}, column {header[len(cells)]}: is missing; {counts}")
-    if len(cells) > len(header):
-        hint = "put quotes around a value that holds commas"
-        raise InputError(f"{place}, column {len(header) + 1}: is too much; {counts}; {hint}")
+            raise InputError(
+                f"{table.place}, column {name}: {_unknown(name)}{separator_hint(name)}"
+            )
 
 
 def _read_row(cells: dict[str, str], place: str, folder: str) -> TrialRow:

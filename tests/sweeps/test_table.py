@@ -91,10 +91,10 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("gif\nmaybe\n", ["row 2, column gif", "true or false"]),
         ("objective\ngaty\n", ["row 2, column objective", "gatys"]),
         ("init,style_weight\nnoise\n", ["row 2, column style_weight", "is missing", "1 cells"]),
-        ("name,style_layer_weights\na,1,0.8\n", ["row 2, column 3", "too much", "quotes"]),
+        ("name,style_layer_weights\na,1,0.8\n", ["row 2, column 3", "has no header", "quotes"]),
         (b"name,style_weight\nB\xe4r,1\n", ["row 2, column name", "UTF-8"]),
         (b"style_weight,gr\xf6\xdfe\n1,2\n", ["row 1, column 2", "UTF-8"]),
-        ("style_weight\n1\n".encode("utf-16"), ["row 1", "UTF-16"]),
+        ("style_weight\n1\n".encode("utf-16"), ["UTF-16"]),
         ('style_weight\n1\n"2"3\n', ["row 3", "cannot be read as CSV"]),
         ('style_weight\n1\n"2\n', ["row 3", "cannot be read as CSV"]),
     ],
@@ -102,11 +102,13 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
 def test_bad_tables_are_refused_with_the_place(table, text, words):
     path = table(text)
     message = refused(read_matrix, path)
-    assert message.startswith(str(path)) and all(word in message for word in words), message
+    assert message.startswith((str(path), f"--matrix={path}")) and all(
+        word in message for word in words
+    ), message
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    assert "no.csv: cannot be read" in refused(read_matrix, tmp_path / "no.csv")
+    assert "no.csv: no such file" in refused(read_matrix, tmp_path / "no.csv")
     assert "cannot be read" in refused(read_matrix, tmp_path)
 
 

@@ -106,26 +106,26 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "--csv={path}: is empty; the first row names the columns"),
-        (b"\n\n", "--csv={path}: is empty; the first row names the columns"),
-        (b"path,label\n", "--csv={path}: has a header and no rows"),
-        (b"file,label\n0.png,a\n", "{path}, row 1: has no column 'path'; it has file, label"),
-        (b"path,class\n0.png,a\n", "{path}, row 1: has no column 'label'; it has path, class"),
-        (b"path,label\n0.png,a\n1.png,\n", "{path}, row 3, column 'label': is empty"),
-        (b"path,label\n0.png,a\n1.png\n", "{path}, row 3, column 'label': is empty"),
-        (b"path,label\n,a\n1.png,b\n", "{path}, row 2, column 'path': is empty"),
-        (b"path,label\n0.png,a,b\n", "{path}, row 2, column 3: has no name; row 1 names 2 columns"),
+        (b"", "--csv={path}: is empty; row 1 must name the columns"),
+        (b"\n\n", "--csv={path}: is empty; row 1 must name the columns"),
+        (b"path,label\n", "--csv={path}: has no row below its header"),
+        (b"file,label\n0.png,a\n", "{path}, row 1: has no column path; it has file, label"),
+        (b"path,class\n0.png,a\n", "{path}, row 1: has no column label; it has path, class"),
+        (b"path,label\n0.png,a\n1.png,\n", "{path}, row 3, column label: is empty"),
+        (b"path,label\n0.png,a\n1.png\n", "{path}, row 3, column label: is empty"),
+        (b"path,label\n,a\n1.png,b\n", "{path}, row 2, column path: is empty"),
+        (b"path,label\n0.png,a,b\n", "{path}, row 2, column 3: has no header; the row has 3 "),
         (
             b"path,label\n0.png,a\n\n1.png,b\xe9\n",
-            "{path}, row 4, column 2: byte 0xe9 is not UTF-8",
+            "{path}, row 4, column label: is not UTF-8; save the table",
         ),
-        (b"\xff\xfep\x00a\x00", "{path}, row 1, column 1: byte 0xff is not UTF-8"),
-        (b'path,label\n0.png,"a\n', "{path}, row 2: unexpected end of data"),
-        (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column 'label': label -1 is outside"),
+        (b"\xff\xfep\x00a\x00", "--csv={path}: is UTF-16, or not text; save the table as CSV"),
+        (b'path,label\n0.png,"a\n', "{path}, row 2: cannot be read as CSV: unexpected end of data"),
+        (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column label: label -1 is outside"),
         (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: all pictures have the label 'a'"),
-        (b"path,label\n0.png,a\nx.png,b\n", "{path}, row 3, column 'path': no such file: "),
-        (b"path,label,label\n0.png,a,b\n", "{path}, row 1, column 'label': is there twice"),
-        (b"path,label\n0.png,a\n" + b"x" * 300 + b",b\n", "{path}, row 3, column 'path': "),
+        (b"path,label\n0.png,a\nx.png,b\n", "{path}, row 3, column path: no such file: "),
+        (b"path,label,label\n0.png,a,b\n", "{path}, row 1, column label: appears twice"),
+        (b"path,label\n0.png,a\n" + b"x" * 300 + b",b\n", "{path}, row 3, column path: "),
     ],
 )
 def test_a_bad_csv_is_refused_by_row_and_column(tmp_path, content, said):
@@ -143,8 +143,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
 @pytest.mark.parametrize(
     ("label", "classes", "said"),
     [
-        ("3", 3, "column 'label': label 3 is outside the range 0 to 2"),
-        ("ant", 2, "column 'label': label 'ant' is one more than --classes=2"),
+        ("3", 3, "column label: label 3 is outside the range 0 to 2"),
+        ("ant", 2, "column label: label 'ant' is one more than --classes=2"),
     ],
 )
 def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
@@ -170,7 +170,7 @@ def damage(table):
     (folder / "2.png").write_bytes(whole[: len(whole) // 2])
     (folder / "5.png").write_text("not a picture")
     (folder / "8.png").unlink()
-    return [f"{table}, row {row}, column 'path': " for row in (4, 7, 10)]
+    return [f"{table}, row {row}, column path: " for row in (4, 7, 10)]
 
 
 def test_unreadable_rows_are_refused_in_one_line_that_names_and_counts_them(table):
@@ -236,7 +236,7 @@ def test_a_validation_csv_takes_the_place_of_the_split(table, tmp_path):
     write_csv(other, ["pictures/0.png,dog", "pictures/1.png,ant"])
     said = refusal(csv=str(table), validation_csv=str(other))
     assert said == (
-        f"{other}, row 3, column 'label': label 'ant' is not one of the labels of {table}"
+        f"{other}, row 3, column label: label 'ant' is not one of the labels of {table}"
     )
 
 
