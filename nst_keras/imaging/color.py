@@ -15,8 +15,34 @@ def to_srgb(image: Image.Image, notes: list[str]) -> np.ndarray:
 
     Adds a short sentence to `notes` for everything that a person should know.
     """
-    deep = image.mode[0] in "IF"  # Pillow's modes I;16, I and F: gray of more than 8 bits
-    return _deep_gray(image, notes) if deep else _color(image, notes)
+    return _deep_gray(image, notes) if is_deep(image) else _color(image, notes)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the picture is gray of more than 8 bits: Pillow's modes I;16, I and F."""
+    return image.mode[0] in "IF"
+
+
+def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
+    """The picture in sRGB, its own color profile applied and its alpha channel dropped."""
+    profile = image.info.get("icc_profile")
+    if image.mode not in ("L", "CMYK", "LAB"):
+        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = _apply_profile(image, source)
+            title = source.profile.profile_description or "unnamed"
+            if not title.startswith("sRGB"):  # nearly every photo has that: not worth a note
+                notes.append(printable(f"the color profile '{title}' was converted to sRGB"))
+            return converted
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+            notes.append("a color profile that is broken or for other samples was ignored")
+    if image.mode == "LAB":
+        return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    if image.mode == "CMYK":
+        notes.append("CMYK without a profile was converted roughly: colors may differ")
+    return image.convert("RGB")
 
 
 def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
@@ -40,7 +66,7 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
 
 def _color(image: Image.Image, notes: list[str]) -> np.ndarray:
     """Convert samples of at most 8 bits: first the profile, then alpha over the white of sRGB."""
-    pixels = np.array(_without_profile(image, notes), np.float32)
+    pixels = np.array(without_profile(image, notes), np.float32)
     pixels /= 255
     if image.has_transparency_data:
         alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
@@ -49,28 +75,6 @@ def _color(image: Image.Image, notes: list[str]) -> np.ndarray:
             pixels += 1 - alpha
             notes.append(OVER_WHITE)
     return pixels
-
-
-def _without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture in sRGB, its own color profile applied and its alpha channel dropped."""
-    profile = image.info.get("icc_profile")
-    if image.mode not in ("L", "CMYK", "LAB"):
-        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = _apply_profile(image, source)
-            title = source.profile.profile_description or "unnamed"
-            if not title.startswith("sRGB"):  # nearly every photo has that: not worth a note
-                notes.append(printable(f"the color profile '{title}' was converted to sRGB"))
-            return converted
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            notes.append("a color profile that is broken or for other samples was ignored")
-    if image.mode == "LAB":
-        return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
-    if image.mode == "CMYK":
-        notes.append("CMYK without a profile was converted roughly: colors may differ")
-    return image.convert("RGB")
 
 
 def _apply_profile(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -3,11 +3,8 @@
 import contextlib
 import hashlib
 import io
-import logging
 import os
-import threading
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.imaging import color
+from nst_keras.imaging import color, pillow
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -27,10 +24,6 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 _STRIP_VALUES = 1 << 22
-
-# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
-_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 _TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
 _JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
@@ -44,9 +37,6 @@ _WRITERS: dict[str, tuple[str, dict]] = {
     ".tiff": _TIFF,
     ".bmp": ("BMP", {}),
 }
-
-# Without a handler, what Pillow logs about damaged files would be printed on standard error.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -64,7 +54,7 @@ _UPRIGHT = {
 class Picture:
     """A picture that was read from a file."""
 
-    pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3)
+    pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
     sha256: str  # of the bytes that the pixels were decoded from, in hexadecimal
 
@@ -79,7 +69,7 @@ def read_image(
     of floats, black to white is [0, 65535] and [0, 1]; if any value is outside, the picture is
     stretched to its own range.
 
-    Threads may call this at the same time; they decode one after the other.
+    Threads may call this at the same time.
 
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a
@@ -88,10 +78,35 @@ def read_image(
     """
     try:
         data = _read_bytes(path, max_pixels)
-        with pillow_without_limits():
-            return _decode(data, max_pixels)
+        with pillow.without_limits():
+            return _decode(data, max_pixels, MIN_SIDE, color.to_srgb)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        raise InputError(f"{flag}={path}: {_reason(error)}") from error
+        hint = " (--max_megapixels)" if isinstance(error, _TooLargeError) else ""
+        raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
+
+
+def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
+    """Read a picture of any size up to MAX_PIXELS as `read_image` does, with 8 bits.
+
+    Its pixels are uint8 RGB, shape (height, width, 3): a quarter of the memory of floats.
+
+    Args:
+        least: 0, or pixels: a JPEG may then be decoded at a half, a quarter or an eighth of its
+            size, the smallest of which no side is shorter than this.
+
+    Raises:
+        InputError: one line that starts with `path`, see `read_image`.
+    """
+    try:
+        data = _read_bytes(path, MAX_PIXELS)
+        with pillow.without_limits():
+            return _decode(data, MAX_PIXELS, 1, _to_rgb, least)
+    except Exception as error:  # as in `read_image`
+        raise InputError(f"{path}: {_reason(error)}") from error
+
+
+class _TooLargeError(InputError):
+    """The picture has more pixels, or its file more bytes, than are read."""
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -101,9 +116,8 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE
         if size > most:
-            raise InputError(
-                f"a file of {size:,} bytes is too large: at most {most:,} are read "
-                "(--max_megapixels)"
+            raise _TooLargeError(
+                f"a file of {size:,} bytes is too large: at most {most:,} are read"
             )
         return file.read()
 
@@ -115,7 +129,7 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
     Raises:
         ValueError: it has more pixels. Damaged files raise nearly every type of error.
     """
-    with pillow_without_limits(), Image.open(file, formats=_FORMATS) as image:
+    with pillow.without_limits(), Image.open(file, formats=pillow.FORMATS) as image:
         if image.width * image.height > MAX_OWN_PIXELS:
             raise ValueError(f"{image.width}x{image.height} px")
         yield image
@@ -197,60 +211,42 @@ def _reason(error: Exception) -> str:
     return f"cannot be read: damaged or cut short ({type(error).__name__}: {error})"
 
 
-_pillow_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def pillow_without_limits() -> Iterator[None]:
-    """Lift Pillow's size limit and silence its warnings, which are both global.
-
-    The block must check the size itself. Only one thread at a time is inside.
-    """
-    with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _decode(data: bytes, max_pixels: int) -> Picture:
+def _decode(
+    data: bytes,
+    max_pixels: int,
+    min_side: int,
+    to_pixels: Callable[[Image.Image, list[str]], np.ndarray],
+    least: int = 0,
+) -> Picture:
     notes: list[str] = []
-    with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
-        _check_size(image.size, max_pixels)
+    with Image.open(io.BytesIO(data), formats=pillow.formats_of(data)) as image:
+        _check_size(image.size, max_pixels, min_side)
         # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             notes.append("only the first frame was read")
         if ";16" in str(image.tile) and not image.mode.startswith("I"):
             notes.append("16-bit color was read with 8 bits")
+        if least:
+            image.draft(None, (least, least))
         image.load()
-        pixels = color.to_srgb(_upright(image, notes), notes)
+        pixels = to_pixels(_upright(image, notes), notes)
     return Picture(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
 
 
-def _formats(data: bytes) -> tuple[str, ...]:
-    """The decoders to try; that of HEIF is an optional package."""
-    head = data[:32]
-    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
-        return _FORMATS
-    try:
-        import pillow_heif
-    except ImportError:
-        raise InputError("HEIC pictures need pip install 'nst_keras[heif]'") from None
-    pillow_heif.register_heif_opener()
-    return (*_FORMATS, "HEIF")
+def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
+    """A decoded picture as uint8 sRGB; most are never floats, which take four times the memory."""
+    if color.is_deep(image) or image.has_transparency_data:
+        return to_uint8(color.to_srgb(image, notes))
+    return np.asarray(color.without_profile(image, notes))
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(size: tuple[int, int], max_pixels: int, least: int) -> None:
     width, height = size
     shown = f"{width}x{height} px"
     if width * height > max_pixels:
-        raise InputError(
-            f"{shown} is too large: at most {max_pixels:,} px are read (--max_megapixels)"
-        )
-    if min(width, height) < MIN_SIDE:
-        raise InputError(f"{shown} is too small: at least {MIN_SIDE} px a side are needed")
+        raise _TooLargeError(f"{shown} is too large: at most {max_pixels:,} px are read")
+    if min(size) < least:
+        raise InputError(f"{shown} is too small: at least {least} px a side are needed")
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:

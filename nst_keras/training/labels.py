@@ -8,7 +8,8 @@ from pathlib import Path
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")
+# Of the files that `images.read_rgb` reads.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".heic")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,9 +74,9 @@ def test_the_hash_is_of_the_bytes_that_were_decoded(tmp_path, monkeypatch):
     expected = hashlib.sha256(first.read_bytes()).hexdigest()
     decode = images._decode
 
-    def replace_the_file(data, max_pixels):
+    def replace_the_file(data, *options):
         os.replace(second, first)
-        return decode(data, max_pixels)
+        return decode(data, *options)
 
     monkeypatch.setattr(images, "_decode", replace_the_file)
     picture = read_image(first)
@@ -276,3 +276,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, photo, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_image(path, photo / 255)
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.webp"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "I;16", "F"])
+def test_8_bits_are_those_of_the_floats(tmp_path, mode):
+    path = tmp_path / "a.tiff"
+    Image.effect_noise((20, 18), 99).convert(mode).save(path)
+    picture = images.read_rgb(path)
+    assert picture.pixels.dtype == np.uint8 and picture.sha256 == read_image(path).sha256
+    np.testing.assert_array_equal(picture.pixels, images.to_uint8(read_image(path).pixels))
+
+
+def test_a_reduced_jpeg_shows_the_same(tmp_path):
+    pixels = np.zeros((320, 640, 3), np.uint8)
+    pixels[:, :320, 0] = pixels[160:, :, 1] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    whole, reduced = (images.read_rgb(tmp_path / "a.jpg", least).pixels for least in (0, 80))
+    assert whole.shape == (320, 640, 3) and reduced.shape == (80, 160, 3)
+    mean = whole.reshape(80, 4, 160, 4, 3).mean((1, 3))
+    np.testing.assert_allclose(reduced, mean, atol=4)
