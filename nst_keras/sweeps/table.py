@@ -1,15 +1,14 @@
 """Reads the settings of trials: from a table with a column per flag, and from `--vary`."""
 
-import csv
 import dataclasses
 import difflib
 import glob
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.tables import CsvTable, separator_hint
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.option import Option, join_list, parse_option, split_list
@@ -47,18 +46,18 @@ def read_matrix(path: str | os.PathLike) -> list[TrialRow]:
         InputError: naming the file, the row and the column.
     """
     path = Path(path)
-    table = _read_table(path)
-    if not table:
-        raise InputError(f"{path}: is empty; row 1 must name a flag per column")
-    number, header = table[0]
-    names = _read_header(header, f"{path}, row {number}")
+    table = CsvTable(path, "--matrix")
+    names = _read_header(table)
     rows = []
-    for number, cells in table[1:]:
-        place = f"{path}, row {number}"
-        _check_length(cells, header, place)
-        rows.append(_read_row(dict(zip(names, cells, strict=True)), place, str(path.parent)))
-    if not rows:
-        raise InputError(f"{path}: has no row below its header; each row is a trial")
+    for row in table:
+        if len(row.cells) < len(table.columns):
+            missing = table.columns[len(row.cells)]
+            raise InputError(
+                f"{row.place_of(missing)}: is missing; the row has {len(row.cells)} cells, "
+                f"the header {len(table.columns)}"
+            )
+        cells = {names[column]: text for column, text in row.cells.items()}
+        rows.append(_read_row(cells, row.place, str(path.parent)))
     return rows
 
 
@@ -110,60 +109,17 @@ def _rebase_path(option: Option, text: str, folder: Path) -> str:
     return str(Path(glob.escape(str(folder)) if is_pattern else folder, path))
 
 
-def _read_table(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with its number."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise InputError(f"{path}, row 1: is UTF-16 or not text; save the table as CSV in UTF-8")
-    text = data.decode("utf-8-sig", "surrogateescape")  # so that an error can name its cell
-    table: list[tuple[int, list[str]]] = []
-    lines, number = io.StringIO(text, newline=""), 0
-    try:
-        for number, cells in enumerate(csv.reader(lines, strict=True), start=1):
-            cells = [cell.strip() for cell in cells]
-            if any(cells):
-                _check_encoding(cells, table[0][1] if table else [], f"{path}, row {number}")
-                table.append((number, cells))
-    except csv.Error as error:
-        raise InputError(f"{path}, row {number + 1}: cannot be read as CSV: {error}") from error
-    return table
-
-
-def _check_encoding(cells: list[str], header: list[str], place: str) -> None:
-    """Raise InputError if a cell holds bytes that are not UTF-8."""
-    for column, cell in enumerate(cells):
-        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-            name = header[column] if column < len(header) else column + 1
-            raise InputError(
-                f"{place}, column {name}: is not UTF-8; save the table as CSV in UTF-8"
-            )
-
-
-def _read_header(header: list[str], place: str) -> list[str]:
-    """The names of the columns: options by their present names, and the words for no option."""
-    names: list[str] = []
-    for column, name in enumerate(header, start=1):
-        if not name:
-            raise InputError(f"{place}, column {column}: has no name; give a flag's, without --")
-        separators = ";" in name or "\t" in name
-        hint = "; separate columns by commas" if separators else ""
-        names.append(name if name in _WORDS else _find(name, f"{place}, column {name}", hint))
-        if names[-1] in names[:-1]:
-            raise InputError(f"{place}, column {name}: is there twice")
+def _read_header(table: CsvTable) -> dict[str, str]:
+    """By column, the present name of its option, or the word that is not an option."""
+    table.check_columns(table.columns)
+    names: dict[str, str] = {}
+    for column in table.columns:
+        place = f"{table.place}, column {column}"
+        name = column if column in _WORDS else _find(column, place, separator_hint(column))
+        if name in names.values():
+            raise InputError(f"{place}: appears twice")
+        names[column] = name
     return names
-
-
-def _check_length(cells: list[str], header: list[str], place: str) -> None:
-    """Raise InputError unless the row has a cell for each column."""
-    counts = f"the row has {len(cells)} cells, the header {len(header)}"
-    if len(cells) < len(header):
-        raise InputError(f"{place}, column {header[len(cells)]}: is missing; {counts}")
-    if len(cells) > len(header):
-        hint = "put quotes around a value that holds commas"
-        raise InputError(f"{place}, column {len(header) + 1}: has no header; {counts}; {hint}")
 
 
 def _read_row(cells: dict[str, str], place: str, folder: str) -> TrialRow:
