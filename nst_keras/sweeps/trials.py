@@ -31,9 +31,7 @@ class Trial:
 
     def locate(self, error: InputError) -> InputError:
         """The error with the place of the setting that it is about, if the trial has it."""
-        places = {setting.name: setting.place for setting in self.settings}
-        found = next((places[name] for name in error.flags if name in places), self.place)
-        return InputError(f"{found}: {error}", *error.flags)
+        return _locate(error, self.settings, self.place)
 
     def text(self, name: str) -> str:
         """The text of a setting: as written, or else as resolved."""
@@ -96,11 +94,17 @@ def _make_trial(base: Config, name: str, row: TrialRow, chosen: tuple[Setting, .
     values: dict[str, Any] = {setting.name: setting.value for setting in settings}
     config = _with_absolute_paths(dataclasses.replace(base, **values))
     place = row.place or f"trial {name}"
-    unresolved = Trial(name, row.note, settings, format_flags(config), config, place)
     try:
-        return dataclasses.replace(unresolved, config=resolve(config))
+        resolved = resolve(config)
     except InputError as error:
-        raise unresolved.locate(error) from error
+        raise _locate(error, settings, place) from error
+    return Trial(name, row.note, settings, format_flags(config), resolved, place)
+
+
+def _locate(error: InputError, settings: Sequence[Setting], place: str) -> InputError:
+    places = {setting.name: setting.place for setting in settings}
+    found = next((places[name] for name in error.flags if name in places), place)
+    return InputError(f"{found}: {error}", *error.flags)
 
 
 def _with_absolute_paths(config: Config) -> Config:
