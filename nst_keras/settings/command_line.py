@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import nst_keras
 from nst_keras.runtime import cli, console
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.option import Option, join_list, parse_option, split_list
+from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
-    "help": Option("Show this help.", kind="bool", former=("h",)),
-    "version": Option("Show the version.", kind="bool"),
-    "quiet": Option("Print warnings and errors only.", kind="bool"),
+    "help": Option("Show this help.", name="help", kind="bool", former=("h",)),
+    "version": Option("Show the version.", name="version", kind="bool"),
+    "quiet": Option("Print warnings and errors only.", name="quiet", kind="bool"),
 }
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
@@ -225,7 +225,7 @@ def _read_flag(
         if not following:
             raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
         text = following.popleft()
-    return _Given(now, parse_option(option, name, text))
+    return _Given(now, option.parse(text, written=name))
 
 
 def _read_positional(command: Command, argument: str) -> _Given:

@@ -14,18 +14,22 @@ QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's s
 
 # The groups of the help, in its order; each function declares options.
 _inputs = section("inputs", decides_loss=True)
+_picture = section("inputs", decides_loss=True, path=True, hashed=True, per_picture=True)
+_start = section("inputs", per_picture=True)
 _folder = section("folder", changes_result=False, destination=True, per_picture=True)
 _size = section("size")
 _steps = section("steps")
 _objective = section("objective", decides_loss=True)
+_weight = section("objective", decides_loss=True, per_picture=True)
 _network = section("network", decides_loss=True)
 _optimizer = section("optimizer")
+_rate = section("optimizer", per_picture=True)
 _device = section("device", changes_result=False)
 _effort = section("effort")
 _progress = section("along the way", changes_result=False)
 
-_WEIGHT = (0, 1e20)
-_LAYER_WEIGHT = (0, 1e6)
+_TERM = (0, 1e20)
+_LAYER = (0, 1e6)
 _COUNT = (1, 10**9)
 _COUNT_OR_NONE = (0, 10**9)
 _DECAY = (0, 0.999999)
@@ -43,15 +47,9 @@ class Config:
         InputError: a value is of the wrong type or out of range.
     """
 
-    content: str = _inputs(
-        None, "Path of the picture whose scene is kept.", path=True, hashed=True, per_picture=True
-    )
-    style: tuple[str, ...] = _inputs(
-        (),
-        "Paths of the pictures whose look is taken, separated by commas.",
-        path=True,
-        hashed=True,
-        per_picture=True,
+    content: str = _picture(None, "Path of the picture whose scene is kept.")
+    style: tuple[str, ...] = _picture(
+        (), "Paths of the pictures whose look is taken, separated by commas."
     )
     style_blend: tuple[float, ...] = _inputs(
         (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
@@ -62,26 +60,19 @@ class Config:
         "style may be enlarged beyond its own pixels.",
         (0.05, 16),
     )
-    init: str = _inputs(
+    init: str = _picture(
         None,
         "First image: content; noise; gray, with the content's lightness; mean, the network's mean "
         "color; style; style_stats, noise in the colors of the styles; or the path of a picture.",
-        path=True,
         words=INITS,
-        hashed=True,
-        per_picture=True,
         decides_loss=False,
     )
-    init_noise: float = _inputs(
+    init_noise: float = _start(
         None,
         "Standard deviation of the normal noise added to the first image, where white is 1.",
         (0, 10),
-        per_picture=True,
-        decides_loss=False,
     )
-    seed: int = _inputs(
-        0, "Seed of all random numbers.", (0, 2**31 - 1), per_picture=True, decides_loss=False
-    )
+    seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
     max_megapixels: int = _inputs(
         200,
         "Largest picture that is read, in megapixels, since a small file can claim to be huge. "
@@ -144,32 +135,24 @@ class Config:
     content_layers: tuple[str, ...] = _objective(
         None, "Layers that keep the scene, such as block4_conv2; deeper layers allow more change."
     )
-    content_layer_weights: tuple[float | tuple[str, float], ...] = _objective(
+    content_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
         (),
         "Weight of each content layer, in order or as LAYER:WEIGHT.",
-        _LAYER_WEIGHT,
+        _LAYER,
         unset="equal weights",
-        per_picture=True,
     )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )
-    style_layer_weights: tuple[float | tuple[str, float], ...] = _objective(
+    style_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
         None,
         "Weight of each style layer, in order, or as LAYER:WEIGHT for some, such as "
         "block5_conv1:0.1; equal if --style_layers is given and this is not.",
-        _LAYER_WEIGHT,
-        per_picture=True,
+        _LAYER,
     )
-    content_weight: float = _objective(
-        None, "Weight of the content terms.", _WEIGHT, per_picture=True
-    )
-    style_weight: float = _objective(
-        None, "Weight of the style terms: more paint, less photo.", _WEIGHT, per_picture=True
-    )
-    tv_weight: float = _objective(
-        None, "Weight of the total variation: more is smoother.", _WEIGHT, per_picture=True
-    )
+    content_weight: float = _weight(None, "Weight of the content terms.", _TERM)
+    style_weight: float = _weight(None, "Weight of the style terms: more paint, less photo.", _TERM)
+    tv_weight: float = _weight(None, "Weight of the total variation: more is smoother.", _TERM)
     balance: tuple[tuple[str, float], ...] = _objective(
         (),
         "Choose the weights at the start of each scale so that the gradients of these terms have "
@@ -211,25 +194,17 @@ class Config:
         choices=OPTIMIZERS,
         sets_defaults=True,
     )
-    learning_rate: float = _optimizer(
+    learning_rate: float = _rate(
         None,
         "Step size in the objective's unit of pixels: that of [0, 1] for relative, tf_tutorial and "
         "crowsonkb, of ImageNet's standard deviation for pytorch_tutorial, else of [0, 255]. For "
         "lbfgs a factor on its steps, usually 1.",
         (1e-9, 1e6),
-        per_picture=True,
     )
-    beta_1: float = _optimizer(
-        None, "Adam and its variants: decay of the mean gradient.", _DECAY, per_picture=True
-    )
-    beta_2: float = _optimizer(
-        None, "Adam and its variants: decay of the mean square.", _DECAY, per_picture=True
-    )
-    epsilon: float = _optimizer(
-        None,
-        "Adam and its variants: added to the root of the mean square.",
-        (1e-30, 1e6),
-        per_picture=True,
+    beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
+    beta_2: float = _rate(None, "Adam and its variants: decay of the mean square.", _DECAY)
+    epsilon: float = _rate(
+        None, "Adam and its variants: added to the root of the mean square.", (1e-30, 1e6)
     )
     adam_colors: str = _optimizer(
         None,
@@ -238,9 +213,7 @@ class Config:
         choices=("rgb", "opponent"),
         former=("adam_colours",),
     )
-    momentum: float = _optimizer(
-        0.0, "sgd and rmsprop: share of the previous step.", (0, 0.9999), per_picture=True
-    )
+    momentum: float = _rate(0.0, "sgd and rmsprop: share of the previous step.", (0, 0.9999))
     history: int = _optimizer(
         20,
         "lbfgs: number of steps remembered; each takes two images of memory, and of every "

@@ -37,51 +37,56 @@ class Option:
     decides_loss: bool = False  # losses under different values cannot be compared
     sets_defaults: bool = False  # the defaults of other options depend on it
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str, written: str = "") -> Any:
         """The value that a flag's text stands for.
 
+        Args:
+            written: the flag's name, if it is a former one.
+
         Raises:
-            ValueError: saying what the option accepts.
+            InputError: the option does not accept it.
         """
-        if self.many and not self.repeated:
-            return tuple(self._parse_item(item) for item in split_list(text))
-        return self._parse_item(text.strip())
+        is_list = self.many and not self.repeated
+        items = split_list(text) if is_list else [text.strip()]
+        try:
+            values = tuple(self._parse_item(item) for item in items)
+        except (ValueError, OverflowError) as error:
+            hint = ", not empty" if "" in items else ""
+            message = f"--{written or self.name}={text}: must be {self.accepted()}{hint}"
+            raise InputError(message, self.name) from error
+        return values if is_list else values[0]
 
     def _parse_item(self, text: str) -> Any:
-        if not text:
-            raise ValueError(f"must be {self.accepted()}, not empty")
         if text in self.words:
             return text
-        try:
-            value = KINDS[self.kind].parse(text)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"must be {self.accepted()}") from error
-        if self.path:  # shells leave the ~ of --content=~/photo.jpg alone
-            value = os.path.expanduser(text)
-        self._check_item(value)
-        return value
+        value = KINDS[self.kind].parse(text)
+        if not text or not self._allows(value):
+            raise ValueError
+        # Shells leave the ~ of --content=~/photo.jpg alone.
+        return os.path.expanduser(text) if self.path else value
 
     def check(self, value: Any) -> None:
-        """Raise ValueError unless the option accepts the value."""
-        if self.many and not isinstance(value, (tuple, list)):
-            raise ValueError(f"must be a tuple of {self.accepted()}")
-        for item in value if self.many else (value,):
-            self._check_item(item)
+        """Raise InputError unless the option accepts the value."""
+        is_tuple = isinstance(value, (tuple, list))
+        if self.many and is_tuple and all(map(self._allows, value)):
+            return
+        if self.many or not self._allows(value):
+            container = "a tuple of " if self.many and not is_tuple else ""
+            message = f"--{self.name}={value}: must be {container}{self.accepted()}"
+            raise InputError(message, self.name)
 
-    def _check_item(self, value: Any) -> None:
+    def _allows(self, value: Any) -> bool:
+        """Whether this is a value of the option, or of a list an item."""
         kind = KINDS[self.kind]
         if self.choices or isinstance(value, str) and value in self.words:
-            allowed = value in (*self.choices, *self.words)
-        elif isinstance(value, bool):
-            allowed = self.kind == "bool"
-        elif isinstance(value, (tuple, list)):
-            allowed = tuple in kind.types and _is_named_number(value) and self._in_limits(value[1])
-        elif isinstance(value, (int, float)):
-            allowed = isinstance(value, kind.types) and self._in_limits(value)
-        else:
-            allowed = isinstance(value, kind.types)
-        if not allowed:
-            raise ValueError(f"must be {self.accepted()}")
+            return value in (*self.choices, *self.words)
+        if isinstance(value, bool):
+            return self.kind == "bool"
+        if isinstance(value, (tuple, list)):
+            return tuple in kind.types and _is_named_number(value) and self._in_limits(value[1])
+        if isinstance(value, (int, float)) and not self._in_limits(value):
+            return False
+        return isinstance(value, kind.types)
 
     def _in_limits(self, number: float) -> bool:
         low, high = self.limits
@@ -144,28 +149,12 @@ def options_of(settings: type) -> dict[str, Option]:
     }
 
 
-def parse_option(option: Option, written: str, text: str) -> Any:
-    """The value that a flag `--written=text` stands for; the name may be a former one.
-
-    Raises:
-        InputError: the option does not accept it.
-    """
-    try:
-        return option.parse(text)
-    except ValueError as error:
-        raise InputError(f"--{written}={text}: {error}", option.name) from error
-
-
 def check_settings(settings: Any, options: Mapping[str, Option]) -> None:
     """Raise InputError unless each value is accepted, or is None where that is the default."""
     for name, option in options.items():
         value = getattr(settings, name)
-        if value is None and option.default is None:
-            continue
-        try:
+        if value is not None or option.default is not None:
             option.check(value)
-        except ValueError as error:
-            raise InputError(f"--{name}={value}: {error}", name) from error
 
 
 def absolute_paths(values: Mapping[str, Any], options: Mapping[str, Option]) -> dict[str, Any]:

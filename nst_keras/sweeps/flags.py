@@ -41,16 +41,12 @@ class SweepConfig:
         "", "Rank the trials by a score, total, content, style, tv, a term or seconds."
     )
     layout: tuple[str, ...] = _trials(
-        (),
-        "ROW,COLUMN: two flags that lay out the page.",
-        unset="those that vary, if they are two",
+        (), "ROW,COLUMN: two flags that lay out the page.", unset="those that vary, if they are two"
     )
     shard: str = _trials("1/1", "I/N: only the trials of the I-th of N parts.")
 
     engine: str = _execution(
-        "local",
-        "local: processes on this machine; ray: a Ray cluster.",
-        choices=("local", "ray"),
+        "local", "local: processes on this machine; ray: a Ray cluster.", choices=("local", "ray")
     )
     jobs: int | None = _execution(
         None, "local: trials at a time.", (1, 10**6), unset="one per GPU, or one"

@@ -11,7 +11,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, separator_hint
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS
-from nst_keras.settings.option import Option, join_list, parse_option, split_list
+from nst_keras.settings.option import Option, join_list, split_list
 
 _WORDS = ("name", "note")  # columns that are not flags
 
@@ -136,7 +136,7 @@ def _read_row(cells: dict[str, str], place: str, folder: str) -> TrialRow:
 
 def _read_setting(name: str, text: str, place: str, folder: str = "") -> Setting:
     option = OPTIONS[name]
-    value = parse_option(option, name, text)
+    value = option.parse(text)
     if option.many and option.path:
         value = tuple(os.path.join(folder, item) for item in value)
     elif option.is_path(text):

@@ -144,9 +144,7 @@ class TrainConfig:
         0, "Steps over which the learning rate rises from 0.", _COUNT_OR_NONE
     )
     patience: int = _training(
-        0,
-        "Stop after this many epochs without a better validation accuracy; 0: never.",
-        (0, 10**6),
+        0, "Stop after this many epochs without a better validation accuracy; 0: never.", (0, 10**6)
     )
 
     workdir: str | None = _output(

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import re
 
 import pytest
 
@@ -18,7 +19,7 @@ from nst_keras.settings.option import (
 
 
 def option(kind, **rules):
-    return Option("h", kind=kind, **rules)
+    return Option("h", name="x", kind=kind, **rules)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +74,12 @@ def test_parse(kind, rules, text, value):
 )
 def test_parse_refuses_and_says_what_may_be(kind, rules, text):
     refusing = option(kind, **rules)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(InputError) as caught:
         refusing.parse(text)
-    assert str(caught.value).startswith(f"must be {refusing.accepted()}")
+    assert str(caught.value).startswith(f"--x={text}: must be {refusing.accepted()}")
+    assert caught.value.flags == ("x",)
+    with pytest.raises(InputError, match=f"^--old={re.escape(text)}: must be "):
+        refusing.parse(text, written="old")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_parse_refuses_and_says_what_may_be(kind, rules, text):
     ],
 )
 def test_check_refuses(kind, rules, value):
-    with pytest.raises(ValueError, match="must be "):
+    with pytest.raises(InputError, match="^--x=.*: must be "):
         option(kind, **rules).check(value)
 
 
@@ -179,14 +183,14 @@ def test_sizes_of_memory_have_units(text, value):
 
 @pytest.mark.parametrize("text", ["", "G", "4X", "-1G", "4 4", "0"])
 def test_other_sizes_of_memory_are_refused(text):
-    with pytest.raises(ValueError, match="a size such as 800M or 6G"):
+    with pytest.raises(InputError, match="a size such as 800M or 6G"):
         OPTIONS["memory_limit"].parse(text)
 
 
 def test_a_tile_size_is_a_number_or_a_word():
     option = OPTIONS["tile_size"]
     assert [option.parse(text) for text in ("auto", "none", "1024")] == ["auto", "none", 1024]
-    with pytest.raises(ValueError, match="or auto or none"):
+    with pytest.raises(InputError, match="or auto or none"):
         option.parse("large")
 
 
