@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from nst_keras.transfer.setup import load_weights
 
 from nst_keras import Config, stylize
 from nst_keras.imaging import geometry, images
@@ -23,7 +24,6 @@ from nst_keras.runs import score_table, scores
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.flags import parse_config
 from nst_keras.settings.presets import PRESETS
-from nst_keras.transfer.setup import load_weights
 
 HARBOR = Path(__file__).parent.parent / "configs/images/harbor.jpg"
 # Small, so that the coarsest scale can settle where things are; and time to do so. Not

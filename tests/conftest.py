@@ -31,6 +31,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
 )
 
+ROOT = Path(__file__).parent.parent
 TINY_CHANNELS = (4, 6, 8, 8, 8)
 
 
@@ -73,3 +74,17 @@ def picture_paths(tmp_path_factory) -> tuple[Path, Path]:
     images.write_image(content, picture(40, 60, seed=1))
     images.write_image(style, picture(50, 50, seed=2))
     return content, style
+
+
+@pytest.fixture
+def sweep_flags(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """Flags for all trials, of 6 steps each."""
+    monkeypatch.chdir(tmp_path)
+    content, style = picture_paths
+    return [
+        f"--content={content}",
+        f"--style={style}",
+        f"--weights={tiny_weights_path}",
+        *("--size=48", "--scales=1", "--iterations=6", "--log_every=1", "--checkpoint_every=2"),
+        *("--image_every=6", "--precision=float32", "--noscores", "--workdir=sweep"),
+    ]

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,9 +47,25 @@ def test_output_title_and_layout(command, tmp_path, runs):
     assert page_data(page)["layout"] == ["style_weight", "style_scale"]
 
 
+def test_a_comparison_can_live_in_a_flagfile(command, tmp_path, runs):
+    flagfile = tmp_path / "compare.cfg"
+    flagfile.write_text("--run=runs/a\n--layout=init,style_weight\n--output=page.html\n")
+
+    status, said = command(f"--flagfile={flagfile}", runs[1], "--title=Two")
+
+    assert (status, said) == (0, f"nst_keras: comparison: {tmp_path / 'page.html'}\n")
+    data = read_data(tmp_path / "page.html")
+    assert [run["name"] for run in data["runs"]] == ["a", "b"]
+    assert (data["title"], data["layout"]) == ("Two", ["init", "style_weight"])
+
+
 def test_help(capsys):
     assert compare.main(["--help"]) == 0
-    assert "RUN" in capsys.readouterr().out
+    listed = re.findall(r"^  --(\w+)", capsys.readouterr().out, re.MULTILINE)
+    assert listed == [
+        *("run", "output", "title", "layout"),
+        *("flagfile", "help", "version", "quiet"),
+    ]
 
 
 def test_its_own_page_is_replaced_and_nothing_else(command, runs):
@@ -74,8 +91,8 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
         (["RUN", "--output=no/page.html"], "--output=no/page.html: there is no folder"),
         (["RUN", "--output=empty"], "--output=empty: is a folder"),
         (["RUN", "--output=file"], "--output=file: exists and is not a comparison"),
-        (["RUN", "--output="], "is a folder"),
-        (["RUN", "--outptu=x"], "--outptu=x"),
+        (["RUN", "--output="], "--output=: must be a text, not empty"),
+        (["RUN", "--outptu=x"], "--outptu: unknown flag; did you mean --output?"),
         (["RUN", "--layout=style_weight"], "--layout=style_weight: must be two settings"),
         (["RUN", "--layout=a,b"], "--layout=a,b: must be two settings"),
     ],

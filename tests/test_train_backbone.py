@@ -17,12 +17,11 @@ from PIL import Image
 
 from nst_keras import run, train_backbone
 from nst_keras.devices import startup
-from nst_keras.imaging.geometry import crop
+from nst_keras.imaging.geometry import crop_to_aspect
 from nst_keras.imaging.images import read_image
 from nst_keras.network import extractor, vgg, weights
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import command_line
 from nst_keras.training import classifier, datasets, input_pipeline, session
 from nst_keras.training import config as config_lib
 from nst_keras.training import trainer as trainer_lib
@@ -135,7 +134,7 @@ def outcome(folder):
     [
         (["--csv=no.csv"], ["--csv=no.csv", "no such file"]),
         (["--folder=x"], ["exactly one", "--csv and --folder"]),
-        (["--path_column=file"], ["row 1", "'file'", "path, label"]),
+        (["--path_column=file"], ["row 1", "no column file", "path, label"]),
         (["--image_size=8"], ["--image_size=8", "from 16 to 2048"]),
         (["--image_size=16", "--head=flatten"], ["--image_size=16", "32"]),
         (["--width=0"], ["--width=0", "from 0.01"]),
@@ -145,7 +144,7 @@ def outcome(folder):
         (["--epoch=2"], ["--epoch", "did you mean --epochs"]),
         (["photo.jpg"], ["photo.jpg", "--name=value"]),
         (["--flagfile=no.cfg"], ["--flagfile=no.cfg", "cannot be read"]),
-        (["--batch_size=100"], ["--batch_size=100", "50 pictures"]),
+        (["--batch_size=100"], ["--batch_size=100", "at most 50"]),
         (["--validation_split=0", "--patience=2"], ["--patience=2", "--validation_split"]),
         (["--initial=embedded"], ["--width=0.06", "--initial"]),
         (["--initial=no.npz", "--width=1"], ["--initial=no.npz", "no such file"]),
@@ -157,26 +156,6 @@ def outcome(folder):
 def test_bad_flags_are_refused(job, flags, words, capsys, no_tensorflow):
     message = refused([*job, *flags], capsys)
     assert all(word in message for word in words), message
-
-
-def test_help_names_every_flag_with_its_default(capsys):
-    assert train_backbone.main(["--help"]) == 0
-    text = capsys.readouterr().out
-    for name in config_lib.OPTIONS:
-        assert f"--{name} " in text or f"--[no]{name} " in text
-    assert "Default: 224." in text and "with --initial 1e-5" in text
-    assert max(map(len, text.splitlines())) <= 100
-
-
-def test_the_settings_survive_a_flagfile(tmp_path):
-    config = config_lib.settle(
-        TrainConfig(csv=str(tmp_path), width=0.3, schedule="constant", label_column="item #")
-    )
-    values = {name: getattr(config, name) for name in config_lib.OPTIONS}
-    path = tmp_path / "a.cfg"
-    path.write_text(command_line.format_flagfile(config_lib.COMMAND, values))
-    given, _ = command_line.parse(config_lib.COMMAND, [f"--flagfile={path}"])
-    assert TrainConfig(**given) == config
 
 
 def test_a_training_leaves_tables_labels_and_a_record(whole):
@@ -294,24 +273,23 @@ def test_early_stopping_counts_epochs_without_a_better_accuracy(job, tmp_path, m
     assert len(list((tmp_path / "job" / "events").glob("events.out.tfevents.*"))) == 1
 
 
-@pytest.mark.parametrize("kind", ["CMYK.jpg", "L.jpg", "P.png", "RGBA.png", "I;16.png", "P.gif"])
-def test_all_kinds_of_pictures_that_pass_the_check_are_decoded(tmp_path, kind):
-    path = tmp_path / kind
-    Image.new(kind.split(".")[0], (20, 18)).save(path)
-    assert datasets._look_at(path).problem == ""
-    pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
-    images, _ = epoch_of(pictures, STILL)[0]
-    assert images.shape == (4, 16, 16, 3) and np.isfinite(images).all()
-
-
 def seen(path):
     """A file as a training sees it, whole and in [0, 1]."""
-    look = datasets._look_at(path)
-    assert look.problem == ""
-    pixels = input_pipeline._read(
-        os.fsencode(path), tf.constant(look.orientation), look.transparent
-    )
-    return pixels.numpy() / np.float32(255)
+    return datasets.read_picture(path, 16).pixels / np.float32(255)
+
+
+KINDS = ["CMYK.jpg", "L.jpg", "P.png", "RGBA.png", "I;16.png", "P.gif", "F.tiff", "RGB.webp"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_kinds_of_pictures_are_decoded_as_a_run_sees_them(tmp_path, kind):
+    path = tmp_path / kind
+    picture = Image.effect_noise((20, 18), 99).convert(kind.split(".")[0])
+    picture.save(path)
+    np.testing.assert_allclose(seen(path), read_image(path).pixels, atol=0.51 / 255)
+    pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
+    batch, _ = epoch_of(pictures, STILL)[0]
+    assert batch.shape == (4, 16, 16, 3) and batch.std() > 0
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -322,8 +300,8 @@ def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
     Image.fromarray(noise).save(path, exif=exif)
     np.testing.assert_array_equal(seen(path), read_image(path).pixels)
     assert (seen(path).shape == (23, 18, 3)) == (number > 4)
-    pictures = Pictures(np.zeros(4, np.int32), (str(path),) * 4, orientations=np.full(4, number))
-    square = crop(read_image(path).pixels, 1, 1)
+    pictures = Pictures(np.zeros(4, np.int32), (str(path),) * 4)
+    square = crop_to_aspect(read_image(path).pixels, 1, 1)
     dataset = input_pipeline.training_batches(pictures, 18, 4, STILL, seed=0, epoch=0, first=0)
     np.testing.assert_allclose(next(iter(dataset))[0][0], square, atol=1e-6)
 
@@ -346,23 +324,6 @@ def test_what_is_transparent_is_seen_over_white(tmp_path, kind):
     assert np.abs(expected - opaque).max() > 0.3  # the test can fail
 
 
-def test_a_set_of_files_keeps_what_was_seen_of_each(tmp_path):
-    rows, exif = ["path,label"], Image.Exif()
-    exif[0x0112] = 6
-    for number in range(12):
-        odd = number % 2
-        picture = Image.new("RGBA" if odd else "RGB", (20, 18), (number * 20, 0, 0))
-        picture.save(tmp_path / f"{number}.png", exif=Image.Exif() if odd else exif)
-        rows.append(f"{number}.png,{number % 3}")
-    table = tmp_path / "labels.csv"
-    table.write_text("\n".join(rows))
-    data = datasets.read_set(config_lib.settle(TrainConfig(csv=str(table), batch_size=4)))
-    for pictures in (data.train, data.validation):
-        odd = [int(Path(path).stem) % 2 for path in pictures.paths]
-        assert pictures.transparent.tolist() == [bool(one) for one in odd]
-        assert pictures.orientations.tolist() == [1 if one else 6 for one in odd]
-
-
 def test_a_picture_that_vanishes_during_training_is_told_in_one_line(
     job, tmp_path, capsys, monkeypatch
 ):
@@ -375,19 +336,7 @@ def test_a_picture_that_vanishes_during_training_is_told_in_one_line(
     interrupt(monkeypatch, 1, remove)
     message = refused([*job, f"--csv={tmp_path / 'own' / 'labels.csv'}"], capsys)
     assert message.startswith(f"nst_keras: {tmp_path / 'own' / 'images'}{os.sep}")
-    assert message.endswith(".png: cannot be read: No such file or directory")
-
-
-def test_the_first_picture_that_is_refused_is_named(tmp_path):
-    paths = [tmp_path / f"{number}.png" for number in range(3)]
-    for path in paths:
-        Image.new("RGB", (20, 18)).save(path)
-    pictures = Pictures(np.zeros(3, np.int32), tuple(map(str, paths)))
-    assert input_pipeline.refusal(pictures) == ""
-    paths[1].write_bytes(data := paths[1].read_bytes()[:-5])
-    paths[2].write_bytes(b"")
-    said = f"{paths[1]}: cannot be read: Invalid PNG data, size {len(data)}"
-    assert input_pipeline.refusal(pictures) == said
+    assert message.endswith(".png: no such file")
 
 
 def test_an_error_that_is_no_pictures_is_not_called_one(job, monkeypatch):
@@ -404,7 +353,6 @@ def test_pictures_may_have_names_of_any_bytes(tmp_path):
     Image.new("RGB", (20, 18)).save(path)
     pictures = Pictures(np.zeros(4, np.int32), paths=(str(path),) * 4)
     assert epoch_of(pictures, STILL)[0][0].shape == (4, 16, 16, 3)
-    assert input_pipeline.refusal(pictures) == ""
 
 
 def test_out_of_memory_is_told_in_one_line(job, capsys, monkeypatch):
@@ -630,15 +578,6 @@ def test_drawn_pictures_are_repeatable(shapes, tmp_path):
     for row in rows:
         drawn = (tmp_path / row["path"]).read_bytes()
         assert drawn == (shapes.parent / row["path"]).read_bytes()
-
-
-def test_the_flagfile_for_cifar_is_one_that_the_command_takes():
-    given, _ = command_line.parse(
-        config_lib.COMMAND, [f"--flagfile={ROOT / 'configs/cifar100.cfg'}"]
-    )
-    config = config_lib.settle(TrainConfig(**given))
-    assert (config.epochs, config.batch_size, config.image_size) == (20, 25, 224)
-    assert (config.cifar100, config.backbone, config.width) == ("keras", "vgg19", 1.0)
 
 
 @pytest.mark.slow

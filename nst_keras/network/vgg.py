@@ -63,7 +63,8 @@ def canonical_layer(name: str, backbone: str, flag: str) -> str:
     canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
     if canonical not in layer_names(backbone):
         choices = ", ".join(layer_names(backbone))
-        raise InputError(f"{flag}={name}: {backbone} has no such layer; choose from {choices}")
+        message = f"{flag}={name}: {backbone} has no such layer; choose from {choices}"
+        raise InputError(message, flag.removeprefix("--"))
     return canonical
 
 

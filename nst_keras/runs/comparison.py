@@ -24,15 +24,14 @@ MAX_INPUT_SIDE = 360  # px, of the content and style pictures
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # is in the template
 # Settings that decide what a loss measures: under other values it is a different quantity.
-OBJECTIVE = {n for n, o in OPTIONS.items() if o.group in ("inputs", "objective", "network")}
-OBJECTIVE -= {"init", "init_noise", "seed", "precision"}
+OBJECTIVE = {name for name, option in OPTIONS.items() if option.decides_loss}
 
 
 def write_page(
     path: str | os.PathLike,
     runs: Sequence[str | os.PathLike],
     title: str = "",
-    layout: tuple[str, str] | None = None,
+    layout: tuple[str, ...] = (),
     notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> Path:
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
@@ -60,7 +59,7 @@ def gather(
     folder: str | os.PathLike,
     runs: Sequence[str | os.PathLike],
     title: str = "",
-    layout: tuple[str, str] | None = None,
+    layout: tuple[str, ...] = (),
     notes: Mapping[str | os.PathLike, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that a page in `folder` shows of the runs, as plain data; see `write_page`."""
@@ -77,7 +76,7 @@ def gather(
     texts = {Path(os.path.abspath(run)): _shown(note) for run, note in (notes or {}).items()}
     described = []
     for run, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
-        shown = {n: own[n] for n in (*varied, *(layout or ())) if n in own}
+        shown = {n: own[n] for n in (*varied, *layout) if n in own}
         described.append(
             {
                 **{"name": name, "link": _link(run.page, folder), "note": texts.get(run.path, "")},
@@ -93,7 +92,7 @@ def gather(
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
         "incomparable": [name for name in varied if name in OBJECTIVE],
-        "layout": list(layout or ()),
+        "layout": list(layout),
     }
 
 

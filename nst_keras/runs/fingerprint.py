@@ -1,7 +1,7 @@
 """What identifies a result: the settings that decide it, and the content of its inputs."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nst_keras.runtime import files
@@ -25,19 +25,17 @@ class Fingerprint:
         config: Any,
         options: Mapping[str, Option],
         hashes: Mapping[str, str],
-        hashed: Collection[str],
     ) -> "Fingerprint":
         """The fingerprint of a config, a dataclass whose fields are described by `options`.
 
         Args:
-            hashes: of the files that were read.
-            hashed: options that name files. Their content counts and not their path, so that only
-                words that such an option accepts in place of a path are among the settings.
+            hashes: of the files that were read. These count instead of the paths, so that of an
+                option that names a file only its words are among the settings.
         """
         settings = {}
         for name, option in options.items():
             value = getattr(config, name)
-            is_path = name in hashed and value not in option.words
+            is_path = option.hashed and value not in option.words
             if option.changes_result and value is not None and not is_path:
                 settings[name] = option.format(value)
         return cls({name: text for name, text in settings.items() if text}, dict(hashes))

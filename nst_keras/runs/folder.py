@@ -11,9 +11,6 @@ from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints, files
 from nst_keras.settings.config import OPTIONS, Config
 
-# Options whose file counts by its content, not by its path.
-_HASHED = ("content", "style", "init", "weights")
-
 
 class RunFolder(WorkFolder[RunRecord]):
     """Paths inside a run folder, and its record `run.json`."""
@@ -102,7 +99,7 @@ def _is_constant(fingerprint: Fingerprint) -> bool:
 
 def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
     """What identifies the result of a run; see `inputs.Inputs` for the hashes."""
-    return Fingerprint.of(config, OPTIONS, hashes, _HASHED)
+    return Fingerprint.of(config, OPTIONS, hashes)
 
 
 def steps_fingerprint(whole: Fingerprint) -> Fingerprint:

@@ -21,8 +21,8 @@ from nst_keras.settings.resolve import preset_values, resolve
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.scales import Scale
 
-# Settings that choose the defaults of others, so they are compared with their plain defaults.
-_CHOOSES_OTHERS = ("objective", "optimizer", "quality", "backbone", "weights")
+# These decide the defaults of the others, so they are compared with their own plain defaults.
+_SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
 
 
 def make_record(
@@ -108,20 +108,22 @@ def settings_text(config: Config) -> dict[str, str]:
 
 def changed_settings(config: Config) -> list[str]:
     """Names of the settings that differ from what the objective and this machine would choose."""
-    chosen_by = {name: getattr(config, name) for name in _CHOOSES_OTHERS}
+    chosen_by = {name: getattr(config, name) for name in _SETS_DEFAULTS}
     preset = preset_values(Config(**chosen_by))
     usual = dataclasses.replace(
         resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
+        content=config.content,
+        style=config.style,
         learning_rate=preset["learning_rate"],  # None where the user must give it
         precision=startup.settle_precision("auto"),
         tile_size=config.tile_size,
+        image_every=config.image_every,
     )
-    skipped = ("content", "style", "workdir", "output", "overwrite", "image_every")
     changed = [
         name
-        for name in OPTIONS
-        if name not in skipped and getattr(config, name) != getattr(usual, name)
+        for name, option in OPTIONS.items()
+        if not option.destination and getattr(config, name) != getattr(usual, name)
     ]
     plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
-    chosen = [name for name in _CHOOSES_OTHERS if getattr(config, name) != plain[name]]
+    chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
     return chosen + changed

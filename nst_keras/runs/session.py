@@ -7,14 +7,12 @@ folder of its own, which can be resumed alone with its flags.
 import contextlib
 import dataclasses
 import importlib.util
-import itertools
 import logging
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nst_keras
 from nst_keras.devices import memory, startup
 from nst_keras.imaging import mp4
 from nst_keras.runs import extras, new_record, output, pictures
@@ -28,6 +26,7 @@ from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.settings import flags
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.resolve import Settings, resolve, unused
@@ -66,44 +65,12 @@ class RequestedRun:
     prolongs: bool
 
 
-def command(arguments: list[str], started: float) -> int:
-    """Do what a command line asks for; returns the exit status.
-
-    Args:
-        started: when the command was given, by the monotonic clock.
-    """
-    groups = split_groups(arguments)
-    config, actions = flags.parse_config(groups[0])
-    if "help" in actions:
-        print(flags.help_text())
-        return 0
-    if "version" in actions:
-        print(f"nst_keras {nst_keras.__version__}")
-        return 0
-    quiet = "quiet" in actions
-    with console.messages(quiet=quiet):
-        configs = [config, *(flags.parse_config(group)[0] for group in groups[1:])]
-        runs = [read_run(*pair) for pair in zip(groups, configs, strict=True)]
-        if len(runs) == 1:
-            return _run_alone(runs[0], started, quiet=quiet)
-        return _run_batch(runs, started, quiet=quiet)
-
-
-def join_groups(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The arguments of a batch, from those of its runs."""
-    parts = [("--", *group) for group in groups]
-    return tuple(itertools.chain(*parts))[1:]
-
-
-def split_groups(arguments: Sequence[str]) -> list[list[str]]:
-    """The arguments of each run of a batch; of a single run, its own."""
-    groups: list[list[str]] = [[]]
-    for argument in arguments:
-        if argument == "--":
-            groups.append([])
-        else:
-            groups[-1].append(argument)
-    return groups
+def do_runs(call: Call) -> int:
+    """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
+    runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
+    if len(runs) == 1:
+        return _run_alone(runs[0], call.started, quiet=call.quiet)
+    return _run_batch(runs, call.started, quiet=call.quiet)
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:

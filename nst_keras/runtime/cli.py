@@ -1,11 +1,9 @@
 """What a command returns to the system: exit statuses, and one line for each error."""
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from nst_keras.runtime.console import tell
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line
@@ -73,10 +71,3 @@ def _told_of_device(error: Exception) -> str:
 def _fail(message: str, status: int) -> int:
     tell(f"nst_keras: {message}")
     return status
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, like those of all commands."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message.removeprefix('argument ')}; --help tells more")

@@ -5,10 +5,14 @@ class InputError(ValueError):
     """A setting or a file that cannot be used.
 
     The message is one line for a person: the flag or file, the value and what would be right.
+
+    Args:
+        flags: names of the options that the error is about, the main one first.
     """
 
-    def __init__(self, message: str):
+    def __init__(self, message: str, *flags: str):
         super().__init__(printable(message))
+        self.flags = flags
 
 
 def printable(text: str) -> str:

@@ -1,21 +1,26 @@
-"""Any table of options as absl flags: command line, flagfiles and help of one command."""
+"""Command lines, flagfiles and help, all from a command's table of options."""
 
+import collections
 import dataclasses
 import difflib
+import itertools
 import os
+import sys
 import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from absl import flags
-
+import nst_keras
+from nst_keras.runtime import cli, console
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
-    "help": "Show this help.",
-    "version": "Show the version.",
-    "quiet": "Print warnings and errors only.",
+    "help": Option("Show this help.", name="help", kind="bool", former=("h",)),
+    "version": Option("Show the version.", name="version", kind="bool"),
+    "quiet": Option("Print warnings and errors only.", name="quiet", kind="bool"),
 }
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
@@ -24,120 +29,212 @@ _LITERAL = "# The # in the next line is part of its value."
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What the flags of one command are; `usage` are the first lines of its help."""
+    """The flags of one command, and the first lines of its help."""
 
     usage: tuple[str, ...]
     options: dict[str, Option]
-    defaults: dict[str, Any]
-    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # what None stands for
+    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # in place of `Option.unset`
+    inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
+    positional: str = ""  # the repeated option to which arguments without a flag belong
+    flagfiles_first: bool = False  # flags of the command line win over all flagfiles
+    grouped: bool = False  # a `--` separates the flags of one run from those of the next
+
+    def known(self) -> dict[str, Option]:
+        """All options that the command accepts, and its actions."""
+        return {**self.options, **self.inherited, **_ACTIONS}
+
+    def find(self, name: str) -> str:
+        """The present name of a flag, given that or a former one; empty if there is none."""
+        known = self.known()
+        if name in known:
+            return name
+        return next((now for now, option in known.items() if name in option.former), "")
+
+    def find_negated(self, name: str) -> str:
+        """The name of the boolean flag that `--noNAME` sets to false; empty if there is none."""
+        now = self.find(name[2:]) if name.startswith("no") else ""
+        return now if now and self.known()[now].kind == "bool" else ""
 
 
-class _Parser(flags.ArgumentParser):
-    """absl's side of an option: one place, `Option.parse`, decides what a text means."""
+class Group(NamedTuple):
+    """The arguments of one run, or all of the command, and the given options by name."""
 
-    def __init__(self, option: Option):
-        super().__init__()
-        self.option = option
-        self.syntactic_help = option.accepted()
-
-    def parse(self, argument: Any) -> Any:
-        return self.option.parse(argument) if isinstance(argument, str) else argument
+    arguments: list[str]
+    values: dict[str, Any]
 
 
-class _Switch(flags.BooleanParser):
-    """absl's booleans, with an error that says what would be right."""
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a command."""
 
-    def parse(self, argument: Any) -> bool:
-        try:
-            return super().parse(argument)
-        except ValueError as error:
-            raise ValueError("must be true or false") from error
+    groups: list[Group]  # more than one only if the command is `grouped`
+    started: float  # by the monotonic clock
+    quiet: bool
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the first group."""
+        return self.groups[0].arguments
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The given options of the first group."""
+        return self.groups[0].values
 
 
-def parse(command: Command, arguments: list[str]) -> tuple[dict[str, Any], set[str]]:
-    """The options given on a command line by name, and the actions (help, version, quiet).
+class _Given(NamedTuple):
+    """One flag with its value, as given."""
 
-    Later flags win; a flagfile stands for its lines at its place.
+    name: str
+    value: Any
+    in_file: bool = False
+
+
+def run(command: Command, work: Callable[[Call], int], arguments: list[str] | None = None) -> int:
+    """Do what a command line asks for: show help or version, or do the work.
+
+    Args:
+        work: returns an exit status.
+        arguments: `sys.argv` without the program if not given.
+
+    Returns:
+        The exit status; an error that is not the program's fault is one line on standard error.
+    """
+    started = time.monotonic()
+    given = sys.argv[1:] if arguments is None else arguments
+
+    def act() -> int:
+        groups: list[Group] = []
+        actions: set[str] = set()
+        for group in split_groups(given) if command.grouped else [given]:
+            values, asked = parse(command, group)
+            groups.append(Group(group, values))
+            actions |= asked
+        if "help" in actions:
+            print(help_text(command))
+            return 0
+        if "version" in actions:
+            print(f"nst_keras {nst_keras.__version__}")
+            return 0
+        quiet = "quiet" in actions
+        with console.messages(quiet=quiet):
+            return work(Call(groups, started, quiet))
+
+    return cli.exit_status(act)
+
+
+def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
+    """The given options by name, and the actions (help, version, quiet).
+
+    Later flags override earlier ones; a flagfile stands for its lines.
 
     Raises:
-        InputError: naming the flag or the file's line.
+        InputError: naming the flag, or the line of the flagfile.
     """
-    values = _define(command)
-    try:
-        rest = values(["nst_keras", *_expand(command, arguments, seen=())])[1:]
-    except flags.UnrecognizedFlagError as error:
-        name = getattr(error, "flagname", "")
-        hint = _suggest(command, name)
-        raise InputError(f"--{name}: unknown flag{hint}; --help lists all") from error
-    except (flags.Error, ValueError) as error:  # the latter for --noxla=1
-        raise InputError(str(error).removeprefix("flag ").splitlines()[0]) from error
-    if rest:
-        raise InputError(f"{rest[0]}: is not a flag; every setting is given as --name=value")
-    given = {name: values[name].value for name in command.options if values[name].present}
-    return given, {name for name in _ACTIONS if values[name].value}
+    given = list(_read_arguments(command, arguments))
+    if command.flagfiles_first:
+        given.sort(key=lambda flag: not flag.in_file)
+    values: dict[str, Any] = {}
+    for name, value, _ in given:
+        repeated = command.known()[name].repeated
+        values[name] = (*values.get(name, ()), value) if repeated else value
+    return (
+        {name: value for name, value in values.items() if name not in _ACTIONS},
+        {name for name in _ACTIONS if values.get(name)},
+    )
+
+
+def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """The arguments of a batch, from those of its runs."""
+    parts = [("--", *group) for group in groups]
+    return tuple(itertools.chain(*parts))[1:]
+
+
+def split_groups(arguments: Iterable[str]) -> list[list[str]]:
+    """The arguments of each run of a batch."""
+    groups: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == "--":
+            groups.append([])
+        else:
+            groups[-1].append(argument)
+    return groups
 
 
 def format_flagfile(command: Command, values: dict[str, Any]) -> str:
     """Lines that `parse` turns back into the same values; None is left out."""
     lines = []
     for name, option in command.options.items():
-        if (value := values[name]) is not None:
-            line = f"--{name}={option.format(value)}"
+        value = values[name]
+        for item in value if option.repeated else [] if value is None else [value]:
+            line = f"--{name}={option.format(item)}"
             lines += [_LITERAL, line] if _has_comment(line) else [line]
     return "\n".join(lines) + "\n"
 
 
 def help_text(command: Command) -> str:
-    """Every flag of the command, by group, with unit, range and default."""
+    """Every flag of the command by group, with unit, range and default."""
     lines = list(command.usage)
     for group in dict.fromkeys(option.group for option in command.options.values()):
         lines += ["", f"{group}:"]
         for name, option in command.options.items():
             if option.group == group:
                 lines += _help_entry(command, name, option)
-    lines += ["", "command:", *_entry("--flagfile=PATH", "Read flags from a file, one a line.")]
-    for name, text in _ACTIONS.items():
-        lines += _entry(f"--{name}", text)
+    lines += ["", "command:", *_entry("--flagfile=PATH", "Read flags from a file, one per line.")]
+    for name, option in _ACTIONS.items():
+        lines += _entry(f"--{name}", option.help)
     return "\n".join(lines)
 
 
-def _define(command: Command) -> flags.FlagValues:
-    values = flags.FlagValues()
-    for name, option in command.options.items():
-        if option.kind == "bool":
-            _define_switch(values, name, None, option.help)
-        else:
-            flags.DEFINE(_Parser(option), name, None, option.help, flag_values=values)
-    for name, text in _ACTIONS.items():
-        _define_switch(values, name, False, text)
-    return values
-
-
-def _define_switch(values: flags.FlagValues, name: str, default: bool | None, help: str) -> None:
-    flags.DEFINE_boolean(name, default, help, flag_values=values)
-    values[name].parser = _Switch()
-
-
-def _expand(command: Command, arguments: list[str], seen: tuple[Path, ...]) -> list[str]:
-    """Put the lines of flagfiles in the place of `--flagfile=...` (or `--flagfile ...`)."""
-    expanded, waiting = [], list(arguments)
+def _read_arguments(
+    command: Command, arguments: Iterable[str], seen: tuple[Path, ...] = ()
+) -> Iterator[_Given]:
+    """The flags of a command line, with the lines of flagfiles in the place of `--flagfile`."""
+    waiting = collections.deque(arguments)
     while waiting:
-        argument = waiting.pop(0)
-        name, _, value = argument.partition("=")
-        if name.lstrip("-") == "undefok":  # absl's way to silence unknown flags
-            raise InputError(f"{argument}: unknown flag; unknown flags cannot be allowed")
-        if name not in ("--flagfile", "-flagfile"):
-            expanded.append(argument)
+        argument = waiting.popleft()
+        if not argument.startswith("-"):
+            yield _read_positional(command, argument)
             continue
-        if "=" not in argument:
-            if not waiting:
-                raise InputError("--flagfile: needs the path of a file")
-            value = waiting.pop(0)
-        expanded += _read_flagfile(command, Path(value), seen)
-    return expanded
+        written, equals, text = argument.partition("=")
+        name, value = written.lstrip("-"), text if equals else None
+        if name == "flagfile":
+            value = value if value is not None or not waiting else waiting.popleft()
+            if value is None:
+                raise InputError("--flagfile: must be the path of a file; give --flagfile=PATH")
+            yield from _read_flagfile(command, Path(value), seen)
+        else:
+            yield _read_flag(command, name, value, waiting)
 
 
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> list[str]:
+def _read_flag(
+    command: Command, name: str, text: str | None, following: collections.deque[str]
+) -> _Given:
+    """A flag whose value is after the `=`, or, with None as text, the following argument."""
+    if (now := command.find_negated(name)) and not command.find(name):
+        if text is not None:
+            allowed = f"--{name} or --{name[2:]}=false"
+            raise InputError(f"--{name}={text}: must be without a value; give {allowed}", now)
+        return _Given(now, False)
+    if not (now := command.find(name)):
+        raise InputError(f"--{name}: unknown flag" + _suggest(command, name))
+    option = command.known()[now]
+    if text is None and option.kind == "bool":
+        return _Given(now, True)
+    if text is None:
+        if not following:
+            raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
+        text = following.popleft()
+    return _Given(now, option.parse(text, written=name))
+
+
+def _read_positional(command: Command, argument: str) -> _Given:
+    if not command.positional:
+        raise InputError(f"{argument}: is not a flag; every setting is given as --name=value")
+    return _read_flag(command, command.positional, argument, collections.deque())
+
+
+def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Given]:
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -148,60 +245,66 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> list
     if place_of_file in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     if len(text) > _MAX_LETTERS or "\0" in text:
-        raise InputError(f"--flagfile={path}: is no flagfile: too long, or no text")
-    arguments, literal = [], False
+        raise InputError(f"--flagfile={path}: is not a flagfile (too long, or not text)")
+    literal = False
     for number, line in enumerate(text.splitlines(), start=1):
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
-            arguments.append(_check_line(command, line, place, path.parent, literal=literal))
+            argument = _check_line(command, line, place, path.parent, literal=literal)
+            for flag in _read_arguments(command, [argument], (*seen, place_of_file)):
+                yield flag._replace(in_file=True)
         literal = line == _LITERAL
-    return _expand(command, arguments, (*seen, place_of_file))
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
     """One `--name=value` of a flagfile, with its paths made relative to the file's folder.
 
-    Unless it is `literal`, what looks like a comment behind the value is refused.
+    Unless it is `literal`, what looks like a comment after the value is refused.
     """
     if not line.startswith("-"):
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
     name, equals, value = line.partition("=")
-    key = name.lstrip("-").strip()
+    key, value = name.lstrip("-").strip(), value.strip()
     if key == "flagfile":
-        return f"--flagfile={folder / value.strip()}"
-    known = (*command.options, *_ACTIONS)
-    if key.removeprefix("no") not in known and key not in command.options:
-        raise InputError(f"{place}: {line!r}: unknown flag{_suggest(command, key)}")
-    option = command.options.get(key)
-    if not equals or not option or not option.is_path(value.strip()):
-        if _has_comment(line) and not literal:
-            raise _comment_refused(line, place)
-        return line
-    items = split_list(value) if option.many else [value.strip()]
-    paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
-    there = all(os.path.exists(path) for path in paths)  # " #" may be part of a name
+        return f"--flagfile={folder / value}"
+    now = command.find(key)
+    if not now and not command.find_negated(key):
+        raise InputError(f"{place}: {line!r}: unknown flag" + _suggest(command, key))
+    option = command.known().get(now)
+    paths = _rebased(option, value, folder) if equals and option and option.is_path(value) else []
+    there = bool(paths) and all(os.path.exists(path) for path in paths)  # " #" may be in a name
     if _has_comment(line) and not literal and not there:
-        raise _comment_refused(line, place)
-    return f"--{key}=" + (join_list(paths) if option.many else paths[0])
+        raise InputError(
+            f"{place}: {line!r} has a comment after the value; put it on a line of its own"
+        )
+    if option and option.rebase:
+        return f"--{key}={option.rebase(value, folder)}"
+    if option and paths:
+        return f"--{key}=" + (join_list(paths) if option.many and not option.repeated else paths[0])
+    return line
+
+
+def _rebased(option: Option, value: str, folder: Path) -> list[str]:
+    """The paths in a value, relative to the folder instead of to what is in it."""
+    items = split_list(value) if option.many and not option.repeated else [value]
+    return [str(folder / os.path.expanduser(item)) if item else item for item in items]
 
 
 def _has_comment(line: str) -> bool:
-    """Whether something in the line looks like a comment behind the value."""
+    """Whether something in the line looks like a comment after the value."""
     return " #" in line or "\t#" in line
 
 
-def _comment_refused(line: str, place: str) -> InputError:
-    return InputError(f"{place}: {line!r} has a comment behind the value; give it its own line")
-
-
 def _suggest(command: Command, name: str) -> str:
-    close = difflib.get_close_matches(name, [*command.options, *_ACTIONS, "flagfile"], n=1)
-    return f"; did you mean --{close[0]}?" if close else ""
+    close = difflib.get_close_matches(name, [*command.known(), "flagfile"], n=1)
+    return f"; did you mean --{close[0]}?" if close else "; --help lists all flags"
 
 
 def _help_entry(command: Command, name: str, option: Option) -> list[str]:
-    value = command.defaults[name]
-    default = command.unset.get(name, "none") if value in (None, ()) else option.format(value)
+    value = option.default
+    is_open = value in (None, (), "")
+    unset = command.unset.get(name) or option.unset or "none"
+    default = unset if is_open else option.format(value)
     if option.kind == "bool":
         return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
     told = option.choices and all(choice in option.help for choice in option.choices)

@@ -1,556 +1,353 @@
-"""Every option, declared once; flags, Python and run folders share it. Imports no TensorFlow."""
+"""Every option of a run, declared once; the command line, Python and run folders share them."""
 
 import dataclasses
+import math
 from typing import Any
 
 from nst_keras.network import vgg
-from nst_keras.settings.option import check_settings, declare, defaults_of, options_of
+from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.settings.presets import OPTIMIZERS, PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
 QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's steps
 
+# The groups of the help, in its order; each function declares options.
+_inputs = section("inputs", decides_loss=True)
+_picture = section("inputs", decides_loss=True, path=True, hashed=True, per_picture=True)
+_start = section("inputs", per_picture=True)
+_folder = section("folder", changes_result=False, destination=True, per_picture=True)
+_size = section("size")
+_steps = section("steps")
+_objective = section("objective", decides_loss=True)
+_weight = section("objective", decides_loss=True, per_picture=True)
+_network = section("network", decides_loss=True)
+_optimizer = section("optimizer")
+_rate = section("optimizer", per_picture=True)
+_device = section("device", changes_result=False)
+_effort = section("effort")
+_progress = section("along the way", changes_result=False)
+
+_TERM = (0, 1e20)
+_LAYER = (0, 1e6)
+_COUNT = (1, 10**9)
+_COUNT_OR_NONE = (0, 10**9)
+_DECAY = (0, 0.999999)
+_PIXELS = (32, 32768)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of one run.
 
-    Types are those of a resolved config; until then None stands for what the preset of `objective`,
-    or the plan of the run, will decide.
+    The types are those of a resolved config. Until it is resolved, None stands for what the preset
+    of `objective`, or the plan of the run, will decide.
 
     Raises:
         InputError: a value is of the wrong type or out of range.
     """
 
-    content: str = declare(
-        None, "inputs", "text", "The picture whose scene is kept: a path.", path=True
+    content: str = _picture(None, "Path of the picture whose scene is kept.")
+    style: tuple[str, ...] = _picture(
+        (), "Paths of the pictures whose look is taken, separated by commas."
     )
-    style: tuple[str, ...] = declare(
-        (),
-        "inputs",
-        "text",
-        "The picture or pictures whose look is taken: paths, comma-separated.",
-        many=True,
-        path=True,
+    style_blend: tuple[float, ...] = _inputs(
+        (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
     )
-    style_blend: tuple[float, ...] = declare(
-        (),
-        "inputs",
-        "float",
-        "Share of each style, such as 3,7; equal if not given.",
-        many=True,
-        low=0,
-        high=1e6,
-    )
-    style_scale: float = declare(
+    style_scale: float = _inputs(
         1.0,
-        "inputs",
-        "float",
-        "Size of the style relative to the picture: larger gives broader strokes. Above 1 a style "
-        "may be enlarged beyond its own pixels.",
-        low=0.05,
-        high=16,
+        "Size of the style relative to the picture; a larger one gives broader strokes. Above 1 a "
+        "style may be enlarged beyond its own pixels.",
+        (0.05, 16),
     )
-    init: str = declare(
+    init: str = _picture(
         None,
-        "inputs",
-        "text",
-        "The first image: content; noise; gray, of the content's lightness; mean, the network's "
-        "mean color; style; style_stats, noise in the styles' colors; or a picture's path.",
-        path=True,
+        "First image: content; noise; gray, with the content's lightness; mean, the network's mean "
+        "color; style; style_stats, noise in the colors of the styles; or the path of a picture.",
         words=INITS,
+        decides_loss=False,
     )
-    init_noise: float = declare(
+    init_noise: float = _start(
         None,
-        "inputs",
-        "float",
-        "Deviation of normal noise added to the first image, where white is 1.",
-        low=0,
-        high=10,
+        "Standard deviation of the normal noise added to the first image, where white is 1.",
+        (0, 10),
     )
-    seed: int = declare(0, "inputs", "int", "Seed of everything random.", low=0, high=2**31 - 1)
-
-    max_megapixels: int = declare(
+    seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
+    max_megapixels: int = _inputs(
         200,
-        "inputs",
-        "int",
-        "Largest picture that is read; a small file can claim to be huge. Raise it for pictures "
-        "that you trust.",
-        low=1,
-        high=10**6,
+        "Largest picture that is read, in megapixels, since a small file can claim to be huge. "
+        "Raise it for pictures that you trust.",
+        (1, 10**6),
         changes_result=False,
+        decides_loss=False,
     )
 
-    workdir: str | None = declare(
-        None,
-        "folder",
-        "text",
-        "The run folder. Not given: runs/CONTENT_STYLE-XXXX.",
-        path=True,
-        changes_result=False,
+    workdir: str | None = _folder(
+        None, "The run folder.", unset="runs/CONTENT_STYLE-XXXX", path=True
     )
-    output: str | None = declare(
+    output: str | None = _folder(
         None,
-        "folder",
-        "text",
-        "Also write the result here; the suffix gives the format: .png .jpg .webp .avif .tif .bmp.",
+        "Also write the result to this path; the suffix gives the format: .png .jpg .webp .avif "
+        ".tif .bmp.",
         path=True,
-        changes_result=False,
     )
-    overwrite: bool = declare(
-        False,
-        "folder",
-        "bool",
-        "Replace a finished or different run, and an existing --output.",
-        changes_result=False,
+    overwrite: bool = _folder(
+        False, "Replace a finished or different run, and an existing --output."
     )
 
-    size: int | str = declare(
+    size: int | str = _size(
         512,
-        "size",
-        "size",
         "Longest side of the result in pixels; original: the content's own.",
-        low=32,
-        high=32768,
+        _PIXELS,
+        kind="pixels",
+        words=("original",),
     )
-    fit: str = declare(
+    fit: str = _size(
         "scale",
-        "size",
-        "text",
         "scale: the whole content, its longest side --size; crop: its center, a square of --size.",
         choices=("scale", "crop"),
     )
-    min_size: int = declare(
-        128, "size", "int", "Longest side at the coarsest scale, in pixels.", low=32, high=32768
-    )
-    scales: int | str = declare(
+    min_size: int = _size(128, "Longest side at the coarsest scale, in pixels.", _PIXELS)
+    scales: int | str = _size(
         None,
-        "size",
-        "scales",
         "Number of sizes from coarse to fine, 1 for full size only; auto: the fewest with one "
         "equal ratio of at most --scale_ratio.",
-        low=1,
-        high=32,
+        (1, 32),
+        words=("auto",),
     )
-    scale_ratio: float = declare(
-        None,
-        "size",
-        "float",
-        "Largest ratio between neighboring sizes, for --scales=auto.",
-        low=1.05,
-        high=8,
+    scale_ratio: float = _size(
+        None, "Largest ratio between neighboring sizes, for --scales=auto.", (1.05, 8)
     )
 
-    iterations: int = declare(None, "steps", "int", "Steps at full size.", low=1, high=10**9)
-    coarse_iterations: tuple[int, ...] = declare(
+    iterations: int = _steps(None, "Steps at full size.", _COUNT)
+    coarse_iterations: tuple[int, ...] = _steps(
         None,
-        "steps",
-        "int",
-        "Steps at each coarser scale: one number, or a list from the coarsest up.",
-        many=True,
-        low=1,
-        high=10**9,
+        "Steps at each coarser scale: one number, or a list, the coarsest scale first.",
+        _COUNT,
     )
 
-    objective: str = declare(
+    objective: str = _objective(
         "relative",
-        "objective",
-        "text",
-        "How losses are normalized, and the defaults that are shown as 'that of the objective'.",
+        "How losses are normalized, and the defaults shown as 'that of the objective'.",
         choices=tuple(PRESETS),
+        sets_defaults=True,
     )
-    content_layers: tuple[str, ...] = declare(
-        None,
-        "objective",
-        "text",
-        "Layers that keep the scene, such as block4_conv2; deeper is freer.",
-        many=True,
+    content_layers: tuple[str, ...] = _objective(
+        None, "Layers that keep the scene, such as block4_conv2; deeper layers allow more change."
     )
-    content_layer_weights: tuple[float | tuple[str, float], ...] = declare(
+    content_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
         (),
-        "objective",
-        "weight",
-        "Weight of each content layer, in order or as LAYER:WEIGHT; equal if not given.",
-        many=True,
-        low=0,
-        high=1e6,
+        "Weight of each content layer, in order or as LAYER:WEIGHT.",
+        _LAYER,
+        unset="equal weights",
     )
-    style_layers: tuple[str, ...] = declare(
-        None,
-        "objective",
-        "text",
-        "Layers that carry the style: block1 holds color and grain, block5 large forms.",
-        many=True,
+    style_layers: tuple[str, ...] = _objective(
+        None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )
-    style_layer_weights: tuple[float | tuple[str, float], ...] = declare(
+    style_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
         None,
-        "objective",
-        "weight",
-        "Weight of each style layer, in order, or as LAYER:WEIGHT of some, such as "
+        "Weight of each style layer, in order, or as LAYER:WEIGHT for some, such as "
         "block5_conv1:0.1; equal if --style_layers is given and this is not.",
-        many=True,
-        low=0,
-        high=1e6,
+        _LAYER,
     )
-    content_weight: float = declare(
-        None, "objective", "float", "Weight of the content terms.", low=0, high=1e20
-    )
-    style_weight: float = declare(
-        None,
-        "objective",
-        "float",
-        "Weight of the style terms: more paint, less photo.",
-        low=0,
-        high=1e20,
-    )
-    tv_weight: float = declare(
-        None, "objective", "float", "Weight of total variation: more is smoother.", low=0, high=1e20
-    )
-    balance: tuple[tuple[str, float], ...] = declare(
+    content_weight: float = _weight(None, "Weight of the content terms.", _TERM)
+    style_weight: float = _weight(None, "Weight of the style terms: more paint, less photo.", _TERM)
+    tv_weight: float = _weight(None, "Weight of the total variation: more is smoother.", _TERM)
+    balance: tuple[tuple[str, float], ...] = _objective(
         (),
-        "objective",
-        "named",
-        "Choose weights at the start of each scale so that the gradients of these terms have these "
-        "shares, such as content:1,style:4,tv:0.1 or style/block1_conv1:1. Costs an evaluation for "
-        "each term named.",
-        many=True,
-        low=0,
-        high=1e6,
+        "Choose the weights at the start of each scale so that the gradients of these terms have "
+        "these shares, such as content:1,style:4,tv:0.1 or style/block1_conv1:1. Costs one "
+        "evaluation for each term named.",
+        (0, 1e6),
     )
 
-    backbone: str = declare(
-        "vgg19", "network", "text", "The network.", choices=tuple(sorted(vgg.BLOCKS))
+    backbone: str = _network(
+        "vgg19", "The network.", choices=tuple(sorted(vgg.BLOCKS)), sets_defaults=True
     )
-    weights: str = declare(
+    weights: str = _network(
         "embedded",
-        "network",
-        "text",
-        "embedded (shipped VGG19), imagenet (full precision, downloaded once by Keras), or the "
-        "path of a .weights.h5, .h5 or .npz file.",
+        "embedded (VGG19, part of the package), imagenet (full precision, downloaded once by "
+        "Keras), or the path of a .weights.h5, .h5 or .npz file.",
         path=True,
         words=WEIGHTS,
+        hashed=True,
+        sets_defaults=True,
     )
-    pooling: str = declare(
-        None, "network", "text", "Pooling of the network; avg is smoother.", choices=("max", "avg")
+    pooling: str = _network(
+        None, "Pooling of the network; avg is smoother.", choices=("max", "avg")
     )
-    padding: str = declare(
-        None, "network", "text", "Padding of the first layer.", choices=("zero", "replicate")
-    )
-    precision: str = declare(
+    padding: str = _network(None, "Padding of the first layer.", choices=("zero", "replicate"))
+    precision: str = _network(
         "auto",
-        "network",
-        "text",
-        "Precision of the convolutions; image, Grams and losses are float32 always. auto: bfloat16 "
-        "on processors with instructions for it and on GPUs from compute capability 8.0 on, else "
-        "float32. float16 keeps 3 bits more than bfloat16, and is slow on most processors. NVIDIA "
-        "GPUs from 8.0 on multiply float32 as TF32, of 10 bits, unless NVIDIA_TF32_OVERRIDE=0.",
+        "Precision of the convolutions; the image, Gram matrices and losses are always float32. "
+        "auto: bfloat16 on processors with instructions for it and on GPUs of compute capability "
+        "8.0 and up, else float32. float16 has 3 more bits of precision than bfloat16, but is slow "
+        "on most processors. NVIDIA GPUs of capability 8.0 and up multiply float32 as TF32, with "
+        "10 bits, unless NVIDIA_TF32_OVERRIDE=0.",
         choices=("auto", "float32", "bfloat16", "float16"),
+        decides_loss=False,
     )
 
-    optimizer: str = declare(
+    optimizer: str = _optimizer(
         None,
-        "optimizer",
-        "text",
-        "What moves the image: our Adam or L-BFGS, or an optimizer of Keras.",
+        "Updates the image: nst_keras' own Adam or L-BFGS, or an optimizer of Keras.",
         choices=OPTIMIZERS,
+        sets_defaults=True,
     )
-    learning_rate: float = declare(
+    learning_rate: float = _rate(
         None,
-        "optimizer",
-        "float",
-        "Step size in the objective's pixel unit: of [0,1] for relative, tf_tutorial and "
-        "crowsonkb, of ImageNet's deviation for pytorch_tutorial, else of 0..255. For lbfgs a "
-        "factor on its steps, usually 1.",
-        low=1e-9,
-        high=1e6,
+        "Step size in the objective's unit of pixels: that of [0, 1] for relative, tf_tutorial and "
+        "crowsonkb, of ImageNet's standard deviation for pytorch_tutorial, else of [0, 255]. For "
+        "lbfgs a factor on its steps, usually 1.",
+        (1e-9, 1e6),
     )
-    beta_1: float = declare(
-        None,
-        "optimizer",
-        "float",
-        "Adam and its kin: decay of the mean gradient.",
-        low=0,
-        high=0.999999,
+    beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
+    beta_2: float = _rate(None, "Adam and its variants: decay of the mean square.", _DECAY)
+    epsilon: float = _rate(
+        None, "Adam and its variants: added to the root of the mean square.", (1e-30, 1e6)
     )
-    beta_2: float = declare(
+    adam_colors: str = _optimizer(
         None,
-        "optimizer",
-        "float",
-        "Adam and its kin: decay of the mean square.",
-        low=0,
-        high=0.999999,
-    )
-    epsilon: float = declare(
-        None,
-        "optimizer",
-        "float",
-        "Adam and its kin: added to the root of the mean square.",
-        low=1e-30,
-        high=1e6,
-    )
-    adam_colors: str = declare(
-        None,
-        "optimizer",
-        "text",
-        "adam: colors in which it takes its steps; opponent: lightness, red against blue, and "
-        "green against both.",
+        "adam: color space of its steps; opponent: lightness, red against blue, and green against "
+        "both.",
         choices=("rgb", "opponent"),
+        former=("adam_colours",),
     )
-    momentum: float = declare(
-        0.0, "optimizer", "float", "sgd and rmsprop: share of the last step.", low=0, high=0.9999
-    )
-    history: int = declare(
+    momentum: float = _rate(0.0, "sgd and rmsprop: share of the previous step.", (0, 0.9999))
+    history: int = _optimizer(
         20,
-        "optimizer",
-        "int",
-        "lbfgs: steps remembered; each takes two images of memory, and of every checkpoint.",
-        low=1,
-        high=1000,
+        "lbfgs: number of steps remembered; each takes two images of memory, and of every "
+        "checkpoint.",
+        (1, 1000),
     )
-    line_search: str = declare(
+    line_search: str = _optimizer(
         "none",
-        "optimizer",
-        "text",
-        "lbfgs: none, as published, or backtrack: a step that raises the total is halved.",
+        "lbfgs: none, as published; or backtrack, which halves a step that raises the total.",
         choices=("none", "backtrack"),
     )
-    schedule: str = declare(
+    schedule: str = _optimizer(
         None,
-        "optimizer",
-        "text",
-        "Course of the learning rate within each scale.",
+        "Schedule of the learning rate within each scale.",
         choices=("constant", "linear", "cosine", "exponential", "piecewise"),
     )
-    schedule_end: float = declare(
+    schedule_end: float = _optimizer(
         None,
-        "optimizer",
-        "float",
         "linear, cosine, exponential: factor on the learning rate after --schedule_steps.",
-        low=1e-6,
-        high=1,
+        (1e-6, 1),
     )
-    schedule_steps: int = declare(
+    schedule_steps: int = _optimizer(
         None,
-        "optimizer",
-        "int",
-        "Steps after which that factor is reached, and reached again if exponential; 0: the "
-        "scale's.",
-        low=0,
-        high=10**9,
+        "Steps after which that factor is reached; exponential applies it again every so many "
+        "steps. 0: all steps of the scale.",
+        _COUNT_OR_NONE,
     )
-    schedule_at: tuple[tuple[str, float], ...] = declare(
-        (),
-        "optimizer",
-        "named",
-        "piecewise: STEP:FACTOR of the learning rate from that step of the scale on.",
-        many=True,
-        low=0,
-        high=1e6,
+    schedule_at: tuple[tuple[str, float], ...] = _optimizer(
+        (), "piecewise: STEP:FACTOR on the learning rate from that step of the scale on.", (0, 1e6)
     )
-    warmup_steps: int = declare(
+    warmup_steps: int = _optimizer(
         0,
-        "optimizer",
-        "int",
         "Steps at the start of each scale over which the learning rate rises from 0.",
-        low=0,
-        high=10**9,
+        _COUNT_OR_NONE,
     )
-    clamp: bool = declare(
-        None,
-        "optimizer",
-        "bool",
-        "Keep pixels within black and white after every step, not only in what is saved.",
+    clamp: bool = _optimizer(
+        None, "Keep pixels between black and white after every step, not only in what is saved."
     )
-    average: float = declare(
+    average: float = _optimizer(
         None,
-        "optimizer",
-        "float",
         "Show and keep the running average of the iterates with this decay; 0: the iterate itself.",
-        low=0,
-        high=0.99999,
+        (0, 0.99999),
     )
-    deterministic: bool = declare(
-        False,
-        "optimizer",
-        "bool",
-        "Repeatable to the byte on GPUs too, at some cost; CPUs always are.",
+    deterministic: bool = _optimizer(
+        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
     )
-    xla: bool = declare(
-        False,
-        "optimizer",
-        "bool",
-        "Compile each step with XLA, once per scale. For GPUs and TPUs: on CPUs it gains nothing.",
+    xla: bool = _optimizer(
+        False, "Compile the steps of each scale with XLA. For GPUs and TPUs; no gain on CPUs."
     )
 
-    tile_size: int | str = declare(
+    tile_size: int | str = _device(
         "auto",
-        "device",
-        "tile",
-        "Longest side, in pixels, of the parts of a picture that go through the network one at a "
-        "time; the result is the same but for rounding. auto: what memory allows; none: the "
-        "whole picture.",
-        low=16,
-        high=32768,
-        changes_result=False,
+        "Longest side, in pixels, of the tiles that go through the network one at a time; the "
+        "result is the same except for rounding. auto: what memory allows; none: the whole "
+        "picture.",
+        (16, 32768),
+        kind="pixels",
+        words=("auto", "none"),
     )
-    memory_limit: int | None = declare(
+    memory_limit: int | None = _device(
         None,
-        "device",
-        "bytes",
-        "Memory that the job may take, such as 4G: of the GPU where there is one, else of the "
-        "process. Not given: most of what is free.",
-        low=1,
-        changes_result=False,
+        "Memory that the run may take, such as 4G: of the GPU if there is one, else of the "
+        "process.",
+        (1, math.inf),
+        unset="most of what is free",
+        kind="bytes",
     )
-
-    distribute: str = declare(
+    distribute: str = _device(
         "none",
-        "device",
-        "text",
         "Devices that share the tiles of a picture. mirrored: the GPUs of this host; multiworker: "
         "those of the hosts in TF_CONFIG, each of which is given the same command; tpu: the cores "
         "of a TPU.",
         choices=("none", "mirrored", "multiworker", "tpu"),
-        changes_result=False,
     )
-    replicas: int = declare(
+    replicas: int = _device(
         0,
-        "device",
-        "int",
-        "How many devices --distribute=mirrored takes; 0: all GPUs. Without a GPU, so many parts "
-        "of the CPU, to try it.",
-        low=0,
-        high=1024,
-        changes_result=False,
+        "Number of devices for --distribute=mirrored; 0: all GPUs. Without a GPU, the CPU is "
+        "divided into that many, to try it out.",
+        (0, 1024),
     )
 
-    quality: str = declare(
+    quality: str = _effort(
         "good",
-        "effort",
-        "text",
-        "draft: 0.4 times the preset's steps; best: 2.5 times, or settings of its own for it.",
+        "draft: 0.4 times the preset's steps; best: 2.5 times, or settings that the preset has for "
+        "it.",
         choices=tuple(QUALITIES),
+        sets_defaults=True,
     )
-    tolerance: float = declare(
+    tolerance: float = _effort(
         0.0,
-        "effort",
-        "float",
-        "End a scale once --patience steps lower the total by less than this share; 0: never.",
-        low=0,
-        high=1,
+        "End a scale when --patience steps lower the total by less than this share; 0: never.",
+        (0, 1),
     )
-    patience: int = declare(
-        50, "effort", "int", "Steps between such comparisons.", low=1, high=10**9
-    )
-    time_limit: float | None = declare(
+    patience: int = _effort(50, "Steps between these comparisons.", _COUNT)
+    time_limit: float | None = _effort(
         None,
-        "effort",
-        "duration",
-        "Plan the steps to end within this time, such as 90s, 5m or 2h.",
-        low=1,
-        high=10**8,
+        "Plan the steps so that the run ends within this time, such as 90s, 5m or 2h.",
+        (1, 10**8),
+        kind="duration",
     )
 
-    log_every: int = declare(
-        10,
-        "along the way",
-        "int",
-        "Steps between lines of metrics.jsonl.",
-        low=1,
-        high=10**9,
-        changes_result=False,
-    )
-    image_every: int = declare(
+    log_every: int = _progress(10, "Steps between lines of metrics.jsonl.", _COUNT)
+    image_every: int = _progress(
         None,
-        "along the way",
-        "int",
-        "Steps between iteration images; 0: none. Not given: about 24 in all.",
-        low=0,
-        high=10**9,
-        changes_result=False,
+        "Steps between iteration images; 0: none.",
+        _COUNT_OR_NONE,
+        unset="about 24 images in all",
     )
-    image_at: tuple[int, ...] = declare(
-        (),
-        "along the way",
-        "int",
-        "Steps whose images are kept and put side by side in strip.png.",
-        many=True,
-        low=1,
-        high=10**9,
-        changes_result=False,
+    image_at: tuple[int, ...] = _progress(
+        (), "Steps whose images are kept and put side by side in strip.png.", _COUNT
     )
-    checkpoint_every: int = declare(
-        0,
-        "along the way",
-        "int",
-        "Steps between checkpoints; 0: by time alone.",
-        low=0,
-        high=10**9,
-        changes_result=False,
+    checkpoint_every: int = _progress(
+        0, "Steps between checkpoints; 0: by time alone.", _COUNT_OR_NONE
     )
-    checkpoint_minutes: float = declare(
-        2.0,
-        "along the way",
-        "float",
-        "Minutes between checkpoints; 0: by steps alone.",
-        low=0,
-        high=10**6,
-        changes_result=False,
+    checkpoint_minutes: float = _progress(
+        2.0, "Minutes between checkpoints; 0: by steps alone.", (0, 10**6)
     )
-    max_recoveries: int = declare(
+    max_recoveries: int = _progress(
         3,
-        "along the way",
-        "int",
-        "How often a job that runs into numerical trouble goes back to its last checkpoint and on "
-        "with steps half as long.",
-        low=0,
-        high=100,
-        changes_result=False,
+        "How often a run that diverges returns to its last checkpoint and resumes at half the "
+        "learning rate.",
+        (0, 100),
     )
-    keep_checkpoints: int = declare(
-        2,
-        "along the way",
-        "int",
-        "How many of the newest checkpoints stay.",
-        low=1,
-        high=1000,
-        changes_result=False,
+    keep_checkpoints: int = _progress(2, "Number of newest checkpoints that are kept.", (1, 1000))
+    tensorboard: bool = _progress(
+        False, "Also write losses and iteration images as TensorBoard events."
     )
-    tensorboard: bool = declare(
-        False,
-        "along the way",
-        "bool",
-        "Also write losses and iteration images as TensorBoard events.",
-        changes_result=False,
-    )
-    gif: bool = declare(
-        True, "along the way", "bool", "Write progress.gif at the end.", changes_result=False
-    )
-    mp4: bool = declare(
-        False,
-        "along the way",
-        "bool",
-        "Write progress.mp4 at the end; needs nst_keras[video].",
-        changes_result=False,
-    )
-    scores: bool = declare(
-        True,
-        "along the way",
-        "bool",
-        "Judge the result by figures beyond its loss.",
-        changes_result=False,
-    )
-    frame_labels: bool = declare(
-        False,
-        "along the way",
-        "bool",
-        "Write the step into the frames of the animations.",
-        changes_result=False,
-    )
+    gif: bool = _progress(True, "Write progress.gif at the end.")
+    mp4: bool = _progress(False, "Write progress.mp4 at the end; needs nst_keras[video].")
+    scores: bool = _progress(True, "Score the result by measures other than its loss.")
+    frame_labels: bool = _progress(False, "Write the step into the frames of the animations.")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        check_settings(self, OPTIONS)
 
 
 OPTIONS = options_of(Config)
@@ -558,4 +355,4 @@ OPTIONS = options_of(Config)
 
 def defaults() -> dict[str, Any]:
     """The default of every option, by name."""
-    return defaults_of(Config)
+    return {name: option.default for name, option in OPTIONS.items()}

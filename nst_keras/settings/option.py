@@ -1,10 +1,12 @@
-"""What an option is: how it reads from text, what it may be, and what the help says of it."""
+"""Options: how each reads from text, what it accepts, and what is known about it."""
 
 import dataclasses
 import math
 import os
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nst_keras.runtime.errors import InputError
@@ -12,117 +14,151 @@ from nst_keras.runtime.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One option; its name and default stand in the dataclass that declares it."""
+    """One option of a command, and everything that is known about it."""
 
-    group: str
     help: str
-    kind: str  # a key of _PARSERS, or 'bool'
-    many: bool = False  # comma-separated
-    low: float = -math.inf
-    high: float = math.inf
+    group: str = ""  # heading in the help
+    name: str = ""
+    default: Any = None
+    unset: str = ""  # what a default of None, () or "" stands for, in the help
+    kind: str = ""  # a key of KINDS
+    many: bool = False  # the value is a tuple, written with commas
+    repeated: bool = False  # a tuple, too, but of one item for each time that the flag is given
+    limits: tuple[float, float] = (-math.inf, math.inf)
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # accepted in place of a number or a path
+    former: tuple[str, ...] = ()  # earlier names, which are still accepted
     path: bool = False  # in a flagfile, relative to that file
-    words: tuple[str, ...] = ()  # what a path may be instead
+    rebase: Callable[[str, Path], str] | None = None  # the same for texts that contain paths
     changes_result: bool = True  # False: a run may be resumed with another value
+    destination: bool = False  # says where results go, so a sweep sets it for its trials
+    hashed: bool = False  # the content of the file counts, not its path
+    per_picture: bool = False  # the pictures of a batch may have different values
+    decides_loss: bool = False  # losses under different values cannot be compared
+    sets_defaults: bool = False  # the defaults of other options depend on it
 
-    def parse(self, text: str) -> Any:
-        """The value that a flag's text stands for; raises ValueError saying what it may be."""
-        if self.many:
-            return tuple(self._parse_one(item) for item in split_list(text))
-        return self._parse_one(text.strip())
+    def parse(self, text: str, written: str = "") -> Any:
+        """The value that a flag's text stands for.
 
-    def _parse_one(self, text: str) -> Any:
-        if not text:
-            raise ValueError(f"must be {self.accepted()}, not empty")
+        Args:
+            written: the flag's name, if it is a former one.
+
+        Raises:
+            InputError: the option does not accept it.
+        """
+        is_list = self.many and not self.repeated
+        items = split_list(text) if is_list else [text.strip()]
         try:
-            value = _PARSERS[self.kind](text)
+            values = tuple(self._parse_item(item) for item in items)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"must be {self.accepted()}") from error
-        if self.is_path(text):  # shells leave the ~ of --content=~/photo.jpg alone
-            value = os.path.expanduser(text)
-        self.check_one(value)
-        return value
+            hint = ", not empty" if "" in items else ""
+            message = f"--{written or self.name}={text}: must be {self.accepted()}{hint}"
+            raise InputError(message, self.name) from error
+        return values if is_list else values[0]
+
+    def _parse_item(self, text: str) -> Any:
+        if text in self.words:
+            return text
+        value = KINDS[self.kind].parse(text)
+        if not text or not self._allows(value):
+            raise ValueError
+        # Shells leave the ~ of --content=~/photo.jpg alone.
+        return os.path.expanduser(text) if self.path else value
 
     def check(self, value: Any) -> None:
-        """Raise ValueError unless the value is one that this option may have."""
-        if self.many and not isinstance(value, (tuple, list)):
-            raise ValueError(f"must be a tuple of {self.accepted()}")
-        for one in value if self.many else (value,):
-            self.check_one(one)
+        """Raise InputError unless the option accepts the value."""
+        is_tuple = isinstance(value, (tuple, list))
+        if self.many and is_tuple and all(map(self._allows, value)):
+            return
+        if self.many or not self._allows(value):
+            container = "a tuple of " if self.many and not is_tuple else ""
+            message = f"--{self.name}={value}: must be {container}{self.accepted()}"
+            raise InputError(message, self.name)
 
-    def check_one(self, value: Any) -> None:
-        """As `check`, for one item of a list or the value itself."""
-        allowed = isinstance(value, _TYPES[self.kind])
+    def _allows(self, value: Any) -> bool:
+        """Whether this is a value of the option, or of a list an item."""
+        kind = KINDS[self.kind]
+        if self.choices or isinstance(value, str) and value in self.words:
+            return value in (*self.choices, *self.words)
         if isinstance(value, bool):
-            allowed = self.kind == "bool"
-        elif isinstance(value, (int, float)):
-            allowed = allowed and self._in_range(value)
-        elif isinstance(value, (tuple, list)):
-            allowed = allowed and _is_named_number(value) and self._in_range(value[1])
-        elif allowed and (words := self.choices or _SPECIAL.get(self.kind)):
-            allowed = value in words
-        if not allowed:
-            raise ValueError(f"must be {self.accepted()}")
+            return self.kind == "bool"
+        if isinstance(value, (tuple, list)):
+            return tuple in kind.types and _is_named_number(value) and self._in_limits(value[1])
+        if isinstance(value, (int, float)) and not self._in_limits(value):
+            return False
+        return isinstance(value, kind.types)
 
-    def _in_range(self, number: float) -> bool:
-        # False for nan and infinity, too.
-        return self.low <= number <= self.high and abs(number) < math.inf
+    def _in_limits(self, number: float) -> bool:
+        low, high = self.limits
+        return low <= number <= high and abs(number) < math.inf  # False for NaN, too
 
     def is_path(self, text: str) -> bool:
         """Whether this text of the option names a file or folder."""
         return self.path and text not in self.words
 
     def accepted(self) -> str:
-        """What the option takes, in words: its choices, or its kind and range."""
+        """What the option accepts, in words: its choices, or its kind and range."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        words = _WORDS[self.kind]
-        if math.isfinite(self.low) and self.high < _ENDLESS:
-            words += f" from {self.low:g} to {self.high:g}"
-        elif math.isfinite(self.low):
-            words += f" of at least {self.low:g}"
-        return " or ".join([words, *_SPECIAL.get(self.kind, ())])
+        text, (low, high) = KINDS[self.kind].described, self.limits
+        if math.isfinite(low) and high < _ENDLESS:
+            text += f" from {low:g} to {high:g}"
+        elif math.isfinite(low):
+            text += f" of at least {low:g}"
+        return " or ".join([text, *(() if self.path else self.words)])
 
     def format(self, value: Any) -> str:
-        """Text that a flag turns back into the value."""
+        """Text that `parse` turns back into the value."""
         if self.kind == "bool":
             return str(value).lower()
         if self.kind == "duration":
             return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
-        return join_list(_text(v) for v in value) if self.many else _text(value)
+        if self.many and not self.repeated:
+            return join_list(_text(item) for item in value)
+        return _text(value)
+
+    def of_field(self, name: str, annotation: Any) -> "Option":
+        """The option with the name of its field, and the kind that the field's type implies."""
+        many = typing.get_args(annotation)[1:] == (...,)
+        item = typing.get_args(annotation)[0] if many else annotation
+        kind = self.kind or _KIND_OF_TYPE[item]
+        return dataclasses.replace(self, name=name, kind=kind, many=many)
 
 
-def declare(default: Any, group: str, kind: str, help: str, **rules: Any) -> Any:
-    """A field of a dataclass of settings, with its option."""
-    option = Option(group=group, help=help, kind=kind, **rules)
-    return dataclasses.field(default=default, metadata={"option": option})
+def section(group: str, **shared: Any) -> Callable[..., Any]:
+    """A function that declares the options of one group, as fields of a dataclass of settings.
+
+    It takes the default, the help, the limits if there are any, and further attributes of `Option`;
+    `shared` are attributes of all options of the group. The kind follows from the field's type.
+    """
+
+    def declare(default: Any, help: str, limits: Any = (-math.inf, math.inf), **own: Any) -> Any:
+        attributes = {**shared, **own}
+        option = Option(help, group, default=default, limits=limits, **attributes)
+        return dataclasses.field(default=default, metadata={"option": option})
+
+    return declare
 
 
 def options_of(settings: type) -> dict[str, Option]:
     """The options of a dataclass of settings, by name."""
-    return {field.name: field.metadata["option"] for field in dataclasses.fields(settings)}
+    types = typing.get_type_hints(settings)
+    return {
+        field.name: field.metadata["option"].of_field(field.name, types[field.name])
+        for field in dataclasses.fields(settings)
+    }
 
 
-def defaults_of(settings: type) -> dict[str, Any]:
-    """The default of every option, by name."""
-    return {field.name: field.default for field in dataclasses.fields(settings)}
-
-
-def check_settings(settings: Any) -> None:
-    """Raise InputError unless every value is one that its option may have, or open by default."""
-    defaults = defaults_of(type(settings))
-    for name, option in options_of(type(settings)).items():
+def check_settings(settings: Any, options: Mapping[str, Option]) -> None:
+    """Raise InputError unless each value is accepted, or is None where that is the default."""
+    for name, option in options.items():
         value = getattr(settings, name)
-        if value is None and defaults[name] is None:
-            continue
-        try:
+        if value is not None or option.default is not None:
             option.check(value)
-        except ValueError as error:
-            raise InputError(f"--{name}={value}: {error}") from error
 
 
 def absolute_paths(values: Mapping[str, Any], options: Mapping[str, Option]) -> dict[str, Any]:
-    """Those of the values that are paths, made to hold in whatever folder they are read."""
+    """Those of the values that are paths, made absolute."""
     paths: dict[str, Any] = {}
     for name, option in options.items():
         value = values[name]
@@ -140,7 +176,7 @@ def split_list(text: str) -> list[str]:
 
 
 def join_list(items: Iterable[str]) -> str:
-    """Text that `split_list` takes apart again."""
+    """Text that `split_list` splits into these items."""
     return ",".join(item.replace(",", "\\,") for item in items)
 
 
@@ -160,83 +196,74 @@ def _is_named_number(value: Any) -> bool:
     )
 
 
-def _finite(text: str) -> float:
+def _parse_bool(text: str) -> bool:
+    if text.lower() not in ("true", "t", "1", "false", "f", "0"):
+        raise ValueError
+    return text.lower() in ("true", "t", "1")
+
+
+def _parse_float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError
     return value
 
 
-def _duration(text: str) -> float:
+def _parse_duration(text: str) -> float:
     match = re.fullmatch(r"([\d.]+)\s*([smh]?)", text)
     if not match:
         raise ValueError
-    return _finite(match[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[match[2]]
+    return _parse_float(match[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def _named_number(text: str) -> tuple[str, float]:
+def _parse_named(text: str) -> tuple[str, float]:
     name, _, number = text.rpartition(":")
     if not name.strip():
         raise ValueError
-    return name.strip(), _finite(number)
+    return name.strip(), _parse_float(number)
 
 
-def _weight(text: str) -> float | tuple[str, float]:
-    return _named_number(text) if ":" in text else _finite(text)
+def _parse_weight(text: str) -> float | tuple[str, float]:
+    return _parse_named(text) if ":" in text else _parse_float(text)
 
 
-def _whole_or(*words: str) -> Callable[[str], int | str]:
-    return lambda text: text if text in words else int(text)
-
-
-def _bytes(text: str) -> int:
+def _parse_bytes(text: str) -> int:
     match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if not match:
         raise ValueError
-    return int(_finite(match[1]) * 1024 ** "_KMGT".index(match[2].upper() or "_"))
+    return int(_parse_float(match[1]) * 1024 ** "_KMGT".index(match[2].upper() or "_"))
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": _finite,
-    "text": str,
-    "named": _named_number,
-    "weight": _weight,
-    "duration": _duration,
-    "size": _whole_or("original"),
-    "scales": _whole_or("auto"),
-    "tile": _whole_or("auto", "none"),
-    "bytes": _bytes,
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What values of one kind are like."""
+
+    parse: Callable[[str], Any]  # raises ValueError or OverflowError
+    types: tuple[type, ...]  # of values given in Python
+    described: str  # in messages and the help
+
+
+KINDS = {
+    "bool": Kind(_parse_bool, (bool,), "true or false"),
+    "int": Kind(int, (int,), "a whole number"),
+    "pixels": Kind(int, (int,), "a whole number of pixels"),
+    "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G"),
+    "float": Kind(_parse_float, (int, float), "a finite number"),
+    "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h"),
+    "text": Kind(str, (str,), "a text"),
+    "named": Kind(_parse_named, (tuple, list), "NAME:NUMBER"),
+    "weight": Kind(_parse_weight, (int, float, tuple, list), "a number or NAME:NUMBER"),
 }
-_TYPES: dict[str, Any] = {
-    "int": int,
-    "float": (int, float),
-    "text": str,
-    "named": (tuple, list),
-    "weight": (int, float, tuple, list),
-    "duration": (int, float),
-    "size": (int, str),
-    "scales": (int, str),
-    "tile": (int, str),
-    "bytes": int,
-    "bool": bool,
+_KIND_OF_TYPE: dict[Any, str] = {
+    bool: "bool",
+    int: "int",
+    int | None: "int",
+    int | str: "int",  # a number or one of the option's words
+    float: "float",
+    float | None: "float",
+    str: "text",
+    str | None: "text",
+    tuple[str, float]: "named",
+    float | tuple[str, float]: "weight",
 }
-_WORDS = {
-    "int": "a whole number",
-    "float": "a finite number",
-    "text": "a text",
-    "named": "NAME:NUMBER",
-    "weight": "a number or NAME:NUMBER",
-    "duration": "a time such as 90s, 5m or 2h",
-    "size": "a whole number of pixels",
-    "scales": "a whole number",
-    "tile": "a whole number of pixels",
-    "bytes": "a size such as 800M or 6G",
-    "bool": "true or false",
-}
-_SPECIAL = {  # words in place of a number
-    "size": ("original",),
-    "scales": ("auto",),
-    "tile": ("auto", "none"),
-}
-_ENDLESS = 1e6  # a bound from here on only guards against slips and is not worth telling
+_ENDLESS = 1e6  # a limit from here on only guards against slips and is not worth telling

@@ -57,7 +57,8 @@ def resolve(config: Config) -> Settings:
     if settings.distribute == "multiworker" and settings.time_limit:
         raise InputError(
             f"--time_limit={settings.time_limit:g}s: with --distribute=multiworker each host would "
-            "plan different steps; use --iterations instead"
+            "plan different steps; use --iterations instead",
+            *("time_limit", "distribute"),
         )
     return settings
 
@@ -86,7 +87,7 @@ def _canonical(settings: Settings, option: str) -> tuple[str, ...]:
     layers, flag = getattr(settings, option), f"--{option}"
     names = tuple(vgg.canonical_layer(layer, settings.backbone, flag) for layer in layers)
     if len(set(names)) < len(names):
-        raise InputError(f"{flag}={','.join(layers)}: names a layer twice")
+        raise InputError(f"{flag}={','.join(layers)}: names a layer twice", option)
     return names
 
 
@@ -98,12 +99,13 @@ def _with_named_weights(settings: Settings, prefix: str, usual: dict[str, float]
         return settings
     text = f"--{name}={OPTIONS[name].format(values)}"
     if not all(isinstance(value, (tuple, list)) for value in values):
-        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both")
+        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both", name)
     named = {vgg.canonical_layer(layer, settings.backbone, f"--{name}"): w for layer, w in values}
     if len(named) < len(values):
-        raise InputError(f"{text}: names a layer twice")
+        raise InputError(f"{text}: names a layer twice", name)
     if missing := [layer for layer in named if layer not in layers]:
-        raise InputError(f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}")
+        message = f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}"
+        raise InputError(message, name, f"{prefix}s")
     weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
     changed: dict[str, Any] = {name: weights}
     return dataclasses.replace(settings, **changed)
@@ -121,10 +123,11 @@ def _check_lists(settings: Settings) -> None:
         if values and items and len(values) != len(items):
             raise InputError(
                 f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values, but --{other} "
-                f"has {len(items)}"
+                f"has {len(items)}",
+                *(name, other),
             )
         if values and not any(values):
-            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0")
+            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0", name)
 
 
 def _check_weights(settings: Settings) -> None:
@@ -134,12 +137,14 @@ def _check_weights(settings: Settings) -> None:
     if not content and not style:
         raise InputError(
             f"--content_weight={settings.content_weight} --style_weight={settings.style_weight}: "
-            "nothing to optimize; one must be above 0, with layers"
+            "nothing to optimize; one must be above 0, with layers",
+            *("content_weight", "style_weight", "content_layers", "style_layers"),
         )
     if settings.weights == "embedded" and settings.backbone != "vgg19":
         raise InputError(
             f"--backbone={settings.backbone}: --weights=embedded holds vgg19 only; "
-            "give --weights=imagenet or the path of a weights file"
+            "give --weights=imagenet or the path of a weights file",
+            *("backbone", "weights"),
         )
 
 
@@ -148,22 +153,23 @@ def _check_schedule(settings: Settings) -> None:
     if settings.learning_rate is None:
         raise InputError(
             f"--optimizer={settings.optimizer}: needs --learning_rate; a good value for "
-            f"--objective={settings.objective} depends on the size of its gradient"
+            f"--objective={settings.objective} depends on the size of its gradient",
+            *("optimizer", "learning_rate", "objective"),
         )
     at = settings.schedule_at
+    text = f"--schedule_at={OPTIONS['schedule_at'].format(at)}"
     if (settings.schedule == "piecewise") != bool(at):
         raise InputError(
-            f"--schedule={settings.schedule} --schedule_at={OPTIONS['schedule_at'].format(at)}: "
-            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it"
+            f"--schedule={settings.schedule} {text}: "
+            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it",
+            *("schedule", "schedule_at"),
         )
     steps = [step for step, _ in at]
     if not all(re.fullmatch("[1-9][0-9]{0,8}", step) for step in steps):
-        raise InputError(
-            f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must be whole numbers from 1"
-        )
+        raise InputError(f"{text}: steps must be whole numbers from 1", "schedule_at")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
-        raise InputError(f"--schedule_at={OPTIONS['schedule_at'].format(at)}: steps must increase")
+        raise InputError(f"{text}: steps must increase", "schedule_at")
 
 
 def _check_balance(settings: Settings) -> None:
@@ -178,13 +184,14 @@ def _check_balance(settings: Settings) -> None:
         if not members:
             raise InputError(
                 f"{text}: there is no term {name}; choose from content, style, tv, "
-                + ", ".join(terms[:-1])
+                + ", ".join(terms[:-1]),
+                *("balance", "content_layers", "style_layers"),
             )
         if members & taken:
-            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice")
+            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice", "balance")
         taken |= members
     if not any(share for _, share in settings.balance):
-        raise InputError(f"{text}: one must be above 0")
+        raise InputError(f"{text}: one must be above 0", "balance")
 
 
 def unused(given: Config, settings: Settings) -> list[str]:

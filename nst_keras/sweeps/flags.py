@@ -1,144 +1,138 @@
-"""The sweep's own flags; all others are those of a run."""
+"""The options of a sweep itself; it accepts all options of a run as well."""
 
-import argparse
+import dataclasses
 import sys
 
-from nst_keras.runtime.cli import OneLineParser
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.command_line import Command
+from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
 from nst_keras.settings.config import Config
-from nst_keras.sweeps.table import SHOWN
+from nst_keras.settings.option import check_settings, options_of, section
+from nst_keras.sweeps.table import rebase_vary
 
-_INTRODUCTION = """\
-Run trials and compare them: a table, and a page with all results.
-
-  python -m nst_keras.sweep --matrix=configs/experiments.csv --size=256
-  python -m nst_keras.sweep --flagfile=configs/monet.cfg --vary=style_weight=10,20,40
-  python -m nst_keras.sweep --vary='content=photos/*.jpg' --vary='style=paintings/*.jpg'
-
-All flags of python -m nst_keras.run are taken, too, for all trials: those on the command line win
-over a flagfile's, those of the table and of --vary over both. The same command goes on with what
-is not finished. All goes to --workdir, by default runs/MATRIX-XXXX; with --overwrite, trials there
-whose settings have changed are made anew."""
+_trials = section("trials")
+_execution = section("execution")
 
 
-def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """The sweep's flags, and what is left for the runs: flagfiles first, since they are the base.
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """All settings of one sweep, except those that its trials have in common.
 
     Raises:
-        InputError: naming the flag.
+        InputError: a value is of the wrong type or out of range, or two do not go together.
     """
-    given, rest = _parser().parse_known_args(arguments)
-    return given, _flagfiles_first(rest)
+
+    matrix: str | None = _trials(
+        None,
+        "A CSV file with a column per flag and a row per trial; columns name and note are "
+        "optional. Its paths are relative to it.",
+        path=True,
+    )
+    vary: tuple[str, ...] = _trials(
+        (),
+        "NAME=VALUE,VALUE: trials with each of these values; given several times, with each "
+        "combination. Values that are lists are separated by |. Patterns stand for the files that "
+        "match.",
+        repeated=True,
+        rebase=rebase_vary,
+    )
+    dry_run: bool = _trials(False, "List the trials, and run none of them.")
+    objective_metric: str = _trials(
+        "", "Rank the trials by a score, total, content, style, tv, a term or seconds."
+    )
+    layout: tuple[str, ...] = _trials(
+        (), "ROW,COLUMN: two flags that lay out the page.", unset="those that vary, if they are two"
+    )
+    shard: str = _trials("1/1", "I/N: only the trials of the I-th of N parts.")
+
+    engine: str = _execution(
+        "local", "local: processes on this machine; ray: a Ray cluster.", choices=("local", "ray")
+    )
+    jobs: int | None = _execution(
+        None, "local: trials at a time.", (1, 10**6), unset="one per GPU, or one"
+    )
+    batch: int = _execution(
+        1,
+        "local: up to so many trials of one size at once in one process, which makes better use "
+        "of a GPU. The same batches give the same bytes; others differ by rounding.",
+        (1, 10**6),
+    )
+    cpus_per_trial: float | None = _execution(
+        None, "ray: CPUs that each trial takes.", (0, 10**6), unset="1"
+    )
+    gpus_per_trial: float | None = _execution(
+        None, "ray: GPUs that each trial takes.", (0, 10**6), unset="0"
+    )
+    retries: int = _execution(
+        2, "How often a trial is resumed after its process or worker was lost.", (0, 10**6)
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self, OPTIONS)
+        self.part()
+        _check_engine(self)
+        shown = {name for name, option in RUN_OPTIONS.items() if option.changes_result}
+        if self.layout and (len(self.layout) != 2 or not shown.issuperset(self.layout)):
+            raise InputError(
+                f"--layout={','.join(self.layout)}: must be two flags that change the picture, "
+                "such as style_weight,style_scale"
+            )
+
+    def part(self) -> tuple[int, int]:
+        """The number of this part of the trials, from 1, and the number of parts."""
+        number, _, count = self.shard.partition("/")
+        digits = all(text.isascii() and text.isdecimal() for text in (number, count))
+        if not digits or not 1 <= int(number) <= int(count):
+            raise InputError(
+                f"--shard={self.shard}: must be I/N with I from 1 to N, such as 1/4", "shard"
+            )
+        return int(number), int(count)
 
 
-def help_text() -> str:
-    """Every flag of the sweep's own."""
-    return _parser().format_help()
+OPTIONS = options_of(SweepConfig)
+COMMAND = Command(
+    usage=(
+        "Runs trials and compares them: a table, and a page with all results.",
+        "",
+        "  python -m nst_keras.sweep --matrix=configs/experiments.csv --size=256",
+        "  python -m nst_keras.sweep --flagfile=configs/monet.cfg --vary=style_weight=10,20,40",
+        "  python -m nst_keras.sweep --vary='content=photos/*.jpg' --vary='style=paintings/*.jpg'",
+        "",
+        "The flags of python -m nst_keras.run apply to all trials. The command line overrides",
+        "flagfiles; the table and --vary override both. The same command resumes what is not",
+        "finished. All output goes to --workdir, by default runs/MATRIX-XXXX; with --overwrite,",
+        "trials in it whose settings have changed are run again.",
+    ),
+    options=OPTIONS,
+    inherited=RUN_OPTIONS,
+    flagfiles_first=True,
+)
 
 
-def check(given: argparse.Namespace, base: Config) -> None:
-    """Refuse flags that do not go together.
+def check(sweep: SweepConfig, base: Config) -> None:
+    """Refuse a sweep without trials, and base settings that trials cannot share.
 
     Raises:
-        InputError: naming one of them.
+        InputError: naming one of the flags.
     """
-    if not given.matrix and not given.vary:
+    if not sweep.matrix and not sweep.vary:
         raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
     if base.output:
-        raise InputError(f"--output={base.output}: is one place for all trials; leave it out")
-    for_ray = {"--cpus_per_trial": given.cpus_per_trial, "--gpus_per_trial": given.gpus_per_trial}
-    if given.engine == "ray" and given.jobs:
-        raise InputError(f"--jobs={given.jobs}: is for --engine=local; give --cpus_per_trial")
-    if given.engine == "ray" and given.batch > 1:
-        raise InputError(f"--batch={given.batch}: is for --engine=local")
-    if sys.platform == "win32" and given.batch > 1:
-        raise InputError(f"--batch={given.batch}: is not for Windows; WSL2 has it")
-    if given.engine == "local":
-        for name, value in for_ray.items():
-            if value is not None:
-                raise InputError(f"{name}={value:g}: is for --engine=ray; give --jobs")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="python -m nst_keras.sweep",
-        usage=argparse.SUPPRESS,
-        description=_INTRODUCTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    matrix = "A CSV with a column per flag and a row per trial; columns name and note as you like. "
-    add("--matrix", metavar="PATH", help=matrix + "Its paths are relative to it.")
-    vary = "Trials with each of these values; of several --vary, with each combination. "
-    lists = "Lists are separated by |. Patterns stand for the files that match."
-    add("--vary", metavar="NAME=V1,V2", action="append", default=[], help=vary + lists)
-    add("--dry_run", action="store_true", help="List the trials and do nothing.")
-    metric = "Rank the trials by a score, total, content, style, tv, a term or seconds."
-    add("--objective_metric", metavar="NAME", default="", help=metric)
-    layout = "Two settings that lay out the page. Not given: those that vary if they are two."
-    add("--layout", metavar="ROW,COLUMN", type=_pair, default=None, help=layout)
-    add("--shard", metavar="I/N", type=_shard, default=(1, 1), help="Only the I-th of N parts.")
-    engine = "local: processes of this machine; ray: a Ray cluster. Default: local."
-    add("--engine", choices=("local", "ray"), default="local", help=engine)
-    jobs = "local: trials at a time. Not given: one per GPU, or one."
-    add("--jobs", metavar="N", type=_count, default=None, help=jobs)
-    batch = "Up to so many trials of one size at once in one process, which fills a GPU better. "
-    same = "The same batches give the same bytes; other ones differ by rounding. Default: 1."
-    add("--batch", metavar="N", type=_count, default=1, help=batch + same)
-    add("--cpus_per_trial", metavar="N", type=_amount, default=None, help="ray. Default: 1.")
-    add("--gpus_per_trial", metavar="N", type=_amount, default=None, help="ray. Default: 0.")
-    retries = "How often a trial goes on whose process or worker was lost. Default: 2."
-    add("--retries", metavar="N", type=lambda text: _count(text, 0), default=2, help=retries)
-    add("--help", action="store_true", help="Show this help.")
-    return parser
-
-
-def _count(text: str, least: int = 1) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text}")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text}")
-    return value
-
-
-def _shard(text: str) -> tuple[int, int]:
-    number, _, count = text.partition("/")
-    if not all(part.isascii() and part.isdecimal() for part in (number, count)) or not (
-        1 <= int(number) <= int(count)
-    ):
-        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, such as 1/4, not {text}")
-    return int(number), int(count)
-
-
-def _pair(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if len(names) != 2 or not set(names) <= set(SHOWN):
-        raise argparse.ArgumentTypeError(
-            f"must be two flags that change the picture, without --, not {text}"
+        raise InputError(
+            f"--output={base.output}: must be left out, since all trials would write to it",
+            "output",
         )
-    return names
 
 
-def _flagfiles_first(arguments: list[str]) -> list[str]:
-    """Flagfiles are the base, wherever they stand."""
-    first, others, waiting = [], [], list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        name = argument.partition("=")[0]
-        if name not in ("--flagfile", "-flagfile"):
-            others.append(argument)
-            continue
-        first.append(argument)
-        if "=" not in argument and waiting:
-            first.append(waiting.pop(0))
-    return [*first, *others]
+def _check_engine(sweep: SweepConfig) -> None:
+    """Refuse flags that the engine does not have."""
+    if sweep.engine == "ray" and sweep.jobs:
+        raise InputError(f"--jobs={sweep.jobs}: needs --engine=local; give --cpus_per_trial")
+    if sweep.engine == "ray" and sweep.batch > 1:
+        raise InputError(f"--batch={sweep.batch}: needs --engine=local")
+    if sys.platform == "win32" and sweep.batch > 1:
+        raise InputError(f"--batch={sweep.batch}: is not available on Windows; use WSL2")
+    if sweep.engine == "local":
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            if (value := getattr(sweep, name)) is not None:
+                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")

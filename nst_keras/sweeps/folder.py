@@ -113,19 +113,24 @@ class SweepFolder:
 
 
 def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _Input]:
-    limit, backbone = config.max_megapixels * 10**6, config.backbone
-    return {
-        name: read(flag, path, backbone=backbone) if name == "weights" else read(flag, path, limit)
-        for name, flag, path in inputs.sources(config)
-    }
+    found = {}
+    for name, flag, path in inputs.sources(config):
+        try:
+            if name == "weights":
+                found[name] = read(flag, path, backbone=config.backbone)
+            else:
+                found[name] = read(flag, path, config.max_pixels)
+        except InputError as error:
+            raise InputError(str(error), flag.removeprefix("--")) from error
+    return found
 
 
 def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
     """Check that a picture of at most `limit` pixels, or the weights of a backbone, can be read."""
     if backbone:
         return _Input(weights.read_weights(path, backbone).sha256)
-    size = images.read_image(path, flag, limit).pixels.shape[:2]
-    return _Input(files.sha256(path), size)
+    picture = images.read_image(path, flag, limit)
+    return _Input(picture.sha256, picture.pixels.shape[:2])
 
 
 @contextlib.contextmanager

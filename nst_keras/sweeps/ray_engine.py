@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import signal
-import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 
 from nst_keras.devices.memory import MEMORY_SHARE
 from nst_keras.runs import session
-from nst_keras.runtime import cli
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.errors import InputError, first_line
+from nst_keras.settings import command_line, flags
 from nst_keras.sweeps.folder import open_log
 from nst_keras.sweeps.local_engine import THREADS, Outcome, Task, failure_reason
 
@@ -125,7 +124,7 @@ def _work(
     ):
         print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
         try:
-            return cli.exit_status(lambda: session.command(list(arguments), time.monotonic()))
+            return command_line.run(flags.COMMAND, session.do_runs, list(arguments))
         except Exception:
             traceback.print_exc()
             return 1

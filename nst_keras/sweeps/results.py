@@ -16,8 +16,8 @@ from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
-from nst_keras.sweeps.table import SHOWN
 from nst_keras.sweeps.trials import Trial, varied_names
 
 _log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class Results:
 
     Args:
         metric: ranks the trials: a score, 'total', a kind of term, a term, or 'seconds'.
-        layout: two settings of `table.SHOWN` that lay out the page; by default the varied settings,
-            if they are two.
+        layout: two settings that lay out the page; by default those that vary and change the
+            picture, if they are two.
         submit: takes the work of writing the page, which takes a while if there are many trials.
     """
 
@@ -71,13 +71,13 @@ class Results:
         self,
         records: TrialRecords,
         metric: str = "",
-        layout: tuple[str, str] | None = None,
+        layout: tuple[str, ...] = (),
         submit: Submit = at_once,
     ):
         self._records, self.metric = records, metric
         self.folder, self.trials = records.folder, records.trials
-        varied = [name for name in varied_names(self.trials) if name in SHOWN]
-        self.layout = layout or ((varied[0], varied[1]) if len(varied) == 2 else None)
+        varied = [name for name in varied_names(self.trials) if OPTIONS[name].changes_result]
+        self.layout = layout or (tuple(varied) if len(varied) == 2 else ())
         self._next_page = 0.0  # infinite while the page is being written
         self._submit = submit
 
@@ -120,8 +120,8 @@ class Results:
     def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> None:
         layout = self.layout
         settings = [{"content", "style", *records[trial.name].settings} for trial in shown]
-        if not set(layout or ()) <= set.intersection(*settings):
-            layout = None  # such as --time_limit, which becomes a number of steps
+        if not set(layout) <= set.intersection(*settings):
+            layout = ()  # such as --time_limit, which becomes a number of steps
         comparison.write_page(
             self.folder.page,
             [self.folder.run(trial.name).path for trial in shown],

@@ -1,21 +1,22 @@
-"""A sweep from its settings to its table and page."""
+"""A sweep, from its settings to its table and page."""
 
-import argparse
 import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from nst_keras.runs.session import join_groups
 from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.progress import Reporter
+from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, results
+from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.progress import SweepProgress
@@ -28,30 +29,32 @@ from nst_keras.transfer import grouping
 _log = logging.getLogger(__name__)
 
 
-def run_sweep(given: argparse.Namespace, base: Config, *, quiet: bool) -> int:
-    flags.check(given, base)
-    trials = _plan(given, base)
-    metric = given.objective_metric
+def run_sweep(call: Call) -> int:
+    """Do the sweep that a command line asks for; returns the exit status."""
+    sweep, base = split_settings(call.values)
+    flags.check(sweep, base)
+    trials = plan(sweep, base)
+    metric = sweep.objective_metric
     if metric:
         results.check_metric(metric, trials)
-    folder = SweepFolder(base.workdir or _default_path(given, base))
+    folder = SweepFolder(base.workdir or _default_path(sweep, base))
     folder.check()
-    number, count = given.shard
+    number, count = sweep.part()
     states = folder.states(trials[number - 1 :: count], overwrite=base.overwrite)
-    if given.dry_run:
+    if sweep.dry_run:
         _list(trials, states, folder)
         return 0
-    engine = _make_engine(given)
+    engine = _make_engine(sweep)
     folder.prepare()
     if metric and (names := results.incomparable(metric, trials)):
-        _log.warning("%s is another quantity in each trial: %s varies", metric, ", ".join(names))
+        _log.warning("trials cannot be compared by %s, because %s varies", metric, ", ".join(names))
     _announce(states, folder)
-    tasks = _tasks(trials, states, folder, given.batch)
+    tasks = _tasks(trials, states, folder, sweep.batch)
     fingerprints = {name: state.fingerprint for name, state in states.items()}
     records = TrialRecords(folder, trials, fingerprints)
     with Background() as background:
-        found = Results(records, metric, given.layout, background.submit)
-        failed, interrupted = _work(engine, tasks, records, found, quiet=quiet)
+        found = Results(records, metric, sweep.layout, background.submit)
+        failed, interrupted = _work(engine, tasks, records, found, quiet=call.quiet)
     return _conclude(folder, found, failed, interrupted=interrupted)
 
 
@@ -63,18 +66,18 @@ def _work(
     *,
     quiet: bool,
 ) -> tuple[dict[str, str], bool]:
-    """Have the trials done, and keep the table, the page and a person up to date.
+    """Run the trials; keep the table and the page up to date, and report progress unless `quiet`.
 
     Returns:
-        Why trials failed, by name; and whether there are some that a signal kept from their end.
+        The reasons of failed trials by name, and whether a signal left trials unfinished.
     """
     folder = records.folder
     failed: dict[str, str] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
         stopping = stack.enter_context(signals.stop_signals())
-        names = [one.name for task in tasks for one in task.trials]
-        for name in names:  # what went wrong before is to be tried again
+        names = [trial.name for task in tasks for trial in task.trials]
+        for name in names:  # those that failed before are tried again
             folder.failure(name).unlink(missing_ok=True)
         found.refresh()
         report = None
@@ -98,7 +101,7 @@ def _work(
 def _conclude(
     folder: SweepFolder, found: Results, failed: dict[str, str], *, interrupted: bool
 ) -> int:
-    """Say what came of it; returns the exit status."""
+    """Renew table and page, and report the outcome; returns the exit status."""
     page = found.conclude()
     for name, reason in failed.items():
         _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
@@ -106,7 +109,7 @@ def _conclude(
     if page:
         _log.info("page: %s", folder.page)
     if interrupted:
-        _log.warning("interrupted; the same command goes on")
+        _log.warning("interrupted; run the same command again to resume")
         return INTERRUPTED
     return 1 if failed else 0
 
@@ -114,6 +117,7 @@ def _conclude(
 def _note(
     outcome: Outcome, board: SweepProgress, failed: dict[str, str], folder: SweepFolder
 ) -> None:
+    """Record whether a trial failed, and why."""
     board.note(outcome.name, failed=bool(outcome.status))
     if outcome.status:
         reason = failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
@@ -123,19 +127,29 @@ def _note(
         _log.info("%s is done", outcome.name)
 
 
-# What is asked for.
+def split_settings(values: Mapping[str, Any]) -> tuple[SweepConfig, Config]:
+    """The settings of the sweep itself, and those that all trials have in common."""
+    own = {name: value for name, value in values.items() if name in flags.OPTIONS}
+    base = {name: value for name, value in values.items() if name not in own}
+    return SweepConfig(**own), Config(**base)
 
 
-def _plan(given: argparse.Namespace, base: Config) -> list[Trial]:
-    rows = read_matrix(given.matrix) if given.matrix else []
-    return make_trials(base, rows, [read_vary(text) for text in given.vary])
+def plan(sweep: SweepConfig, base: Config) -> list[Trial]:
+    """The trials of a sweep, in order.
+
+    Raises:
+        InputError: the table or a --vary cannot be used.
+    """
+    rows = read_matrix(sweep.matrix) if sweep.matrix else []
+    return make_trials(base, rows, [read_vary(text) for text in sweep.vary])
 
 
-def _default_path(given: argparse.Namespace, base: Config) -> Path:
-    """runs/experiments-3f2a: the same for the same command, also after a change of the table."""
-    matrix = Path(given.matrix or "sweep").as_posix()
+def _default_path(sweep: SweepConfig, base: Config) -> Path:
+    """A folder such as runs/experiments-3f2a; the same command has the same one, even after the
+    table has changed."""
+    matrix = Path(sweep.matrix or "sweep").as_posix()
     name = slug(Path(matrix).stem)
-    names = [text.partition("=")[0] for text in given.vary]
+    names = [text.partition("=")[0] for text in sweep.vary]
     digest = hashlib.sha256(repr((format_flags(base), matrix, names)).encode()).hexdigest()
     return Path("runs") / f"{name}-{digest[:4]}"
 
@@ -143,10 +157,10 @@ def _default_path(given: argparse.Namespace, base: Config) -> Path:
 def _tasks(
     trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder, most: int
 ) -> list[Task]:
-    """What is to be done, up to `most` trials at once.
+    """The unfinished trials as tasks, of which each is a trial or a batch of up to `most`.
 
-    Those that are finished have their place in a batch, too: so one that was interrupted is the
-    same one when it goes on, and where some are finished the others go on one by one.
+    Finished trials count when batches are formed, so that an interrupted batch is the same one when
+    it resumes; where some of a batch are finished, the others resume one by one.
     """
     mine = {trial.name: trial for trial in trials if trial.name in states}
     left = {
@@ -163,11 +177,12 @@ def _tasks(
     return tasks
 
 
-def _make_engine(given: argparse.Namespace) -> LocalEngine | RayEngine:
-    if given.engine == "local":
-        return LocalEngine(make_slots(given.jobs), given.retries)
-    cpus, gpus = given.cpus_per_trial, given.gpus_per_trial
-    return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, given.retries)
+def _make_engine(sweep: SweepConfig) -> LocalEngine | RayEngine:
+    """The engine that `sweep` asks for."""
+    if sweep.engine == "local":
+        return LocalEngine(make_slots(sweep.jobs), sweep.retries)
+    cpus, gpus = sweep.cpus_per_trial, sweep.gpus_per_trial
+    return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, sweep.retries)
 
 
 def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
@@ -183,16 +198,13 @@ def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
 
 
 def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
-    name = f"batch {parts[0].name}"  # which no trial can have
-    arguments = join_groups([one.arguments for one in parts])
+    name = f"batch {parts[0].name}"  # no trial has a space in its name
+    arguments = join_groups([part.arguments for part in parts])
     return Task(name, arguments, folder.log(name).absolute(), parts=parts)
 
 
-# What is said of it.
-
-
 def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder) -> None:
-    """The trials with what is their own, on standard output."""
+    """Print the trials with their own settings."""
     print(f"{len(trials)} trials in {folder.path}")
     for trial in trials:
         status = states[trial.name].status.value if trial.name in states else "of another shard"
@@ -201,6 +213,7 @@ def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepF
 
 
 def _announce(states: dict[str, TrialState], folder: SweepFolder) -> None:
+    """Log how many trials there are, and which of them are finished."""
     kinds = [state.status for state in states.values()]
     parts = [f"{len(kinds)} trials in {folder.path}"]
     for status, words in ((Status.FINISHED, "finished before"), (Status.BEGUN, "begun before")):

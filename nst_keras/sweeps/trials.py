@@ -1,4 +1,4 @@
-"""The trials of a sweep: base settings, rows of a table and variations make one config each."""
+"""The trials of a sweep, each made of base settings, a row of a table and variations."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config, defaults
+from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.sweeps.table import Setting, TrialRow
@@ -20,24 +20,21 @@ _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One run of a sweep, checked."""
+    """One run of a sweep; its settings are checked."""
 
     name: str  # of its folder, too
     note: str
-    settings: tuple[Setting, ...]  # its own, beside those that all trials share
-    arguments: tuple[str, ...]  # of `nst_keras.run`, but for the folder
+    settings: tuple[Setting, ...]  # its own, in addition to those that all trials share
+    arguments: tuple[str, ...]  # of `nst_keras.run`, except for the folder
     config: Settings
     place: str  # where it was written, for errors
 
-    def locate(self, error: Exception) -> InputError:
-        """The error with the place of the setting that it speaks of."""
-        named = re.findall(r"--(\w+)", str(error))
-        places = {setting.name: setting.place for setting in self.settings}
-        found = next((places[name] for name in named if name in places), self.place)
-        return InputError(f"{found}: {error}")
+    def locate(self, error: InputError) -> InputError:
+        """The error with the place of the setting that it is about, if the trial has it."""
+        return _locate(error, self.settings, self.place)
 
     def text(self, name: str) -> str:
-        """A setting as it was written, or else as it was decided."""
+        """The text of a setting: as written, or else as resolved."""
         for setting in self.settings:
             if setting.name == name:
                 return setting.text
@@ -48,10 +45,10 @@ class Trial:
 def make_trials(
     base: Config, rows: Sequence[TrialRow], variations: Sequence[Sequence[Setting]]
 ) -> list[Trial]:
-    """Each row with each combination of the variations, over the base.
+    """A trial for each row with each combination of the variations; both override the base.
 
     Raises:
-        InputError: settings that contradict each other, or trials that are not told apart.
+        InputError: settings contradict each other, or two trials are the same.
     """
     _check_conflicts(rows, variations)
     combined = [
@@ -69,13 +66,13 @@ def make_trials(
 
 
 def varied_names(trials: Sequence[Trial]) -> list[str]:
-    """Settings that the trials set by themselves and that differ among them."""
+    """Names of the trials' own settings whose values differ between trials."""
     names = dict.fromkeys(setting.name for trial in trials for setting in trial.settings)
     return [n for n in names if len({getattr(trial.config, n) for trial in trials}) > 1]
 
 
 def slug(text: str) -> str:
-    """A folder's name that leads nowhere else; long ones end in a digest."""
+    """A safe name for one folder, made of the text; a long one is cut and ends in a digest."""
     name = re.sub(r"[^\w.+=-]+", "-", text).strip(".-") or "trial"
     if len(name.encode()) <= _NAME_BYTES:
         return name
@@ -84,12 +81,11 @@ def slug(text: str) -> str:
 
 
 def format_flags(config: Config) -> tuple[str, ...]:
-    """The flags that give this config, but for the folder's and those that are as usual."""
-    usual = defaults()
+    """The flags that give this config, without defaults and without the destination."""
     return tuple(
-        f"--{name}={OPTIONS[name].format(getattr(config, name))}"
+        f"--{name}={option.format(getattr(config, name))}"
         for name, option in OPTIONS.items()
-        if option.group != "folder" and getattr(config, name) != usual[name]
+        if not option.destination and getattr(config, name) != option.default
     )
 
 
@@ -98,30 +94,36 @@ def _make_trial(base: Config, name: str, row: TrialRow, chosen: tuple[Setting, .
     values: dict[str, Any] = {setting.name: setting.value for setting in settings}
     config = _with_absolute_paths(dataclasses.replace(base, **values))
     place = row.place or f"trial {name}"
-    unresolved = Trial(name, row.note, settings, format_flags(config), config, place)
     try:
-        return dataclasses.replace(unresolved, config=resolve(config))
+        resolved = resolve(config)
     except InputError as error:
-        raise unresolved.locate(error) from error
+        raise _locate(error, settings, place) from error
+    return Trial(name, row.note, settings, format_flags(config), resolved, place)
+
+
+def _locate(error: InputError, settings: Sequence[Setting], place: str) -> InputError:
+    places = {setting.name: setting.place for setting in settings}
+    found = next((places[name] for name in error.flags if name in places), place)
+    return InputError(f"{found}: {error}", *error.flags)
 
 
 def _with_absolute_paths(config: Config) -> Config:
-    """The config with paths that hold in whatever folder its process works."""
+    """The config with absolute paths, since its process may work in another folder."""
     return dataclasses.replace(config, **absolute_paths(vars(config), OPTIONS))
 
 
 def _check_conflicts(rows: Sequence[TrialRow], variations: Sequence[Sequence[Setting]]) -> None:
-    """A setting has one source: a column, or one --vary."""
+    """Raise InputError if two of the columns and --vary flags set the same option."""
     taken = {setting.name: setting.place for row in rows for setting in row.settings}
     for alternatives in variations:
         name, place = alternatives[0].name, alternatives[0].place
         if name in taken:
-            raise InputError(f"{place}: {name} is set by {taken[name]}, too")
+            raise InputError(f"{place}: {name} is also set by {taken[name]}")
         taken[name] = place
 
 
 def _names(combined: Sequence[tuple[TrialRow, tuple[Setting, ...]]]) -> list[str]:
-    """A folder's name for each trial: the row's own, else its settings."""
+    """The folder name of each trial: the name in its row and its settings."""
     texts = []
     for row, chosen in combined:
         shown = chosen if row.name else (*row.settings, *chosen)
@@ -139,7 +141,7 @@ def _names(combined: Sequence[tuple[TrialRow, tuple[Setting, ...]]]) -> list[str
 
 
 def _check_duplicates(trials: Sequence[Trial]) -> None:
-    """Each trial needs a name and settings of its own."""
+    """Raise InputError if two trials have the same name or the same settings."""
     names: dict[str, Trial] = {}
     configs: dict[Config, Trial] = {}
     for trial in trials:
@@ -149,12 +151,12 @@ def _check_duplicates(trials: Sequence[Trial]) -> None:
         other = names.setdefault(trial.name.casefold(), trial)  # some systems ignore case
         if other is not trial:
             raise InputError(
-                f"{trial.place}, column name: {trial.name} is the name of {other.place}, too"
+                f"{trial.place}, column name: {trial.name} is also the name of {other.place}"
             )
 
 
 def _brief(setting: Setting) -> str:
-    """A setting in a few letters: pictures by their names without folder and suffix."""
+    """A short text of a setting, in which pictures have neither folder nor suffix."""
     option = OPTIONS[setting.name]
     if not option.path:
         return setting.text

@@ -5,11 +5,20 @@ import dataclasses
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
-from nst_keras.settings.option import check_settings, declare, defaults_of, options_of
+from nst_keras.settings.option import check_settings, options_of, section
 
 SOURCES = ("cifar100", "csv", "folder")
 MIN_SIDE = 16  # pixels: four poolings leave one position
 MIN_SIDE_FLAT = 32  # pixels: a fifth pooling leaves one position
+
+# The groups of the help, in its order; each function declares options.
+_data = section("data")
+_network = section("network")
+_training = section("training")
+_output = section("output", changes_result=False)
+
+_COUNT = (1, 10**9)
+_COUNT_OR_NONE = (0, 10**9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,238 +29,164 @@ class TrainConfig:
         InputError: a value is of the wrong type or out of range, or two do not go together.
     """
 
-    cifar100: str | None = declare(
+    cifar100: str | None = _data(
         None,
-        "data",
-        "text",
         "CIFAR-100: cifar-100-python.tar.gz, its extracted folder, or keras for Keras' cache.",
         path=True,
         words=("keras",),
+        hashed=True,
     )
-    csv: str | None = declare(
+    csv: str | None = _data(
         None,
-        "data",
-        "text",
-        "A CSV file in UTF-8 whose first row names the columns; a picture and its label a row.",
+        "A CSV file in UTF-8 with a picture and its label per row; the first row names the "
+        "columns.",
         path=True,
+        hashed=True,
     )
-    folder: str | None = declare(
-        None, "data", "text", "A folder with a folder of pictures for each class.", path=True
+    folder: str | None = _data(
+        None, "A folder with one folder of pictures per class.", path=True, hashed=True
     )
-    path_column: str = declare(
-        "path", "data", "text", "--csv: the column with the pictures' paths; .jpg may be missing."
+    path_column: str = _data(
+        "path", "--csv: the column with the paths of the pictures; .jpg may be left out."
     )
-    label_column: str = declare(
-        "label", "data", "text", "--csv: the column with the labels: texts, or numbers from 0 on."
+    label_column: str = _data(
+        "label", "--csv: the column with the labels: texts, or numbers that start at 0."
     )
-    image_root: str | None = declare(
+    image_root: str | None = _data(
         None,
-        "data",
-        "text",
-        "--csv: the folder that paths start from. Not given: the CSV's own.",
+        "--csv: the folder that paths are relative to.",
+        unset="that of the CSV file",
         path=True,
+        hashed=True,
     )
-    classes: int = declare(
-        0, "data", "int", "Number of classes; 0: as many as labels differ.", low=0, high=100_000
+    classes: int = _data(
+        0, "Number of classes; 0: as many as there are different labels.", (0, 100_000)
     )
-    validation_csv: str | None = declare(
+    validation_csv: str | None = _data(
         None,
-        "data",
-        "text",
-        "A CSV of the same columns to validate with, in place of a split.",
+        "A CSV with the same columns to validate with, instead of a split.",
         path=True,
+        hashed=True,
     )
-    validation_split: float = declare(
+    validation_split: float = _data(
         0.1,
-        "data",
-        "float",
-        "Share of each class that is kept for validation; 0: none, and the last weights count.",
-        low=0,
-        high=0.9,
+        "Share of each class that is kept for validation; 0: none, and the last weights are used.",
+        (0, 0.9),
     )
-    skip_unreadable: bool = declare(
-        False, "data", "bool", "Leave out rows whose picture cannot be read, and go on."
-    )
-    image_size: int = declare(
+    skip_unreadable: bool = _data(False, "Skip rows whose picture cannot be read.")
+    image_size: int = _data(
         224,
-        "data",
-        "int",
-        "Side in pixels that the central square of each picture is resized to.",
-        low=MIN_SIDE,
-        high=2048,
+        "Side, in pixels, that the central square of each picture is resized to.",
+        (MIN_SIDE, 2048),
     )
-    flip: bool = declare(True, "data", "bool", "Mirror half of the training pictures.")
-    shift: float = declare(
+    flip: bool = _data(True, "Mirror half of the training pictures.")
+    shift: float = _data(0.1, "Shift training pictures by up to this share of the side.", (0, 0.4))
+    color: float = _data(
         0.1,
-        "data",
-        "float",
-        "Shift training pictures by up to this share of the side.",
-        low=0,
-        high=0.4,
-    )
-    color: float = declare(
-        0.1,
-        "data",
-        "float",
         "Change brightness, contrast and saturation of training pictures by up to this share.",
-        low=0,
-        high=0.9,
+        (0, 0.9),
+        former=("colour",),
     )
-    seed: int = declare(0, "data", "int", "Seed of everything random.", low=0, high=2**31 - 1)
+    seed: int = _data(0, "Seed of all random numbers.", (0, 2**31 - 1))
 
-    backbone: str = declare(
-        "vgg19", "network", "text", "The network.", choices=tuple(sorted(vgg.BLOCKS))
-    )
-    width: float = declare(
-        1.0, "network", "float", "Factor on the number of channels.", low=0.01, high=4
-    )
-    initial: str | None = declare(
+    backbone: str = _network("vgg19", "The network.", choices=tuple(sorted(vgg.BLOCKS)))
+    width: float = _network(1.0, "Factor on the number of channels.", (0.01, 4))
+    initial: str | None = _network(
         None,
-        "network",
-        "text",
-        "Fine-tune from these convolutions: embedded (shipped VGG19) or a weights file, whose "
-        "width and preprocessing hold on.",
+        "Fine-tune from these convolutions: embedded (VGG19, part of the package) or a weights "
+        "file, whose width and preprocessing are kept.",
         path=True,
         words=("embedded",),
+        hashed=True,
     )
-    batch_norm: bool = declare(
-        None, "network", "bool", "Batch norm behind each convolution; folded away in the weights."
+    batch_norm: bool = _network(
+        None,
+        "Batch normalization after each convolution; folded into the weights that are saved.",
+        unset="true, with --initial false",
     )
-    head: str = declare(
+    head: str = _network(
         "average",
-        "network",
-        "text",
-        "What the classifier sees: average, the mean of each feature over all positions, or "
+        "What the classifier sees: average, the mean of each feature over all positions; or "
         "flatten, every position, as in the paper.",
         choices=("average", "flatten"),
     )
-    dense_units: int = declare(
-        0, "network", "int", "Units of a dense layer before the output; 0: none.", low=0, high=65536
-    )
-    dropout: float = declare(
-        0.3, "network", "float", "Share of the classifier's inputs dropped.", low=0, high=0.95
-    )
-    precision: str = declare(
+    dense_units: int = _network(0, "Units of a dense layer before the output; 0: none.", (0, 65536))
+    dropout: float = _network(0.3, "Share of the classifier's inputs dropped.", (0, 0.95))
+    precision: str = _network(
         "float32",
-        "network",
-        "text",
-        "float32, or bfloat16 for convolutions; weights, batch norm and loss stay float32.",
+        "float32, or bfloat16 for convolutions; weights, batch normalization and loss stay "
+        "float32.",
         choices=("float32", "bfloat16"),
     )
-    distribute: str = declare(
+    distribute: str = _network(
         "none",
-        "network",
-        "text",
-        "none, or mirrored: every batch is shared out to all GPUs.",
+        "none, or mirrored: every batch is divided among all GPUs.",
         choices=("none", "mirrored"),
     )
-    deterministic: bool = declare(
-        False,
-        "network",
-        "bool",
-        "Repeatable to the byte on GPUs too, at some cost; CPUs always are.",
+    deterministic: bool = _network(
+        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
     )
 
-    epochs: int = declare(20, "training", "int", "Rounds through all pictures.", low=1, high=10**6)
-    batch_size: int = declare(25, "training", "int", "Pictures per step.", low=1, high=65536)
-    learning_rate: float = declare(
-        None, "training", "float", "Step size of Adam.", low=1e-9, high=10
+    epochs: int = _training(20, "Passes over all pictures.", (1, 10**6))
+    batch_size: int = _training(25, "Pictures per step.", (1, 65536))
+    learning_rate: float = _training(
+        None,
+        "Step size of Adam.",
+        (1e-9, 10),
+        unset="1e-3, without batch norm 1e-4, with --initial 1e-5",
     )
-    schedule: str = declare(
+    schedule: str = _training(
         "cosine",
-        "training",
-        "text",
-        "Course of the learning rate: constant, or cosine, down toward 0.",
+        "Schedule of the learning rate: constant; or cosine, which falls toward 0.",
         choices=("constant", "cosine"),
     )
-    warmup_steps: int = declare(
-        0, "training", "int", "Steps over which the learning rate rises from 0.", low=0, high=10**9
+    warmup_steps: int = _training(
+        0, "Steps over which the learning rate rises from 0.", _COUNT_OR_NONE
     )
-    patience: int = declare(
-        0,
-        "training",
-        "int",
-        "End after so many epochs without a better validation accuracy; 0: never.",
-        low=0,
-        high=10**6,
+    patience: int = _training(
+        0, "Stop after this many epochs without a better validation accuracy; 0: never.", (0, 10**6)
     )
 
-    workdir: str | None = declare(
-        None,
-        "output",
-        "text",
-        "The folder that all goes to. Not given: runs/BACKBONE_DATA-XXXX.",
-        path=True,
-        changes_result=False,
+    workdir: str | None = _output(
+        None, "The folder for all output.", unset="runs/BACKBONE_DATA-XXXX", path=True
     )
-    overwrite: bool = declare(
-        False, "output", "bool", "Replace a finished or different training.", changes_result=False
-    )
-    log_every: int = declare(
-        1,
-        "output",
-        "int",
-        "Batches between rows of batches.csv.",
-        low=1,
-        high=10**9,
-        changes_result=False,
-    )
-    checkpoint_every: int = declare(
+    overwrite: bool = _output(False, "Replace a finished or different training.")
+    log_every: int = _output(1, "Batches between rows of batches.csv.", _COUNT)
+    checkpoint_every: int = _output(
         0,
-        "output",
-        "int",
         "Batches between checkpoints; 0: by time alone. Each epoch ends with one.",
-        low=0,
-        high=10**9,
-        changes_result=False,
+        _COUNT_OR_NONE,
     )
-    checkpoint_minutes: float = declare(
-        5.0,
-        "output",
-        "float",
-        "Minutes between checkpoints; 0: by batches alone.",
-        low=0,
-        high=10**6,
-        changes_result=False,
+    checkpoint_minutes: float = _output(
+        5.0, "Minutes between checkpoints; 0: by batches alone.", (0, 10**6)
     )
-    tensorboard: bool = declare(
-        False,
-        "output",
-        "bool",
-        "Also write accuracy and loss as TensorBoard events.",
-        changes_result=False,
-    )
+    tensorboard: bool = _output(False, "Also write accuracy and loss as TensorBoard events.")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        check_settings(self, OPTIONS)
         if self.head == "flatten" and self.image_size < MIN_SIDE_FLAT:
             raise InputError(
-                f"--image_size={self.image_size}: --head=flatten needs {MIN_SIDE_FLAT} or more"
+                f"--image_size={self.image_size}: must be at least {MIN_SIDE_FLAT} with "
+                "--head=flatten"
             )
 
 
 OPTIONS = options_of(TrainConfig)
-DEFAULTS = defaults_of(TrainConfig)
 COMMAND = command_line.Command(
     usage=(
-        "Trains a VGG on labeled pictures; its weights serve nst_keras.run as --weights.",
+        "Trains a VGG on labeled pictures; nst_keras.run takes its weights as --weights.",
         "",
         "  python -m nst_keras.train_backbone --folder=photos --width=0.5 --image_size=96",
         "  python -m nst_keras.train_backbone --csv=labels.csv --label_column=breed",
         "  python -m nst_keras.train_backbone --flagfile=configs/cifar100.cfg",
-        "  python -m nst_keras.train_backbone --workdir=runs/vgg19_photos-3f2a    (goes on)",
+        "  python -m nst_keras.train_backbone --workdir=runs/vgg19_photos-3f2a    (resumes)",
     ),
     options=OPTIONS,
-    defaults=DEFAULTS,
-    unset={
-        "batch_norm": "true, with --initial false",
-        "learning_rate": "1e-3, without batch norm 1e-4, with --initial 1e-5",
-    },
 )
 
 
 def settle(config: TrainConfig) -> TrainConfig:
-    """The same with nothing left open but the folder.
+    """The same settings with nothing left open but the folder.
 
     Raises:
         InputError: settings that do not go together.
@@ -259,16 +194,19 @@ def settle(config: TrainConfig) -> TrainConfig:
     given = [name for name in SOURCES if getattr(config, name)]
     if len(given) != 1:
         found = " and ".join(f"--{name}" for name in given) or "none"
-        raise InputError(f"--cifar100, --csv or --folder: exactly one is needed, not {found}")
+        raise InputError(f"--cifar100, --csv, --folder: exactly one is needed, not {found}")
     if config.validation_csv and not config.csv:
-        raise InputError(f"--validation_csv={config.validation_csv}: goes with --csv only")
+        raise InputError(f"--validation_csv={config.validation_csv}: needs --csv")
     batch_norm = not config.initial if config.batch_norm is None else config.batch_norm
     if batch_norm and config.initial:
         raise InputError(
-            "--batch_norm=true: --initial holds convolutions trained without; leave one out"
+            "--batch_norm=true: must be false with --initial, whose convolutions were trained "
+            "without it"
         )
     if config.initial and config.width != 1:
-        raise InputError(f"--width={config.width:g}: --initial has a width of its own; leave it")
+        raise InputError(
+            f"--width={config.width:g}: must be 1 with --initial, which sets the width"
+        )
     if config.patience and not config.validation_csv and not config.validation_split:
         raise InputError(f"--patience={config.patience}: needs --validation_split above 0")
     rate = config.learning_rate or (1e-5 if config.initial else 1e-3 if batch_norm else 1e-4)

@@ -13,12 +13,10 @@ from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.record import WorkRecord
 from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints, files
-from nst_keras.training.config import OPTIONS, SOURCES, TrainConfig
+from nst_keras.training.config import OPTIONS, TrainConfig
 
 BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
 EPOCH_COLUMNS = ("step", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-# Options whose files count by their content, not by their path.
-_HASHED = (*SOURCES, "image_root", "validation_csv", "initial")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +59,7 @@ def fingerprint(config: TrainConfig, hashes: dict[str, str]) -> Fingerprint:
     Args:
         hashes: of the pictures and labels ('data') and of the weights it starts with ('initial').
     """
-    return Fingerprint.of(config, OPTIONS, hashes, _HASHED)
+    return Fingerprint.of(config, OPTIONS, hashes)
 
 
 def default_path(config: TrainConfig, fingerprint: Fingerprint) -> Path:

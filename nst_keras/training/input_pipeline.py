@@ -1,34 +1,35 @@
-"""Labeled pictures as tf.data batches whose order and augmentation depend on seed and place alone.
+"""Batches of labeled pictures whose order and augmentation depend only on the seed and the place.
 
-So an epoch can be entered at any batch, and goes on as if it had begun at the first.
+A resumed epoch therefore continues, at any batch, with what it would have had without a stop.
 """
 
 import dataclasses
-import os
 import re
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.runtime.errors import InputError
+from nst_keras.training import datasets
 from nst_keras.training.datasets import Pictures
 
-PADDING = -1  # the label of what fills up the last batch
+PADDING = -1  # the label of pictures that only complete the last batch
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training picture at random."""
+    """The random changes of a training picture."""
 
-    flip: bool
-    shift: float  # share of the side
-    color: float  # share of brightness, contrast and saturation
+    flip: bool  # mirror half of the pictures
+    shift: float  # by up to this share of the side
+    color: float  # brightness, contrast and saturation, each by up to this share
 
 
 def batches_per_epoch(pictures: Pictures, batch_size: int) -> int:
-    """Whole batches only: the order changes with each epoch, so none is left out for good.
+    """The number of whole batches in an epoch.
 
-    A part of a batch would weigh its pictures more, and can leave a replica without any.
+    The rest of the pictures is another one in each epoch. In a smaller batch they would count for
+    more, and a replica could be left without any.
     """
     return len(pictures) // batch_size
 
@@ -43,14 +44,15 @@ def training_batches(
     epoch: int,
     first: int,
 ) -> tf.data.Dataset:
-    """(images, labels) from batch `first` on: float32 RGB in [0, 1] (B, size, size, 3), int32 (B,).
+    """Batches of an epoch: images, float32 RGB in [0, 1] (B, size, size, 3); labels, int32 (B,).
 
     Args:
-        epoch, first: from 0.
+        epoch: from 0.
+        first: the batch to begin with, from 0.
     """
     count = batches_per_epoch(pictures, batch_size) * batch_size
     order = np.random.default_rng([seed, 2, epoch]).permutation(len(pictures))[:count]
-    # Two numbers seed a picture's augmentation: this one says which picture in which epoch.
+    # The augmentation is seeded by `seed` and by this number of the picture and the epoch.
     numbers = (order + epoch * len(pictures)).astype(np.int64)
     start = first * batch_size
 
@@ -66,7 +68,10 @@ def training_batches(
 
 
 def validation_batches(pictures: Pictures, size: int, batch_size: int) -> tf.data.Dataset:
-    """As `training_batches`, in order and unchanged; the last batch is filled up with `PADDING`."""
+    """All pictures in order and unchanged, as in `training_batches`.
+
+    The last batch is completed by pictures with the label PADDING.
+    """
     load = _loader(pictures, size)
     indices = np.arange(-(-len(pictures) // batch_size) * batch_size)
     real = indices < len(pictures)
@@ -81,7 +86,7 @@ def validation_batches(pictures: Pictures, size: int, batch_size: int) -> tf.dat
 
 
 def augment(image: tf.Tensor, noise: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """An image (size, size, 3) mirrored, shifted and recolored by six numbers in [0, 1)."""
+    """Mirror, shift and recolor an image (size, size, 3), as six numbers in [0, 1) decide."""
     if augmentation.flip:
         image = tf.cond(noise[0] < 0.5, lambda: tf.reverse(image, [1]), lambda: image)
     size = int(image.shape[0])
@@ -102,80 +107,36 @@ def augment(image: tf.Tensor, noise: tf.Tensor, augmentation: Augmentation) -> t
 
 def _loader(pictures: Pictures, size: int):
     """A function from an index to an image (size, size, 3), RGB in [0, 1], and its label."""
+
+    def read(index: np.ndarray) -> np.ndarray:
+        return datasets.read_picture(pictures.paths[index], size).pixels
+
     with tf.device("CPU"):
         labels = tf.constant(pictures.labels)
-        if pictures.pixels is None:
-            stored = tuple(map(tf.constant, _files(pictures)))
-        else:
-            stored = (tf.constant(pictures.pixels),)
+        pixels = None if pictures.pixels is None else tf.constant(pictures.pixels)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = [one[index] for one in stored]
-        image = _read(*found) if pictures.pixels is None else found[0]
-        return fit(image, size), labels[index]
+        image = tf.numpy_function(read, [index], tf.uint8) if pixels is None else pixels[index]
+        return fit(tf.ensure_shape(image, (None, None, 3)), size), labels[index]
 
     return load
 
 
-def _files(pictures: Pictures) -> tuple[list[bytes], np.ndarray, np.ndarray]:
-    """Of each file: its path, its orientation, and whether it has an alpha."""
-    paths = [os.fsencode(path) for path in pictures.paths]
-    orientations, transparent = pictures.orientations, pictures.transparent
-    if orientations is None:
-        orientations = np.ones(len(paths), np.int32)
-    if transparent is None:
-        transparent = np.zeros(len(paths), bool)
-    return paths, orientations, transparent
+def unreadable(error: tf.errors.InvalidArgumentError) -> str:
+    """What `read_picture` said of the file that ended a batch; empty for errors of other origin.
 
-
-def _read(path: tf.Tensor, orientation: tf.Tensor, transparent: tf.Tensor) -> tf.Tensor:
-    """uint8 RGB (H, W, 3), as a person sees the picture: upright, and over white."""
-    data = tf.io.read_file(path)
-    image = tf.cond(
-        transparent,
-        lambda: _over_white(tf.io.decode_png(data, channels=4)),
-        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
-    )
-    # An orientation is a transposition or none, and then a mirroring of columns, rows or both.
-    for numbers, turn in (
-        ((5, 6, 7, 8), lambda lying: tf.transpose(lying, (1, 0, 2))),
-        ((2, 3, 6, 7), lambda lying: tf.reverse(lying, [1])),
-        ((3, 4, 7, 8), lambda lying: tf.reverse(lying, [0])),
-    ):
-        image = _turned(image, tf.reduce_any(tf.equal(orientation, numbers)), turn)
-    return tf.ensure_shape(image, (None, None, 3))
-
-
-def _turned(
-    image: tf.Tensor, needed: tf.Tensor, turn: Callable[[tf.Tensor], tf.Tensor]
-) -> tf.Tensor:
-    return tf.cond(needed, lambda: turn(image), lambda: image)
-
-
-def _over_white(image: tf.Tensor) -> tf.Tensor:
-    """uint8 RGBA to RGB, on the encoded values, as in `images.read_image`."""
-    pixels = tf.cast(image, tf.float32)
-    over = 255.0 + (pixels[..., :3] - 255.0) * pixels[..., 3:] / 255.0
-    return tf.cast(tf.round(over), tf.uint8)
-
-
-def refusal(pictures: Pictures) -> str:
-    """The first file that cannot be read, and why; empty if all can. Takes a look at each."""
-    for path, *file in zip(pictures.paths, *_files(pictures), strict=True):
-        try:
-            _read(*map(tf.constant, file))
-        except tf.errors.OpError as error:
-            reason = re.sub(r"^{{.*?}} | \[Op:.*$", "", str(error.message).splitlines()[0])
-            return f"{path}: cannot be read: {reason.removeprefix(f'{path}; ')}"
-    return ""
+    TensorFlow keeps only the text of an error that a Python function of a dataset raises.
+    """
+    found = re.search(f"{InputError.__name__}: (.*)", error.message)
+    return found[1] if found else ""
 
 
 def fit(image: tf.Tensor, size: int) -> tf.Tensor:
-    """The central square of a uint8 image (H, W, 3), resized, never stretched: float32 [0, 1]."""
+    """The central square of a uint8 image (H, W, 3), resized to float32 in [0, 1]."""
     height, width = tf.unstack(tf.shape(image)[:2])
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[top : top + side, left : left + side]
-    # As it is: in float32 a photo of 50 megapixels would take 600 MB, and several are at work.
+    # Not in float32 yet: a photo of 50 megapixels would take 600 MB, and several are in work.
     resized = tf.cast(tf.image.resize(square, (size, size), antialias=True), tf.float32) / 255.0
     return tf.ensure_shape(tf.clip_by_value(resized, 0.0, 1.0), (size, size, 3))

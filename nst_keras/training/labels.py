@@ -1,16 +1,15 @@
 """Which picture has which label: rows of a CSV file, or folders named after classes."""
 
-import csv
 import dataclasses
-import io
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.tables import CsvTable
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")
+# Of the files that `images.read_rgb` reads.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".heic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,25 +33,23 @@ class Columns:
 
 
 def read_csv(source: str, flag: str, columns: Columns) -> list[LabeledRow]:
-    """The rows of a CSV in UTF-8; whether the pictures are there is not looked at.
+    """The rows of a CSV file in UTF-8; does not check that the pictures exist.
 
     Raises:
-        InputError: one line naming file, row and column. Row 1 is the header; a row is counted
-            by the line that it ends on.
+        InputError: one line naming file, row and column, as `CsvTable` counts rows.
     """
     root = Path(columns.root) if columns.root else Path(source).parent
+    table = CsvTable(source, flag)
+    table.check_columns((columns.path, columns.label))
     rows = []
-    for number, cells in _table(source, flag, (columns.path, columns.label)):
-        places, texts = [], []
+    for row in table:
         for name in (columns.path, columns.label):
-            places.append(f"{source}, row {number}, column {name!r}")
-            texts.append(cells.get(name, "").strip())
-            if not texts[-1]:
-                raise InputError(f"{places[-1]}: is empty")
-        _check_label(texts[1], places[1], columns.classes)
-        rows.append(LabeledRow(_with_suffix(root / texts[0]), texts[1], *places))
-    if not rows:
-        raise InputError(f"{flag}={source}: has a header and no rows")
+            if not row.cells.get(name):
+                raise InputError(f"{row.place_of(name)}: is empty")
+        label, label_place = row.cells[columns.label], row.place_of(columns.label)
+        _check_label(label, label_place, columns.classes)
+        path = _with_suffix(root / row.cells[columns.path])
+        rows.append(LabeledRow(path, label, row.place_of(columns.path), label_place))
     return rows
 
 
@@ -120,58 +117,6 @@ def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], told: str) -> lis
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _table(source: str, flag: str, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by column name of each row that is not blank."""
-    reader = csv.reader(io.StringIO(_text(source, flag), newline=""), strict=True)
-    header: list[str] = []
-    try:
-        for cells in reader:
-            if not cells:
-                continue
-            if not header:
-                header = [name.strip() for name in cells]
-                _check_header(header, source, needed)
-            elif len(cells) > len(header):
-                raise InputError(
-                    f"{source}, row {reader.line_num}, column {len(header) + 1}: has no name; "
-                    f"row 1 names {len(header)} columns"
-                )
-            else:
-                yield reader.line_num, dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise InputError(f"{source}, row {reader.line_num}: {error}") from error
-    if not header:
-        raise InputError(f"{flag}={source}: is empty; the first row names the columns")
-
-
-def _text(source: str, flag: str) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark."""
-    try:
-        data = Path(source).read_bytes()
-    except OSError as error:
-        reason = error.strerror if os.path.exists(source) else "no such file"
-        raise InputError(f"{flag}={source}: {reason}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]  # without the mark, which is no line of its own
-        row, column = before.count(b"\n") + 1, before.split(b"\n")[-1].count(b",") + 1
-        raise InputError(
-            f"{source}, row {row}, column {column}: byte 0x{error.object[error.start]:02x} is not "
-            "UTF-8; save the file in UTF-8"
-        ) from error
-
-
-def _check_header(header: list[str], source: str, needed: tuple[str, ...]) -> None:
-    for name in needed:
-        if name not in header:
-            raise InputError(
-                f"{source}, row 1: has no column {name!r}; it has {', '.join(header) or 'none'}"
-            )
-        if header.count(name) > 1:
-            raise InputError(f"{source}, row 1, column {name!r}: is there twice")
 
 
 def _check_label(label: str, place: str, classes: int) -> None:

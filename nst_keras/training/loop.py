@@ -25,12 +25,6 @@ _log = logging.getLogger(__name__)
 
 
 _SECONDS_BETWEEN_LINES = 30.0
-# What TensorFlow says of a file that is gone, locked or damaged, but of other things, too.
-_UNREADABLE = (
-    tf.errors.NotFoundError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.InvalidArgumentError,
-)
 
 
 @dataclasses.dataclass
@@ -91,13 +85,10 @@ class TrainLoop:
                     self._save()
                     return False
             return True
-        except _UNREADABLE as error:
-            found = input_pipeline.refusal(self.data.train) or input_pipeline.refusal(
-                self.data.validation
-            )
-            if not found:
-                raise
-            raise InputError(found) from error
+        except tf.errors.InvalidArgumentError as error:
+            if told := input_pipeline.unreadable(error):
+                raise InputError(told) from error
+            raise
         finally:
             for log in (self._batch_rows, self._epoch_rows, self._events):
                 if log:

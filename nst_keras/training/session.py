@@ -15,6 +15,7 @@ from nst_keras.runtime import cli, files, signals
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import absolute_paths
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets
@@ -31,13 +32,10 @@ _log = logging.getLogger(__name__)
 _KEPT_CHECKPOINTS = 2
 
 
-def parse_config(arguments: list[str]) -> tuple[TrainConfig, set[str]]:
-    values, actions = command_line.parse(COMMAND, arguments)
-    return TrainConfig(**values), actions
-
-
-def run_training(arguments: list[str], given: TrainConfig) -> int:
-    config = config_lib.settle(_with_flags_of_folder(arguments, given))
+def run_training(call: Call) -> int:
+    """Do the training that a command line asks for; returns the exit status."""
+    given = TrainConfig(**call.values)
+    config = config_lib.settle(_with_flags_of_folder(call.arguments, given))
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
     initial = _read_initial(config)
@@ -67,7 +65,8 @@ def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainCon
             f"--workdir={config.workdir}: holds no training to go on with; "
             "give --cifar100, --csv or --folder"
         )
-    return parse_config([f"--flagfile={saved}", *arguments])[0]
+    values, _ = command_line.parse(COMMAND, [f"--flagfile={saved}", *arguments])
+    return TrainConfig(**values)
 
 
 def _read_initial(config: TrainConfig) -> Weights | None:

@@ -1,23 +1,12 @@
 """Which runs can be one batch. Imports no TensorFlow."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import scales
-
-# Settings in which the runs of a batch may differ, beside those of folders.
-OWN = frozenset(
-    {
-        *("content", "style", "style_blend", "init", "init_noise", "seed"),
-        *("content_weight", "style_weight", "tv_weight"),
-        *("content_layer_weights", "style_layer_weights"),
-        *("learning_rate", "beta_1", "beta_2", "epsilon", "momentum"),
-    }
-)
 
 
 def check(settings_of_all: Sequence[Settings]) -> None:
@@ -83,8 +72,4 @@ def _kind(settings: Settings, size: tuple[int, int]) -> tuple:
 
 
 def _shared_names() -> list[str]:
-    return [
-        field.name
-        for field in dataclasses.fields(Config)
-        if field.name not in OWN and OPTIONS[field.name].group != "folder"
-    ]
+    return [name for name, option in OPTIONS.items() if not option.per_picture]

@@ -11,7 +11,6 @@ from nst_keras.imaging import geometry, images
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
-from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS
 from nst_keras.settings.resolve import Settings
@@ -65,9 +64,9 @@ def sources(
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
     if content is None or (isinstance(content, str) and not content):
-        raise InputError("--content is missing; give the path of a picture")
+        raise InputError("--content is missing; give the path of a picture", "content")
     if styles is None or not len(styles):
-        raise InputError("--style is missing; give the path of a picture")
+        raise InputError("--style is missing; give the path of a picture", "style")
     found = [Source("content", "--content", content)]
     found += [Source(f"style {n}", "--style", style) for n, style in enumerate(styles, start=1)]
     if settings.init not in INITS:
@@ -110,7 +109,7 @@ def read_inputs(
             pictures[name] = _checked(origin, name)
         else:
             picture = images.read_image(origin, flag, settings.max_pixels)
-            pictures[name], hashes[name] = picture.pixels, files.sha256(origin)
+            pictures[name], hashes[name] = picture.pixels, picture.sha256
             notes += [f"{flag}={origin}: {note}" for note in picture.notes]
     return Inputs(
         geometry.crop_to_fit(pictures["content"], settings.fit),

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import tensorflow as tf
+from nst_keras.transfer.setup import load_weights
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config
@@ -17,7 +18,6 @@ from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 from nst_keras.transfer.scales import Scale, plan_job
-from nst_keras.transfer.setup import load_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

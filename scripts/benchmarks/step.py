@@ -13,6 +13,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from nst_keras.transfer.setup import load_weights
 
 from benchmarks import machine
 from nst_keras import Config
@@ -23,7 +24,6 @@ from nst_keras.transfer.batch import Batch, BatchMember
 from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 from nst_keras.transfer.scales import Scale
-from nst_keras.transfer.setup import load_weights
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
 # block5_conv2, once forward and once back, and three products of the features with N x N matrices

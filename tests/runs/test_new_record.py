@@ -3,11 +3,11 @@
 import dataclasses
 
 import pytest
+from nst_keras.runs.inputs import Inputs
 
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import new_record
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.inputs import Inputs
 from nst_keras.runs.record import InputPicture, ScaleSteps
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve

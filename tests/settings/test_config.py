@@ -95,3 +95,27 @@ def test_shipped_configs_open_with_command_time_and_result(path):
     assert f"python -m nst_keras.run --flagfile=configs/{path.name}" in told
     assert re.search(r"Time: .*\d ?(s|seconds?|min|minutes?|h|hours?)\b", told), told
     assert re.search(r"Result: \S*[a-z]", told), told
+
+
+def test_british_names_of_flags_are_still_accepted(tmp_path):
+    path = tmp_path / "old.cfg"
+    path.write_text("--adam_colours=opponent\n")
+    for argument in ("--adam_colours=opponent", f"--flagfile={path}"):
+        config, _ = flags.parse_config([argument])
+        assert config == Config(adam_colors="opponent")
+
+
+def test_attributes_of_options():
+    def having(attribute):
+        return {name for name, option in OPTIONS.items() if getattr(option, attribute)}
+
+    assert having("destination") == {"workdir", "output", "overwrite"}
+    assert having("hashed") == {"content", "style", "init", "weights"}
+    assert having("sets_defaults") == {"objective", "optimizer", "quality", "backbone", "weights"}
+    assert having("decides_loss") >= {"content", "style_weight", "balance", "backbone", "pooling"}
+    assert not having("decides_loss") & {"init", "seed", "precision", "size", "iterations"}
+    assert having("per_picture") >= {"content", "seed", "style_weight", "learning_rate", "workdir"}
+    assert not having("per_picture") & {"size", "iterations", "optimizer", "style_layers"}
+    assert all(OPTIONS[name].path for name in having("hashed"))
+    for name in having("destination"):
+        assert not OPTIONS[name].changes_result

@@ -1,15 +1,25 @@
 """One option: text to value, value to text, and what is refused."""
 
+import dataclasses
 import math
+import os
+import re
 
 import pytest
 
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
-from nst_keras.settings.option import Option
+from nst_keras.settings.option import (
+    Option,
+    absolute_paths,
+    check_settings,
+    options_of,
+    section,
+)
 
 
 def option(kind, **rules):
-    return Option(group="g", help="h", kind=kind, **rules)
+    return Option("h", name="x", kind=kind, **rules)
 
 
 @pytest.mark.parametrize(
@@ -22,16 +32,15 @@ def option(kind, **rules):
         ("duration", {}, "90", 90.0),
         ("duration", {}, "5m", 300.0),
         ("duration", {}, "1.5 h", 5400.0),
-        ("size", {}, "original", "original"),
-        ("size", {}, "512", 512),
-        ("scales", {}, "auto", "auto"),
-        ("scales", {}, "3", 3),
+        ("pixels", {"words": ("original",)}, "original", "original"),
+        ("pixels", {"words": ("original",)}, "512", 512),
+        ("int", {"words": ("auto",)}, "auto", "auto"),
         ("int", {"many": True}, "1, 2 ,3", (1, 2, 3)),
         ("int", {"many": True}, "", ()),
         ("text", {"many": True}, "a.png,b c.png", ("a.png", "b c.png")),
         ("text", {"choices": ("a", "b")}, "b", "b"),
-        ("int", {"low": 3, "high": 5}, "3", 3),
-        ("int", {"low": 3, "high": 5}, "5", 5),
+        ("int", {"limits": (3, 5)}, "3", 3),
+        ("int", {"limits": (3, 5)}, "5", 5),
     ],
 )
 def test_parse(kind, rules, text, value):
@@ -44,31 +53,33 @@ def test_parse(kind, rules, text, value):
     [
         ("int", {}, "1.5"),
         ("int", {}, ""),
-        ("int", {"low": 3}, "2"),
-        ("int", {"high": 3}, "4"),
+        ("int", {"limits": (3, math.inf)}, "2"),
+        ("int", {"limits": (-math.inf, 3)}, "4"),
         ("float", {}, "nan"),
         ("float", {}, "inf"),
         ("float", {}, "-Infinity"),
         ("float", {}, "1e999"),
-        ("float", {"low": 0}, "-1e-9"),
+        ("float", {"limits": (0, math.inf)}, "-1e-9"),
         ("text", {}, "  "),
         ("text", {"choices": ("a", "b")}, "A"),
         ("duration", {}, "5 days"),
         ("duration", {}, "-5s"),
         ("duration", {}, "1.2.3s"),
         ("duration", {}, "."),
-        ("size", {}, "auto"),
-        ("size", {"low": 32}, "31"),
-        ("scales", {}, "original"),
+        ("pixels", {"words": ("original",)}, "auto"),
+        ("pixels", {"limits": (32, math.inf)}, "31"),
         ("int", {"many": True}, "1,,2"),
         ("int", {"many": True}, "1,x"),
     ],
 )
 def test_parse_refuses_and_says_what_may_be(kind, rules, text):
     refusing = option(kind, **rules)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(InputError) as caught:
         refusing.parse(text)
-    assert str(caught.value).startswith(f"must be {refusing.accepted()}")
+    assert str(caught.value).startswith(f"--x={text}: must be {refusing.accepted()}")
+    assert caught.value.flags == ("x",)
+    with pytest.raises(InputError, match=f"^--old={re.escape(text)}: must be "):
+        refusing.parse(text, written="old")
 
 
 @pytest.mark.parametrize(
@@ -87,13 +98,13 @@ def test_parse_refuses_and_says_what_may_be(kind, rules, text):
         ("text", {"many": True}, "a.png"),
         ("text", {"many": True}, ("a", 1)),
         ("text", {"choices": ("a", "b")}, "c"),
-        ("size", {}, True),
-        ("size", {}, 1.5),
-        ("size", {}, "x"),
+        ("pixels", {}, True),
+        ("pixels", {}, 1.5),
+        ("pixels", {"words": ("original",)}, "x"),
     ],
 )
 def test_check_refuses(kind, rules, value):
-    with pytest.raises(ValueError, match="must be "):
+    with pytest.raises(InputError, match="^--x=.*: must be "):
         option(kind, **rules).check(value)
 
 
@@ -104,7 +115,7 @@ def test_check_refuses(kind, rules, value):
         ("bool", {}, False),
         ("int", {"many": True}, [1, 2]),
         ("int", {"many": True}, ()),
-        ("size", {}, "original"),
+        ("pixels", {"words": ("original",)}, "original"),
     ],
 )
 def test_check_accepts(kind, rules, value):
@@ -114,10 +125,14 @@ def test_check_accepts(kind, rules, value):
 @pytest.mark.parametrize(
     ("kind", "rules", "words"),
     [
-        ("int", {"low": 1, "high": 5}, "a whole number from 1 to 5"),
-        ("int", {"low": 0, "high": 10**9}, "a whole number of at least 0"),
+        ("int", {"limits": (1, 5)}, "a whole number from 1 to 5"),
+        ("int", {"limits": (0, 10**9)}, "a whole number of at least 0"),
         ("float", {}, "a finite number"),
-        ("size", {"low": 32, "high": 64}, "a whole number of pixels from 32 to 64 or original"),
+        (
+            "pixels",
+            {"limits": (32, 64), "words": ("original",)},
+            "a whole number of pixels from 32 to 64 or original",
+        ),
         ("text", {"choices": ("max", "avg")}, "one of max, avg"),
     ],
 )
@@ -139,13 +154,15 @@ def test_accepted_in_words(kind, rules, words):
         ("duration", False, 1 / 3),
         ("duration", False, 1234567.0),
         ("duration", False, 1e8),
-        ("size", False, "original"),
-        ("size", False, 640),
+        ("pixels", False, 640),
+        ("bool", False, True),
+        ("named", True, (("tv", 0.5), ("a:b,c", 2.0))),
+        ("weight", True, (1.0, ("block1_conv1", 0.1))),
     ],
 )
 def test_format_and_parse_round_trip(kind, many, value):
-    one = option(kind, many=many)
-    assert one.parse(one.format(value)) == value
+    tested = option(kind, many=many)
+    assert tested.parse(tested.format(value)) == value
 
 
 def test_words_are_not_paths():
@@ -166,12 +183,82 @@ def test_sizes_of_memory_have_units(text, value):
 
 @pytest.mark.parametrize("text", ["", "G", "4X", "-1G", "4 4", "0"])
 def test_other_sizes_of_memory_are_refused(text):
-    with pytest.raises(ValueError, match="a size such as 800M or 6G"):
+    with pytest.raises(InputError, match="a size such as 800M or 6G"):
         OPTIONS["memory_limit"].parse(text)
 
 
 def test_a_tile_size_is_a_number_or_a_word():
     option = OPTIONS["tile_size"]
     assert [option.parse(text) for text in ("auto", "none", "1024")] == ["auto", "none", 1024]
-    with pytest.raises(ValueError, match="or auto or none"):
+    with pytest.raises(InputError, match="or auto or none"):
         option.parse("large")
+
+
+size = section("size of the picture")
+files = section("files", changes_result=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Options of all types of fields."""
+
+    side: int = size(64, "The side.", (8, 512), kind="pixels")
+    ratio: float | None = size(None, "The ratio.")
+    crop: bool = size(False, "Whether to crop.")
+    steps: int | str = size("auto", "The steps.", words=("auto",))
+    sizes: tuple[int, ...] = size((), "The sizes.")
+    shares: tuple[tuple[str, float], ...] = size((), "The shares.")
+    weights: tuple[float | tuple[str, float], ...] = size((), "The weights.")
+    source: str | None = files(None, "The source.", path=True)
+    others: tuple[str, ...] = files((), "Other sources.", path=True, repeated=True)
+    kept: bool = files(True, "Whether to keep the files.", changes_result=True)
+
+
+SETTINGS = options_of(Settings)
+
+
+def test_kinds_follow_from_the_types_of_the_fields():
+    kinds = {name: (option.kind, option.many) for name, option in SETTINGS.items()}
+    assert kinds == {
+        "side": ("pixels", False),
+        "ratio": ("float", False),
+        "crop": ("bool", False),
+        "steps": ("int", False),
+        "sizes": ("int", True),
+        "shares": ("named", True),
+        "weights": ("weight", True),
+        "source": ("text", False),
+        "others": ("text", True),
+        "kept": ("bool", False),
+    }
+
+
+def test_a_section_gives_its_options_a_group_and_attributes():
+    assert {SETTINGS[name].group for name in ("side", "weights")} == {"size of the picture"}
+    assert SETTINGS["side"].changes_result and not SETTINGS["source"].changes_result
+    assert SETTINGS["kept"].changes_result  # the option's own attribute wins
+    assert (SETTINGS["side"].default, SETTINGS["side"].limits) == (64, (8, 512))
+
+
+def test_each_occurrence_of_a_repeated_option_is_one_value():
+    assert SETTINGS["others"].parse(" a,b ") == "a,b"
+    assert SETTINGS["others"].format("a,b") == "a,b"
+
+
+def test_settings_are_checked_and_an_error_tells_the_option():
+    check_settings(Settings(), SETTINGS)  # None where it is the default
+    for name, value in (("side", 7), ("crop", None), ("shares", (("a", True),)), ("ratio", "1")):
+        with pytest.raises(InputError, match="must be ") as caught:
+            check_settings(Settings(**{name: value}), SETTINGS)
+        assert str(caught.value).startswith(f"--{name}={value}: ")
+        assert caught.value.flags == (name,)
+
+
+def test_absolute_paths_of_settings():
+    values = vars(Settings(source="a.png", others=("b.png", "/c.png")))
+    paths = absolute_paths(values, SETTINGS)
+    assert paths == {
+        "source": os.path.abspath("a.png"),
+        "others": (os.path.abspath("b.png"), "/c.png"),
+    }
+    assert absolute_paths(vars(Settings()), SETTINGS) == {"others": ()}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.sweeps.table import read_matrix, read_vary
+from nst_keras.sweeps.table import read_matrix, read_vary, rebase_vary
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("style_weight,,init\n1,2,noise\n", ["row 1, column 2", "has no name"]),
         ("init,style_weight,init\na,1,b\n", ["row 1, column init", "twice"]),
         ("workdir\nruns/x\n", ["row 1, column workdir", "--workdir holds all"]),
-        ("overwrite\ntrue\n", ["row 1, column overwrite", "not a trial's to set"]),
-        ("output\nx.png\n", ["row 1, column output", "not a trial's to set"]),
+        ("overwrite\ntrue\n", ["row 1, column overwrite", "cannot be set for a trial"]),
+        ("output\nx.png\n", ["row 1, column output", "cannot be set for a trial"]),
         ("flagfile\nx.cfg\n", ["row 1, column flagfile", "unknown flag"]),
         ("init,style_weight\nnoise,1\n\nnoise,abc\n", ["row 4, column style_weight", "abc"]),
         ("style_weight\n-1\n", ["row 2, column style_weight", "at least 0"]),
@@ -91,10 +91,10 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("gif\nmaybe\n", ["row 2, column gif", "true or false"]),
         ("objective\ngaty\n", ["row 2, column objective", "gatys"]),
         ("init,style_weight\nnoise\n", ["row 2, column style_weight", "is missing", "1 cells"]),
-        ("name,style_layer_weights\na,1,0.8\n", ["row 2, column 3", "too much", "quotes"]),
+        ("name,style_layer_weights\na,1,0.8\n", ["row 2, column 3", "has no header", "quotes"]),
         (b"name,style_weight\nB\xe4r,1\n", ["row 2, column name", "UTF-8"]),
         (b"style_weight,gr\xf6\xdfe\n1,2\n", ["row 1, column 2", "UTF-8"]),
-        ("style_weight\n1\n".encode("utf-16"), ["row 1", "UTF-16"]),
+        ("style_weight\n1\n".encode("utf-16"), ["UTF-16"]),
         ('style_weight\n1\n"2"3\n', ["row 3", "cannot be read as CSV"]),
         ('style_weight\n1\n"2\n', ["row 3", "cannot be read as CSV"]),
     ],
@@ -102,11 +102,13 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
 def test_bad_tables_are_refused_with_the_place(table, text, words):
     path = table(text)
     message = refused(read_matrix, path)
-    assert message.startswith(str(path)) and all(word in message for word in words), message
+    assert message.startswith((str(path), f"--matrix={path}")) and all(
+        word in message for word in words
+    ), message
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    assert "no.csv: cannot be read" in refused(read_matrix, tmp_path / "no.csv")
+    assert "no.csv: no such file" in refused(read_matrix, tmp_path / "no.csv")
     assert "cannot be read" in refused(read_matrix, tmp_path)
 
 
@@ -147,9 +149,9 @@ def test_patterns_stand_for_files_in_order(tmp_path, monkeypatch):
         ("style_wieght=1,2", ["did you mean style_weight"]),
         ("style_weight=1,x", ["--style_weight=x"]),
         ("style_weight=1,2,1.0", ["--vary=style_weight=1,2,1.0", "1.0 is there twice"]),
-        ("style=a.jpg,b.jpg", ["--vary=style=a.jpg,b.jpg", "separated by |"]),
+        ("style=a.jpg,b.jpg", ["--vary=style=a.jpg,b.jpg", "by |, as in"]),
         ("content=photos/*.jpg", ["no file matches photos/*.jpg"]),
-        ("workdir=a,b", ["not a trial's to set"]),
+        ("workdir=a,b", ["cannot be set for a trial"]),
         ("name=a,b", ["unknown flag"]),
     ],
 )
@@ -157,3 +159,51 @@ def test_bad_variations_are_refused(text, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = refused(read_vary, text)
     assert all(word in message for word in words), message
+
+
+def test_former_names_of_options_are_accepted(table):
+    (row,) = read_matrix(table("adam_colours\nopponent\n"))
+    for setting in (*row.settings, *read_vary("adam_colours=opponent")):
+        assert (setting.name, setting.value) == ("adam_colors", "opponent")
+    message = refused(read_matrix, table("adam_colors,adam_colours\nrgb,rgb\n"))
+    assert "row 1, column adam_colours: appears twice" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "rebased"),
+    [
+        ("style_weight=1,2", "style_weight=1,2"),
+        ("content=a.jpg, b/c.jpg", "content=in [x]/a.jpg,in [x]/b/c.jpg"),
+        ("content=/a.jpg", "content=/a.jpg"),
+        ("content=a\\,b.jpg,c.jpg", "content=in [x]/a\\,b.jpg,in [x]/c.jpg"),
+        ("content=*.jpg", "content=in [[]x]/*.jpg"),
+        ("content=[there].jpg", "content=in [x]/[there].jpg"),
+        ("init=noise,i.png", "init=noise,in [x]/i.png"),
+        ("style=a.jpg,b.jpg|c.jpg", "style=in [x]/a.jpg,in [x]/b.jpg|in [x]/c.jpg"),
+        ("content=", "content="),
+        ("content=a.jpg,,b.jpg", "content=in [x]/a.jpg,,in [x]/b.jpg"),
+        ("content", "content"),
+        ("contnet=a.jpg", "contnet=a.jpg"),
+    ],
+)
+def test_paths_of_a_vary_in_a_flagfile_are_relative_to_its_folder(
+    text, rebased, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("in [x]")
+    folder.mkdir()
+    (folder / "[there].jpg").touch()
+    assert rebase_vary(text, folder) == rebased
+
+
+def test_patterns_of_a_flagfile_find_files_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("in [x]"), Path("in x")):
+        folder.mkdir()
+        for name in ("a.jpg", "[there].jpg"):
+            (folder / name).touch()
+    found = read_vary(rebase_vary("content=*.jpg", Path("in [x]")))
+    assert values(found) == ["in [x]/[there].jpg", "in [x]/a.jpg"]
+    assert values(read_vary(rebase_vary("content=[there].jpg", Path("in x")))) == [
+        "in x/[there].jpg"
+    ]

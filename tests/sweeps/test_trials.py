@@ -123,20 +123,24 @@ def test_pictures_of_one_name_in_two_folders():
         (
             [row("a"), row("A", "t.csv, row 3", init="gray")],
             [],
-            ["t.csv, row 3, column name", "A is the name of t.csv, row 2"],
+            ["t.csv, row 3, column name", "A is also the name of t.csv, row 2"],
         ),
         (
             [row("a/b"), row("a b", "t.csv, row 3", init="gray")],
             [],
-            ["row 3, column name", "a-b is the name"],
+            ["row 3, column name", "a-b is also the name"],
         ),
         (
             [row("a", init="gray"), row("b", "t.csv, row 3", init="gray")],
             [],
             ["t.csv, row 3: has the same settings as t.csv, row 2"],
         ),
-        ([row(init="gray")], ["init=noise,gray"], ["--vary=init=noise,gray", "column init, too"]),
-        ([], ["init=noise", "init=gray"], ["--vary=init=gray", "--vary=init=noise, too"]),
+        (
+            [row(init="gray")],
+            ["init=noise,gray"],
+            ["--vary=init=noise,gray", "init is also set by", "column init"],
+        ),
+        ([], ["init=noise", "init=gray"], ["--vary=init=gray", "also set by --vary=init=noise"]),
         (
             [row("a"), row("b", "t.csv, row 3", style_layers=("block9_conv1",))],
             [],
@@ -145,7 +149,7 @@ def test_pictures_of_one_name_in_two_folders():
         (
             [row("a", style_blend=(1.0, 2.0))],
             [],
-            ["t.csv, row 2, column style_blend: ", "1 are needed"],
+            ["t.csv, row 2, column style_blend: ", "--style has 1"],
         ),
         ([], ["content_weight=0,1", "style_weight=0,1"], ["nothing to optimize"]),
     ],

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from nst_keras.transfer.batch_loop import stylize_batch
+from nst_keras.transfer.setup import Request
 
 from nst_keras import stylize
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import batch_loop, cost, scales
-from nst_keras.transfer.batch_loop import stylize_batch
-from nst_keras.transfer.setup import Request
 from tests.conftest import picture
 from tests.transfer.test_loop import CONFIG, SINGLE, spoiling
 

@@ -63,6 +63,6 @@ def test_what_differs_is_named():
         grouping.check([BASE, config(iterations=7)])
 
 
-def test_own_settings_are_options():
-    assert OPTIONS.keys() >= grouping.OWN
+def test_pictures_of_a_batch_may_differ_in_their_own_settings():
+    assert OPTIONS["content"].per_picture and not OPTIONS["size"].per_picture
     grouping.check([BASE, config(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])

@@ -1,0 +1,118 @@
+"""Tables as people write them: CSV files, read with errors that name the row and the column."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nst_keras.runtime.errors import InputError
+
+_SAVE_AS = "save the table as CSV in UTF-8"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row below the header."""
+
+    place: str  # such as "labels.csv, row 7", for messages
+    cells: dict[str, str]  # by column, without surrounding blanks; a short row lacks the last ones
+
+    def place_of(self, column: str) -> str:
+        """The place of one cell, for messages."""
+        return f"{self.place}, column {column}"
+
+
+class CsvTable:
+    """A CSV file in UTF-8 as a person writes it; iteration yields its rows from top to bottom.
+
+    Rows are counted as spreadsheets count them: the header of a file that begins with it is row 1,
+    blank rows count, and a row whose cells span several lines is one row.
+
+    Args:
+        flag: the flag that names the file, for messages.
+
+    Raises:
+        InputError: the file cannot be read or holds nothing; while iterating also a row that is
+            not CSV, not UTF-8 or longer than the header, or no row at all.
+    """
+
+    def __init__(self, path: str | os.PathLike, flag: str):
+        self.path, self._name = Path(path), f"{flag}={path}"
+        self._records = self._read(self._text())
+        try:
+            self.place, cells = next(self._records)
+        except StopIteration:
+            raise InputError(f"{self._name}: is empty; row 1 must name the columns") from None
+        _check_encoding(cells, [], self.place)
+        self.columns = tuple(cells)
+
+    def check_columns(self, needed: tuple[str, ...]) -> None:
+        """Check that each needed column has a name and is there once.
+
+        Raises:
+            InputError: naming the column.
+        """
+        for name in needed:
+            if name not in self.columns:
+                found = ", ".join(filter(None, self.columns))
+                hint = separator_hint(found)
+                raise InputError(f"{self.place}: has no column {name}; it has {found}{hint}")
+            if not name:
+                raise InputError(f"{self.place}, column {self.columns.index('') + 1}: has no name")
+            if self.columns.count(name) > 1:
+                raise InputError(f"{self.place}, column {name}: appears twice")
+
+    def __iter__(self) -> Iterator[Row]:
+        place = ""
+        for place, cells in self._records:
+            _check_encoding(cells, self.columns, place)
+            if len(cells) > len(self.columns):
+                raise InputError(
+                    f"{place}, column {len(self.columns) + 1}: has no header; the row has "
+                    f"{len(cells)} cells, the header {len(self.columns)}; "
+                    "put quotes around a value that holds commas"
+                )
+            yield Row(place, dict(zip(self.columns, cells, strict=False)))
+        if not place:
+            raise InputError(f"{self._name}: has no row below its header")
+
+    def _text(self) -> str:
+        """The file's text; a byte that is not UTF-8 becomes a surrogate, so that an error can name
+        its cell."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError as error:
+            raise InputError(f"{self._name}: no such file") from error
+        except OSError as error:
+            raise InputError(f"{self._name}: cannot be read: {error.strerror}") from error
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
+            raise InputError(f"{self._name}: is UTF-16, or not text; {_SAVE_AS}")
+        return data.decode("utf-8-sig", "surrogateescape")
+
+    def _read(self, text: str) -> Iterator[tuple[str, list[str]]]:
+        """Place and cells of each row that is not blank, the header first."""
+        number = 0
+        try:
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            for number, raw in enumerate(reader, start=1):
+                cells = [cell.strip() for cell in raw]
+                if any(cells):
+                    yield f"{self.path}, row {number}", cells
+        except csv.Error as error:
+            place = f"{self.path}, row {number + 1}"
+            raise InputError(f"{place}: cannot be read as CSV: {error}") from error
+
+
+def _check_encoding(cells: list[str], columns: tuple[str, ...] | list[str], place: str) -> None:
+    for number, cell in enumerate(cells):
+        # The first test is quick, and passes nearly all cells.
+        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
+            name = columns[number] if number < len(columns) else number + 1
+            raise InputError(f"{place}, column {name}: is not UTF-8; {_SAVE_AS}")
+
+
+def separator_hint(header: str) -> str:
+    """What to add to an error about a header that seems to be separated by other signs."""
+    return "; separate columns by commas" if ";" in header or "\t" in header else ""

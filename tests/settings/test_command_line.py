@@ -1,0 +1,229 @@
+"""The command-line layer on a small command; `test_flags` tests it on that of a run."""
+
+import dataclasses
+import logging
+import re
+
+import pytest
+
+import nst_keras
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings import command_line
+from nst_keras.settings.command_line import Command
+from nst_keras.settings.option import options_of, section
+
+_main = section("main")
+_other = section("other")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The options of the command."""
+
+    item: tuple[str, ...] = _main((), "An item.", repeated=True, path=True)
+    color: str = _main("red", "The color.", choices=("red", "blue"), former=("colour",))
+    gray: bool = _other(False, "Without color.", former=("grey",))
+    count: int | None = _other(None, "How many.", (1, 9), unset="as many as there are")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """Options of another command, which this one accepts."""
+
+    size: int = _main(8, "The size.")
+
+
+def moved(text, folder):
+    return f"{folder.name}>{text}"
+
+
+OPTIONS = options_of(Settings)
+COMMAND = Command(
+    usage=("Does something.",),
+    options={**OPTIONS, "rule": dataclasses.replace(OPTIONS["item"], path=False, rebase=moved)},
+    unset={"item": "what the place has"},
+    inherited=options_of(Shared),
+)
+FILES_FIRST = dataclasses.replace(COMMAND, flagfiles_first=True)
+POSITIONAL = dataclasses.replace(COMMAND, positional="item")
+
+
+def parse(*arguments, command=COMMAND):
+    return command_line.parse(command, arguments)[0]
+
+
+def refusal(*arguments, command=COMMAND):
+    with pytest.raises(InputError) as caught:
+        command_line.parse(command, arguments)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+@pytest.fixture
+def flagfile(tmp_path):
+    """Writes a flagfile in the folder `place`; returns the flag that reads it."""
+
+    def write(text):
+        path = tmp_path / "place" / "a.cfg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return f"--flagfile={path}"
+
+    return write
+
+
+def test_a_repeated_flag_has_a_value_for_each_time_it_is_given():
+    assert parse("--item=a,b", "--color=blue", "--item", "c") == {
+        "item": ("a,b", "c"),
+        "color": "blue",
+    }
+
+
+def test_repeated_flags_of_flagfiles_and_of_the_command_line_add_up(flagfile, tmp_path):
+    argument = flagfile("--item=a\n--item=b, c\n")
+    folder = tmp_path / "place"
+    expected = (f"{folder}/a", f"{folder}/b, c", "d")
+    assert parse(argument, "--item=d")["item"] == expected
+    assert parse("--item=d", argument)["item"] == (expected[2], *expected[:2])
+    assert parse("--item=d", argument, command=FILES_FIRST)["item"] == expected
+
+
+def test_an_option_may_have_its_own_way_to_rebase_the_paths_of_a_flagfile(flagfile):
+    assert parse(flagfile("--rule=x=a.jpg\n"), "--rule=y")["rule"] == ("place>x=a.jpg", "y")
+
+
+def test_arguments_without_a_flag_belong_to_the_positional_option():
+    values = parse("a", "--color=blue", "b,c", "--item=d", command=POSITIONAL)
+    assert values == {"item": ("a", "b,c", "d"), "color": "blue"}
+    assert str(refusal("", command=POSITIONAL)) == "--item=: must be a text, not empty"
+    assert "is not a flag" in str(refusal("a"))
+
+
+@pytest.mark.parametrize("arguments", [("--size=3", "FILE"), ("FILE", "--size=3")])
+def test_the_command_line_may_win_wherever_a_flagfile_stands(arguments, flagfile):
+    given = [flagfile("--size=2\n--count=4\n") if one == "FILE" else one for one in arguments]
+    assert parse(*given, command=FILES_FIRST) == {"size": 3, "count": 4}
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("--colour=blue", {"color": "blue"}),
+        ("--grey", {"gray": True}),
+        ("--nogrey", {"gray": False}),
+        ("--nogray", {"gray": False}),
+        ("--grey=true", {"gray": True}),
+    ],
+)
+def test_former_names_are_accepted_and_errors_show_them_as_written(argument, values, flagfile):
+    assert parse(argument) == values
+    assert parse(flagfile(argument)) == values
+
+
+def test_an_error_names_the_option_as_written_and_tells_its_present_name():
+    error = refusal("--colour=green")
+    assert str(error) == "--colour=green: must be one of red, blue"
+    assert error.flags == ("color",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count"], "--count: must be a whole number from 1 to 9; give --count=VALUE"),
+        (["--count=0"], "--count=0: must be a whole number from 1 to 9"),
+        (["--nogray=1"], "--nogray=1: must be without a value; give --nogray or --gray=false"),
+        (["--gray=perhaps"], "--gray=perhaps: must be true or false"),
+        (["--nocount"], "--nocount: unknown flag; did you mean --count?"),
+        (["--xyz"], "--xyz: unknown flag; --help lists all flags"),
+        (["-"], "--: unknown flag; --help lists all flags"),
+        (["--siz=3"], "--siz: unknown flag; did you mean --size?"),
+    ],
+)
+def test_errors_have_one_form(arguments, message):
+    assert str(refusal(*arguments)) == message
+
+
+def test_a_line_of_a_flagfile_does_not_take_its_value_from_the_next(flagfile):
+    error = refusal(flagfile("--count\n--size=3\n"))
+    assert str(error) == "--count: must be a whole number from 1 to 9; give --count=VALUE"
+
+
+def test_a_flagfile_has_a_line_for_each_value_of_a_repeated_option():
+    values = {"item": ("/a,b", "/c"), "color": "blue", "gray": True, "count": None, "rule": ()}
+    text = command_line.format_flagfile(COMMAND, values)
+    assert text == "--item=/a,b\n--item=/c\n--color=blue\n--gray=true\n"
+    given = {name: value for name, value in values.items() if value not in (None, ())}
+    assert parse(*text.splitlines()) == given
+
+
+def test_help_lists_the_command_s_own_options_by_group():
+    text = command_line.help_text(COMMAND)
+    listed = re.findall(r"^  --(?:\[no\])?(\w+)|^(\w+):$", text, re.MULTILINE)
+    assert [flag or f"{group}:" for flag, group in listed] == [
+        *("main:", "item", "color", "rule", "other:", "gray", "count"),
+        *("command:", "flagfile", "help", "version", "quiet"),
+    ]
+    joined = re.sub(r"\s+", " ", text)
+    assert "How many. Takes a whole number from 1 to 9. Default: as many as there are." in joined
+    assert "An item. Default: what the place has." in joined
+    assert "The color. Takes one of red, blue. Default: red." in joined
+
+
+def test_a_command_works_with_what_was_given(capsys):
+    log = logging.getLogger("nst_keras.test")
+
+    def work(call):
+        log.info("working")
+        log.warning("careful")
+        assert call.groups == [(arguments, {"size": 3})]
+        assert (call.arguments, call.values) == call.groups[0]
+        assert call.quiet == ("--quiet" in arguments) and call.started > 0
+        return 7
+
+    for arguments, said in (
+        (["--size=3"], "nst_keras: working\nnst_keras: careful\n"),
+        (["--size=3", "--quiet"], "nst_keras: careful\n"),
+    ):
+        assert command_line.run(COMMAND, work, arguments) == 7
+        assert capsys.readouterr().err == said
+
+
+def test_a_command_may_take_several_groups_of_flags():
+    grouped = dataclasses.replace(COMMAND, grouped=True)
+    arguments = command_line.join_groups([["--size=3"], [], ["--size=4", "--quiet"]])
+
+    def work(call):
+        assert call.groups == [
+            (["--size=3"], {"size": 3}),
+            ([], {}),
+            (["--size=4", "--quiet"], {"size": 4}),
+        ]
+        return 0 if call.quiet else 1
+
+    assert command_line.run(grouped, work, arguments) == 0
+
+
+@pytest.mark.parametrize("groups", [[["a"], ["b", "c"]], [["a"]], [["a"], []], [[], ["b"]]])
+def test_groups_are_joined_and_split(groups):
+    assert command_line.split_groups(command_line.join_groups(groups)) == groups
+
+
+@pytest.mark.parametrize("flag", ["--help", "-help", "-h"])
+def test_help_is_shown_in_place_of_the_work(flag, capsys):
+    assert command_line.run(COMMAND, None, [flag, "--size=3"]) == 0
+    assert capsys.readouterr().out == command_line.help_text(COMMAND) + "\n"
+
+
+def test_the_version_is_shown_in_place_of_the_work(capsys):
+    assert command_line.run(COMMAND, None, ["--version"]) == 0
+    assert capsys.readouterr().out == f"nst_keras {nst_keras.__version__}\n"
+
+
+def test_bad_input_is_one_line_and_a_status(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["a program", "--count=x"])
+    assert command_line.run(COMMAND, None) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        "nst_keras: --count=x: must be a whole number from 1 to 9\n",
+    )
