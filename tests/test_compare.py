@@ -54,7 +54,7 @@ def test_a_comparison_can_live_in_a_flagfile(command, tmp_path, runs):
     status, said = command(f"--flagfile={flagfile}", runs[1], "--title=Two")
 
     assert (status, said) == (0, f"nst_keras: comparison: {tmp_path / 'page.html'}\n")
-    data = read_data(tmp_path / "page.html")
+    data = page_data(tmp_path / "page.html")
     assert [run["name"] for run in data["runs"]] == ["a", "b"]
     assert (data["title"], data["layout"]) == ("Two", ["init", "style_weight"])
 
