@@ -620,7 +620,8 @@ def test_the_flagfile_for_cifar_is_one_that_the_command_takes():
     )
     config = config_lib.settle(TrainConfig(**given))
     assert (config.epochs, config.batch_size, config.image_size) == (20, 25, 224)
-    assert (config.cifar100, config.backbone, config.width) == ("keras", "vgg19", 1.0)
+    assert (config.backbone, config.width) == ("vgg19", 1.0)
+    assert Path(config.cifar100).resolve() == ROOT / "cifar-100-binary.tar.gz"
 
 
 @pytest.mark.slow

@@ -24,9 +24,8 @@ class TrainConfig:
         None,
         "data",
         "text",
-        "CIFAR-100: cifar-100-python.tar.gz, its extracted folder, or keras for Keras' cache.",
+        "CIFAR-100: cifar-100-binary.tar.gz or its extracted folder.",
         path=True,
-        words=("keras",),
     )
     csv: str | None = declare(
         None,
