@@ -119,7 +119,7 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
         (b"\xff\xfep\x00a\x00", "--csv={path}: is UTF-16, or not text; save the table as CSV"),
         (b'path,label\n0.png,"a\n', "{path}, row 2: cannot be read as CSV: unexpected end of data"),
         (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column label: label -1 is outside"),
-        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: all pictures have the label 'a'"),
+        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: must have two different labels or more"),
         (
             b"path,label\n0.png,a\nx.png,b\n",
             "{path}, row 3, column path: {folder}/x.png: no such",
@@ -144,7 +144,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
     ("label", "classes", "said"),
     [
         ("3", 3, "column label: label 3 is outside the range 0 to 2"),
-        ("ant", 2, "column label: label 'ant' is one more than --classes=2"),
+        ("ant", 2, "column label: label 'ant' is one too many for --classes=2"),
     ],
 )
 def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
