@@ -51,7 +51,7 @@ from nst_keras.runs import comparison, gallery, metrics
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import record as record_lib
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runtime import checkpoints
+from nst_keras.runtime import checkpoints, tables
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import OPTIONS, Config
@@ -1298,7 +1298,7 @@ def _read_training_status(folder: Path) -> str:
 
 
 def _resume_table(folder: Path) -> None:
-    training_folder.Table(folder / "batches.csv", training_folder.BATCH_COLUMNS, 4000).close()
+    tables.StepTable(folder / "batches.csv", training_folder.BATCH_COLUMNS, 4000).close()
 
 
 def _run_kind(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 
 SIDE = 32  # pixels
 ARCHIVE = "cifar-100-binary.tar.gz"
@@ -39,8 +39,7 @@ def read_cifar100(source: str) -> tuple[Batch, Batch, tuple[str, ...]]:
         train, test = (_batch(name, content[name], len(names)) for name in (_TRAIN, _TEST))
         return train, test, names
     except Exception as error:  # a damaged archive raises nearly every type of error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{flag}: cannot be read as CIFAR-100: {reason}") from error
+        raise InputError(f"{flag}: cannot be read as CIFAR-100: {first_line(error)}") from error
 
 
 def _read_folder(path: Path) -> dict[str, bytes]:

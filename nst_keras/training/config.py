@@ -164,7 +164,12 @@ class TrainConfig:
         choices=("constant", "cosine"),
     )
     warmup_steps: int = declare(
-        0, "training", "int", "Steps over which the learning rate rises from 0.", low=0, high=10**9
+        0,
+        "training",
+        "int",
+        "Steps at the start over which the learning rate rises from 0 to that of the schedule.",
+        low=0,
+        high=10**9,
     )
     patience: int = declare(
         0,
