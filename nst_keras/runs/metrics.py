@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
-import numpy as np
-
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
+from nst_keras.runtime.events import EventWriter
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
@@ -114,12 +113,9 @@ class TensorBoardWriter:
         resume_step: int,
         submit: Submit = at_once,
     ):
-        import tensorflow as tf  # only if a run asks for events
-
-        self._summary = tf.summary
         self._log_every, self._image_every, self._image_at = log_every, image_every, image_at
         self._resume_step, self._submit = resume_step, submit
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._events = EventWriter(folder)
 
     def __call__(self, iterate: Iterate) -> None:
         if iterate.step <= self._resume_step:
@@ -129,18 +125,11 @@ class TensorBoardWriter:
         pictured = iterate.is_pictured(self._image_every, self._image_at)
         image = iterate.image if pictured else None
         if terms or image is not None:
-            self._submit(lambda: self._write(step, terms, image))
+            self._submit(lambda: self._events.write(step, terms, image))
 
     def close(self) -> None:
         """Make the events durable."""
-        self._writer.close()
-
-    def _write(self, step: int, terms: dict[str, float], image: np.ndarray | None) -> None:
-        with self._writer.as_default(step=step):
-            for name, value in terms.items():
-                self._summary.scalar(name, value)
-            if image is not None:
-                self._summary.image("image", image[None])
+        self._events.close()
 
 
 def _json_line(row: dict) -> str:

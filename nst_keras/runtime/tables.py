@@ -1,12 +1,14 @@
-"""Tables as people write them: CSV files, read with errors that name the row and the column."""
+"""CSV files: tables that people write, and tables of numbers that a job extends step by step."""
 
 import csv
 import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 
 _SAVE_AS = "save the table as CSV in UTF-8"
@@ -116,3 +118,53 @@ def _check_encoding(cells: list[str], columns: tuple[str, ...] | list[str], plac
 def separator_hint(header: str) -> str:
     """What to add to an error about a header that seems to be separated by other signs."""
     return "; separate columns by commas" if ";" in header or "\t" in header else ""
+
+
+class StepTable:
+    """A CSV file of numbers that a job extends by rows; the first column is the step.
+
+    Opened for a resume, it drops the rows after that step, which will be written again.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...], resume_step: int):
+        self.columns = columns
+        kept = [row for row in read_steps(path, columns) if int(row[0]) <= resume_step]
+        files.write_text(path, "".join(map(_line, (columns, *kept))))
+        self._file = open(path, "a", 1, "utf-8", newline="")  # noqa: SIM115  open for the whole job
+
+    def write(self, **cells: float | None) -> None:
+        """Add a row: floats with six digits, None as an empty cell."""
+        self._file.write(_line([_text(cells[name]) for name in self.columns]))
+
+    def sync(self) -> None:
+        """Make the rows durable; a checkpoint must not be newer than they are."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Make the rows durable and close the file."""
+        self.sync()
+        self._file.close()
+
+
+def read_steps(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    """The whole rows of a `StepTable`; none if the file is missing or has other columns."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text[: text.rfind("\n") + 1].splitlines()  # a crash may have cut the last row
+    # No cell is quoted: to a CSV reader, one damaged letter could join all rows after it.
+    header, *rows = [line.split(",") for line in lines] or [[]]
+    if header != list(columns):
+        return []
+    return [row for row in rows if len(row) == len(columns) and re.fullmatch("[0-9]{1,18}", row[0])]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return ",".join(cells) + "\n"
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A VGG with a classifier on top, and its convolutions as weights for the feature extractor."""
+"""A VGG with a classifier on top, whose convolutions become weights of a feature extractor."""
 
 import dataclasses
 
@@ -10,16 +10,16 @@ from nst_keras.network import vgg
 from nst_keras.network.extractor import Preprocess
 from nst_keras.network.weights import CAFFE_MEAN, Weights
 
-# ImageNet's deviation, in the order blue, green, red, on the scale of 0..255.
+# The standard deviation of ImageNet: blue, green, red, on the scale of 0 to 255.
 IMAGENET_STD = (57.375, 57.12, 58.395)
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """All that decides the network's shape and the preprocessing that it learns with."""
+    """Everything that decides the layers of the network and its preprocessing."""
 
     backbone: str
-    channels: tuple[int, ...]  # output channels per block
+    channels: tuple[int, ...]  # outputs per block
     classes: int
     image_size: int  # pixels
     batch_norm: bool = True
@@ -34,20 +34,21 @@ class Architecture:
 
     @property
     def convolutions(self) -> tuple[vgg.Conv, ...]:
+        """The convolutions from the image upwards."""
         return vgg.convolutions(self.backbone, channels=self.channels)
 
 
 def scaled_channels(width: float) -> tuple[int, ...]:
-    """VGG's channels per block times `width`, at least four."""
+    """Channels per block: those of VGG times `width`, at least four."""
     return tuple(max(4, round(channels * width)) for channels in vgg.CHANNELS)
 
 
 def build_classifier(plan: Architecture) -> keras.Model:
-    """Images (N, size, size, 3), RGB in [0, 1] -> logits (N, classes), float32.
+    """A model from images (N, size, size, 3), RGB in [0, 1], to logits (N, classes), float32.
 
-    The head averages each feature over all positions unless told otherwise: the paper's flattened
-    head has six times the weights of all convolutions, is bound to one image size, and leaves to
-    its dense layers what should be learned by the features, which are all that is kept here.
+    By default the head averages each feature over all positions. The flattened head of the paper
+    has six times as many weights as all convolutions and is bound to one image size, and its dense
+    layers learn what the features should learn, which are all that is kept here.
     """
     image = keras.Input((plan.image_size, plan.image_size, 3), name="image", dtype="float32")
     features = Preprocess(
@@ -64,9 +65,10 @@ def build_classifier(plan: Architecture) -> keras.Model:
 
 
 def fold(model: keras.Model, plan: Architecture) -> Weights:
-    """The convolutions as weights, batch norm folded into them: exact, for it follows directly.
+    """The convolutions as weights, with batch norm folded in.
 
-    gamma * (conv(x) - mean) / deviation + beta is a convolution with other kernel and bias.
+    It is exact: gamma * (conv(x) - mean) / deviation + beta is a convolution with another kernel
+    and bias.
     """
     kernels, biases = {}, {}
     for conv in plan.convolutions:
@@ -86,7 +88,7 @@ def fold(model: keras.Model, plan: Architecture) -> Weights:
         plan.channels,
         kernels,
         biases,
-        sha256="",  # that of the file, once there is one
+        sha256="",  # of the file, which is not written yet
         channel_order=plan.channel_order,
         mean=plan.mean,
         std=plan.std,
@@ -94,14 +96,17 @@ def fold(model: keras.Model, plan: Architecture) -> Weights:
 
 
 def start_from(model: keras.Model, weights: Weights) -> None:
-    """Put given convolutions in the place of the random ones; only for a net without batch norm."""
+    """Replace the random convolutions of a model without batch norm."""
     for name, kernel in weights.kernels.items():
         model.get_layer(name).set_weights([kernel, weights.biases[name]])
 
 
 def forward_flops(plan: Architecture) -> float:
-    """Floating-point operations of all convolutions for one image; forward and backward is three
-    times as many. An addition and a multiplication are two."""
+    """Floating-point operations of all convolutions in the forward pass of one image.
+
+    A multiplication and an addition count as two. Forward and backward pass take three times as
+    many.
+    """
     return 2.0 * sum(
         vgg.positions(conv.name, plan.image_size, plan.image_size) * np.prod(conv.kernel_shape)
         for conv in plan.convolutions
@@ -113,7 +118,7 @@ def _policy(plan: Architecture) -> str:
 
 
 def _convolution(features, conv: vgg.Conv, plan: Architecture, number: int):
-    """Convolution, batch norm where asked for, and ReLU."""
+    """Apply a convolution, batch norm if the plan has it, and ReLU."""
     policy = _policy(plan)
     features = layers.Conv2D(
         conv.outputs,
@@ -125,8 +130,8 @@ def _convolution(features, conv: vgg.Conv, plan: Architecture, number: int):
         dtype=policy,
     )(features)
     if plan.batch_norm:
-        # A tenth of the mean is new in each step: with batches of 25 that is known well enough
-        # after some dozens, and Keras' hundredth would lag behind in a short training.
+        # The running mean moves by a tenth of the way in each step. Keras' default, a hundredth,
+        # would lag behind in a short training.
         features = layers.BatchNormalization(momentum=0.9, name=f"{conv.name}_norm", dtype=policy)(
             features
         )

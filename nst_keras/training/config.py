@@ -31,9 +31,8 @@ class TrainConfig:
 
     cifar100: str | None = _data(
         None,
-        "CIFAR-100: cifar-100-python.tar.gz, its extracted folder, or keras for Keras' cache.",
+        "CIFAR-100: cifar-100-binary.tar.gz or its extracted folder.",
         path=True,
-        words=("keras",),
         hashed=True,
     )
     csv: str | None = _data(
@@ -141,7 +140,9 @@ class TrainConfig:
         choices=("constant", "cosine"),
     )
     warmup_steps: int = _training(
-        0, "Steps over which the learning rate rises from 0.", _COUNT_OR_NONE
+        0,
+        "Steps at the start over which the learning rate rises from 0 to that of the schedule.",
+        _COUNT_OR_NONE,
     )
     patience: int = _training(
         0, "Stop after this many epochs without a better validation accuracy; 0: never.", (0, 10**6)

@@ -57,7 +57,7 @@ def read_set(config: TrainConfig) -> LabeledSet:
     Raises:
         InputError: one line that names the flag, or the file, row and column.
     """
-    data = _read_cifar(config) if config.cifar100 else _read_files(config)
+    data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
     if len(data.train) < config.batch_size:
         raise InputError(
             f"--batch_size={config.batch_size}: must be at most {len(data.train)}, "
@@ -82,20 +82,18 @@ def split(numbers: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.
     return np.setdiff1d(np.arange(len(numbers)), validation), validation
 
 
-def _read_cifar(config: TrainConfig) -> LabeledSet:
-    (pixels, numbers), (test_pixels, test_numbers), names = cifar100.read_cifar100(
-        str(config.cifar100)
-    )
+def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
+    (pixels, numbers), (test_pixels, test_numbers), names = cifar100.read_cifar100(source)
     if config.classes not in (0, len(names)):
-        raise InputError(f"--classes={config.classes}: the archive has {len(names)}")
+        raise InputError(f"--classes={config.classes}: must be {len(names)}, as in the archive")
     digest = hashlib.sha256()
     for array in (pixels, numbers, test_pixels, test_numbers):
         digest.update(array.tobytes())
-    all_of_them = Pictures(numbers, pixels=pixels)
+    pictures = Pictures(numbers, pixels=pixels)
     train, validation = split(numbers, config.validation_split, config.seed)
     return LabeledSet(
-        all_of_them.take(train),
-        all_of_them.take(validation),
+        pictures.take(train),
+        pictures.take(validation),
         Pictures(test_numbers, pixels=test_pixels),
         names,
         digest.hexdigest(),

@@ -1,4 +1,4 @@
-"""Which picture has which label: rows of a CSV file, or folders named after classes."""
+"""Labels of pictures: from the rows of a CSV file, or from folders named after classes."""
 
 import dataclasses
 import os
@@ -14,22 +14,22 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".tif", ".tiff", 
 
 @dataclasses.dataclass(frozen=True)
 class LabeledRow:
-    """One picture's path and label, and where each was found, as a person is told."""
+    """The path and label of a picture, and where each was found, for messages."""
 
     path: Path
     label: str
-    place: str  # of the path, such as "labels.csv, row 7, column 'path'"
+    place: str  # of the path, such as "labels.csv, row 7, column path"
     label_place: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """How a CSV is to be read."""
+    """What to read from a CSV file."""
 
-    path: str
-    label: str
-    root: str | None  # the folder that paths start from; None: the CSV's own
-    classes: int  # 0: as many as labels differ
+    path: str  # name of the column
+    label: str  # likewise
+    root: str | None  # the folder that paths are relative to; None: that of the CSV file
+    classes: int  # 0: as many as there are different labels
 
 
 def read_csv(source: str, flag: str, columns: Columns) -> list[LabeledRow]:
@@ -54,10 +54,10 @@ def read_csv(source: str, flag: str, columns: Columns) -> list[LabeledRow]:
 
 
 def read_folders(source: str, flag: str) -> list[LabeledRow]:
-    """The pictures in the class folders of a folder, by name; what is hidden is left out.
+    """The pictures in the class folders of a folder, sorted by path, without hidden files.
 
     Raises:
-        InputError: no such folder, or no pictures in folders.
+        InputError: there is no such folder, or no files in folders of it.
     """
     root = Path(source)
     if not root.is_dir():
@@ -70,18 +70,19 @@ def read_folders(source: str, flag: str) -> list[LabeledRow]:
         if path.is_file() and not _is_hidden(path.relative_to(folder))
     ]
     if not rows:
-        raise InputError(f"{flag}={source}: holds no pictures in a folder for each class")
+        raise InputError(f"{flag}={source}: must hold a folder of pictures per class")
     return rows
 
 
 def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, ...]:
-    """The classes in the order of their numbers: sorted, whole numbers by value.
+    """The names of the classes, sorted; whole numbers by value.
 
-    With `classes` given, labels that are whole numbers mean themselves, so that a class without a
-    picture keeps its place.
+    If `classes` is given and all labels are whole numbers, these are the numbers of the classes,
+    and a class without a picture keeps its number.
 
     Raises:
-        InputError: naming the row whose label is one class too many, or fewer than two classes.
+        InputError: there are fewer than two classes, or more than `classes`; the first row with
+            one too many is named.
     """
     labels = {row.label for row in rows}
     numeric = all(_whole(label) is not None for label in labels)
@@ -91,18 +92,21 @@ def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, .
     if classes and len(names) > classes:
         first = _first_beyond(rows, classes)
         raise InputError(
-            f"{first.label_place}: label {first.label!r} is one more than --classes={classes}"
+            f"{first.label_place}: label {first.label!r} is one too many for --classes={classes}"
         )
     if len(names) < 2:
-        raise InputError(f"{flag}: all pictures have the label {names[0]!r}; two are needed")
+        raise InputError(f"{flag}: must have two different labels or more; all are {names[0]!r}")
     return tuple(names)
 
 
-def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], told: str) -> list[int]:
-    """The number of each row's class.
+def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], owner: str) -> list[int]:
+    """The number of the class of each row.
+
+    Args:
+        owner: what the names are, for messages, such as 'the classes'.
 
     Raises:
-        InputError: naming the row whose label is none of the names; `told` says whose they are.
+        InputError: the label of a row is not one of the names.
     """
     index = {name: number for number, name in enumerate(names)}
     by_value = {_whole(name): number for name, number in index.items() if _whole(name) is not None}
@@ -110,7 +114,7 @@ def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], told: str) -> lis
     for row in rows:
         number = index.get(row.label, by_value.get(_whole(row.label)))
         if number is None:
-            raise InputError(f"{row.label_place}: label {row.label!r} is not one of {told}")
+            raise InputError(f"{row.label_place}: label {row.label!r} is not one of {owner}")
         numbers.append(number)
     return numbers
 
@@ -120,7 +124,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _check_label(label: str, place: str, classes: int) -> None:
-    """Whole numbers are classes from 0 on; other labels are names."""
+    """Whole numbers are numbers of classes, from 0; other labels are names."""
     number = _whole(label)
     if number is not None and (number < 0 or classes and number >= classes):
         allowed = f"0 to {classes - 1}" if classes else "0 and up"
@@ -128,8 +132,8 @@ def _check_label(label: str, place: str, classes: int) -> None:
 
 
 def _with_suffix(path: Path) -> Path:
-    """The path, or that of a picture of this name where the suffix was left out."""
-    # os.path's: a Path's own raises an error where the text is too long for a name.
+    """The path; if it has no suffix, that of a picture of this name."""
+    # Path.exists would raise an error for a name that is too long.
     if path.suffix.lower() in SUFFIXES or os.path.exists(path):
         return path
     candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)

@@ -1,4 +1,4 @@
-"""A training from its settings to its weights file."""
+"""A session of a training: from its settings to its weights file."""
 
 import dataclasses
 import importlib.util
@@ -44,7 +44,7 @@ def run_training(call: Call) -> int:
     job = folder_lib.fingerprint(config, hashes)
     folder = TrainFolder(config.workdir or folder_lib.default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
-        _log.info("%s is finished; --overwrite would make it anew", folder.path)
+        _log.info("%s is already finished; use --overwrite to train it again", folder.path)
         return 0
     with files.held(folder.path):
         if folder.status(job, overwrite=config.overwrite) is Status.NEW:
@@ -56,14 +56,14 @@ def run_training(call: Call) -> int:
 
 
 def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainConfig:
-    """For `--workdir=runs/x` alone: the settings that it began with, under those given now."""
+    """With `--workdir` and no data, add the settings that the folder began with to those given."""
     if any(getattr(config, name) for name in SOURCES) or not config.workdir:
         return config
     saved = TrainFolder(config.workdir).flags
     if not saved.exists():
         raise InputError(
-            f"--workdir={config.workdir}: holds no training to go on with; "
-            "give --cifar100, --csv or --folder"
+            f"--workdir={config.workdir}: holds no training to resume; "
+            "use --cifar100, --csv or --folder to start one"
         )
     values, _ = command_line.parse(COMMAND, [f"--flagfile={saved}", *arguments])
     return TrainConfig(**values)
@@ -75,12 +75,12 @@ def _read_initial(config: TrainConfig) -> Weights | None:
     if config.initial != "embedded":
         return weights.read_weights(config.initial, config.backbone, "--initial")
     if config.backbone != "vgg19":
-        raise InputError(f"--backbone={config.backbone}: --initial=embedded is a vgg19")
+        raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
     return weights.read_weights(weights.embedded_path(), "vgg19", "--initial")
 
 
 def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> None:
-    """What a resume and a reader need: flags with paths that hold anywhere, and class names."""
+    """Write the flags with absolute paths, for a resume, and the class names."""
     values = dataclasses.asdict(config) | {"workdir": str(folder.path), "overwrite": False}
     values |= absolute_paths(values, OPTIONS)
     files.write_text(folder.flags, command_line.format_flagfile(COMMAND, values))
@@ -95,23 +95,10 @@ def _train(
     folder: TrainFolder,
     job: Fingerprint,
 ) -> int:
+    """Train in a folder that is ready; returns the exit status."""
     startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
     import tensorflow as tf
 
-    try:
-        return _train_on_device(config, data, initial, folder, job)
-    except tf.errors.ResourceExhaustedError:
-        _log.error("out of memory; give a smaller --batch_size, --image_size or --width")
-        return 1
-
-
-def _train_on_device(
-    config: TrainConfig,
-    data: LabeledSet,
-    initial: Weights | None,
-    folder: TrainFolder,
-    job: Fingerprint,
-) -> int:
     from nst_keras.training.loop import TrainLoop
     from nst_keras.training.trainer import Trainer
 
@@ -119,8 +106,6 @@ def _train_on_device(
         _log.warning("%s", warning)
     plan = _plan(config, len(data.names), initial)
     _announce(config, data, plan, folder)
-    trainer = Trainer(plan, config.batch_size, initial, config.distribute)
-    folder.checkpoints.mkdir(exist_ok=True)
     checkpointer = Checkpointer(
         folder.checkpoints,
         job.digest(),
@@ -128,15 +113,20 @@ def _train_on_device(
         minutes=config.checkpoint_minutes,
         keep=_KEPT_CHECKPOINTS,
     )
-    folder.update_record(status="running")
-    with signals.stop_signals() as stopping:
-        loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
-        figures = loop.finish() if loop.run() else None
-        if figures is None:
-            folder.update_record(status="interrupted")
-            _log.warning("stopped after step %d; the same command goes on", loop.step)
-            return cli.INTERRUPTED
-        folder.update_record(status="finished", **figures)
+    try:
+        trainer = Trainer(plan, config.batch_size, initial, config.distribute)
+        folder.update_record(status="running")
+        with signals.stop_signals() as stopping:
+            loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
+            figures = loop.finish() if loop.run() else None
+            if figures is None:
+                folder.update_record(status="interrupted")
+                _log.warning("stopped after step %d; the same command resumes it", loop.step)
+                return cli.INTERRUPTED
+            folder.update_record(status="finished", **figures)
+    except tf.errors.ResourceExhaustedError:
+        _log.error("out of memory; use a smaller --batch_size, --image_size or --width")
+        return 1
     _report(figures, config.backbone, folder)
     return 0
 
@@ -175,7 +165,7 @@ def _announce(
     flops = 3 * classifier.forward_flops(plan)
     _log.info(
         "%s of %s channels: %d classes, %d pictures to train, %d to validate; "
-        "%.3g GFLOP a picture, %.3g PFLOP in all, in %s on %s; folder %s",
+        "%.3g GFLOP per picture, %.3g PFLOP in total, %s on %s; folder %s",
         plan.backbone,
         "-".join(str(count) for count in plan.channels),
         plan.classes,
@@ -192,10 +182,10 @@ def _announce(
 def _report(figures: dict, backbone: str, folder: TrainFolder) -> None:
     for name in ("val_accuracy", "test_accuracy"):
         if name in figures:
-            _log.info("%s of epoch %d: %.2f %%", name, figures["best_epoch"], 100 * figures[name])
+            _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
     _log.info("weights: %s", folder.weights)
     _log.info(
-        "to use them: python -m nst_keras.run --backbone=%s --weights=%s",
+        "use them with: python -m nst_keras.run --backbone=%s --weights=%s",
         backbone,
         folder.weights,
     )

@@ -1,9 +1,9 @@
-"""A classifier at work: steps on one device or several, evaluation, and its state as arrays."""
+"""Trains a classifier: steps on one or several devices, evaluation, and its state as arrays."""
 
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import keras
@@ -11,32 +11,34 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.network.weights import Weights
+from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.training import classifier, input_pipeline
 from nst_keras.training.classifier import Architecture
 from nst_keras.training.datasets import Pictures
 
-Shared: TypeAlias = tf.Tensor | tf.distribute.DistributedValues  # of one device, or of each a part
+Shared: TypeAlias = tf.Tensor | tf.distribute.DistributedValues  # whole, or a part on each device
+Arrays = dict[str, np.ndarray]  # variables by their number as text
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy in nats and share of pictures told right, over `count` pictures."""
+    """How well pictures are classified."""
 
-    loss: float
-    accuracy: float
-    count: int
+    loss: float  # mean cross-entropy in nats
+    accuracy: float  # share of pictures, 0 to 1
+    count: int  # pictures
 
 
 class Trainer:
-    """A network, its optimizer and their steps.
+    """A network and its optimizer.
 
     Args:
-        initial: convolutions to begin with, or None for random ones.
+        initial: the convolutions to start from, or None for random ones.
         distribute: 'none', or 'mirrored' for all GPUs.
 
     Raises:
-        InputError: batches cannot be shared out evenly.
+        InputError: the batch size is not a multiple of the number of devices.
     """
 
     def __init__(
@@ -49,9 +51,9 @@ class Trainer:
             else tf.distribute.get_strategy()
         )
         replicas = self.strategy.num_replicas_in_sync
-        if batch_size % replicas:  # one with fewer pictures would have other statistics, or none
+        if batch_size % replicas:  # a smaller part would have other statistics, or none
             raise InputError(
-                f"--batch_size={batch_size}: must be a multiple of the {replicas} devices"
+                f"--batch_size={batch_size}: must be a multiple of {replicas}, one part per device"
             )
         with self.strategy.scope():
             self.model = classifier.build_classifier(plan)
@@ -63,7 +65,7 @@ class Trainer:
         self._score = tf.function(self._score_everywhere)
 
     def step(self, images: tf.Tensor, labels: tf.Tensor, learning_rate: float) -> Score:
-        """One update on a batch; its loss and accuracy are those before the update.
+        """Update the network by one batch; the score is that before the update.
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -73,16 +75,16 @@ class Trainer:
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss} at a learning rate of {learning_rate:g}; "
-                "give a smaller --learning_rate or some --warmup_steps"
+                "use a smaller --learning_rate or some --warmup_steps"
             )
         return Score(loss / self.batch_size, right / self.batch_size, self.batch_size)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterable:
-        """The dataset's batches, each shared out to all devices."""
+        """The batches of a dataset, each divided among all devices."""
         return self.strategy.experimental_distribute_dataset(dataset)
 
     def evaluate(self, pictures: Pictures, stopping: list[float]) -> Score | None:
-        """Loss and accuracy on pictures as they are; None if a stop signal came."""
+        """The score on unchanged pictures; None if a stop signal came."""
         dataset = input_pipeline.validation_batches(pictures, self.plan.image_size, self.batch_size)
         totals = np.zeros(2)
         for images, labels in self.batches(dataset):
@@ -92,23 +94,35 @@ class Trainer:
         loss, right = totals / len(pictures)
         return Score(float(loss), float(right), len(pictures))
 
-    def network(self) -> dict[str, np.ndarray]:
-        """Every variable of the network, the dropout's random state with them."""
-        return _arrays("model", self.model.variables)
+    def network(self) -> Arrays:
+        """All variables of the network, including the random state of dropout."""
+        return _arrays(self.model.variables)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every variable of network and optimizer."""
-        return self.network() | _arrays("optimizer", self.optimizer.variables)
+    def state(self) -> dict[str, Arrays]:
+        """All variables, of the 'model' and of the 'optimizer'."""
+        return {"model": self.network(), "optimizer": _arrays(self.optimizer.variables)}
 
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take up a state of `arrays`, or of `network` alone."""
-        _assign("model", self.model.variables, arrays)
-        if any(name.startswith("optimizer/") for name in arrays):
-            _assign("optimizer", self.optimizer.variables, arrays)
+    def restore(self, state: State) -> None:
+        """Set all variables as `state` returned them."""
+        self._set_network(state["model"])
+        _assign(self.optimizer.variables, state["optimizer"])
+
+    @contextlib.contextmanager
+    def with_network(self, network: Arrays) -> Iterator[None]:
+        """Use another state of the network, as `network` returned it, during the block."""
+        present = self.network()
+        self._set_network(network)
+        try:
+            yield
+        finally:
+            self._set_network(present)
 
     def weights(self) -> Weights:
-        """The convolutions as they are now, batch norm folded in."""
+        """The present convolutions, with batch norm folded in."""
         return classifier.fold(self.model, self.plan)
+
+    def _set_network(self, network: Mapping[str, np.ndarray]) -> None:
+        _assign(self.model.variables, network)
 
     def _train_everywhere(self, images: Shared, labels: Shared) -> list[tf.Tensor]:
         parts = self.strategy.run(self._train_here, args=(images, labels))
@@ -133,11 +147,9 @@ class Trainer:
     def _losses(
         self, images: tf.Tensor, labels: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Cross-entropy of each picture (B,), and how many are told right; padding counts as
-        nothing.
+        """The cross-entropy of each picture (B,), and how many are classified correctly.
 
-        Args:
-            images, labels: see `feeding.training_batches`.
+        Pictures with the label PADDING count as nothing.
         """
         logits = self.model(images, training=training)
         real = tf.cast(labels != input_pipeline.PADDING, tf.float32)
@@ -149,34 +161,10 @@ class Trainer:
         return [self.strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts]
 
 
-def learning_rate(base: float, schedule: str, warmup: int, step: int, steps: int) -> float:
-    """The rate of step `step` (from 1) of `steps`: up over the warm-up, then level or a cosine."""
-    if step <= warmup:
-        return base * step / warmup
-    if schedule == "constant":
-        return base
-    share = (step - warmup - 1) / (steps - warmup)
-    return base * 0.5 * (1.0 + math.cos(math.pi * share))
+def _arrays(variables: Sequence[keras.Variable]) -> Arrays:
+    return {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
 
 
-@contextlib.contextmanager
-def loaded(trainer: Trainer, network: dict[str, np.ndarray]) -> Iterator[None]:
-    """The trainer with another network's variables for as long as the block takes."""
-    present = trainer.network()
-    trainer.restore(network)
-    try:
-        yield
-    finally:
-        trainer.restore(present)
-
-
-def _arrays(group: str, variables) -> dict[str, np.ndarray]:
-    return {
-        f"{group}/{number:03}": keras.ops.convert_to_numpy(variable)
-        for number, variable in enumerate(variables)
-    }
-
-
-def _assign(group: str, variables, arrays: dict[str, np.ndarray]) -> None:
+def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
     for number, variable in enumerate(variables):
-        variable.assign(arrays[f"{group}/{number:03}"])
+        variable.assign(arrays[f"{number:03}"])

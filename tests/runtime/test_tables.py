@@ -3,7 +3,7 @@
 import pytest
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.tables import CsvTable
+from nst_keras.runtime.tables import CsvTable, StepTable, read_steps
 from nst_keras.sweeps.table import read_matrix
 from nst_keras.training.labels import Columns, read_csv
 
@@ -119,3 +119,27 @@ def test_other_separators_are_named_as_the_cause(write):
 def test_a_table_that_cannot_be_opened_is_refused(tmp_path):
     assert refusal(tmp_path / "no.csv") == "--table={path}: no such file"
     assert refusal(tmp_path) == "--table={path}: cannot be read: Is a directory"
+
+
+COLUMNS = ("step", "loss")
+
+
+def test_a_table_of_steps_grows_by_rows(tmp_path):
+    path = tmp_path / "steps.csv"
+    table = StepTable(path, COLUMNS, 0)
+    table.write(step=1, loss=0.123456789)
+    table.sync()
+    assert path.read_text() == "step,loss\n1,0.123457\n"
+    table.write(step=2, loss=None)
+    table.close()
+    assert read_steps(path, COLUMNS) == [["1", "0.123457"], ["2", ""]]
+
+
+def test_a_resume_drops_later_rows_and_what_is_not_whole(tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_bytes(b'step,loss\n1,a\n"x,2\n2\n3,b\n2,c\n4,d')
+    StepTable(path, COLUMNS, 2).close()
+    assert path.read_text() == "step,loss\n1,a\n2,c\n"
+    StepTable(path, ("step", "accuracy"), 2).close()  # other columns: a table of another version
+    assert path.read_text() == "step,accuracy\n"
+    assert read_steps(tmp_path / "none.csv", COLUMNS) == []

@@ -1,17 +1,15 @@
 """Labeled pictures: what is read, how it is split, and what is refused, and with which words."""
 
-import io
 import os
-import pickle
-import tarfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.training import cifar100, datasets, labels
+from nst_keras.training import datasets, labels
 from nst_keras.training.config import TrainConfig, settle
+from tests.training.conftest import cifar_folder
 
 CLASSES = 3
 
@@ -121,7 +119,7 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
         (b"\xff\xfep\x00a\x00", "--csv={path}: is UTF-16, or not text; save the table as CSV"),
         (b'path,label\n0.png,"a\n', "{path}, row 2: cannot be read as CSV: unexpected end of data"),
         (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column label: label -1 is outside"),
-        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: all pictures have the label 'a'"),
+        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: must have two different labels or more"),
         (
             b"path,label\n0.png,a\nx.png,b\n",
             "{path}, row 3, column path: {folder}/x.png: no such",
@@ -146,7 +144,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
     ("label", "classes", "said"),
     [
         ("3", 3, "column label: label 3 is outside the range 0 to 2"),
-        ("ant", 2, "column label: label 'ant' is one more than --classes=2"),
+        ("ant", 2, "column label: label 'ant' is one too many for --classes=2"),
     ],
 )
 def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
@@ -262,110 +260,11 @@ def test_the_split_takes_its_share_of_each_class():
     assert len(datasets.split(numbers, 0.0, seed=0)[1]) == 0
 
 
-def batch_of(count, seed):
-    """A batch as in the archive: rows of red, then green, then blue."""
-    rng = np.random.default_rng(seed)
-    data = rng.integers(0, 256, (count, 3072), np.uint8)
-    return {b"data": data, b"fine_labels": [n % 5 for n in range(count)], b"batch_label": b"x"}
-
-
-def cifar_folder(tmp_path, **changes):
-    """A small CIFAR-100 of five classes, its parts changed."""
-    parts = {
-        "train": batch_of(20, 0),
-        "test": batch_of(10, 1),
-        "meta": {b"fine_label_names": [b"apple", b"bear", b"clock", b"dinosaur", b"elephant"]},
-    }
-    folder = tmp_path / "cifar-100-python"
-    folder.mkdir()
-    for name, part in (parts | changes).items():
-        (folder / name).write_bytes(part if isinstance(part, bytes) else pickle.dumps(part, 2))
-    return folder
-
-
-def archive_of(folder):
-    path = folder.parent / "cifar-100-python.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        archive.add(folder, "cifar-100-python")
-    return path
-
-
-@pytest.mark.parametrize("kind", ["archive", "folder", "parent", "cache"])
-def test_cifar_is_read_from_archive_folder_and_cache(tmp_path, kind, monkeypatch):
-    home = tmp_path / "keras"
-    inner = home / "datasets" / "cifar-100-python-target"
-    inner.mkdir(parents=True)
-    folder = cifar_folder(inner)
-    sources = {"archive": archive_of(folder), "folder": folder, "parent": inner, "cache": "keras"}
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    (pixels, numbers), (test_pixels, _), names = cifar100.read_cifar100(str(sources[kind]))
-    data = batch_of(20, 0)[b"data"]
-    assert pixels.shape == (20, 32, 32, 3) and test_pixels.shape == (10, 32, 32, 3)
-    for row, column, channel in ((0, 0, 0), (3, 31, 1), (31, 7, 2)):
-        assert pixels[4, row, column, channel] == data[4, channel * 1024 + row * 32 + column]
-    assert names[3] == "dinosaur" and list(numbers) == [n % 5 for n in range(20)]
-
-
 def test_cifars_own_test_pictures_are_kept_apart(tmp_path):
     config = config_of(cifar100=str(cifar_folder(tmp_path)), validation_split=0.25)
     data = datasets.read_set(config)
     assert (len(data.train), len(data.validation), len(data.test or ())) == (15, 5, 10)
-    assert refusal(cifar100=str(tmp_path), classes=9) == "--classes=9: the archive has 5"
-
-
-def test_an_empty_cache_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert "holds no CIFAR-100; give the archive's path" in refusal(cifar100="keras")
-
-
-class Trap:
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
-
-
-@pytest.mark.parametrize("where", ["train", "meta"])
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_pickle_that_calls_anything_is_refused_and_calls_nothing(tmp_path, where, protocol):
-    sprung = tmp_path / "sprung"
-    trap = pickle.dumps({b"data": Trap(open, str(sprung), "w")}, protocol)
-    said = refusal(cifar100=str(cifar_folder(tmp_path, **{where: trap})))
-    assert "open, which is not allowed" in said and not sprung.exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"train": b""}, "Ran out of input"),
-        ({"train": b"garbage"}, "cannot be read as CIFAR-100: "),
-        ({"train": pickle.dumps([1], 2)}, "cannot be read as CIFAR-100: "),
-        ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 9), np.uint8)}}, "rows of 3072 bytes"),
-        ({"train": batch_of(4, 0) | {b"data": np.zeros((4, 3072))}}, "is not of bytes"),
-        ({"train": batch_of(4, 0) | {b"data": np.array([None], object)}}, "is not of bytes"),
-        ({"train": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
-        ({"test": pickle.dumps(batch_of(0, 0), 4)}, "holds no pictures"),
-        ({"train": batch_of(4, 0) | {b"fine_labels": [0, 1]}}, "a label for each picture"),
-        ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, 5]}}, "label 5 of picture 3"),
-        ({"test": batch_of(4, 0) | {b"fine_labels": [0, 1, 2, "1"]}}, "of picture 3 is outside"),
-        ({"meta": {b"fine_label_names": []}}, "meta holds no fine_label_names"),
-    ],
-)
-def test_a_damaged_archive_is_refused(tmp_path, changes, said):
-    message = refusal(cifar100=str(cifar_folder(tmp_path, **changes)))
-    assert message.startswith(f"--cifar100={tmp_path}/cifar-100-python: ") and said in message
-
-
-def test_an_archive_cut_short_or_of_other_things_is_refused(tmp_path):
-    path = archive_of(cifar_folder(tmp_path))
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    assert "cannot be read as CIFAR-100" in refusal(cifar100=str(path))
-    with tarfile.open(path, "w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("cifar-100-python/train"), io.BytesIO(b""))
-    assert "has no cifar-100-python/test" in refusal(cifar100=str(path))
-    assert "no such file" in refusal(cifar100=str(tmp_path / "none.tar.gz"))
+    assert refusal(cifar100=str(tmp_path), classes=9) == "--classes=9: must be 5, as in the archive"
 
 
 def test_labels_of_many_digits_are_names(tmp_path):
