@@ -20,6 +20,7 @@ from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings import flags
 from nst_keras.settings.config import Config
 from nst_keras.transfer import grouping
@@ -83,7 +84,7 @@ def _with_weights_of(first: Job, one: Job) -> Job:
     )
 
 
-def _work(jobs: Sequence[Job], stopping: list[float]) -> tuple[list[RunWriter], list[Iterate]]:
+def _work(jobs: Sequence[Job], stopping: StopSignal) -> tuple[list[RunWriter], list[Iterate]]:
     """The jobs in their folders until they end or are to stop; returns their last iterates."""
     notes: list[list[str]] = [[] for _ in jobs]
     states = []
@@ -113,7 +114,7 @@ def _optimize(
     configs: Sequence[Config],
     desks: Sequence[RunWriter],
     background: Background,
-    stopping: list[float],
+    stopping: StopSignal,
 ) -> list[Iterate]:
     from nst_keras.transfer import batch_loop
     from nst_keras.transfer.setup import Request
@@ -147,7 +148,7 @@ def _conclude(desks: Sequence[RunWriter], last: Sequence[Iterate]) -> int:
 
 
 def _follow(
-    rounds: Generator[list[Iterate], None, None], desks: Sequence[RunWriter], stopping: list[float]
+    rounds: Generator[list[Iterate], None, None], desks: Sequence[RunWriter], stopping: StopSignal
 ) -> list[Iterate]:
     """Have all iterates written, to the last or until a signal came; returns the last ones."""
     try:

@@ -22,6 +22,7 @@ from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
@@ -280,7 +281,7 @@ def _help_out(asked: Job) -> int:
 
 
 def _paint(
-    asked: Job, notes: list[str], stopping: list[float], *, quiet: bool
+    asked: Job, notes: list[str], stopping: StopSignal, *, quiet: bool
 ) -> tuple[RunWriter, Iterate | None]:
     """The job in its folder until it ends or is to stop; returns the last iterate, None where the
     step under way was dropped."""
@@ -303,7 +304,7 @@ def _paint(
             weights=asked.inputs.weights,
             checkpointer=desk.checkpointer,
             replicas=replicas,
-            is_dropped=lambda: bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE,
+            is_dropped=lambda: stopping.seconds_ago() > _PATIENCE,
         )
         try:
             iterate = _follow(iterates, desk, stopping)
@@ -330,7 +331,7 @@ def _conclude(desk: RunWriter, iterate: Iterate | None) -> int:
 
 
 def _follow(
-    iterates: Generator[Iterate, None, None], desk: RunWriter, stopping: list[float]
+    iterates: Generator[Iterate, None, None], desk: RunWriter, stopping: StopSignal
 ) -> Iterate:
     """Have every iterate written, to the last or until a signal came; returns that one."""
     try:

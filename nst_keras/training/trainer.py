@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import classifier, input_pipeline
 from nst_keras.training.classifier import Architecture
 from nst_keras.training.datasets import Pictures
@@ -81,7 +82,7 @@ class Trainer:
         """The dataset's batches, each shared out to all devices."""
         return self.strategy.experimental_distribute_dataset(dataset)
 
-    def evaluate(self, pictures: Pictures, stopping: list[float]) -> Score | None:
+    def evaluate(self, pictures: Pictures, stopping: StopSignal) -> Score | None:
         """Loss and accuracy on pictures as they are; None if a stop signal came."""
         dataset = input_pipeline.validation_batches(pictures, self.plan.image_size, self.batch_size)
         totals = np.zeros(2)
