@@ -18,7 +18,7 @@ from nst_keras.runs import record as record_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
@@ -164,7 +164,7 @@ def _beside_the_result(
     try:
         yield
     except failures as error:
-        _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
+        _log.warning("%s: %s", what, reason_of(error))
 
 
 def write_thumbnail(path: Path, pixels: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What a command returns to the system: exit statuses, and one line for each error."""
+"""The exit status of a command, and the one line that it prints for an error."""
 
 import argparse
 import io
@@ -8,55 +8,66 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from nst_keras.runtime.console import tell
-from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line
+from nst_keras.runtime.errors import (
+    DeviceError,
+    InputError,
+    LostHostError,
+    first_line,
+    reason_of,
+)
 
-# Exit statuses; the latter two as in BSD's sysexits.h.
+# Exit statuses; 74 and 75 as in BSD's sysexits.h.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
 
 def exit_status(work: Callable[[], int]) -> int:
-    """Do a command's work; what goes wrong becomes one line on standard error and a status."""
-    _take_names_of_any_bytes()
+    """Run a command and return its exit status; an error becomes one line on standard error.
+
+    Errors in the program itself are raised, so that their traceback shows.
+    """
+    _accept_any_file_name()
     try:
         return work()
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
     except LostHostError as error:
-        return _fail(f"{error}; run it again on all hosts, and it goes on", INTERRUPTED)
+        return _fail(f"{error}; run the same command again on all hosts to resume", INTERRUPTED)
     except FloatingPointError as error:
         return _fail(str(error), 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
-    except BrokenPipeError:  # of standard output, as in --help | head
+    except BrokenPipeError:  # the reader of standard output has left, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", IO_ERROR)
+        return _fail(f"{error.filename or 'the disk'}: {reason_of(error)}", IO_ERROR)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on", INTERRUPTED)
+        return _fail("interrupted; run the same command again to resume", INTERRUPTED)
     except Exception as error:
-        if told := _told_of_device(error):
-            return _fail(f"{told}; run again, it goes on from the last checkpoint", 1)
+        if reason := _device_failure(error):
+            again = "run the same command again to resume from the last checkpoint"
+            return _fail(f"{reason}; {again}", 1)
         raise
 
 
-def _take_names_of_any_bytes() -> None:
+def _accept_any_file_name() -> None:
+    """Let standard output show file names that are not valid text, escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _told_of_device(error: Exception) -> str:
-    """What went wrong there; empty: it is of something else."""
+def _device_failure(error: Exception) -> str:
+    """The message of an error that the device caused; empty for any other error."""
     if isinstance(error, DeviceError):
         return str(error)
-    if "tensorflow" not in sys.modules:  # which not every command needs
+    if "tensorflow" not in sys.modules:  # not every command needs it
         return ""
     from tensorflow import errors
 
-    # Arguments that do not fit are a fault of ours, and want their traceback.
+    # Invalid arguments are a fault of this program and need their traceback.
     ours = isinstance(error, errors.InvalidArgumentError)
-    told = isinstance(error, errors.OpError) and not ours
-    return f"the device failed: {first_line(error)}" if told else ""
+    failed = isinstance(error, errors.OpError) and not ours
+    return f"the device failed: {first_line(error)}" if failed else ""
 
 
 def _fail(message: str, status: int) -> int:
@@ -65,7 +76,7 @@ def _fail(message: str, status: int) -> int:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse whose complaints are one line, like those of all commands."""
+    """An argparse parser that reports a bad flag in one line, as all commands do."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message.removeprefix('argument ')}; --help tells more")
+        raise InputError(f"{message.removeprefix('argument ')}; see --help")

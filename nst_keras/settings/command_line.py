@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import flags
 
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
@@ -70,7 +70,7 @@ def parse(command: Command, arguments: list[str]) -> tuple[dict[str, Any], set[s
         hint = _suggest(command, name)
         raise InputError(f"--{name}: unknown flag{hint}; --help lists all") from error
     except (flags.Error, ValueError) as error:  # the latter for --noxla=1
-        raise InputError(str(error).removeprefix("flag ").splitlines()[0]) from error
+        raise InputError(first_line(error).removeprefix("flag ")) from error
     if rest:
         raise InputError(f"{rest[0]}: is not a flag; every setting is given as --name=value")
     given = {name: values[name].value for name in command.options if values[name].present}
@@ -143,8 +143,7 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> list
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             text = file.read(_MAX_LETTERS + 1)  # pipes and devices may never end
     except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error
+        raise InputError(f"--flagfile={path}: cannot be read: {reason_of(error)}") from error
     if place_of_file in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     if len(text) > _MAX_LETTERS or "\0" in text:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 
 SIDE = 32  # pixels
 _FOLDER = "cifar-100-python"
@@ -48,8 +48,7 @@ def read_cifar100(source: str) -> tuple[Batch, Batch, tuple[str, ...]]:
         missing = error.filename or path
         raise InputError(f"{flag}: no such file: {missing}; nothing is downloaded") from error
     except Exception as error:  # damaged archives and pickles raise nearly every type there is
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{flag}: cannot be read as CIFAR-100: {reason}") from error
+        raise InputError(f"{flag}: cannot be read as CIFAR-100: {first_line(error)}") from error
 
 
 def _cached(flag: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from nst_keras.imaging import images
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 from nst_keras.training import cifar100
 from nst_keras.training import labels as labels_lib
 from nst_keras.training.config import TrainConfig
@@ -222,8 +222,7 @@ def _look_at(path: Path) -> _Look:
     except Image.UnidentifiedImageError:
         return _Look(problem=f"{path} is not a JPEG, PNG or GIF picture")
     except Exception as error:  # on damaged bytes decoders raise nearly every type there is
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return _Look(problem=f"{path} cannot be read: {reason}")
+        return _Look(problem=f"{path} cannot be read: {first_line(error)}")
     return _Look(hashlib.sha256(data).hexdigest(), "", orientation, transparent)
 
 

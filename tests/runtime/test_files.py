@@ -159,7 +159,7 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
     with files.held(folder):
         assert files.is_unused(folder)  # only the lock is in it
         again = files.held(folder)
-        with pytest.raises(InputError, match="job: another process is at work in it"), again:
+        with pytest.raises(InputError, match="job: is in use by another process"), again:
             raise AssertionError("it was held twice")
     with files.held(folder):
         pass
@@ -169,7 +169,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from nst_keras import files\n"
+        "from nst_keras.runtime import files\n"
         "with files.held(Path(sys.argv[1])):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
