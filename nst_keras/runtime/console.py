@@ -1,4 +1,4 @@
-"""What a command hears and says: its flags' errors, stop signals, log lines and exit status."""
+"""What a command shows on a terminal: lines, a progress bar, and the package's log."""
 
 import contextlib
 import logging
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_log = logging.getLogger("nst_keras")  # of the whole package
+_log = logging.getLogger("nst_keras")  # the parent of all loggers of the package
 
 
 def tell(line: str, stream: TextIO | None = None) -> None:
-    """Write a line to standard error, or nothing where that is not possible.
+    """Write a line to `stream`, by default standard error; do nothing if that fails.
 
-    A night's work does not end because its pipe or terminal is gone or the log's disk is full.
+    A long job must not end because its terminal is gone or the disk of its log is full.
     """
     with contextlib.suppress(OSError, ValueError):
         print(line, file=stream or sys.stderr, flush=True)
 
 
 class Bar:
-    """A line and a bar below it, at the foot of a terminal.
+    """A line of text above a progress bar, at the bottom of a terminal.
 
     Args:
-        look: tells the line, and the share that is done, whenever it is asked.
+        look: returns the current text and the share that is done, from 0 to 1.
     """
 
     def __init__(self, look: Callable[[], tuple[str, float]]):
@@ -39,7 +39,7 @@ class Bar:
         self._live.start()
 
     def close(self) -> None:
-        """Leave the terminal as it was, if it is still there."""
+        """Restore the terminal, if it still exists."""
         with contextlib.suppress(OSError):
             self._live.stop()
 
@@ -51,28 +51,28 @@ class Bar:
 
 
 class _Lines(logging.Handler):
-    """Log records as lines on standard error, whatever that is at the time."""
+    """Shows log records on standard error, looked up anew for each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         tell(f"nst_keras: {record.getMessage()}")
 
 
-class _Notes(logging.Handler):
-    """Keeps the warnings in lists."""
+class _Collector(logging.Handler):
+    """Appends warnings to lists."""
 
     def __init__(self, lists: Sequence[list[str]]):
         super().__init__(logging.WARNING)
         self._lists = lists
 
     def emit(self, record: logging.LogRecord) -> None:
-        for one in self._lists:
-            one.append(record.getMessage())
+        for warnings in self._lists:
+            warnings.append(record.getMessage())
 
 
 @contextlib.contextmanager
 def noting(*lists: list[str]) -> Iterator[None]:
-    """Keep the warnings of the block in these lists."""
-    handler = _Notes(lists)
+    """Append the warnings that are logged during the block to these lists."""
+    handler = _Collector(lists)
     _log.addHandler(handler)
     try:
         yield
@@ -82,16 +82,19 @@ def noting(*lists: list[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def messages(*, quiet: bool) -> Iterator[list[str]]:
-    """Show the package's log; yields the list of its warnings, which grows."""
-    notes: list[str] = []
+    """Show the package's log during the block; yields the growing list of its warnings.
+
+    With `quiet`, only warnings and errors are shown.
+    """
+    warnings: list[str] = []
     handler = _Lines()
     level, propagate = _log.level, _log.propagate
     _log.addHandler(handler)
     _log.setLevel(logging.WARNING if quiet else logging.INFO)
     _log.propagate = False
     try:
-        with noting(notes):
-            yield notes
+        with noting(warnings):
+            yield warnings
     finally:
         _log.removeHandler(handler)
         _log.setLevel(level)
@@ -99,7 +102,7 @@ def messages(*, quiet: bool) -> Iterator[list[str]]:
 
 
 def format_seconds(seconds: float) -> str:
-    """1:02:03 or 2:03."""
+    """Seconds, rounded up, as 1:02:03 or 2:03."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
