@@ -80,7 +80,7 @@ def test_floats_inside_the_range_are_kept_and_others_stretched(tmp_path):
     assert save(tmp_path / "c.tif", Image.fromarray(ramp)).pixels[0, 0, 0] == 0
 
 
-def test_whole_numbers_of_32_bits(tmp_path):
+def test_gray_integers_of_32_bits(tmp_path):
     values = np.full((16, 16), 13107, np.int32)
     np.testing.assert_allclose(save(tmp_path / "a.tif", Image.fromarray(values)).pixels, 0.2)
     values[0, 0], values[0, 1] = -100, 100_000
@@ -102,7 +102,7 @@ def test_transparency_over_white(tmp_path, mode, color, expected):
     assert picture.notes == ("transparency was composited over white",)
 
 
-def test_an_opaque_alpha_changes_nothing(tmp_path, photo):
+def test_opaque_alpha_changes_nothing(tmp_path, photo):
     image = Image.fromarray(photo).convert("RGBA")
     picture = save(tmp_path / "a.png", image)
     np.testing.assert_allclose(picture.pixels * 255, photo, atol=1e-4)
@@ -172,7 +172,7 @@ def test_a_wide_profile_is_converted_to_srgb(tmp_path, photo):
         assert picture.notes == ("the color profile 'Adobe-like' was converted to sRGB",)
 
 
-def test_profile_first_then_white_behind(tmp_path):
+def test_profile_is_applied_before_white_shows_through(tmp_path):
     image = flat("RGBA", (120, 160, 100, 51))
     picture = save(tmp_path / "a.png", image, icc_profile=adobe_profile())
     color = xyz_to_srgb((np.array([120, 160, 100]) / 255) ** 2.19921875 @ ADOBE)
@@ -188,7 +188,7 @@ def test_an_srgb_profile_changes_nothing(tmp_path, photo):
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all", adobe_profile()[:200], cmyk_profile()])
-def test_a_profile_that_does_not_fit_is_ignored_and_said(tmp_path, photo, profile):
+def test_unusable_profile_is_ignored_with_a_note(tmp_path, photo, profile):
     picture = save(tmp_path / "a.png", Image.fromarray(photo), icc_profile=profile)
     np.testing.assert_allclose(picture.pixels * 255, photo, atol=1e-4)
     assert picture.notes == ("a color profile that is broken or for other samples was ignored",)

@@ -61,7 +61,7 @@ def test_orientation(tmp_path, photo, suffix, orientation):
     assert np.abs(picture.pixels * 255 - upright).mean() < 8
 
 
-def test_broken_exif_is_ignored_and_said(tmp_path, photo):
+def test_broken_exif_is_ignored_with_a_note(tmp_path, photo):
     picture = save(tmp_path / "a.png", Image.fromarray(photo), exif=b"Exif\0\0no TIFF header")
     assert picture.pixels.shape == (32, 40, 3)
     assert picture.notes == ("broken EXIF data were ignored",)
