@@ -49,16 +49,12 @@ def write_gif(
 
     Every frame is resized to the shape of the largest, with at most `longest` px and without
     enlarging that one. Of more than `max_frames` an even selection is kept, with the first and the
-    last. A GIF that is too large loses size and frames until it fits.
-
-    Args:
-        labels: a text for the lower left corner of each frame.
-        frame_ms: how long a frame is shown. Default: 80 ms, longer if there are few frames.
-        hold_ms: how long the last frame is shown.
+    last. A frame is shown for `frame_ms` (default: 80 ms, longer if there are few), the last one
+    for `hold_ms`. A GIF that is too large loses size and frames until it fits. Labels are in the
+    lower left corner.
 
     Raises:
-        InputError: there are no frames, or not one label for each, or `max_bytes` is too small for
-            any GIF.
+        InputError: there are no frames, or not one label for each, or `max_bytes` is too small.
     """
     pairs = labeled(frames, labels, "a GIF")
     largest = largest_size(frames)
@@ -88,11 +84,9 @@ def write_strip(
 ) -> Path:
     """Write `frames` side by side on white as a PNG, atomically, and return its path.
 
-    Args:
-        labels: a text below each picture, centered. A long one widens the space of its picture, up
-            to `height`, and is then cut off.
-        height: px of every picture; one that is wider than WIDEST times that gets less.
-        gap: px between two pictures.
+    Every picture is `height` px high, or less if it is wider than WIDEST times that, with `gap` px
+    between two. Labels are centered below; a long one widens the space of its picture, up to
+    `height`, and is then cut off.
 
     Raises:
         InputError: there are no frames, or not one label for each.

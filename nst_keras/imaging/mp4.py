@@ -54,14 +54,10 @@ def write_mp4(
 
     Frames are read one at a time. Every frame is resized to the shape of the largest, with at most
     `longest` px; H.264 wants even sides, so one row or column may be cut off at the bottom or at
-    the right. Of more than `max_frames` an even selection is kept, with the first and the last.
-
-    Args:
-        labels: a text for the lower left corner of each frame.
-        frame_ms: how long a frame is shown, to the nearest 1/30 s. Default: as in a GIF, but
-            shorter if there are many frames.
-        hold_ms: how long the last frame is shown.
-        crf: the quality in x264's scale; less is better, and 18 looks like the original.
+    the right. Of more than `max_frames` an even selection is kept, with the first and the last. A
+    frame is shown for `frame_ms`, to the nearest 1/30 s (default: as in a GIF, but shorter if there
+    are many), the last one for `hold_ms`. Labels are in the lower left corner. `crf` is x264's
+    quality; less is better, and 18 looks like the original.
 
     Raises:
         InputError: there are no frames, or not one label for each, or ffmpeg is not installed.

@@ -8,13 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from nst_keras.runtime.console import tell
-from nst_keras.runtime.errors import (
-    DeviceError,
-    InputError,
-    LostHostError,
-    first_line,
-    reason_of,
-)
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line, reason_of
 
 # Exit statuses; 74 and 75 as in BSD's sysexits.h.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
@@ -32,9 +26,7 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail(str(error), BAD_INPUT)
     except LostHostError as error:
         return _fail(f"{error}; run the same command again on all hosts to resume", INTERRUPTED)
-    except FloatingPointError as error:
-        return _fail(str(error), 1)
-    except MemoryError as error:
+    except (FloatingPointError, MemoryError) as error:
         return _fail(str(error) or "out of memory", 1)
     except BrokenPipeError:  # the reader of standard output has left, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,8 +37,7 @@ def exit_status(work: Callable[[], int]) -> int:
         return _fail("interrupted; run the same command again to resume", INTERRUPTED)
     except Exception as error:
         if reason := _device_failure(error):
-            again = "run the same command again to resume from the last checkpoint"
-            return _fail(f"{reason}; {again}", 1)
+            return _fail(f"{reason}; run the same command again to resume", 1)
         raise
 
 
@@ -65,9 +56,9 @@ def _device_failure(error: Exception) -> str:
     from tensorflow import errors
 
     # Invalid arguments are a fault of this program and need their traceback.
-    ours = isinstance(error, errors.InvalidArgumentError)
-    failed = isinstance(error, errors.OpError) and not ours
-    return f"the device failed: {first_line(error)}" if failed else ""
+    if not isinstance(error, errors.OpError) or isinstance(error, errors.InvalidArgumentError):
+        return ""
+    return f"the device failed: {first_line(error)}"
 
 
 def _fail(message: str, status: int) -> int:
