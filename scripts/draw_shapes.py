@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Draws a labeled set of small pictures: `python scripts/draw_shapes.py --out=shapes`.
+"""Draw a labeled set of small pictures: `python scripts/draw_shapes.py --out=shapes`.
 
-Ten classes of shapes and textures, each picture with colors, sizes, places, light and noise of its
-own, as PNG files with a `labels.csv` of `path,label`: something to train a backbone with that needs
-no download. The same arguments give the same bytes, with the same versions of NumPy and Pillow.
+It has ten classes of shapes and textures, as PNG files with a `labels.csv` of `path,label`; colors,
+sizes, positions, light and noise are random. A backbone can be trained on it without a download.
+The same arguments give the same bytes, with the same versions of NumPy and Pillow.
 """
 
 import argparse
@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-FINE = 4  # drawn so many times larger, then reduced: smooth edges
+FINE = 4  # drawn so many times larger and then reduced, for smooth edges
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--count", type=int, default=4000, help="pictures in all (4000)")
+    parser.add_argument("--count", type=int, default=4000, help="number of pictures (4000)")
     parser.add_argument("--size", type=int, default=64, help="side in pixels (64)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (0)")
     arguments = parser.parse_args()
     if arguments.count < 1 or not 16 <= arguments.size <= 1024:
         parser.error("--count must be at least 1 and --size from 16 to 1024")
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def draw_set(folder: Path, count: int, size: int, seed: int) -> None:
-    """Write `count` pictures of `size` pixels, the classes in turn, and then labels.csv."""
+    """Write `count` pictures of `size` pixels a side, of all classes in turn, and labels.csv."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(count):
@@ -45,7 +45,7 @@ def draw_set(folder: Path, count: int, size: int, seed: int) -> None:
 
 
 def draw_picture(label: str, size: int, rng: np.random.Generator) -> Image.Image:
-    """One picture of a class: its form in one pair of colors on another, lit and a bit noisy."""
+    """A picture of a class: its shape in one color on another, with light, grain and noise."""
     fine = size * FINE
     mask = CLASSES[label](fine, rng)[..., None]
     back, front = two_colors(rng)
@@ -59,7 +59,7 @@ def draw_picture(label: str, size: int, rng: np.random.Generator) -> Image.Image
 
 
 def two_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two RGB colors in [0, 1] whose lightness differs enough to see the form."""
+    """Two RGB colors in [0, 1] whose lightness differs enough to see the shape."""
     weights = np.array([0.3, 0.59, 0.11])
     while True:
         first, second = rng.random(3), rng.random(3)
@@ -68,20 +68,20 @@ def two_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def light(size: int, rng: np.random.Generator) -> np.ndarray:
-    """A gradient of light across the picture, of up to a third, (size, size)."""
+    """Brightness across the picture, (size, size): a gradient of up to 30 % around 1."""
     x, y = grid(size)
     angle = rng.uniform(0, 2 * np.pi)
     return 1 + rng.uniform(0, 0.3) * (np.cos(angle) * x + np.sin(angle) * y)
 
 
 def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y in [-1, 1], (size, size) each."""
+    """Coordinates x and y in [-1, 1], (size, size) each."""
     side = np.linspace(-1, 1, size)
     return np.meshgrid(side, side)
 
 
-def turned(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """x and y as `grid`, turned by any angle and moved."""
+def rotated(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates as those of `grid`, rotated by a random angle and shifted."""
     x, y = grid(size)
     angle = rng.uniform(0, 2 * np.pi)
     x, y = x - rng.uniform(-1, 1), y - rng.uniform(-1, 1)
@@ -89,13 +89,13 @@ def turned(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 
 def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise in [0, 1] with so many hills from side to side, (size, size)."""
+    """Smooth noise in [0, 1], (size, size), with `cells` random values a side."""
     coarse = Image.fromarray(np.uint8(255 * rng.random((cells, cells))))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), float) / 255
 
 
 def corners(count: int, inner: float, size: int, rng: np.random.Generator) -> list[tuple]:
-    """Points of a star, or of a polygon where inner is 1, at a place of its own; in pixels."""
+    """Corners in pixels of a star, or of a polygon if `inner` is 1, at a random position."""
     radius = rng.uniform(0.22, 0.4)
     center = rng.uniform(radius, 1 - radius, 2)
     turn = rng.uniform(0, 2 * np.pi)
@@ -139,31 +139,31 @@ def star(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def stripes(size: int, rng: np.random.Generator) -> np.ndarray:
-    x, _ = turned(size, rng)
+    x, _ = rotated(size, rng)
     return (np.sin(x * rng.uniform(8, 22)) > rng.uniform(-0.4, 0.4)).astype(float)
 
 
 def checks(size: int, rng: np.random.Generator) -> np.ndarray:
-    x, y = turned(size, rng)
+    x, y = rotated(size, rng)
     pace = rng.uniform(6, 14)
     return (np.sin(x * pace) * np.sin(y * pace) > 0).astype(float)
 
 
 def dots(size: int, rng: np.random.Generator) -> np.ndarray:
-    x, y = turned(size, rng)
+    x, y = rotated(size, rng)
     pace = rng.uniform(8, 18)
     return (np.cos(x * pace) + np.cos(y * pace) > rng.uniform(0.5, 1.1)).astype(float)
 
 
 def waves(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Stripes that swing to and fro."""
-    x, y = turned(size, rng)
+    """Wavy stripes."""
+    x, y = rotated(size, rng)
     swing = rng.uniform(0.1, 0.25) * np.sin(y * rng.uniform(6, 12))
     return (np.sin((x + swing) * rng.uniform(12, 22)) > 0).astype(float)
 
 
 def blotches(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Clouds cut off at their middle height."""
+    """Smooth noise, split at its median."""
     noise = smooth_noise(size, int(rng.integers(5, 12)), rng)
     return (noise > np.median(noise)).astype(float)
 

@@ -1,9 +1,9 @@
-# Sourced by the other scripts: sets `python` to one that has nst_keras installed, making a virtual
-# environment (.venv in the checkout) unless one is active. Safe to run again; a second time is quick.
+# Sourced by the other scripts: sets `python` to one that has nst_keras installed. Creates a virtual
+# environment (.venv in the checkout) unless one is active. Can be repeated, and is then quick.
 
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Succeeds if $1 is a Python of a version that TensorFlow has wheels for.
+# Succeeds if $1 is a Python for which TensorFlow has wheels.
 usable() {
     "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null
 }
@@ -20,8 +20,8 @@ find_python() {
     return 1
 }
 
-# Sets `home`, the environment's folder, and `python`: the active environment, or our own. Conda's
-# base counts as none, so that TensorFlow does not get into it unasked.
+# Sets `home`, the folder of the active environment or of our own, and `python`. Conda's base does
+# not count as active, so that TensorFlow is not installed there by accident.
 find_environment() {
     local active=${VIRTUAL_ENV:-} base
     if [ -z "$active" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; then
@@ -37,15 +37,15 @@ find_environment() {
         return 1
     fi
     base=$(find_python)
-    echo "making a virtual environment in $home" >&2
+    echo "creating a virtual environment in $home" >&2
     if ! "$base" -m venv --clear "$home"; then
         echo "on Debian and Ubuntu: apt install python3-venv" >&2
         return 1
     fi
 }
 
-# install_with EXTRAS: install the checkout with these extras (such as '[test]'), if not done yet.
-# A note in the environment says of which checkout, with which setup.cfg and extras it was done.
+# install_with EXTRAS: install the checkout with these extras (such as '[test]') if not done yet.
+# A note in the environment records the checkout, its setup.cfg and the extras that are installed.
 install_with() {
     local extras=$1 note source
     find_environment
@@ -55,7 +55,7 @@ install_with() {
         echo "$source" >"$note"
     fi
     if ! grep -qxF "with$extras" "$note"; then
-        echo "installing nst_keras$extras and what it needs" >&2
+        echo "installing nst_keras$extras and its dependencies" >&2
         "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip --upgrade >/dev/null
         "$python" -m pip install --quiet --disable-pip-version-check --editable "$checkout$extras"
         echo "with$extras" >>"$note"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Set up and paint: scripts/run.sh [flags]. Without a picture or a flagfile of yours it paints the
-# sample pictures by configs/monet.cfg. Results go to runs/ in the folder that you call it from.
+# Install nst_keras if needed, and run it: scripts/run.sh [flags]. Without --content, --flagfile or
+# --workdir it restyles the sample pictures with configs/monet.cfg. Results go to runs/ in the
+# folder from which it is called.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

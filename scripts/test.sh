@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up and pass the tests: scripts/test.sh [pytest arguments], such as -m slow.
+# Install nst_keras if needed, and run its tests: scripts/test.sh [pytest arguments, as -m slow].
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

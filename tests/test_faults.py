@@ -111,7 +111,7 @@ def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scale_run.ScaleRun, "run", gone)
         assert run.main(job) == 1
-    assert "the device failed after step 4: GPU is lost; run again" in one_line(capsys)
+    assert "the device failed after step 4: GPU is lost; run the same command" in one_line(capsys)
     goes_on(job, whole, tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_a_device_that_fails_before_the_first_step(job, whole, capsys, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(startup, "matrix_rate", gone)
         assert run.main(job) == 1
-    assert "the device failed: Failed to create cuBLAS handle; run again" in one_line(capsys)
+    assert "the device failed: Failed to create cuBLAS handle; run the same" in one_line(capsys)
     goes_on(job, whole, tmp_path)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from nst_keras.devices import startup
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +133,6 @@ def _tpu() -> Replicas:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        raise InputError(f"--distribute=tpu: {str(error).splitlines()[0]}") from error
+        raise InputError(f"--distribute=tpu: {first_line(error)}") from error
     strategy = tf.distribute.TPUStrategy(resolver)
     return Replicas(tuple(strategy.extended.worker_devices))

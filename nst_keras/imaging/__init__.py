@@ -1,1 +1,1 @@
-"""Pictures in and out: float32 sRGB in [0, 1]; resizing; GIF, strip, MP4."""
+"""Pictures: files, color, resizing; GIF, strip and MP4."""

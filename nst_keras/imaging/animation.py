@@ -1,4 +1,4 @@
-"""Iteration pictures become an animated GIF, or a strip: pictures in a row; with labels."""
+"""Pictures of a run as an animated GIF or as a strip, side by side; both with labels."""
 
 import bisect
 import contextlib
@@ -19,18 +19,19 @@ from nst_keras.imaging.images import to_uint8
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
-Frame = str | os.PathLike | np.ndarray  # a picture's path, or RGB HWC: uint8, or float in [0, 1]
+# The path of a picture, or RGB (height, width, 3): uint8, or floats in [0, 1].
+Frame = str | os.PathLike | np.ndarray
 
-PROBE = 6  # frames encoded first, from whose bytes those of all are estimated
-SAMPLE = 64  # px, both sides of the sample that a frame's palette is fitted to
-GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to that size, then to that many frames
+PROBE = 6  # frames that are encoded first, to estimate the size of the whole GIF
+SAMPLE = 64  # px a side of the sample that a frame's palette is fitted to
+GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to so many frames
 
-SMALLEST_FONT = 11  # px: the smallest that can be read
-FONT_SHARE = 0.036  # of a frame's shorter side, for its label
+SMALLEST_FONT = 11  # px: smaller ones cannot be read
+FONT_SHARE = 0.036  # font size of a label, as a share of the frame's shorter side
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-LETTER_SHADES = 8  # of gray, from the plate under a label to its white letters
-SMOOTH = 4  # the plate under a label is drawn that much larger, for smooth corners
-WIDEST = 2.5  # times the height: a picture in a strip that is wider gets lower
+LETTER_SHADES = 8  # of gray, from the plate behind a label to its white letters
+SMOOTH = 4  # the plate behind a label is drawn so much larger, for smooth corners
+WIDEST = 2.5  # width : height; a wider picture in a strip is shown with less height
 
 
 def write_gif(
@@ -46,13 +47,14 @@ def write_gif(
 ) -> Path:
     """Write `frames` as an endless GIF of at most `max_bytes`, atomically, and return its path.
 
-    Every frame gets the shape of the largest, at most `longest` px and never enlarged beyond the
-    largest. Of more than `max_frames` an even choice is kept, with the first and the last. A frame
-    lasts `frame_ms` (default: 80 ms, longer where there are few), the last one `hold_ms`. A GIF
-    too large loses size and frames until it fits. A label stands in its frame's lower left corner.
+    Every frame is resized to the shape of the largest, with at most `longest` px and without
+    enlarging that one. Of more than `max_frames` an even selection is kept, with the first and the
+    last. A frame is shown for `frame_ms` (default: 80 ms, longer if there are few), the last one
+    for `hold_ms`. A GIF that is too large loses size and frames until it fits. Labels are in the
+    lower left corner.
 
-    Raises InputError when there are no frames, or not one label for each, or `max_bytes` is too
-    small for any GIF.
+    Raises:
+        InputError: there are no frames, or not one label for each, or `max_bytes` is too small.
     """
     pairs = labeled(frames, labels, "a GIF")
     largest = largest_size(frames)
@@ -69,7 +71,7 @@ def write_gif(
                 file.write(data)
             return Path(path)
         longest, count = _reduced(longest, count, excess)
-    raise InputError(f"a GIF of at most {max_bytes} bytes is not possible; allow some kilobytes")
+    raise InputError(f"a GIF of at most {max_bytes} bytes is not possible; allow a few kilobytes")
 
 
 def write_strip(
@@ -82,15 +84,16 @@ def write_strip(
 ) -> Path:
     """Write `frames` side by side on white as a PNG, atomically, and return its path.
 
-    Every picture is `height` px high, or lower and centered where it is wider than WIDEST times
-    that, with `gap` px between two. A label stands centered below its picture, which gets room to
-    its sides where the label is longer, up to `height`; what is longer still is cut off.
+    Every picture is `height` px high, or less if it is wider than WIDEST times that, with `gap` px
+    between two. Labels are centered below; a long one widens the space of its picture, up to
+    `height`, and is then cut off.
 
-    Raises InputError when there are no frames, or not one label for each.
+    Raises:
+        InputError: there are no frames, or not one label for each.
     """
     pairs = labeled(frames, labels, "a strip")
     font = _font(height // 14)
-    cells = []  # frame, its size, label, width with the label
+    cells = []  # (frame, its size, label, width including the label)
     for frame, label in pairs:
         size = _size_in_row(_size(frame), height)
         text = _shortened(label, font, max(size[0], height))
@@ -114,9 +117,13 @@ def write_strip(
 def labeled(
     frames: Sequence[Frame], labels: Sequence[str] | None, what: str
 ) -> list[tuple[Frame, str]]:
-    """Every frame with its label, "" for none. Raises InputError, which calls the result `what`."""
+    """Pairs of frame and label, which is "" if there are no labels.
+
+    Raises:
+        InputError: there are no frames, or not one label for each; names `what` is to be made.
+    """
     if not len(frames):
-        raise InputError(f"{what} needs at least one picture; received none")
+        raise InputError(f"{what} needs at least one picture")
     labels = [""] * len(frames) if labels is None else labels
     if len(labels) != len(frames):
         raise InputError(f"{what} of {len(frames)} pictures cannot have {len(labels)} labels")
@@ -124,17 +131,17 @@ def labeled(
 
 
 def largest_size(frames: Sequence[Frame]) -> tuple[int, int]:
-    """Width and height of the frame with the most pixels, read from the files' headers."""
+    """Width and height of the frame with the most pixels; of files only the headers are read."""
     return max((_size(frame) for frame in frames), key=lambda size: size[0] * size[1])
 
 
 def load_frame(frame: Frame, size: tuple[int, int], label: str = "") -> Image.Image:
-    """The frame as RGB of `size` = (width, height), its label drawn into it."""
+    """The frame as RGB of `size` = (width, height), with its label."""
     if isinstance(frame, np.ndarray):
         image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
     else:
         with _opened(frame) as opened:
-            opened.draft("RGB", size)  # lets the JPEG decoder skip what a smaller size drops
+            opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
             image = opened.convert("RGB")
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
     _draw_label(image, label)
@@ -147,19 +154,19 @@ def default_pace(count: int) -> int:
 
 
 def one_line(text: str) -> str:
-    """One line: a space for each run of white space, controls and bytes that are no text."""
+    """The text with each run of white space and unprintable characters as one space."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def evenly(items: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of the items, evenly spread, the first and the last among them."""
+    """At most `most` of the items, evenly spread, including the first and the last."""
     count = min(most, len(items))
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """A picture file; raises InputError where it cannot be read."""
+    """Open a picture file; raise InputError if it cannot be read, also by the block."""
     try:
         with images.opened(path) as image:
             yield image
@@ -181,14 +188,14 @@ def _size_in_row(size: tuple[int, int], height: int) -> tuple[int, int]:
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(max(SMALLEST_FONT, size))
-    assert isinstance(font, ImageFont.FreeTypeFont)  # as ever when a size is asked for
+    assert isinstance(font, ImageFont.FreeTypeFont)  # it always is when a size is given
     return font
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
-    """`text` as one line of at most `most` px; what does not fit becomes an ellipsis.
+    """`text` as one line of at most `most` px, with an ellipsis for what does not fit.
 
-    Accents are dropped, since Pillow's own font has none; letters other than Latin show as boxes.
+    Accents are dropped, since Pillow's font has none; letters other than Latin appear as boxes.
     """
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     text = one_line(text)
@@ -200,10 +207,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
 
 
 def _draw_label(image: Image.Image, text: str) -> None:
-    """Write `text` into the lower left corner: white on a dark plate, so it shows on any picture.
-
-    A frame too narrow for a letter stays as it is.
-    """
+    """Write `text` into the lower left corner, white on a dark plate, if it fits at all."""
     font = _font(round(FONT_SHARE * min(image.size)))
     em = font.size
     text = _shortened(text, font, image.width - 2 * em)
@@ -212,13 +216,13 @@ def _draw_label(image: Image.Image, text: str) -> None:
     width, height = math.ceil(font.getlength(text) + em), round(1.5 * em)
     left, top = round(em / 2), image.height - round(em / 2) - height
     image.paste("#101010", (left, top), _plate(width, height))
-    digits = -font.getbbox("0", anchor="ls")[1]  # the same for all labels, so that none jumps
+    digits = -font.getbbox("0", anchor="ls")[1]  # not of the text: all labels align
     at = (left + em / 2, top + (height + digits) / 2)
     ImageDraw.Draw(image).text(at, text, fill="white", font=font, anchor="ls")
 
 
 def _plate(width: int, height: int) -> Image.Image:
-    """How much a plate with round corners covers: a mask of that size."""
+    """The opacity of a plate with round corners, as a mask of this size."""
     plate = Image.new("L", (width * SMOOTH, height * SMOOTH))
     radius = height * SMOOTH * 0.3
     box = (0, 0, plate.width - 1, plate.height - 1)
@@ -234,17 +238,18 @@ def _encode(
     ]
     buffer = io.BytesIO()
     timing = {"duration": [pace] * len(others) + [hold], "loop": 0}
-    # A comment in the first picture's file is not the animation's.
+    # Otherwise a comment in the file of the first picture would be copied.
     first.save(buffer, "GIF", save_all=True, append_images=others, comment=b"", **timing)
     return buffer.getvalue()
 
 
 def _indexed(image: Image.Image, has_label: bool) -> Image.Image:
-    """256 colors of the frame's own. Painted texture hides the bands that dithering is for.
+    """Reduce a frame to a palette of 256 colors of its own.
 
-    The palette is fitted to a sample: as good to the eye as one fitted to every pixel, ten times
-    faster. Maximum coverage and k-means keep the small bright spots that median cut grays. Letters
-    may slip through the sample's gaps, so with a label it holds their shades of gray as well.
+    Without dithering: painted texture hides the bands. The palette is fitted to a sample, which
+    looks as good as one fitted to every pixel and takes a tenth of the time. Maximum coverage and
+    k-means keep small bright spots, which median cut turns gray. The sample may miss the letters of
+    a label, so their shades of gray are added to it.
     """
     width, height = (min(side, SAMPLE) for side in image.size)
     sample = image.resize((width, height), Image.Resampling.NEAREST)
@@ -256,7 +261,7 @@ def _indexed(image: Image.Image, has_label: bool) -> Image.Image:
 
 
 def _reduced(longest: int, count: int, excess: float) -> tuple[int, int]:
-    """The longest side and number of frames to try next, after a GIF `excess` times too large."""
+    """The longest side and the number of frames to try after a GIF `excess` times too large."""
     shrunk = int(longest * min(0.95, 0.97 * excess**-0.5))
     if longest > GOOD_SIZE:
         return max(GOOD_SIZE, shrunk), count

@@ -1,12 +1,17 @@
-"""Iteration pictures become an MP4, through the ffmpeg that the package imageio-ffmpeg brings."""
+"""Pictures of a run as an MP4, through the ffmpeg that the package imageio-ffmpeg contains.
+
+The package can run it, too (`write_frames`), but does not notice that it fails or is stuck, and
+leaves what it says to the terminal.
+"""
 
 import contextlib
 import errno
+import itertools
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,14 +28,14 @@ from nst_keras.imaging.geometry import MIN_SIDE, fit_size
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
-FPS = 30  # of every video: players are at their best with it, and a screen's 60 Hz show it evenly
-PLAY_MS = 8000  # frames get shorter where all would take longer, down to 1 / FPS
-STUCK_SECONDS = 300.0  # for one picture, or for the end of the file
-REASON = 300  # bytes, from the beginning and from the end of what ffmpeg says
+FPS = 30  # of every video: all players support it, and a screen of 60 Hz shows it evenly
+PLAY_MS = 8000  # if all frames would take longer, each becomes shorter, down to 1 / FPS
+STUCK_SECONDS = 300.0  # allowed for one picture, and for finishing the file
+REASON = 300  # bytes from the start and from the end of ffmpeg's messages
 
 
 def check_video_extra(flag: str = "--mp4") -> None:
-    """Raise InputError unless there is an ffmpeg; takes some 0.1 s, to be done before long work."""
+    """Raise InputError unless ffmpeg is installed; takes about 0.1 s. To call before long work."""
     _find_ffmpeg(flag)
 
 
@@ -47,34 +52,35 @@ def write_mp4(
 ) -> Path:
     """Write `frames` as a video (H.264, 30 pictures a second), atomically, and return its path.
 
-    Every frame gets the shape of the largest, at most `longest` px, less a row or column at the
-    right and below where a side would be odd: H.264 wants even sides. Of more than `max_frames` an
-    even choice is kept, with the first and the last. A frame lasts `frame_ms` (default: as in a
-    GIF, but shorter where there are many), to the nearest 1/30 s; the last one `hold_ms`. A label
-    stands in its frame's lower left corner. `crf` is x264's quality, less is better: 18 looks
-    like the original. Frames are read one at a time.
+    Frames are read one at a time. Every frame is resized to the shape of the largest, with at most
+    `longest` px; H.264 wants even sides, so one row or column may be cut off at the bottom or at
+    the right. Of more than `max_frames` an even selection is kept, with the first and the last. A
+    frame is shown for `frame_ms`, to the nearest 1/30 s (default: as in a GIF, but shorter if there
+    are many), the last one for `hold_ms`. Labels are in the lower left corner. `crf` is x264's
+    quality; less is better, and 18 looks like the original.
 
-    Raises InputError when there are no frames, or not one label for each, or no ffmpeg; OSError,
-    with what ffmpeg says, when it fails.
+    Raises:
+        InputError: there are no frames, or not one label for each, or ffmpeg is not installed.
+        OSError: ffmpeg failed; the message is its own.
     """
     pairs = evenly(labeled(frames, labels, "a video"), max_frames)
     ffmpeg = _find_ffmpeg("an MP4")
     largest = largest_size(frames)
     size = fit_size(largest, max(MIN_SIDE, min(longest, max(largest))))
     pace = frame_ms or min(default_pace(len(pairs)), PLAY_MS / len(pairs))
-    repeats = [_pictures(pace)] * (len(pairs) - 1) + [_pictures(hold_ms)]
+    repeats = [_picture_count(pace)] * (len(pairs) - 1) + [_picture_count(hold_ms)]
+    pictures = (
+        data
+        for (frame, label), count in zip(pairs, repeats, strict=True)
+        for data in itertools.repeat(_raw(frame, size, label), count)
+    )
     with atomic(path) as file:
-        # The file is only kept open: ffmpeg writes it by its name, since it has to go back in it.
-        command = _command(ffmpeg, _even(size), crf, file.name)
-        with _running(command, path) as write:
-            for (frame, label), count in zip(pairs, repeats, strict=True):
-                data = _raw(frame, size, label)
-                for _ in range(count):
-                    write(data)
+        # The file is only kept open: ffmpeg writes it by its name, since it has to seek in it.
+        _encode(_command(ffmpeg, _even(size), crf, file.name), pictures, path)
     return Path(path)
 
 
-def _pictures(milliseconds: float) -> int:
+def _picture_count(milliseconds: float) -> int:
     return max(1, round(milliseconds * FPS / 1000))
 
 
@@ -93,7 +99,7 @@ def _find_ffmpeg(needed_for: str) -> str:
         raise InputError(f"{needed_for}: needs pip install 'nst_keras[video]'") from None
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:  # installed without a program for this machine
+    except RuntimeError as error:  # installed, but without ffmpeg for this machine
         raise InputError(f"{needed_for}: {one_line(str(error))}") from error
 
 
@@ -108,18 +114,21 @@ def _command(ffmpeg: str, size: tuple[int, int], crf: int, target: str) -> list[
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{size[0]}x{size[1]}"),
         *("-framerate", str(FPS), "-i", "pipe:0", "-vf", ",".join(filters)),
         *("-c:v", "libx264", "-preset", "fast", "-crf", str(crf)),
-        # Older ffmpegs tag the file by these and not by the last filter.
+        # Older versions of ffmpeg tag the file by these and not by the last filter.
         *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"),
         *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
-        f"file:{target}",  # or a name could be taken for an option, or for an address
+        f"file:{target}",  # otherwise a name could be taken for an option or a URL
     ]
 
 
-@contextlib.contextmanager
-def _running(command: list[str], path: str | os.PathLike) -> Iterator[Callable[[bytes], None]]:
-    """Start ffmpeg; what is written is its input, to which it has to come up. Stop it on errors."""
+def _encode(command: list[str], pictures: Iterable[bytes], path: str | os.PathLike) -> None:
+    """Run ffmpeg on raw pictures; an error on the way stops it.
+
+    Raises:
+        OSError: it failed, or was killed because it was stuck.
+    """
     # Its messages go to a file, which never fills up as a pipe does. In a session of its own it
-    # does not hear the Ctrl-C that asks this program to stop in good order.
+    # does not receive the Ctrl-C that asks this program to stop in an orderly way.
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(
             command,
@@ -129,30 +138,28 @@ def _running(command: list[str], path: str | os.PathLike) -> Iterator[Callable[[
             start_new_session=True,
         )
         assert process.stdin
-        pipe, whole = process.stdin, False
-
-        def write(data: bytes) -> None:
-            with _stopped_when_stuck(process):
-                pipe.write(data)
-
         try:
-            with contextlib.suppress(BrokenPipeError):  # it ended early, and said why
-                yield write
-                with _stopped_when_stuck(process):
-                    pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # it ended early
+                for data in pictures:
+                    with _killed_when_stuck(process):
+                        process.stdin.write(data)
+                with _killed_when_stuck(process):
+                    process.stdin.close()
                     process.wait()
-                whole = process.returncode == 0
-            if not whole:
-                raise OSError(errno.EIO, _reason(messages, process.wait()), os.fspath(path))
+                if process.returncode == 0:
+                    return
+            with _killed_when_stuck(process):
+                process.wait()
+            raise OSError(errno.EIO, _reason(messages, process.returncode), os.fspath(path))
         finally:
-            process.kill()  # nothing happens to one that has ended
+            process.kill()  # has no effect on a process that has ended
             process.wait()
             with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+                process.stdin.close()
 
 
 @contextlib.contextmanager
-def _stopped_when_stuck(process: subprocess.Popen) -> Iterator[None]:
+def _killed_when_stuck(process: subprocess.Popen) -> Iterator[None]:
     timer = threading.Timer(STUCK_SECONDS, process.kill)
     timer.start()
     try:
@@ -162,11 +169,11 @@ def _stopped_when_stuck(process: subprocess.Popen) -> Iterator[None]:
 
 
 def _reason(messages: IO[bytes], status: int) -> str:
-    """Its first line, which tells the cause, and its last, which tells what came of it."""
+    """The first line of ffmpeg's messages, which names the cause, and the last, the effect."""
     end = messages.seek(0, os.SEEK_END)
     messages.seek(0)
     text = messages.read(REASON)
     messages.seek(max(len(text), end - REASON))
     lines = (text + messages.read()).decode(errors="replace").strip().splitlines()
-    said = dict.fromkeys(one_line(line) for line in (*lines[:1], *lines[-1:]))
-    return f"ffmpeg made no video: {' ... '.join(said) or f'it ended with status {status}'}"
+    shown = dict.fromkeys(one_line(line) for line in (*lines[:1], *lines[-1:]))
+    return f"ffmpeg made no video: {' ... '.join(shown) or f'it ended with status {status}'}"

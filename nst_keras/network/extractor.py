@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from nst_keras.network import vgg
 from nst_keras.network.weights import Weights
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 
 # Float16 ends at 65504, and VGG's activations come to half of that and more. A network of ReLUs and
 # pooling is homogeneous in its input and biases together: for float16 both are shrunk by a
@@ -127,9 +127,8 @@ def imagenet_weights(backbone: str) -> Weights:
     try:
         model = builders[backbone](weights="imagenet", include_top=False)
     except Exception as error:  # keras.utils.get_file raises plain Exception when offline
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"--weights=imagenet: cannot be fetched ({reason}); use "
+            f"--weights=imagenet: cannot be fetched ({first_line(error)}); use "
             "--weights=embedded, which needs no network, or the path of a downloaded notop .h5"
         ) from error
     kernels, biases, digest = {}, {}, hashlib.sha256()

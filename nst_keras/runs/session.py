@@ -25,6 +25,7 @@ from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings import flags
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import OPTIONS, Config
@@ -197,7 +198,7 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], started: float, stopping: list[float], *, quiet: bool
+    runs: Sequence[RequestedRun], started: float, stopping: StopSignal, *, quiet: bool
 ) -> tuple[list[RunWriter], list[Iterate] | None]:
     """Run in the folders until the end or a stop signal.
 
@@ -291,13 +292,13 @@ def _begun(run: RequestedRun) -> Begun | None:
 def _make_problems(
     planned: Sequence[tuple[RequestedRun, Settings, Plan]],
     replicas: "Replicas",
-    stopping: list[float],
+    stopping: StopSignal,
 ) -> list["StyleTransferProblem"]:
     """The problems of runs, all with the network of the first one."""
     from nst_keras.transfer.problem import StyleTransferProblem
 
     def is_dropped() -> bool:
-        return bool(stopping) and time.monotonic() - stopping[0] > _PATIENCE
+        return stopping.seconds_ago() > _PATIENCE
 
     problems: list[StyleTransferProblem] = []
     for run, settled, plan in planned:
@@ -358,7 +359,7 @@ def _announce(
 def _write_iterates(
     problems: Sequence["StyleTransferProblem"],
     writers: Sequence[RunWriter],
-    stopping: list[float],
+    stopping: StopSignal,
 ) -> list[Iterate]:
     """Optimize, and write iterates until the last one or a stop signal; returns the last ones."""
     from nst_keras.transfer.loop import optimize
@@ -380,7 +381,7 @@ def _write_iterates(
 def _follow(
     rounds: Generator[list[Iterate], None, None],
     writers: Sequence[RunWriter],
-    stopping: Sequence[float],
+    stopping: StopSignal,
 ) -> list[Iterate]:
     """Have iterates written until the last ones or a stop signal; returns the last ones."""
     try:

@@ -1,1 +1,1 @@
-"""What every command stands on: errors, files, checkpoints, a writer thread, signals."""
+"""The basis of every command: errors, files, checkpoints, a writer thread, signals, console."""

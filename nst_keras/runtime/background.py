@@ -1,4 +1,4 @@
-"""A thread that writes to the disk while the optimization goes on."""
+"""A thread that writes to disk while the optimization continues."""
 
 import errno
 import logging
@@ -8,43 +8,46 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from nst_keras.runtime.errors import reason_of
+
 _log = logging.getLogger(__name__)
 
 Work = Callable[[], None]
 Submit = Callable[[Work], None]
 
-
-_TELL_SECONDS, _MOST_SECONDS = 60.0, 600.0  # of waiting for a place
+_WARN_SECONDS, _GIVE_UP_SECONDS = 60.0, 600.0  # of waiting for a place
 _LIMIT = 4  # each may hold a checkpoint in memory
 
 
 def at_once(work: Work) -> None:
-    """Do the work right here: what stands in for `Background.submit` unless a job has one."""
+    """Do the work immediately: the default for `Background.submit`."""
     work()
 
 
 def no_wait() -> None:
-    """What stands in for `Background.wait` then."""
+    """Return immediately: the default for `Background.wait`, as nothing is pending."""
 
 
 class Background:
-    """Does work on one thread, in the order in which it was submitted.
+    """Does work on one thread, in the order of submission.
 
         with Background() as background:
             background.submit(work)
 
-    Whatever ends the block, all that was submitted is done before it is left. What the work raises
-    ends it: nothing more is done, and the error is raised where the next work is submitted, or at
-    the end of the block unless another error is under way there.
+    However the block ends, all submitted work is done before it is left. If work raises an error,
+    the remaining work is skipped, and the error is raised by the next `submit` or `wait`, or at the
+    end of the block unless another error is under way there.
 
     Args:
-        limit: how many may be submitted and not done; one more waits for its place.
+        limit: how much work may be pending; `submit` waits while there is more.
     """
 
+    # Why not a ThreadPoolExecutor and a semaphore: these take their locks in Python code, where
+    # Ctrl-C can strike between a lock and the block that would release it, and then the thread
+    # never ends. A SimpleQueue is whole at any such moment.
+
     def __init__(self, limit: int = _LIMIT):
-        # SimpleQueue is whole at any moment at which Ctrl-C may strike; queue.Queue might be left
-        # with its lock held or its count wrong, and the thread would never end.
-        self._waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._limit = limit
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(limit):
@@ -52,44 +55,45 @@ class Background:
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._open = False
-        # Not a daemon: even an interpreter that ends lets it finish.
-        self._thread = threading.Thread(target=self._work, name="nst_keras background")
+        # Not a daemon: an interpreter that ends waits for it.
+        self._thread = threading.Thread(target=self._run, name="nst_keras background")
 
     def submit(self, work: Work) -> None:
-        """Have the work done later; waits while too much is to be done.
+        """Have the work done later; waits while too much is pending.
 
-        What it uses must not change any more. Work itself must not submit.
+        What the work uses must not change any more. The work itself must not submit.
 
         Raises:
-            BaseException: what earlier work raised, the same object.
-            TimeoutError: nothing got done for ten minutes.
-            RuntimeError: outside of the block nobody would do it.
+            BaseException: the error of earlier work, the same object.
+            TimeoutError: no work was completed for ten minutes.
+            RuntimeError: the block is not entered, or was left.
         """
         if not self._open:
-            raise RuntimeError("work was submitted to a thread that does not run")
+            raise RuntimeError("work was submitted outside of the block")
         self._take_place()
         if self._error is not None:
             self._places.put(None)
             raise self._error
-        self._waiting.put(work)
+        self._pending.put(work)
 
     def _take_place(self) -> None:
-        """Wait until there is one, but not for ever: network disks may never answer."""
+        """Wait for a place, but not forever: network disks may never answer."""
         began = time.monotonic()
         while True:
             try:
-                return self._places.get(timeout=_TELL_SECONDS)
+                return self._places.get(timeout=_WARN_SECONDS)
             except queue.Empty:
                 waited = time.monotonic() - began
-                if waited >= _MOST_SECONDS:
+                if waited >= _GIVE_UP_SECONDS:
                     raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer") from None
                 _log.warning("waiting for the disk for %d s", waited)
 
     def wait(self) -> None:
-        """Until all that was submitted is done.
+        """Wait until all submitted work is done.
 
         Raises:
-            BaseException: what the work raised.
+            BaseException: the error of that work, the same object.
+            TimeoutError: no work was completed for ten minutes.
         """
         for _ in range(self._limit):
             self._take_place()
@@ -111,7 +115,7 @@ class Background:
     ) -> None:
         try:
             self._end()
-        except KeyboardInterrupt:  # as one just before would; only the next one gets out at once
+        except KeyboardInterrupt:  # the first one must not lose work; a second one may
             self._end()
             raise
         self._thread.join()
@@ -119,27 +123,31 @@ class Background:
             return
         if error is None:
             raise self._error
-        _log.warning("not all could be written: %s", self._error)
+        _log.warning("not everything could be written: %s", reason_of(self._error))
 
     def _end(self) -> None:
         self._open = False
-        self._waiting.put(None)
-        # Not join: where Ctrl-C interrupts that, Python before 3.13 takes the thread for dead.
+        self._pending.put(None)
+        # Not join: if Ctrl-C interrupts that, Python before 3.13 takes the thread for dead.
         self._ended.get()
 
-    def _work(self) -> None:
-        while self._do(self._waiting.get()):
+    def _run(self) -> None:
+        while self._do_next():
             self._places.put(None)
-        for _ in range(2):  # for as many as may wait for it: see __exit__
+        for _ in range(2):  # `__exit__` may wait twice
             self._ended.put(None)
 
-    def _do(self, work: Work | None) -> bool:
-        """A function of its own, so that the thread holds on to no work that is done."""
+    def _do_next(self) -> bool:
+        """Do the next work; False at the end.
+
+        A function of its own, so that work that is done is released before its place is.
+        """
+        work = self._pending.get()
         if work is None:
             return False
         try:
             if self._error is None:
                 work()
-        except BaseException as error:  # of any kind: it is the submitter's
+        except BaseException as error:  # of any kind: the submitter gets it
             self._error = error
         return True

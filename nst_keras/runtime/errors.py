@@ -1,10 +1,10 @@
-"""The errors that are not the program's fault."""
+"""Errors that are not the program's fault, and how they are reported."""
 
 
 class InputError(ValueError):
     """A setting or a file that cannot be used.
 
-    The message is one line for a person: the flag or file, the value and what would be right.
+    The message is one line for a person: the flag or file, its value, and what is allowed.
 
     Args:
         flags: names of the options that the error is about, the main one first.
@@ -15,23 +15,28 @@ class InputError(ValueError):
         self.flags = flags
 
 
-def printable(text: str) -> str:
-    """One line without control characters, whatever a file or a decoder's message holds."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 class StepDropped(Exception):
-    """A step was given up half-way; the state before it is saved."""
+    """A step was abandoned before its end; the state before it is saved."""
 
 
 class DeviceError(Exception):
-    """The device failed; the job can be run again and goes on from its last checkpoint."""
+    """The device failed; the same command resumes from the last checkpoint."""
 
 
 class LostHostError(Exception):
-    """Another host of the job is gone; the job can be run again and goes on."""
+    """Another host of the job is gone; the same command on all hosts resumes it."""
 
 
-def first_line(error: Exception) -> str:
-    """The beginning of what an error says, or its name."""
+def printable(text: str) -> str:
+    """The text on one line, with control characters escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def reason_of(error: BaseException) -> str:
+    """What the operating system reports, without number and path; else the first line."""
+    return getattr(error, "strerror", None) or first_line(error)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from nst_keras.devices import memory
 from nst_keras.devices.memory import MEMORY_SHARE
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.sweeps.folder import last_line, open_log
 
 _log = logging.getLogger(__name__)
@@ -89,12 +90,11 @@ class LocalEngine:
         self._waited_for: set[str] = set()
 
     def run(
-        self, tasks: Sequence[Task], stopping: Sequence[float]
+        self, tasks: Sequence[Task], stopping: StopSignal
     ) -> Generator[Outcome | None, None, None]:
         """Yield the outcome of each trial when it ends, and None several times a second.
 
-        Once there is something in `stopping` no trial starts, and the running ones save their
-        state.
+        Once `stopping` is set no trial starts, and the running ones save their state.
         """
         waiting = collections.deque((task, self.retries) for task in tasks)
         running: list[_Attempt] = []
@@ -206,7 +206,7 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
     ]
 
 
-def _outcomes(attempt: _Attempt, stopping: Sequence[float], again: set[str]) -> Iterator[Outcome]:
+def _outcomes(attempt: _Attempt, stopping: StopSignal, again: set[str]) -> Iterator[Outcome]:
     """The outcome of each trial of a process that ended, except those that are tried again."""
     task, status = attempt.task, attempt.process.returncode
     if stopping and -status in (_END, signal.SIGTERM):  # before it handled signals

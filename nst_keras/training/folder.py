@@ -1,5 +1,6 @@
 """The folder of a training: its files and its record."""
 
+import dataclasses
 import os
 from pathlib import Path
 

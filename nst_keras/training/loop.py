@@ -14,6 +14,7 @@ from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
@@ -55,7 +56,7 @@ class TrainLoop:
         trainer: Trainer,
         folder: TrainFolder,
         checkpointer: Checkpointer,
-        stopping: list[float],
+        stopping: StopSignal,
     ):
         self.config, self.data, self.trainer = config, data, trainer
         self.folder, self.checkpointer, self.stopping = folder, checkpointer, stopping

@@ -13,6 +13,7 @@ import tensorflow as tf
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import classifier, input_pipeline
 from nst_keras.training.classifier import Architecture
 from nst_keras.training.datasets import Pictures
@@ -83,7 +84,7 @@ class Trainer:
         """The batches of a dataset, each divided among all devices."""
         return self.strategy.experimental_distribute_dataset(dataset)
 
-    def evaluate(self, pictures: Pictures, stopping: list[float]) -> Score | None:
+    def evaluate(self, pictures: Pictures, stopping: StopSignal) -> Score | None:
         """The score on unchanged pictures; None if a stop signal came."""
         dataset = input_pipeline.validation_batches(pictures, self.plan.image_size, self.batch_size)
         totals = np.zeros(2)

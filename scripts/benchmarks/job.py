@@ -1,6 +1,6 @@
-"""A whole job, from the command to the page: seconds, pictures per hour and the peak of memory.
+"""A whole job, from the command to the page: seconds, pictures per hour and peak memory.
 
-The machine's pace, by matrix products, is measured before and after, as shared machines change it.
+The speed of matrix products is measured before and after, because that of shared machines changes.
 """
 
 import argparse
@@ -16,18 +16,24 @@ from benchmarks import machine, step
 from nst_keras.runs import batch_session
 
 _CONFIGS = machine.IMAGES.parent
-_PRODUCTS = 10  # for the pace
+_PRODUCTS = 10  # matrix products in one measurement of speed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--flagfile", default=str(_CONFIGS / "monet.cfg"), help="of the job")
-    parser.add_argument("--size", type=int, help="another longest side, in pixels")
-    parser.add_argument("--batch", type=int, default=1, help="pictures at once")
-    parser.add_argument("--rounds", type=int, default=1, help="medians are reported")
+    parser.add_argument(
+        "--flagfile", default=str(_CONFIGS / "monet.cfg"), help="the settings of the job"
+    )
+    parser.add_argument(
+        "--size", type=int, help="longest side in pixels instead of that in the flagfile"
+    )
+    parser.add_argument("--batch", type=int, default=1, help="how many pictures at once")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="how often to measure; medians are reported"
+    )
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians over fresh processes."""
+    """Medians over new processes."""
     machine.start()
     paces = [_pace()]
     seconds = []

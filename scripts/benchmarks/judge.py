@@ -1,4 +1,4 @@
-"""The default objective at one scale, raw and in float32, by which all pictures are judged."""
+"""The default objective at one scale in float32, which compares all pictures."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 
 
 class Judge:
-    """The objective of a photo and a painting (H, W, 3) at a longest side in pixels."""
+    """The objective for a photo and a painting (H, W, 3) at a longest side of `size` pixels."""
 
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
         plain = resolve(Config(size=size, scales=1, precision="float32"))
@@ -23,10 +23,10 @@ class Judge:
         self._value = tf.function(self.objective.value)
 
     def __call__(self, picture: np.ndarray) -> float:
-        """The total of a picture (H, W, 3) in [0, 1], as it would be saved in 8 bits."""
+        """The total loss of a picture (H, W, 3) in [0, 1], as it would be saved with 8 bits."""
         return float(self._value(tf.constant(as_saved(picture)[None]))["total"])
 
 
 def as_saved(picture: np.ndarray) -> np.ndarray:
-    """The picture with 8 bits a value."""
+    """The picture rounded to 8 bits per value."""
     return np.round(picture * 255.0).astype(np.float32) / np.float32(255.0)

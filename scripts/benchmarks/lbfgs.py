@@ -1,6 +1,6 @@
 """Our L-BFGS against SciPy's, from the same content image on the same objective.
 
-Also what its recursion adds to a step. Needs SciPy.
+Also measures what the two-loop recursion adds to a step. Needs SciPy.
 """
 
 import argparse
@@ -27,12 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--history", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=7, help="rounds of the overhead's timing")
+    parser.add_argument(
+        "--repeats", type=int, default=7, help="rounds for the time of the recursion"
+    )
     parser.add_argument("--overhead_only", action="store_true")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Totals and seconds per evaluation of both, and the share of our recursion in a step."""
+    """Total losses and seconds per evaluation of both, and the recursion's share of a step."""
     machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
@@ -76,7 +78,7 @@ def lbfgs_painter(
 
 
 def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
-    """Seconds of one evaluation, and of one step with a full history, in turn."""
+    """Seconds of one evaluation and of one step with a full history, measured in turn."""
     stage = ScaleRun(painter, scale, painter.first_image)
     evaluate = tf.function(painter.objective(scale).value_and_grad)
     image = tf.constant(painter.first_image()[None])
@@ -100,7 +102,7 @@ def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int)
 
 
 def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
-    """The same number of evaluations by both, in turn, so that both see the same machine."""
+    """The same number of evaluations of both, in turn, so that both see the same load."""
     start = painter.first_image()
     objective = painter.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
@@ -125,7 +127,7 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
         value_and_grad, start, evaluations=evaluations, history=painter.config.history
     )
     seconds["whole"] = time.perf_counter() - began
-    while len(ours) < evaluations:  # SciPy may have given up
+    while len(ours) < evaluations:  # SciPy may have stopped early
         seconds_alone = take_step()
         seconds["ours"] += seconds_alone
         seconds["whole"] += seconds_alone
@@ -146,6 +148,6 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
 
 
 def _spread(count: int) -> list[int]:
-    """Some numbers from 1 to `count`, denser at the start."""
+    """Some numbers from 1 to `count`, most of them at the start."""
     stops = range(10, count + 1, max(10, count // 15))
     return sorted(n for n in {1, 2, 3, 5, *stops, count} if n <= count)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: sample pictures, the machine's description, peak memory."""
+"""Sample pictures, the description of the machine, and peak memory, for all benchmarks."""
 
 import resource
 import sys
@@ -13,13 +13,13 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def start() -> None:
-    """TensorFlow as a run sets it up."""
+    """Start TensorFlow as a run does."""
     startup.start_tensorflow(deterministic=False, seed=0)
     startup.one_operation_at_a_time()
 
 
 def describe() -> dict:
-    """Device and versions."""
+    """The device and the versions."""
     import keras
     import tensorflow as tf
 
@@ -36,13 +36,13 @@ def peak_memory() -> int:
 
 
 def size(text: str) -> tuple[int, int]:
-    """(width, height) of 'WIDTHxHEIGHT'."""
+    """Parse 'WIDTHxHEIGHT' to (width, height)."""
     width, height = text.split("x")
     return int(width), int(height)
 
 
 def noise_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Colored noise with large forms: (H, W, 3) floats in [0, 1]."""
+    """Smooth colored noise: (H, W, 3) floats in [0, 1]."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
     fine = rng.random((height, width, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Peak resident memory of a job by size, precision and optimizer, each in a process of its own."""
+"""Peak resident memory by size, precision and optimizer, each in a process of its own."""
 
 import argparse
 import json
@@ -14,11 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", default="512x384,1024x768", help="WIDTHxHEIGHT,...")
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--optimizers", default="adam,lbfgs")
-    parser.add_argument("--one", action="store_true", help="measure one combination in here")
+    parser.add_argument(
+        "--one", action="store_true", help="measure one combination in this process"
+    )
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Megabytes: the peak, and bytes per pixel above what an imported TensorFlow takes."""
+    """The peak in megabytes, and the bytes per pixel beyond what TensorFlow itself takes."""
     if options.one:
         return _measure_here(options.sizes, options.precisions, options.optimizers)
     rows = [

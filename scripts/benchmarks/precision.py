@@ -1,8 +1,8 @@
-"""Whether low precision changes the picture: against float32 with a little noise at the start.
+"""How much low precision changes the picture, compared with a little noise at the start.
 
-Optimization amplifies rounding, so two runs in float32 whose starts differ by 1e-4 do not end with
-the same picture either. A precision is as good where it ends as low, by the raw objective in
-float32 on the 8-bit picture, and as like the float32 run's picture (SSIM of lightness) as that is.
+Optimization amplifies rounding errors, so two runs in float32 whose starts differ by 1e-4 end with
+different pictures, too. A precision is good enough if its picture has as low a loss (in float32, of
+the 8-bit picture) and is as similar to that of the float32 run (SSIM of lightness).
 """
 
 import argparse
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Objective of each run, and the likeness of its picture to that of the float32 run."""
+    """The loss of each run, and the similarity of its picture to that of the float32 run."""
     machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels

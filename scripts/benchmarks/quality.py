@@ -1,10 +1,9 @@
-"""Seconds and steps to a given objective: our recipes against plain Adam and SciPy's L-BFGS-B.
+"""Seconds and steps to reach a loss: our recipes against plain Adam and SciPy's L-BFGS-B.
 
-SciPy takes its evaluations at one scale in float32, from the content image, within [0, 1]. What it
-reaches is the target. Ours take their turns between its evaluations, each for as long as the
-evaluation took, so that all see the same machine. Every picture is judged by the raw objective in
-float32 on its 8-bit pixels, as saved; the time for that does not count, nor does start-up: seconds
-begin with the first step of a scale that is traced.
+SciPy runs at one scale in float32, from the content image, within [0, 1]; the loss that it reaches
+is the target. Our recipes run between its evaluations, each for as long as the evaluation took, so
+that all see the same load. The loss of every picture is computed in float32 from its 8-bit pixels.
+The time for that does not count, nor does tracing.
 """
 
 import argparse
@@ -23,21 +22,23 @@ from nst_keras.devices import startup
 from nst_keras.imaging import images
 from nst_keras.transfer import loop
 
-_JUDGED = 12  # pictures of each contender
-_HISTORY = 20  # pairs that SciPy remembers, as many as ours
+_JUDGED = 12  # pictures of each recipe
+_HISTORY = 20  # pairs that SciPy keeps, as many as ours
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--content", default=str(machine.IMAGES / "harbor.jpg"))
     parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument("--evaluations", type=int, default=500, help="of SciPy")
+    parser.add_argument(
+        "--evaluations", type=int, default=500, help="how many evaluations SciPy gets"
+    )
     parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
     parser.add_argument("--recipes", default="default,best,plain_adam", help="some of these")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Each contender's objective, seconds and full-size evaluations; and the ratios to SciPy."""
+    """Loss, seconds and full-size evaluations of each recipe, and their ratios to SciPy's."""
     machine.start()
     content = images.read_image(options.content, "--content").pixels
     style = images.read_image(options.style, "--style").pixels
@@ -61,7 +62,7 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def recipes(size: int, precision: str) -> dict[str, Config]:
-    """Our defaults at their qualities, and what one would write first."""
+    """Our defaults at each quality, and a plain use of Adam."""
     plain = {"scales": 1, "learning_rate": 0.02, "beta_2": 0.999, "schedule": "constant"}
     return {
         "default": Config(size=size, precision=precision),
@@ -71,7 +72,7 @@ def recipes(size: int, precision: str) -> dict[str, Config]:
 
 
 class Runner:
-    """One of our jobs, which goes on when it has its turn."""
+    """One of our jobs, which runs for a while at a time."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Runner:
         self.done, self._step = False, 0
 
     def go_on(self, seconds: float) -> None:
-        """Work for about so long."""
+        """Run for about this many seconds."""
         until = self.seconds + seconds
         while self.seconds < until and not self.done:
             began = time.perf_counter()
@@ -107,7 +108,7 @@ class Runner:
         self.done = iterate.is_last
 
     def report(self, scipy: dict[str, Any]) -> dict[str, Any]:
-        """What it reached, and when it was where SciPy ended."""
+        """The final loss, and when that of SciPy was reached."""
         reached = [point for point in self.curve if point[2] <= scipy["objective"]]
         seconds, evaluations, objective = self.curve[-1]
         report: dict[str, Any] = {
@@ -122,7 +123,7 @@ class Runner:
 
 
 def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runner]) -> dict:
-    """SciPy's best picture and seconds; in between, the others have their turns."""
+    """SciPy's best picture and its seconds; the others run between its evaluations."""
     evaluate = tf.function(objective.value_and_grad)
     evaluate(tf.constant(start[None]))  # traces
     best: dict[str, Any] = {"total": np.inf}
@@ -162,7 +163,7 @@ def take_turns(runners: list[Runner], seconds: float) -> None:
 
 
 def rounded(report: dict[str, Any]) -> dict[str, Any]:
-    """Five significant digits are enough."""
+    """The value rounded to five significant digits."""
     return {
         name: float(f"{value:.5g}") if isinstance(value, float) else value
         for name, value in report.items()

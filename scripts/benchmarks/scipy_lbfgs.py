@@ -13,7 +13,7 @@ def minimize(
     evaluations: int,
     history: int,
 ) -> Any:
-    """SciPy's result from an image (H, W, 3), within [0, 1]; only the evaluations end it."""
+    """SciPy's result from an image (H, W, 3), within [0, 1]; ends after so many evaluations."""
     from scipy import optimize
 
     return optimize.minimize(

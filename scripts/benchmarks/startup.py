@@ -1,6 +1,6 @@
-"""From the command to the first step, and TensorFlow's own import apart.
+"""Seconds from the command to the first step, and for the import of TensorFlow alone.
 
-Starts `python -m nst_keras.run` on the sample pictures and waits for the first row of its losses.
+Starts `python -m nst_keras.run` on the sample pictures and waits for the first row of losses.
 """
 
 import argparse
@@ -19,11 +19,13 @@ _POLL_SECONDS = 0.01
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument("--rounds", type=int, default=5, help="medians are reported")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="how often to measure; medians are reported"
+    )
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians over fresh processes, by turns."""
+    """Medians over new processes, in turn."""
     imports, starts = [], []
     for _ in range(options.rounds):
         imports.append(_seconds_to_import())

@@ -1,8 +1,8 @@
 """One optimization step against a plain Keras step and against the machine's matrix product.
 
-The ceiling is the median of large matrix products in the step's precision, taken in turn with the
-steps; `share` is the part of it that the step reaches, counting the multiplications and additions
-of VGG19's convolutions, forward and back to the image, and of the Gram matrices.
+The upper limit is the median speed of large matrix products in the same precision, measured in turn
+with the steps; `share` is the part of it that a step reaches, counting the multiplications and
+additions of VGG19's convolutions, forward and back to the image, and of the Gram matrices.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from nst_keras.transfer.scales import Scale
 # for each Gram: one forward and, as autodiff has it, two back; ours takes one, which leaves 1.55e6.
 _FLOP_PER_PIXEL = 1.58e6
 _CEILING_ROUNDS = 12
-_SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
+_SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4 as a matrix product
 PRODUCT_FLOP = 2.0 * _SHAPES[0][0] * _SHAPES[0][1] * _SHAPES[1][1]
 
 
@@ -39,14 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default=(512, 384), type=machine.size, help="WIDTHxHEIGHT in pixels"
     )
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
-    parser.add_argument("--rounds", type=int, default=_CEILING_ROUNDS, help="medians are reported")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=_CEILING_ROUNDS,
+        help="how often to measure; medians are reported",
+    )
     parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
-    parser.add_argument("--batch", type=int, default=1, help="pictures at once, against one")
+    parser.add_argument(
+        "--batch", type=int, default=1, help="how many pictures at once, compared with one"
+    )
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Our step, the plain one and matrix products, in turn; seconds are medians."""
+    """Median seconds of our step, the plain one and matrix products, measured in turn."""
     machine.start()
     width, height = options.size
     content = machine.noise_picture(height, width, seed=1)
@@ -85,10 +92,10 @@ def measure(options: argparse.Namespace) -> dict:
 def time_in_turn(
     work: dict[str, Callable[[int], None]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds per step of each kind of work, by rounds in which all have their turn."""
+    """Seconds per step of each kind of work, measured in turn in each round."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for run in work.values():
-        run(2)  # traces, and fills caches
+        run(2)  # traces and fills caches
     for _ in range(rounds):
         for name, run in work.items():
             began = time.perf_counter()
@@ -98,7 +105,7 @@ def time_in_turn(
 
 
 def matrix_products(dtype: str) -> Callable[[int], None]:
-    """Large products of this type: what the machine can do."""
+    """Large matrix products of this type: the upper limit of the machine."""
     left, right = (tf.cast(tf.random.stateless_normal(s, (1, 2)), dtype) for s in _SHAPES)
     product = tf.function(lambda: tf.matmul(left, right))
 
@@ -113,7 +120,7 @@ def matrix_products(dtype: str) -> Callable[[int], None]:
 def our_steps(
     content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool = False
 ) -> Callable[[int], None]:
-    """The step of the product at its defaults."""
+    """Our step with the default settings."""
     painter, scale = _painter(content, style, precision, xla=xla)
     stage = ScaleRun(painter, scale, lambda: content)
     return lambda steps: stage.run(steps) and None
@@ -122,7 +129,7 @@ def our_steps(
 def batch_steps(
     content: np.ndarray, style: np.ndarray, precision: str, count: int, *, xla: bool = False
 ) -> Callable[[int], None]:
-    """The same of several pictures at once."""
+    """Our step for several pictures at once."""
     painter, scale = _painter(content, style, precision, xla=xla)
     batch = Batch([BatchMember(painter, scale, lambda: content) for _ in range(count)], xla=xla)
     return lambda steps: batch.run(steps) and None
@@ -148,7 +155,7 @@ def _batch(
 
 
 def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, float]:
-    """What a batch of so many pictures gains over one after the other, and its pace."""
+    """The speed of a batch of so many pictures, and its gain over one picture at a time."""
     if count == 1:
         return {}
     gains = [count * a / b for a, b in zip(seconds["ours"], seconds["batch"], strict=True)]
@@ -161,7 +168,7 @@ def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, flo
 
 
 def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
-    """What one writes after the tutorials: VGG19 of Keras, GradientTape, Keras' Adam."""
+    """A step as in tutorials: VGG19 of Keras, GradientTape, Adam of Keras."""
     content_layer = "block5_conv2"
     style_layers = [f"block{block}_conv1" for block in range(1, 6)]
     vgg = keras.applications.VGG19(include_top=False, weights=None)

@@ -1,4 +1,4 @@
-"""What tiles cost: an evaluation in tiles of several sizes against one of the whole picture."""
+"""The cost of tiles: evaluations in tiles of several sizes against one of the whole picture."""
 
 import argparse
 import statistics
@@ -19,13 +19,15 @@ from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=machine.size, default=(2048, 1536), help="WIDTHxHEIGHT")
-    parser.add_argument("--tile_sizes", default="512,768,1024,1536", help="px, ...")
+    parser.add_argument(
+        "--tile_sizes", default="512,768,1024,1536", help="sizes of tiles in pixels"
+    )
     parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
     parser.add_argument("--rounds", type=int, default=3)
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians of evaluations taken in turn, and their ratios to that of the whole picture."""
+    """Median seconds of evaluations, measured in turn, and their ratios to the whole picture."""
     machine.start()
     width, height = options.size
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
@@ -69,7 +71,7 @@ def measure(options: argparse.Namespace) -> dict:
 def _evaluation(
     painter: StyleTransferProblem, scale: scales.Scale, side: int | None, picture: np.ndarray
 ) -> Callable[[], None]:
-    """One evaluation of value and gradient, traced already."""
+    """A traced function that evaluates value and gradient."""
     objective = painter.objective(scale, side)
     evaluate = objective.value_and_grad if side else tf.function(objective.value_and_grad)
     image = tf.constant(picture[None])

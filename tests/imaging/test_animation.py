@@ -1,3 +1,5 @@
+"""GIFs and strips: sizes, timing, limits and labels."""
+
 import hashlib
 
 import numpy as np
@@ -61,7 +63,7 @@ def test_few_frames_are_shown_longer(tmp_path, count, pace):
     assert [duration for duration, _, _ in shown] == [pace] * (count - 1) + [2500]
 
 
-def test_many_frames_are_thinned_with_first_and_last(tmp_path):
+def test_of_too_many_frames_first_and_last_are_kept(tmp_path):
     frames = [flat(16, 16, level) for level in np.linspace(0, 1, 101)]
 
     _, shown = read_gif(write_gif(tmp_path / "out.gif", frames, max_frames=5))
@@ -133,7 +135,7 @@ def test_strip_makes_very_wide_pictures_lower(tmp_path):
     assert dark[17:22, :100].all()  # in the middle
 
 
-def test_strip_gives_room_to_a_label_longer_than_its_picture(tmp_path):
+def test_strip_makes_room_for_a_label_longer_than_its_picture(tmp_path):
     frames = [flat(5, 100, 0.0), flat(5, 100, 0.0)]
 
     path = write_strip(tmp_path / "strip.png", frames, ["content", "style " * 99], height=100)
@@ -145,7 +147,7 @@ def test_strip_gives_room_to_a_label_longer_than_its_picture(tmp_path):
     assert 5 + 8 + 5 < pixels.shape[1] < 8 + 2 * 100  # no wider than the height for each
 
 
-def test_strip_wants_one_label_for_each_picture(tmp_path):
+def test_strip_needs_one_label_for_each_picture(tmp_path):
     with pytest.raises(InputError, match="2 pictures cannot have 1 labels"):
         write_strip(tmp_path / "strip.png", [flat(9, 9, 0), flat(9, 9, 0)], ["1"])
 
@@ -210,12 +212,12 @@ def test_hostile_labels_are_drawn_within_the_frame(tmp_path, label):
     write_gif(tmp_path / "out.gif", frames, [label, label])
 
 
-def test_label_of_nothing_printable_changes_nothing():
+def test_label_without_printable_characters_changes_nothing():
     frame = flat(64, 48, 0.9)
 
     assert load_frame(frame, (64, 48), " \n\0") == load_frame(frame, (64, 48))
 
 
-def test_gif_wants_one_label_for_each_frame(tmp_path):
+def test_gif_needs_one_label_for_each_frame(tmp_path):
     with pytest.raises(InputError, match="a GIF of 2 pictures cannot have 1 labels"):
         write_gif(tmp_path / "out.gif", [flat(20, 20, 0)] * 2, ["1"])

@@ -1,3 +1,5 @@
+"""Videos: format, timing, sizes and labels, and every way in which ffmpeg may fail."""
+
 import os
 import subprocess
 import sys
@@ -20,12 +22,12 @@ def ffmpeg():
 
 @pytest.fixture
 def fake_ffmpeg(tmp_path_factory, monkeypatch):
-    """Put a program in ffmpeg's place: Python source."""
+    """Returns a function that replaces ffmpeg by a program, given as Python source."""
     pytest.importorskip("imageio_ffmpeg")
 
     def install(source):
         program = tmp_path_factory.mktemp("bin") / "ffmpeg"
-        program.write_text(f"#!{sys.executable}\nimport sys, time\n{source}\n")
+        program.write_text(f"#!{sys.executable}\nimport os, sys, time\n{source}\n")
         program.chmod(0o755)
         monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
 
@@ -37,13 +39,13 @@ def flat(width, height, *color):
 
 
 def describe(ffmpeg, path):
-    """What ffmpeg says of a file."""
+    """What ffmpeg reports about a file."""
     command = [ffmpeg, "-hide_banner", "-i", path]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
 def decode(ffmpeg, path):
-    """All pictures of a video: (count, height, width, 3)."""
+    """All pictures of a video, (count, height, width, 3)."""
     with tempfile.TemporaryDirectory() as folder:
         command = [ffmpeg, "-loglevel", "error", "-i", path, f"{folder}/%05d.png"]
         subprocess.run(command, check=True)
@@ -91,7 +93,7 @@ def test_few_frames_are_shown_longer_and_many_faster(ffmpeg, tmp_path, count, se
     assert len(decode(ffmpeg, path)) == pytest.approx(seconds * FPS, abs=0.01)
 
 
-def test_very_many_frames_are_thinned_with_first_and_last(ffmpeg, tmp_path):
+def test_of_too_many_frames_first_and_last_are_kept(ffmpeg, tmp_path):
     frames = [flat(16, 16, level, level, level) for level in range(0, 255, 4)]
 
     path = mp4.write_mp4(tmp_path / "out.mp4", frames, max_frames=3, frame_ms=1, hold_ms=1)
@@ -165,7 +167,7 @@ def test_the_same_frames_give_the_same_file(ffmpeg, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["-y.mp4", "http:a%03d.mp4", "sp ace'\"\n.mp4", "caf\u00e9"])
-def test_any_name_will_do(ffmpeg, tmp_path, monkeypatch, name):
+def test_any_file_name_works(ffmpeg, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
 
     mp4.write_mp4(name, [flat(16, 16, 1, 2, 3)], hold_ms=100)
@@ -174,7 +176,7 @@ def test_any_name_will_do(ffmpeg, tmp_path, monkeypatch, name):
     assert len(decode(ffmpeg, tmp_path / name)) == 3
 
 
-def test_an_older_video_is_replaced(ffmpeg, tmp_path):
+def test_older_video_is_replaced(ffmpeg, tmp_path):
     path = tmp_path / "out.mp4"
     path.write_bytes(bytes(1 << 20))
 
@@ -244,8 +246,15 @@ def test_ffmpeg_is_stopped_when_a_frame_cannot_be_read(fake_ffmpeg, tmp_path):
     assert sorted(tmp_path.iterdir()) == [whole, broken]
 
 
-@pytest.mark.parametrize("source", ["time.sleep(600)", "sys.stdin.buffer.read(); time.sleep(600)"])
-def test_ffmpeg_that_is_stuck_is_stopped(fake_ffmpeg, tmp_path, monkeypatch, source):
+@pytest.mark.parametrize(
+    "source",
+    [
+        "time.sleep(600)",
+        "sys.stdin.buffer.read(); time.sleep(600)",
+        "sys.stdin.close(); os.close(0); time.sleep(600)",
+    ],
+)
+def test_stuck_ffmpeg_is_killed(fake_ffmpeg, tmp_path, monkeypatch, source):
     fake_ffmpeg(source)
     monkeypatch.setattr(mp4, "STUCK_SECONDS", 0.5)
 
@@ -255,7 +264,7 @@ def test_ffmpeg_that_is_stuck_is_stopped(fake_ffmpeg, tmp_path, monkeypatch, sou
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ffmpeg_that_is_not_there_is_reported(tmp_path, monkeypatch):
+def test_missing_ffmpeg_is_reported(tmp_path, monkeypatch):
     pytest.importorskip("imageio_ffmpeg")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "missing"))
 
@@ -265,7 +274,7 @@ def test_ffmpeg_that_is_not_there_is_reported(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_extra_is_told_before_any_work(tmp_path, monkeypatch):
+def test_missing_extra_is_reported_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
 
     with pytest.raises(InputError, match=r"^--mp4: needs pip install 'nst_keras\[video\]'$"):
@@ -276,7 +285,7 @@ def test_missing_extra_is_told_before_any_work(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_extra_without_a_program_is_told(monkeypatch):
+def test_extra_without_ffmpeg_is_reported(monkeypatch):
     package = pytest.importorskip("imageio_ffmpeg")
 
     def find():
@@ -288,11 +297,11 @@ def test_extra_without_a_program_is_told(monkeypatch):
         mp4.check_video_extra()
 
 
-def test_extra_that_is_there_passes(ffmpeg):
+def test_installed_extra_passes(ffmpeg):
     mp4.check_video_extra()
 
 
-def test_nothing_to_show_is_refused(tmp_path):
+def test_no_frames_and_too_many_labels_are_refused(tmp_path):
     with pytest.raises(InputError, match="a video needs at least one picture"):
         mp4.write_mp4(tmp_path / "out.mp4", [])
     with pytest.raises(InputError, match="a video of 1 pictures cannot have 2 labels"):

@@ -116,7 +116,7 @@ def test_notes_are_those_of_their_run(pair):
         ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
         ("--time_limit=1m", "--batch: --time_limit"),
         ("--sise=5", "--sise"),
-        ("--workdir=job_2", "another process is at work in it"),
+        ("--workdir=job_2", "is in use by another process"),
     ],
 )
 def test_what_is_no_batch_is_refused(pair, capsys, own, said):

@@ -1,6 +1,7 @@
-"""The thread that writes: order, errors, bounds, and nothing lost whichever way a block ends."""
+"""The writer thread: order, errors, limits, and no work lost however a block ends."""
 
 import logging
+import random
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ SECONDS = 10.0  # until a wait is given up
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left():
-    """Nor does a test hang."""
+    """Fail a test that leaves its thread running, or that hangs."""
 
     def hangs(*_):
         raise AssertionError("hangs")
@@ -27,10 +28,10 @@ def no_thread_is_left():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-    for one in threading.enumerate():
-        if one.name.startswith("nst_keras"):
-            one.join(SECONDS)
-            assert not one.is_alive()
+    for thread in threading.enumerate():
+        if thread.name.startswith("nst_keras"):
+            thread.join(SECONDS)
+            assert not thread.is_alive()
 
 
 def refuse():
@@ -64,12 +65,12 @@ def test_submitting_does_not_wait_for_the_work():
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_no_more_waits_than_the_limit(limit):
+def test_no_more_is_pending_than_the_limit(limit):
     full, more = threading.Event(), threading.Event()
     seen, done = [], []
 
     def first():
-        seen.append(full.wait(SECONDS))  # so many are taken
+        seen.append(full.wait(SECONDS))  # as many as the limit are accepted
         seen.append(more.wait(0.05))  # but not one more
 
     with Background(limit) as background:
@@ -84,17 +85,17 @@ def test_no_more_waits_than_the_limit(limit):
     assert done == list(range(1, 20))
 
 
-def test_what_is_done_is_let_go():
+def test_work_that_is_done_is_released():
     picture = np.zeros(9)
     left = weakref.ref(picture)
     with Background(limit=1) as background:
         background.submit(lambda kept=picture: kept.sum())
         del picture
-        background._places.put(background._places.get(timeout=SECONDS))  # is free: it is done
+        background._places.put(background._places.get(timeout=SECONDS))  # free: the work is done
         assert left() is None
 
 
-def test_an_error_comes_up_at_the_next_submit_and_ends_the_work():
+def test_an_error_is_raised_at_the_next_submit_and_ends_the_work():
     submitted, done = threading.Event(), []
 
     def fail():
@@ -106,7 +107,7 @@ def test_an_error_comes_up_at_the_next_submit_and_ends_the_work():
         background.submit(lambda: done.append("after the failure"))
         submitted.set()
         background.submit(lambda: done.append("a third"))  # waits for the first one's place
-        done.append("went on")
+        done.append("continued")
     assert caught.type is OSError and caught.value.filename == "job/latest.jpg"
     assert done == [True]
 
@@ -120,12 +121,12 @@ def test_after_a_failure_submit_raises_every_time_and_never_hangs():
                 background.submit(lambda: errors.append("done"))
             except OSError as error:
                 errors.append(error)
-    # Who only swallowed it learns of it at the end.
+    # A caller that swallows it gets it again at the end.
     assert len(errors) == 5 and set(errors) == {caught.value}
 
 
 @pytest.mark.parametrize("kind", [OSError, FloatingPointError, KeyboardInterrupt, SystemExit])
-def test_an_error_of_the_last_work_comes_up_at_the_end(kind):
+def test_an_error_of_the_last_work_is_raised_at_the_end(kind):
     def fail():
         raise kind("the last")
 
@@ -133,7 +134,7 @@ def test_an_error_of_the_last_work_comes_up_at_the_end(kind):
         background.submit(fail)
 
 
-def test_the_error_makes_a_command_end_with_the_disks_status(capsys):
+def test_the_error_gives_a_command_the_exit_status_of_the_disk(capsys):
     def command():
         with Background() as background:
             background.submit(refuse)
@@ -160,7 +161,7 @@ def test_an_exception_in_the_block_is_not_hidden_by_one_of_the_work(caplog):
     assert "No space left on device" in caplog.text
 
 
-def test_an_error_that_comes_up_once_is_told_once(caplog):
+def test_an_error_that_was_raised_is_not_logged_again(caplog):
     caplog.set_level(logging.WARNING)
     with pytest.raises(OSError), Background(limit=1) as background:
         background.submit(refuse)
@@ -184,7 +185,7 @@ def interrupted():
 
 
 def interrupt_until(event):
-    """A signal just before the main thread begins to wait would not wake it: so, several."""
+    """Send Ctrl-C until it is received: one just before the main thread waits would not wake it."""
     while not event.wait(0.01):
         interrupt()
 
@@ -223,16 +224,41 @@ def test_ctrl_c_at_the_end_loses_nothing(interrupted):
     assert done == [False, 0, 1, 2]
 
 
-def test_a_signal_that_is_only_noted_goes_unnoticed():
+def test_ctrl_c_at_any_moment_neither_hangs_nor_loses_work():
+    rng, armed = random.Random(0), False
+
+    def take(*_):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGPROF, take)
+    try:
+        for _ in range(100):
+            submitted, done = 0, []
+            with pytest.raises(KeyboardInterrupt), Background() as background:
+                armed = True
+                signal.setitimer(signal.ITIMER_PROF, rng.uniform(1e-5, 2e-3))
+                while True:
+                    background.submit(lambda done=done: done.append(None))
+                    submitted += 1
+            assert submitted <= len(done) <= submitted + 1
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def test_a_signal_that_is_only_recorded_changes_nothing():
     done = []
     with signals.stop_signals() as stopping, Background(limit=1) as background:
         background.submit(interrupt)
         for number in range(5):
             background.submit(lambda number=number: done.append(number))
-    assert len(stopping) == 1 and done == [0, 1, 2, 3, 4]
+    assert stopping and done == [0, 1, 2, 3, 4]
 
 
-def test_outside_of_its_block_it_takes_nothing():
+def test_outside_of_its_block_nothing_can_be_submitted():
     background = Background()
     with pytest.raises(RuntimeError):
         background.submit(refuse)
@@ -242,7 +268,7 @@ def test_outside_of_its_block_it_takes_nothing():
         background.submit(refuse)
 
 
-def test_at_once_is_at_once():
+def test_the_default_does_work_immediately():
     done = []
     at_once(lambda: done.append(threading.current_thread()))
     assert done == [threading.current_thread()]
@@ -268,15 +294,15 @@ def test_waiting_ends_when_all_is_done():
     assert done == [1] * 4
 
 
-def test_waiting_tells_of_work_that_failed():
+def test_waiting_raises_the_error_of_work_that_failed():
     with pytest.raises(OSError, match="No space"), Background() as background:
         background.submit(refuse)
         background.wait()
 
 
-def test_a_disk_that_does_not_answer_is_told_and_given_up(monkeypatch, caplog):
-    monkeypatch.setattr("nst_keras.runtime.background._TELL_SECONDS", 0.01)
-    monkeypatch.setattr("nst_keras.runtime.background._MOST_SECONDS", 0.1)
+def test_a_disk_that_does_not_answer_is_logged_and_given_up(monkeypatch, caplog):
+    monkeypatch.setattr("nst_keras.runtime.background._WARN_SECONDS", 0.01)
+    monkeypatch.setattr("nst_keras.runtime.background._GIVE_UP_SECONDS", 0.1)
     free = threading.Event()
     with Background(limit=1) as background:
         background.submit(lambda: free.wait(SECONDS))

@@ -1,81 +1,34 @@
-"""What a command says where something goes wrong, and where nobody can be told."""
+"""Lines, log records and warnings that a command shows on standard error."""
 
 import errno
 import io
+import logging
 
 import pytest
-import tensorflow as tf
 
-from nst_keras.runtime import cli, console
-from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
+from nst_keras.runtime import console
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "said"),
-    [
-        (InputError("--size=0: too small"), 2, "--size=0: too small"),
-        (OSError(errno.ENOSPC, "No space left", "a.png"), 74, "a.png: No space left"),
-        (OSError("odd"), 74, "the disk: odd"),
-        (LostHostError("another host is gone"), 75, "another host is gone; run it again on all"),
-        (KeyboardInterrupt(), 75, "interrupted; the same command goes on"),
-        (DeviceError("the device failed"), 1, "the device failed; run again, it goes on"),
-        (FloatingPointError("not finite"), 1, "not finite"),
-        (MemoryError(), 1, "out of memory"),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_what_goes_wrong_is_a_line_and_a_status(capsys, error, status, said):
-    def work():
-        raise error
-
-    assert cli.exit_status(work) == status
-    message = capsys.readouterr().err
-    assert message.startswith(f"nst_keras: {said}") and message.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("said", "told"), [("out of it\nand more", "out of it"), ("", "UnknownError")]
-)
-def test_what_tensorflow_cannot_do_is_told_in_a_line(capsys, said, told):
-    def work():
-        raise tf.errors.UnknownError(None, None, said)
-
-    assert cli.exit_status(work) == 1
-    message = capsys.readouterr().err
-    assert message.startswith(f"nst_keras: the device failed: {told}; run again, ")
-    assert message.count("\n") == 1
-
-
-def test_what_is_a_fault_of_ours_keeps_its_traceback():
-    def mismatch():
-        raise tf.errors.InvalidArgumentError(None, None, "shapes")
-
-    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes"):
-        cli.exit_status(mismatch)
-    with pytest.raises(ZeroDivisionError):
-        cli.exit_status(lambda: 1 // 0)
-
-
-class Deaf(io.StringIO):
-    """Standard error whose reader is gone, or whose disk is full."""
+class ClosedTerminal(io.StringIO):
+    """Standard error that cannot be written to."""
 
     def __init__(self, number):
         super().__init__()
-        self.number, self.tried = number, 0
+        self.number, self.attempts = number, 0
 
     def write(self, text):
-        self.tried += 1
-        raise OSError(self.number, "nobody hears it")
+        self.attempts += 1
+        raise OSError(self.number, "cannot be written")
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
-def test_work_does_not_end_where_nobody_hears_of_it(monkeypatch, number):
-    deaf = Deaf(number)
-    monkeypatch.setattr("sys.stderr", deaf)
-    with console.messages(quiet=False) as notes:
-        console._log.warning("so it is")
-    assert notes == ["so it is"] and deaf.tried
-    deaf.close()
+def test_a_closed_terminal_does_not_end_the_work(monkeypatch, number):
+    terminal = ClosedTerminal(number)
+    monkeypatch.setattr("sys.stderr", terminal)
+    with console.messages(quiet=False) as warnings:
+        logging.getLogger("nst_keras").warning("a warning")
+    assert warnings == ["a warning"] and terminal.attempts
+    terminal.close()
     console.tell("a line to a closed file")
 
 
@@ -84,3 +37,29 @@ def test_a_line_goes_to_its_stream(capsys):
     console.tell("there", stream)
     console.tell("here")
     assert stream.getvalue() == "there\n" and capsys.readouterr().err == "here\n"
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [(False, ["info", "warning"]), (True, ["warning"])])
+def test_the_log_is_shown_and_its_warnings_are_kept(capsys, quiet, shown):
+    log = logging.getLogger("nst_keras.runtime.anything")
+    with console.messages(quiet=quiet) as warnings:
+        log.info("info")
+        log.warning("warning")
+    log.warning("after the block")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("nst_keras: ")] == [
+        f"nst_keras: {text}" for text in shown
+    ]
+    assert warnings == ["warning"]
+
+
+def test_warnings_go_to_every_list_of_the_block():
+    log = logging.getLogger("nst_keras")
+    first, second = [], []
+    with console.messages(quiet=True) as all_warnings:
+        with console.noting(first, second):
+            log.warning("inside")
+            log.info("no warning")
+        log.warning("outside")
+    assert first == second == ["inside"]
+    assert all_warnings == ["inside", "outside"]

@@ -1,4 +1,4 @@
-"""Atomic writes and hashes."""
+"""Atomic writes, hashes, JSON from anywhere, and folders that are locked and checked."""
 
 import errno
 import hashlib
@@ -27,8 +27,8 @@ def test_atomic_replaces_the_file_when_the_block_ends(tmp_path):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_atomic_writers_of_one_file_are_not_in_each_others_way(tmp_path):
-    """Such as processes of one number on machines that share a folder."""
+def test_atomic_writers_of_one_file_do_not_interfere(tmp_path):
+    """Processes on machines that share a folder may have the same number."""
     path = tmp_path / "a.bin"
     with files.atomic(path) as first:
         first.write(b"first")
@@ -51,7 +51,7 @@ def test_atomic_leaves_the_old_file_and_nothing_else_after_an_error(tmp_path, er
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_atomic_leaves_nothing_behind_where_there_was_no_file(tmp_path):
+def test_atomic_leaves_nothing_behind_if_there_was_no_file(tmp_path):
     with pytest.raises(ValueError), files.atomic(tmp_path / "a.bin"):
         raise ValueError
     assert os.listdir(tmp_path) == []
@@ -85,31 +85,76 @@ def test_a_missing_folder_is_an_error(tmp_path):
         files.write_text(tmp_path / "none" / "a.txt", "x")
 
 
-def test_write_text_is_utf8_with_its_line_ends_kept(tmp_path):
+def test_write_text_keeps_utf8_and_line_ends(tmp_path):
     files.write_text(tmp_path / "a.txt", "Gemälde\n漢字\r\n")
     assert (tmp_path / "a.txt").read_bytes() == "Gemälde\n漢字\r\n".encode()
 
 
 @pytest.mark.parametrize("size", [0, 5, (1 << 20) + 3])
-def test_sha256_is_that_of_the_bytes(tmp_path, size):
+def test_sha256_is_of_the_bytes(tmp_path, size):
     data = bytes(range(256)) * (size // 256 + 1)
     (tmp_path / "a").write_bytes(data[:size])
     assert files.sha256(tmp_path / "a") == hashlib.sha256(data[:size]).hexdigest()
 
 
-def test_a_record_with_a_name_of_any_bytes_is_read_again(tmp_path):
+def test_a_file_name_of_any_bytes_survives_json(tmp_path):
     record = {"content": os.fsdecode(b"caf\xe9.jpg")}
     files.write_text(tmp_path / "a.json", json.dumps(record, ensure_ascii=False))
     assert files.read_json(tmp_path / "a.json") == record
 
 
-def test_a_folder_is_prepared_by_several_at_a_time(tmp_path):
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[1, 2]",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a":' * 60 + b"1" + b"}" * 60,
+        b'{"a": ' + b"1" * 5000 + b"}",  # more digits than Python converts
+    ],
+    ids=range(7),
+)
+def test_damaged_json_is_an_empty_record(tmp_path, data):
+    (tmp_path / "a.json").write_bytes(data)
+    assert files.read_json(tmp_path / "a.json") == {}
+
+
+def test_missing_json_is_an_empty_record(tmp_path):
+    assert files.read_json(tmp_path / "a.json") == {}
+
+
+@pytest.mark.parametrize(("levels", "deep"), [(0, False), (3, False), (4, True)])
+def test_values_are_deep_beyond_so_many_levels(levels, deep):
+    value = 1
+    for level in range(levels):
+        value = {"a": value} if level % 2 else [value, 2]
+    assert files.is_deep(value, most=3) == deep
+
+
+def test_a_digest_depends_on_content_and_not_on_order():
+    first = files.digest({"a": "1", "b": "2"})
+    assert first == files.digest({"b": "2", "a": "1"}) and len(first) == 64
+    assert first != files.digest({"a": "2", "b": "1"})
+
+
+def test_unfinished_files_of_one_file_are_removed(tmp_path):
+    kept = [tmp_path / name for name in ("a[1].png", ".b.png.12.tmp", ".a1.png.12.tmp")]
+    left = tmp_path / ".a[1].png.12.tmp"
+    for path in (*kept, left):
+        path.touch()
+    files.remove_temporaries_of(tmp_path / "a[1].png")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_several_processes_may_prepare_a_folder(tmp_path):
     with files.preparing(tmp_path), files.preparing(tmp_path):
         (tmp_path / "logs").mkdir()
     assert os.listdir(tmp_path) == ["logs"]
 
 
-def test_a_folder_without_room_is_refused(tmp_path, monkeypatch):
+def test_a_folder_on_a_full_disk_is_refused(tmp_path, monkeypatch):
     def fill(path, data):
         path.touch()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -122,7 +167,7 @@ def test_a_folder_without_room_is_refused(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_temporary_folder_without_room_is_refused(tmp_path, monkeypatch):
+def test_an_unusable_temporary_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files.check_temporary_folder()
     assert not os.listdir(tmp_path)
@@ -139,14 +184,14 @@ def test_a_temporary_folder_without_room_is_refused(tmp_path, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_a_crash_left_is_removed_even_if_the_disk_is_full(tmp_path, monkeypatch):
+def test_unfinished_files_are_removed_even_if_the_disk_is_full(tmp_path, monkeypatch):
     left = [tmp_path / ".latest.jpg.12.tmp", tmp_path / "sub" / ".iteration_00007.jpg.12.tmp"]
     (tmp_path / "sub").mkdir()
     for path in left:
         path.write_text("x")
     monkeypatch.setattr(Path, "write_bytes", _refuse)  # the probe of the disk
     with pytest.raises(InputError, match="cannot be written to: No space"), files.held(tmp_path):
-        raise AssertionError("it was held")
+        raise AssertionError("the block was entered")
     assert not any(path.exists() for path in left)
 
 
@@ -154,13 +199,13 @@ def _refuse(path, data):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+def test_one_process_at_a_time_holds_a_folder(tmp_path):
     folder = tmp_path / "job"
     with files.held(folder):
-        assert files.is_unused(folder)  # only the lock is in it
+        assert files.is_unused(folder)  # it contains only the lock
         again = files.held(folder)
-        with pytest.raises(InputError, match="job: another process is at work in it"), again:
-            raise AssertionError("it was held twice")
+        with pytest.raises(InputError, match="job: is in use by another process"), again:
+            raise AssertionError("held twice")
     with files.held(folder):
         pass
 
@@ -169,7 +214,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from nst_keras import files\n"
+        "from nst_keras.runtime import files\n"
         "with files.held(Path(sys.argv[1])):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

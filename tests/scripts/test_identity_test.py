@@ -1,4 +1,4 @@
-"""The script that paints a picture in its own manner: its figures, its bounds, its exit status."""
+"""The script that paints a picture in its own style: scores, bounds and exit status."""
 
 import importlib.util
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_psnr_by_hand():
     assert identity_test.psnr(black, black) == 100
 
 
-def test_only_the_picture_itself_counts_as_having_come_back(judge):
+def test_only_the_picture_itself_has_sufficient_scores(judge):
     picture = sample("harbor.jpg")
     itself = identity_test.figures(images.to_uint8(picture) / np.float32(255), picture, judge)
     assert identity_test.misses("content", itself) == identity_test.misses("noise", itself) == []
@@ -58,15 +58,15 @@ def test_only_the_picture_itself_counts_as_having_come_back(judge):
             assert identity_test.misses(start, found), (name, start)
 
 
-# So few steps stay near the start if they are small.
+# Few small steps stay near the start.
 SHORT = ["--size=64", "--scales=1", "--iterations=10", "--learning_rate=0.01"]
 
 
-def test_a_run_that_is_too_short_comes_back_from_itself_alone(capsys):
+def test_a_short_run_returns_the_picture_only_from_itself(capsys):
     status = identity_test.main(SHORT)
     shown = capsys.readouterr().out.splitlines()
     assert status == 1
-    assert shown[-1].startswith("it did not come back: gram_error from noise")
+    assert shown[-1].startswith("insufficient: gram_error from noise")
     assert not any("MISSED" in line for line in shown if line.startswith("content"))
     rows = [line.split()[:2] for line in shown[1:-1]]
     names = ["gram_error", *list(SCORES)[1:], "psnr", "psnr_gain"]
@@ -78,7 +78,7 @@ def test_bad_flags_and_help(capsys):
     assert "--sise" in capsys.readouterr().err
     assert identity_test.main(["--content=nowhere.jpg"]) == 2
     assert identity_test.main(["--help"]) == 0
-    assert "Content = style" in capsys.readouterr().out
+    assert "content = style" in capsys.readouterr().out
 
 
 @pytest.mark.slow

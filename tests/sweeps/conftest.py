@@ -35,7 +35,7 @@ class Here:
         for task in itertools.chain(*(one.trials for one in tasks)):
             yield None
             if len(self.ran) == self.stop_after:
-                stopping.append(0.0)
+                stopping.set()
                 yield Outcome(task.name, 75)
                 return
             self.ran.append(task.name)

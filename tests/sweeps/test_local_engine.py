@@ -3,13 +3,13 @@
 import functools
 import os
 import subprocess
-import time
 
 import pytest
 
 from nst_keras.devices import memory
 from nst_keras.devices.memory import visible_gpus
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.signals import StopSignal
 from nst_keras.sweeps import local_engine
 from nst_keras.sweeps.folder import open_log
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, failure_reason, make_slots
@@ -27,9 +27,9 @@ def task(tmp_path):
     return make
 
 
-def ends(engine, tasks, stopping=()) -> dict[str, Outcome]:
+def ends(engine, tasks) -> dict[str, Outcome]:
     """Outcomes by name, in the order of their coming."""
-    return {one.name: one for one in engine.run(tasks, stopping) if one}
+    return {one.name: one for one in engine.run(tasks, StopSignal()) if one}
 
 
 def test_a_failing_trial_does_not_stop_the_others(task):
@@ -112,14 +112,14 @@ def test_stopping_passes_the_order_on_once_and_begins_nothing(task):
         "echo ready; exec sleep 60",  # not yet able to listen
     )
     tasks = [task("one", listens[0]), task("two", listens[1]), task("three", "echo ready")]
-    stopping: list[float] = []
+    stopping = StopSignal()
     found = {}
 
     for outcome in LocalEngine([{}, {}], 2).run(tasks, stopping):
         if outcome:
             found[outcome.name] = outcome.status
         elif all("ready" in t.log.read_text() for t in tasks[:2]) and not stopping:
-            stopping.append(time.monotonic())
+            stopping.set()
 
     assert found == {"one": INTERRUPTED, "two": INTERRUPTED}
     assert tasks[0].log.read_text().count("told") == 1
@@ -189,19 +189,19 @@ def test_what_another_process_has_done_meanwhile_is_not_begun(task, tmp_path):
 def test_an_interrupted_batch_is_that_of_all_its_trials(task, tmp_path):
     listens = "trap 'exit 75' USR1; echo ready; while true; do sleep 0.02; done"
     batch = task("batch", listens, trials_of(task, tmp_path))
-    stopping: list[float] = []
+    stopping = StopSignal()
     found = {}
     for outcome in LocalEngine([{}], 2).run([batch], stopping):
         if outcome:
             found[outcome.name] = outcome.status
         elif not stopping and "ready" in batch.log.read_text():
-            stopping.append(time.monotonic())
+            stopping.set()
     assert found == {"a": INTERRUPTED, "b": INTERRUPTED} and not alone(tmp_path)
 
 
 def test_a_batch_holds_its_trials_as_long_as_it_lives(task, tmp_path):
     batch = task("batch", f"echo $$ > {tmp_path}/number; exec sleep 60", trials_of(task, tmp_path))
-    work = LocalEngine([{}], 0).run([batch], [])
+    work = LocalEngine([{}], 0).run([batch], StopSignal())
     while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text():
         next(work)
     for part in batch.parts:
@@ -215,7 +215,7 @@ def test_a_batch_holds_its_trials_as_long_as_it_lives(task, tmp_path):
 
 
 def test_no_process_outlives_the_engine(task):
-    work = LocalEngine([{}], 0).run([one := task("one", "echo $$; exec sleep 60")], [])
+    work = LocalEngine([{}], 0).run([one := task("one", "echo $$; exec sleep 60")], StopSignal())
     for _ in work:
         if pids := [int(line) for line in one.log.read_text().split() if line.isdecimal()]:
             break
@@ -232,7 +232,7 @@ def test_no_trial_runs_twice_at_a_time(task, caplog):
         orphan = subprocess.Popen(["sleep", "60"], stdout=log)
     found = {}
 
-    for outcome in LocalEngine([{}, {}], 0).run([first, second], []):
+    for outcome in LocalEngine([{}, {}], 0).run([first, second], StopSignal()):
         if outcome:
             found[outcome.name] = outcome.status
         if found == {"two": 0} and orphan.poll() is None:

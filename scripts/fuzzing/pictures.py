@@ -1,0 +1,125 @@
+"""Small undamaged pictures of every format that is read."""
+
+import functools
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from .formats import write_png
+
+SIDE = (24, 20)  # width and height of the pictures, in pixels
+
+
+def _pixels(mode: str = "RGB") -> Image.Image:
+    width, height = SIDE
+    ramp = np.add.outer(np.arange(height) * 7, np.arange(width) * 5)
+    color = np.stack([ramp, ramp * 2, 255 - ramp], -1).astype(np.uint8)
+    image = Image.fromarray(color)
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray((ramp % 256).astype(np.uint8)))
+    return image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+
+
+def save_picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    _pixels(mode).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def _deep_png(color_type: int, depth: int, interlaced: bool) -> bytes:
+    """A PNG that Pillow cannot write: 16-bit color, or interlaced in seven passes."""
+    width, height = SIDE
+    each = {0: 1, 2: 3, 4: 2, 6: 4}[color_type] * depth // 8
+    grid = np.arange(width * height * each, dtype=np.uint32).astype(np.uint8)
+    grid = grid.reshape(height, width, each)
+    starts = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+    passes = (*starts, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),)
+    lines = (b"\0" + row.tobytes() for x, y, dx, dy in passes for row in grid[y::dy, x::dx])
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, int(interlaced))
+    body = (b"IHDR", header), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")
+    return write_png(list(body))
+
+
+def _profile() -> bytes:
+    """A color profile, without the time of its creation."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return data[:24] + bytes(12) + data[36:84] + bytes(16) + data[100:]
+
+
+def _exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "camera"
+    exif.get_ifd(0x8769)[0x9286] = b"comment"
+    return exif.tobytes()
+
+
+def _pngs() -> list[bytes]:
+    later = _pixels().transpose(Image.Transpose.ROTATE_180)
+    return [
+        save_picture("PNG", icc_profile=_profile(), exif=_exif()),
+        save_picture("PNG", "RGBA"),
+        save_picture("PNG", "P", transparency=3),
+        save_picture("PNG", "1"),
+        save_picture("PNG", "I;16"),
+        save_picture("PNG", "LA"),
+        save_picture("PNG", save_all=True, append_images=[later], duration=80, disposal=1),
+        *(_deep_png(kind, 16, False) for kind in (0, 2, 6)),
+        *(_deep_png(kind, depth, True) for kind, depth in ((0, 8), (2, 16), (6, 8))),
+    ]
+
+
+def _jpegs() -> list[bytes]:
+    return [
+        save_picture("JPEG", exif=_exif(), icc_profile=_profile()),
+        save_picture("JPEG", progressive=True, subsampling=0),
+        save_picture("JPEG", "CMYK"),
+        save_picture("JPEG", "CMYK", icc_profile=_profile()),
+        save_picture("JPEG", "L", restart_marker_blocks=1),
+    ]
+
+
+def _tiffs() -> list[bytes]:
+    kinds = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+    modes = ("RGBA", "P", "CMYK", "LAB", "I;16", "F", "I", "L")
+    return [
+        *(save_picture("TIFF", compression=kind) for kind in kinds),
+        *(save_picture("TIFF", mode) for mode in modes),
+        save_picture("TIFF", "1", compression="group4"),
+        save_picture("TIFF", exif=_exif(), icc_profile=_profile(), big_tiff=True),
+        save_picture("TIFF", save_all=True, append_images=[_pixels(), _pixels()]),
+        save_picture("TIFF", "RGB", tiffinfo={305: "x" * 40, 700: b"<xmp/>"}),
+    ]
+
+
+@functools.cache
+def all_pictures() -> list[bytes]:
+    """Small pictures of all formats that runs read."""
+    later = _pixels().transpose(Image.Transpose.ROTATE_180)
+    more = {"save_all": True, "append_images": [later], "duration": 80}
+    return [
+        *_pngs(),
+        *_jpegs(),
+        *_tiffs(),
+        save_picture("MPO", save_all=True, append_images=[later]),
+        save_picture("WEBP", exif=_exif(), icc_profile=_profile()),
+        save_picture("WEBP", "RGBA", lossless=True),
+        save_picture("WEBP", **more),
+        save_picture("AVIF", exif=_exif(), max_threads=1),
+        save_picture("AVIF", "RGBA", max_threads=1),
+        save_picture("GIF", "P"),
+        save_picture("GIF", "P", transparency=2, comment=b"x"),
+        save_picture("GIF", **more),
+        *(save_picture("BMP", mode) for mode in ("RGB", "RGBA", "P", "1")),
+        b"\0\0\0\x18ftypheic" + bytes(200),
+    ]
+
+
+@functools.cache
+def training_pictures() -> list[bytes]:
+    """Small pictures of the formats that trainings read."""
+    gifs = [save_picture("GIF", "P"), save_picture("GIF", "P", transparency=2)]
+    return [*_pngs(), *_jpegs(), *gifs]

@@ -1,0 +1,1 @@
+"""Paints the sample pictures; see scripts/paint_samples.py."""

@@ -1,0 +1,1 @@
+"""Interrupts runs at random moments; see scripts/soak.py."""
