@@ -103,8 +103,7 @@ class Judge:
         Args:
             picture: (H, W, 3), with sides of at least 16 px.
             content: (h, w, 3), of any size; it is resized to that of the picture.
-            styles: (h, w, 3) each, at the size that the objective used, since strokes count at
-                their size.
+            styles: (h, w, 3) each, at the size that the objective used: the size of strokes counts.
             style_blend: a share for each style, scaled to a sum of 1; equal by default.
 
         If a side is above `MAX_SIDE`, picture and styles are reduced by one factor, and the scores
@@ -115,9 +114,7 @@ class Judge:
                 finite, or the number of shares differs from that of the styles.
         """
         shares = _shares(len(styles), style_blend)
-        for one in (picture, *styles):
-            _check_shape(one)
-        picture, *styles = [_checked(one) for one in _reduced([picture, *styles])]
+        picture, *styles = [_checked(pixels) for pixels in _reduced([picture, *styles])]
         content = geometry.resize(_checked(content), *picture.shape[:2])
         (grams, scene), (_, target_scene) = self._measure(picture), self._measure(content)
         style_grams = [self._measure(style)[0] for style in styles]
@@ -130,7 +127,7 @@ class Judge:
         figures["edge_correlation"] = edge_correlation(picture, content)
         figures["color_distance"] = color_distance(picture, styles, shares)
         for figure in (total_variation, high_frequency):
-            own, source, *looks = (figure(one) + _CALM for one in (picture, content, *styles))
+            own, source, *looks = (figure(it) + _CALM for it in (picture, content, *styles))
             # Strokes may be rougher than the photo, but only noise is rougher than both inputs.
             figures[figure.__name__] = own / max(source, float(np.dot(shares, looks)))
         return figures
@@ -182,7 +179,7 @@ def ssim(picture: np.ndarray, content: np.ndarray) -> float:
     no padding. In [-1, 1], 1 for equal pictures. Even a gray picture may reach 0.4 if the content
     is smooth.
     """
-    planes = (tf.constant(luma(one)[..., None], tf.float32) for one in (picture, content))
+    planes = (tf.constant(luma(it)[..., None], tf.float32) for it in (picture, content))
     return float(tf.image.ssim(*planes, max_val=1.0))
 
 
@@ -280,9 +277,7 @@ def _shares(count: int, style_blend: Sequence[float]) -> list[float]:
 
 def _check_shape(picture: np.ndarray) -> None:
     if picture.ndim != 3 or picture.shape[-1] != 3 or min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise ValueError(
-            f"shape {picture.shape}: must be (height, width, 3), from {geometry.MIN_SIDE} px"
-        )
+        raise ValueError(f"shape {picture.shape}: must be (H, W, 3), from {geometry.MIN_SIDE} px")
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:
@@ -294,9 +289,12 @@ def _checked(picture: np.ndarray) -> np.ndarray:
 
 def _reduced(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Reduce all pictures by one factor, so that no side is above MAX_SIDE."""
-    factor = min(1.0, MAX_SIDE / max(max(one.shape) for one in pictures))
-    longest = (max(geometry.MIN_SIDE, round(max(one.shape) * factor)) for one in pictures)
-    sizes = [
-        geometry.fit_size(p.shape[:2], side) for p, side in zip(pictures, longest, strict=True)
-    ]
-    return [geometry.resize(one, *size) for one, size in zip(pictures, sizes, strict=True)]
+    for pixels in pictures:
+        _check_shape(pixels)
+    factor = min(1.0, MAX_SIDE / max(max(pixels.shape) for pixels in pictures))
+
+    def reduce(pixels: np.ndarray) -> np.ndarray:
+        longest = max(geometry.MIN_SIDE, round(max(pixels.shape) * factor))
+        return geometry.resize(pixels, *geometry.fit_size(pixels.shape[:2], longest))
+
+    return [reduce(pixels) for pixels in pictures]
