@@ -152,7 +152,7 @@ def test_empty_folder(tmp_path):
     assert data["frames"] == data["styles"] == data["files"] == []
 
 
-def test_latest_picture_stands_in_for_the_result(folder):
+def test_the_latest_picture_is_shown_while_there_is_no_result(folder):
     (folder / "result.png").unlink()
     save(folder / "latest.jpg", 24, 18)
 

@@ -42,7 +42,7 @@ def test_each_metric_can_be_read_at_once(tmp_path):
     writer.close()
 
 
-def test_metrics_whose_work_is_done_later_are_the_same(tmp_path):
+def test_late_work_writes_the_same_metrics(tmp_path):
     waiting, terms = [], dict(TERMS)
     writer = MetricsWriter(tmp_path / "late", 1, 0, waiting.append)
     for step in (1, 2, 3):
@@ -65,7 +65,7 @@ def test_metrics_do_not_depend_on_clocks(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_job_that_goes_back_leaves_no_step_twice(tmp_path):
+def test_a_run_that_goes_back_leaves_no_step_twice(tmp_path):
     path = tmp_path / "m.jsonl"
     writer = MetricsWriter(path, 1, 0)
     for step in (1, 2, 3, 4, 5):
@@ -115,5 +115,5 @@ def test_a_torn_line_is_left_out(tmp_path, torn, end):
     assert steps_in(path) == [10, 20, 30]
 
 
-def test_missing_metrics_are_none(tmp_path):
+def test_a_missing_file_has_no_rows(tmp_path):
     assert metrics.read_metrics(tmp_path / "none.jsonl") == []

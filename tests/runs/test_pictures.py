@@ -59,7 +59,7 @@ def report(write, *steps):
         one.stage = None
 
 
-def test_by_default_all_is_there_at_once(tmp_path, always):
+def test_by_default_everything_is_written_at_once(tmp_path, always):
     folder, write = make(tmp_path)
     report(write, 2)
     assert folder.iteration(2).exists() and folder.latest.exists() and folder.page.exists()
@@ -75,7 +75,7 @@ def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
     assert files_of(folder) == before and waiting
 
 
-def test_work_that_is_done_late_writes_what_was_so_when_it_was_submitted(tmp_path, always):
+def test_late_work_writes_the_record_as_it_was_when_submitted(tmp_path, always):
     waiting, records = [], []
     late, write = make(tmp_path / "late", submit=waiting.append)
     report(write, 1, 2, 3, 4)
@@ -100,7 +100,7 @@ def test_warnings_after_the_submission_are_not_in_its_record(tmp_path, always):
     assert folder.read_record().notes == ("the first",)
 
 
-def test_an_interruption_leaves_its_picture_and_says_so(tmp_path):
+def test_an_interruption_leaves_its_picture_and_status(tmp_path):
     waiting = []
     folder, write = make(tmp_path / "late", submit=waiting.append)
     one = iterate(5)
@@ -114,7 +114,7 @@ def test_an_interruption_leaves_its_picture_and_says_so(tmp_path):
     assert not np.array_equal(picture(20, 30, seed=5), picture(20, 30, seed=4))
 
 
-def test_a_rest_is_on_disk_before_the_state_that_follows_is(tmp_path):
+def test_an_early_stop_is_recorded_before_the_next_checkpoint(tmp_path):
     """A run that is killed then and resumes does not note it again."""
     notes: list[str] = []
     folder, write = make(tmp_path, notes)
