@@ -182,18 +182,18 @@ def _help_chief(run: RequestedRun) -> int:
 
 def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
     """Do runs whose folders are locked; returns the exit status."""
-    # Signals are heard from here on: TensorFlow would take Python's exceptions for its own.
+    # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with signals.stop_signals() as stopping:
         writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
-    if iterates is None:
-        return cli.INTERRUPTED
-    if not iterates[0].is_last:
-        for writer in writers:
-            step = iterates[0].step
-            _log.warning("stopped after step %d; resume with: %s", step, writer.resume_command)
-        return cli.INTERRUPTED
-    for writer, iterate in zip(writers, iterates, strict=True):
-        writer.finish(iterate)
+        if iterates is None:
+            return cli.INTERRUPTED
+        if not iterates[0].is_last:
+            for writer, iterate in zip(writers, iterates, strict=True):
+                resume = writer.resume_command
+                _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
+            return cli.INTERRUPTED
+        for writer, iterate in zip(writers, iterates, strict=True):
+            writer.finish(iterate)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Command lines, flagfiles and help, all from a command's table of options."""
+"""Any table of options as absl flags: command line, flagfiles and help of a command."""
 
 import collections
 import dataclasses
@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from absl import flags
+
 import nst_keras
 from nst_keras.runtime import cli, console
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
@@ -82,12 +84,16 @@ class Call:
         return self.groups[0].values
 
 
-class _Given(NamedTuple):
-    """One flag with its value, as given."""
+class _Parser(flags.ArgumentParser):
+    """absl's parser of an option: only `Option.parse` decides what a text means."""
 
-    name: str
-    value: Any
-    in_file: bool = False
+    def __init__(self, option: Option):
+        super().__init__()
+        self._option = option
+
+    def parse(self, argument: Any) -> Any:
+        """The value of a text."""
+        return self._option.parse(argument)
 
 
 def run(command: Command, work: Callable[[Call], int], arguments: list[str] | None = None) -> int:
@@ -131,16 +137,20 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], s
     Raises:
         InputError: naming the flag, or the line of the flagfile.
     """
-    given = list(_read_arguments(command, arguments))
+    expanded = list(_expand(command, arguments))
     if command.flagfiles_first:
-        given.sort(key=lambda flag: not flag.in_file)
-    values: dict[str, Any] = {}
-    for name, value, _ in given:
-        repeated = command.known()[name].repeated
-        values[name] = (*values.get(name, ()), value) if repeated else value
+        expanded.sort(key=lambda argument: not argument.in_file)
+    values = _define(command)
+    try:
+        values(["nst_keras", *(argument.text for argument in expanded)])
+    except flags.Error as error:
+        if isinstance(error.__context__, InputError):
+            raise error.__context__ from None
+        raise InputError(first_line(error)) from error
+    given = {name: values[name].value for name in command.known() if values[name].present}
     return (
-        {name: value for name, value in values.items() if name not in _ACTIONS},
-        {name for name in _ACTIONS if values.get(name)},
+        {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n not in _ACTIONS},
+        {name for name in _ACTIONS if given.get(name)},
     )
 
 
@@ -186,15 +196,41 @@ def help_text(command: Command) -> str:
     return "\n".join(lines)
 
 
-def _read_arguments(
+class _Argument(NamedTuple):
+    """One `--name=value`, `--name` or `--noname`, with the present name of the flag."""
+
+    text: str
+    in_file: bool = False
+
+
+def _define(command: Command) -> flags.FlagValues:
+    """absl's flags for all options of a command."""
+    values = flags.FlagValues()
+    for name, option in command.known().items():
+        if option.kind == "bool":
+            flags.DEFINE_boolean(name, None, option.help, flag_values=values)
+            values[name].parser = _Parser(option)
+        elif option.repeated:
+            flags.DEFINE_multi(
+                _Parser(option), flags.ArgumentSerializer(), name, None, option.help, values
+            )
+        else:
+            flags.DEFINE(_Parser(option), name, None, option.help, values)
+    return values
+
+
+def _expand(
     command: Command, arguments: Iterable[str], seen: tuple[Path, ...] = ()
-) -> Iterator[_Given]:
+) -> Iterator[_Argument]:
     """The flags of a command line, with the lines of flagfiles in the place of `--flagfile`."""
     waiting = collections.deque(arguments)
     while waiting:
         argument = waiting.popleft()
         if not argument.startswith("-"):
-            yield _read_positional(command, argument)
+            if not command.positional:
+                message = f"{argument}: is not a flag; every setting is given as --name=value"
+                raise InputError(message)
+            yield _Argument(f"--{command.positional}={argument}")
             continue
         written, equals, text = argument.partition("=")
         name, value = written.lstrip("-"), text if equals else None
@@ -204,44 +240,42 @@ def _read_arguments(
                 raise InputError("--flagfile: must be the path of a file; give --flagfile=PATH")
             yield from _read_flagfile(command, Path(value), seen)
         else:
-            yield _read_flag(command, name, value, waiting)
+            yield _Argument(_normalized(command, name, value, waiting))
 
 
-def _read_flag(
+def _normalized(
     command: Command, name: str, text: str | None, following: collections.deque[str]
-) -> _Given:
-    """A flag whose value is after the `=`, or, with None as text, the following argument."""
+) -> str:
+    """A flag with its present name, and its value, which may be the following argument.
+
+    Raises:
+        InputError: there is no such flag, or it has no value although it needs one.
+    """
     if (now := command.find_negated(name)) and not command.find(name):
         if text is not None:
             allowed = f"--{name} or --{name[2:]}=false"
             raise InputError(f"--{name}={text}: must be without a value; give {allowed}", now)
-        return _Given(now, False)
+        return f"--no{now}"
     if not (now := command.find(name)):
         raise InputError(f"--{name}: unknown flag" + _suggest(command, name))
     option = command.known()[now]
     if text is None and option.kind == "bool":
-        return _Given(now, True)
+        return f"--{now}"
     if text is None:
         if not following:
             raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
         text = following.popleft()
-    return _Given(now, option.parse(text, written=name))
+    return f"--{now}={text}"
 
 
-def _read_positional(command: Command, argument: str) -> _Given:
-    if not command.positional:
-        raise InputError(f"{argument}: is not a flag; every setting is given as --name=value")
-    return _read_flag(command, command.positional, argument, collections.deque())
-
-
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Given]:
+def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Argument]:
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             text = file.read(_MAX_LETTERS + 1)  # pipes and devices may never end
     except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error
+        message = f"--flagfile={path}: cannot be read: {reason_of(error)}"
+        raise InputError(message) from error
     if place_of_file in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     if len(text) > _MAX_LETTERS or "\0" in text:
@@ -251,7 +285,7 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iter
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             argument = _check_line(command, line, place, path.parent, literal=literal)
-            for flag in _read_arguments(command, [argument], (*seen, place_of_file)):
+            for flag in _expand(command, [argument], (*seen, place_of_file)):
                 yield flag._replace(in_file=True)
         literal = line == _LITERAL
 

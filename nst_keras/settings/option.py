@@ -37,11 +37,8 @@ class Option:
     decides_loss: bool = False  # losses under different values cannot be compared
     sets_defaults: bool = False  # the defaults of other options depend on it
 
-    def parse(self, text: str, written: str = "") -> Any:
+    def parse(self, text: str) -> Any:
         """The value that a flag's text stands for.
-
-        Args:
-            written: the flag's name, if it is a former one.
 
         Raises:
             InputError: the option does not accept it.
@@ -52,7 +49,7 @@ class Option:
             values = tuple(self._parse_item(item) for item in items)
         except (ValueError, OverflowError) as error:
             hint = ", not empty" if "" in items else ""
-            message = f"--{written or self.name}={text}: must be {self.accepted()}{hint}"
+            message = f"--{self.name}={text}: must be {self.accepted()}{hint}"
             raise InputError(message, self.name) from error
         return values if is_list else values[0]
 

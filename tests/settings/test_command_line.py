@@ -115,14 +115,14 @@ def test_the_command_line_may_win_wherever_a_flagfile_stands(arguments, flagfile
         ("--grey=true", {"gray": True}),
     ],
 )
-def test_former_names_are_accepted_and_errors_show_them_as_written(argument, values, flagfile):
+def test_former_names_are_accepted(argument, values, flagfile):
     assert parse(argument) == values
     assert parse(flagfile(argument)) == values
 
 
-def test_an_error_names_the_option_as_written_and_tells_its_present_name():
+def test_an_error_of_a_former_name_tells_the_present_one():
     error = refusal("--colour=green")
-    assert str(error) == "--colour=green: must be one of red, blue"
+    assert str(error) == "--color=green: must be one of red, blue"
     assert error.flags == ("color",)
 
 

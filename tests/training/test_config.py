@@ -44,7 +44,8 @@ def test_settings_survive_a_flagfile(tmp_path):
 def test_the_flagfile_for_cifar_100():
     config = settle(read(f"--flagfile={CONFIGS / 'cifar100.cfg'}"))
     assert (config.epochs, config.batch_size, config.image_size) == (20, 25, 224)
-    assert (config.cifar100, config.backbone, config.width) == ("keras", "vgg19", 1.0)
+    assert (config.backbone, config.width) == ("vgg19", 1.0)
+    assert Path(config.cifar100).resolve() == CONFIGS.parent / "cifar-100-binary.tar.gz"
 
 
 def test_the_british_name_of_a_flag_is_still_accepted():
