@@ -1,7 +1,26 @@
-"""What tests of trainings share: small data sets, made here."""
+"""What tests of trainings share: small data sets, and small trainings of them."""
+
+import csv
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
+from nst_keras import train_backbone
+from nst_keras.training import input_pipeline
+from nst_keras.training import trainer as trainer_lib
+from nst_keras.training.config import TrainConfig, settle
+from nst_keras.training.datasets import Pictures
+from nst_keras.training.input_pipeline import Augmentation
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
+import draw_shapes
+
+Trainer = trainer_lib.Trainer
+STILL = Augmentation(flip=False, shift=0.0, color=0.0)
+MOVED = Augmentation(flip=True, shift=0.2, color=0.3)
 CIFAR_NAMES = ("apple", "bear", "clock", "dinosaur", "elephant")
 
 
@@ -26,3 +45,131 @@ def cifar_folder(folder, **changes):
             suffix = "txt" if stem == "fine_label_names" else "bin"
             (path / f"{stem}.{suffix}").write_bytes(data)
     return path
+
+
+def write_pictures(folder, count, size=20):
+    """`count` PNG files of one color each, named 0.png and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        Image.new("RGB", (size, size), (number * 9, 100, 50)).save(folder / f"{number}.png")
+
+
+def write_csv(path, rows, header="path,label"):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def config_of(**settings):
+    return settle(TrainConfig(**{"batch_size": 2, "image_size": 16, **settings}))
+
+
+@pytest.fixture(scope="package")
+def reused_trainers():
+    """Networks are built and traced once: a training gets one with the variables of a new one."""
+    made = {}
+
+    def make(plan, batch_size, initial, distribute):
+        key = plan, batch_size, initial and initial.sha256, distribute
+        if key not in made:
+            trainer = Trainer(plan, batch_size, initial, distribute)
+            made[key] = trainer, trainer.state()
+        trainer, new = made[key]
+        trainer.restore(new)
+        return trainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_lib, "Trainer", make)
+        yield
+
+
+@pytest.fixture(scope="package")
+def shapes(tmp_path_factory) -> Path:
+    """Sixty drawn pictures of ten classes; their CSV."""
+    folder = tmp_path_factory.mktemp("shapes")
+    draw_shapes.draw_set(folder, count=60, size=24, seed=0)
+    return folder / "labels.csv"
+
+
+@pytest.fixture
+def job(shapes, reused_trainers, tmp_path, monkeypatch):
+    """Flags of a training of 10 steps in two epochs that takes seconds."""
+    monkeypatch.chdir(tmp_path)
+    return [
+        f"--csv={shapes}",
+        "--backbone=vgg16",
+        "--image_size=16",
+        "--width=0.06",
+        "--batch_size=10",
+        "--epochs=2",
+        "--validation_split=0.17",
+        "--checkpoint_minutes=0",
+        "--checkpoint_every=2",
+        "--quiet",
+        "--workdir=job",
+    ]
+
+
+@pytest.fixture(scope="package")
+def whole(shapes, reused_trainers, tmp_path_factory):
+    """That training without an interruption; its folder."""
+    folder = tmp_path_factory.mktemp("whole") / "job"
+    arguments = [
+        *(f"--csv={shapes}", "--backbone=vgg16", "--image_size=16", "--width=0.06"),
+        *("--batch_size=10", "--epochs=2", "--validation_split=0.17", "--quiet"),
+        f"--workdir={folder}",
+    ]
+    assert train_backbone.main(arguments) == 0
+    return folder
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def outcome(folder):
+    """What must not depend on interruptions: tables and weights to the byte."""
+    with np.load(folder / "weights.npz") as data:
+        arrays = {name: data[name].tobytes() for name in data.files}
+    return arrays, (folder / "batches.csv").read_bytes(), (folder / "epochs.csv").read_bytes()
+
+
+def refused(arguments, capsys) -> str:
+    """The one line with which a command line is refused."""
+    assert train_backbone.main(arguments) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and "Traceback" not in lines[0], lines
+    return lines[0]
+
+
+class Killed(BaseException):
+    """Ends a training as abruptly as `kill -9` does: nothing gets a chance to save."""
+
+
+def kill():
+    raise Killed
+
+
+def interrupt(monkeypatch, at, act):
+    """Call `act` when training reaches its `at`-th batch."""
+    seen, step = [], Trainer.step
+
+    def counting(self, *arguments):
+        score = step(self, *arguments)
+        seen.append(score)
+        if len(seen) == at:
+            act()
+        return score
+
+    monkeypatch.setattr(Trainer, "step", counting)
+
+
+def pictures_of(count, size=16):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+    return Pictures(np.arange(count, dtype=np.int32), pixels=pixels)
+
+
+def epoch_of(pictures, augmentation, **place):
+    place = {"seed": 0, "epoch": 0, "first": 0} | place
+    dataset = input_pipeline.training_batches(pictures, 16, 4, augmentation, **place)
+    return [(images.numpy(), labels.numpy()) for images, labels in dataset]

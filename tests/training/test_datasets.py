@@ -7,27 +7,10 @@ import pytest
 from PIL import Image
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.training import datasets, labels
-from nst_keras.training.config import TrainConfig, settle
-from tests.training.conftest import cifar_folder
+from nst_keras.training import datasets
+from tests.training.conftest import cifar_folder, config_of, write_csv, write_pictures
 
 CLASSES = 3
-
-
-def write_pictures(folder, count, size=20):
-    """`count` PNG files of one color each, named 0.png and so on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        Image.new("RGB", (size, size), (number * 9, 100, 50)).save(folder / f"{number}.png")
-
-
-def write_csv(path, rows, header="path,label"):
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
-def config_of(**settings):
-    return settle(TrainConfig(**{"batch_size": 2, "image_size": 16, **settings}))
 
 
 def refusal(**settings):
@@ -100,59 +83,13 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
     assert len(data.names) == 12 and list(data.train.labels) == [10, 2, 10, 2]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "--csv={path}: is empty; row 1 must name the columns"),
-        (b"\n\n", "--csv={path}: is empty; row 1 must name the columns"),
-        (b"path,label\n", "--csv={path}: has no row below its header"),
-        (b"file,label\n0.png,a\n", "{path}, row 1: has no column path; it has file, label"),
-        (b"path,class\n0.png,a\n", "{path}, row 1: has no column label; it has path, class"),
-        (b"path,label\n0.png,a\n1.png,\n", "{path}, row 3, column label: is empty"),
-        (b"path,label\n0.png,a\n1.png\n", "{path}, row 3, column label: is empty"),
-        (b"path,label\n,a\n1.png,b\n", "{path}, row 2, column path: is empty"),
-        (b"path,label\n0.png,a,b\n", "{path}, row 2, column 3: has no header; the row has 3 "),
-        (
-            b"path,label\n0.png,a\n\n1.png,b\xe9\n",
-            "{path}, row 4, column label: is not UTF-8; save the table",
-        ),
-        (b"\xff\xfep\x00a\x00", "--csv={path}: is UTF-16, or not text; save the table as CSV"),
-        (b'path,label\n0.png,"a\n', "{path}, row 2: cannot be read as CSV: unexpected end of data"),
-        (b"path,label\n0.png,0\n1.png,-1\n", "{path}, row 3, column label: label -1 is outside"),
-        (b"path,label\n0.png,a\n1.png,a\n", "--csv={path}: must have two different labels or more"),
-        (
-            b"path,label\n0.png,a\nx.png,b\n",
-            "{path}, row 3, column path: {folder}/x.png: no such",
-        ),
-        (b"path,label,label\n0.png,a,b\n", "{path}, row 1, column label: appears twice"),
-        (b"path,label\n0.png,a\n" + b"x" * 300 + b",b\n", "{path}, row 3, column path: "),
-    ],
-)
-def test_a_bad_csv_is_refused_by_row_and_column(tmp_path, content, said):
-    write_pictures(tmp_path, 2)
-    path = tmp_path / "a.csv"
-    path.write_bytes(content)
-    assert refusal(csv=str(path)).startswith(said.format(path=path, folder=tmp_path))
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
-    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
-    assert len(datasets.read_set(config_of(csv=str(table))).names) == CLASSES
-
-
-@pytest.mark.parametrize(
-    ("label", "classes", "said"),
-    [
-        ("3", 3, "column label: label 3 is outside the range 0 to 2"),
-        ("ant", 2, "column label: label 'ant' is one too many for --classes=2"),
-    ],
-)
-def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
-    write_pictures(tmp_path, 3)
-    others = ("0", "1") if label.isdecimal() else ("a", "b")
-    rows = [f"0.png,{others[0]}", f"1.png,{others[1]}", f"2.png,{label}"]
-    path = write_csv(tmp_path / "a.csv", rows)
-    assert refusal(csv=str(path), classes=classes) == f"{path}, row 4, {said}"
+def test_a_missing_picture_is_named_by_row_and_column(tmp_path):
+    write_pictures(tmp_path, 1)
+    path = write_csv(tmp_path / "a.csv", ["0.png,a", "x.png,b"])
+    said = f"{path}, row 3, column path: {tmp_path / 'x.png'}: no such file"
+    assert refusal(csv=str(path)).startswith(said)
+    write_csv(path, ["0.png,a", f"{'x' * 300},b"])
+    assert refusal(csv=str(path)).startswith(f"{path}, row 3, column path: ")
 
 
 def test_a_file_that_is_not_there_is_named_with_its_flag(tmp_path):
@@ -265,9 +202,3 @@ def test_cifars_own_test_pictures_are_kept_apart(tmp_path):
     data = datasets.read_set(config)
     assert (len(data.train), len(data.validation), len(data.test or ())) == (15, 5, 10)
     assert refusal(cifar100=str(tmp_path), classes=9) == "--classes=9: must be 5, as in the archive"
-
-
-def test_labels_of_many_digits_are_names(tmp_path):
-    path = write_csv(tmp_path / "a.csv", [f"0.png,{'9' * 5000}", "1.png,b"])
-    rows = labels.read_csv(str(path), "--csv", labels.Columns("path", "label", None, 0))
-    assert len(labels.class_names(rows, "--csv", 0)) == 2

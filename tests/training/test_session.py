@@ -1,0 +1,113 @@
+"""A session of a training: its folder, its weights, fine-tuning, and what it refuses."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst_keras import run, train_backbone
+from nst_keras.network import vgg, weights
+from nst_keras.runtime import files
+from nst_keras.training import classifier, datasets, session
+from nst_keras.training import config as config_lib
+from nst_keras.training.config import TrainConfig
+from tests.training.conftest import Trainer, draw_shapes, outcome, refused, rows_of
+
+
+def test_a_training_leaves_tables_labels_and_a_record(whole):
+    batches, epochs = rows_of(whole / "batches.csv"), rows_of(whole / "epochs.csv")
+    assert [int(row["step"]) for row in batches] == list(range(1, 11))
+    assert [(row["epoch"], row["batch"]) for row in batches[4:6]] == [("1", "5"), ("2", "1")]
+    assert [int(row["step"]) for row in epochs] == [5, 10]
+    mean = np.mean([float(row["loss"]) for row in batches[:5]])
+    assert float(epochs[0]["loss"]) == pytest.approx(mean, rel=1e-4)
+    rates = [float(row["learning_rate"]) for row in batches]
+    assert rates[0] == 1e-3 and rates == sorted(rates, reverse=True) and 0 < rates[-1] < 3e-5
+    assert json.loads((whole / "labels.json").read_text()) == sorted(draw_shapes.CLASSES)
+    record = json.loads((whole / "training.json").read_text())
+    best = max(float(row["val_accuracy"]) for row in epochs)
+    assert record["status"] == "finished" and record["val_accuracy"] == pytest.approx(best)
+
+
+def test_the_weights_hold_their_shape_and_preprocessing(whole):
+    read = weights.read_weights(whole / "weights.npz", "vgg16")
+    assert read.channels == (4, 8, 15, 31, 31) == classifier.scaled_channels(0.06)
+    assert (read.channel_order, read.mean) == ("bgr", weights.CAFFE_MEAN)
+    assert read.std == classifier.IMAGENET_STD
+
+
+def test_run_paints_with_the_weights(whole, picture_paths, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, style = picture_paths
+    arguments = [
+        *(f"--content={content}", f"--style={style}", f"--weights={whole / 'weights.npz'}"),
+        "--backbone=vgg16",
+        *("--size=32", "--scales=1", "--iterations=2", "--noscores", "--quiet", "--workdir=x"),
+        *("--content_layers=block2_conv1", "--style_layers=block1_conv1", "--nogif"),
+    ]
+    assert run.main(arguments) == 0 and (tmp_path / "x" / "result.png").exists()
+
+
+def test_a_finished_training_is_left_alone_and_another_refused(whole, shapes, capsys):
+    before = outcome(whole)
+    arguments = [f"--flagfile={whole / 'flags.cfg'}"]
+    assert train_backbone.main(arguments) == 0
+    assert "is already finished" in capsys.readouterr().err and outcome(whole) == before
+    message = refused([*arguments, "--epochs=4"], capsys)
+    assert "epochs: 2 there, 4 here" in message and "--overwrite" in message
+
+
+def test_the_data_of_a_resume_must_be_the_same(whole, capsys, monkeypatch):
+    real = datasets.read_set
+    monkeypatch.setattr(
+        datasets, "read_set", lambda config: dataclasses.replace(real(config), sha256="0" * 64)
+    )
+    assert "sha256 of data" in refused([f"--flagfile={whole / 'flags.cfg'}"], capsys)
+
+
+def test_one_process_at_a_time_uses_a_folder(job, tmp_path, capsys):
+    with files.held(tmp_path / "job"):
+        left = tmp_path / "job" / ".batches.csv.12ab34cd.tmp"
+        left.write_bytes(b"")  # being written
+        assert train_backbone.main(job) == 2
+        assert "job: another process is at work in it" in capsys.readouterr().err
+        assert left.exists()
+    assert train_backbone.main(job) == 0
+    assert not left.exists()
+
+
+def test_out_of_memory_is_reported_in_one_line(job, capsys, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nand more")
+
+    monkeypatch.setattr(Trainer, "step", fail)
+    assert train_backbone.main(job) == 1
+    said = "nst_keras: out of memory; use a smaller --batch_size, --image_size or --width\n"
+    assert capsys.readouterr().err == said
+
+
+def test_fine_tuning_starts_from_the_given_features(tiny_weights, tiny_weights_path, job, tmp_path):
+    flags = [f"--initial={tiny_weights_path}", "--width=1", "--backbone=vgg19"]
+    flags += ["--epochs=1", "--learning_rate=1e-9"]
+    assert train_backbone.main([*job, *flags]) == 0
+    read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg19")
+    assert (read.channels, read.std) == (tiny_weights.channels, tiny_weights.std)
+    for name, kernel in tiny_weights.kernels.items():
+        np.testing.assert_allclose(read.kernels[name], kernel, atol=1e-6)
+
+
+def test_embedded_weights_can_be_the_start(shapes):
+    config = config_lib.settle(TrainConfig(csv=str(shapes), initial="embedded"))
+    initial = session._read_initial(config)
+    assert initial and initial.channels == vgg.CHANNELS and initial.std == (1.0, 1.0, 1.0)
+    assert not config.batch_norm and config.learning_rate == 1e-5
+
+
+def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
+    assert train_backbone.main([*job, "--precision=bfloat16", "--epochs=1"]) == 0
+    ours, theirs = (rows_of(f / "batches.csv")[0]["loss"] for f in (tmp_path / "job", whole))
+    assert float(ours) == pytest.approx(float(theirs), rel=0.02)
+    read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg16")
+    assert all(kernel.dtype == np.float32 for kernel in read.kernels.values())
