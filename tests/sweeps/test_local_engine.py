@@ -9,7 +9,6 @@ import time
 import pytest
 
 from nst_keras.devices import memory
-from nst_keras.devices.memory import visible_gpus
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.errors import InputError
 from nst_keras.sweeps import local_engine
@@ -220,29 +219,6 @@ def test_the_last_line_of_a_log(tmp_path):
     for text, line in [("", ""), ("a\n\n", "a"), ("x" * 50_000 + "\nnst_keras: b\xff \n", "b\xff")]:
         log.write_text(text)
         assert last_line(log) == line
-
-
-@pytest.mark.parametrize(
-    ("visible", "listed", "gpus"),
-    [
-        ("", "GPU 0: x\n", []),
-        ("-1", "GPU 0: x\n", []),
-        ("2,3", "", ["2", "3"]),
-        (None, "GPU 0: x (UUID: y)\nGPU 1: x (UUID: z)\n", ["0", "1"]),
-        (None, "No devices were found\n", []),
-        (None, None, []),
-    ],
-)
-def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    if listed is not None:
-        program = tmp_path / "nvidia-smi"
-        program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible_gpus() == gpus
 
 
 def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
