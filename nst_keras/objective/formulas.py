@@ -213,7 +213,7 @@ def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
 
 
 # Weights, layers and other settings published with each are in `settings.presets`.
-OBJECTIVES = {
+FORMULAS = {
     "relative": Formulas(
         relative_content, relative_style, total_variation.MEAN_SQUARES, style_target=relative_target
     ),

@@ -72,14 +72,11 @@ class TiledEvaluator:
         # In each round, each device takes the next tile of its share.
         self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
         self._count = sum(len(shares[device]) for device in devices)
-        self._sums_of_tile = [
-            self._traced(_TileWork(network, self._terms).sums) for network in networks
-        ]
-        self._gradient_of_tile = [
-            self._traced(_TileWork(network, self._terms).gradient) for network in networks
-        ]
-        self._strip_sums = _traced_for_strips(self._sums_of_strip)
-        self._strip_gradient = _traced_for_strips(self._pull_back_strip)
+        works = [_TileWork(network, self._terms) for network in networks]
+        self._sums_of_tile = [self._compiled(work.sums) for work in works]
+        self._gradient_of_tile = [self._compiled(work.gradient) for work in works]
+        self._strip_sums = _compiled_for_any_size(self._sums_of_strip)
+        self._strip_gradient = _compiled_for_any_size(self._pull_back_strip)
 
     def __call__(self, image: tf.Tensor) -> "TiledEvaluation":
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
@@ -122,28 +119,18 @@ class TiledEvaluator:
     def _run(
         self, device: str, function: Callable, number: int, image: tf.Tensor, *more: Sums
     ) -> Any:
-        tile = self._tiles[number]
+        tile, content = self._tiles[number], self._contents[number]
+        # XLA needs static shapes: a window of Python integers gives them.
+        window = tile.window if self._xla else tf.constant(tile.window)
         # Otherwise it would run on the first device, wherever its weights are.
         with tf.device(device or None):
-            return function(image[tile.region], self._contents[number], tile.window, *more)
+            return function(image[tile.region], content, window, *more)
 
-    def _traced(self, function: Callable) -> Callable:
+    def _compiled(self, function: Callable) -> Callable:
         """A function of a tile, its content, its window and more, compiled."""
-        if self._xla:  # it needs static shapes: a window of Python integers gives them
+        if self._xla:
             return tf.function(function, jit_compile=True, autograph=False)
-        content = {name: _of_any_size(features) for name, features in self._contents[0].items()}
-        traces: dict[tf.DType, Callable] = {}  # by the precision of the image
-
-        def call(part: tf.Tensor, content_there: Features, window: tuple[int, ...], *more: Sums):
-            if part.dtype not in traces:
-                given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
-                signature = [_of_any_size(part), content, tf.TensorSpec((4,), tf.int32), *given]
-                traces[part.dtype] = tf.function(
-                    function, input_signature=signature, autograph=False
-                )
-            return traces[part.dtype](part, content_there, tf.constant(window), *more)
-
-        return call
+        return _compiled_for_any_size(function)
 
     # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
 
@@ -225,20 +212,23 @@ class _TileWork:
         return ForwardPass(self._network, tile, sums_of_layer)
 
 
-def _traced_for_strips(function: Callable) -> Callable:
-    """A function of a strip of an image of any size, and more, compiled."""
-    traces: dict[tf.DType, Callable] = {}  # by the precision of the image
+def _compiled_for_any_size(function: Callable) -> Callable:
+    """Compile a function of tensors, once for each precision of the first one.
 
-    def call(strip: tf.Tensor, *more: Sums) -> Any:
-        if strip.dtype not in traces:
-            given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
-            signature = [_of_any_size(strip), *given]
-            traces[strip.dtype] = tf.function(function, input_signature=signature, autograph=False)
-        return traces[strip.dtype](strip, *more)
+    Pictures and features, which have four axes, may have any height and width.
+    """
+    graphs: dict[tf.DType, Callable] = {}
+
+    def call(first: tf.Tensor, *others: Any) -> Any:
+        if first.dtype not in graphs:
+            signature = tf.nest.map_structure(_signature, [first, *others])
+            graphs[first.dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return graphs[first.dtype](first, *others)
 
     return call
 
 
-def _of_any_size(features: tf.Tensor) -> tf.TensorSpec:
-    """The signature of features, or pixels, of this dtype and this number of channels."""
-    return tf.TensorSpec((1, None, None, features.shape[-1]), features.dtype)
+def _signature(tensor: tf.Tensor) -> tf.TensorSpec:
+    if tensor.shape.rank == 4:
+        return tf.TensorSpec((1, None, None, tensor.shape[-1]), tensor.dtype)
+    return tf.TensorSpec.from_tensor(tensor)

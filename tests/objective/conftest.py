@@ -236,7 +236,7 @@ def capture(
         [batch(style) for style in styles],
         blend[: len(styles)],
         weighted(weigh(name) if weights is None else weights),
-        formulas_lib.OBJECTIVES[name],
+        formulas_lib.FORMULAS[name],
     )
 
 
@@ -259,7 +259,7 @@ def objective_of(
 ):
     """The same on targets that are captured already."""
     weights = weigh(name) if weights is None else weights
-    terms = make_terms(weighted(weights), targets, formulas_lib.OBJECTIVES[name])
+    terms = make_terms(weighted(weights), targets, formulas_lib.FORMULAS[name])
     network = Network(sections(extractor), largest_gradient)
     return Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
 
@@ -434,7 +434,7 @@ def whole_and_tiled(
 ):
     """The objective of the whole image and that of its tiles; all terms about equally large."""
     content, style, image = pictures
-    formulas = formulas_lib.OBJECTIVES[name]
+    formulas = formulas_lib.FORMULAS[name]
     given = extractor or chained(sections), content, [style], [1.0], weighted(weights), formulas
     network = Network(sections, largest_gradient)
     targets = capture_targets(*given)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from nst_keras.objective import evaluation
 from nst_keras.objective.backprop import Network
 from nst_keras.objective.evaluation import WholeEvaluator, evaluate_batch
-from nst_keras.objective.formulas import OBJECTIVES
+from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import TiledEvaluator
@@ -38,10 +38,10 @@ class Evaluators:
         self.image, self.name = noise(*SIZE, seed), name
         weights, plan = weighted(equal_weights(("block3_conv1",), LAYERS)), tile_plan(44, LAYERS)
         given = chained(sections), noise(*SIZE, seed + 10), [noise(40, 30, seed + 20)], [1.0]
-        targets = capture_targets(*given, weights, OBJECTIVES[name])
-        self.terms = make_terms(weights, targets, OBJECTIVES[name])
+        targets = capture_targets(*given, weights, FORMULAS[name])
+        self.terms = make_terms(weights, targets, FORMULAS[name])
         self.whole = WholeEvaluator(Network(sections), self.terms, targets.content[0])
-        cut = capture_targets(*given, weights, OBJECTIVES[name], plan).content
+        cut = capture_targets(*given, weights, FORMULAS[name], plan).content
         assert len(cut) == 4
         self.tiled = TiledEvaluator([Network(sections)], self.terms, cut, plan(*SIZE))
 
@@ -94,7 +94,7 @@ def test_pulling_back_is_linear_and_the_transpose_of_the_derivative():
 
 
 def test_a_window_leaves_only_the_positions_that_a_tile_owns():
-    terms = make_terms(weighted({"style/block1_conv2": 1.0}), capture(), OBJECTIVES["relative"])
+    terms = make_terms(weighted({"style/block1_conv2": 1.0}), capture(), FORMULAS["relative"])
     features = toy_extractor(batch(IMAGE))["block1_conv2"]
     found = evaluation.layer_sums(terms, {}, "block1_conv2", features, (2, 9, 4, 20))
     own = features.numpy()[0, 2:9, 4:20].reshape(-1, features.shape[-1]).astype(np.float64)

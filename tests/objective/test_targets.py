@@ -55,7 +55,7 @@ def test_targets_captured_by_tiles_are_those_of_the_whole():
     weights = dict.fromkeys(("content/block3_conv1", "style/block1_conv1", "style/block3_conv1"), 1)
     pictures = noise(93, 79, 1), [noise(61, 90, 2)], [1.0]
     given = chained(random_vgg(layers)), *pictures, weighted(weights)
-    formulas = formulas_lib.OBJECTIVES["relative"]
+    formulas = formulas_lib.FORMULAS["relative"]
     whole = targets_lib.capture_targets(*given, formulas)
     tiled = targets_lib.capture_targets(
         *given, formulas, lambda height, width: plan_tiles(height, width, 48, field)

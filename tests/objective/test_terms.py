@@ -23,9 +23,7 @@ from tests.objective.conftest import (
 
 
 def terms_of(name, **pictures):
-    return make_terms(
-        weighted(weigh(name)), capture(name, **pictures), formulas_lib.OBJECTIVES[name]
-    )
+    return make_terms(weighted(weigh(name)), capture(name, **pictures), formulas_lib.FORMULAS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from nst_keras.devices.replicas import Replicas
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.objective import tiles
 from nst_keras.objective.backprop import Network
-from nst_keras.objective.formulas import OBJECTIVES
+from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import make_terms
@@ -46,7 +46,7 @@ def check(whole, tiled, image, tolerance):
     assert np.abs(pulled - gradient).max() < 10 * tolerance * np.abs(gradient).max()
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_tiles_are_the_whole_in_float64(name):
     weights = equal_weights()
     layers = tuple(term.split("/")[1] for term in weights if "/" in term)
@@ -191,7 +191,7 @@ def test_the_norm_of_some_terms_is_that_of_the_whole_and_weights_can_be_changed(
 def evaluator_of(plan, image, layers=("block3_conv1",), **options):
     """An evaluator of an image in tiles, and its terms."""
     sections, weights = random_vgg(layers), weighted(equal_weights((), layers))
-    formulas = OBJECTIVES["relative"]
+    formulas = FORMULAS["relative"]
     given = chained(sections), image, [image], [1.0], weights, formulas
     targets = capture_targets(*given, lambda height, width: plan)
     terms = make_terms(weights, targets, formulas)
@@ -215,7 +215,7 @@ def test_fewer_tiles_than_devices_are_refused():
         evaluator_of(plan, noise(*SMALL, 1), replicas=Replicas(("/cpu:0",), hosts=5))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_the_variation_by_strips_is_that_of_the_whole(monkeypatch, name):
     monkeypatch.setattr(strips, "_STRIP_PIXELS", 1000)
     assert len(strips.strips(*SIZE)) > 30

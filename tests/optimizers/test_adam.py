@@ -8,7 +8,7 @@ import tensorflow as tf
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.objective.backprop import Network
 from nst_keras.objective.evaluation import WholeEvaluator
-from nst_keras.objective.formulas import OBJECTIVES
+from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.term_names import weigh_terms
@@ -124,7 +124,7 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
         shares=True,
     )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
-    formulas = OBJECTIVES["relative"]
+    formulas = FORMULAS["relative"]
     targets = capture_targets(extractor, content, [style], [1.0], weighted, formulas)
     terms = make_terms(weighted, targets, formulas)
     network = Network(extractor_lib.sections(extractor))
