@@ -1,1 +1,1 @@
-"""Where it computes: TensorFlow's start, precision, memory, replicas."""
+"""Devices: TensorFlow's start, its precision, memory, and the replicas that share a picture."""

@@ -1,4 +1,4 @@
-"""The memory of the device and of this process, and the share of it that a job may take."""
+"""Processor cores and memory: what the device has, and how much of it a run may take."""
 
 import contextlib
 import dataclasses
@@ -12,41 +12,73 @@ from collections.abc import Sequence
 from pathlib import Path
 
 GIB = 1 << 30
-
-_SHARE = 0.8  # of what is there that a job plans to take
-# Set where several jobs share a device: the part of its memory that is for this one.
+# Set where several runs share a device: the fraction of its memory that is for this one.
 MEMORY_SHARE = "NST_MEMORY_SHARE"
+
+_CPU_SHARE, _GPU_SHARE = 0.8, 0.85  # of the available memory that runs plan to take
+_MOST_FEATURES = 2**31 - 1  # in one layer: GPUs count them in 32 bits
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryBudget:
-    """What of a device a job may take."""
+    """What a run may take of a device.
+
+    Attributes:
+        bytes: of memory.
+        features: the most values in one layer's features, of all images in the network at once.
+    """
 
     bytes: float
-    features: float = math.inf  # of a layer, of all that goes through the network at once
+    features: float = math.inf
 
 
-def available_bytes() -> int:
-    """Bytes that jobs on the CPU plan to take: a share of what is there; endless if nobody tells.
+def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
+    """What a run may take of a device.
 
-    What is there: what the system has free beside this process, within the limits of its cgroup.
+    Args:
+        given: the bytes that the user allows, if any.
+        count: how many devices of this host the run uses, all alike.
     """
-    there = min(_free_bytes(), _cgroup_bytes())
-    return sys.maxsize if there == math.inf else round(_SHARE * there)
+    features = _MOST_FEATURES if on_gpu() else math.inf
+    if given is not None:
+        return MemoryBudget(given, features)
+    available = min(gpu_bytes()[:count]) if on_gpu() else available_bytes()
+    return MemoryBudget(own_share(available), features)
 
 
-def own_share(there: int) -> int:
-    """Of what jobs plan to take in all, the part of this one."""
+def own_share(available: int) -> int:
+    """This run's part of the bytes that all runs on the device plan to take."""
     try:
         share = float(os.environ.get(MEMORY_SHARE, 1.0))
     except ValueError:
         share = 1.0
-    return round(share * there) if 0.0 < share < 1.0 else there
+    return round(share * available) if 0.0 < share < 1.0 else available
+
+
+# The processor
+
+
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_bytes() -> int:
+    """Bytes of main memory that runs on the CPU plan to take; unlimited if the system is silent.
+
+    They are a share of what is free beside this process, within the limits of its cgroup.
+    """
+    available = min(_free_bytes(), _cgroup_bytes())
+    return sys.maxsize if available == math.inf else round(_CPU_SHARE * available)
 
 
 def _free_bytes() -> float:
-    """What this process has and could get, or where the system does not tell that, what it has in
-    all; endless where it does not tell that either."""
+    """Bytes that this process has and could get.
+
+    All of the memory where the system does not say what is free; infinite where it says neither.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
@@ -58,7 +90,7 @@ def _free_bytes() -> float:
 
 
 def _cgroup_bytes() -> float:
-    """The limit of this process's group; endless without one."""
+    """The memory limit of this process's control group; infinite without one."""
     limit = math.inf
     for path in (
         "/sys/fs/cgroup/memory.max",
@@ -69,8 +101,17 @@ def _cgroup_bytes() -> float:
     return limit
 
 
-_GPU_SHARE = 0.85  # of its free memory that a job plans to take
-_MOST_FEATURES = 2**31 - 1  # of a layer: GPUs count them in 32 bits
+# GPUs
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gpu:
+    """A GPU of this machine; its memory in bytes, `sys.maxsize` where it is not known."""
+
+    index: str
+    uuid: str
+    free: int
+    total: int
 
 
 def on_gpu() -> bool:
@@ -80,84 +121,83 @@ def on_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
-    """What of a device a job may take.
+def take_gpu_memory_as_needed() -> None:
+    """Have TensorFlow take GPU memory as it needs it, where it would take all of it at once.
 
-    Args:
-        given: bytes of memory, if it was given any.
-        count: devices of this host that it takes, all alike.
+    Call it before TensorFlow computes anything; later it does nothing.
     """
-    features = _MOST_FEATURES if on_gpu() else math.inf
-    if given is not None:
-        return MemoryBudget(given, features)
-    there = min(gpu_bytes()[:count]) if on_gpu() else available_bytes()
-    return MemoryBudget(own_share(there), features)
+    import tensorflow as tf
 
-
-def unused_gpu() -> str | None:
-    """What to tell somebody who has a GPU that TensorFlow does not use."""
-    if on_gpu() or not shutil.which("nvidia-smi"):
-        return None
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return "a GPU is there but CUDA_VISIBLE_DEVICES hides it"
-    return "a GPU is there but TensorFlow cannot use it; pip install 'nst_keras[cuda]' may help"
+    with contextlib.suppress(RuntimeError):
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @functools.cache
 def gpu_bytes() -> tuple[int, ...]:
-    """What each GPU of this process has free, but for a part; endless where nobody tells.
+    """Bytes that runs plan to take of each GPU of this process; unlimited where that is not known.
 
-    Asked once, before TensorFlow computes anything: later what it holds would count as taken.
+    The first answer is kept, so ask before TensorFlow computes: later, memory that it holds would
+    count as taken. Where it takes all memory at once, that is the total.
     """
-    column = "memory.free" if _take_by_need() else "memory.total"
-    query = ["nvidia-smi", f"--query-gpu=index,uuid,{column}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(query, check=True, capture_output=True, text=True, timeout=30)
-        rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
-        sizes = [(index, uuid, int(mebibytes)) for index, uuid, mebibytes in rows]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return (sys.maxsize,)
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(index for index, _, _ in sizes))
-    return tuple(_bytes_of(name.strip(), sizes) for name in seen.split(","))
-
-
-def _take_by_need() -> bool:
-    """Have TensorFlow take GPUs' memory as it needs it, not all at once; False: it is too late."""
     import tensorflow as tf
 
-    try:
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
-    except RuntimeError:  # somebody has computed something before
-        return False
-    return True
-
-
-def _bytes_of(name: str, sizes: Sequence[tuple[str, str, int]]) -> int:
-    """What a GPU of this index or (the beginning of) UUID has, but for a part."""
-    for index, uuid, mebibytes in sizes:
-        if name == index or (name.startswith("GPU-") and uuid.startswith(name)):
-            return round(_GPU_SHARE * mebibytes * 2**20)
-    return sys.maxsize  # such as a part of one
-
-
-def cpu_cores() -> int:
-    """Of the processor, that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    gpus = tf.config.list_physical_devices("GPU")
+    as_needed = all(tf.config.experimental.get_memory_growth(gpu) for gpu in gpus)
+    installed = _installed_gpus()
+    names = _visible(installed)
+    return tuple(_planned_bytes(name, installed, as_needed) for name in names) or (sys.maxsize,)
 
 
 def visible_gpus() -> list[str]:
     """The GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES names them."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        return [] if allowed.strip() in ("", "-1") else allowed.split(",")
+    return _visible(_installed_gpus())
+
+
+def unused_gpu() -> str | None:
+    """A warning for a user who has a GPU that TensorFlow does not use."""
+    if on_gpu() or not shutil.which("nvidia-smi"):
+        return None
+    if (hidden := os.environ.get("CUDA_VISIBLE_DEVICES")) in ("", "-1"):
+        return f"this machine has a GPU, but CUDA_VISIBLE_DEVICES={hidden} hides it"
+    return (
+        "this machine has a GPU, but TensorFlow cannot use it; "
+        "pip install '.[cuda]' in the folder of nst_keras may help"
+    )
+
+
+def _installed_gpus() -> list[_Gpu]:
+    """All GPUs of this machine; empty if nvidia-smi does not answer."""
+    columns = "--query-gpu=index,uuid,memory.free,memory.total"
+    command = ["nvidia-smi", columns, "--format=csv,noheader,nounits"]
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
         return []
-    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(number) for number in range(len(lines))] if listed.returncode == 0 else []
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
+    return [
+        _Gpu(row[0], row[1], _bytes_of_mebibytes(row[2]), _bytes_of_mebibytes(row[3]))
+        for row in rows
+        if len(row) == 4
+    ]
+
+
+def _bytes_of_mebibytes(text: str) -> int:
+    return int(text) << 20 if text.isdecimal() else sys.maxsize  # such as [N/A]
+
+
+def _visible(installed: Sequence[_Gpu]) -> list[str]:
+    """The names of the GPUs that this process may use."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return [gpu.index for gpu in installed]
+    return [] if allowed.strip() in ("", "-1") else [name.strip() for name in allowed.split(",")]
+
+
+def _planned_bytes(name: str, installed: Sequence[_Gpu], as_needed: bool) -> int:
+    """Bytes to plan with on a GPU of this index or (beginning of a) UUID."""
+    for gpu in installed:
+        if name == gpu.index or (name.startswith("GPU-") and gpu.uuid.startswith(name)):
+            known = gpu.free if as_needed else gpu.total
+            return known if known == sys.maxsize else round(_GPU_SHARE * known)
+    return sys.maxsize  # such as a part of a GPU

@@ -1,7 +1,8 @@
-"""The devices and hosts among which one picture's tiles are dealt, through `tf.distribute`.
+"""The devices and hosts that share the tiles of one picture, through `tf.distribute`.
 
-Every host runs the same job on the same image. Each evaluation they deal out the tiles, and add up
-the statistics once and the gradients once; what follows from these is the same on all.
+Every host runs the same program on the same image. In each evaluation, each one computes its share
+of the tiles; statistics are added up over all hosts once, and gradients once, so that everything
+computed from them is the same on every host.
 """
 
 import dataclasses
@@ -20,8 +21,8 @@ class Replicas:
 
     Args:
         devices: names of devices, such as '/device:GPU:0'.
-        hosts: how many there are in all; each has as many devices as this one.
-        host: the number of this one. The first one, the chief, is the one that writes.
+        hosts: how many hosts there are; each has as many devices as this one.
+        host: the number of this host, from 0. Only host 0, the chief, writes files.
         total: adds up tensors, in a nest, over all hosts; the result is the same on each.
     """
 
@@ -32,20 +33,22 @@ class Replicas:
 
     @property
     def count(self) -> int:
-        """Devices on all hosts."""
+        """The number of devices on all hosts."""
         return self.hosts * len(self.devices)
 
     @property
     def is_chief(self) -> bool:
+        """Whether this host is the one that writes files."""
         return self.host == 0
 
     def own(self, index: int) -> int | None:
-        """Which of this host's devices a replica among all is; None: another host's."""
+        """The number on this host of the device with this number among all; None if it is another
+        host's."""
         own = index - self.host * len(self.devices)
         return own if 0 <= own < len(self.devices) else None
 
     def from_chief(self, nest: Any) -> Any:
-        """The chief's tensors, in a nest of one structure on all hosts."""
+        """The chief's values of tensors, in a nest of the same structure on all hosts."""
         if self.hosts == 1:
             return nest
         return self.total(tf.nest.map_structure(self._or_zeros, nest))
@@ -54,14 +57,14 @@ class Replicas:
         return tf.convert_to_tensor(tensor) if self.is_chief else tf.zeros_like(tensor)
 
 
-ALONE = Replicas(("",))  # one device, TensorFlow's choice
+ALONE = Replicas(("",))  # one device, which TensorFlow chooses
 
 
 def split_processor(count: int) -> None:
-    """Let the CPU stand for several devices, so that replicas can be tried without GPUs.
+    """Split the CPU into several logical devices, so that replicas can be tried without GPUs.
 
     Raises:
-        InputError: TensorFlow computes already.
+        InputError: TensorFlow has computed something already.
     """
     (processor,) = tf.config.list_physical_devices("CPU")
     if len(tf.config.get_logical_device_configuration(processor) or ()) >= count:
@@ -74,15 +77,15 @@ def split_processor(count: int) -> None:
 
 
 def make_replicas(distribute: str, count: int = 0) -> Replicas:
-    """The replicas that `--distribute` asks for; call it before TensorFlow computes anything.
+    """The replicas for `--distribute`; call it before TensorFlow computes anything.
 
     Args:
-        distribute: 'none'; 'mirrored', the devices of this host; 'multiworker', those of the hosts
-            in TF_CONFIG; 'tpu', the cores of a TPU.
-        count: of mirrored: how many GPUs, or parts of the CPU; 0: all GPUs.
+        distribute: 'none'; 'mirrored' for the devices of this host; 'multiworker' for those of the
+            hosts in TF_CONFIG; 'tpu' for the cores of a TPU.
+        count: for 'mirrored', how many GPUs or, without GPUs, parts of the CPU; 0: all GPUs.
 
     Raises:
-        InputError: there are not so many devices, or TF_CONFIG does not tell the hosts.
+        InputError: there are not so many devices, or TF_CONFIG does not name the hosts.
     """
     if distribute == "mirrored":
         strategy = tf.distribute.MirroredStrategy(_local_devices(count))
@@ -95,15 +98,18 @@ def make_replicas(distribute: str, count: int = 0) -> Replicas:
 
 
 def _local_devices(count: int) -> list[str]:
+    """The names of this host's GPUs or, without GPUs, of so many parts of its CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if count > len(gpus) and gpus:
-        raise InputError(f"--replicas={count}: this host has {len(gpus)} GPUs")
+        raise InputError(
+            f"--replicas={count}: must be at most {len(gpus)}, the number of GPUs of this host"
+        )
     if gpus:
         return [f"/gpu:{index}" for index in range(count or len(gpus))]
     if not count:
         raise InputError(
             "--distribute=mirrored: this host has no GPU that TensorFlow can use; "
-            "--replicas=2 would try it on parts of the CPU"
+            "to try it on two halves of the CPU, add --replicas=2"
         )
     split_processor(count)
     return [f"/cpu:{index}" for index in range(count)]

@@ -1,4 +1,4 @@
-"""The device that computes: TensorFlow's start on it, its name, precision, memory and pace."""
+"""TensorFlow's start on the device that computes; the device's name, precision and speed."""
 
 import contextlib
 import json
@@ -11,7 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu
+from nst_keras.devices.memory import (
+    cpu_cores,
+    gpu_bytes,
+    on_gpu,
+    take_gpu_memory_as_needed,
+)
 from nst_keras.runtime.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -20,9 +25,12 @@ _BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores ta
 
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
-    """Import TensorFlow without its chatter and set it up; call before anything else imports it."""
+    """Import TensorFlow without its log messages and set it up.
+
+    Call it before anything else imports TensorFlow.
+    """
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # somebody wants to see the messages
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # the user wants to see the messages
         import tensorflow as tf
     else:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -31,7 +39,8 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
 
             tf.config.list_physical_devices()
     if on_gpu():
-        gpu_bytes()
+        take_gpu_memory_as_needed()
+        gpu_bytes()  # kept from here on: what is free before TensorFlow takes any
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -40,10 +49,10 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
 
 
 def one_operation_at_a_time() -> None:
-    """Where there is no GPU: operations share out their own work, none runs beside another.
+    """On a CPU, run one operation at a time, each on all cores.
 
-    That takes less memory and is no slower, for all of a step is large. Call it before TensorFlow
-    computes anything; later it does nothing.
+    That takes less memory and is no slower, since all operations of a step are large. Call it
+    before TensorFlow computes anything; later it does nothing.
     """
     import tensorflow as tf
 
@@ -53,10 +62,10 @@ def one_operation_at_a_time() -> None:
 
 
 def host_number(distribute: str) -> int:
-    """Which of a job's hosts this is, by TF_CONFIG; 0 is the chief, and a host alone.
+    """The number of this host among those of a run, from TF_CONFIG; 0 is the chief or the only one.
 
     Raises:
-        InputError: TF_CONFIG does not tell.
+        InputError: TF_CONFIG does not name the hosts and this one's place among them.
     """
     if distribute != "multiworker":
         return 0
@@ -80,10 +89,10 @@ def host_number(distribute: str) -> int:
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:
-    """What 'auto' means here, and any other precision as it is.
+    """The precision to compute in: for 'auto' the fastest on this device, else the one given.
 
     Args:
-        announce: whether to log what 'auto' has become, and why.
+        announce: whether to log which one 'auto' means here, and why.
     """
     if precision != "auto":
         return precision
@@ -94,14 +103,14 @@ def settle_precision(precision: str, *, announce: bool = False) -> str:
 
 
 def _fastest_precision() -> tuple[str, str]:
-    """bfloat16 where the hardware computes in it, else float32; and why."""
+    """bfloat16 where the hardware has instructions for it, else float32; and the reason."""
     import tensorflow as tf
 
     if gpus := tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpus[0])
-        capability = details.get("compute_capability")  # (major, minor); not of every maker
+        capability = details.get("compute_capability")  # (major, minor); some makers report none
         if capability is None:
-            return "float32", "as this GPU does not tell its compute capability"
+            return "float32", "as this GPU does not report its compute capability"
         text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
         if tuple(capability) >= _BFLOAT16_CAPABILITY:
             return "bfloat16", f"which {text} includes"
@@ -112,7 +121,7 @@ def _fastest_precision() -> tuple[str, str]:
 
 
 def matrix_rate(precision: str) -> float:
-    """Floating point operations a second of a matrix product, from a few of them."""
+    """Floating point operations per second, measured on a few matrix products."""
     import tensorflow as tf
 
     slow = precision == "float16" and not on_gpu()
@@ -129,7 +138,7 @@ def matrix_rate(precision: str) -> float:
 
 
 def describe_device() -> str:
-    """The device that the job runs on, such as 'CPU: AMD EPYC, 2 cores'."""
+    """The name of the device that computes, such as 'CPU: AMD EPYC, 2 cores'."""
     import tensorflow as tf
 
     if gpus := tf.config.list_physical_devices("GPU"):
@@ -140,7 +149,7 @@ def describe_device() -> str:
 
 @contextlib.contextmanager
 def _stderr_aside() -> Iterator[None]:
-    """Hold back what C++ code writes to standard error; show it only if the block fails.
+    """Hold back what C++ code writes to standard error, and show it only if the block fails.
 
     TensorFlow writes some lines before it reads its own log level.
     """
@@ -165,15 +174,17 @@ def _stderr_aside() -> Iterator[None]:
 
 
 def _processor() -> str:
+    """The processor's model name."""
     return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
 def _processor_flags() -> set[str]:
+    """The processor's instruction set extensions, by Linux' names."""
     return set(_cpuinfo().get("flags", "").split())
 
 
 def _cpuinfo() -> dict[str, str]:
-    """What Linux says of the first core; empty elsewhere."""
+    """Linux' description of the first core; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

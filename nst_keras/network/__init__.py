@@ -1,1 +1,1 @@
-"""VGG as data, as arrays, and as a Keras model of features."""
+"""VGG as data, as arrays of weights, and as a Keras model of features."""

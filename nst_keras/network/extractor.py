@@ -10,13 +10,13 @@ from nst_keras.network import vgg
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError, first_line
 
-# Float16 ends at 65504, and VGG's activations come to half of that and more. A network of ReLUs and
-# pooling is homogeneous in its input and biases together: for float16 both are shrunk by a
-# power of two, and the features are enlarged by it once they are float32.
+# Float16 ends at 65504, and VGG's activations reach half of that and more. A network of ReLUs and
+# pooling is homogeneous in its input and biases together: for float16 both are multiplied by this
+# power of two, and the features are divided by it once they are float32.
 _HALF_SHRINK = 2.0**-8
-# What the largest gradient of a feature is brought to before it is pulled back in float16: inside
-# the network it is 1/4 then. On its way to the image it grows, in VGG19 about 150 times; a thousand
-# times more would overflow, and what is below 1e-7 of it vanishes.
+# Gradients of features are scaled until the largest is this, before they go back through a network
+# in float16; inside the network, that is 1/4. It grows on its way to the image, in VGG19 about 150
+# times. A thousand times more would overflow, and what is below 1e-7 of the largest vanishes.
 LARGEST_GRADIENT = {"float16": _HALF_SHRINK / 4.0}
 
 
@@ -24,7 +24,9 @@ class Preprocess(layers.Layer):
     """RGB in [0, 1] to what the weights expect: 0..255, their channel order, mean and deviation.
 
     Args:
-        shrink: factor on all that, see `_HALF_SHRINK`.
+        channel_order: 'rgb' or 'bgr'.
+        mean, std: three numbers each, in that order, on 0..255.
+        shrink: a factor on the result, see `_HALF_SHRINK`.
     """
 
     def __init__(self, channel_order: str, mean: tuple, std: tuple, shrink: float = 1.0, **kwargs):
@@ -33,7 +35,7 @@ class Preprocess(layers.Layer):
         self.shrink = shrink
 
     def call(self, image):
-        """(N, H, W, 3) to (N, H, W, 3)."""
+        """Images (N, H, W, 3) to inputs of the same shape."""
         if self.channel_order == "bgr":
             image = ops.flip(image, axis=-1)
         centered = image * 255.0 - np.array(self.mean, np.float32)
@@ -46,10 +48,10 @@ class Preprocess(layers.Layer):
 
 
 class ReplicatePadding(layers.Layer):
-    """One pixel of edge values on each side, in place of zeros, which darken a picture's border."""
+    """Pads with one pixel of edge values on each side; zeros would darken a picture's border."""
 
     def call(self, image):
-        """(N, H, W, C) to (N, H + 2, W + 2, C)."""
+        """Images (N, H, W, C) to images (N, H + 2, W + 2, C)."""
         return ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
 
     def compute_output_shape(self, input_shape):
@@ -65,14 +67,18 @@ def feature_extractor(
     padding: str = "zero",
     precision: str = "float32",
 ) -> keras.Model:
-    """A frozen model: image (N, H, W, 3), float32 RGB in [0, 1] -> {layer: post-ReLU features}.
+    """A frozen model of images (N, H, W, 3), float32 RGB in [0, 1].
 
     Args:
         layer_names: the outputs. The network ends at the deepest of them.
         pooling: 'max' as trained, or 'avg', smoother (Gatys et al. 2016, section 2).
         padding: of the first convolution: 'zero' as trained, or 'replicate'.
-        precision: 'float32', 'bfloat16' or 'float16': the dtype of the convolutions and of the
-            features; those of float16 are float32, as they may be too large for it.
+        precision: the dtype of the convolutions: 'float32', 'bfloat16' or 'float16'.
+
+    Returns:
+        A model whose output is a dict of post-ReLU features (N, h, w, C) by layer name. They have
+        the dtype of the convolutions; only for float16 they are float32, since they may be too
+        large for it.
     """
     shrink = _HALF_SHRINK if precision == "float16" else 1.0
     convs = vgg.up_to_deepest(
@@ -93,7 +99,7 @@ def feature_extractor(
         features = _convolution(conv, "valid" if valid else "same", precision)(features)
         if conv.name in layer_names:
             outputs[conv.name] = features
-            if precision == "float16":  # exact, as powers of two are, both ways
+            if precision == "float16":  # powers of two: exact both ways
                 outputs[conv.name] = ops.cast(features, "float32") / shrink
                 features = ops.cast(outputs[conv.name] * shrink, "float16")
     model = keras.Model(image, outputs, name=weights.backbone)
@@ -105,10 +111,10 @@ def feature_extractor(
 
 
 def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
-    """The extractor cut behind each of its outputs: models of one output each, like its own.
+    """The extractor, cut after each of its outputs into models of one output each.
 
-    The first takes the image, each other one the output of the one before; together they are the
-    extractor, with the same weights.
+    The first takes the image, each later one the output of the one before. They share the
+    extractor's weights.
     """
     parts, entry = [], extractor.inputs[0]
     for name, output in extractor.output.items():
@@ -118,18 +124,20 @@ def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
 
 
 def imagenet_weights(backbone: str) -> Weights:
-    """Full-precision ImageNet weights through `keras.applications`: cached, checked by Keras' MD5.
+    """ImageNet weights in full precision from `keras.applications`.
+
+    Keras caches them and checks their MD5.
 
     Raises:
-        InputError: not in the cache and not to be downloaded.
+        InputError: they are not in the cache and cannot be downloaded.
     """
     builders = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
     try:
         model = builders[backbone](weights="imagenet", include_top=False)
     except Exception as error:  # keras.utils.get_file raises plain Exception when offline
         raise InputError(
-            f"--weights=imagenet: cannot be fetched ({first_line(error)}); use "
-            "--weights=embedded, which needs no network, or the path of a downloaded notop .h5"
+            f"--weights=imagenet: cannot be downloaded ({first_line(error)}); use "
+            "--weights=embedded, which is included, or the path of a downloaded notop .h5 file"
         ) from error
     kernels, biases, digest = {}, {}, hashlib.sha256()
     for name in vgg.layer_names(backbone):
@@ -144,7 +152,7 @@ def _convolution(conv: vgg.Conv, padding: str, precision: str) -> layers.Conv2D:
         3,
         padding=padding,
         activation="relu",
-        kernel_initializer="zeros",  # the real ones come next; random ones would take time
+        kernel_initializer="zeros",  # set by the caller; random ones would take time
         name=conv.name,
         dtype=precision,
     )

@@ -9,7 +9,7 @@ import re
 
 from nst_keras.runtime.errors import InputError
 
-# Convolutions per block. Each block works on half the resolution of the one before it.
+# Convolutions per block. Each block works at half the resolution of the one before it.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
 
@@ -30,8 +30,11 @@ class Conv:
 
 
 def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
-    """The backbone's convolutions from the image upwards; `channels`: outputs per block,
-    where they are not VGG's own."""
+    """The backbone's convolutions from the image upwards.
+
+    Args:
+        channels: outputs per block, if they are not VGG's own.
+    """
     convs, inputs = [], 3
     for block, (count, outputs) in enumerate(zip(BLOCKS[backbone], channels, strict=True), start=1):
         for index in range(1, count + 1):
@@ -46,7 +49,7 @@ def layer_names(backbone: str) -> tuple[str, ...]:
 
 
 def positions(layer: str, height: int, width: int) -> int:
-    """Feature positions of a layer for an image of this size.
+    """The number of feature positions of a layer for an image of this size in pixels.
 
     Each block's pooling halves the size and drops an odd last row or column.
     """
@@ -54,12 +57,19 @@ def positions(layer: str, height: int, width: int) -> int:
 
 
 def stride(layer: str) -> int:
-    """Pixels per feature position of a layer, along each side."""
+    """Pixels per feature position of a layer along each side: 1, 2, 4, 8 or 16."""
     return 2 ** (int(layer[len("block")]) - 1)
 
 
 def canonical_layer(name: str, backbone: str, flag: str) -> str:
-    """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU)."""
+    """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU).
+
+    Args:
+        flag: begins the message of the error.
+
+    Raises:
+        InputError: the backbone has no such layer.
+    """
     canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
     if canonical not in layer_names(backbone):
         choices = ", ".join(layer_names(backbone))

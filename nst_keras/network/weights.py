@@ -1,7 +1,9 @@
-"""Weights files to arrays, without TensorFlow: a bad file is refused before that is imported."""
+"""Weights files to arrays, without TensorFlow: a bad file is refused before it is imported."""
 
 import dataclasses
+import hashlib
 import importlib.resources
+import io
 import json
 import math
 import re
@@ -18,20 +20,28 @@ from nst_keras.runtime.errors import InputError, first_line
 # What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 FORMAT = 1
-_MAX_BYTES = 4 << 30  # of a whole weights file once inflated; VGG19 with its classifier is 0.6 GB
+_MAX_BYTES = 4 << 30  # of a weights file and of its arrays; VGG19 with its classifier is 0.6 GB
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # told apart by identity: they are large
+@dataclasses.dataclass(frozen=True, eq=False)  # compared by identity: they are large
 class Weights:
     """A backbone's convolution weights and the preprocessing that they expect.
 
     The network's input is `((255 * rgb)[channel_order] - mean) / std` for RGB in [0, 1].
+
+    Attributes:
+        channels: output channels per block.
+        kernels: by layer name, float32 (3, 3, inputs, outputs).
+        biases: by layer name, float32 (outputs,).
+        sha256: the hash of the file's bytes, in hexadecimal.
+        channel_order: 'bgr' or 'rgb'.
+        mean, std: per channel in that order, on 0..255.
     """
 
     backbone: str
-    channels: tuple[int, ...]  # output channels per block
-    kernels: Mapping[str, np.ndarray]  # layer name -> (3, 3, inputs, outputs) float32
-    biases: dict[str, np.ndarray]  # layer name -> (outputs,) float32
+    channels: tuple[int, ...]
+    kernels: Mapping[str, np.ndarray]
+    biases: dict[str, np.ndarray]
     sha256: str
     channel_order: str = "bgr"
     mean: tuple[float, ...] = CAFFE_MEAN
@@ -39,12 +49,16 @@ class Weights:
 
     @property
     def mean_color(self) -> tuple[float, ...]:
-        """The mean of the training pictures: RGB in [0, 1]."""
+        """The mean color of the training pictures: RGB in [0, 1]."""
         rgb = self.mean if self.channel_order == "rgb" else self.mean[::-1]
         return tuple(value / 255.0 for value in rgb)
 
     def check(self, source: str) -> "Weights":
-        """Raise InputError unless every convolution is there, with the right shape and finite."""
+        """Return these weights if every convolution is there, finite and of the right shape.
+
+        Raises:
+            InputError: otherwise; `source` begins its message.
+        """
         for conv in vgg.convolutions(self.backbone, channels=self.channels):
             if conv.name not in self.kernels or conv.name not in self.biases:
                 raise InputError(f"{source}: has no {conv.name}; {self.backbone} needs it")
@@ -58,30 +72,36 @@ class Weights:
                         f"{self.backbone} needs {shape}"
                     )
                 if not np.isfinite(array).all():
-                    raise InputError(f"{source}: {conv.name} holds values that are not finite")
+                    raise InputError(f"{source}: {conv.name} has values that are not finite")
         return self
 
 
 def embedded_path() -> Path:
-    """The shipped ImageNet VGG19 of 8 bits per weight; see NOTICE for its origin."""
+    """The path of the shipped ImageNet VGG19, 8 bits per weight; NOTICE tells its origin."""
     return Path(str(importlib.resources.files("nst_keras") / "data/vgg19_imagenet_notop_8bit.npz"))
 
 
 def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> Weights:
-    """Read `.npz` of this project, `.weights.h5` of Keras 3 or a legacy notop `.h5`.
+    """Read an `.npz` of this project, a `.weights.h5` of Keras 3 or a legacy notop `.h5`.
+
+    The file is read once: its hash is that of the bytes that became the arrays.
+
+    Args:
+        flag: begins the messages of errors.
 
     Raises:
-        InputError: the file is missing, not of these kinds, corrupt, or not of this backbone.
+        InputError: the file is missing, of another kind, damaged, or of another backbone.
     """
     source, path = f"{flag}={path}", Path(path)
     if not path.is_file():
-        others = "; it may be 'embedded', 'imagenet' or a file's path"
+        others = "; must be 'embedded', 'imagenet' or the path of a file"
         raise InputError(f"{source}: no such file{others if flag == '--weights' else ''}")
     readers = {".npz": _read_npz, ".h5": _read_h5}
     if path.suffix not in readers:
-        raise InputError(f"{source}: weights files end in .npz or .h5")
+        raise InputError(f"{source}: must be the path of a file that ends in .npz or .h5")
     try:
-        return readers[path.suffix](path, backbone, source).check(source)
+        _refuse_huge(path.stat().st_size, source)
+        return readers[path.suffix](path.read_bytes(), backbone, source).check(source)
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, json, NumPy and h5py each raise their own kinds
@@ -89,7 +109,7 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
 
 
 def write_weights(path: str | Path, weights: Weights) -> None:
-    """Write this project's `.npz`: arrays `LAYER/kernel` and `LAYER/bias` and a JSON `header`."""
+    """Write an `.npz` of this project: arrays `LAYER/kernel`, `LAYER/bias` and a JSON `header`."""
     header = {
         "format": FORMAT,
         "backbone": weights.backbone,
@@ -105,18 +125,21 @@ def write_weights(path: str | Path, weights: Weights) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
 
 
-def _read_npz(path: Path, backbone: str, source: str) -> Weights:
-    _refuse_huge(path, source)
-    with np.load(path, allow_pickle=False) as data:
+def _read_npz(content: bytes, backbone: str, source: str) -> Weights:
+    """Weights from the bytes of an `.npz`; sizes that it declares are checked before inflating."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        declared = {entry.filename: entry.file_size for entry in archive.infolist()}
+    _refuse_huge(sum(declared.values()), source)
+    with np.load(io.BytesIO(content), allow_pickle=False) as data:
         header = json.loads(bytes(data["header"])) if "header" in data else {}
         if header.get("format", FORMAT) != FORMAT:
             raise InputError(
-                f"{source}: is of format {header['format']}; this version reads {FORMAT}"
+                f"{source}: has format {header['format']}; this version reads format {FORMAT}"
             )
         if (stored := header.get("backbone", "vgg19")) != backbone:
-            raise InputError(f"{source}: holds a {stored}; give --backbone={stored} with it")
+            raise InputError(f"{source}: holds a {stored}; add --backbone={stored}")
         channels = tuple(int(c) for c in header.get("channels", vgg.CHANNELS))
-        _refuse_larger(path, vgg.convolutions(backbone, channels=channels), source)
+        _refuse_larger(declared, vgg.convolutions(backbone, channels=channels), source)
         names = vgg.layer_names(backbone)
         return Weights(
             backbone=backbone,
@@ -125,7 +148,7 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
                 {name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data}
             ),
             biases={name: _npz_bias(data, name) for name in names if f"{name}/bias" in data},
-            sha256=files.sha256(path),
+            sha256=hashlib.sha256(content).hexdigest(),
             channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
             mean=_three_numbers(header.get("mean", CAFFE_MEAN), source),
             std=_above_zero(_three_numbers(header.get("std", (1.0, 1.0, 1.0)), source), source),
@@ -133,7 +156,11 @@ def _read_npz(path: Path, backbone: str, source: str) -> Weights:
 
 
 class _Kernels(Mapping[str, np.ndarray]):
-    """Kernels by layer name, made float32 when asked for: those of 256 values stay small."""
+    """Kernels by layer name, expanded to float32 when they are read: tables and codes are small.
+
+    Args:
+        stored: by layer name, a kernel and None, or 256 values and the index of one per weight.
+    """
 
     def __init__(self, stored: dict[str, tuple[np.ndarray, np.ndarray | None]]):
         self._stored = stored
@@ -150,7 +177,7 @@ class _Kernels(Mapping[str, np.ndarray]):
 
 
 def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """A plain kernel, or 256 values and the index of one for each weight."""
+    """A kernel and None, or 256 values and the index of one for each weight."""
     if f"{name}/kernel" in data:
         return _real(data[f"{name}/kernel"]), None
     return _real(data[f"{name}/kernel_table"]), data[f"{name}/kernel_codes"]
@@ -160,8 +187,11 @@ def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
     return _real(data[f"{name}/bias"])
 
 
-def _read_h5(path: Path, backbone: str, source: str) -> Weights:
-    """Both Keras layouts: a group per layer name (legacy), or `layers/conv2d_N` in order."""
+def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
+    """Weights from the bytes of an HDF5 file, in either of Keras' layouts.
+
+    They are a group per layer name (legacy) and `layers/conv2d_N`, numbered from the image upwards.
+    """
     import h5py  # a dependency of Keras; only this reader needs it
 
     needed = {conv.name: conv for conv in vgg.convolutions(backbone, channels=vgg.CHANNELS)}
@@ -176,19 +206,22 @@ def _read_h5(path: Path, backbone: str, source: str) -> Weights:
             raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
         conv = needed[name]
         if item.ndim in (1, 4) and item.size > math.prod(conv.kernel_shape):
-            raise InputError(f"{source}: {name} has shape {item.shape}; it is too large")
+            raise InputError(
+                f"{source}: {name} has shape {item.shape}; must be at most {conv.kernel_shape}"
+            )
         if item.ndim == 4 and name not in kernels:
             kernels[name] = _real(item[()])
         elif item.ndim == 1 and name not in biases:
             biases[name] = _real(item[()])
 
-    with h5py.File(path) as file:
+    with h5py.File(io.BytesIO(content)) as file:
         file.visititems(visit)
-    return Weights(backbone, vgg.CHANNELS, kernels, biases, files.sha256(path))
+    digest = hashlib.sha256(content).hexdigest()
+    return Weights(backbone, vgg.CHANNELS, kernels, biases, digest)
 
 
 def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
-    """The layer that a dataset belongs to, by the name in its path or by its place."""
+    """The layer that a dataset belongs to, by the name or the number in its path; None if none."""
     if match := re.search(r"block\d_conv\d", key):
         return match[0]
     match = re.search(r"(?:^|/)conv2d(?:_(\d+))?/", key)
@@ -196,33 +229,34 @@ def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
     return names[index] if index < len(names) else None
 
 
-def _refuse_huge(path: Path, source: str) -> None:
-    """Look at the sizes that the archive declares before anything is inflated."""
-    with zipfile.ZipFile(path) as archive:
-        declared = sum(entry.file_size for entry in archive.infolist())
-    if declared > _MAX_BYTES:
-        raise InputError(f"{source}: would inflate to {declared >> 20} MiB; the limit is 4096 MiB")
+def _refuse_huge(size: int, source: str) -> None:
+    if size > _MAX_BYTES:
+        raise InputError(f"{source}: has {size >> 20} MiB; the limit is {_MAX_BYTES >> 20} MiB")
 
 
 def _real(array: np.ndarray) -> np.ndarray:
+    """An array of numbers as float32."""
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"holds {array.dtype} in place of numbers")
+        raise ValueError(f"holds {array.dtype} instead of numbers")
     return array.astype(np.float32)
 
 
-def _refuse_larger(path: Path, convs: tuple[vgg.Conv, ...], source: str) -> None:
-    """Refuse arrays that declare more than their layer can hold, in up to 8 bytes a value."""
+def _refuse_larger(declared: Mapping[str, int], convs: tuple[vgg.Conv, ...], source: str) -> None:
+    """Refuse arrays with more bytes than their layer can have, at up to 8 bytes per value.
+
+    Args:
+        declared: the size of each array in bytes, by its name in the archive.
+    """
     most = {conv.name: 8 * max(math.prod(conv.kernel_shape), 256) + 4096 for conv in convs}
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            name = entry.filename.split("/")[0]
-            if entry.file_size > most.get(name, math.inf):
-                raise InputError(f"{source}: {name} would inflate to {entry.file_size} bytes")
+    for name, size in declared.items():
+        layer = name.split("/")[0]
+        if size > most.get(layer, math.inf):
+            raise InputError(f"{source}: {layer} would have {size} bytes; too large for the layer")
 
 
 def _one_of(value: object, choices: tuple[str, ...], source: str) -> str:
     if value not in choices:
-        raise InputError(f"{source}: channel_order is {value!r}; it must be one of {choices}")
+        raise InputError(f"{source}: channel_order={value!r}: must be one of {choices}")
     return str(value)
 
 

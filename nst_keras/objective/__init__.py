@@ -1,1 +1,1 @@
-"""Statistics that are sums over positions, the terms made of them, and their gradient."""
+"""Statistics that are sums over positions, the loss terms made of them, and their gradient."""

@@ -1,4 +1,4 @@
-"""Images through the network to statistics, and cotangents of the statistics back to the images."""
+"""From images through the network to statistics, and from their gradients back to the images."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 _EXPONENT_BITS = 0x7F800000  # of a float32
-_LEAST = 1e-30  # its inverse is still far from float32's largest number
+_LEAST = 1e-30  # its inverse is far below float32's largest number
 
 Features = dict[str, tf.Tensor]  # by layer
 Extractor = Callable[[tf.Tensor], Features]
@@ -18,12 +18,12 @@ class Network:
     """A feature extractor on one device.
 
     Args:
-        sections: its parts in order: the first takes the image, each other one the last output of
+        sections: its parts in order: the first takes the image, each later one the last output of
             the part before. An extractor in one piece is one section.
-        largest_gradient: gradients of features are scaled before they are pulled back through the
-            network, so that the largest is between this and its double, and scaled back at the
-            image (dynamic loss scaling, for float16); None: not scaled, which is quicker and right
-            wherever they can neither underflow nor overflow.
+        largest_gradient: dynamic loss scaling for float16: gradients of features are scaled before
+            they are pulled back through the network, so that the largest is between this and twice
+            this, and the gradient at the image is scaled back. None: no scaling, which is faster,
+            and right where gradients can neither underflow nor overflow.
     """
 
     sections: tuple[Extractor, ...]
@@ -31,16 +31,17 @@ class Network:
 
 
 class ForwardPass:
-    """The statistics of images, and the way back from them to the images.
+    """A pass of images through the network, and of gradients back (a vector-Jacobian product).
 
-    Several images go through the network together; what is said here of one holds for each.
+    Each section of the network has a tape of its own, and so have each layer's statistics: their
+    gradients are added two at a time, since AddN adds three in an order that varies between runs.
 
     Args:
-        image: (N, H, W, 3).
+        image: one image or several, (N, H, W, 3).
         sums_of_layer: makes the statistics of a layer from its features (N, h, w, C).
 
-    Each section of the network has a tape of its own, and so has each layer's statistics: their
-    gradients are added two at a time, since AddN adds three in an order that varies between runs.
+    Attributes:
+        sums: the statistics of all layers by term name.
     """
 
     def __init__(
@@ -69,7 +70,10 @@ class ForwardPass:
             entry = outputs[list(outputs)[-1]]
 
     def pull_back(self, cotangents: Sums) -> tf.Tensor | None:
-        """The gradient at the image, given that at the statistics; None if there are none."""
+        """The gradient at the image, given the gradients at the statistics.
+
+        None if there are no statistics. Call it once.
+        """
         largest = self._network.largest_gradient
         if largest is None:
             return self._through_network(lambda layer: self._at_features(layer, cotangents))
@@ -107,7 +111,7 @@ class ForwardPass:
         return upstream
 
     def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
-        """The gradient at a layer's features from its own statistics."""
+        """The gradient at a layer's features, from its own statistics only."""
         total = None
         tape, features, names = self._layers[layer]
         for name in names:
@@ -117,12 +121,15 @@ class ForwardPass:
 
 
 def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """A sum that graph optimization cannot merge with the next one, which has another shape."""
+    """The sum of two tensors of one shape, flattened in between.
+
+    Graph optimization cannot merge it with the next sum, which has another shape, into an AddN.
+    """
     flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
     return tf.reshape(flat, tf.shape(first))
 
 
 def _power_of_two(number: tf.Tensor) -> tf.Tensor:
-    """The largest power of two up to a positive float32: multiplying by it rounds nothing."""
+    """The largest power of two up to a positive float32; multiplying by it rounds nothing."""
     bits = tf.bitcast(tf.maximum(number, _LEAST), tf.int32)
     return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)

@@ -1,4 +1,4 @@
-"""Weights of terms chosen by the sizes of their gradients."""
+"""Weights of terms, chosen so that their gradients have given proportions."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from nst_keras.objective.objective import Objective
 
-_PROBE_NOISE = 0.05  # standard deviation of the noise beside a point where a gradient vanishes
-_VANISHED = 1e-5  # of the largest gradient
+_PROBE_NOISE = 0.05  # standard deviation of the noise added where a gradient vanishes
+_VANISHED = 1e-5  # share of the largest norm below which a gradient counts as zero
 
 
 def balanced_weights(
@@ -16,21 +16,21 @@ def balanced_weights(
     shares: Mapping[tuple[str, ...], float],
     seed: int,
 ) -> dict[str, float]:
-    """Weights with which the gradients of groups of terms have given shares of their summed norms.
+    """Weights by term name with which gradients of groups of terms have given shares.
 
-    Costs one evaluation for each group. Where the gradient of a group vanishes, as the content's
-    does at the content itself, it is measured at the image with noise.
+    A group's share is that of its gradient's norm in the sum of the groups' norms; that sum stays
+    the same. It costs one evaluation per group. Where the gradient of a group vanishes, as the
+    content's does at the content itself, it is measured at the image with noise.
 
     Args:
-        image: (1, H, W, 3), where the gradients are measured.
-        shares: the share of each group, by the names of its terms. Terms keep their proportions
-            within a group; terms in no group keep their weight. The sum of the norms stays the
-            same.
+        image: where the gradients are measured, (1, H, W, 3).
+        shares: the share of each group, by the names of its terms; their sum does not matter.
+            Terms keep their proportions within a group; terms in no group keep their weight.
         seed: of the noise.
     """
     weights = dict(objective.weights)
     for group in shares:
-        if not any(weights[name] for name in group):  # of weight 0, but asked for here
+        if not any(weights[name] for name in group):  # weight 0, but a share is asked for
             weights |= dict.fromkeys(group, 1.0)
     measured = objective.reweighted(weights)
     noise = tf.random.stateless_normal(image.shape, (seed, 0), stddev=_PROBE_NOISE)

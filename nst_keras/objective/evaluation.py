@@ -1,7 +1,7 @@
-"""Evaluations of whole images: their statistics, and the gradient of what is made of these.
+"""Evaluations of images: the statistics by term name, and the way back to a gradient at the image.
 
-An evaluation has `sums`, the statistics by term name, and `pull_back`. One image, several images at
-once (here) and an image in tiles (`tiled`) are three ways to the same two.
+There are three of one interface, with the same results: one image, several images at once (both
+here), and an image in tiles (`tiled`).
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from nst_keras.objective.terms import Term
 
 
 class Evaluation(Protocol):
-    """What an objective needs of an image."""
+    """What an objective needs to know of an image."""
 
     @property
     def sums(self) -> Sums:
@@ -31,7 +31,7 @@ class Evaluator(Protocol):
 
     @property
     def in_graph(self) -> bool:
-        """Whether it can be traced into a TensorFlow graph."""
+        """Whether evaluations can be part of a TensorFlow graph."""
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
@@ -42,8 +42,8 @@ class WholeEvaluation:
 
     Args:
         image: (N, H, W, 3), RGB in [0, 1].
-        layer_sums: makes the statistics of a layer from its features (N, h, w, C).
-        pixel_sums: makes the statistics of the pixels.
+        layer_sums: makes statistics by term name from a layer's name and features (N, h, w, C).
+        pixel_sums: makes statistics by term name from the image.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class WholeEvaluation:
 class WholeEvaluator:
     """Evaluates images in one piece.
 
-    Args:
-        terms: of the objective; their weights do not matter here.
+    Attributes:
+        terms: the terms of the objective; their weights do not matter here.
         content: the content's features by layer.
     """
 
@@ -100,8 +100,12 @@ class WholeEvaluator:
 
 
 def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> WholeEvaluation:
-    """Evaluate several images (N, H, W, 3) at once, each for its own terms, through the network of
-    the first one; statistics get a first axis of length N."""
+    """Evaluate several images at once, each for its own terms; statistics get a first axis.
+
+    Args:
+        evaluators: one for each image, of one network.
+        images: (N, H, W, 3).
+    """
 
     def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
         parts = tf.split(features, len(evaluators))
@@ -128,7 +132,7 @@ def layer_sums(
 
     Args:
         content: the content's features by layer, at the positions that count.
-        window: the part of a tile that counts; None: all positions count.
+        window: the part that counts, for the features of a tile (see `Tile.window`); None: all.
     """
     if window is not None:
         features = owned(features, layer, window)
@@ -145,5 +149,5 @@ def pixel_sums(terms: Sequence[Term], pixels: tf.Tensor) -> Sums:
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:
-    """Statistics of several images with a first axis for these."""
+    """Statistics of several images, stacked along a new first axis."""
     return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}

@@ -1,13 +1,13 @@
-"""Pure tensor maths: statistics of features, and the terms that published objectives make of them.
+"""Pure tensor math: statistics of features, and the losses that published methods make of them.
 
 Statistics are sums over positions, so those of a whole image are the sums of its parts'. They are
-float32 even of features in a lower precision; gradients go back in the precision of the features.
-Terms are functions of these sums and of constants alone. Symbols: F are features of N channels at M
+float32 even for features in a lower precision; gradients have the precision of the features.
+Losses are functions of these sums and of constants only. Symbols: F are features of N channels at M
 positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU, of
 weights whose input is on 0..255.
 
-With Grams per position a style keeps its own size and shape. Published formulas of the raw F F^T
-assume a style of the image's size, so here M A stands for its Gram.
+With Gram matrices per position, a style keeps its own size and shape. Published formulas of the raw
+F F^T assume a style of the image's size, so here M A takes the place of its Gram matrix.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import tensorflow as tf
 from nst_keras.objective import total_variation, wasserstein
 from nst_keras.objective.total_variation import Variation
 
-# A mean square below this counts as nothing: relative terms would divide by zero.
+# A mean square below this counts as zero, by which relative losses cannot divide.
 FLOOR = 1e-6
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
 TORCHVISION_SCALE = 255.0 * 0.226
@@ -32,18 +32,19 @@ def gram_sums(features: tf.Tensor) -> tf.Tensor:
 
 
 def moment_sums(features: tf.Tensor) -> tf.Tensor:
-    """F F^T above F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
+    """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
     return _moments_of_rows(_rows(features))
 
 
 def _rows(features: tf.Tensor) -> tf.Tensor:
+    """Features (1, H, W, N) as a matrix (H W, N)."""
     return tf.reshape(features, (-1, features.shape[-1]))
 
 
 @tf.custom_gradient
 def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """rows^T rows for (M, N), with a pull-back of one product where autodiff takes two."""
-    # Not cast outside: autodiff would keep the larger copy until the way back.
+    """rows^T rows for (M, N); its gradient takes one product where autodiff takes two."""
+    # Cast inside: autodiff would keep the larger copy until the backward pass.
     wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
@@ -54,7 +55,7 @@ def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.
 
 @tf.custom_gradient
 def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """As `_gram_of_rows`, with the sum over positions as one more row."""
+    """rows^T rows for (M, N), and below it the sum of the rows: (N + 1, N)."""
     wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
@@ -71,16 +72,16 @@ def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def exact(features: tf.Tensor) -> tf.Tensor:
-    """At least in float32."""
+    """The features in float32, or in their own precision if that is higher."""
     low = tf.as_dtype(features.dtype).size < tf.float32.size
     return tf.cast(features, tf.float32) if low else features
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What published formulas count at a layer."""
+    """The counts that published formulas use at a layer."""
 
-    positions: float  # M, of the layer
+    positions: float  # of the layer: M
     pixels: float  # of the image
 
 
@@ -89,23 +90,30 @@ StyleTarget = tuple[tf.Tensor, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Formulas:
-    """How an objective turns statistics into terms, before weights."""
+    """How a published method turns statistics into losses, before their weights.
 
-    content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]  # sum (F-P)^2, sum P^2, N M
-    style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]  # moments of the image
+    Attributes:
+        content: the loss of sum (F - P)^2, the floored sum of P^2 and N M.
+        style: the loss of the image's moments per position, the style's target and the counts.
+        variation: the kind of total variation.
+        style_sums: the moments summed over positions, of features (1, H, W, N).
+        style_target: what a step needs of the blended styles' moments, computed once.
+    """
+
+    content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
+    style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
     variation: Variation
     style_sums: Callable[[tf.Tensor], tf.Tensor] = gram_sums
-    # What a step needs of the blended styles' moments, computed once.
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 
 def floored_square_sum(*parts: tf.Tensor) -> tf.Tensor:
-    """Sum of squares of a target, given in parts, as a denominator: never zero."""
+    """The sum of the squares of a target given in parts, never zero: it becomes a denominator."""
     return tf.maximum(_square_sum(parts), FLOOR * _size(parts))
 
 
 def vanishes(*parts: tf.Tensor) -> bool:
-    """Whether there is nothing in a target, given in parts: relative terms are at their floor."""
+    """Whether a target given in parts is zero, so that relative losses divide by the floor."""
     return float(_square_sum(parts)) <= FLOOR * _size(parts)
 
 
@@ -118,11 +126,11 @@ def _size(parts: Sequence[tf.Tensor]) -> float:
     return float(sum(tf.TensorShape(part.shape).num_elements() for part in parts))
 
 
-# Content: of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
+# Content losses of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
 
 
 def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
-    """mean (F-P)^2 / mean P^2: 0 at the content, 1 at no features, whatever size and network."""
+    """mean (F - P)^2 / mean P^2: 0 at the content and 1 without features, at any size."""
     return error_sum / target_sum
 
 
@@ -146,51 +154,51 @@ def torchvision_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: floa
     return error_sum / (count * TORCHVISION_SCALE**2)
 
 
-# Style: of the image's Gram matrix (or moments), the style's, and counts.
+# Style losses of the image's Gram matrix (or moments), the style's target, and the counts.
 
 
-def _apart(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def _squared_distance(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.math.squared_difference(gram, target))
 
 
 def relative_target(gram: tf.Tensor) -> StyleTarget:
-    """A and the floored sum of its squares."""
+    """The Gram matrix A and the floored sum of its squares."""
     return gram, floored_square_sum(gram)
 
 
 def relative_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """|G - A|^2 / |A|^2 (Frobenius)."""
-    return _apart(gram, target[0]) / target[1]
+    return _squared_distance(gram, target[0]) / target[1]
 
 
 def gatys_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """1 / (4 N^2 M^2) sum (FF^T - M A)^2: Gatys et al. 2016, equation 4; M cancels."""
-    return _apart(gram, target[0]) / (4.0 * gram.shape[-1] ** 2)
+    return _squared_distance(gram, target[0]) / (4.0 * gram.shape[-1] ** 2)
 
 
 def mean_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """mean (G - A)^2 over channel pairs."""
-    return _apart(gram, target[0]) / gram.shape[-1] ** 2
+    return _squared_distance(gram, target[0]) / gram.shape[-1] ** 2
 
 
 def mean_style_per_channel(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
-    """mean (G / N - A / N)^2: Grams divided by all of C H W."""
-    return _apart(gram, target[0]) / gram.shape[-1] ** 4
+    """mean (G / N - A / N)^2: F F^T divided by N M."""
+    return _squared_distance(gram, target[0]) / gram.shape[-1] ** 4
 
 
 def keras_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """sum (FF^T - M A)^2 / (4 3^2 (H W)^2), where 3, H and W are those of the image."""
-    return _apart(gram, target[0]) * (size.positions / size.pixels) ** 2 / 36.0
+    return _squared_distance(gram, target[0]) * (size.positions / size.pixels) ** 2 / 36.0
 
 
 def classroom_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """mean (FF^T - M A)^2 / (C H W) of features on torchvision's scale."""
-    mean = _apart(gram, target[0]) * size.positions**2 / gram.shape[-1] ** 2
+    mean = _squared_distance(gram, target[0]) * size.positions**2 / gram.shape[-1] ** 2
     return mean / (gram.shape[-1] * size.positions) / TORCHVISION_SCALE**4
 
 
 def wasserstein_target(moments: tf.Tensor) -> StyleTarget:
-    """Mean, covariance and its root, of features on torchvision's scale."""
+    """The mean, the covariance and its square root, of features on torchvision's scale."""
     return wasserstein.target(_torchvision_moments(moments))
 
 
@@ -204,8 +212,8 @@ def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
     return tf.concat([second, first], axis=0)
 
 
-# Weights, layers and the rest that was published with each: `presets.PRESETS`.
-OBJECTIVES = {
+# Weights, layers and other settings published with each are in `settings.presets`.
+FORMULAS = {
     "relative": Formulas(
         relative_content, relative_style, total_variation.MEAN_SQUARES, style_target=relative_target
     ),

@@ -1,8 +1,8 @@
 """The weighted sum of terms on an image, and its gradient.
 
-Everything goes through statistics that are sums over positions, so a whole image, its tiles, and
-several images at once are evaluations of one kind (see `evaluation`), and this is the only place
-that makes a loss and a gradient of them.
+Losses depend on an image only through statistics that are sums over positions. So a whole image,
+an image in tiles, and several images at once are evaluations with one interface (see `evaluation`),
+and only this module makes losses and gradients from them.
 """
 
 import dataclasses
@@ -29,12 +29,12 @@ class Objective:
     """The weighted sum of terms on images (1, H, W, 3) of one size, RGB in [0, 1].
 
     Args:
-        evaluator: of the same terms.
+        evaluator: evaluates images for the same terms.
     """
 
     def __init__(self, terms: Sequence[Term], evaluator: Evaluator):
         self.terms, self.evaluator = tuple(terms), evaluator
-        # The gradient by the statistics is a graph of its own where the evaluation is none.
+        # Where evaluations cannot be in a graph, the gradient by the statistics is one of its own.
         self._by_sums = (
             self.differentiate
             if evaluator.in_graph
@@ -42,7 +42,7 @@ class Objective:
         )
 
     def compiled(self, function: Callable) -> Callable:
-        """A function that calls this objective's methods, as a graph where that is possible."""
+        """Compile a function that calls this objective's methods, where these can be in a graph."""
         return tf.function(function, autograph=False) if self.evaluator.in_graph else function
 
     @property
@@ -93,7 +93,13 @@ class Objective:
     def differentiate(
         self, sums: Sums, height: int, width: int, pick: Pick = total
     ) -> tuple[Losses, Sums]:
-        """The losses of an image's statistics, and the gradient of the picked one by these."""
+        """The losses of an image's statistics, and the gradient of the picked one by each of these.
+
+        Args:
+            sums: statistics by term name.
+            height, width: of the image in pixels.
+            pick: chooses the loss.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sums)
             losses = self.losses(sums, height, width)
@@ -112,9 +118,10 @@ def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:
 
     Otherwise that would show only at the next step, or never, where clipping turns NaN into black.
     """
-    finite = tf.math.is_finite(tf.reduce_sum(gradient))  # of any size, without temporaries
+    finite = tf.math.is_finite(tf.reduce_sum(gradient))  # a sum needs no temporaries
     return {**losses, TOTAL: tf.where(finite, losses[TOTAL], math.nan)}
 
 
 def _picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
+    """Pick the sum of the losses by these names, each times its value in `chosen`."""
     return lambda losses: tf.reduce_sum(chosen * tf.stack([losses[name] for name in names]))

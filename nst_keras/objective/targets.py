@@ -23,10 +23,10 @@ class Targets:
     """What the image is compared with, computed once per scale.
 
     Attributes:
-        content: for each tile, the content's features by layer (1, h, w, N) where the tile owns
-            them, in the network's precision.
-        content_sums: the sum of the squares of all these by layer, never below a floor.
-        style: by layer, what the style formula makes of the styles' blended moments.
+        content: for each tile, the content's features (1, h, w, N) by layer, at the positions that
+            the tile owns, in the network's precision.
+        content_sums: the sum of their squares by layer, over all tiles, never below a floor.
+        style: the target of the style formula by layer, from the styles' blended moments.
         notes: warnings for the user.
     """
 
@@ -48,11 +48,12 @@ def capture_targets(
     """Compute the features of the content and the blended moments of the styles.
 
     Args:
-        content: (1, H, W, 3), the size of the image to be optimized.
+        extractor: makes features by layer from a picture.
+        content: (1, H, W, 3), of the size of the image to be optimized.
         styles: (1, h, w, 3) each, of any sizes.
         style_blend: one weight per style; their sum does not matter.
-        terms: tell the layers.
-        tiles_of: only one tile at a time goes through the network.
+        terms: the terms whose layers need targets.
+        tiles_of: cuts pictures, so that only one tile at a time goes through the network.
     """
     layers = layers_of(CONTENT, terms)
     kept = [  # by layer, so that features of style layers are freed at once
@@ -86,7 +87,7 @@ def owned(features: tf.Tensor, layer: str, window: Window) -> tf.Tensor:
 
 
 def _notes(kind: str, targets: Sequence[Features]) -> list[str]:
-    """Warn of layers where the target is zero, since relative terms divide by a floor there."""
+    """Warnings of layers where the target is zero: relative losses divide by a floor there."""
     return [
         f"the {kind} has no features at {layer}"
         for layer in targets[0]

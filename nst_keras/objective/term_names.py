@@ -14,6 +14,7 @@ class WeightedTerm:
     Attributes:
         kind: 'content', 'style' or 'tv'.
         layer: the Keras name of the layer whose features it reads; empty for the pixels.
+        weight: the factor on its loss.
     """
 
     kind: str

@@ -1,7 +1,7 @@
-"""The terms of the objective: each knows its statistics, its target and its weight.
+"""The terms of the objective: each has its statistics, its target and its weight.
 
-A new kind of term is a function here that makes it, an entry in `_MAKERS`, and its weight in
-`term_names.weigh_terms`.
+To add a kind of term, write a function here that makes it, add it to `_MAKERS`, and give it a
+weight in `term_names.weigh_terms`.
 """
 
 import dataclasses
@@ -24,7 +24,12 @@ Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Term(WeightedTerm):
-    """One term of the objective, its target inside."""
+    """One term of the objective, with its target.
+
+    Attributes:
+        statistics: makes its statistics from features, or from pixels if it has no layer.
+        loss: makes its unweighted loss from the statistics of a whole image.
+    """
 
     statistics: Statistics
     loss: Loss
@@ -33,9 +38,10 @@ class Term(WeightedTerm):
 def make_terms(
     weighted: Sequence[WeightedTerm], targets: Targets, formulas: Formulas
 ) -> tuple[Term, ...]:
-    """The terms of an objective.
+    """The terms of an objective, with statistics and losses.
 
     Args:
+        weighted: the kind, layer and weight of each.
         targets: captured for the same terms and formulas.
     """
     made = []
@@ -46,7 +52,7 @@ def make_terms(
 
 
 def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
-    """Squared errors of the features (Gatys et al. 2016, equation 1)."""
+    """Squared errors of the features, as in Gatys et al. 2016, equation 1."""
     target_sum = targets.content_sums[layer]
     channels = targets.content[0][layer].shape[-1]
 
@@ -61,7 +67,7 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
 
 
 def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
-    """Distance of the features' moments from the styles' (Gatys et al. 2016, equation 4)."""
+    """The distance of the features' moments from the styles', as in equation 4."""
     target = targets.style[layer]
 
     def statistics(features: tf.Tensor, content: tf.Tensor | None) -> tf.Tensor:

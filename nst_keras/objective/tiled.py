@@ -1,10 +1,11 @@
 """An image evaluated tile by tile: the same statistics and gradient, in the memory of one tile.
 
-A first pass adds up the statistics of all tiles. After the terms have been differentiated by these
+A first pass adds up the statistics of all tiles. After the losses have been differentiated by these
 sums, a second pass pulls the result back through each tile and adds the gradients where tiles
-overlap (Galerne et al., "Scaling Painting Style Transfer", 2024, have the two passes; adding up the
-overlaps needs a halo half as wide as theirs). Tiles run from Python, one after the other on each
-device, so an image of any size costs the memory of itself, its gradient and one tile's features.
+overlap. (The two passes are those of Galerne et al., "Scaling Painting Style Transfer", 2024; to
+add up the overlaps needs a halo half as wide as theirs.) Tiles run from Python, one after the other
+on each device, so an image of any size takes the memory of itself, its gradient and one tile's
+features.
 """
 
 import itertools
@@ -24,7 +25,7 @@ from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
 
-Report = Callable[[int, int], None]  # tiles done, tiles in all
+Report = Callable[[int, int], None]  # tiles done, tiles in total
 
 
 class TiledEvaluator:
@@ -32,12 +33,13 @@ class TiledEvaluator:
 
     Args:
         networks: one for each device of this host.
-        terms: of the objective; their weights do not matter here.
+        terms: the terms of the objective; their weights do not matter here.
         contents: the content's features by layer, for each tile.
-        replicas: share the tiles.
-        report: called after each tile with how many are done on this host, and how many an
-            evaluation with its gradient has in all.
-        xla: whether to compile the work on a tile, once for each shape and owned part.
+        tiles: the parts of the image, of which they own all.
+        replicas: the devices that share the tiles.
+        report: called after each tile with the number of tiles that this host has done, and the
+            number that an evaluation with its gradient takes.
+        xla: whether to compile the work on a tile with XLA, once for each shape and owned part.
 
     Raises:
         InputError: there are fewer tiles than replicas.
@@ -61,30 +63,27 @@ class TiledEvaluator:
         self._width = max(tile.columns.stop for tile in tiles)
         if len(tiles) < replicas.count:
             raise InputError(
-                f"--distribute: {self._width}x{self._height} makes {len(tiles)} tiles, too few for "
-                f"{replicas.count} devices"
+                f"--distribute: a picture of {self._width}x{self._height} px makes "
+                f"{len(tiles)} tiles, too few for {replicas.count} devices"
             )
         own = [replicas.own(index) for index in range(replicas.count)]
         shares = dict(zip(own, assign(tiles, replicas.count), strict=True))
         devices = range(len(replicas.devices))
-        # Each device takes the next tile of its share at a time.
+        # In each round, each device takes the next tile of its share.
         self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
         self._count = sum(len(shares[device]) for device in devices)
-        self._sums_of_tile = [
-            self._traced(_TileWork(network, self._terms).sums) for network in networks
-        ]
-        self._gradient_of_tile = [
-            self._traced(_TileWork(network, self._terms).gradient) for network in networks
-        ]
-        self._strip_sums = _traced_for_strips(self._sums_of_strip)
-        self._strip_gradient = _traced_for_strips(self._pull_back_strip)
+        works = [_TileWork(network, self._terms) for network in networks]
+        self._sums_of_tile = [self._compiled(work.sums) for work in works]
+        self._gradient_of_tile = [self._compiled(work.gradient) for work in works]
+        self._strip_sums = _compiled_for_any_size(self._sums_of_strip)
+        self._strip_gradient = _compiled_for_any_size(self._pull_back_strip)
 
     def __call__(self, image: tf.Tensor) -> "TiledEvaluation":
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
         return TiledEvaluation(self, image)
 
     def sums(self, image: tf.Tensor) -> Sums:
-        """Statistics of an image by term name, over all tiles of all hosts."""
+        """Statistics of an image by term name, over the tiles of all hosts."""
         sums: Sums = {}
         found_all = self._over_tiles(self._sums_of_tile, image)
         for done, (_, found) in enumerate(found_all, start=1):
@@ -93,8 +92,8 @@ class TiledEvaluator:
         return {**self._pixel_sums(image), **self._replicas.total(sums)}
 
     def gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
-        """The gradient at an image, given that at its statistics, over all tiles of all hosts."""
-        # Not a variable: after a part is updated, TensorFlow copies all of it at every read.
+        """The gradient at an image, given the gradients at its statistics."""
+        # Not a variable: TensorFlow copies one that was updated in part at every read.
         gradient = aligned_array(image.shape, image.dtype.as_numpy_dtype)
         self._start_with_pixels(gradient, image, cotangents)
         pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
@@ -106,7 +105,7 @@ class TiledEvaluator:
     def _over_tiles(
         self, functions: Sequence[Callable], image: tf.Tensor, *more: Sums
     ) -> Iterator[tuple[Tile, Any]]:
-        """What the devices' functions return for this host's tiles, in a fixed order."""
+        """This host's tiles with the results of the devices' functions, in a fixed order."""
         workers = list(zip(self._replicas.devices, functions, strict=True))
         with ThreadPoolExecutor(len(workers)) as threads:
             for numbers in self._rounds:
@@ -120,36 +119,26 @@ class TiledEvaluator:
     def _run(
         self, device: str, function: Callable, number: int, image: tf.Tensor, *more: Sums
     ) -> Any:
-        tile = self._tiles[number]
-        # Otherwise it would run on the first device, whichever holds its weights.
+        tile, content = self._tiles[number], self._contents[number]
+        # XLA needs static shapes: a window of Python integers gives them.
+        window = tile.window if self._xla else tf.constant(tile.window)
+        # Otherwise it would run on the first device, wherever its weights are.
         with tf.device(device or None):
-            return function(image[tile.region], self._contents[number], tile.window, *more)
+            return function(image[tile.region], content, window, *more)
 
-    def _traced(self, function: Callable) -> Callable:
-        """A function of a tile, its content, its window and more, as graphs."""
-        if self._xla:  # needs static shapes: a window of Python integers gives them
+    def _compiled(self, function: Callable) -> Callable:
+        """A function of a tile, its content, its window and more, compiled."""
+        if self._xla:
             return tf.function(function, jit_compile=True, autograph=False)
-        content = {name: _of_any_size(features) for name, features in self._contents[0].items()}
-        traces: dict[tf.DType, Callable] = {}  # by the precision of the image
+        return _compiled_for_any_size(function)
 
-        def call(part: tf.Tensor, content_there: Features, window: tuple[int, ...], *more: Sums):
-            if part.dtype not in traces:
-                given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
-                signature = [_of_any_size(part), content, tf.TensorSpec((4,), tf.int32), *given]
-                traces[part.dtype] = tf.function(
-                    function, input_signature=signature, autograph=False
-                )
-            return traces[part.dtype](part, content_there, tf.constant(window), *more)
-
-        return call
-
-    # Statistics of pixels need no network: they go by strips of rows, not by tiles.
+    # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
 
     def _sums_of_strip(self, strip: tf.Tensor) -> Sums:
         return pixel_sums(self._terms, strip)
 
     def _pixel_sums(self, image: tf.Tensor) -> Sums:
-        """Add strips that share a row with the next one, and subtract these rows."""
+        """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
         found = []
         for start, stop in strips(self._height, self._width):
             found.append(self._strip_sums(image[:, start : stop + 1]))
@@ -162,7 +151,10 @@ class TiledEvaluator:
         }
 
     def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
-        """Fill in the gradient of the pixels' statistics; a row around each strip makes it exact."""
+        """Fill in the gradient of the pixels' statistics.
+
+        Strips are computed with one more row on each side, so the result is exact.
+        """
         names = [term.name for term in self._terms if not term.layer]
         for start, stop in strips(self._height, self._width):
             above = min(start, 1)
@@ -185,7 +177,7 @@ class TiledEvaluator:
 
 
 class TiledEvaluation:
-    """One image in tiles: see `evaluation.Evaluation`."""
+    """One image, evaluated in tiles."""
 
     def __init__(self, evaluator: TiledEvaluator, image: tf.Tensor):
         self._evaluator, self._image = evaluator, image
@@ -197,7 +189,7 @@ class TiledEvaluation:
 
 
 class _TileWork:
-    """What a device computes on one tile (1, h, w, 3)."""
+    """The work of one device on one tile (1, h, w, 3)."""
 
     def __init__(self, network: Network, terms: Sequence[Term]):
         self._network, self._terms = network, terms
@@ -209,7 +201,7 @@ class _TileWork:
     def gradient(
         self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
     ) -> tf.Tensor:
-        """The gradient at the tile, given that at the statistics of the image."""
+        """The gradient at the tile, given the gradients at the statistics of the image."""
         pulled = self._forward(tile, content, window).pull_back(cotangents)
         return tf.zeros_like(tile) if pulled is None else pulled
 
@@ -220,19 +212,23 @@ class _TileWork:
         return ForwardPass(self._network, tile, sums_of_layer)
 
 
-def _traced_for_strips(function: Callable) -> Callable:
-    """A function of a strip of an image of any size, and more, as a graph."""
-    traces: dict[tf.DType, Callable] = {}  # by the precision of the image
+def _compiled_for_any_size(function: Callable) -> Callable:
+    """Compile a function of tensors, once for each precision of the first one.
 
-    def call(strip: tf.Tensor, *more: Sums) -> Any:
-        if strip.dtype not in traces:
-            given = [tf.nest.map_structure(tf.TensorSpec.from_tensor, sums) for sums in more]
-            signature = [_of_any_size(strip), *given]
-            traces[strip.dtype] = tf.function(function, input_signature=signature, autograph=False)
-        return traces[strip.dtype](strip, *more)
+    Pictures and features, which have four axes, may have any height and width.
+    """
+    graphs: dict[tf.DType, Callable] = {}
+
+    def call(first: tf.Tensor, *others: Any) -> Any:
+        if first.dtype not in graphs:
+            signature = tf.nest.map_structure(_signature, [first, *others])
+            graphs[first.dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return graphs[first.dtype](first, *others)
 
     return call
 
 
-def _of_any_size(features: tf.Tensor) -> tf.TensorSpec:
-    return tf.TensorSpec((1, None, None, features.shape[-1]), features.dtype)
+def _signature(tensor: tf.Tensor) -> tf.TensorSpec:
+    if tensor.shape.rank == 4:
+        return tf.TensorSpec((1, None, None, tensor.shape[-1]), tensor.dtype)
+    return tf.TensorSpec.from_tensor(tensor)

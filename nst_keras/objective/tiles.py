@@ -1,9 +1,9 @@
-"""An image cut into overlapping tiles, such that statistics and gradients come out exact.
+"""An image cut into overlapping tiles, in a way that keeps statistics and gradients exact.
 
 A tile is a part of the image that goes through the network at once. It owns the features of its
-inner part; the rest, the halo, is there so that these see all that they would see in the whole
-image, and so that their gradient reaches all that it would reach. What tiles own adds up to the
-image; their gradients overlap and are added.
+inner part. The rest, the halo, lets these depend on all pixels on which they would depend in the
+whole image, and lets their gradient reach all of these. The parts that tiles own make up the image;
+their gradients overlap and are added.
 """
 
 import dataclasses
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 
-# Of the largest tiles that are enough for all replicas: smaller ones cost more in halos than they
-# gain in balance; and about how many sides are looked at.
+# The smallest side of tiles for replicas, relative to the largest with which each gets a tile;
+# below it, halos cost more than balance gains. And about how many sides are compared.
 _SMALLEST_SHARE, _TRIED = 0.4, 24
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A stretch of rows or of columns, in pixels: what a tile covers, and what it owns of that."""
+    """A range of rows or columns, in pixels: what a tile covers, and what it owns of that."""
 
     start: int
     stop: int
@@ -30,29 +30,31 @@ class Span:
 
     @property
     def length(self) -> int:
+        """Pixels that the tile covers."""
         return self.stop - self.start
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """A part of an image."""
+    """A part of an image that goes through the network at once."""
 
     rows: Span
     columns: Span
 
     @property
     def pixels(self) -> int:
+        """The number of pixels, with the halo."""
         return self.rows.length * self.columns.length
 
     @property
     def region(self) -> tuple[slice, slice, slice]:
-        """Of an image (1, H, W, 3)."""
+        """The slices of an image (1, H, W, 3) that are the tile."""
         rows, columns = self.rows, self.columns
         return slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop)
 
     @property
     def window(self) -> tuple[int, int, int, int]:
-        """What it owns, as top, bottom, left and right within itself."""
+        """The pixels that it owns: top, bottom, left and right, within the tile."""
         return (
             self.rows.own_start - self.rows.start,
             self.rows.own_stop - self.rows.start,
@@ -63,22 +65,27 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class ReceptiveField:
-    """What the layers in use ask of tiles, along each side, in pixels."""
+    """What the layers in use require of tiles, along each side.
 
-    halo: int  # beyond what a tile owns
-    stride: int  # of the deepest features: borders between tiles are multiples of it
+    Attributes:
+        halo: pixels beyond what a tile owns.
+        stride: pixels per position of the deepest features; borders of tiles are multiples of it.
+    """
+
+    halo: int
+    stride: int
 
     @property
     def least_side(self) -> int:
-        """Of a tile: two halos, and one position of the deepest features."""
+        """The smallest side of a tile: two halos, and one position of the deepest features."""
         return 2 * self.halo + self.stride
 
 
 def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
-    """That of the layers of which features are used.
+    """The receptive field of the deepest layer in use.
 
-    A feature of stride s that sees r pixels in a row sees (r - s) / 2 beyond its own s on each
-    side. Borders at multiples of the largest stride keep all poolings in step.
+    A feature of stride s that depends on r pixels in a row depends on (r - s) / 2 pixels beyond its
+    own s on each side. Borders at multiples of the largest stride keep all poolings aligned.
     """
     beyond, stride, seen, step, block = 0, 1, 1, 1, 1
     for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
@@ -91,52 +98,55 @@ def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
 
 
 def whole(height: int, width: int) -> tuple[Tile, ...]:
-    """One tile, which is the image."""
+    """A single tile, which is the image."""
     return (Tile(Span(0, height, 0, height), Span(0, width, 0, width)),)
 
 
 def plan_tiles(
-    height: int, width: int, side: int | None, reach: ReceptiveField
+    height: int, width: int, side: int | None, field: ReceptiveField
 ) -> tuple[Tile, ...]:
-    """Tiles of about equal size, of at most `side` pixels a side, row by row; None: a single one.
+    """Cut an image into tiles of about equal size, row by row.
 
     There are at most four sizes of tiles, since each may cost a compilation.
 
+    Args:
+        side: the longest side of a tile in pixels; None: a single tile.
+
     Raises:
-        InputError: `side` leaves nothing between the halos.
+        InputError: with this side, tiles would be all halo.
     """
     if side is None or side >= max(height, width):
         return whole(height, width)
-    if side < reach.least_side:
+    if side < field.least_side:
         raise InputError(
-            f"--tile_size={side}: these layers need tiles of at least {reach.least_side} px"
+            f"--tile_size={side}: must be at least {field.least_side} with these layers"
         )
-    spans = (_spans(length, side, reach) for length in (height, width))
+    spans = (_spans(length, side, field) for length in (height, width))
     return tuple(Tile(rows, columns) for rows, columns in itertools.product(*spans))
 
 
 def side_for(
-    count: int, height: int, width: int, reach: ReceptiveField, most: int | None = None
+    count: int, height: int, width: int, field: ReceptiveField, most: int | None = None
 ) -> int | None:
-    """The side of tiles with which the busiest of so many replicas has the least to do.
+    """The side of tiles with which the busiest of `count` replicas has the fewest pixels.
 
-    Fewer tiles than replicas leave some idle, a few more leave most of them waiting for the last
-    round, and small ones are nearly all halo.
+    Fewer tiles than replicas would leave some idle, a few more would leave most of them waiting for
+    the last round, and small tiles are nearly all halo.
 
     Args:
-        most: the largest side that there may be.
+        most: the largest side allowed.
 
     Returns:
-        None where even the smallest tiles are too few.
+        The side in pixels; None where even the smallest tiles are too few.
     """
-    longest, least, stride = max(height, width), reach.least_side, reach.stride
+    longest, least, stride = max(height, width), field.least_side, field.stride
 
     def planned(side: int) -> tuple[Tile, ...]:
-        return plan_tiles(height, width, side, reach)
+        return plan_tiles(height, width, side, field)
 
     def busiest(side: int) -> int:
         tiles = planned(side)
-        return max(sum(tiles[n].pixels for n in hand) for hand in assign(tiles, count))
+        return max(sum(tiles[n].pixels for n in share) for share in assign(tiles, count))
 
     sides = range(min(most or longest, longest) // stride * stride, least - 1, -stride)
     enough = next((side for side in sides if len(planned(side)) >= count), None)
@@ -148,24 +158,29 @@ def side_for(
 
 
 def assign(tiles: Sequence[Tile], count: int) -> list[list[int]]:
-    """Numbers of tiles for each of so many replicas, with about equal pixels for all."""
-    hands: list[list[int]] = [[] for _ in range(count)]
+    """Share tiles among `count` replicas, with about as many pixels for each.
+
+    Returns:
+        For each replica, the numbers of its tiles.
+    """
+    shares: list[list[int]] = [[] for _ in range(count)]
     pixels = [0] * count
     for number in sorted(range(len(tiles)), key=lambda n: -tiles[n].pixels):
         least = pixels.index(min(pixels))
-        hands[least].append(number)
+        shares[least].append(number)
         pixels[least] += tiles[number].pixels
-    return [sorted(hand) for hand in hands]
+    return [sorted(share) for share in shares]
 
 
-def _spans(length: int, side: int, reach: ReceptiveField) -> tuple[Span, ...]:
+def _spans(length: int, side: int, field: ReceptiveField) -> tuple[Span, ...]:
+    """The rows or columns of tiles along a side of the image, in order."""
     if length <= side:
         return (Span(0, length, 0, length),)
-    halo, stride = reach.halo, reach.stride
-    # Tiles at a border have a halo on one side only, and own so much more.
+    halo, stride = field.halo, field.stride
+    # Tiles at the image's border have a halo on one side only, and own more instead.
     shared = 2 * halo
     advance = (side - shared) // stride * stride
-    for _ in range(2):  # the fewest, and then as small as so many can be
+    for _ in range(2):  # the fewest tiles, then the smallest that this many can be
         count = math.ceil((length - shared) / advance)
         advance = math.ceil((length - shared) / count / stride) * stride
     count = math.ceil((length - shared) / advance)

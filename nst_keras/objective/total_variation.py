@@ -1,4 +1,4 @@
-"""Total variation: sums over an image's neighboring pixels, and the terms that tools make of them.
+"""Total variation: sums over neighboring pixels, and the losses that published tools make of them.
 
 Images are RGB in [0, 1], (1, H, W, 3). Sums are over positions, so those of a whole image are the
 sums of its parts'.
@@ -17,18 +17,23 @@ _X, _Y, _DOWN_RIGHT, _DOWN_LEFT = (0, 1), (1, 0), (1, 1), (1, -1)
 
 @dataclasses.dataclass(frozen=True)
 class Variation:
-    """One kind of total variation."""
+    """One kind of total variation.
 
-    sums: Callable[[tf.Tensor], tf.Tensor]  # image -> (k,)
-    term: Callable[[tf.Tensor, int, int], tf.Tensor]  # sums, height, width -> scalar
+    Attributes:
+        sums: makes statistics (k,) from an image.
+        term: makes the loss from the statistics, and the height and width in pixels.
+    """
+
+    sums: Callable[[tf.Tensor], tf.Tensor]
+    term: Callable[[tf.Tensor, int, int], tf.Tensor]
 
 
 def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> list[tf.Tensor]:
-    """Pixels minus their neighbors: for each offset (h, w, 3), where both lie in the image.
+    """Pixels minus their neighbors, (h, w, 3) for each offset, where both are in the image.
 
-    Autodiff would return two gradients for each offset to be added to that of the network by AddN,
-    which takes three or more inputs in an order that depends on the moment; here they arrive as
-    one, so that the same image gives the same bytes.
+    Autodiff would return two gradients for each offset, which AddN would add to that of the network
+    in an order that varies between runs. Here they are one gradient, so that the same image gives
+    the same bytes.
     """
 
     @tf.custom_gradient
@@ -55,34 +60,35 @@ def _part(plane: tf.Tensor, offset: _Offset) -> tf.Tensor:
 
 
 def _placed(part: tf.Tensor, offset: _Offset) -> tf.Tensor:
-    """The transpose of `_part`."""
+    """The transpose of `_part`: a part at its place in a plane of zeros."""
     return tf.pad(part, (*_margins(offset), (0, 0)))
 
 
 def _margins(offset: _Offset) -> tuple[_Offset, _Offset]:
+    """Rows above and below, and columns left and right, that `_part` leaves out."""
     y, x = offset
     return (max(y, 0), max(-y, 0)), (max(x, 0), max(-x, 0))
 
 
 def square_sums(image: tf.Tensor) -> tf.Tensor:
-    """(2,): sums of dx^2 and of dy^2."""
+    """Sums of dx^2 and of dy^2: (2,)."""
     return tf.stack([tf.reduce_sum(tf.square(d)) for d in differences(image, (_X, _Y))])
 
 
 def absolute_sums(image: tf.Tensor) -> tf.Tensor:
-    """(2,): sums of |dx| and of |dy|."""
+    """Sums of |dx| and of |dy|: (2,)."""
     return tf.stack([tf.reduce_sum(tf.abs(d)) for d in differences(image, (_X, _Y))])
 
 
 def power_sums(image: tf.Tensor) -> tf.Tensor:
-    """(1,): sum of (dx^2 + dy^2)^1.25, where both differences exist."""
+    """The sum of (dx^2 + dy^2)^1.25 where both differences exist: (1,)."""
     dx, dy = differences(image, (_X, _Y))
     squares = tf.square(dx[:-1]) + tf.square(dy[:, :-1])
     return tf.reduce_sum(squares**1.25)[None]
 
 
 def nine_point_sums(image: tf.Tensor) -> tf.Tensor:
-    """(4,): sums of squared differences along x, y and both diagonals; edge pixels are repeated."""
+    """Sums of squared differences along x, y and both diagonals, edge pixels repeated: (4,)."""
     padded = tf.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
     dx, dy, *diagonals = differences(padded, (_X, _Y, _DOWN_RIGHT, _DOWN_LEFT))
     parts = (dx[1:-1, 1:], dy[1:, 1:-1], *diagonals)
@@ -99,17 +105,17 @@ def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal], sums.dtype) * sums)
 
 
-# mean dx^2 + mean dy^2 on [0, 1]: of one strength at every size.
+# mean dx^2 + mean dy^2 on [0, 1]: equally strong at every size.
 MEAN_SQUARES = Variation(square_sums, _mean_squares)
 # The same on 0..255.
 MEAN_SQUARES_255 = Variation(
     square_sums, lambda sums, height, width: PIXEL_RANGE**2 * _mean_squares(sums, height, width)
 )
-# sum dx^2 + sum dy^2 on 0..255; this and all sums grow with the picture's size.
+# sum dx^2 + sum dy^2 on 0..255; this and the other sums grow with the picture's size.
 SQUARES_255 = Variation(
     square_sums, lambda sums, height, width: PIXEL_RANGE**2 * (sums[0] + sums[1])
 )
-# Half of it.
+# Half of that.
 HALF_SQUARES_255 = Variation(
     square_sums, lambda sums, height, width: PIXEL_RANGE**2 / 2.0 * (sums[0] + sums[1])
 )

@@ -1,7 +1,7 @@
-"""The Wasserstein-2 distance between Gaussians of the features' means and covariances.
+"""The Wasserstein-2 distance between Gaussians with the features' means and covariances.
 
-In float64 from the covariances on: their eigenvalues span twelve orders of magnitude, and the
-smaller half of them, which float32 loses, decides the gradient.
+Computed in float64 from the covariances on: their eigenvalues span twelve orders of magnitude, and
+the smaller half of them, which float32 loses, determines the gradient.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 _RIDGE = 1e-4  # added to the covariances' diagonals, in the units of their features
-_FLOOR = 1e-14  # of the largest eigenvalue: below it a root's slope would be rounding alone
+_FLOOR = 1e-14  # share of the largest eigenvalue; below it, a root's slope would be mere rounding
 
 
 def target(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What a step needs of the style: mean (N,), covariance (N, N) and its square root, float64.
+    """The mean (N,), the covariance (N, N) and its square root (N, N) of a style, in float64.
 
     Args:
-        moments: (N + 1, N): F F^T / M above F 1 / M, as `losses.moment_sums` has them.
+        moments: (N + 1, N), F F^T / M and below it F 1 / M, as `formulas.moment_sums` orders them.
     """
     mean, covariance = _gaussian(moments)
     values, vectors = _eigen(covariance)
@@ -29,23 +29,23 @@ def squared_distance(
     """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, in the precision of the moments.
 
     Args:
-        moments: (N + 1, N), of the image.
-        mean, covariance, root: of the style, from `target`.
+        moments: those of the image, (N + 1, N).
+        mean, covariance, root: those of the style, from `target`.
     """
     mean_now, covariance_now = _gaussian(moments)
     product = tf.matmul(tf.matmul(root, covariance_now), root)
     apart = tf.reduce_sum(tf.math.squared_difference(mean_now, mean))
     traces = tf.linalg.trace(covariance_now) + tf.linalg.trace(covariance)
-    # Not a chain of sums, which graph optimization would merge into an AddN: see `variation`.
+    # Graph optimization would merge a chain of sums into an AddN (see `total_variation`).
     distance = tf.reduce_sum(tf.stack([apart, traces, -2.0 * trace_of_root(product)]))
     return tf.cast(distance / mean.shape[0], moments.dtype)
 
 
 @tf.custom_gradient
 def trace_of_root(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """tr(A^1/2) of a symmetric positive (N, N), with its gradient A^-1/2 / 2.
+    """tr(A^1/2) of a symmetric positive matrix (N, N), with its gradient A^-1/2 / 2.
 
-    Autodiff through the eigenvectors would divide by differences of eigenvalues, which may vanish.
+    Autodiff through the eigenvectors would divide by differences of eigenvalues, which may be zero.
     """
     values, vectors = _eigen(matrix)
 
@@ -56,6 +56,7 @@ def trace_of_root(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], t
 
 
 def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean (N,) and the covariance (N, N), with the ridge, in float64."""
     moments = tf.cast(moments, tf.float64)
     second, mean = moments[:-1], moments[-1]
     covariance = second - _outer(mean)
@@ -64,7 +65,7 @@ def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 @tf.custom_gradient
 def _outer(vector: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """v v^T, with one gradient where autodiff returns two."""
+    """v v^T, with one gradient where autodiff would add two."""
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
         return tf.linalg.matvec(upstream + tf.transpose(upstream), vector)
@@ -73,5 +74,6 @@ def _outer(vector: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tenso
 
 
 def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The eigenvalues in ascending order, not below a floor, and the eigenvectors as columns."""
     values, vectors = tf.linalg.eigh(matrix)
     return tf.maximum(values, _FLOOR * values[-1]), vectors

@@ -15,11 +15,14 @@ class Adam:
     """Adam on one image variable: algorithm 1 of Kingma and Ba (2015).
 
     Args:
+        shape: the image's, (1, H, W, 3).
         rate: learning rate for pixels in [0, `pixel_range`].
-        opponent: whether to take gradients and steps in opponent colors. The gradients of red,
-            green and blue are nearly equal, so Adam, which normalizes each coordinate separately,
-            would hardly change colors beside lightness.
-        add: how to update what is as large as the image.
+        beta_1, beta_2: decay rates of the mean and the mean square of the gradient.
+        epsilon: added to the root of the mean square, in the unit of the gradient.
+        opponent: whether gradients and steps are in opponent colors. The gradients of red, green
+            and blue are nearly equal, so Adam, which normalizes each coordinate separately, would
+            change little but lightness.
+        add: updates variables as large as the image.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Adam:
         opponent: bool = False,
         add: Add = add_at_once,
     ):
-        # On pixels that are r times as large, gradients are r times as small, and so is a step.
+        # On pixels r times as large, gradients are r times as small: epsilon grows, steps shrink.
         self.rate, self.pixel_range = rate, pixel_range
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
         self.opponent, self._add = opponent, add
@@ -43,12 +46,12 @@ class Adam:
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Update the image in place; returns the losses before the update."""
+        """Update the image in place; returns the losses before the update, by name."""
         losses, gradient = value_and_grad(image.read_value())
         rate = self.rate(self.steps.read_value()) / self.pixel_range
         self.steps.assign_add(1)
         step = tf.cast(self.steps.read_value(), tf.float32)
-        # Corrects the bias of the moments toward their start at 0.
+        # Corrects the moments' bias toward 0, where they start.
         rate *= tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
 
         def mean(first: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
@@ -66,20 +69,22 @@ class Adam:
         return losses
 
     def _to_colors(self, gradient: tf.Tensor) -> tf.Tensor:
+        """A gradient by RGB in the colors of the moments."""
         return transform_colors(gradient, OPPONENT.T) if self.opponent else gradient
 
     def _from_colors(self, step: tf.Tensor) -> tf.Tensor:
+        """A step in the colors of the moments as one in RGB."""
         return transform_colors(step, OPPONENT) if self.opponent else step
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by its name in checkpoints."""
+        """The variables on which the next step depends, by their names in checkpoints."""
         return {"first": self.first, "second": self.second, "steps": self.steps}
 
     def warning(self) -> str:
-        """Nothing: Adam does not stall."""
+        """An empty text: Adam does not stall."""
         return ""
 
 
 def transform_colors(pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Multiply each pixel of (..., 3), as a row, by a matrix (3, 3)."""
+    """Multiply each pixel (a row) of an array (..., 3) by a matrix (3, 3)."""
     return tf.reshape(tf.matmul(tf.reshape(pixels, (-1, 3)), matrix), tf.shape(pixels))

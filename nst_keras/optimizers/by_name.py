@@ -1,4 +1,4 @@
-"""Optimizers by name; `facts` has what is to be known of each before it is made."""
+"""Makes optimizers by name; `facts` describes each of them without TensorFlow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,14 +21,16 @@ def make_optimizer(
     loss_names: tuple[str, ...] = ("total",),
     add: Add = add_at_once,
 ) -> Optimizer:
-    """The optimizer of this name for an image of this shape.
+    """Make an optimizer.
 
     Args:
-        rate: step size for pixels in [0, `pixel_range`]; of lbfgs, a factor on its steps.
-        settings: values of those that the optimizer takes (see `facts`).
+        name: one of `facts.FACTS`.
+        shape: the image's, (1, H, W, 3).
+        rate: the step size for pixels in [0, `pixel_range`]; for lbfgs, a factor on its steps.
+        settings: a value for each of the settings that the optimizer takes (see `facts`).
         bounded: whether pixels stay within [0, 1].
         loss_names: the keys of the objective's losses.
-        add: how to update what is as large as the image.
+        add: updates variables as large as the image.
     """
     options = dict(settings)
     if name == "lbfgs":

@@ -1,4 +1,4 @@
-"""What the rest of the program needs to know of each optimizer. Imports no TensorFlow."""
+"""What the rest of the program needs to know about each optimizer. Imports no TensorFlow."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,19 +7,19 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerFacts:
-    """What settings, plans and batches need to know of an optimizer.
+    """What settings, plans and batches need to know about an optimizer.
 
     Attributes:
-        takes: the settings that it uses, beside the learning rate and its schedule.
-        defaults: settings that suit it wherever the objective was published with another one.
-        step_size: a learning rate that suits most objectives, for pixels in [0, 1]; None: it steps
-            by the size of the gradient, which depends on the objective.
-        step_is_share: its steps are a share of the norm of the image, whatever the unit of pixels.
-        rate_is_factor: its learning rate is a factor on steps of its own, usually 1.
-        images: float32 images that a step needs in memory, beside the image itself.
-        images_per_history: more of these for each remembered step.
-        joins_batches: several pictures can be optimized at once, through one network.
-        has_conditions: its step has Python conditions on tensors, which AutoGraph must convert.
+        takes: the names of the settings that it uses, besides the learning rate and its schedule.
+        defaults: settings for objectives that were published with another optimizer.
+        step_size: a learning rate that suits most objectives, for pixels in [0, 1]; None if its
+            steps grow with the gradient, whose size depends on the objective.
+        step_is_share: whether its steps are a share of the image's norm, whatever the pixels' unit.
+        rate_is_factor: whether its learning rate is a factor on steps of its own, usually 1.
+        images: the number of float32 images that a step needs in memory besides the image itself.
+        images_per_history: how many more for each remembered step.
+        joins_batches: whether several pictures can be optimized at once, through one network.
+        has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 
     takes: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class OptimizerFacts:
     has_conditions: bool = False
 
     def learning_rate(self, pixel_range: float) -> float | None:
-        """A learning rate that suits most objectives whose pixels are in [0, `pixel_range`]."""
+        """A learning rate for pixels in [0, `pixel_range`] that suits most objectives, if any."""
         if self.step_size is None:
             return None
         unit = 1.0 if self.step_is_share or self.rate_is_factor else pixel_range
@@ -50,7 +50,7 @@ FACTS = {
         {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0},
         step_size=1.0,
         rate_is_factor=True,
-        # Gradient, direction, temporaries of the recursion, and memory that stays unused.
+        # The gradient, the direction, temporaries of the recursion, and gaps between these.
         images=30,
         images_per_history=2,
         joins_batches=False,

@@ -1,4 +1,4 @@
-"""The optimizers of Keras on one image."""
+"""Keras' optimizers on one image."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import tensorflow as tf
 from nst_keras.optimizers.optimizer import ValueAndGrad
 from nst_keras.optimizers.schedules import Schedule
 
-# Without Ftrl, which starts from black whatever the image is, and optimizers for whole layers.
+# Not Ftrl, which starts from black whatever the image is, nor optimizers for whole layers.
 _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adadelta": keras.optimizers.Adadelta,
     "adafactor": keras.optimizers.Adafactor,
@@ -28,12 +28,13 @@ _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
 
 
 class KerasOptimizer:
-    """An optimizer of Keras on one image variable.
+    """One of Keras' optimizers on one image variable.
 
     Args:
-        name: as in `facts`.
-        rate: learning rate for pixels in [0, `pixel_range`], in which Keras' optimizer works.
-        options: of Keras' class.
+        name: its name in `facts`.
+        shape: the image's, (1, H, W, 3).
+        rate: learning rate for pixels in [0, `pixel_range`], the unit in which it works.
+        options: arguments of Keras' class.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class KerasOptimizer:
         return self._optimizer.iterations.value
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Update the image in place; returns the losses before the update."""
+        """Update the image in place; returns the losses before the update, by name."""
         losses, gradient = value_and_grad(image.read_value())
         self._pixels.assign(image * self.pixel_range)
         self._optimizer.apply([gradient / self.pixel_range], [self._pixels])
@@ -64,10 +65,10 @@ class KerasOptimizer:
         return losses
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by its name in checkpoints."""
+        """The variables on which the next step depends, by their names in checkpoints."""
         own = self._optimizer.variables
         return {str(index): variable.value for index, variable in enumerate(own)}
 
     def warning(self) -> str:
-        """Nothing: none of these stalls."""
+        """An empty text: none of these stalls."""
         return ""

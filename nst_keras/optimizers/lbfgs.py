@@ -1,9 +1,9 @@
 """L-BFGS on the device: its history in ring buffers, its recursion inside the graph.
 
-Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 7.5. Two forms: the one that
-style transfer was published with, of full steps without a line search, and a safe one that halves a
-step which raises the objective. Both take one evaluation a step, which may be of low precision:
-nothing ever ends early because a line search fails.
+Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 7.5. It has two forms: the
+one with which style transfer was published, of full steps without a line search, and a safe one
+that halves a step if it raises the loss. Both take one evaluation per step, which may be of low
+precision: nothing ends early because a line search fails.
 """
 
 from collections.abc import Callable
@@ -12,27 +12,28 @@ import tensorflow as tf
 
 from nst_keras.optimizers.optimizer import ValueAndGrad
 
-# A pair is remembered if the curvature along it is clearly positive: cos(s, y) above this. Pairs of
-# style transfer have 0.07 and more; what is far below comes from rounding and would send the next
-# step anywhere.
+# A pair (s, y) is remembered if the curvature along it is clearly positive: cos(s, y) above this.
+# Pairs of style transfer have 0.07 and more; those far below come from rounding and would make the
+# next step point anywhere.
 _LEAST_CURVATURE = 1e-2
-_FIRST_STEP = 0.01  # mean change of a pixel, in [0, 1], by the first step of a history
-_MOST_HALVINGS = 6  # then the history is forgotten; a first step is halved until it serves
+_FIRST_STEP = 0.01  # mean change of pixels in [0, 1] by the first step of a history
+_MOST_HALVINGS = 6  # then the history is dropped; a first step is halved until it is accepted
 
 
 class Lbfgs:
     """L-BFGS on one image variable.
 
-    The image always is a point that was evaluated: a step tries the next one and moves there, or
-    stays. So the first step only evaluates, and a step's terms are those of the image after it.
+    The image is always a point that was evaluated: a step evaluates the next point, and moves there
+    or stays. So the first step only evaluates, and a step returns the losses after it.
 
     Args:
-        rate: length of a step as a function of the 0-based step, 1 being Newton's.
+        shape: the image's, (1, H, W, 3).
+        rate: the length of a step as a function of the 0-based step, 1 being Newton's.
         history: how many pairs of steps and gradient changes are remembered.
         backtrack: whether a step that raises the total is halved until it does not.
-        bounded: whether pixels stay in [0, 1]. Those that rest at a bound and are pushed outwards
-            are left out of the direction (Bertsekas 1982, equation 32).
-        loss_names: of the objective.
+        bounded: whether pixels stay in [0, 1]. Pixels at a bound that are pushed outwards are left
+            out of the direction (Bertsekas 1982, equation 32).
+        loss_names: the keys of the objective's losses.
     """
 
     def __init__(
@@ -59,7 +60,11 @@ class Lbfgs:
         self.steps = _variable(tf.constant(0, tf.int64))
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """One evaluation, and a move if it is accepted; returns the terms at the image then."""
+        """Evaluate the next point and move there if it is accepted.
+
+        Returns:
+            The losses by name of the image afterwards.
+        """
         here = tf.reshape(image.read_value(), [-1])
         rate = self.rate(self.steps.read_value()) * 0.5 ** tf.cast(self.halvings, tf.float32)
         tried = self._within(here + rate * self.direction.read_value())
@@ -76,19 +81,20 @@ class Lbfgs:
         return {name: kept.read_value() for name, kept in self.losses.items()}
 
     def warning(self) -> str:
-        """Whether it has been looking for a lower loss in vain."""
+        """A warning if it has been looking for a lower loss in vain, else an empty text."""
         stalled = int(self.halvings) > 2 * _MOST_HALVINGS
         return "lbfgs: no step lowers the loss; still halving" if stalled else ""
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by a name for checkpoints."""
+        """The variables on which the next step depends, by their names in checkpoints."""
         arrays = ("gradient", "direction", "moves", "changes", "products")
         names = (*arrays, "pairs", "halvings", "steps")
         losses = {f"loss {name}": kept for name, kept in self.losses.items()}
         return {**{name: getattr(self, name) for name in names}, **losses}
 
     def _accepts(self, total: tf.Tensor) -> tf.Tensor:
-        # A total that is not a number compares as false, and is refused.
+        """Whether to move to a point of this total."""
+        # NaN compares as false, and is refused.
         return total <= self.losses["total"] if self.backtrack else tf.constant(True)
 
     def _move(
@@ -98,6 +104,7 @@ class Lbfgs:
         there: tf.Tensor,
         gradient: tf.Tensor,
     ) -> None:
+        """Move the image to an evaluated point."""
         self._remember(there - here, gradient - self.gradient)
         image.assign(tf.reshape(there, image.shape))
         self.gradient.assign(gradient)
@@ -105,7 +112,8 @@ class Lbfgs:
         self._aim(there)
 
     def _remember(self, move: tf.Tensor, change: tf.Tensor) -> None:
-        if self.bounded:  # a pixel that rests at its bound tells nothing of those that are free
+        """Keep a step and the change of the gradient along it, if its curvature is positive."""
+        if self.bounded:  # pixels that stayed at their bound say nothing about the free ones
             change = tf.where(move == 0.0, 0.0, change)
         product = _dot(move, change)
         if product > _LEAST_CURVATURE * tf.norm(move) * tf.norm(change):
@@ -116,13 +124,13 @@ class Lbfgs:
             self.pairs.assign_add(1)
 
     def _forget(self) -> None:
-        """Start anew from the image, along its gradient."""
+        """Drop the history: the next step starts from the image along its gradient."""
         self.pairs.assign(0)
         self.halvings.assign(0)
         self.direction.assign(-_first_length(self.gradient) * self.gradient)
 
     def _aim(self, image: tf.Tensor) -> None:
-        """Set the direction of the next step."""
+        """Set the direction of the next step from `image`, of shape (n,)."""
         gradient = self.gradient.read_value()
         free = tf.ones_like(gradient, tf.bool)
         if self.bounded:
@@ -132,12 +140,15 @@ class Lbfgs:
         self.direction.assign(tf.where(free, direction, 0.0))
 
     def inverse_hessian_product(self, vector: tf.Tensor) -> tf.Tensor:
-        """H v by the two-loop recursion, for v (n,); without pairs, v at a first step's length."""
+        """The inverse Hessian times a vector (n,), by the two-loop recursion.
+
+        Without pairs, it is the vector at the length of a first step.
+        """
         kept = tf.cast(tf.minimum(self.pairs, self.history), tf.int32)
         newest = tf.cast(self.pairs, tf.int32) - 1
         weights = tf.zeros([self.history])
         back = tf.constant(0)
-        while back < kept:  # not over a range of this length, which XLA would have to know
+        while back < kept:  # not a range of this length, which XLA would have to know
             place = (newest - back) % self.history
             weight = _dot(self._row(self.moves, place), vector) / self._row(self.products, place)
             vector -= weight * self._row(self.changes, place)
@@ -152,7 +163,7 @@ class Lbfgs:
         return vector
 
     def _scale(self, vector: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
-        """s.y / y.y of the newest pair (equation 7.20), or a first step's length."""
+        """The factor s.y / y.y of the newest pair (equation 7.20), or that of a first step."""
         if self.pairs == 0:
             scale = _first_length(vector)
         else:
@@ -162,7 +173,7 @@ class Lbfgs:
 
     @staticmethod
     def _row(ring: tf.Variable, place: tf.Tensor) -> tf.Tensor:
-        # One row, not a copy of the whole ring; XLA would compile a slice anew for each place.
+        # Reads one row without a copy of the ring; XLA would compile a slice for each place.
         return ring.sparse_read(place)
 
     def _within(self, image: tf.Tensor) -> tf.Tensor:
@@ -170,6 +181,7 @@ class Lbfgs:
 
 
 def _first_length(gradient: tf.Tensor) -> tf.Tensor:
+    """The factor on a gradient (n,) that makes the first step of a history."""
     return _FIRST_STEP / tf.maximum(tf.reduce_mean(tf.abs(gradient)), 1e-30)
 
 

@@ -1,14 +1,14 @@
-"""The contract of optimizers of one image."""
+"""The interface of optimizers of one image."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 import tensorflow as tf
 
-# An image (1, H, W, 3) to its losses by name, with their 'total', and the gradient of the total.
+# Makes the losses of an image (1, H, W, 3) by name, with their 'total', and the total's gradient.
 ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 # Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or strip
-# by strip, `strips.add_by_strips`.
+# by strip `strips.add_by_strips`.
 Add = Callable[..., None]
 
 
@@ -20,17 +20,22 @@ class Optimizer(Protocol):
         """The number of steps so far."""
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Update the image in place, with one evaluation; returns the losses that it saw."""
+        """Update the image in place, with one evaluation.
+
+        Returns:
+            The losses by name, with their 'total': of the image before the step, or after it where
+            the evaluation is of the next point.
+        """
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Everything that the next step depends on, by its name in checkpoints."""
+        """The variables on which the next step depends, by their names in checkpoints."""
 
     def warning(self) -> str:
-        """What the user should know of its progress; empty if there is nothing."""
+        """A warning about its progress for the user, or an empty text."""
 
 
 def add_at_once(
     variable: tf.Variable, change: Callable[..., tf.Tensor], *others: tf.Variable | tf.Tensor
 ) -> None:
-    """Add to a variable what `change` makes of it and of others."""
+    """Add to a variable what `change` makes of its value and those of others."""
     variable.assign_add(change(variable.read_value(), *map(tf.convert_to_tensor, others)))

@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a scale, by Keras' schedules."""
+"""Learning rates over the steps of a scale, from Keras' schedules."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,15 +18,16 @@ def make_schedule(
     at: Sequence[tuple[int, float]] = (),
     warmup_steps: int = 0,
 ) -> Schedule:
-    """The learning rate at each step.
+    """Make a schedule: the learning rate as a function of the step.
 
     Args:
         name: 'constant', 'linear', 'cosine', 'exponential' or 'piecewise'.
-        steps: of the scale.
-        end: factor that linear, cosine and exponential reach after `fall_steps`, or at the last
-            step where that is 0. Exponential goes on falling.
-        at: piecewise: (1-based step, factor from that step on).
-        warmup_steps: over these it rises from 0, whatever the schedule.
+        learning_rate: the rate that factors refer to.
+        steps: the number of steps of the scale.
+        end: the factor that 'linear', 'cosine' and 'exponential' reach after `fall_steps`, or at
+            the last step if that is 0. 'exponential' keeps falling after it.
+        at: for 'piecewise', pairs of a 1-based step and the factor from that step on.
+        warmup_steps: over so many steps the rate rises from 0, multiplied with the schedule.
     """
     over = fall_steps or max(steps - 1, 1)
     last = end * learning_rate
@@ -37,7 +38,7 @@ def make_schedule(
     elif name == "exponential":
         fall = schedules.ExponentialDecay(learning_rate, over, end)
     else:
-        # A boundary belongs to what comes before it.
+        # In Keras, a boundary belongs to the piece before it.
         boundaries = [step - 2 for step, _ in at]
         factors = [1.0, *(factor for _, factor in at)]
         fall = _Steps(boundaries, [factor * learning_rate for factor in factors])
@@ -45,7 +46,7 @@ def make_schedule(
 
 
 class _Steps(schedules.LearningRateSchedule):
-    """Keras' piecewise schedule, which also may have one piece only."""
+    """Keras' piecewise constant schedule, which may also have a single piece."""
 
     def __init__(self, boundaries: list[int], values: list[float]):
         self.boundaries, self.values = boundaries, values
@@ -57,12 +58,12 @@ class _Steps(schedules.LearningRateSchedule):
         return self._pieces(step) if self._pieces else tf.constant(self.values[0])
 
     def get_config(self) -> dict:
-        """The arguments of a schedule like this."""
+        """The arguments with which to make this schedule again."""
         return {"boundaries": self.boundaries, "values": self.values}
 
 
 class _WarmUp(schedules.LearningRateSchedule):
-    """Another schedule, rising to it over the first steps."""
+    """Another schedule, multiplied with a factor that rises to 1 over the first steps."""
 
     def __init__(self, schedule: Schedule, steps: int):
         self.schedule, self.steps = schedule, steps
@@ -72,5 +73,5 @@ class _WarmUp(schedules.LearningRateSchedule):
         return tf.minimum(risen, 1.0) * self.schedule(step)
 
     def get_config(self) -> dict:
-        """The arguments of a schedule like this."""
+        """The arguments with which to make this schedule again."""
         return {"schedule": self.schedule, "steps": self.steps}

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 _ALIGNMENT = 64  # bytes
-_STRIP_PIXELS = 1 << 20  # of the strips in which the variation is computed
+_STRIP_PIXELS = 1 << 20  # about so many pixels per strip
 
 
 def add_by_strips(
@@ -14,31 +14,31 @@ def add_by_strips(
 ) -> None:
     """Add to a variable (1, H, W, N) what `change` makes of strips of it and of others.
 
-    As `optimizers.add_at_once`, but for TensorFlow's allocator, which does not give back what
-    temporaries of that size took.
+    It does what `optimizer.add_at_once` does, without temporaries of the image's size, whose memory
+    TensorFlow's allocator would not give back.
     """
     found = aligned_array(variable.shape, variable.dtype.as_numpy_dtype)
     values = [np.asarray(tf.convert_to_tensor(one)) for one in (variable, *others)]
     for start, stop in strips(*variable.shape[1:3]):
         found[:, start:stop] = change(*(tf.constant(one[:, start:stop]) for one in values))
-    del values  # a variable that is looked at is copied when it changes
+    del values  # TensorFlow copies a variable that changes while arrays share its memory
     variable.assign_add(shared_tensor(found))
 
 
 def strips(height: int, width: int) -> list[tuple[int, int]]:
-    """Rows from, to and without, of about `_STRIP_PIXELS` each."""
+    """Ranges of rows that make up an image, as (start, stop), of about `_STRIP_PIXELS` each."""
     count = max(1, round(height * width / _STRIP_PIXELS))
     rows = -(-height // count)
     return [(start, min(start + rows, height)) for start in range(0, height, rows)]
 
 
 def shared_tensor(array: np.ndarray) -> tf.Tensor:
-    """An aligned array as a tensor of the same memory."""
+    """A tensor that shares the memory of an aligned array."""
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def aligned_array(shape: Sequence[int], dtype: type) -> np.ndarray:
-    """Memory that can also be a tensor's, and goes back to the system when it is large."""
+    """An uninitialized array whose memory a tensor can share; a large one is freed at once."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT

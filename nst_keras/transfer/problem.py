@@ -144,7 +144,7 @@ class StyleTransferProblem:
 
     @property
     def _formulas(self) -> formulas_lib.Formulas:
-        return formulas_lib.OBJECTIVES[self.settings.objective]
+        return formulas_lib.FORMULAS[self.settings.objective]
 
     def _targets(self, scale: Scale, tiles_of: Callable[[int, int], tuple[Tile, ...]]) -> Targets:
         content = geometry.resize(self._content, scale.height, scale.width)

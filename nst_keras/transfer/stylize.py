@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import tensorflow as tf
 
+from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -74,6 +75,7 @@ def stylize(
     inputs = read_inputs(settings, content, styles, weights)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
+    take_gpu_memory_as_needed()
     if replicas is None:
         replicas = make_replicas(settings.distribute, settings.replicas)
     plan = make_plan(

@@ -16,12 +16,14 @@ from PIL import Image
 
 from nst_keras import Config, stylize
 from nst_keras.devices import replicas as replicas_lib
-from nst_keras.devices import startup
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import problem, scales
+from nst_keras.transfer import problem as problem_lib
+from nst_keras.transfer.inputs import read_inputs
+from nst_keras.transfer.planning import make_plan
 from tests.conftest import picture
+from tests.devices.conftest import pretend
 
 CONTENT, STYLE = picture(90, 120, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
@@ -56,36 +58,41 @@ def test_without_distribution_there_is_one_replica():
 def test_parts_of_the_processor_make_the_picture_that_one_device_makes(
     tiny_weights, monkeypatch, count
 ):
-    image, terms = paint(tiny_weights)
-    dealt = []
+    image, losses = paint(tiny_weights)
+    made = []
 
-    class Watched(problem.TiledObjective):
-        def __init__(self, objectives, tiles, shared, *others):
-            super().__init__(objectives, tiles, shared, *others)
-            dealt.append((len(objectives), len(tiles), shared.count))
+    class Watched(problem_lib.TiledEvaluator):
+        def __init__(self, networks, terms, contents, tiles, shared, *others):
+            super().__init__(networks, terms, contents, tiles, shared, *others)
+            made.append((len(networks), len(tiles), shared.count))
 
-    monkeypatch.setattr(problem, "TiledObjective", Watched)
-    shared, shared_terms = paint(tiny_weights, replicas=replicas(count))
-    ((networks, tiles, parts),) = dealt
+    monkeypatch.setattr(problem_lib, "TiledEvaluator", Watched)
+    shared, shared_losses = paint(tiny_weights, replicas=replicas(count))
+    ((networks, tiles, parts),) = made
     assert networks == parts == count <= tiles
-    assert shared_terms == pytest.approx(terms, rel=0.01)
+    assert shared_losses == pytest.approx(losses, rel=0.01)
     levels = np.abs(np.round(shared * 255) - np.round(image * 255))
     assert np.percentile(levels, 99.9) <= 1
+
+
+def problem_of(weights, shared=replicas_lib.ALONE, **settings):
+    """The problem that `CONFIG` describes."""
+    resolved = resolve(dataclasses.replace(CONFIG, **settings))
+    inputs = read_inputs(resolved, CONTENT, STYLE, weights)
+    plan = make_plan(resolved, inputs, shared)
+    return problem_lib.StyleTransferProblem(resolved, inputs, plan, shared)
 
 
 def test_value_and_gradient_over_replicas_are_those_of_one_device(tiny_weights):
     found = []
     for shared in (replicas_lib.ALONE, replicas(3)):
-        (stage,) = [
-            next(stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights, replicas=shared)).stage
-        ]
-        objective = stage._objective
-        evaluate = objective.value_and_grad
-        if shared.count == 1:
-            evaluate = tf.function(evaluate)
+        problem = problem_of(tiny_weights, shared)
+        objective = problem.objective(problem.plan.scales[-1], problem.plan.tile_size)
+        assert objective.evaluator.in_graph == (shared.count == 1)
+        evaluate = objective.compiled(objective.value_and_grad)
         found.append(evaluate(tf.constant(picture(90, 120, seed=7)[None])))
-    (terms, gradient), (others, summed) = found
-    for name, value in terms.items():
+    (losses, gradient), (others, summed) = found
+    for name, value in losses.items():
         np.testing.assert_allclose(others[name], value, rtol=1e-4, err_msg=name)
     assert np.linalg.norm(summed - gradient) < 1e-4 * np.linalg.norm(gradient)
 
@@ -95,8 +102,8 @@ def test_the_same_replicas_give_the_same_bytes(tiny_weights):
     np.testing.assert_array_equal(first, again)
 
 
-def test_a_job_goes_on_with_another_number_of_replicas(tiny_weights, tmp_path):
-    folder = {"folder": tmp_path, "job": "a", "every": 0, "minutes": 0, "keep": 1}
+def test_a_run_resumes_with_another_number_of_replicas(tiny_weights, tmp_path):
+    folder = {"folder": tmp_path, "run": "a", "every": 0, "minutes": 0, "keep": 1}
     options = {"config": CONFIG, "weights": tiny_weights}
     iterates = stylize(
         CONTENT, STYLE, checkpointer=Checkpointer(**folder), replicas=replicas(2), **options
@@ -116,33 +123,20 @@ def test_a_job_goes_on_with_another_number_of_replicas(tiny_weights, tmp_path):
 
 @pytest.mark.parametrize("xla", [False, True])
 def test_each_device_computes_its_tiles_with_its_own_network(tiny_weights, xla):
-    shared = replicas(3)
-    config = resolve(dataclasses.replace(CONFIG, xla=xla))
-    plan = scales.plan_job(config, CONTENT.shape[:2])
-    networks = problem.FeatureExtractors(config, tiny_weights, shared)
-    found = problem.StyleTransferProblem(
-        config, CONTENT, [STYLE], networks, plan, shared
-    ).objective(plan[-1])
-    used = []
-    for device, pulled in traced_devices(found):
+    problem = problem_of(tiny_weights, replicas(3), xla=xla)
+    evaluator = problem.objective(problem.plan.scales[-1]).evaluator
+    image, used = tf.constant(CONTENT[None]), []
+    for worker, name in enumerate(evaluator._replicas.devices):
+        number = evaluator._rounds[0][worker]
+        sums = evaluator._run(name, evaluator._sums_of_tile[worker], number, image)
+        device = sums["style/block1_conv1"].device
+        network = problem.extractors.networks[worker].sections[0]
+        assert {weight.value.device for weight in network.weights} == {device}
         used.append(device)
-        assert pulled == {device}
     assert [name[-5:] for name in used] == ["CPU:0", "CPU:1", "CPU:2"]
 
 
-def traced_devices(objective):
-    """Of each device's work on a tile: where it is done, and where its network lies."""
-    image = tf.constant(CONTENT[None])
-    done = {}
-    for worker, name in enumerate(objective._replicas.devices):
-        number = objective._rounds[0][worker]
-        sums = objective._run(name, objective._sums_of_tile[worker], number, image)
-        network = objective._objectives[worker].sections[0]
-        done[sums["style/block1_conv1"].device] = {one.value.device for one in network.weights}
-    return done.items()
-
-
-def test_a_picture_too_small_to_be_dealt_out_is_computed_in_one_piece(tiny_weights):
+def test_a_picture_too_small_to_be_shared_is_computed_in_one_piece(tiny_weights):
     config = Config(size=32, scales=1, iterations=2, precision="float32")
     image, _ = paint(tiny_weights, config)
     shared, _ = paint(tiny_weights, config, replicas=replicas(3))
@@ -175,22 +169,20 @@ def test_what_comes_from_the_chief_is_what_the_chief_has():
         assert float(added[-1][0]) == expected and int(added[-1][1]) == (0 if number else 7)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        "[1]",
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
-    ],
-)
-def test_a_cluster_that_cannot_be_understood_is_refused(monkeypatch, text):
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InputError, match="--distribute=multiworker: TF_CONFIG="):
-        startup.host_number("multiworker")
-    assert startup.host_number("mirrored") == 0
+def test_more_gpus_than_there_are_are_refused(monkeypatch):
+    pretend(monkeypatch, gpus=2)
+    with pytest.raises(
+        InputError, match="^--replicas=3: must be at most 2, the number of GPUs of this host$"
+    ):
+        replicas_lib.make_replicas("mirrored", 3)
+    assert replicas_lib._local_devices(0) == ["/gpu:0", "/gpu:1"]
+    assert replicas_lib._local_devices(1) == ["/gpu:0"]
+
+
+def test_the_processor_cannot_be_split_once_tensorflow_computes():
+    tf.constant(0)
+    with pytest.raises(InputError, match="^--replicas=9: "):
+        replicas_lib.split_processor(9)
 
 
 def test_gpus_that_are_not_there_are_refused():

@@ -1,27 +1,21 @@
-"""The device's name and what 'auto' precision makes of it."""
+"""TensorFlow's start, the device's name, and what 'auto' precision makes of it."""
 
-import math
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.devices import memory, startup
+from nst_keras.devices import startup
+from nst_keras.runtime.errors import InputError
+from tests.devices.conftest import pretend
 
 
 def test_the_processor_is_named():
     name = startup.describe_device()
     assert name.startswith("CPU: ") and name.endswith("cores")
-
-
-def pretend(monkeypatch, flags="", gpus=0, **details):
-    """A processor of these flags, and GPUs of these details."""
-    monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": flags})
-    monkeypatch.setattr(
-        tf.config, "list_physical_devices", lambda _: [f"gpu{n}" for n in range(gpus)]
-    )
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: details)
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [(0, [1]), (1, [])])
@@ -64,7 +58,7 @@ MACHINES = pytest.mark.parametrize(
         (
             {"flags": HAS, "gpus": 1, "device_name": "other"},
             "float32",
-            "as this GPU does not tell its compute capability",
+            "as this GPU does not report its compute capability",
         ),
     ],
     ids=str,
@@ -82,99 +76,78 @@ def test_auto_precision_follows_the_device_and_says_why(monkeypatch, caplog, mac
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_precision_that_is_asked_for_stays_without_a_word(monkeypatch, caplog, precision):
+def test_a_precision_that_is_given_is_used_without_a_message(monkeypatch, caplog, precision):
     caplog.set_level("INFO")
     pretend(monkeypatch, HAS_NOT if precision == "bfloat16" else HAS)
     assert startup.settle_precision(precision, announce=True) == precision
     assert caplog.messages == []
 
 
-def test_a_hidden_gpu_is_told_from_an_unusable_one(monkeypatch):
-    monkeypatch.setattr(memory.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    assert "CUDA_VISIBLE_DEVICES" in memory.unused_gpu()
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert "nst_keras[cuda]" in memory.unused_gpu()
-    monkeypatch.setattr(memory.shutil, "which", lambda _: None)
-    assert memory.unused_gpu() is None
+def test_the_start_lets_gpu_memory_grow_before_anything_is_asked_of_it(monkeypatch):
+    calls = []
+    monkeypatch.setattr(startup, "on_gpu", lambda: True)
+    for name in ("take_gpu_memory_as_needed", "gpu_bytes"):
+        monkeypatch.setattr(startup, name, lambda name=name: calls.append(name))
+    startup.start_tensorflow(deterministic=False, seed=3)
+    assert calls == ["take_gpu_memory_as_needed", "gpu_bytes"]
 
 
-# Memory
-
-LISTED = """0, GPU-aaaa-1, 1000
-1, GPU-bbbb-2, 3000
-2, GPU-cccc-3, 2000
-"""
-
-
-@pytest.fixture
-def listed(monkeypatch):
-    """Three GPUs, and the columns that nvidia-smi was asked for."""
-    pretend(monkeypatch, gpus=3)
-    asked, grown = [], []
-
-    def answer(command, **options):
-        asked.append(command[1].split(",")[-1])
-        return subprocess.CompletedProcess(command, 0, LISTED)
-
-    monkeypatch.setattr(memory.subprocess, "run", answer)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_the_start_seeds_all_generators(monkeypatch, deterministic):
+    chosen = []
     monkeypatch.setattr(
-        tf.config.experimental, "set_memory_growth", lambda gpu, _: grown.append(gpu)
+        tf.config.experimental, "enable_op_determinism", lambda: chosen.append(True)
     )
-    memory.gpu_bytes.cache_clear()
-    yield asked, grown
-    memory.gpu_bytes.cache_clear()
+    drawn = []
+    for seed in (3, 3, 4):
+        startup.start_tensorflow(deterministic=deterministic, seed=seed)
+        drawn.append((np.random.rand(), float(tf.random.uniform(()))))
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert chosen == [True] * 3 * deterministic
+
+
+def test_a_matrix_product_takes_some_time():
+    assert 1e7 < startup.matrix_rate("float32") < 1e16
+
+
+@pytest.mark.parametrize(("fails", "shown"), [(False, ""), (True, "the reason")])
+def test_messages_of_c_code_show_only_after_a_failure(fails, shown):
+    code = f"""
+import os, contextlib
+from nst_keras.devices import startup
+with contextlib.suppress(ValueError), startup._stderr_aside():
+    os.write(2, b"the reason")
+    if {fails}:
+        raise ValueError
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == shown
+
+
+# Hosts
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_host_finds_its_number_in_tf_config(monkeypatch, index):
+    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert startup.host_number("multiworker") == index
+    assert startup.host_number("none") == 0
 
 
 @pytest.mark.parametrize(
-    ("visible", "count", "mebibytes"),
+    "text",
     [
-        (None, 1, 1000),
-        (None, 3, 1000),
-        ("1", 1, 3000),
-        ("1, 2", 1, 3000),
-        ("1,2", 2, 2000),
-        ("GPU-cccc", 1, 2000),
+        "",
+        "{}",
+        "[1]",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
     ],
 )
-def test_memory_is_that_of_the_gpus_that_the_job_takes(
-    listed, monkeypatch, visible, count, mebibytes
-):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert memory.memory_budget(None, count).bytes == round(0.85 * mebibytes * 2**20)
-    assert memory.memory_budget(12345, count).bytes == 12345
-    monkeypatch.setenv(memory.MEMORY_SHARE, "0.5")
-    assert memory.memory_budget(None, count).bytes == round(0.425 * mebibytes * 2**20)
-    assert listed == (["memory.free"], ["gpu0", "gpu1", "gpu2"])  # once, as it will be taken
-
-
-def test_what_this_process_holds_already_does_not_count_as_taken(listed, monkeypatch):
-    def too_late(gpu, _):
-        raise RuntimeError("cannot be modified after being initialized")
-
-    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", too_late)
-    memory.memory_budget(None)
-    assert listed[0] == ["memory.total"]
-
-
-@pytest.mark.parametrize("visible", ["MIG-dddd", "0"])
-def test_where_nobody_tells_there_is_no_end(listed, monkeypatch, visible):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    if visible == "0":
-        failing = subprocess.CalledProcessError(9, "nvidia-smi")
-        monkeypatch.setattr(memory.subprocess, "run", raising(failing))
-    assert memory.memory_budget(None).bytes == sys.maxsize
-
-
-def raising(error):
-    def fail(*_, **__):
-        raise error
-
-    return fail
-
-
-def test_gpus_count_features_in_32_bits(monkeypatch):
-    assert memory.memory_budget(1).features == math.inf
-    pretend(monkeypatch, gpus=1)
-    assert memory.memory_budget(1).features == 2**31 - 1
+def test_a_tf_config_without_hosts_or_a_place_among_them_is_refused(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match="--distribute=multiworker: TF_CONFIG="):
+        startup.host_number("multiworker")
+    assert startup.host_number("mirrored") == 0

@@ -1,8 +1,10 @@
 """Weights files: what is read, and what is refused before TensorFlow is imported."""
 
 import dataclasses
+import hashlib
 import json
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -68,10 +70,24 @@ def test_npz_round_trip(tmp_path, tiny_weights):
 
 def test_the_hash_is_that_of_the_file(tmp_path, tiny_weights_path, tiny_weights):
     first = weights.read_weights(tiny_weights_path, "vgg19").sha256
+    assert first == hashlib.sha256(tiny_weights_path.read_bytes()).hexdigest()
     other = {**tiny_weights.biases, LAYER: tiny_weights.biases[LAYER] + 1}
     weights.write_weights(tmp_path / "b.npz", dataclasses.replace(tiny_weights, biases=other))
     assert len(first) == 64
     assert weights.read_weights(tmp_path / "b.npz", "vgg19").sha256 != first
+
+
+def test_a_file_is_opened_once_so_that_the_hash_is_of_what_was_read(tiny_weights_path, monkeypatch):
+    opened, read = [], Path.read_bytes
+
+    def counted(path):
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr("builtins.open", lambda *given, **_: pytest.fail(f"opened {given}"))
+    weights.read_weights(tiny_weights_path, "vgg19")
+    assert opened == [tiny_weights_path]
 
 
 def test_codes_and_a_table_make_a_kernel(tmp_path, tiny_weights):
@@ -168,7 +184,7 @@ def test_a_missing_file_is_refused_with_the_choices(tmp_path):
 @pytest.mark.parametrize("name", ["a.pt", "a.npy", "a"])
 def test_another_suffix_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
-    assert refusal(tmp_path / name) == "weights files end in .npz or .h5"
+    assert refusal(tmp_path / name) == "must be the path of a file that ends in .npz or .h5"
 
 
 @pytest.mark.parametrize("suffix", ["kernel", "bias"])
@@ -189,8 +205,8 @@ def test_pickled_objects_are_refused_and_not_loaded(tmp_path, tiny_weights, suff
         ("kernel", np.zeros((3, 3, 8, 7), np.float32), "has shape (3, 3, 8, 7); vgg19 needs"),
         ("bias", np.zeros((9,), np.float32), "has shape (9,); vgg19 needs (8,)"),
         ("bias", np.zeros((), np.float32), "has shape (); vgg19 needs (8,)"),
-        ("bias", np.full(8, np.nan, np.float32), "holds values that are not finite"),
-        ("kernel", np.full((3, 3, 8, 8), -np.inf, np.float32), "holds values that are not finite"),
+        ("bias", np.full(8, np.nan, np.float32), "has values that are not finite"),
+        ("kernel", np.full((3, 3, 8, 8), -np.inf, np.float32), "has values that are not finite"),
         ("bias", np.array(["a"] * 8), "cannot be read as weights: "),
     ],
 )
@@ -217,9 +233,9 @@ def test_codes_beyond_the_table_are_refused(tmp_path, tiny_weights):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"format": 2}, "is of format 2; this version reads 1"),
-        ({"backbone": "vgg16"}, "holds a vgg16; give --backbone=vgg16 with it"),
-        ({"channel_order": "rbg"}, "channel_order is 'rbg'; it must be one of"),
+        ({"format": 2}, "has format 2; this version reads format 1"),
+        ({"backbone": "vgg16"}, "holds a vgg16; add --backbone=vgg16"),
+        ({"channel_order": "rbg"}, "channel_order='rbg': must be one of"),
         ({"mean": [1, 2]}, "mean and std must be three finite numbers"),
         ({"mean": [1, 2, float("nan")]}, "mean and std must be three finite numbers"),
         ({"std": [1, float("inf"), 1]}, "mean and std must be three finite numbers"),
@@ -251,7 +267,25 @@ def test_a_file_that_declares_too_much_is_refused_before_inflating(tmp_path, mon
         data[start + 24 : start + 28] = (0xFFFF0000).to_bytes(4, "little")  # the size inflated
     path.write_bytes(data)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was opened"))
-    assert refusal(path) == "would inflate to 8191 MiB; the limit is 4096 MiB"
+    assert refusal(path) == "has 8191 MiB; the limit is 4096 MiB"
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    with open(path, "wb") as file:
+        file.truncate(5 << 30)  # a hole, which takes no place
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("was read"))
+    assert refusal(path) == "has 5120 MiB; the limit is 4096 MiB"
+
+
+def test_arrays_too_large_for_their_layer_are_refused(tmp_path, tiny_weights):
+    wide = {f"{LAYER}/bias": np.zeros(100_000, np.float32)}
+    path = save(tmp_path / "a.npz", tiny_weights, **wide)
+    assert refusal(path) == f"{LAYER} would have 400128 bytes; too large for the layer"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["block1_conv1/kernel"] = np.zeros((3, 3, 3, 65), np.float32)
+    expected = "block1_conv1 has shape (3, 3, 3, 65); must be at most (3, 3, 3, 64)"
+    assert refusal(tmp_path / "a.h5") == expected
 
 
 def test_the_flag_in_messages_can_be_named(tmp_path):

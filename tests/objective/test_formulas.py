@@ -120,7 +120,7 @@ CONTENT = {
 @pytest.mark.parametrize("name", CONTENT)
 def test_content_is_that_of_the_published_formula(name):
     error = formulas_lib.squared_error_sum(FEATURES, TARGET)
-    found = formulas_lib.OBJECTIVES[name].content(error, squares(TARGET), float(FEATURES.size))
+    found = formulas_lib.FORMULAS[name].content(error, squares(TARGET), float(FEATURES.size))
     np.testing.assert_allclose(found, CONTENT[name], rtol=1e-5)
 
 
@@ -150,7 +150,7 @@ STYLES = {
 
 @pytest.mark.parametrize("name", STYLES)
 def test_style_is_that_of_the_published_formula(name):
-    formulas = formulas_lib.OBJECTIVES[name]
+    formulas = formulas_lib.FORMULAS[name]
     target = formulas.style_target(tf.constant(STYLE))
     found = formulas.style(tf.constant(GRAM), target, SIZE)
     np.testing.assert_allclose(found, STYLES[name], rtol=1e-4)
@@ -189,7 +189,7 @@ def test_wasserstein_style_is_that_of_features_on_torchvisions_scale():
 
 
 def test_every_objective_has_formulas_and_a_preset():
-    assert set(formulas_lib.OBJECTIVES) == set(presets.PRESETS) == {*STYLES, "crowsonkb"}
+    assert set(formulas_lib.FORMULAS) == set(presets.PRESETS) == {*STYLES, "crowsonkb"}
 
 
 @pytest.mark.parametrize("name", ["gram_sums", "moment_sums"])

@@ -92,7 +92,7 @@ def test_one_tile_is_the_whole_image(side):
 
 def test_a_side_that_leaves_nothing_between_halos_is_refused():
     with pytest.raises(
-        InputError, match=r"--tile_size=100: these layers need tiles of at least 176"
+        InputError, match=r"^--tile_size=100: must be at least 176 with these layers$"
     ):
         tiles.plan_tiles(300, 500, 100, REACH)
     assert len(tiles.plan_tiles(300, 500, 176, REACH)) > 1
@@ -102,7 +102,7 @@ def test_a_side_that_leaves_nothing_between_halos_is_refused():
 def load_of(side, count, height, width):
     """Pixels of the busiest of so many replicas."""
     found = tiles.plan_tiles(height, width, side, REACH)
-    return max(sum(found[n].pixels for n in hand) for hand in tiles.assign(found, count))
+    return max(sum(found[n].pixels for n in share) for share in tiles.assign(found, count))
 
 
 @pytest.mark.parametrize("size", [(1536, 2048), (6144, 8192), (700, 3000)])

@@ -646,6 +646,30 @@ def test_where_only_tiny_steps_go_down_it_takes_them():
     assert kept[-1] < 1e-2 * kept[0]
 
 
+def test_a_search_in_vain_is_warned_of_until_a_step_serves():
+    value_and_grad, _ = watched(objective_of(*quadratic(30, 20)), spoilt(1, 13))
+    one, image = lbfgs(30, backtrack=True), variable(np.full(30, 0.5))
+    warnings = []
+    for _ in range(16):
+        one.step(image, value_and_grad)
+        warnings.append(one.warning())
+    said = "lbfgs: no step lowers the loss; still halving"
+    assert warnings == [""] * 13 + [said] + [""] * 2
+
+
+def test_the_losses_returned_are_those_of_the_image_by_the_names_given():
+    def value_and_grad(image):
+        losses, gradient = overshooting()(image)
+        return {**losses, "first pixel": image[0, 0, 0, 0]}, gradient
+
+    one = lbfgs(6, backtrack=True, loss_names=("total", "first pixel"))
+    image = variable(np.full(6, 0.5))
+    for _ in range(3):  # the second one is refused
+        losses = one.step(image, value_and_grad)
+        assert set(losses) == {"total", "first pixel"}
+        np.testing.assert_allclose(losses["first pixel"], flat(image)[0], rtol=1e-6)
+
+
 # Noise
 
 
@@ -702,7 +726,7 @@ def test_a_restored_state_goes_on_bit_for_bit(backtrack, bounded):
         states.append((flat(image), numbers(whole)))
         run(tf.constant(1))
     totals = run(tf.constant(13))
-    pairs = [int(state["lbfgs_pairs"]) for _, state in states]
+    pairs = [int(state["pairs"]) for _, state in states]
     assert {0, 2, 4, 5} <= set(pairs)  # before, at and after the ring of 4 is full
     resumed, other = fresh()
     go_on = compiled(resumed, other, rosenbrock)
@@ -737,12 +761,14 @@ def _raised(value_and_grad, image, rise):
     return {"total": terms["total"] + rise}, gradient
 
 
-def test_a_state_has_names_of_its_own_and_counts_steps():
+def test_the_state_has_a_loss_by_each_name_and_counts_steps():
     one, image = lbfgs(6, history=3), variable(np.full(6, 0.2))
     take(one, image, overshooting(), 5)
     state = numbers(one)
-    assert all(name.startswith("lbfgs_") for name in state)
-    assert int(one.steps) == state["lbfgs_steps"] == 5
+    arrays = {"gradient", "direction", "moves", "changes", "products"}
+    assert set(state) == {*arrays, "pairs", "halvings", "steps", "loss total"}
+    assert state["moves"].shape == state["changes"].shape == (3, 6)
+    assert int(one.steps) == state["steps"] == 5
 
 
 # Bounds

@@ -2,11 +2,11 @@
 
 import pytest
 
-from nst_keras.objective.terms import matches, term_names
+from nst_keras.objective.term_names import matches, term_names
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.presets import OPTIMIZERS, PRESETS
-from nst_keras.settings.resolve import resolve, unused
+from nst_keras.settings.resolve import Settings, resolve, unused
 
 
 def refusal(settings):
@@ -25,6 +25,18 @@ def test_every_preset_fills_in_all_that_is_left_open(name):
         set(PRESETS[name].defaults)
         == {option for option, default in defaults().items() if default is None} - open_after
     )
+
+
+def test_resolving_makes_settings_that_are_still_a_config():
+    settings = resolve(Config(style=("a", "b"), max_megapixels=3))
+    assert isinstance(settings, Settings) and isinstance(settings, Config)
+    assert settings.layers == (*settings.content_layers, *settings.style_layers)
+    assert settings.max_pixels == 3_000_000
+
+
+@pytest.mark.parametrize(("given", "blend"), [((), (1.0, 1.0)), ((3.0, 7.0), (3.0, 7.0))])
+def test_styles_are_blended_equally_unless_weights_are_given(given, blend):
+    assert resolve(Config(style=("a", "b"), style_blend=given)).blend(2) == blend
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -104,15 +116,15 @@ def test_layers_get_their_keras_names():
         ),
         (
             {"style": ("a", "b"), "style_blend": (1.0,)},
-            "--style_blend=1.0: has 1 values; --style has 2, so 2 are needed",
+            "--style_blend=1.0: has 1 values, but --style has 2",
         ),
         (
             {"style_layer_weights": (1.0, 2.0)},
-            "--style_layer_weights=1.0,2.0: has 2 values; --style_layers has 5",
+            "--style_layer_weights=1.0,2.0: has 2 values, but --style_layers has 5",
         ),
         (
             {"content_layer_weights": (1.0, 2.0)},
-            "--content_layer_weights=1.0,2.0: has 2 values; --content_layers has 1",
+            "--content_layer_weights=1.0,2.0: has 2 values, but --content_layers has 1",
         ),
         (
             {"style": ("a", "b"), "style_blend": (0.0, 0.0)},
@@ -154,7 +166,7 @@ def test_every_optimizer_with_a_known_step_size_goes_with_every_objective(object
 @pytest.mark.parametrize("optimizer", NEED_A_RATE)
 def test_optimizers_whose_step_depends_on_the_objective_need_a_learning_rate(optimizer):
     said = refusal({"optimizer": optimizer})
-    assert said.startswith(f"--optimizer={optimizer}: give --learning_rate, too")
+    assert said.startswith(f"--optimizer={optimizer}: needs --learning_rate; a good value for")
     assert resolve(Config(optimizer=optimizer, learning_rate=0.5)).learning_rate == 0.5
 
 
@@ -209,7 +221,7 @@ PIECES = {"schedule": "piecewise"}
         ),
         (
             {**PIECES, "schedule_at": (("9", 0.5), ("5", 0.1))},
-            "--schedule_at=9:0.5,5:0.1: steps must be in rising order",
+            "--schedule_at=9:0.5,5:0.1: steps must increase",
         ),
         ({"balance": (("sky", 1.0),)}, "--balance=sky:1.0: there is no term sky; choose from"),
         (
@@ -226,21 +238,24 @@ def test_incomplete_or_contradictory_lists_are_refused(settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"history": 5}, ["--history=5: changes nothing with --optimizer=adam"]),
-        ({"optimizer": "lbfgs", "beta_1": 0.5, "history": 5}, ["--beta_1=0.5: changes nothing"]),
+        ({"history": 5}, ["--history=5: has no effect with --optimizer=adam"]),
+        ({"optimizer": "lbfgs", "beta_1": 0.5, "history": 5}, ["--beta_1=0.5: has no effect"]),
         (
             {"schedule": "constant", "schedule_end": 0.5},
-            ["--schedule_end=0.5: changes nothing with --schedule=constant"],
+            ["--schedule_end=0.5: has no effect with --schedule=constant"],
         ),
-        ({"patience": 5}, ["--patience=5: changes nothing with --tolerance=0"]),
+        ({"patience": 5}, ["--patience=5: has no effect with --tolerance=0"]),
         ({"patience": 5, "tolerance": 0.1}, []),
-        ({"scale_ratio": 1.5, "scales": 2}, ["--scale_ratio=1.5: changes nothing with --scales=2"]),
+        ({"scale_ratio": 1.5, "scales": 2}, ["--scale_ratio=1.5: has no effect with --scales=2"]),
         ({"scale_ratio": 1.5}, []),
-        ({"optimizer": "lbfgs", "learning_rate": 0.003}, ["--learning_rate=0.003: lbfgs takes"]),
+        (
+            {"optimizer": "lbfgs", "learning_rate": 0.003},
+            ["--learning_rate=0.003: lbfgs multiplies"],
+        ),
         ({"optimizer": "rmsprop", "momentum": 0.5, "epsilon": 1e-3}, []),
     ],
 )
-def test_settings_that_change_nothing_are_said(settings, said):
+def test_settings_without_effect_are_warned_of(settings, said):
     given = Config(**settings)
     notes = unused(given, resolve(given))
     assert len(notes) == len(said)
@@ -249,12 +264,12 @@ def test_settings_that_change_nothing_are_said(settings, said):
 
 @pytest.mark.parametrize("optimizer", sorted({*OPTIMIZERS} - {*NEED_A_RATE}))
 @pytest.mark.parametrize("objective", PRESETS)
-def test_what_a_run_wrote_down_itself_is_not_said(objective, optimizer):
+def test_settings_that_a_run_wrote_down_itself_are_not_warned_of(objective, optimizer):
     config = resolve(Config(objective=objective, optimizer=optimizer))
     assert unused(config, config) == []
 
 
-def test_another_schedule_than_the_presets_falls_as_usual():
+def test_another_schedule_than_the_presets_has_the_usual_end():
     config = resolve(Config(objective="keras_example", schedule="cosine"))
     assert (config.schedule_end, config.schedule_steps) == (0.2, 0)
     config = resolve(Config(objective="keras_example", schedule="exponential"))

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from nst_keras.devices import memory
-from nst_keras.devices.memory import visible_gpus
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.signals import StopSignal
 from nst_keras.sweeps import local_engine
@@ -243,29 +242,6 @@ def test_no_trial_runs_twice_at_a_time(task, caplog):
     assert found == {"two": 0, "one": 0}
     assert "again" in first.log.read_text()
     assert caplog.messages == ["one: waiting, another process is running it"]
-
-
-@pytest.mark.parametrize(
-    ("visible", "listed", "gpus"),
-    [
-        ("", "GPU 0: x\n", []),
-        ("-1", "GPU 0: x\n", []),
-        ("2,3", "", ["2", "3"]),
-        (None, "GPU 0: x (UUID: y)\nGPU 1: x (UUID: z)\n", ["0", "1"]),
-        (None, "No devices were found\n", []),
-        (None, None, []),
-    ],
-)
-def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    if listed is not None:
-        program = tmp_path / "nvidia-smi"
-        program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible_gpus() == gpus
 
 
 def test_slots_share_gpus_or_threads_and_memory(monkeypatch):

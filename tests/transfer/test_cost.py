@@ -104,7 +104,7 @@ def test_what_is_asked_for_is_taken(given, side):
 
 
 def test_tiles_that_are_too_small_for_the_layers_are_refused():
-    with pytest.raises(InputError, match="--tile_size=100: these layers need tiles of at least"):
+    with pytest.raises(InputError, match="--tile_size=100: must be at least"):
         chosen(math.inf, tile_size=100)
 
 

@@ -19,6 +19,7 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller, cost, problem, scale_run, scales
 from tests.conftest import picture
+from tests.network.conftest import rounding
 
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
@@ -434,8 +435,10 @@ XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  
 def test_steps_compiled_by_xla_are_those_without_it(tiny_weights, settings):
     plain, compiled = (a_stage(tiny_weights, xla=xla, **XLA, **settings) for xla in (False, True))
     terms, mean = (1e-4, 1e-5) if "precision" not in settings else (0.05, 0.01)
+    # At the content itself its loss is rounding: of the features, and of those that are its target.
+    least = (2 * rounding("float16", convolutions=3)) ** 2 if "precision" in settings else 1e-12
     for steps in (1, 3):
-        assert compiled.run(steps) == pytest.approx(plain.run(steps), rel=terms)
+        assert compiled.run(steps) == pytest.approx(plain.run(steps), rel=terms, abs=least)
     assert compiled._step.experimental_get_tracing_count() == 1
     result = compiled.picture()
     assert np.abs(result - plain.picture()).mean() < mean
