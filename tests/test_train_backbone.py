@@ -17,7 +17,7 @@ from PIL import Image
 
 from nst_keras import run, train_backbone
 from nst_keras.devices import startup
-from nst_keras.imaging.geometry import crop
+from nst_keras.imaging.geometry import crop_to_aspect
 from nst_keras.imaging.images import read_image
 from nst_keras.network import extractor, vgg, weights
 from nst_keras.runs.folder import Status
@@ -324,7 +324,7 @@ def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
     np.testing.assert_array_equal(seen(path), read_image(path).pixels)
     assert (seen(path).shape == (23, 18, 3)) == (number > 4)
     pictures = Pictures(np.zeros(4, np.int32), (str(path),) * 4, orientations=np.full(4, number))
-    square = crop(read_image(path).pixels, 1, 1)
+    square = crop_to_aspect(read_image(path).pixels, 1, 1)
     dataset = input_pipeline.training_batches(pictures, 18, 4, STILL, seed=0, epoch=0, first=0)
     np.testing.assert_allclose(next(iter(dataset))[0][0], square, atol=1e-6)
 

@@ -1,16 +1,18 @@
-"""Sizes and resizing of pictures: float32 arrays (height, width, channels)."""
+"""Sizes, resizing and cropping of pictures: float32 arrays (height, width, channels)."""
 
 import numpy as np
 from PIL import Image
 
-MIN_SIDE = 16
+MIN_SIDE = 16  # px
 
 
 def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Scale `size` = (height, width) so that its longest side is exactly `longest` pixels.
 
     The aspect is kept to the nearest pixel, except that no side gets smaller than MIN_SIDE.
-    Raises ValueError when `longest` itself is smaller.
+
+    Raises:
+        ValueError: `longest` is smaller than MIN_SIDE.
     """
     if longest < MIN_SIDE:
         raise ValueError(f"longest side of {longest} px: at least {MIN_SIDE} px are needed")
@@ -20,8 +22,8 @@ def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize a picture (h, w, channels) to a new float32 array (height, width, channels).
 
-    Works on the values as encoded, with antialiased Lanczos when a side shrinks, else bicubic. Both
-    kernels overshoot at edges, and the result is clipped to [0, 1]; an unchanged size only that.
+    Works on sRGB-encoded values, with antialiased Lanczos if a side shrinks, else bicubic. Both
+    kernels overshoot at edges, so the result is clipped to [0, 1], even if the size stays.
     """
     pixels = np.asarray(pixels, np.float32)
     old_height, old_width, channels = pixels.shape
@@ -37,17 +39,17 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(resized, 0, 1, out=resized)
 
 
-def crop(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
-    """The largest centered part of (h, w, channels) with the aspect of height x width, a view."""
+def crop_to_aspect(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
+    """A view of the largest centered part of (h, w, channels) with the aspect height : width."""
     factor = min(pixels.shape[0] / height, pixels.shape[1] / width)
     rows, columns = round(height * factor), round(width * factor)
     top, left = (pixels.shape[0] - rows) // 2, (pixels.shape[1] - columns) // 2
     return pixels[top : top + rows, left : left + columns]
 
 
-def crop_to_fit(pixels: np.ndarray, how: str) -> np.ndarray:
-    """The content as `--fit` wants it: whole for 'scale', its centered square for 'crop'."""
-    return crop(pixels, 1, 1) if how == "crop" else pixels
+def crop_to_fit(pixels: np.ndarray, fit: str) -> np.ndarray:
+    """The part of the content that --fit selects: all for 'scale', a centered square for 'crop'."""
+    return crop_to_aspect(pixels, 1, 1) if fit == "crop" else pixels
 
 
 def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:

@@ -120,8 +120,8 @@ def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _In
     """A picture of at most `limit` pixels, or weights of a backbone, that can be read."""
     if backbone:
         return _Input(weights.read_weights(path, backbone).sha256)
-    size = images.read_image(path, flag, limit).pixels.shape[:2]
-    return _Input(files.sha256(path), size)
+    picture = images.read_image(path, flag, limit)
+    return _Input(picture.sha256, picture.pixels.shape[:2])
 
 
 # Logs.

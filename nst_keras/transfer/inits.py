@@ -47,7 +47,7 @@ def initial_image(
         image = mean + deviation * random.standard_normal(content.shape, np.float32)
     else:
         source = styles[0] if init == "style" or picture is None else picture
-        image = geometry.resize(geometry.crop(source, height, width), height, width)
+        image = geometry.resize(geometry.crop_to_aspect(source, height, width), height, width)
     if noise:
         image += noise * random.standard_normal(content.shape, np.float32)
     return np.clip(image, 0.0, 1.0, out=image)
