@@ -11,9 +11,8 @@ from nst_keras.imaging import geometry, images
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
-from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import INITS
+from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
 
 PictureLike = str | os.PathLike | np.ndarray
@@ -98,7 +97,11 @@ def read_inputs(
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
     if styles is not None and len(settings.style_blend) not in (0, len(styles)):
-        raise InputError(f"style_blend={settings.style_blend}: there are {len(styles)} styles")
+        text = OPTIONS["style_blend"].format(settings.style_blend)
+        raise InputError(
+            f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
+            f"styles is {len(styles)}"
+        )
     hashes: dict[str, str] = {}
     notes: list[str] = []
     pictures: dict[str, np.ndarray] = {}
@@ -110,7 +113,7 @@ def read_inputs(
             pictures[name] = _checked(origin, name)
         else:
             picture = images.read_image(origin, flag, settings.max_pixels)
-            pictures[name], hashes[name] = picture.pixels, files.sha256(origin)
+            pictures[name], hashes[name] = picture.pixels, picture.sha256
             notes += [f"{flag}={origin}: {note}" for note in picture.notes]
     return Inputs(
         geometry.crop_to_fit(pictures["content"], settings.fit),
@@ -135,7 +138,9 @@ def _checked(picture: np.ndarray, name: str) -> np.ndarray:
     if picture.ndim != 3 or picture.shape[-1] != 3:
         raise InputError(f"{name}: has shape {picture.shape}; must be (height, width, 3)")
     if min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise InputError(f"{name}: has shape {picture.shape}; sides must be {geometry.MIN_SIDE} px")
+        raise InputError(
+            f"{name}: has shape {picture.shape}; its sides must be at least {geometry.MIN_SIDE} px"
+        )
     if picture.dtype == np.uint8:
         return picture.astype(np.float32) / 255.0
     pixels = np.asarray(picture, np.float32)
