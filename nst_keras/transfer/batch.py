@@ -161,7 +161,7 @@ def rewind_to_common_step(checkpointers: Sequence[Checkpointer]) -> int:
         InputError: a picture has continued outside of the batch. Its checkpoints stay.
     """
     name = batch_name(checkpointers)
-    found = [checkpointer.latest() for checkpointer in checkpointers]
+    found = [checkpointer.peek() for checkpointer in checkpointers]
     if any(saved and str(saved.state["run"]["batch"]) != name for saved in found):
         raise InputError("--batch: some of the runs have continued outside of the batch")
     if len({saved.step if saved else 0 for saved in found}) == 1:

@@ -90,7 +90,7 @@ class Iterate:
         return is_due(self.step, every) or self.ends_scale
 
     def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
-        """Whether its image is kept: at every multiple of `every`, at steps `at`, and at the end."""
+        """Whether its image is kept: at multiples of `every`, at the steps `at`, and at the end."""
         return is_due(self.step, every) or self.step in at or (every > 0 and self.is_last)
 
     @property
