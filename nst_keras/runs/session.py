@@ -65,7 +65,7 @@ class RequestedRun:
 
 
 def command(arguments: list[str], started: float) -> int:
-    """Do what a command line asks for; returns the exit status.
+    """Carry out a command line; returns the exit status.
 
     Args:
         started: when the command was given, by the monotonic clock.
@@ -111,7 +111,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
         given: from the arguments.
 
     Raises:
-        InputError: something is missing, or is not what it should be.
+        InputError: a setting or a file is missing or cannot be used.
     """
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
@@ -211,8 +211,8 @@ def _help_chief(run: RequestedRun) -> int:
 
 
 def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
-    """Do runs whose folders are locked; returns the exit status."""
-    # Signals are heard from here on: TensorFlow would take Python's exceptions for its own.
+    """Carry out runs whose folders are locked; returns the exit status."""
+    # Signals are caught from here on: TensorFlow would turn Python's exceptions into its own.
     with signals.stop_signals() as stopping:
         writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
     if iterates is None:
@@ -272,7 +272,7 @@ def _optimize(
 
 
 def _prepare_folder(run: RequestedRun) -> Status:
-    """Make the folder, which is locked, ready for the run; returns what it held of it."""
+    """Prepare the locked folder for the run; returns what it held of the run."""
     status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
     if status is Status.NEW:
         run.folder.prepare(run.fingerprint)
@@ -311,7 +311,7 @@ def _make_plan(
 
 
 def _begun(run: RequestedRun) -> Begun | None:
-    """What the folder's run had decided; None if it was stopped before it had."""
+    """The decisions of the folder's run; None if it was stopped before it made them."""
     if not run.folder.flags.exists():
         return None
     saved, _ = flags.parse_config([f"--flagfile={run.folder.flags}"])
@@ -403,7 +403,7 @@ def _write_iterates(
         writers[0].interrupt()
         raise
     if iterates[0].is_last:
-        stopping.clear()  # what is left is short, and has no step that could be given up
+        stopping.clear()  # the rest is short, and has no step that could be given up
     else:
         for writer, iterate in zip(writers, iterates, strict=True):
             writer.interrupt(iterate)
@@ -415,7 +415,7 @@ def _follow(
     writers: Sequence[RunWriter],
     stopping: Sequence[float],
 ) -> list[Iterate]:
-    """Have iterates written until the last ones or a stop signal; returns the last ones."""
+    """Write iterates until the last ones or a stop signal; returns the last ones."""
     try:
         for iterates in rounds:
             for writer, iterate in zip(writers, iterates, strict=True):
@@ -423,7 +423,7 @@ def _follow(
             if stopping and not iterates[0].is_last:
                 break
     except BaseException as error:
-        with contextlib.suppress(Exception, type(error)):  # the first error is the one to tell
+        with contextlib.suppress(Exception, type(error)):  # the first error is the one to report
             if len(writers) == 1:
                 rounds.close()  # saves the state while there still is a thread to write it
             else:

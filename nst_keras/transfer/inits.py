@@ -22,12 +22,12 @@ def initial_image(
 
     Args:
         init: 'content'; 'noise', uniform; 'gray', of the content's mean lightness; 'mean', of
-            `mean_color`; 'style', the first style cut to the content's aspect; 'style_stats',
+            `mean_color`; 'style', the first style cropped to the content's aspect; 'style_stats',
             normal noise with the blended styles' mean and deviation of each channel; anything else:
             `picture`.
         content: (H, W, 3), at the coarsest scale.
         styles: (h, w, 3) each, of any size, with one weight each in `style_blend`.
-        picture: (h, w, 3), of any size; stretched nowhere, cut to the content's aspect.
+        picture: (h, w, 3), of any size; cropped to the content's aspect, never stretched.
         mean_color: of the pictures that the network was trained with, RGB in [0, 1].
         noise: deviation of normal noise that is added.
         seed: makes all noise reproducible.

@@ -20,7 +20,7 @@ PictureLike = str | os.PathLike | np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What was read. Pictures are float32 RGB in [0, 1], (H, W, 3).
+    """Everything that a run has read. Pictures are float32 RGB in [0, 1], (H, W, 3).
 
     Attributes:
         content: cropped as `--fit` says.
@@ -56,10 +56,10 @@ def sources(
     content: PictureLike | None = None,
     styles: Sequence[PictureLike] | None = None,
 ) -> list[Source]:
-    """What a run reads: the files that the settings name, and what is given in place of these.
+    """The files that the settings name, and the paths or arrays that are given in their place.
 
     Raises:
-        InputError: content or style is missing.
+        InputError: the content or the style is missing.
     """
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
@@ -84,7 +84,7 @@ def read_inputs(
     styles: PictureLike | Sequence[PictureLike] | None = None,
     weights: Weights | None = None,
 ) -> Inputs:
-    """Read what the settings name.
+    """Read and check everything that a run needs.
 
     Args:
         content, styles: paths or arrays (H, W, 3) of RGB, uint8 or floats in [0, 1], in place of
@@ -92,7 +92,7 @@ def read_inputs(
         weights: if they have been read already.
 
     Raises:
-        InputError: something is missing, or is not what it should be.
+        InputError: a picture or the weights are missing or cannot be used.
     """
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]

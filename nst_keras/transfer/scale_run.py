@@ -31,8 +31,8 @@ class ScaleRun:
     """One picture at one scale.
 
     Args:
-        start: makes the image (H, W, 3) to start from, unless there is a state.
-        state: of the same scale, from `state`: it is resumed.
+        start: returns the image (H, W, 3) to start from; not called if there is a state.
+        state: the result of `state` at the same scale, to resume from.
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
 
@@ -124,7 +124,7 @@ class ScaleRun:
         }
 
     def advance(self, value_and_grad: optimizer.ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Take one step by this objective, in a graph unless in tiles; returns the losses seen."""
+        """Take one step, part of a graph unless in tiles; returns the losses that it saw."""
         losses = self._optimizer.step(self._image, value_and_grad)
         if self._settings.clamp:
             # Exact: a float and its difference to a bound add up to that bound.
@@ -215,11 +215,13 @@ def compiled_step(
     """A step as a graph of its own, outside of the graph of the loop over steps.
 
     In a graph with a loop, TensorFlow visits nodes in an order that varies between processes, and
-    with it whether oneDNN computes the gradients of pooling. Where it does not, one thread computes
-    them, and a step takes a quarter longer. And XLA would compile anew for each number of steps.
+    on that order depends whether oneDNN computes the gradients of pooling. If it does not, a single
+    thread computes them, and a step takes a quarter longer. Besides, XLA would compile again for
+    each number of steps.
 
     Args:
-        with_conditions: whether the step has Python conditions; converting these takes a second.
+        with_conditions: whether the step has Python conditions on tensors; converting them takes a
+            second.
     """
     return tf.function(
         step,
@@ -230,10 +232,11 @@ def compiled_step(
 
 
 def repeated(step: Callable[[], tf.Tensor], count: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """In a graph, take so many steps; returns the losses of the last one, or for each picture of
-    the first one whose total is not finite.
+    """Take `count` steps in a graph.
 
-    Later ones do not tell where it began, or look sound: a GPU clips NaN to black.
+    Returns the losses of the last step or, for each picture, those of the first step whose total is
+    not finite. Later losses do not show where the trouble began, and may even look sound, since a
+    GPU clips NaN to black.
 
     Args:
         step: takes one and returns its losses, the total first: (..., terms), float32.
@@ -249,9 +252,9 @@ def repeated(step: Callable[[], tf.Tensor], count: tf.Tensor, shape: tuple[int, 
 
 
 def _adder(objective: Objective) -> optimizer.Add:
-    """How to update what is as large as the image.
+    """The function that updates variables as large as the image.
 
-    Strips save memory of the host; on a GPU they would move everything there and back.
+    Updating by strips saves memory on the host; on a GPU it would copy everything there and back.
     """
     by_strips = not objective.evaluator.in_graph and not memory.on_gpu()
     return add_by_strips if by_strips else optimizer.add_at_once
@@ -264,7 +267,7 @@ def _fits(saved: Mapping[str, np.ndarray], name: str, variable: tf.Variable) -> 
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:
-    """What is to be added to bring pixels into [0, 1]."""
+    """The differences that bring pixels into [0, 1] when they are added."""
     return tf.clip_by_value(pixels, 0.0, 1.0) - pixels
 
 
