@@ -213,8 +213,9 @@ def _help_chief(run: RequestedRun) -> int:
 def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
     """Carry out runs whose folders are locked; returns the exit status."""
     # Signals are caught from here on: TensorFlow would turn Python's exceptions into its own.
+    notes: list[list[str]] = [[] for _ in runs]  # the warnings of each run, for its record
     with signals.stop_signals() as stopping:
-        writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
+        writers, iterates = _optimize(runs, notes, started, stopping, quiet=quiet)
     if iterates is None:
         return cli.INTERRUPTED
     if not iterates[0].is_last:
@@ -222,20 +223,28 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
             step = iterates[0].step
             _log.warning("stopped after step %d; resume with: %s", step, writer.again)
         return cli.INTERRUPTED
-    for writer, iterate in zip(writers, iterates, strict=True):
-        writer.finish(iterate)
+    for writer, iterate, own in zip(writers, iterates, notes, strict=True):
+        with console.noting(own):
+            writer.finish(iterate)
     return 0
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], started: float, stopping: list[float], *, quiet: bool
+    runs: Sequence[RequestedRun],
+    notes: Sequence[list[str]],
+    started: float,
+    stopping: list[float],
+    *,
+    quiet: bool,
 ) -> tuple[list[RunWriter], list[Iterate] | None]:
     """Run in the folders until the end or a stop signal.
+
+    Args:
+        notes: for each run, the list that takes its warnings.
 
     Returns:
         The writers of the folders, and the last iterates; None: the current step was given up.
     """
-    notes: list[list[str]] = [[] for _ in runs]
     states = []
     for run, own in zip(runs, notes, strict=True):
         with console.noting(own):
