@@ -17,8 +17,9 @@ from nst_keras.objective.evaluation import WholeEvaluation, WholeEvaluator, eval
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.compiled import compiled_step, repeated
 from nst_keras.transfer.iterate import References
-from nst_keras.transfer.scale_run import ScaleRun, compiled_step, repeated
+from nst_keras.transfer.scale_run import ScaleRun
 
 
 class ScaleBatch:

@@ -3,7 +3,6 @@
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,12 +18,11 @@ from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.compiled import compiled_step, repeated
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
-
-_Losses = TypeVar("_Losses")
 
 
 class ScaleRun:
@@ -207,48 +205,6 @@ class ScaleRun:
 
     def _one_step(self) -> dict[str, tf.Tensor]:
         return self.advance(self.objective.value_and_grad)
-
-
-def compiled_step(
-    step: Callable[[], _Losses], *, xla: bool, with_conditions: bool = False
-) -> Callable[[], _Losses]:
-    """A step as a graph of its own, outside of the graph of the loop over steps.
-
-    In a graph with a loop, TensorFlow visits nodes in an order that varies between processes, and
-    on that order depends whether oneDNN computes the gradients of pooling. If it does not, a single
-    thread computes them, and a step takes a quarter longer. Besides, XLA would compile again for
-    each number of steps.
-
-    Args:
-        with_conditions: whether the step has Python conditions on tensors; converting them takes a
-            second.
-    """
-    return tf.function(
-        step,
-        jit_compile=xla or None,
-        autograph=with_conditions,
-        experimental_attributes={"_noinline": True},
-    )
-
-
-def repeated(step: Callable[[], tf.Tensor], count: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Take `count` steps in a graph.
-
-    Returns the losses of the last step or, for each picture, those of the first step whose total is
-    not finite. Later losses do not show where the trouble began, and may even look sound, since a
-    GPU clips NaN to black.
-
-    Args:
-        step: takes one and returns its losses, the total first: (..., terms), float32.
-        shape: of the losses.
-    """
-
-    def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        sound = tf.math.is_finite(before[..., :1])
-        return number + 1, tf.where(sound, step(), before)
-
-    start = (tf.constant(0), tf.zeros(shape))
-    return tf.while_loop(lambda number, _: number < count, more, start)[1]
 
 
 def _adder(objective: Objective) -> optimizer.Add:
