@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Measure: `python scripts/bench.py SUBJECT [--size=...]`; --help lists the subjects.
+"""Run a benchmark: `python scripts/bench.py SUBJECT [--size=...]`; --help lists the subjects.
 
-Each command prints one JSON object with medians and the machine. Machines differ and are shared, so
-look at the ratios: both sides of each were measured in turn within the same run.
+Each subject prints one JSON object with medians and the machine. Machines differ and are shared, so
+compare the ratios: both sides of each were measured in turn within the same process.
 """
 
 import argparse

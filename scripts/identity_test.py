@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Content = style must come back: `python scripts/identity_test.py [--size=128] [other flags]`.
 
-Paints a picture in its own manner, once from itself and once from noise, and looks whether it is
-there again. Takes all flags of `python -m nst_keras.run`, as --name=value; --content is the
-picture, and --init is both. Exit status: 0 if it came back from both, 1 if not, 2 for bad flags.
+Paints a picture in its own style, once from itself and once from noise, and checks whether the
+picture comes out again. Takes all flags of `python -m nst_keras.run`, as --name=value; --content is
+the picture, and --init is set here. Exit status: 0 if it came back from both, 1 if not, 2 for bad
+flags.
 """
 
 import dataclasses
@@ -19,11 +20,12 @@ import numpy as np
 
 from nst_keras import Config, stylize
 from nst_keras.imaging import geometry, images
+from nst_keras.network import extractor
 from nst_keras.runs import scores
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.flags import parse_config
-from nst_keras.settings.presets import PRESETS
-from nst_keras.transfer.setup import load_weights
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.inputs import read_inputs
 
 HARBOR = Path(__file__).parent.parent / "configs/images/harbor.jpg"
 # Small, so that the coarsest scale can settle where things are; and time to do so. Not
@@ -41,10 +43,10 @@ DEFAULTS = (f"--content={HARBOR}", "--size=128", "--min_size=32", *STEPS)
 #   another picture             0.84-1.58   -0.01-0.05      0.08-0.10    11-12  -2 to -4
 #   its mean color             1.0         0               0.25-0.39    14-16  0
 #
-# From itself nothing is left to do, but Adam's steps keep their length however small the gradient
-# is: the last ones shake the picture by a few percent.
-# From noise the textures and the scene must return, and colors must lie nearer to their places
-# than a plain mean; single pixels need not, since the deep content layer does not see them.
+# Starting from itself nothing is left to do, but Adam's steps keep their length however small the
+# gradient is: the last ones move the picture by a few percent.
+# Starting from noise the textures and the scene must return, and colors must be closer to their
+# places than a plain mean; single pixels need not, since the deep content layer does not see them.
 NEEDED: dict[str, dict[str, tuple[str, float]]] = {
     "content": {
         "gram_error": ("<=", 0.1),
@@ -77,16 +79,18 @@ def main(arguments: list[str]) -> int:
 
 
 def identity_test(config: Config) -> int:
-    """Paint from each start and print a table of figures; 0 if all are as needed, else 1."""
+    """Paint from each start and print a table; returns 0 if all figures are as needed, else 1."""
     picture = geometry.crop_to_fit(images.read_image(config.content).pixels, config.fit)
-    weights = load_weights(config)
-    style_layers = config.style_layers or PRESETS[config.objective].defaults["style_layers"]
-    judge = scores.Judge(weights, scores.held_out_layers(style_layers, config.backbone))
+    settings = resolve(config)
+    weights = read_inputs(settings, picture, picture).weights or extractor.imagenet_weights(
+        settings.backbone
+    )
+    judge = scores.Judge(weights, scores.held_out_layers(settings.style_layers, config.backbone))
     print(f"{'start':9}{'figure':17}{'found':>9}  needed")
     all_missed = []
     for start, needed in NEEDED.items():
         changes = {"scales": 1} if start == "content" else {}  # a coarse scale would blur it
-        job = dataclasses.replace(config, init=start, **changes)
+        job = dataclasses.replace(config, content=None, init=start, **changes)
         *_, last = stylize(picture, picture, job, weights=weights)
         found = figures(last.image, picture, judge)
         missed = misses(start, found)

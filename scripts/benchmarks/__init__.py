@@ -1,1 +1,1 @@
-"""What `scripts/bench.py` measures: one module a command, each with `add_arguments`, `measure`."""
+"""The subjects of `scripts/bench.py`: modules with `add_arguments` and `measure`."""

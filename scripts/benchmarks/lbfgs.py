@@ -1,6 +1,6 @@
 """Our L-BFGS against SciPy's, from the same content image on the same objective.
 
-Also what its recursion adds to a step. Needs SciPy.
+Also measures what its recursion adds to a step. Needs SciPy.
 """
 
 import argparse
@@ -12,12 +12,9 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config
-from nst_keras.imaging import images
-from nst_keras.settings.resolve import resolve
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale, plan_job
-from nst_keras.transfer.setup import load_weights
+from nst_keras.transfer.scales import Scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,21 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Totals and seconds per evaluation of both, and the share of our recursion in a step."""
+    """Compare totals and seconds per evaluation; report the share of our recursion, too."""
     machine.start()
-    content = images.read_image(options.content, "--content").pixels
-    style = images.read_image(options.style, "--style").pixels
-    painter, scale = lbfgs_painter(content, style, options, options.precision)
+    content, style = machine.read_pictures(options)
+    problem, scale = lbfgs_problem(content, style, options, options.precision)
     report = {
         "size": f"{scale.width}x{scale.height}",
         "precision": options.precision,
         "history": options.history,
-        "recursion": measure_recursion(painter, scale, options.repeats),
+        "recursion": measure_recursion(problem, scale, options.repeats),
         **machine.describe(),
     }
     if not options.overhead_only:
-        found = compare_with_scipy(painter, scale, options.evaluations)
-        judge, _ = lbfgs_painter(content, style, options, "float32")
+        found = compare_with_scipy(problem, scale, options.evaluations)
+        judge, _ = lbfgs_problem(content, style, options, "float32")
         value = judge.objective(scale).value
         for name, picture in found.pop("pictures").items():
             total = value(tf.constant(picture[None], tf.float32))["total"]
@@ -55,40 +51,37 @@ def measure(options: argparse.Namespace) -> dict:
     return report
 
 
-def lbfgs_painter(
+def lbfgs_problem(
     content: np.ndarray, style: np.ndarray, options: argparse.Namespace, precision: str
 ) -> tuple[StyleTransferProblem, Scale]:
-    """The default objective at one scale."""
-    config = resolve(
-        Config(
-            size=options.size,
-            scales=1,
-            optimizer="lbfgs",
-            history=options.history,
-            iterations=10**6,
-            precision=precision,
-        )
+    """A run of L-BFGS by the default objective at one scale."""
+    config = Config(
+        size=options.size,
+        scales=1,
+        optimizer="lbfgs",
+        history=options.history,
+        iterations=10**6,
+        precision=precision,
+        tile_size="none",
     )
-    plan = plan_job(config, content.shape[:2])
-    return StyleTransferProblem(
-        config, content, [style], FeatureExtractors(config, load_weights(config)), plan
-    ), plan[-1]
+    problem = machine.make_problem(content, style, config)
+    return problem, problem.plan.scales[-1]
 
 
-def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
+def measure_recursion(problem: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
     """Seconds of one evaluation, and of one step with a full history, in turn."""
-    stage = ScaleRun(painter, scale, painter.first_image)
-    evaluate = tf.function(painter.objective(scale).value_and_grad)
-    image = tf.constant(painter.first_image()[None])
-    for _ in range(painter.config.history + 2):
-        stage.run(1)
+    scale_run = ScaleRun(problem, scale, problem.first_image)
+    evaluate = tf.function(problem.objective(scale).value_and_grad)
+    image = tf.constant(problem.first_image()[None])
+    for _ in range(problem.settings.history + 2):
+        scale_run.run(1)
     evaluate(image)
     seconds: dict[str, list[float]] = {"evaluation": [], "step": []}
     for _ in range(repeats):
         began = time.perf_counter()
         float(evaluate(image)[0]["total"])
         halfway = time.perf_counter()
-        stage.run(1)
+        scale_run.run(1)
         seconds["evaluation"].append(halfway - began)
         seconds["step"].append(time.perf_counter() - halfway)
     pairs = zip(seconds["step"], seconds["evaluation"], strict=True)
@@ -99,19 +92,19 @@ def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int)
     }
 
 
-def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
+def compare_with_scipy(problem: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
     """The same number of evaluations by both, in turn, so that both see the same machine."""
-    start = painter.first_image()
-    objective = painter.objective(scale)
+    start = problem.first_image()
+    objective = problem.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
-    stage = ScaleRun(painter, scale, lambda: start)
+    scale_run = ScaleRun(problem, scale, lambda: start)
     evaluate(tf.constant(start[None]))
-    ours, theirs, seconds = [stage.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
+    ours, theirs, seconds = [scale_run.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
 
     def take_step() -> float:
         began = time.perf_counter()
         if len(ours) < evaluations:
-            ours.append(stage.run(1)["total"])
+            ours.append(scale_run.run(1)["total"])
         return time.perf_counter() - began
 
     def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -122,7 +115,7 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
 
     began = time.perf_counter()
     found = scipy_lbfgs.minimize(
-        value_and_grad, start, evaluations=evaluations, history=painter.config.history
+        value_and_grad, start, evaluations=evaluations, history=problem.settings.history
     )
     seconds["whole"] = time.perf_counter() - began
     while len(ours) < evaluations:  # SciPy may have given up
@@ -135,7 +128,7 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
             "ours": round(seconds["ours"] / (len(ours) - 1), 4),
             "scipy": round((seconds["whole"] - seconds["ours"]) / len(theirs), 4),
         },
-        "pictures": {"ours": stage.picture(), "scipy": found.x.reshape(start.shape)},
+        "pictures": {"ours": scale_run.picture(), "scipy": found.x.reshape(start.shape)},
         "scipy_said": found.message,
         "curves": {
             "evaluation": (at := _spread(evaluations)),

@@ -1,25 +1,52 @@
-"""What the benchmarks share: sample pictures, the machine's description, peak memory."""
+"""Sample pictures, problems, a description of the machine, and its peak memory."""
 
+import argparse
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nst_keras import Config
 from nst_keras.devices import startup
+from nst_keras.imaging import images
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.inputs import read_inputs
+
+if TYPE_CHECKING:
+    from nst_keras.transfer.problem import StyleTransferProblem
 
 IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def start() -> None:
-    """TensorFlow as a run sets it up."""
+    """Start TensorFlow as a run does."""
     startup.start_tensorflow(deterministic=False, seed=0)
     startup.one_operation_at_a_time()
 
 
+def read_pictures(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures that --content and --style name: float32 RGB in [0, 1], (H, W, 3)."""
+    return (
+        images.read_image(options.content, "--content").pixels,
+        images.read_image(options.style, "--style").pixels,
+    )
+
+
+def make_problem(content: np.ndarray, style: np.ndarray, config: Config) -> "StyleTransferProblem":
+    """The problem of two pictures (H, W, 3), as a run makes it."""
+    from nst_keras.transfer.planning import make_plan
+    from nst_keras.transfer.problem import StyleTransferProblem
+
+    settings = resolve(config)
+    inputs = read_inputs(settings, content, style)
+    return StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
+
+
 def describe() -> dict:
-    """Device and versions."""
+    """The device and the versions of libraries, for a report."""
     import keras
     import tensorflow as tf
 
@@ -36,7 +63,7 @@ def peak_memory() -> int:
 
 
 def size(text: str) -> tuple[int, int]:
-    """(width, height) of 'WIDTHxHEIGHT'."""
+    """Parse 'WIDTHxHEIGHT' into (width, height)."""
     width, height = text.split("x")
     return int(width), int(height)
 

@@ -1,4 +1,4 @@
-"""From the command to the first step, and TensorFlow's own import apart.
+"""Seconds from the command to the first step, and of these, TensorFlow's own import.
 
 Starts `python -m nst_keras.run` on the sample pictures and waits for the first row of its losses.
 """
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians over fresh processes, by turns."""
+    """Start fresh processes of both kinds in turn; returns medians."""
     imports, starts = [], []
     for _ in range(options.rounds):
         imports.append(_seconds_to_import())
@@ -53,7 +53,7 @@ def _seconds_to_first_step(size: int) -> float:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
             while not _has_a_row(metrics):
                 if job.poll() is not None:
-                    raise SystemExit(f"the job ended without a step: {job.stderr.read()}")
+                    raise SystemExit(f"the run ended without a step: {job.stderr.read()}")
                 time.sleep(_POLL_SECONDS)
             seconds = time.perf_counter() - began
             job.kill()

@@ -18,16 +18,13 @@ from benchmarks import machine
 from nst_keras import Config
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.vgg import layer_names
-from nst_keras.settings.resolve import resolve
-from nst_keras.transfer.batch import Batch, BatchMember
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
-from nst_keras.transfer.setup import load_weights
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
 # block5_conv2, once forward and once back, and three products of the features with N x N matrices
-# for each Gram: one forward and, as autodiff has it, two back; ours takes one, which leaves 1.55e6.
+# for each Gram: one forward and two back, as automatic differentiation does; ours needs only one
+# back, which leaves 1.55e6.
 _FLOP_PER_PIXEL = 1.58e6
 _CEILING_ROUNDS = 12
 _SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
@@ -46,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Our step, the plain one and matrix products, in turn; seconds are medians."""
+    """Time our step, the plain one and matrix products in turn; seconds are medians."""
     machine.start()
     width, height = options.size
     content = machine.noise_picture(height, width, seed=1)
@@ -85,7 +82,7 @@ def measure(options: argparse.Namespace) -> dict:
 def time_in_turn(
     work: dict[str, Callable[[int], None]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds per step of each kind of work, by rounds in which all have their turn."""
+    """Seconds per step of each kind of work, from rounds in which all take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for run in work.values():
         run(2)  # traces, and fills caches
@@ -98,7 +95,7 @@ def time_in_turn(
 
 
 def matrix_products(dtype: str) -> Callable[[int], None]:
-    """Large products of this type: what the machine can do."""
+    """Large matrix products of this type, as a measure of the machine."""
     left, right = (tf.cast(tf.random.stateless_normal(s, (1, 2)), dtype) for s in _SHAPES)
     product = tf.function(lambda: tf.matmul(left, right))
 
@@ -111,31 +108,21 @@ def matrix_products(dtype: str) -> Callable[[int], None]:
 
 
 def our_steps(
-    content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool = False
+    content: np.ndarray, style: np.ndarray, precision: str, *, count: int = 1, xla: bool = False
 ) -> Callable[[int], None]:
-    """The step of the product at its defaults."""
-    painter, scale = _painter(content, style, precision, xla=xla)
-    stage = ScaleRun(painter, scale, lambda: content)
-    return lambda steps: stage.run(steps) and None
-
-
-def batch_steps(
-    content: np.ndarray, style: np.ndarray, precision: str, count: int, *, xla: bool = False
-) -> Callable[[int], None]:
-    """The same of several pictures at once."""
-    painter, scale = _painter(content, style, precision, xla=xla)
-    batch = Batch([BatchMember(painter, scale, lambda: content) for _ in range(count)], xla=xla)
+    """The step of a run at its defaults, of one picture or of several at once."""
+    config = Config(
+        size=max(content.shape[:2]),
+        scales=1,
+        iterations=10**6,
+        precision=precision,
+        xla=xla,
+        tile_size="none",
+    )
+    problem = machine.make_problem(content, style, config)
+    runs = [ScaleRun(problem, problem.plan.scales[-1], lambda: content) for _ in range(count)]
+    batch = ScaleBatch(runs, xla=xla)
     return lambda steps: batch.run(steps) and None
-
-
-def _painter(
-    content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool
-) -> tuple[StyleTransferProblem, Scale]:
-    height, width = content.shape[:2]
-    config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
-    scale = Scale(0, height, width, steps=10**6, first_step=1)
-    networks = FeatureExtractors(config, load_weights(config))
-    return StyleTransferProblem(config, content, [style], networks, (scale,)), scale
 
 
 def _batch(
@@ -143,12 +130,12 @@ def _batch(
 ) -> dict[str, Callable[[int], None]]:
     if options.batch == 1:
         return {}
-    steps = batch_steps(content, style, options.precision, options.batch, xla=options.xla)
-    return {"batch": steps}
+    count, xla = options.batch, options.xla
+    return {"batch": our_steps(content, style, options.precision, count=count, xla=xla)}
 
 
 def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, float]:
-    """What a batch of so many pictures gains over one after the other, and its pace."""
+    """What a batch of so many pictures gains over one after the other, and its speed."""
     if count == 1:
         return {}
     gains = [count * a / b for a, b in zip(seconds["ours"], seconds["batch"], strict=True)]
@@ -161,7 +148,7 @@ def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, flo
 
 
 def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
-    """What one writes after the tutorials: VGG19 of Keras, GradientTape, Keras' Adam."""
+    """The step of the usual tutorials: VGG19 of Keras, GradientTape, Adam of Keras."""
     content_layer = "block5_conv2"
     style_layers = [f"block{block}_conv1" for block in range(1, 6)]
     vgg = keras.applications.VGG19(include_top=False, weights=None)
