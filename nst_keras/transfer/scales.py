@@ -57,8 +57,8 @@ def plan_sizes(
 def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
     """Steps of each coarse scale, from a list for another number of scales.
 
-    The list is read as a curve from coarsest to finest: first and last stay, the rest is
-    interpolated; a single number holds for all.
+    The list is a curve from coarsest to finest: its first and last values stay, the rest is
+    interpolated. A single number applies to all scales.
     """
     spread = []
     for index in range(coarse_scales):
@@ -93,7 +93,7 @@ def fit_steps(
         fixed_seconds: seconds that the run takes besides its steps.
 
     Raises:
-        InputError: one step per scale would already take longer.
+        InputError: even one step per scale would take longer.
     """
     available = limit - fixed_seconds
     least = sum(seconds_per_step)
