@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Measure speed, memory or quality: `python scripts/bench.py SUBJECT [flags]`; see --help.
+"""Run a benchmark: `python scripts/bench.py SUBJECT [--size=...]`; --help lists the subjects.
 
-Each subject prints one JSON object with medians and a description of the machine. Machines differ
-and are shared, so compare the ratios: both sides of each were measured in turn in the same run.
+Each subject prints one JSON object with medians and the machine. Machines differ and are shared, so
+compare the ratios: both sides of each were measured in turn within the same process.
 """
 
 import argparse

@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
 import gc
+import json
 import signal
 from pathlib import Path
 
@@ -74,6 +75,45 @@ def picture_paths(tmp_path_factory) -> tuple[Path, Path]:
     images.write_image(content, picture(40, 60, seed=1))
     images.write_image(style, picture(50, 50, seed=2))
     return content, style
+
+
+# The command line
+
+
+def flags_of(picture_paths, weights_path) -> list[str]:
+    """A run of 10 steps at two scales, in the folder `job`."""
+    content, style = picture_paths
+    return [
+        f"--content={content}",
+        f"--style={style}",
+        f"--weights={weights_path}",
+        "--content_layers=block2_conv2",  # shallow: most of a test's time goes into compiling
+        "--style_layers=block1_conv1,block2_conv1",
+        "--size=48",
+        "--min_size=36",
+        "--coarse_iterations=4",
+        "--iterations=6",
+        "--checkpoint_every=3",
+        "--image_every=2",
+        "--log_every=1",
+        "--precision=float32",
+        "--noscores",
+        "--workdir=job",
+    ]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The bytes of all files of a folder by their paths within it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def logged_steps(folder: Path) -> list[int]:
+    """The steps of which a run folder's metrics tell."""
+    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().split()]
 
 
 @pytest.fixture

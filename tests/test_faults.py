@@ -1,4 +1,4 @@
-"""What fails around a run: it ends with a message and a status, and goes on when that is over."""
+"""Faults around a run: it ends with a message and a status, and can be resumed afterwards."""
 
 import contextlib
 import errno
@@ -15,14 +15,14 @@ from nst_keras.runs import scores
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.transfer import scale_run
-from tests.test_run import files_of, flags_of, logged_steps
+from tests.conftest import files_of, flags_of, logged_steps
 
 COMPARED = ("result.png", "metrics.jsonl", "progress.gif")
 
 
 @pytest.fixture
 def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
-    """Flags of a job of 6 steps."""
+    """The flags of a run of 6 steps."""
     monkeypatch.chdir(tmp_path)
     return [*flags_of(picture_paths, tiny_weights_path), "--scales=1"]
 
@@ -55,7 +55,7 @@ def one_line(capsys) -> str:
     return log.strip().splitlines()[-1]
 
 
-def goes_on(job, whole, tmp_path):
+def assert_resumes(job, whole, tmp_path):
     """The same command ends with what it would have without the fault."""
     assert run.main(job) == 0
     found = files_of(tmp_path / "job")
@@ -74,7 +74,7 @@ def files_of_at_most(size):
 
 
 @pytest.mark.parametrize("size", [0, 3000, 30_000])
-def test_a_quota_that_is_reached(job, whole, capsys, tmp_path, monkeypatch, size):
+def test_a_disk_quota_is_reached(job, whole, capsys, tmp_path, monkeypatch, size):
     with monkeypatch.context() as patch, files_of_at_most(size) as limit:
         at_step(patch, 1, limit)
         status = run.main(job)
@@ -82,10 +82,10 @@ def test_a_quota_that_is_reached(job, whole, capsys, tmp_path, monkeypatch, size
     assert errno.errorcode[errno.EFBIG] == "EFBIG" and "File too large" in one_line(capsys)
     left = [*(tmp_path / "job").rglob("*.tmp"), *(tmp_path / "job").rglob(".*.tmp")]
     assert not left
-    goes_on(job, whole, tmp_path)
+    assert_resumes(job, whole, tmp_path)
 
 
-def test_a_folder_that_is_deleted_meanwhile(job, whole, capsys, tmp_path, monkeypatch):
+def test_the_folder_is_deleted_during_the_run(job, whole, capsys, tmp_path, monkeypatch):
     def delete():  # all at once: the writer's thread would put new files into a half-empty one
         (tmp_path / "job").rename(tmp_path / "gone")
         shutil.rmtree(tmp_path / "gone", ignore_errors=True)
@@ -96,10 +96,10 @@ def test_a_folder_that_is_deleted_meanwhile(job, whole, capsys, tmp_path, monkey
     assert status == 74
     assert "job" in one_line(capsys)
     shutil.rmtree(tmp_path / "job", ignore_errors=True)
-    goes_on(job, whole, tmp_path)
+    assert_resumes(job, whole, tmp_path)
 
 
-def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
+def test_the_device_fails(job, whole, capsys, tmp_path, monkeypatch):
     normal, calls = scale_run.ScaleRun.run, []
 
     def gone(stage, steps):
@@ -111,22 +111,22 @@ def test_a_device_that_is_gone(job, whole, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(scale_run.ScaleRun, "run", gone)
         assert run.main(job) == 1
-    assert "the device failed after step 4: GPU is lost; run the same command" in one_line(capsys)
-    goes_on(job, whole, tmp_path)
+    assert "the device failed after step 4: GPU is lost; run" in one_line(capsys)
+    assert_resumes(job, whole, tmp_path)
 
 
-def test_a_device_that_fails_before_the_first_step(job, whole, capsys, tmp_path, monkeypatch):
+def test_the_device_fails_before_the_first_step(job, whole, capsys, tmp_path, monkeypatch):
     def gone(precision):
         raise tf.errors.InternalError(None, None, "Failed to create cuBLAS handle\nand more")
 
     with monkeypatch.context() as patch:
         patch.setattr(startup, "matrix_rate", gone)
         assert run.main(job) == 1
-    assert "the device failed: Failed to create cuBLAS handle; run the same" in one_line(capsys)
-    goes_on(job, whole, tmp_path)
+    assert "the device failed: Failed to create cuBLAS handle; run" in one_line(capsys)
+    assert_resumes(job, whole, tmp_path)
 
 
-def test_memory_that_does_not_hold_the_scores(job, whole, tmp_path, monkeypatch):
+def test_scores_that_do_not_fit_in_memory_are_left_out(job, whole, tmp_path, monkeypatch):
     def too_large(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
@@ -138,7 +138,7 @@ def test_memory_that_does_not_hold_the_scores(job, whole, tmp_path, monkeypatch)
     assert "scores: there is not enough memory" in record.notes
 
 
-def test_memory_of_the_host_that_runs_out(job, whole, capsys, tmp_path, monkeypatch):
+def test_the_host_runs_out_of_memory(job, whole, capsys, tmp_path, monkeypatch):
     def no_memory():
         raise MemoryError
 
@@ -147,12 +147,12 @@ def test_memory_of_the_host_that_runs_out(job, whole, capsys, tmp_path, monkeypa
         assert run.main(job) == 1
     assert one_line(capsys) == "nst_keras: out of memory"
     assert logged_steps(tmp_path / "job") == [1, 2, 3, 4]
-    goes_on(job, whole, tmp_path)
+    assert_resumes(job, whole, tmp_path)
 
 
 @pytest.mark.parametrize("jump", [-(10**6), 10**6])
-def test_a_clock_that_jumps(job, whole, tmp_path, monkeypatch, jump):
+def test_the_clock_jumps(job, whole, tmp_path, monkeypatch, jump):
     normal = time.time
     at_step(monkeypatch, 2, lambda: monkeypatch.setattr(time, "time", lambda: normal() + jump))
-    goes_on(job, whole, tmp_path)
+    assert_resumes(job, whole, tmp_path)
     assert 0 <= RunFolder(tmp_path / "job").read_record().seconds < 3600

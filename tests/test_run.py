@@ -1,4 +1,4 @@
-"""The command line in process: bad input, a whole tiny job, interruption and resume."""
+"""The command line in process: bad input, a whole tiny run, interruption and resume."""
 
 import errno
 import io
@@ -20,43 +20,21 @@ from nst_keras.runs import extras, pictures, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runtime import files
-from nst_keras.transfer import problem, scales
-from tests.conftest import picture
-from tests.transfer.test_loop import spoiling
-
-
-def flags_of(picture_paths, weights_path) -> list[str]:
-    """A job of 10 steps at two scales."""
-    content, style = picture_paths
-    return [
-        f"--content={content}",
-        f"--style={style}",
-        f"--weights={weights_path}",
-        "--content_layers=block2_conv2",  # shallow: most of a test's time goes into compiling
-        "--style_layers=block1_conv1,block2_conv1",
-        "--size=48",
-        "--min_size=36",
-        "--coarse_iterations=4",
-        "--iterations=6",
-        "--checkpoint_every=3",
-        "--image_every=2",
-        "--log_every=1",
-        "--precision=float32",
-        "--noscores",
-        "--workdir=job",
-    ]
+from nst_keras.transfer import planning, problem
+from tests.conftest import files_of, flags_of, logged_steps, picture
+from tests.transfer.conftest import spoil_gradients
 
 
 @pytest.fixture
 def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
-    """Flags of a job that takes some seconds."""
+    """The flags of a run of 10 steps at two scales."""
     monkeypatch.chdir(tmp_path)
     return flags_of(picture_paths, tiny_weights_path)
 
 
 @pytest.fixture
 def small(job):
-    """A job of 6 steps at one scale, for what does not depend on scales."""
+    """A run of 6 steps at one scale, for what does not depend on scales."""
     return [*job, "--scales=1"]
 
 
@@ -88,14 +66,6 @@ def refused(arguments, capsys) -> str:
     return lines[0]
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -107,8 +77,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
         (["--content_layers=block9_conv1"], ["--content_layers=block9_conv1", "block5_conv2"]),
         (["--style_weight=-1"], ["--style_weight=-1", "at least 0"]),
         (["--style_weight=nan"], ["--style_weight=nan", "finite"]),
-        (["--style_layer_weights=1"], ["--style_layer_weights=1.0", "2 are needed"]),
-        (["--style_blend=1,2"], ["--style_blend=1.0,2.0", "1 are needed"]),
+        (
+            ["--style_layer_weights=1"],
+            ["--style_layer_weights=1.0", "has 1 values, but --style_layers has 2"],
+        ),
+        (["--style_blend=1,2"], ["--style_blend=1.0,2.0", "has 2 values, but --style has 1"]),
         (["--content_weight=0", "--style_weight=0"], ["--content_weight=0", "above 0"]),
         (["--backbone=vgg16", "--weights=embedded"], ["--backbone=vgg16", "embedded"]),
         (["--backbone=vgg16"], ["--weights=", "--backbone=vgg19"]),
@@ -191,7 +164,7 @@ def test_flagfile_lines_are_refused_with_their_place(job, capsys, tmp_path, no_t
 
 def test_missing_inputs_are_named(capsys, tmp_path, monkeypatch, no_tensorflow):
     monkeypatch.chdir(tmp_path)
-    assert "--content: is missing" in refused([], capsys)
+    assert "--content is missing" in refused([], capsys)
     assert "holds no run" in refused(["--workdir=nowhere"], capsys)
 
 
@@ -251,7 +224,7 @@ def test_whole_job(job, capsys, tmp_path):
     assert "data:image" in folder.page.read_text()
 
 
-def test_result_tells_its_settings_but_no_path_and_no_date(small, tmp_path):
+def test_the_result_file_holds_its_settings_but_no_path_and_no_date(small, tmp_path):
     assert run.main(small) == 0
     with Image.open(tmp_path / "job" / "result.png") as result:
         info = dict(result.info)
@@ -275,11 +248,11 @@ def test_finished_run_is_left_as_it_is(small, capsys, tmp_path, request):
     capsys.readouterr()
     request.getfixturevalue("no_tensorflow")
     assert run.main(small) == 0
-    assert "is finished" in capsys.readouterr().err
+    assert "is already finished" in capsys.readouterr().err
     assert files_of(tmp_path / "job") == before
 
 
-def test_a_damaged_picture_of_the_way_costs_no_result(small, capsys, tmp_path, monkeypatch):
+def test_a_damaged_iteration_picture_costs_no_result(small, capsys, tmp_path, monkeypatch):
     def damage(self, iterate):
         normal(self, iterate)
         if iterate.is_last:
@@ -295,7 +268,9 @@ def test_a_damaged_picture_of_the_way_costs_no_result(small, capsys, tmp_path, m
     assert folder.read_record().status == "finished" and folder.result.exists()
 
 
-def test_what_a_kill_in_the_last_moment_left_undone_is_done(small, capsys, tmp_path, request):
+def test_a_finished_run_is_completed_if_it_was_killed_in_its_last_moment(
+    small, capsys, tmp_path, request
+):
     output = [*small, "--output=copy.png"]
     assert run.main(output) == 0
     folder = RunFolder(tmp_path / "job")
@@ -317,7 +292,7 @@ def test_warnings_of_earlier_processes_stay_with_the_run(small, tmp_path, monkey
         patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(resting) == 75
     folder = RunFolder(tmp_path / "job")
-    before = [note for note in folder.read_record().notes if "rests after step" in note]
+    before = [note for note in folder.read_record().notes if "converged at step" in note]
     assert len(before) == 1
     assert run.main(["--workdir=job"]) == 0
     assert before[0] in folder.read_record().notes
@@ -335,7 +310,7 @@ def test_other_settings_need_another_folder_or_overwrite(small, capsys, tmp_path
 
 
 @pytest.mark.parametrize("changes", [[], ["--optimizer=lbfgs", "--learning_rate=1", "--history=3"]])
-def test_more_steps_at_a_constant_rate_go_on_from_the_end(small, tmp_path, capsys, changes):
+def test_more_steps_at_a_constant_rate_resume_from_the_end(small, tmp_path, capsys, changes):
     constant = [*small, "--schedule=constant", "--learning_rate=0.02", "--image_every=1", *changes]
     assert run.main([*constant, "--iterations=9", "--workdir=whole"]) == 0
     assert run.main(constant) == 0
@@ -348,7 +323,7 @@ def test_more_steps_at_a_constant_rate_go_on_from_the_end(small, tmp_path, capsy
         assert found == (tmp_path / "whole" / name).read_bytes(), name
     assert (tmp_path / "job" / "progress.gif").read_bytes() != gif
     assert run.main([*constant, "--iterations=9"]) == 0  # and is the same job for either command
-    assert "is finished" in capsys.readouterr().err
+    assert "is already finished" in capsys.readouterr().err
 
 
 def test_more_steps_of_a_falling_rate_are_refused_with_the_reason(small, capsys, tmp_path):
@@ -390,7 +365,7 @@ def _crash(step: int):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_signal_saves_and_the_folder_alone_goes_on(
+def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
     job, whole, capsys, tmp_path, monkeypatch, number
 ):
     capsys.readouterr()
@@ -457,10 +432,6 @@ def states_of(found: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
     return states
 
 
-def logged_steps(folder: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().split()]
-
-
 def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch):
     """A run that waits for the disk, one with the thread, and one whose thread is always late."""
     monkeypatch.setattr(pictures, "_REFRESH_SECONDS", 0.0)
@@ -479,7 +450,7 @@ def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch)
     assert events.count(b"\x89PNG") == 5
 
 
-def test_a_power_cut_that_loses_what_was_submitted_repeats_those_steps(
+def test_a_power_cut_that_loses_submitted_work_repeats_those_steps(
     job, whole, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
@@ -497,9 +468,7 @@ def test_a_power_cut_that_loses_what_was_submitted_repeats_those_steps(
         assert resumed[name] == whole[name], name
 
 
-def test_a_disk_that_refuses_ends_the_run_and_room_lets_it_go_on(
-    small, capsys, tmp_path, monkeypatch
-):
+def test_a_full_disk_ends_the_run_and_space_lets_it_resume(small, capsys, tmp_path, monkeypatch):
     normal = images.write_image
 
     def full(path, *arguments):
@@ -516,7 +485,7 @@ def test_a_disk_that_refuses_ends_the_run_and_room_lets_it_go_on(
     assert "resuming after step 3" in capsys.readouterr().err
 
 
-def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_path, monkeypatch):
+def test_a_long_step_is_given_up_some_seconds_after_a_signal(small, capsys, tmp_path, monkeypatch):
     tiled = [*small, "--tile_size=40", "--style_layers=block1_conv1,block2_conv1"]
     tiled += ["--content_layers=block2_conv1", "--learning_rate=0.02"]
     assert run.main([*tiled, "--workdir=whole"]) == 0
@@ -534,7 +503,10 @@ def test_a_long_step_is_dropped_some_seconds_after_a_signal(small, capsys, tmp_p
         assert run.main(tiled) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
-    assert "the step under way was dropped at tile" in log and f"--workdir={folder.path}" in log
+    assert (
+        "stopped during a step (tile 2 of 4); resume with: " in log
+        and f"--workdir={folder.path}" in log
+    )
     assert folder.read_record().status == "interrupted"
     assert logged_steps(tmp_path / "job") == [1, 2, 3]
     assert run.main(["--workdir=job"]) == 0
@@ -559,7 +531,7 @@ def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, m
     assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
-def test_a_run_ends_well_though_nobody_reads_its_log(small, tmp_path, monkeypatch):
+def test_a_run_finishes_even_if_nobody_reads_its_log(small, tmp_path, monkeypatch):
     class Gone(io.StringIO):
         def write(self, text):
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -569,11 +541,14 @@ def test_a_run_ends_well_though_nobody_reads_its_log(small, tmp_path, monkeypatc
     assert RunFolder(tmp_path / "job").read_record().status == "finished"
 
 
-def test_trouble_on_the_way_is_told_and_leaves_no_step_twice(small, capsys, tmp_path, monkeypatch):
+def test_a_recovery_is_reported_and_logs_no_step_twice(small, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        spoiling(patch, [5])
+        spoil_gradients(patch, [5])
         assert run.main(small) == 0
-    told = "the gradient not finite at step 5: it goes on from step 3 with steps half as long"
+    told = (
+        "the gradient not finite at step 5; resuming from step 3 at half the learning rate "
+        "(recovery 1 of 3)"
+    )
     assert told in capsys.readouterr().err
     record = RunFolder(tmp_path / "job").read_record()
     assert record.status == "finished" and any(told in note for note in record.notes)
@@ -598,7 +573,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
     assert list(states_of(files_of(tmp_path / "job"))) == ["step_000000003", "step_000000005"]
 
 
-def test_a_signal_before_the_first_step_is_heard_after_it(small, capsys, tmp_path, monkeypatch):
+def test_a_signal_before_the_first_step_is_obeyed_after_it(small, capsys, tmp_path, monkeypatch):
     normal = startup.start_tensorflow
 
     def start(**options):
@@ -628,7 +603,7 @@ def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, mon
     assert (tmp_path / "copy.png").exists()
 
 
-def test_first_command_still_belongs_after_the_folder_alone_went_on(
+def test_the_first_command_still_matches_after_the_folder_alone_was_resumed(
     small, tmp_path, monkeypatch, capsys
 ):
     command = [flag for flag in small if not flag.startswith("--precision")]
@@ -657,41 +632,32 @@ def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypa
 
 
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
-    from nst_keras.transfer import setup
-
     with monkeypatch.context() as patch:
-        plan_of = scales.plan_job
-        patch.setattr(
-            setup,
-            "measure_step_seconds",
-            lambda content, _, config, *__: (plan_of(config, content.shape[:2]), (99.0, 99.0), 0.0),
-        )
+        patch.setattr(planning, "measure_step_seconds", lambda *_: ((99.0, 99.0), 0.0))
         message = refused([*job, "--time_limit=9s"], capsys)
     assert "--time_limit=9s" in message and "--size" in message
     assert run.main(job) == 0
 
 
-def test_steps_of_ones_own_are_an_upper_bound_under_a_time_limit(small, tmp_path):
+def test_given_steps_are_an_upper_bound_under_a_time_limit(small, tmp_path):
     assert run.main([*small, "--time_limit=1h"]) == 0
     assert RunFolder(tmp_path / "job").read_record().total_steps == 6
 
 
-def test_pictures_asked_for_beyond_the_end_are_said(small, capsys):
+def test_pictures_beyond_the_last_step_are_reported(small, capsys):
     assert run.main([*small, "--image_at=3,3,500"]) == 0
-    assert "--image_at=500: the job has 6 steps" in capsys.readouterr().err
+    assert (
+        "--image_at=500: the run has only 6 steps; no image will be kept for it"
+        in capsys.readouterr().err
+    )
 
 
 def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
-    from nst_keras.transfer import setup
+    def measured(settings, inputs, plan, replicas):
+        assert (replicas.count, plan.tile_size) == (1, None)
+        return tuple(100.0 for _ in plan.scales), 0.0
 
-    plan_of = scales.plan_job
-
-    def measured(content, styles, config, weights, replicas, tile_size):
-        assert (replicas.count, tile_size) == (1, None)
-        plan = plan_of(config, content.shape[:2])
-        return plan, tuple(100.0 for _ in plan), 0.0
-
-    monkeypatch.setattr(setup, "measure_step_seconds", measured)
+    monkeypatch.setattr(planning, "measure_step_seconds", measured)
     limited = [flag for flag in job if not flag.startswith("--iterations")]
     limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
@@ -701,7 +667,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     steps = [scale.steps for scale in record.scales]
     # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
     assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
-    monkeypatch.setattr(setup, "measure_step_seconds", None)  # must not be measured again
+    monkeypatch.setattr(planning, "measure_step_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
     assert RunFolder(tmp_path / "job").read_record().step == sum(steps)
 
@@ -718,13 +684,13 @@ def test_tensorboard_events(small, tmp_path, monkeypatch, capsys, request):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
-def test_an_optimizer_by_name_leaves_a_page_that_says_so(small, optimizer, tmp_path):
+def test_an_optimizer_by_name_is_recorded_as_changed(small, optimizer, tmp_path):
     assert run.main([*small, f"--optimizer={optimizer}", "--learning_rate=1"]) == 0
     changed = RunFolder(tmp_path / "job").read_record().changed
     assert ("learning_rate" in changed) == (optimizer == "sgd") and "optimizer" in changed
 
 
-def test_a_video_can_be_had_of_a_finished_run(small, tmp_path, request):
+def test_a_finished_run_can_get_a_video(small, tmp_path, request):
     pytest.importorskip("imageio_ffmpeg")
     assert run.main([*small]) == 0
     request.getfixturevalue("no_tensorflow")
@@ -762,7 +728,7 @@ def test_default_folder_is_named_after_the_pictures(small, tmp_path):
     assert folder.name.startswith("photo_painting-") and (folder / "result.png").exists()
 
 
-def test_notes_of_the_inputs_are_said_and_recorded(small, capsys, tmp_path):
+def test_notes_about_inputs_are_reported_and_recorded(small, capsys, tmp_path):
     alpha = np.full((40, 60, 4), 128, np.uint8)
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
     assert run.main([*small, f"--content={tmp_path / 'alpha.png'}", "--size=64", "--quiet"]) == 0

@@ -81,7 +81,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
         given: from the arguments.
 
     Raises:
-        InputError: something is missing, or is not what it should be.
+        InputError: a setting or a file is missing or cannot be used.
     """
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
@@ -182,9 +182,10 @@ def _help_chief(run: RequestedRun) -> int:
 
 def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
     """Do runs whose folders are locked; returns the exit status."""
+    notes: list[list[str]] = [[] for _ in runs]  # the warnings of each run, for its record
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with signals.stop_signals() as stopping:
-        writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
+        writers, iterates = _optimize(runs, notes, started, stopping, quiet=quiet)
         if iterates is None:
             return cli.INTERRUPTED
         if not iterates[0].is_last:
@@ -192,20 +193,28 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
                 resume = writer.resume_command
                 _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
             return cli.INTERRUPTED
-        for writer, iterate in zip(writers, iterates, strict=True):
-            writer.finish(iterate)
+        for writer, iterate, own in zip(writers, iterates, notes, strict=True):
+            with console.noting(own):
+                writer.finish(iterate)
     return 0
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], started: float, stopping: StopSignal, *, quiet: bool
+    runs: Sequence[RequestedRun],
+    notes: Sequence[list[str]],
+    started: float,
+    stopping: StopSignal,
+    *,
+    quiet: bool,
 ) -> tuple[list[RunWriter], list[Iterate] | None]:
     """Run in the folders until the end or a stop signal.
+
+    Args:
+        notes: for each run, the list that takes its warnings.
 
     Returns:
         The writers of the folders, and the last iterates; None: the current step was given up.
     """
-    notes: list[list[str]] = [[] for _ in runs]
     states = []
     for run, own in zip(runs, notes, strict=True):
         with console.noting(own):
@@ -242,7 +251,7 @@ def _optimize(
 
 
 def _prepare_folder(run: RequestedRun) -> Status:
-    """Make the folder, which is locked, ready for the run; returns what it held of it."""
+    """Prepare the locked folder for the run; returns what it held of the run."""
     status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
     if status is Status.NEW:
         run.folder.prepare(run.fingerprint)
@@ -281,7 +290,7 @@ def _make_plan(
 
 
 def _begun(run: RequestedRun) -> Begun | None:
-    """What the folder's run had decided; None if it was stopped before it had."""
+    """The decisions of the folder's run; None if it was stopped before it made them."""
     if not run.folder.flags.exists():
         return None
     saved, _ = flags.parse_config([f"--flagfile={run.folder.flags}"])
@@ -371,7 +380,7 @@ def _write_iterates(
         writers[0].interrupt()
         raise
     if iterates[0].is_last:
-        stopping.clear()  # what is left is short, and has no step that could be given up
+        stopping.clear()  # the rest is short, and has no step that could be given up
     else:
         for writer, iterate in zip(writers, iterates, strict=True):
             writer.interrupt(iterate)
@@ -383,7 +392,7 @@ def _follow(
     writers: Sequence[RunWriter],
     stopping: StopSignal,
 ) -> list[Iterate]:
-    """Have iterates written until the last ones or a stop signal; returns the last ones."""
+    """Write iterates until the last ones or a stop signal; returns the last ones."""
     try:
         for iterates in rounds:
             for writer, iterate in zip(writers, iterates, strict=True):
@@ -391,7 +400,7 @@ def _follow(
             if stopping and not iterates[0].is_last:
                 break
     except BaseException as error:
-        with contextlib.suppress(Exception, type(error)):  # the first error is the one to tell
+        with contextlib.suppress(Exception, type(error)):  # the first error is the one to report
             if len(writers) == 1:
                 rounds.close()  # saves the state while there still is a thread to write it
             else:

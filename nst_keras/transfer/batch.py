@@ -1,6 +1,6 @@
-"""Steps of one picture, or of several at once: what keeps a GPU busy that one small picture cannot.
+"""Takes the steps of one picture, or of several at once: one small picture leaves a GPU idle.
 
-In a batch each picture keeps its own objective, optimizer and state. Only the way through the
+In a batch each picture keeps its own objective, optimizer and state. Only the pass through the
 network is shared, and one graph is compiled for all.
 """
 
@@ -17,16 +17,17 @@ from nst_keras.objective.evaluation import WholeEvaluation, WholeEvaluator, eval
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.compiled import compiled_step, repeated
 from nst_keras.transfer.iterate import References
-from nst_keras.transfer.scale_run import ScaleRun, compiled_step, repeated
+from nst_keras.transfer.scale_run import ScaleRun
 
 
 class ScaleBatch:
     """One scale of one or more pictures, all after the same step.
 
     Args:
-        runs: of several, each must be whole and not in tiles, with the same terms, network and
-            size, and an optimizer that evaluates the image it holds.
+        runs: several must be whole, not in tiles, with the same terms, network and size, and with
+            optimizers that evaluate only the image that they hold.
     """
 
     def __init__(self, runs: Sequence[ScaleRun], *, xla: bool = False):
@@ -56,7 +57,7 @@ class ScaleBatch:
         return self._values
 
     def sources(self) -> list["BatchPicture"]:
-        """Where the iterates of each picture get their image from."""
+        """The image sources of iterates, one for each picture."""
         return [BatchPicture(self, index) for index in range(len(self.runs))]
 
     def _named(self, rows: tf.Tensor) -> list[dict[str, float]]:
@@ -130,7 +131,7 @@ class BatchPicture:
         return self.batch.values()[self.index]
 
     def references(self) -> References:
-        """What the picture is judged by."""
+        """What the picture is compared with."""
         return self.run.problem.references()
 
 
@@ -142,7 +143,7 @@ def _whole(run: ScaleRun) -> WholeEvaluator:
 
 
 def _known(found: tuple[Losses, tf.Tensor], image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
-    """What an optimizer asks for, already computed: it asks for the image that it holds."""
+    """In place of `value_and_grad`: what is known already, since it is asked for its own image."""
     return found
 
 
@@ -155,13 +156,13 @@ def batch_name(checkpointers: Sequence[Checkpointer | None]) -> str:
 
 
 def rewind_to_common_step(checkpointers: Sequence[Checkpointer]) -> int:
-    """Remove the checkpoints behind the newest step that all pictures have; returns that step.
+    """Remove checkpoints after the newest step that all pictures have; returns that step.
 
     Raises:
-        InputError: a picture has continued outside of the batch. Its checkpoints stay.
+        InputError: a picture has continued outside of the batch. No checkpoint is removed then.
     """
     name = batch_name(checkpointers)
-    found = [checkpointer.latest() for checkpointer in checkpointers]
+    found = [checkpointer.peek() for checkpointer in checkpointers]
     if any(saved and str(saved.state["run"]["batch"]) != name for saved in found):
         raise InputError("--batch: some of the runs have continued outside of the batch")
     if len({saved.step if saved else 0 for saved in found}) == 1:

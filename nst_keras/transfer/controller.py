@@ -1,4 +1,4 @@
-"""Controls the run of one picture: what is due, what is reported and saved, and recovery."""
+"""Control of the run of one picture: what is due, reported and saved, and how it recovers."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from nst_keras.transfer.scales import Scale
 _log = logging.getLogger(__name__)
 
 # A call into the graph lasts about this long: short enough for Ctrl-C and the progress bar, long
-# enough that Python's share vanishes.
+# enough to make Python's overhead negligible.
 _CALL_SECONDS = 1.0
 
 
@@ -75,7 +75,7 @@ class Controller:
         return self.ends_scale and self.scale is self.plan.scales[-1]
 
     def steps_per_call(self) -> int:
-        """Steps for the next call: about a second's, but none beyond a step that is due."""
+        """Steps of the next call: about a second of them, up to the next one that is due."""
         if not self._traced:
             return 1
         pace = self._pace.seconds_per_step(self.scale)
@@ -132,11 +132,11 @@ class Controller:
         return bool(due) or iterate.is_last  # if writing the result fails, a resume starts here
 
     def recover(self, error: FloatingPointError) -> State | None:
-        """Go back to the newest checkpoint of the scale that led to a sound step, and halve the
-        learning rate; returns its state, or None where the scale starts again.
+        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
+        finite step. Returns its state, or None if the scale starts again.
 
         Raises:
-            FloatingPointError: that has been tried as often as allowed.
+            FloatingPointError: the rate has been halved as often as allowed.
         """
         if self.halvings >= self.settings.max_recoveries:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
@@ -145,7 +145,7 @@ class Controller:
                 f"{error}{often}; try a smaller --learning_rate or style weight{exact}"
             ) from error
         self.halvings += 1
-        # A state from which no sound step came was bad already.
+        # A state that led to no finite step was already bad.
         last = self._last_sound if self._last_sound > self._begun_at else self._begun_at - 1
         saved = self._saved_between(self.scale.first_step, last)
         self.step = saved.step if saved else self.scale.first_step - 1
@@ -159,7 +159,7 @@ class Controller:
         return saved.state if saved else None
 
     def _saved_between(self, first: int, last: int) -> Checkpoint | None:
-        """The checkpoint that the chief chooses, on all hosts."""
+        """The checkpoint that the chief chooses, the same on all hosts."""
         if self.checkpointer is None:
             return None
         is_chief = self._replicas.is_chief
@@ -172,7 +172,7 @@ class Controller:
         return saved
 
     def state(self, run: ScaleRun) -> State:
-        """Everything that the next step depends on, by its owner."""
+        """Everything that the next step depends on, nested by owner."""
         monitors = {**self._stopping.state(), **self._divergence.state()}
         about = {"precision": self.plan.precision, "batch": self._batch, "halvings": self.halvings}
         return {
@@ -182,7 +182,7 @@ class Controller:
         }
 
     def save(self, run: ScaleRun) -> None:
-        """Save the state, on the host whose task that is."""
+        """Save the state, if this host is the chief."""
         if self.checkpointer and self._replicas.is_chief:
             self.checkpointer.save(Checkpoint(self.step, self._seconds(), self.state(run)))
 

@@ -17,13 +17,13 @@ _PIXEL = 12  # bytes of a float32 RGB pixel
 
 # Measured with `scripts/bench.py memory` (see docs/benchmarks.md), TensorFlow 2.21 on a CPU.
 _BASE = 720 << 20  # TensorFlow, the network and its graphs
-# Factor on the features that a step keeps for its way back: gradients under way, memory that the
+# Factor on the features that a step keeps for the backward pass: gradients in use, memory that the
 # allocator does not return, and the float32 copy of low-precision features for a Gram matrix.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
-_IMAGES = 3  # the image, what is being written, and gaps between them all
+_IMAGES = 3  # the image, the copy that is being written, and fragmentation
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
-_STEP_SHARE = 0.8  # of the rate of matrix products, reached by a step
+_STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
 
 
 class CostModel:
@@ -73,12 +73,12 @@ class CostModel:
         sides = [side for side in _SIDES if side >= 4 * self._field.halo + self._field.stride]
         needed = {side: self.peak_bytes(largest, side) for side in sides}
         if fitting := [side for side in sides if needed[side] <= budget.bytes]:
-            # Not just the largest: where its last row of tiles is a small one, halos cost more.
+            # Not just the largest: if its last row of tiles is small, overlaps cost more.
             return min(fitting, key=lambda side: self._pixels_with_halos(largest, side))
         raise self._too_large(largest, needed[sides[-1]], budget)
 
     def check_batch(self, scales: Sequence[Scale], count: int, budget: MemoryBudget) -> None:
-        """Check that so many whole pictures fit at once.
+        """Check that `count` whole pictures fit at once.
 
         Raises:
             InputError: they do not.

@@ -36,7 +36,7 @@ def obstacle(settings: Settings) -> str:
     if settings.tolerance:
         return f"--tolerance={settings.tolerance:g} ends each picture at a step of its own"
     if settings.time_limit:
-        return "--time_limit is for each picture separately"
+        return "--time_limit applies to each picture separately"
     return ""
 
 
@@ -65,7 +65,7 @@ def group(wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int) -> 
 
 
 def _kind(settings: Settings, size: tuple[int, int]) -> tuple:
-    """What all runs of a batch have in common."""
+    """What is equal in all runs of a batch."""
     shape = (min(size),) * 2 if settings.fit == "crop" else size
     shared = (getattr(settings, name) for name in _shared_names())
     return (scales.plan_run(settings, shape), *shared)

@@ -22,15 +22,15 @@ def initial_image(
 
     Args:
         init: 'content'; 'noise', uniform; 'gray', of the content's mean lightness; 'mean', of
-            `mean_color`; 'style', the first style cut to the content's aspect; 'style_stats',
+            `mean_color`; 'style', the first style cropped to the content's aspect; 'style_stats',
             normal noise with the blended styles' mean and deviation of each channel; anything else:
             `picture`.
         content: (H, W, 3), at the coarsest scale.
         styles: (h, w, 3) each, of any size, with one weight each in `style_blend`.
-        picture: (h, w, 3), of any size; stretched nowhere, cut to the content's aspect.
+        picture: (h, w, 3), of any size; cropped to the content's aspect, never stretched.
         mean_color: of the pictures that the network was trained with, RGB in [0, 1].
-        noise: deviation of normal noise that is added.
-        seed: makes all noise reproducible.
+        noise: standard deviation of normal noise that is added.
+        seed: of all noise.
     """
     height, width = content.shape[:2]
     random = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def initial_image(
 def _color_statistics(
     styles: Sequence[np.ndarray], style_blend: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
+    """Mean and standard deviation of each channel, as if the styles were one picture: (3,) each."""
     shares = np.asarray(style_blend) / sum(style_blend)
     pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
     means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))

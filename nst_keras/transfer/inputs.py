@@ -12,7 +12,7 @@ from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import INITS
+from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
 
 PictureLike = str | os.PathLike | np.ndarray
@@ -20,7 +20,7 @@ PictureLike = str | os.PathLike | np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What was read. Pictures are float32 RGB in [0, 1], (H, W, 3).
+    """Everything that a run has read. Pictures are float32 RGB in [0, 1], (H, W, 3).
 
     Attributes:
         content: cropped as `--fit` says.
@@ -56,10 +56,10 @@ def sources(
     content: PictureLike | None = None,
     styles: Sequence[PictureLike] | None = None,
 ) -> list[Source]:
-    """What a run reads: the files that the settings name, and what is given in place of these.
+    """The files that the settings name, and the paths or arrays that are given in their place.
 
     Raises:
-        InputError: content or style is missing.
+        InputError: the content or the style is missing.
     """
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
@@ -84,7 +84,7 @@ def read_inputs(
     styles: PictureLike | Sequence[PictureLike] | None = None,
     weights: Weights | None = None,
 ) -> Inputs:
-    """Read what the settings name.
+    """Read and check everything that a run needs.
 
     Args:
         content, styles: paths or arrays (H, W, 3) of RGB, uint8 or floats in [0, 1], in place of
@@ -92,12 +92,16 @@ def read_inputs(
         weights: if they have been read already.
 
     Raises:
-        InputError: something is missing, or is not what it should be.
+        InputError: a picture or the weights are missing or cannot be used.
     """
     if isinstance(styles, (str, os.PathLike, np.ndarray)):
         styles = [styles]
     if styles is not None and len(settings.style_blend) not in (0, len(styles)):
-        raise InputError(f"style_blend={settings.style_blend}: there are {len(styles)} styles")
+        text = OPTIONS["style_blend"].format(settings.style_blend)
+        raise InputError(
+            f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
+            f"styles is {len(styles)}"
+        )
     hashes: dict[str, str] = {}
     notes: list[str] = []
     pictures: dict[str, np.ndarray] = {}
@@ -134,7 +138,9 @@ def _checked(picture: np.ndarray, name: str) -> np.ndarray:
     if picture.ndim != 3 or picture.shape[-1] != 3:
         raise InputError(f"{name}: has shape {picture.shape}; must be (height, width, 3)")
     if min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise InputError(f"{name}: has shape {picture.shape}; sides must be {geometry.MIN_SIDE} px")
+        raise InputError(
+            f"{name}: has shape {picture.shape}; its sides must be at least {geometry.MIN_SIDE} px"
+        )
     if picture.dtype == np.uint8:
         return picture.astype(np.float32) / 255.0
     pixels = np.asarray(picture, np.float32)

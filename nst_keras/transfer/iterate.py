@@ -1,4 +1,4 @@
-"""One reported step of a run, and how long the rest takes."""
+"""What a run reports of its steps, and estimates of the time that is left."""
 
 import dataclasses
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """What a result is judged by: pictures are float32 RGB in [0, 1], (height, width, 3)."""
+    """What a result is compared with: pictures are float32 RGB in [0, 1], (height, width, 3)."""
 
     content: np.ndarray
     styles: Sequence[np.ndarray]  # at the size at which the objective sees them
@@ -36,7 +36,7 @@ class PictureSource(Protocol):
         """The losses of the picture by term name."""
 
     def references(self) -> References:
-        """What the picture is judged by."""
+        """What the picture is compared with."""
 
 
 @dataclasses.dataclass
@@ -77,7 +77,7 @@ class Iterate:
         return self._current_source().value()
 
     def references(self) -> References:
-        """What the image is judged by beyond its loss, under the same condition."""
+        """What the image is compared with to score it, under the same condition."""
         return self._current_source().references()
 
     @property
@@ -90,7 +90,7 @@ class Iterate:
         return is_due(self.step, every) or self.ends_scale
 
     def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
-        """Whether its image is kept: at every multiple of `every`, at steps `at`, and at the end."""
+        """Whether its image is kept: at multiples of `every`, at the steps `at`, and at the end."""
         return is_due(self.step, every) or self.step in at or (every > 0 and self.is_last)
 
     @property
@@ -105,7 +105,7 @@ class Iterate:
 
 
 def is_due(step: int, every: int) -> bool:
-    """Whether something is due after this step that happens every so many steps; 0: never."""
+    """Whether a step is a multiple of `every`; never if that is 0."""
     return every > 0 and step % every == 0
 
 
@@ -120,7 +120,7 @@ class Pace:
         self._estimate = TimeEstimate(memory=0.7)  # its unit of work is one step of one pixel
 
     def update(self, scale: Scale, steps: int, seconds: float) -> None:
-        """Take in that `steps` steps at this scale took `seconds`."""
+        """Learn that `steps` steps at this scale took `seconds`."""
         self._estimate.observe(steps * scale.pixels, seconds)
 
     def seconds_per_step(self, scale: Scale) -> float:
@@ -137,7 +137,7 @@ class Pace:
 
 
 class TileProgress:
-    """Logs how far a single evaluation is, where one takes long."""
+    """Logs the progress of a single evaluation if it takes long."""
 
     _SECONDS = 30.0
 
@@ -145,7 +145,7 @@ class TileProgress:
         self._last = time.monotonic()
 
     def __call__(self, done: int, in_all: int) -> None:
-        """After each tile; an evaluation with a gradient takes each tile twice."""
+        """Report a tile that is done; an evaluation with a gradient takes each tile twice."""
         now = time.monotonic()
         if done == in_all:
             self._last = now

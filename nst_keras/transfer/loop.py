@@ -1,4 +1,4 @@
-"""The run: scales times steps. Yields iterates, saves its state and resumes from it."""
+"""The loop over scales and steps: yields iterates, saves states and resumes from them."""
 
 import dataclasses
 import functools
@@ -12,9 +12,7 @@ import numpy as np
 from nst_keras.devices import memory
 from nst_keras.imaging import geometry
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
-from nst_keras.runtime.errors import (
-    InputError,
-)
+from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import grouping
 from nst_keras.transfer.batch import ScaleBatch, batch_name
 from nst_keras.transfer.controller import Controller
@@ -34,8 +32,8 @@ def optimize(
     """Optimize one picture, or several of one size at once.
 
     Several pictures may differ in the settings that batches allow (see `grouping`), and resume from
-    checkpoints after the same step. They differ by rounding from pictures that are made one by one;
-    the same batch always makes the same ones, interrupted or not.
+    checkpoints of the same step. Their results differ by rounding from those of pictures that are
+    made one by one; the same batch always gives the same results, interrupted or not.
 
     Yields:
         An `Iterate` for each picture, all after the same step; otherwise as `stylize`.
@@ -43,7 +41,7 @@ def optimize(
     Raises:
         InputError: these pictures cannot be optimized at once, or the checkpoints do not fit.
         Exception: as `stylize`. With several pictures, out of memory and numerical trouble are not
-            recovered from: each picture can be resumed alone.
+            recovered from; each picture can then be resumed alone.
     """
     saved = [checkpointer.latest() if checkpointer else None for checkpointer in checkpointers]
     _check_batch(problems, saved)
@@ -137,7 +135,7 @@ def _run_scale(
     starts: Sequence[Callable[[], np.ndarray]],
     states: list[State | None],
 ) -> Generator[list[Iterate], None, ScaleBatch]:
-    """One scale from its start or from states of it; recovers if there is only one picture.
+    """Run one scale from its start or from saved states. A single picture recovers from errors.
 
     Args:
         states: cleared once they have been restored, since they are large.
@@ -180,7 +178,7 @@ def _take_steps(
     controllers: Sequence[Controller], batch: ScaleBatch
 ) -> Generator[list[Iterate], None, None]:
     """Take the remaining steps of the scale."""
-    if controllers[0].is_over:  # but perhaps not yet written out
+    if controllers[0].is_over:  # but its result may not have been written yet
         yield from _report(controllers, batch, batch.values())
     while not controllers[0].ends_scale:
         steps = min(controller.steps_per_call() for controller in controllers)

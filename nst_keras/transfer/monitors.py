@@ -42,7 +42,7 @@ class EarlyStopping:
         return step + self.patience - taken % self.patience
 
     def update(self, step: int, total: float) -> None:
-        """Take in the total of a step."""
+        """Compare the total of a step, if one is due."""
         if not self.tolerance or (step - self.first_step + 1) % self.patience:
             return
         self.stopped = bool(self._last - total < self.tolerance * abs(self._last))
@@ -77,7 +77,7 @@ class DivergenceMonitor:
         return step + _EVERY - taken % _EVERY
 
     def update(self, step: int, losses: Mapping[str, float]) -> None:
-        """Take in the losses of a step.
+        """Check the losses of a step.
 
         Raises:
             FloatingPointError: they are not finite, or the total has exploded. A single large total
@@ -90,7 +90,7 @@ class DivergenceMonitor:
             self._check(step, losses["total"])
 
     def _check(self, step: int, total: float) -> None:
-        if len(self._first_totals) < _CHECKS:  # one alone may be 0, where the content is the style
+        if len(self._first_totals) < _CHECKS:  # one alone may be 0, if the content is the style
             self._first_totals.append(total)
             return
         usual = max(self._first_totals)

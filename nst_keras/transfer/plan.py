@@ -27,11 +27,11 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        """The number of steps of all scales."""
+        """Steps of all scales together."""
         return self.scales[-1].last_step
 
     def decided(self) -> dict[str, Any]:
-        """What the plan has decided, as settings by name: with these the run can be repeated."""
+        """The decisions as settings by name; with these the run can be repeated."""
         return {
             "precision": self.precision,
             "tile_size": self.tile_size or "none",
@@ -44,7 +44,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """What a run that is resumed had decided before; None: it is decided anew."""
+    """Decisions of the run that is resumed; None where a plan decides again."""
 
     precision: str
     iterations: int | None = None

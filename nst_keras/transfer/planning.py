@@ -21,8 +21,8 @@ from nst_keras.transfer.scale_run import ScaleRun
 from nst_keras.transfer.scales import Scale
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
-_FINISH_SECONDS = 12.0  # of a time limit, for result, scores, page and animation
-_SLACK = 0.08  # of a time limit, since no machine works at a constant pace
+_FINISH_SECONDS = 12.0  # reserved of a time limit for result, scores, page and animation
+_SLACK = 0.08  # share of a time limit that is left unplanned, since the pace of machines varies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _TimeLimit:
     """The seconds that a run may take from its start, by the monotonic clock.
 
     Attributes:
-        keeps_steps: whether the plan's steps are the most that it may lead to.
+        keeps_steps: whether it may only lower the plan's steps.
     """
 
     seconds: float
@@ -51,10 +51,10 @@ def make_plan(
 
     Args:
         begun: decisions of the run that is resumed.
-        started: when the run was asked for, by the monotonic clock: a time limit counts from here;
-            by default, from now.
-        iterations_given: whether the user chose the number of steps: it is then the most that a
-            time limit may lead to.
+        started: when the run was asked for, by the monotonic clock. A time limit counts from then,
+            by default from now.
+        iterations_given: whether the user chose the number of steps; a time limit then only lowers
+            it.
 
     Raises:
         InputError: the run does not fit the memory or the time limit.

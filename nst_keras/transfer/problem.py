@@ -59,7 +59,7 @@ class StyleTransferProblem:
     Args:
         plan: of these settings and inputs.
         extractors: of another picture with the same settings and plan, to be shared.
-        is_dropped: asked after each tile: whether to give up the evaluation.
+        is_dropped: called after each tile; the evaluation is given up if it returns True.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class StyleTransferProblem:
 
     @property
     def least_tile_size(self) -> int:
-        """The smallest side of tiles in pixels: smaller ones would own nothing."""
+        """The smallest side of tiles in pixels; smaller tiles would consist of overlap alone."""
         return self._field.least_side
 
     def first_image(self) -> np.ndarray:
@@ -133,7 +133,7 @@ class StyleTransferProblem:
         return Objective(terms, evaluator)
 
     def references(self) -> References:
-        """What a result at full size is judged by."""
+        """What a result at full size is compared with."""
         return References(
             self._content,
             self._styles,
@@ -160,7 +160,7 @@ class StyleTransferProblem:
         )
 
     def _reporter(self) -> Report:
-        """Reports how far an evaluation is, and may give it up."""
+        """A function that logs the progress of an evaluation, and gives it up if asked to."""
         progress = TileProgress()
 
         def report(done: int, in_all: int) -> None:
@@ -171,9 +171,9 @@ class StyleTransferProblem:
         return report
 
     def _side(self, scale: Scale, tile_size: int | None) -> int | None:
-        """The side of tiles that fit and are enough for all replicas; None: the image is not cut.
+        """The side of tiles that fit the memory and keep all replicas busy; None: no tiles.
 
-        Pictures that are too small to be shared are computed by each host on its own.
+        A picture that is too small to be shared is computed by each host on its own.
         """
         count = self.replicas.count
         if count == 1:

@@ -1,4 +1,4 @@
-"""What a run does when a step fails: smaller steps, smaller tiles, or a clear end."""
+"""Recovery from a failed step: with smaller steps or tiles, or by an error that says why not."""
 
 import logging
 
@@ -6,19 +6,14 @@ import tensorflow as tf
 
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.checkpoints import State
-from nst_keras.runtime.errors import (
-    DeviceError,
-    LostHostError,
-    StepDropped,
-    first_line,
-)
+from nst_keras.runtime.errors import DeviceError, LostHostError, StepDropped, first_line
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 
 _log = logging.getLogger(__name__)
 
-# What an operation fails with when another host or the device is gone.
+# Errors of operations when another host or the device is gone.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -26,8 +21,8 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-# What operations on GPUs say when memory runs out without naming it: a copy to the device,
-# convolutions without workspace, and the driver.
+# Parts of messages on GPUs when memory runs out: from copies to the device, convolutions without
+# workspace, and the driver.
 _NO_MEMORY = (
     "Dst tensor is not initialized",
     "No algorithm worked",
@@ -43,14 +38,14 @@ def recover(
     state: State | None,
     error: Exception,
 ) -> State | None:
-    """The state to go on from after an error, with smaller steps or tiles; None: from the start.
+    """The state to resume from after an error, with smaller steps or tiles; None: a fresh start.
 
     Args:
-        run: the scale, unless it could not be set up.
-        state: what it was to be set up from.
+        run: the scale; None if it could not be set up.
+        state: the state that it was set up from.
 
     Raises:
-        Exception: the error, or what it means, where there is no way to go on.
+        Exception: the error, or one that says what it means, if the run cannot continue.
     """
     if isinstance(error, FloatingPointError):
         return controller.recover(error)
@@ -75,7 +70,7 @@ def _save_completed(controller: Controller, run: ScaleRun) -> None:
 
 
 def _is_out_of_memory(error: tf.errors.OpError) -> bool:
-    """Whether an operation failed for want of memory; on GPUs only the message may say so."""
+    """Whether memory ran out; on GPUs only the message may say so."""
     if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
         return any(words in str(error) for words in _NO_MEMORY)
     return isinstance(error, tf.errors.ResourceExhaustedError)
@@ -90,7 +85,8 @@ def _raise_if_lost(
     """Raise what an error means, if it means that a device or a host is gone.
 
     Raises:
-        DeviceError, LostHostError: for the latter the chief has saved the state.
+        DeviceError: the only host's device failed; nothing is saved.
+        LostHostError: another host is gone; the chief has saved the state.
     """
     if not isinstance(error, _LOST):
         return
@@ -107,7 +103,7 @@ def _smaller_tiles(problem: StyleTransferProblem, controller: Controller, error:
     """Half the size of the tiles that did not fit the device's memory.
 
     Raises:
-        MemoryError: they are as small as the network allows, or other hosts use the same ones.
+        MemoryError: they are as small as the network allows, or other hosts use the same tiles.
     """
     scale, settings = controller.scale, problem.settings
     size = f"{scale.width}x{scale.height}"

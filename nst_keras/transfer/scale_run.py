@@ -3,7 +3,6 @@
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -19,20 +18,19 @@ from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.compiled import compiled_step, repeated
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
-
-_Losses = TypeVar("_Losses")
 
 
 class ScaleRun:
     """One picture at one scale.
 
     Args:
-        start: makes the image (H, W, 3) to start from, unless there is a state.
-        state: of the same scale, from `state`: it is resumed.
+        start: returns the image (H, W, 3) to start from; not called if there is a state.
+        state: the result of `state` at the same scale, to resume from.
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
 
@@ -124,7 +122,7 @@ class ScaleRun:
         }
 
     def advance(self, value_and_grad: optimizer.ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Take one step by this objective, in a graph unless in tiles; returns the losses seen."""
+        """Take one step, part of a graph unless in tiles; returns the losses that it saw."""
         losses = self._optimizer.step(self._image, value_and_grad)
         if self._settings.clamp:
             # Exact: a float and its difference to a bound add up to that bound.
@@ -209,49 +207,10 @@ class ScaleRun:
         return self.advance(self.objective.value_and_grad)
 
 
-def compiled_step(
-    step: Callable[[], _Losses], *, xla: bool, with_conditions: bool = False
-) -> Callable[[], _Losses]:
-    """A step as a graph of its own, outside of the graph of the loop over steps.
-
-    In a graph with a loop, TensorFlow visits nodes in an order that varies between processes, and
-    with it whether oneDNN computes the gradients of pooling. Where it does not, one thread computes
-    them, and a step takes a quarter longer. And XLA would compile anew for each number of steps.
-
-    Args:
-        with_conditions: whether the step has Python conditions; converting these takes a second.
-    """
-    return tf.function(
-        step,
-        jit_compile=xla or None,
-        autograph=with_conditions,
-        experimental_attributes={"_noinline": True},
-    )
-
-
-def repeated(step: Callable[[], tf.Tensor], count: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """In a graph, take so many steps; returns the losses of the last one, or for each picture of
-    the first one whose total is not finite.
-
-    Later ones do not tell where it began, or look sound: a GPU clips NaN to black.
-
-    Args:
-        step: takes one and returns its losses, the total first: (..., terms), float32.
-        shape: of the losses.
-    """
-
-    def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        sound = tf.math.is_finite(before[..., :1])
-        return number + 1, tf.where(sound, step(), before)
-
-    start = (tf.constant(0), tf.zeros(shape))
-    return tf.while_loop(lambda number, _: number < count, more, start)[1]
-
-
 def _adder(objective: Objective) -> optimizer.Add:
-    """How to update what is as large as the image.
+    """The function that updates variables as large as the image.
 
-    Strips save memory of the host; on a GPU they would move everything there and back.
+    Updating by strips saves memory on the host; on a GPU it would copy everything there and back.
     """
     by_strips = not objective.evaluator.in_graph and not memory.on_gpu()
     return add_by_strips if by_strips else optimizer.add_at_once
@@ -264,7 +223,7 @@ def _fits(saved: Mapping[str, np.ndarray], name: str, variable: tf.Variable) -> 
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:
-    """What is to be added to bring pixels into [0, 1]."""
+    """The differences that bring pixels into [0, 1] when they are added."""
     return tf.clip_by_value(pixels, 0.0, 1.0) - pixels
 
 

@@ -10,7 +10,7 @@ from nst_keras.settings.resolve import Settings
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole job."""
+    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole run."""
 
     index: int
     height: int
@@ -20,10 +20,12 @@ class Scale:
 
     @property
     def last_step(self) -> int:
+        """The number of its last step."""
         return self.first_step + self.steps - 1
 
     @property
     def pixels(self) -> int:
+        """Pixels of the image."""
         return self.height * self.width
 
 
@@ -41,8 +43,8 @@ def plan_sizes(
 ) -> tuple[int, ...]:
     """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
 
-    'auto' takes the fewest with a ratio of at most `largest_ratio`, which is above 1, from
-    `min_size`, where that is smaller.
+    'auto' takes the fewest scales whose ratio is at most `largest_ratio`, which is above 1. The
+    first longest side is `min_size`, unless `size` is smaller.
     """
     start = min(size, min_size)
     count = _fewest_scales(size / start, largest_ratio) if scales == "auto" else int(scales)
@@ -55,8 +57,8 @@ def plan_sizes(
 def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
     """Steps of each coarse scale, from a list for another number of scales.
 
-    The list is read as a curve from coarsest to finest: first and last stay, the rest is
-    interpolated; a single number holds for all.
+    The list is a curve from coarsest to finest: its first and last values stay, the rest is
+    interpolated. A single number applies to all scales.
     """
     spread = []
     for index in range(coarse_scales):
@@ -85,13 +87,13 @@ def fit_steps(
     fixed_seconds: float,
     limit: float,
 ) -> tuple[int, ...]:
-    """Multiply all steps by one factor so that the job ends within `limit` seconds.
+    """Multiply all steps by one factor so that the run ends within `limit` seconds.
 
     Args:
-        fixed_seconds: what the job costs beside its steps.
+        fixed_seconds: seconds that the run takes besides its steps.
 
     Raises:
-        InputError: one step per scale would already take longer.
+        InputError: even one step per scale would take longer.
     """
     available = limit - fixed_seconds
     least = sum(seconds_per_step)
@@ -102,7 +104,7 @@ def fit_steps(
             "allow more, or give a smaller --size"
         )
     planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
-    # One step a scale is granted first; the factor shares out what is left.
+    # Each scale gets one step first; the factor distributes the time that is left.
     factor = (available - least) / planned
     return tuple(1 + math.floor(n * factor) for n in steps)
 

@@ -1,4 +1,4 @@
-"""`stylize`: the whole way from pictures and a config to a stream of iterates."""
+"""The Python interface: from pictures and a config to a stream of iterates."""
 
 import contextlib
 import time
@@ -10,9 +10,7 @@ from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.errors import (
-    InputError,
-)
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.inputs import PictureLike, read_inputs
@@ -40,7 +38,7 @@ def stylize(
     replicas: Replicas | None = None,
     is_dropped: Callable[[], bool] = lambda: False,
 ) -> Generator[Iterate, None, None]:
-    """Paint the content in the manner of the styles (Gatys et al. 2016), from coarse to fine.
+    """Paint the content in the style of other pictures (Gatys et al. 2016), from coarse to fine.
 
     Args:
         content, styles: paths, or arrays (H, W, 3) of RGB: uint8, or floats in [0, 1].
@@ -48,12 +46,12 @@ def stylize(
             files are refused: nothing is written but the checkpointer's files.
         weights: of the backbone, if they have been read already.
         checkpointer: where the state is saved when it is due, and resumed from at the start.
-            Closing the generator early also saves the state. Of several hosts, only the chief
+            Closing the generator early also saves the state. With several hosts, only the chief
             saves.
         replicas: the devices and hosts that share the tiles; by default, those that the config's
             `distribute` names.
-        is_dropped: asked after each tile: whether to give up the current step, which may take
-            minutes.
+        is_dropped: called after each tile; the current step, which may take minutes, is given up
+            if it returns True.
 
     Yields:
         An `Iterate` at least about every second of work, at every multiple of `log_every`,
@@ -62,11 +60,11 @@ def stylize(
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
-        FloatingPointError: the objective is no longer finite, and smaller steps did not help.
+        FloatingPointError: the losses are not finite or explode, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
         LostHostError: another host is gone; the state is saved, if this host is the chief.
         DeviceError: a device is gone.
-        StepDropped: as `is_dropped` demanded; the state before that step is saved.
+        StepDropped: `is_dropped` returned True; the state before that step is saved.
     """
     started = time.monotonic()
     config = config or Config()

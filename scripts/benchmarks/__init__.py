@@ -1,1 +1,1 @@
-"""The subjects of scripts/bench.py: modules with the functions `add_arguments` and `measure`."""
+"""The subjects of `scripts/bench.py`: modules with `add_arguments` and `measure`."""

@@ -1,6 +1,7 @@
-"""A whole job, from the command to the page: seconds, pictures per hour and peak memory.
+"""A whole run, from the command to the page: seconds, pictures per hour and peak memory.
 
-The speed of matrix products is measured before and after, because that of shared machines changes.
+The machine's rate of matrix products is measured before and after, since on shared machines it
+changes.
 """
 
 import argparse
@@ -13,27 +14,21 @@ import time
 from pathlib import Path
 
 from benchmarks import machine, step
-from nst_keras.runs import batch_session
+from nst_keras.runs import session
 
 _CONFIGS = machine.IMAGES.parent
-_PRODUCTS = 10  # matrix products in one measurement of speed
+_PRODUCTS = 10  # for each measurement of the machine's rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--flagfile", default=str(_CONFIGS / "monet.cfg"), help="the settings of the job"
-    )
-    parser.add_argument(
-        "--size", type=int, help="longest side in pixels instead of that in the flagfile"
-    )
-    parser.add_argument("--batch", type=int, default=1, help="how many pictures at once")
-    parser.add_argument(
-        "--rounds", type=int, default=1, help="how often to measure; medians are reported"
-    )
+    parser.add_argument("--flagfile", default=str(_CONFIGS / "monet.cfg"), help="of the run")
+    parser.add_argument("--size", type=int, help="another longest side, in pixels")
+    parser.add_argument("--batch", type=int, default=1, help="pictures at once")
+    parser.add_argument("--rounds", type=int, default=1, help="medians are reported")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians over new processes."""
+    """Run in fresh processes; returns medians."""
     machine.start()
     paces = [_pace()]
     seconds = []
@@ -64,12 +59,11 @@ def _seconds(options: argparse.Namespace) -> float:
             ]
             for seed in range(options.batch)
         ]
-        name = "run" if options.batch == 1 else "run_batch"
-        command = [sys.executable, "-m", f"nst_keras.{name}", *batch_session.join(runs)]
+        command = [sys.executable, "-m", "nst_keras.run", *session.join_groups(runs)]
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"the job failed: {done.stderr}")
+            raise SystemExit(f"the run failed: {done.stderr}")
         return time.perf_counter() - began
 
 

@@ -1,6 +1,6 @@
 """Our L-BFGS against SciPy's, from the same content image on the same objective.
 
-Also measures what the two-loop recursion adds to a step. Needs SciPy.
+Also measures what its recursion adds to a step. Needs SciPy.
 """
 
 import argparse
@@ -9,15 +9,12 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from nst_keras.transfer.setup import load_weights
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config
-from nst_keras.imaging import images
-from nst_keras.settings.resolve import resolve
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale, plan_job
+from nst_keras.transfer.scales import Scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,28 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("--history", type=int, default=20)
-    parser.add_argument(
-        "--repeats", type=int, default=7, help="rounds for the time of the recursion"
-    )
+    parser.add_argument("--repeats", type=int, default=7, help="rounds of the overhead's timing")
     parser.add_argument("--overhead_only", action="store_true")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Total losses and seconds per evaluation of both, and the recursion's share of a step."""
+    """Compare totals and seconds per evaluation; report the share of our recursion, too."""
     machine.start()
-    content = images.read_image(options.content, "--content").pixels
-    style = images.read_image(options.style, "--style").pixels
-    painter, scale = lbfgs_painter(content, style, options, options.precision)
+    content, style = machine.read_pictures(options)
+    problem, scale = lbfgs_problem(content, style, options, options.precision)
     report = {
         "size": f"{scale.width}x{scale.height}",
         "precision": options.precision,
         "history": options.history,
-        "recursion": measure_recursion(painter, scale, options.repeats),
+        "recursion": measure_recursion(problem, scale, options.repeats),
         **machine.describe(),
     }
     if not options.overhead_only:
-        found = compare_with_scipy(painter, scale, options.evaluations)
-        judge, _ = lbfgs_painter(content, style, options, "float32")
+        found = compare_with_scipy(problem, scale, options.evaluations)
+        judge, _ = lbfgs_problem(content, style, options, "float32")
         value = judge.objective(scale).value
         for name, picture in found.pop("pictures").items():
             total = value(tf.constant(picture[None], tf.float32))["total"]
@@ -57,40 +51,37 @@ def measure(options: argparse.Namespace) -> dict:
     return report
 
 
-def lbfgs_painter(
+def lbfgs_problem(
     content: np.ndarray, style: np.ndarray, options: argparse.Namespace, precision: str
 ) -> tuple[StyleTransferProblem, Scale]:
-    """The default objective at one scale."""
-    config = resolve(
-        Config(
-            size=options.size,
-            scales=1,
-            optimizer="lbfgs",
-            history=options.history,
-            iterations=10**6,
-            precision=precision,
-        )
+    """A run of L-BFGS by the default objective at one scale."""
+    config = Config(
+        size=options.size,
+        scales=1,
+        optimizer="lbfgs",
+        history=options.history,
+        iterations=10**6,
+        precision=precision,
+        tile_size="none",
     )
-    plan = plan_job(config, content.shape[:2])
-    return StyleTransferProblem(
-        config, content, [style], FeatureExtractors(config, load_weights(config)), plan
-    ), plan[-1]
+    problem = machine.make_problem(content, style, config)
+    return problem, problem.plan.scales[-1]
 
 
-def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
-    """Seconds of one evaluation and of one step with a full history, measured in turn."""
-    stage = ScaleRun(painter, scale, painter.first_image)
-    evaluate = tf.function(painter.objective(scale).value_and_grad)
-    image = tf.constant(painter.first_image()[None])
-    for _ in range(painter.config.history + 2):
-        stage.run(1)
+def measure_recursion(problem: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
+    """Seconds of one evaluation, and of one step with a full history, in turn."""
+    scale_run = ScaleRun(problem, scale, problem.first_image)
+    evaluate = tf.function(problem.objective(scale).value_and_grad)
+    image = tf.constant(problem.first_image()[None])
+    for _ in range(problem.settings.history + 2):
+        scale_run.run(1)
     evaluate(image)
     seconds: dict[str, list[float]] = {"evaluation": [], "step": []}
     for _ in range(repeats):
         began = time.perf_counter()
         float(evaluate(image)[0]["total"])
         halfway = time.perf_counter()
-        stage.run(1)
+        scale_run.run(1)
         seconds["evaluation"].append(halfway - began)
         seconds["step"].append(time.perf_counter() - halfway)
     pairs = zip(seconds["step"], seconds["evaluation"], strict=True)
@@ -101,19 +92,19 @@ def measure_recursion(painter: StyleTransferProblem, scale: Scale, repeats: int)
     }
 
 
-def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
-    """The same number of evaluations of both, in turn, so that both see the same load."""
-    start = painter.first_image()
-    objective = painter.objective(scale)
+def compare_with_scipy(problem: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
+    """The same number of evaluations by both, in turn, so that both see the same machine."""
+    start = problem.first_image()
+    objective = problem.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
-    stage = ScaleRun(painter, scale, lambda: start)
+    scale_run = ScaleRun(problem, scale, lambda: start)
     evaluate(tf.constant(start[None]))
-    ours, theirs, seconds = [stage.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
+    ours, theirs, seconds = [scale_run.run(1)["total"]], [], {"ours": 0.0, "whole": 0.0}
 
     def take_step() -> float:
         began = time.perf_counter()
         if len(ours) < evaluations:
-            ours.append(stage.run(1)["total"])
+            ours.append(scale_run.run(1)["total"])
         return time.perf_counter() - began
 
     def value_and_grad(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -124,10 +115,10 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
 
     began = time.perf_counter()
     found = scipy_lbfgs.minimize(
-        value_and_grad, start, evaluations=evaluations, history=painter.config.history
+        value_and_grad, start, evaluations=evaluations, history=problem.settings.history
     )
     seconds["whole"] = time.perf_counter() - began
-    while len(ours) < evaluations:  # SciPy may have stopped early
+    while len(ours) < evaluations:  # SciPy may have given up
         seconds_alone = take_step()
         seconds["ours"] += seconds_alone
         seconds["whole"] += seconds_alone
@@ -137,7 +128,7 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
             "ours": round(seconds["ours"] / (len(ours) - 1), 4),
             "scipy": round((seconds["whole"] - seconds["ours"]) / len(theirs), 4),
         },
-        "pictures": {"ours": stage.picture(), "scipy": found.x.reshape(start.shape)},
+        "pictures": {"ours": scale_run.picture(), "scipy": found.x.reshape(start.shape)},
         "scipy_said": found.message,
         "curves": {
             "evaluation": (at := _spread(evaluations)),
@@ -148,6 +139,6 @@ def compare_with_scipy(painter: StyleTransferProblem, scale: Scale, evaluations:
 
 
 def _spread(count: int) -> list[int]:
-    """Some numbers from 1 to `count`, most of them at the start."""
+    """Some numbers from 1 to `count`, denser at the start."""
     stops = range(10, count + 1, max(10, count // 15))
     return sorted(n for n in {1, 2, 3, 5, *stops, count} if n <= count)

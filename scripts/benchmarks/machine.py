@@ -1,12 +1,21 @@
-"""Sample pictures, the description of the machine, and peak memory, for all benchmarks."""
+"""Sample pictures, problems, a description of the machine, and its peak memory."""
 
+import argparse
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nst_keras import Config
 from nst_keras.devices import startup
+from nst_keras.imaging import images
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.inputs import read_inputs
+
+if TYPE_CHECKING:
+    from nst_keras.transfer.problem import StyleTransferProblem
 
 IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -18,8 +27,26 @@ def start() -> None:
     startup.one_operation_at_a_time()
 
 
+def read_pictures(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures that --content and --style name: float32 RGB in [0, 1], (H, W, 3)."""
+    return (
+        images.read_image(options.content, "--content").pixels,
+        images.read_image(options.style, "--style").pixels,
+    )
+
+
+def make_problem(content: np.ndarray, style: np.ndarray, config: Config) -> "StyleTransferProblem":
+    """The problem of two pictures (H, W, 3), as a run makes it."""
+    from nst_keras.transfer.planning import make_plan
+    from nst_keras.transfer.problem import StyleTransferProblem
+
+    settings = resolve(config)
+    inputs = read_inputs(settings, content, style)
+    return StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
+
+
 def describe() -> dict:
-    """The device and the versions."""
+    """The device and the versions of libraries, for a report."""
     import keras
     import tensorflow as tf
 
@@ -36,13 +63,13 @@ def peak_memory() -> int:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Parse 'WIDTHxHEIGHT' to (width, height)."""
+    """Parse 'WIDTHxHEIGHT' into (width, height)."""
     width, height = text.split("x")
     return int(width), int(height)
 
 
 def noise_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Smooth colored noise: (H, W, 3) floats in [0, 1]."""
+    """Colored noise with large forms: (H, W, 3) floats in [0, 1]."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((height // 16 + 1, width // 16 + 1, 3), dtype=np.float32)
     fine = rng.random((height, width, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Peak resident memory by size, precision and optimizer, each in a process of its own."""
+"""Peak resident memory of a run by size, precision and optimizer, each in a process of its own."""
 
 import argparse
 import json
@@ -14,13 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", default="512x384,1024x768", help="WIDTHxHEIGHT,...")
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--optimizers", default="adam,lbfgs")
-    parser.add_argument(
-        "--one", action="store_true", help="measure one combination in this process"
-    )
+    parser.add_argument("--one", action="store_true", help="measure in this process")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """The peak in megabytes, and the bytes per pixel beyond what TensorFlow itself takes."""
+    """Peaks in megabytes, and bytes per pixel above what an imported TensorFlow takes."""
     if options.one:
         return _measure_here(options.sizes, options.precisions, options.optimizers)
     rows = [
@@ -41,8 +39,7 @@ def _measure_apart(size: str, precision: str, optimizer: str) -> dict:
 
 def _measure_here(size: str, precision: str, optimizer: str) -> dict:
     machine.start()
-    from nst_keras import Config
-    from nst_keras.transfer import loop
+    from nst_keras import Config, stylize
 
     idle = machine.peak_memory()
     width, height = machine.size(size)
@@ -54,7 +51,7 @@ def _measure_here(size: str, precision: str, optimizer: str) -> dict:
         coarse_iterations=(_STEPS,),
     )
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
-    for _ in loop.stylize(content, style, config):
+    for _ in stylize(content, style, config):
         pass
     peak = machine.peak_memory()
     return {

@@ -1,18 +1,17 @@
-"""How much low precision changes the picture, compared with a little noise at the start.
+"""Whether low precision changes the picture: against float32 with a little noise at the start.
 
-Optimization amplifies rounding errors, so two runs in float32 whose starts differ by 1e-4 end with
-different pictures, too. A precision is good enough if its picture has as low a loss (in float32, of
-the 8-bit picture) and is as similar to that of the float32 run (SSIM of lightness).
+Optimization amplifies rounding, so two runs in float32 whose starts differ by 1e-4 do not end with
+the same picture either. A precision is as good if it ends as low, by the objective in float32 on
+the 8-bit picture, and if its picture is as similar to that of float32 (SSIM of lightness) as the
+picture of the run with noise is.
 """
 
 import argparse
 
 from benchmarks import machine
 from benchmarks.judge import Judge, as_saved
-from nst_keras import Config
-from nst_keras.imaging import images
+from nst_keras import Config, stylize
 from nst_keras.runs import scores
-from nst_keras.transfer import loop
 
 _NOISE = 1e-4
 
@@ -25,17 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """The loss of each run, and the similarity of its picture to that of the float32 run."""
+    """The objective of each run, and the similarity of its picture to that of the float32 run."""
     machine.start()
-    content = images.read_image(options.content, "--content").pixels
-    style = images.read_image(options.style, "--style").pixels
+    content, style = machine.read_pictures(options)
     judge = Judge(content, style, options.size)
     runs = {"float32": {}, "float32_noise": {"precision": "float32", "init_noise": _NOISE}}
     runs |= {name: {"precision": name} for name in options.precisions.split(",")}
     pictures = {}
     for name, settings in runs.items():
         config = Config(**{"size": options.size, "precision": name, **settings})
-        *_, last = loop.stylize(content, style, config)
+        *_, last = stylize(content, style, config)
         pictures[name] = as_saved(last.image)
     return {
         "size": f"{judge.scale.width}x{judge.scale.height}",

@@ -1,9 +1,10 @@
-"""Seconds and steps to reach a loss: our recipes against plain Adam and SciPy's L-BFGS-B.
+"""Seconds and steps to a given objective: our recipes against plain Adam and SciPy's L-BFGS-B.
 
-SciPy runs at one scale in float32, from the content image, within [0, 1]; the loss that it reaches
-is the target. Our recipes run between its evaluations, each for as long as the evaluation took, so
-that all see the same load. The loss of every picture is computed in float32 from its 8-bit pixels.
-The time for that does not count, nor does tracing.
+SciPy takes its evaluations at one scale in float32, from the content image, within [0, 1]. What it
+reaches is the target. Our runs take turns between its evaluations, each for as long as the
+evaluation took, so that all of them see the same machine. Every picture is judged by the objective
+in float32 on its 8-bit pixels, as saved. Neither the time for that counts nor start-up: the first
+step of each scale, which is traced, is left out.
 """
 
 import argparse
@@ -17,36 +18,31 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from benchmarks.judge import Judge
-from nst_keras import Config
+from nst_keras import Config, stylize
 from nst_keras.devices import startup
-from nst_keras.imaging import images
-from nst_keras.transfer import loop
 
-_JUDGED = 12  # pictures of each recipe
-_HISTORY = 20  # pairs that SciPy keeps, as many as ours
+_JUDGED = 12  # pictures of each run
+_HISTORY = 20  # pairs that SciPy remembers, as many as ours
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--content", default=str(machine.IMAGES / "harbor.jpg"))
     parser.add_argument("--style", default=str(machine.IMAGES / "lily_pond.jpg"))
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument(
-        "--evaluations", type=int, default=500, help="how many evaluations SciPy gets"
-    )
+    parser.add_argument("--evaluations", type=int, default=500, help="of SciPy")
     parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
     parser.add_argument("--recipes", default="default,best,plain_adam", help="some of these")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Loss, seconds and full-size evaluations of each recipe, and their ratios to SciPy's."""
+    """The objective, seconds and full-size evaluations of each, and the ratios to SciPy."""
     machine.start()
-    content = images.read_image(options.content, "--content").pixels
-    style = images.read_image(options.style, "--style").pixels
+    content, style = machine.read_pictures(options)
     precision = startup.settle_precision(options.precision)
     judge = Judge(content, style, options.size)
     scale = judge.scale
     runners = [
-        Runner(name, loop.stylize(content, style, config), scale.pixels, judge)
+        Runner(name, stylize(content, style, config), scale.pixels, judge)
         for name, config in recipes(options.size, precision).items()
         if name in options.recipes.split(",")
     ]
@@ -62,7 +58,7 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def recipes(size: int, precision: str) -> dict[str, Config]:
-    """Our defaults at each quality, and a plain use of Adam."""
+    """The configs of our runs: the defaults at two qualities, and plain Adam at one scale."""
     plain = {"scales": 1, "learning_rate": 0.02, "beta_2": 0.999, "schedule": "constant"}
     return {
         "default": Config(size=size, precision=precision),
@@ -72,7 +68,7 @@ def recipes(size: int, precision: str) -> dict[str, Config]:
 
 
 class Runner:
-    """One of our jobs, which runs for a while at a time."""
+    """One of our runs, which continues when it is its turn."""
 
     def __init__(
         self,
@@ -86,8 +82,8 @@ class Runner:
         self.curve: list[tuple[float, float, float]] = []  # seconds, evaluations, objective
         self.done, self._step = False, 0
 
-    def go_on(self, seconds: float) -> None:
-        """Run for about this many seconds."""
+    def work(self, seconds: float) -> None:
+        """Work for about so long."""
         until = self.seconds + seconds
         while self.seconds < until and not self.done:
             began = time.perf_counter()
@@ -108,7 +104,7 @@ class Runner:
         self.done = iterate.is_last
 
     def report(self, scipy: dict[str, Any]) -> dict[str, Any]:
-        """The final loss, and when that of SciPy was reached."""
+        """What it reached, and when it had reached what SciPy ended with."""
         reached = [point for point in self.curve if point[2] <= scipy["objective"]]
         seconds, evaluations, objective = self.curve[-1]
         report: dict[str, Any] = {
@@ -123,7 +119,7 @@ class Runner:
 
 
 def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runner]) -> dict:
-    """SciPy's best picture and its seconds; the others run between its evaluations."""
+    """Run SciPy, and the others in turn with it; returns SciPy's best picture and its seconds."""
     evaluate = tf.function(objective.value_and_grad)
     evaluate(tf.constant(start[None]))  # traces
     best: dict[str, Any] = {"total": np.inf}
@@ -157,13 +153,13 @@ def race(objective: Any, start: np.ndarray, evaluations: int, runners: list[Runn
 def take_turns(runners: list[Runner], seconds: float) -> None:
     for runner in runners:
         if not runner.done:
-            runner.go_on(seconds)
+            runner.work(seconds)
             if runner.done:
                 gc.collect()
 
 
 def rounded(report: dict[str, Any]) -> dict[str, Any]:
-    """The value rounded to five significant digits."""
+    """The report with numbers of five significant digits."""
     return {
         name: float(f"{value:.5g}") if isinstance(value, float) else value
         for name, value in report.items()

@@ -1,6 +1,6 @@
-"""Seconds from the command to the first step, and for the import of TensorFlow alone.
+"""Seconds from the command to the first step, and of these, TensorFlow's own import.
 
-Starts `python -m nst_keras.run` on the sample pictures and waits for the first row of losses.
+Starts `python -m nst_keras.run` on the sample pictures and waits for the first row of its losses.
 """
 
 import argparse
@@ -19,13 +19,11 @@ _POLL_SECONDS = 0.01
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=512, help="longest side in pixels")
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="how often to measure; medians are reported"
-    )
+    parser.add_argument("--rounds", type=int, default=5, help="medians are reported")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Medians over new processes, in turn."""
+    """Start fresh processes of both kinds in turn; returns medians."""
     imports, starts = [], []
     for _ in range(options.rounds):
         imports.append(_seconds_to_import())
@@ -55,7 +53,7 @@ def _seconds_to_first_step(size: int) -> float:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
             while not _has_a_row(metrics):
                 if job.poll() is not None:
-                    raise SystemExit(f"the job ended without a step: {job.stderr.read()}")
+                    raise SystemExit(f"the run ended without a step: {job.stderr.read()}")
                 time.sleep(_POLL_SECONDS)
             seconds = time.perf_counter() - began
             job.kill()

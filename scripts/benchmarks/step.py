@@ -1,8 +1,8 @@
 """One optimization step against a plain Keras step and against the machine's matrix product.
 
-The upper limit is the median speed of large matrix products in the same precision, measured in turn
-with the steps; `share` is the part of it that a step reaches, counting the multiplications and
-additions of VGG19's convolutions, forward and back to the image, and of the Gram matrices.
+The ceiling is the median of large matrix products in the step's precision, taken in turn with the
+steps; `share` is the part of it that the step reaches, counting the multiplications and additions
+of VGG19's convolutions, forward and back to the image, and of the Gram matrices.
 """
 
 import argparse
@@ -13,24 +13,21 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
-from nst_keras.transfer.setup import load_weights
 
 from benchmarks import machine
 from nst_keras import Config
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.vgg import layer_names
-from nst_keras.settings.resolve import resolve
-from nst_keras.transfer.batch import Batch, BatchMember
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
 
 # Per pixel and step: 2 * 9 * inputs * outputs at each position of each convolution up to
 # block5_conv2, once forward and once back, and three products of the features with N x N matrices
-# for each Gram: one forward and, as autodiff has it, two back; ours takes one, which leaves 1.55e6.
+# for each Gram: one forward and two back, as automatic differentiation does; ours needs only one
+# back, which leaves 1.55e6.
 _FLOP_PER_PIXEL = 1.58e6
 _CEILING_ROUNDS = 12
-_SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4 as a matrix product
+_SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
 PRODUCT_FLOP = 2.0 * _SHAPES[0][0] * _SHAPES[0][1] * _SHAPES[1][1]
 
 
@@ -39,21 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default=(512, 384), type=machine.size, help="WIDTHxHEIGHT in pixels"
     )
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=_CEILING_ROUNDS,
-        help="how often to measure; medians are reported",
-    )
+    parser.add_argument("--rounds", type=int, default=_CEILING_ROUNDS, help="medians are reported")
     parser.add_argument("--steps", type=int, default=2, help="steps per round")
     parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
-    parser.add_argument(
-        "--batch", type=int, default=1, help="how many pictures at once, compared with one"
-    )
+    parser.add_argument("--batch", type=int, default=1, help="pictures at once, against one")
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Median seconds of our step, the plain one and matrix products, measured in turn."""
+    """Time our step, the plain one and matrix products in turn; seconds are medians."""
     machine.start()
     width, height = options.size
     content = machine.noise_picture(height, width, seed=1)
@@ -92,10 +82,10 @@ def measure(options: argparse.Namespace) -> dict:
 def time_in_turn(
     work: dict[str, Callable[[int], None]], rounds: int, steps: int
 ) -> dict[str, list[float]]:
-    """Seconds per step of each kind of work, measured in turn in each round."""
+    """Seconds per step of each kind of work, from rounds in which all take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for run in work.values():
-        run(2)  # traces and fills caches
+        run(2)  # traces, and fills caches
     for _ in range(rounds):
         for name, run in work.items():
             began = time.perf_counter()
@@ -105,7 +95,7 @@ def time_in_turn(
 
 
 def matrix_products(dtype: str) -> Callable[[int], None]:
-    """Large matrix products of this type: the upper limit of the machine."""
+    """Large matrix products of this type, as a measure of the machine."""
     left, right = (tf.cast(tf.random.stateless_normal(s, (1, 2)), dtype) for s in _SHAPES)
     product = tf.function(lambda: tf.matmul(left, right))
 
@@ -118,31 +108,21 @@ def matrix_products(dtype: str) -> Callable[[int], None]:
 
 
 def our_steps(
-    content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool = False
+    content: np.ndarray, style: np.ndarray, precision: str, *, count: int = 1, xla: bool = False
 ) -> Callable[[int], None]:
-    """Our step with the default settings."""
-    painter, scale = _painter(content, style, precision, xla=xla)
-    stage = ScaleRun(painter, scale, lambda: content)
-    return lambda steps: stage.run(steps) and None
-
-
-def batch_steps(
-    content: np.ndarray, style: np.ndarray, precision: str, count: int, *, xla: bool = False
-) -> Callable[[int], None]:
-    """Our step for several pictures at once."""
-    painter, scale = _painter(content, style, precision, xla=xla)
-    batch = Batch([BatchMember(painter, scale, lambda: content) for _ in range(count)], xla=xla)
+    """The step of a run at its defaults, of one picture or of several at once."""
+    config = Config(
+        size=max(content.shape[:2]),
+        scales=1,
+        iterations=10**6,
+        precision=precision,
+        xla=xla,
+        tile_size="none",
+    )
+    problem = machine.make_problem(content, style, config)
+    runs = [ScaleRun(problem, problem.plan.scales[-1], lambda: content) for _ in range(count)]
+    batch = ScaleBatch(runs, xla=xla)
     return lambda steps: batch.run(steps) and None
-
-
-def _painter(
-    content: np.ndarray, style: np.ndarray, precision: str, *, xla: bool
-) -> tuple[StyleTransferProblem, Scale]:
-    height, width = content.shape[:2]
-    config = resolve(Config(size=max(height, width), scales=1, precision=precision, xla=xla))
-    scale = Scale(0, height, width, steps=10**6, first_step=1)
-    networks = FeatureExtractors(config, load_weights(config))
-    return StyleTransferProblem(config, content, [style], networks, (scale,)), scale
 
 
 def _batch(
@@ -150,12 +130,12 @@ def _batch(
 ) -> dict[str, Callable[[int], None]]:
     if options.batch == 1:
         return {}
-    steps = batch_steps(content, style, options.precision, options.batch, xla=options.xla)
-    return {"batch": steps}
+    count, xla = options.batch, options.xla
+    return {"batch": our_steps(content, style, options.precision, count=count, xla=xla)}
 
 
 def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, float]:
-    """The speed of a batch of so many pictures, and its gain over one picture at a time."""
+    """What a batch of so many pictures gains over one after the other, and its speed."""
     if count == 1:
         return {}
     gains = [count * a / b for a, b in zip(seconds["ours"], seconds["batch"], strict=True)]
@@ -168,7 +148,7 @@ def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, flo
 
 
 def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
-    """A step as in tutorials: VGG19 of Keras, GradientTape, Adam of Keras."""
+    """The step of the usual tutorials: VGG19 of Keras, GradientTape, Adam of Keras."""
     content_layer = "block5_conv2"
     style_layers = [f"block{block}_conv1" for block in range(1, 6)]
     vgg = keras.applications.VGG19(include_top=False, weights=None)

@@ -12,33 +12,27 @@ from benchmarks import machine
 from nst_keras import Config
 from nst_keras.devices import startup
 from nst_keras.objective import tiles
-from nst_keras.settings.resolve import layers_in_use, resolve
-from nst_keras.transfer import scales, setup
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras.transfer.problem import StyleTransferProblem
+from nst_keras.transfer.scales import Scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=machine.size, default=(2048, 1536), help="WIDTHxHEIGHT")
-    parser.add_argument(
-        "--tile_sizes", default="512,768,1024,1536", help="sizes of tiles in pixels"
-    )
+    parser.add_argument("--tile_sizes", default="512,768,1024,1536", help="px, ...")
     parser.add_argument("--precision", default="auto", choices=("auto", *machine.PRECISIONS))
     parser.add_argument("--rounds", type=int, default=3)
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Median seconds of evaluations, measured in turn, and their ratios to the whole picture."""
+    """Medians of evaluations taken in turn, and their ratios to that of the whole picture."""
     machine.start()
     width, height = options.size
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
     precision = startup.settle_precision(options.precision)
-    config = resolve(Config(size=max(width, height), scales=1, precision=precision))
-    plan = scales.plan_job(config, content.shape[:2])
-    painter = StyleTransferProblem(
-        config, content, [style], FeatureExtractors(config, setup.load_weights(config)), plan
-    )
+    config = Config(size=max(width, height), scales=1, precision=precision, tile_size="none")
+    problem = machine.make_problem(content, style, config)
     sides = [None, *map(int, options.tile_sizes.split(","))]
-    evaluations = [_evaluation(painter, plan[-1], side, content) for side in sides]
+    evaluations = [_evaluation(problem, problem.plan.scales[-1], side, content) for side in sides]
     times: list[list[float]] = [[] for _ in sides]
     for _ in range(options.rounds):
         for evaluate, taken in zip(evaluations, times, strict=True):
@@ -46,10 +40,10 @@ def measure(options: argparse.Namespace) -> dict:
             evaluate()
             taken.append(time.perf_counter() - began)
     whole = statistics.median(times[0])
-    reach = tiles.receptive_field(layers_in_use(config), config.backbone)
+    field = tiles.receptive_field(problem.settings.layers, problem.settings.backbone)
     rows = []
     for side, taken in zip(sides, times, strict=True):
-        parts = tiles.plan_tiles(height, width, side, reach)
+        parts = tiles.plan_tiles(height, width, side, field)
         pixels = sum(tile.pixels for tile in parts)
         rows.append(
             {
@@ -69,10 +63,10 @@ def measure(options: argparse.Namespace) -> dict:
 
 
 def _evaluation(
-    painter: StyleTransferProblem, scale: scales.Scale, side: int | None, picture: np.ndarray
+    problem: StyleTransferProblem, scale: Scale, side: int | None, picture: np.ndarray
 ) -> Callable[[], None]:
-    """A traced function that evaluates value and gradient."""
-    objective = painter.objective(scale, side)
+    """One evaluation of value and gradient, traced already."""
+    objective = problem.objective(scale, side)
     evaluate = objective.value_and_grad if side else tf.function(objective.value_and_grad)
     image = tf.constant(picture[None])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nst_keras.imaging import geometry, images
 from nst_keras.network import extractor as extractor_lib
@@ -12,6 +13,7 @@ from nst_keras.network import weights as weights_lib
 from nst_keras.runs import scores
 from nst_keras.runs.score_table import HELD_OUT, SCORES
 from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.iterate import References
 from tests.conftest import picture
 
 SAMPLES = Path(__file__).parent.parent.parent / "configs/images"
@@ -345,3 +347,14 @@ def test_faults_show_in_the_figures_that_are_for_them():
         assert values == sorted(values), (score, dict(zip(names, values, strict=True)))
     for fault in ("noisy", "blurred"):
         assert found[fault]["gram_error/block2_conv2"] > found["painted"]["gram_error/block2_conv2"]
+
+
+def test_scores_that_do_not_fit_in_memory_are_refused(judge, tiny_weights, monkeypatch):
+    def too_large(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(scores.Judge, "score", too_large)
+    pixels = picture(40, 60)
+    references = References(pixels, [pixels], [1.0], ["block1_conv1"], tiny_weights)
+    with pytest.raises(MemoryError, match="not enough"):
+        scores.score_result(pixels, references)

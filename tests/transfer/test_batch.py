@@ -1,4 +1,4 @@
-"""The joint step on a tiny network: what it computes of each picture is its objective's own."""
+"""Batches on a tiny network: each picture of one is that which is made alone."""
 
 import dataclasses
 
@@ -6,37 +6,242 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import batch, scales
-from nst_keras.transfer.problem import FeatureExtractors, StyleTransferProblem
+from nst_keras import stylize
+from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.batch import ScaleBatch, batch_name, rewind_to_common_step
+from nst_keras.transfer.loop import optimize
+from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import picture
-from tests.transfer.test_loop import SINGLE
+from tests.transfer.conftest import (
+    CONFIG,
+    SINGLE,
+    TILED,
+    make_checkpointer,
+    make_problem,
+    spoil_gradients,
+)
 
 CONTENTS = [picture(40, 60, seed=1), picture(40, 60, seed=2)]
 STYLES = [picture(50, 50, seed=4), picture(45, 70, seed=5)]
 
 
+def configs_of(config=CONFIG, **own):
+    """The configs of two runs; `own` gives each its value of a setting."""
+    return [
+        dataclasses.replace(config, **{name: values[n] for name, values in own.items()})
+        for n in range(2)
+    ]
+
+
+def make_problems(weights, configs):
+    """The problems of two runs, which share the network."""
+    problems = []
+    for config, content, style in zip(configs, CONTENTS, STYLES, strict=True):
+        extractors = problems[0].extractors if problems else None
+        problems.append(make_problem(weights, config, content, [style], extractors))
+    return problems
+
+
+def begin(weights, configs, checkpointers=(None, None)):
+    """The iterates of a batch, to come."""
+    return optimize(make_problems(weights, configs), checkpointers)
+
+
+def paint(weights, configs, checkpointers=(None, None)):
+    """The last iterates of a batch."""
+    *_, last = begin(weights, configs, checkpointers)
+    return last
+
+
+def paint_alone(weights, configs):
+    """The last iterate of each, made one by one."""
+    found = []
+    for content, style, config in zip(CONTENTS, STYLES, configs, strict=True):
+        *_, last = stylize(content, style, config, weights=weights)
+        found.append(last)
+    return found
+
+
+def assert_alike(batch, singles):
+    """Pictures differ by less than half a level of 255, but for a few pixels."""
+    for iterate, alone in zip(batch, singles, strict=True):
+        assert np.percentile(np.abs(iterate.image - alone.image), 99.9) < 0.5 / 255
+        assert iterate.terms.keys() == alone.terms.keys()
+        assert iterate.evaluate()["total"] == pytest.approx(alone.evaluate()["total"], rel=1e-3)
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_terms_and_gradients_are_those_of_each_objective(tiny_weights, precision):
-    config = resolve(dataclasses.replace(SINGLE, precision=precision))
-    plan = scales.plan_job(config, (40, 60))
-    networks = FeatureExtractors(config, tiny_weights)
-    objectives = []
-    for content, style, factor in zip(CONTENTS, STYLES, (1.0, 1e5), strict=True):
-        weights = {"content_weight": factor, "style_weight": 20 * factor}
-        own = dataclasses.replace(config, **weights)
-        painter = StyleTransferProblem(own, content, [style], networks, plan)
-        objectives.append(painter.objective(plan[-1]))
-    pictures = np.stack([picture(32, 48, seed=seed) for seed in (7, 8)])
-    found = batch.values_and_grads(objectives, tf.constant(pictures))
-    values = batch.values(objectives, tf.constant(pictures))
+def test_losses_and_gradients_are_those_of_each_objective(tiny_weights, precision):
+    config = dataclasses.replace(SINGLE, precision=precision)
+    factors = (1.0, 1e5)
+    own = configs_of(config, content_weight=factors, style_weight=[20 * f for f in factors])
+    problems = make_problems(tiny_weights, own)
+    pictures = [picture(32, 48, seed=seed) for seed in (7, 8)]
+    runs = [
+        ScaleRun(problem, problem.plan.scales[-1], lambda image=image: image)
+        for problem, image in zip(problems, pictures, strict=True)
+    ]
+    batch = ScaleBatch(runs)
+    found = batch._losses_and_gradients(tf.constant(np.stack(pictures)))
     tolerance = 1e-4 if precision == "float32" else 0.02
-    for one, (terms, gradient), value, image in zip(
-        objectives, found, values, pictures, strict=True
+    for run, (losses, gradient), value, image in zip(
+        runs, found, batch.values(), pictures, strict=True
     ):
-        expected, expected_gradient = one.value_and_grad(tf.constant(image[None]))
-        for name, term in expected.items():
-            assert float(terms[name]) == pytest.approx(float(term), rel=tolerance, abs=1e-8)
-            assert float(value[name]) == pytest.approx(float(term), rel=tolerance, abs=1e-8)
+        expected, expected_gradient = run.objective.value_and_grad(tf.constant(image[None]))
+        for name, loss in expected.items():
+            assert float(losses[name]) == pytest.approx(float(loss), rel=tolerance, abs=1e-8)
+            assert value[name] == pytest.approx(float(loss), rel=tolerance, abs=1e-8)
         scale = np.abs(expected_gradient).max()
         np.testing.assert_allclose(gradient, expected_gradient, atol=tolerance * scale)
+
+
+def test_a_batch_of_one_is_the_run_itself(tiny_weights):
+    problem = make_problem(tiny_weights, SINGLE)
+    runs = [ScaleRun(problem, problem.plan.scales[-1], problem.first_image) for _ in range(2)]
+    batch = ScaleBatch(runs[:1])
+    assert batch.run(2) == [runs[1].run(2)]
+    assert batch.values() == [runs[1].value()]
+    (source,) = batch.sources()
+    np.testing.assert_array_equal(source.picture(), runs[1].picture())
+
+
+def test_runs_in_tiles_are_no_batch(tiny_weights):
+    problem = make_problem(tiny_weights, dataclasses.replace(TILED, scales=1))
+    scale = problem.plan.scales[-1]
+    runs = [ScaleRun(problem, scale, problem.first_image, tile_size=40) for _ in range(2)]
+    with pytest.raises(InputError, match="must fit the memory whole, without tiles"):
+        ScaleBatch(runs)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0, "scales": 1},
+        {"optimizer": "rmsprop", "average": 0.5, "precision": "bfloat16", "scales": 1},
+        {"balance": (("content", 1.0), ("style", 2.0)), "scales": 1},
+        {"xla": True, "scales": 1, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",)},
+    ],
+    ids=str,
+)
+def test_a_batch_makes_the_pictures_that_are_made_alone(tiny_weights, settings):
+    configs = configs_of(dataclasses.replace(CONFIG, **settings))
+    assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
+
+
+def test_each_picture_has_settings_of_its_own(tiny_weights):
+    configs = configs_of(
+        SINGLE,
+        style_weight=(1.0, 30.0),
+        learning_rate=(0.01, 0.03),
+        init=("noise", "gray"),
+        seed=(1, 2),
+    )
+    assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
+
+
+# Resuming
+
+
+def make_checkpointers(folder):
+    return [make_checkpointer(folder / str(n), every=2, keep=3) for n in range(2)]
+
+
+def interrupt(weights, folder, step):
+    """Close a batch after a step; returns new checkpointers."""
+    iterates = begin(weights, configs_of(), make_checkpointers(folder))
+    next(both for both in iterates if both[0].step == step)
+    iterates.close()  # saves
+    return make_checkpointers(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_weights):
+    """The pictures of a batch that nothing interrupted."""
+    iterates = list(begin(tiny_weights, configs_of()))
+    steps = [tuple(iterate.step for iterate in both) for both in iterates]
+    assert steps == [(step, step) for step in range(1, 11)]
+    return [iterate.image for iterate in iterates[-1]]
+
+
+def images_of(iterates):
+    return [iterate.image for iterate in iterates]
+
+
+@pytest.mark.parametrize("step", [1, 4, 10])
+def test_a_batch_resumes_where_it_was(tiny_weights, whole, tmp_path, step):
+    keepers = interrupt(tiny_weights, tmp_path, step)
+    assert rewind_to_common_step(keepers) == step
+    resumed = paint(tiny_weights, configs_of(), keepers)
+    np.testing.assert_array_equal(images_of(resumed), whole)
+
+
+def test_a_batch_reads_each_newest_checkpoint_once(tiny_weights, tmp_path, monkeypatch):
+    keepers, read = interrupt(tiny_weights, tmp_path, 9), []
+    for keeper in keepers:
+
+        def load(path, normal=keeper._load):
+            read.append(f"{path.parent.name}/{path.stem}")
+            return normal(path)
+
+        monkeypatch.setattr(keeper, "_load", load)
+    assert rewind_to_common_step(keepers) == 9
+    paint(tiny_weights, configs_of(), keepers)
+    assert sorted(read) == ["0/step_000000009", "1/step_000000009"]
+
+
+@pytest.mark.parametrize(("kept", "step"), [((2, 4, 6), 6), ((), 0)])
+def test_checkpoints_that_only_one_picture_has_are_removed(
+    tiny_weights, whole, tmp_path, kept, step
+):
+    interrupt(tiny_weights, tmp_path, 7)
+    for path in (tmp_path / "1").iterdir():  # killed before they were written
+        if path.stem not in [f"step_{number:09d}" for number in kept]:
+            path.unlink()
+    keepers = make_checkpointers(tmp_path)
+    with pytest.raises(InputError, match="--batch: the runs are at different steps"):
+        begin(tiny_weights, configs_of(), keepers)
+    assert rewind_to_common_step(keepers) == step
+    resumed = paint(tiny_weights, configs_of(), keepers)
+    np.testing.assert_array_equal(images_of(resumed), whole)
+
+
+def test_all_save_where_one_is_due(tiny_weights, tmp_path):
+    keepers = make_checkpointers(tmp_path)
+    keepers[1].every = 3
+    paint(tiny_weights, configs_of(SINGLE), keepers)
+    assert keepers[0].steps() == keepers[1].steps() == [6, 4, 3]
+
+
+def test_runs_that_have_continued_alone_are_no_batch_any_more(tiny_weights, tmp_path):
+    keepers = interrupt(tiny_weights, tmp_path, 4)
+    given = {"weights": tiny_weights, "checkpointer": keepers[1]}
+    alone = stylize(CONTENTS[1], STYLES[1], CONFIG, **given)
+    next(alone)
+    alone.close()  # saves step 5
+    with pytest.raises(InputError, match="continued outside of the batch"):
+        rewind_to_common_step(keepers)
+    with pytest.raises(InputError, match="continued outside of the batch"):
+        rewind_to_common_step(keepers[::-1])
+    assert [keeper.steps()[0] for keeper in keepers] == [4, 5]
+
+
+def test_the_name_of_a_batch_tells_its_runs_and_their_order(tmp_path):
+    first, second = make_checkpointers(tmp_path)
+    second.run = "another"
+    names = {batch_name(some) for some in ([first, second], [second, first], [first, first])}
+    assert len(names) == 3 and "" not in names
+    assert batch_name([first]) == "" and batch_name([None]) == ""
+
+
+def test_a_picture_of_a_batch_can_be_resumed_alone(tiny_weights, whole, tmp_path):
+    keeper, _ = interrupt(tiny_weights, tmp_path, 7)
+    given = {"weights": tiny_weights, "checkpointer": keeper}
+    *_, last = stylize(CONTENTS[0], STYLES[0], CONFIG, **given)
+    assert np.percentile(np.abs(last.image - whole[0]), 99.9) < 0.5 / 255
+
+
+def test_trouble_of_one_ends_the_batch(tiny_weights, monkeypatch):
+    spoil_gradients(monkeypatch, [4])  # the second step of the second picture
+    with pytest.raises(FloatingPointError, match="the gradient not finite at step 2"):
+        paint(tiny_weights, configs_of())

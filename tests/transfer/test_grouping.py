@@ -1,4 +1,4 @@
-"""Which pictures go together."""
+"""Which runs can be one batch."""
 
 import dataclasses
 
@@ -12,32 +12,32 @@ from nst_keras.transfer import grouping
 BASE = resolve(Config(content="photo.jpg", style=("painting.jpg",)))
 
 
-def config(**settings):
-    return dataclasses.replace(BASE, **settings)
+def settings_of(**changes):
+    return dataclasses.replace(BASE, **changes)
 
 
 def group(most, *wanted):
-    """Indices that go together, of (config, size)."""
+    """Indices that go together, of (settings, size)."""
     names = {str(number): one for number, one in enumerate(wanted)}
     return [[int(name) for name in names] for names in grouping.group(names, most)]
 
 
 def test_groups_are_full_before_the_next_one_begins():
-    wanted = [(config(seed=seed), (30, 40)) for seed in range(5)]
+    wanted = [(settings_of(seed=seed), (30, 40)) for seed in range(5)]
     assert group(2, *wanted) == [[0, 1], [2, 3], [4]]
     assert group(8, *wanted) == [[0, 1, 2, 3, 4]]
 
 
 def test_kinds_are_kept_apart():
-    small, large = config(size=256), config(size=512)
+    small, large = settings_of(size=256), settings_of(size=512)
     wanted = [(small, (30, 40)), (large, (30, 40)), (small, (30, 40)), (large, (30, 40))]
     assert group(2, *wanted) == [[0, 2], [1, 3]]
 
 
-def test_what_counts_of_a_content_is_its_size_in_the_plan():
+def test_contents_of_one_size_in_the_plan_go_together():
     one, other, tall = (BASE, (300, 400)), (BASE, (600, 800)), (BASE, (400, 300))
     assert group(9, one, other, tall) == [[0, 1], [2]]
-    square = config(fit="crop")
+    square = settings_of(fit="crop")
     assert group(9, (square, (300, 400)), (square, (500, 300))) == [[0, 1]]
 
 
@@ -51,18 +51,18 @@ def test_what_counts_of_a_content_is_its_size_in_the_plan():
         ({"time_limit": 60.0}, "--time_limit"),
     ],
 )
-def test_some_settings_are_for_no_batch(settings, said):
-    alone = config(**settings)
+def test_some_settings_cannot_be_part_of_a_batch(settings, said):
+    alone = settings_of(**settings)
     assert group(2, (alone, (30, 40)), (alone, (30, 40))) == [[0], [1]]
     with pytest.raises(InputError, match=said):
         grouping.check([alone])
 
 
-def test_what_differs_is_named():
-    with pytest.raises(InputError, match="the pictures differ in --iterations"):
-        grouping.check([BASE, config(iterations=7)])
+def test_the_setting_that_differs_is_named():
+    with pytest.raises(InputError, match="the runs differ in --iterations"):
+        grouping.check([BASE, settings_of(iterations=7)])
 
 
-def test_pictures_of_a_batch_may_differ_in_their_own_settings():
-    assert OPTIONS["content"].per_picture and not OPTIONS["size"].per_picture
-    grouping.check([BASE, config(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])
+def test_own_settings_are_options():
+    assert OPTIONS.keys() >= grouping.OWN
+    grouping.check([BASE, settings_of(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])

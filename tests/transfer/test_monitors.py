@@ -1,4 +1,4 @@
-"""Early stopping, and divergence: what is trouble, and what is only noise."""
+"""Early stopping, and divergence: what is taken for it, and what is only noise."""
 
 import math
 
@@ -8,140 +8,143 @@ import pytest
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
 
 
-def first_rest(totals, tolerance, patience, first_step=1):
-    """The step after which a scale with these totals rests, or None."""
-    plateau = EarlyStopping(tolerance, patience, first_step)
+def stopped_at(totals, tolerance, patience, first_step=1):
+    """The step after which a scale with these totals stops, or None."""
+    monitor = EarlyStopping(tolerance, patience, first_step, {})
     for step, total in enumerate(totals, first_step):
-        plateau.saw(step, total)
-        if plateau.rests:
+        monitor.update(step, total)
+        if monitor.stopped:
             return step
     return None
 
 
 @pytest.mark.parametrize("patience", [1, 2, 7])
 @pytest.mark.parametrize("first_step", [1, 2, 101])
-def test_it_fires_at_multiples_of_patience_within_the_scale(patience, first_step):
+def test_it_stops_at_multiples_of_patience_within_the_scale(patience, first_step):
     fall = [100.0 - step for step in range(3 * patience)]
     totals = [*fall, *[fall[-1]] * (4 * patience)]
     # The third comparison still sees a fall, the fourth does not.
-    assert first_rest(totals, 1e-6, patience, first_step) == first_step - 1 + 4 * patience
+    assert stopped_at(totals, 1e-6, patience, first_step) == first_step - 1 + 4 * patience
 
 
-def test_the_first_comparison_never_fires():
+def test_the_first_comparison_never_stops():
     for patience in (1, 5):
-        assert first_rest([3.0] * patience, 0.5, patience) is None
-        assert first_rest([3.0] * 99, 0.5, patience) == 2 * patience
+        assert stopped_at([3.0] * patience, 0.5, patience) is None
+        assert stopped_at([3.0] * 99, 0.5, patience) == 2 * patience
 
 
-@pytest.mark.parametrize(("fall", "fires"), [(0.0099, True), (0.0101, False), (0.0, True)])
-def test_the_fall_is_compared_as_a_share_of_the_total(fall, fires):
+@pytest.mark.parametrize(("fall", "stops"), [(0.0099, True), (0.0101, False), (0.0, True)])
+def test_the_fall_is_compared_as_a_share_of_the_total(fall, stops):
     for size in (1e-6, 1.0, 1e9):
-        rested = first_rest([size, size * (1 - fall)], 0.01, 1)
-        assert (rested == 2) == fires
+        stopped = stopped_at([size, size * (1 - fall)], 0.01, 1)
+        assert (stopped == 2) == stops
 
 
-def test_a_fall_of_exactly_the_tolerance_goes_on():
-    assert first_rest([8.0, 6.0, 4.5], 0.25, 1) is None
+def test_a_fall_of_exactly_the_tolerance_does_not_stop():
+    assert stopped_at([8.0, 6.0, 4.5], 0.25, 1) is None
 
 
 def test_the_fall_is_that_since_the_last_comparison():
     # 1 % in each two steps, 10 % over all.
     totals = [100 * 0.99 ** (step // 2) for step in range(20)]
-    assert first_rest(totals, 0.009, 2) is None
-    assert first_rest(totals, 0.011, 2) == 4
-    assert first_rest(totals, 0.011, 4) is None
+    assert stopped_at(totals, 0.009, 2) is None
+    assert stopped_at(totals, 0.011, 2) == 4
+    assert stopped_at(totals, 0.011, 4) is None
 
 
 def test_totals_between_comparisons_do_not_matter():
-    assert first_rest([9, 4.0, 1e9, 3.0, -5, 2.0, math.nan, 1.0], 0.1, 2) is None
-    assert first_rest([9, 4.0, 0.1, 4.0], 0.1, 2) == 4
+    assert stopped_at([9, 4.0, 1e9, 3.0, -5, 2.0, math.nan, 1.0], 0.1, 2) is None
+    assert stopped_at([9, 4.0, 0.1, 4.0], 0.1, 2) == 4
 
 
-def test_a_rise_counts_as_rest():
-    assert first_rest([1.0, 1.5], 1e-9, 1) == 2
-    assert first_rest([1.0, math.inf], 1e-9, 1) == 2
+def test_a_rise_stops():
+    assert stopped_at([1.0, 1.5], 1e-9, 1) == 2
+    assert stopped_at([1.0, math.inf], 1e-9, 1) == 2
 
 
 def test_negative_totals_are_compared_by_their_size():
-    assert first_rest([-100.0, -102.0], 0.01, 1) is None
-    assert first_rest([-100.0, -100.5], 0.01, 1) == 2
+    assert stopped_at([-100.0, -102.0], 0.01, 1) is None
+    assert stopped_at([-100.0, -100.5], 0.01, 1) == 2
 
 
-def test_a_tolerance_of_zero_never_fires():
-    assert first_rest([1.0] * 50, 0.0, 5) is None
-    assert first_rest(np.linspace(1, 2, 50), 0.0, 1) is None
-    assert EarlyStopping(0.0, 5, 1).next_step(3) == math.inf
-    assert EarlyStopping(0.0, 5, 1).state() == {}
+def test_a_tolerance_of_zero_never_stops():
+    assert stopped_at([1.0] * 50, 0.0, 5) is None
+    assert stopped_at(np.linspace(1, 2, 50), 0.0, 1) is None
+    assert EarlyStopping(0.0, 5, 1, {}).next_check(3) == math.inf
+    assert EarlyStopping(0.0, 5, 1, {}).state() == {}
 
 
 def test_the_next_comparison_is_the_next_multiple_of_patience():
-    plateau = EarlyStopping(0.1, 10, first_step=101)
+    monitor = EarlyStopping(0.1, 10, 101, {})
     steps = {100: 110, 101: 110, 109: 110, 110: 120, 111: 120, 119: 120, 120: 130}
-    assert {step: plateau.next_step(step) for step in steps} == steps
-    assert [EarlyStopping(0.1, 1, 5).next_step(step) for step in (4, 5, 6)] == [5, 6, 7]
+    assert {step: monitor.next_check(step) for step in steps} == steps
+    assert [EarlyStopping(0.1, 1, 5, {}).next_check(step) for step in (4, 5, 6)] == [5, 6, 7]
 
 
 @pytest.mark.parametrize(("patience", "first_step"), [(1, 1), (3, 1), (4, 10)])
-def test_the_next_comparison_is_where_the_total_is_taken_note_of(patience, first_step):
-    plateau = EarlyStopping(0.1, patience, first_step)
+def test_the_next_comparison_is_where_the_state_changes(patience, first_step):
+    monitor = EarlyStopping(0.1, patience, first_step, {})
     for step in range(first_step, first_step + 15):
-        due = plateau.next_step(step - 1) == step
-        before = plateau.state()["plateau"].copy()
-        plateau.saw(step, 1000.0 - step)
-        changed = not np.array_equal(before, plateau.state()["plateau"], equal_nan=True)
+        due = monitor.next_check(step - 1) == step
+        before = monitor.state()["early_stopping"].copy()
+        monitor.update(step, 1000.0 - step)
+        changed = not np.array_equal(before, monitor.state()["early_stopping"], equal_nan=True)
         assert changed == due
 
 
-def test_it_may_fall_again_after_a_rest():
-    plateau = EarlyStopping(0.1, 1, 1)
-    rests = []
+def test_totals_may_fall_again_after_a_stop():
+    monitor = EarlyStopping(0.1, 1, 1, {})
+    stops = []
     for step, total in enumerate([4.0, 4.0, 2.0, 2.0], 1):
-        plateau.saw(step, total)
-        rests.append(plateau.rests)
-    assert rests == [False, True, False, True]
+        monitor.update(step, total)
+        stops.append(monitor.stopped)
+    assert stops == [False, True, False, True]
 
 
-def test_a_state_goes_on_where_it_was():
+def test_a_resumed_monitor_stops_at_the_same_step():
     totals = [10.0, 9.0, 8.0, 7.0, 6.5, 6.49, 6.49, 6.49, 6.49, 6.49]
-    whole = first_rest(totals, 0.05, 2)
+    whole = stopped_at(totals, 0.05, 2)
     assert whole == 8
     for stop in range(whole + 1):
-        first = EarlyStopping(0.05, 2, 1)
+        first = EarlyStopping(0.05, 2, 1, {})
         for step in range(1, stop + 1):
-            first.saw(step, totals[step - 1])
+            first.update(step, totals[step - 1])
         second = EarlyStopping(0.05, 2, 1, first.state())
-        assert second.rests == first.rests == (stop == whole)
+        assert second.stopped == first.stopped == (stop == whole)
         step = stop
-        while not second.rests:
+        while not second.stopped:
             step += 1
-            second.saw(step, totals[step - 1])
+            second.update(step, totals[step - 1])
         assert step == whole
 
 
 def test_a_state_is_an_array_of_numbers():
-    plateau = EarlyStopping(0.1, 1, 1)
-    plateau.saw(1, 2.5)
-    state = plateau.state()
-    assert list(state) == ["plateau"]
-    assert state["plateau"].dtype == np.float64 and state["plateau"].tolist() == [2.5, 0.0]
+    monitor = EarlyStopping(0.1, 1, 1, {})
+    monitor.update(1, 2.5)
+    state = monitor.state()
+    assert list(state) == ["early_stopping"]
+    assert state["early_stopping"].dtype == np.float64 and state["early_stopping"].tolist() == [
+        2.5,
+        0.0,
+    ]
 
 
-def test_a_state_of_other_things_is_a_fresh_start():
-    plateau = EarlyStopping(0.1, 1, 1, {"image": np.zeros(3)})
-    assert not plateau.rests
-    plateau.saw(1, 5.0)
-    assert not plateau.rests
+def test_a_state_of_other_owners_is_a_fresh_start():
+    monitor = EarlyStopping(0.1, 1, 1, {"image": np.zeros(3)})
+    assert not monitor.stopped
+    monitor.update(1, 5.0)
+    assert not monitor.stopped
 
 
 FIRST = 41
 
 
-def look(totals, watch=None, begin=0):
-    """A watch that has seen these totals, each ten steps after the one before."""
-    watch = watch or DivergenceMonitor(FIRST)
+def look(totals, monitor=None, begin=0):
+    """A monitor that has seen these totals, each ten steps after the one before."""
+    monitor = monitor or DivergenceMonitor(FIRST, {})
     for count, total in enumerate(totals, start=begin + 1):
-        watch.saw(FIRST - 1 + 10 * count, {"total": total, "tv": 0.1})
-    return watch
+        monitor.update(FIRST - 1 + 10 * count, {"total": total, "tv": 0.1})
+    return monitor
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def look(totals, watch=None, begin=0):
         [0.0] * 10,
     ],
 )
-def test_noise_is_no_trouble(totals):
+def test_noise_is_not_divergence(totals):
     look(totals)
 
 
@@ -173,7 +176,7 @@ def test_a_total_that_stays_a_thousand_times_as_large_has_exploded(totals):
 
 
 @pytest.mark.parametrize("totals", EXPLODING)
-def test_a_resumed_watch_goes_on(totals):
+def test_a_resumed_monitor_finds_the_same_divergence(totals):
     for stop in range(len(totals)):
         resumed = DivergenceMonitor(FIRST, look(totals[:stop]).state())
         look(totals[stop:-1], resumed, begin=stop)
@@ -181,17 +184,17 @@ def test_a_resumed_watch_goes_on(totals):
             look(totals[-1:], resumed, begin=len(totals) - 1)
 
 
-def test_steps_between_do_not_count():
-    watch = DivergenceMonitor(FIRST)
+def test_totals_between_checks_do_not_count():
+    monitor = DivergenceMonitor(FIRST, {})
     for step in range(FIRST, FIRST + 100):
-        watch.saw(step, {"total": 1.0 if watch.next_step(step - 1) == step else 1e9})
-    assert [watch.next_step(FIRST + n) for n in (-1, 0, 8, 9)] == [50, 50, 50, 60]
+        monitor.update(step, {"total": 1.0 if monitor.next_check(step - 1) == step else 1e9})
+    assert [monitor.next_check(FIRST + n) for n in (-1, 0, 8, 9)] == [50, 50, 50, 60]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_named(bad):
+def test_losses_that_are_not_finite_are_named(bad):
     terms = {"total": bad, "content/block5_conv2": 1.0, "style/block1_conv1": bad, "tv": 0.0}
     with pytest.raises(FloatingPointError, match=r"^style/block1_conv1 not finite at step 7$"):
-        DivergenceMonitor(1).saw(7, terms)
+        DivergenceMonitor(1, {}).update(7, terms)
     with pytest.raises(FloatingPointError, match=r"^the gradient not finite at step 7$"):
-        DivergenceMonitor(1).saw(7, {"total": bad, "tv": 0.0})
+        DivergenceMonitor(1, {}).update(7, {"total": bad, "tv": 0.0})

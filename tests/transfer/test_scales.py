@@ -59,7 +59,7 @@ def test_steps_are_read_as_a_curve_over_the_coarse_scales(given, coarse, spread)
     assert scales.spread_steps(given, coarse) == spread
 
 
-def test_the_plan_counts_steps_over_the_whole_job():
+def test_the_plan_counts_steps_over_the_whole_run():
     plan = scales.plan_scales((300, 400), (128, 256), (30, 20))
     assert plan == (scales.Scale(0, 96, 128, 30, 1), scales.Scale(1, 192, 256, 20, 31))
     assert [(s.first_step, s.last_step, s.pixels) for s in plan] == [
@@ -101,5 +101,5 @@ def test_a_limit_below_one_step_per_scale_is_refused():
 
 def test_original_size_is_the_contents_own():
     config = resolve(Config(size="original"))
-    last = scales.plan_job(config, (40, 60))[-1]
+    last = scales.plan_run(config, (40, 60))[-1]
     assert (last.height, last.width) == (40, 60)

@@ -1,0 +1,281 @@
+"""Runs and batches by their command in process: what is done once, and resuming."""
+
+import dataclasses
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nst_keras import run, stylize
+from nst_keras.runs import session
+from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.settings.flags import parse_config
+from nst_keras.transfer import planning
+from nst_keras.transfer import stylize as stylize_lib
+from tests.conftest import files_of, flags_of, logged_steps
+
+FOLDERS = ("job_2", "job_20")
+
+
+@pytest.fixture
+def small(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """The flags of a run of 6 steps."""
+    monkeypatch.chdir(tmp_path)
+    return [*flags_of(picture_paths, tiny_weights_path), "--scales=1"]
+
+
+@pytest.fixture
+def pair(small):
+    """The flags of two runs that can be one batch."""
+    return [[*small, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
+
+
+@pytest.fixture(scope="module")
+def whole(picture_paths, tiny_weights_path, tmp_path_factory):
+    """The folder of a batch that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    flags = [*flags_of(picture_paths, tiny_weights_path), "--scales=1"]
+    pair = [[*flags, f"--style_weight={w}", f"--workdir={folder}/job_{w}"] for w in (2, 20)]
+    assert run_batch(pair) == 0
+    return folder
+
+
+def run_batch(groups):
+    return run.main([*session.join_groups(groups)])
+
+
+def results_in(folder="."):
+    """The bytes of the results and metrics of both runs."""
+    names = ("result.png", "metrics.jsonl")
+    return [Path(folder, job, name).read_bytes() for job in FOLDERS for name in names]
+
+
+def pixels_in(folder="."):
+    found = [Image.open(Path(folder, job, "result.png")) for job in FOLDERS]
+    return [np.asarray(image).astype(int) for image in found]
+
+
+def at_step(patch, step, job, act):
+    """Have something happen once a run has written the pictures of a step."""
+    normal = PictureWriter.__call__
+
+    def call(self, iterate):
+        normal(self, iterate)
+        if iterate.step == step and self.folder.path.name == job:
+            act()
+
+    patch.setattr(PictureWriter, "__call__", call)
+
+
+def stop():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def count_calls(monkeypatch, *places):
+    """What is called from here on, of (module, name), and what it returned."""
+    calls = []
+
+    def count(module, name):
+        normal = getattr(module, name)
+
+        def counted(*arguments, **options):
+            result = normal(*arguments, **options)
+            calls.append((name, result))
+            return result
+
+        monkeypatch.setattr(module, name, counted)
+
+    for place in places:
+        count(*place)
+    return calls
+
+
+# A run
+
+
+def test_a_run_is_resolved_read_and_planned_once(small, monkeypatch):
+    places = ((session, "resolve"), (session, "read_inputs"), (planning, "make_plan"))
+    calls = count_calls(monkeypatch, *places)
+    assert run.main(small) == 0
+    assert [name for name, _ in calls] == ["resolve", "read_inputs", "make_plan"]
+
+
+def test_a_batch_is_resolved_read_and_planned_once_for_each_run(pair, monkeypatch):
+    places = ((session, "resolve"), (session, "read_inputs"), (planning, "make_plan"))
+    calls = count_calls(monkeypatch, *places)
+    assert run_batch(pair) == 0
+    names = [name for name, _ in calls]
+    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2
+
+
+def test_the_command_and_stylize_make_the_same_plan_and_picture(small, monkeypatch):
+    flags = [flag for flag in small if not flag.startswith(("--image_every", "--checkpoint"))]
+    calls = count_calls(monkeypatch, (planning, "make_plan"), (stylize_lib, "make_plan"))
+    assert run.main(flags) == 0
+    given, _ = parse_config(flags)
+    about_files = ("content", "style", "workdir", "scores")
+    config = dataclasses.replace(
+        given, **{field: getattr(type(given)(), field) for field in about_files}
+    )
+    *_, last = stylize(given.content, given.style, config)
+    (_, by_command), (_, by_stylize) = calls
+    assert by_command == by_stylize
+    with Image.open("job/result.png") as result:
+        np.testing.assert_array_equal(
+            np.asarray(result), np.floor(last.image * 255 + np.float32(0.5)).astype(np.uint8)
+        )
+
+
+def test_a_resumed_run_reads_its_newest_checkpoint_once(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, "job", stop)
+        assert run.main(small) == 75
+    calls = count_calls(monkeypatch, (Checkpointer, "_load"))
+    assert run.main(["--workdir=job"]) == 0
+    assert [checkpoint.step for _, checkpoint in calls] == [4]
+
+
+# Batches
+
+
+def test_folders_of_a_batch_are_those_of_runs(pair, whole, capsys, tmp_path):
+    assert run_batch(pair) == 0
+    log = capsys.readouterr().err
+    assert "result: job_2/result.png" in log and "result: job_20/result.png" in log
+    assert log.count("step 6/6") == 1  # one of them stands for both
+    assert results_in() == results_in(whole)
+    for flags in pair:  # each knows it is done
+        assert run.main(flags) == 0 and "is already finished" in capsys.readouterr().err
+    batch = {job: files_of(tmp_path / job) for job in FOLDERS}
+    (tmp_path / "alone").mkdir()
+    for flags, job in zip(pair, FOLDERS, strict=True):
+        assert run.main([*flags, f"--workdir=alone/{job}"]) == 0
+        assert batch[job].keys() == files_of(tmp_path / "alone" / job).keys()
+    for picture, alone in zip(pixels_in(), pixels_in("alone"), strict=True):
+        assert np.percentile(np.abs(picture - alone), 99.9) <= 1
+
+
+def test_an_interrupted_batch_says_for_each_run_how_to_resume_it(
+    pair, whole, capsys, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, "job_2", stop)
+        assert run_batch(pair) == 75
+    log = capsys.readouterr().err
+    for job in FOLDERS:  # after whole rounds
+        record = json.loads(Path(job, "run.json").read_text())
+        assert (record["status"], record["step"]) == ("interrupted", 4)
+        again = record["resume_command"]
+        assert again.endswith(f" -m nst_keras.run --workdir={tmp_path / job}")
+        assert log.count(f"stopped after step 4; resume with: {again}\n") == 1
+    calls = count_calls(monkeypatch, (Checkpointer, "_load"))
+    assert run_batch(pair) == 0
+    assert [checkpoint.step for _, checkpoint in calls] == [4, 4]  # each was read once
+    assert results_in() == results_in(whole)
+
+
+def test_a_run_of_an_interrupted_batch_can_be_resumed_alone(pair, whole, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, "job_2", stop)
+        assert run_batch(pair) == 75
+    for job in FOLDERS:
+        assert run.main([f"--workdir={job}"]) == 0
+        assert logged_steps(Path(job)) == [1, 2, 3, 4, 5, 6]
+    for picture, other in zip(pixels_in(), pixels_in(whole), strict=True):
+        assert np.percentile(np.abs(picture - other), 99.9) <= 1
+
+
+def test_a_second_ctrl_c_loses_no_rows_of_a_batch(pair, whole, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        at_step(patch, 5, "job_2", interrupt)  # the other one does not get to that step
+        assert run_batch(pair) == 75
+    assert run_batch(pair) == 0
+    assert results_in() == results_in(whole)
+
+
+def test_a_batch_leaves_finished_runs_alone(pair, capsys):
+    assert run.main(pair[0]) == 0
+    result = Path("job_2/result.png").read_bytes()
+    assert run_batch([[*flags, "--overwrite"] for flags in pair]) == 2
+    assert "--batch: some of the runs are already finished" in capsys.readouterr().err
+    assert Path("job_2/result.png").read_bytes() == result
+    assert not Path("job_20/result.png").exists()
+
+
+def test_notes_are_those_of_their_run(pair):
+    assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
+    for job in FOLDERS:
+        notes = json.loads(Path(job, "run.json").read_text())["notes"]
+        assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("--iterations=5", "--batch: the runs differ in --iterations"),
+        ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
+        ("--time_limit=1m", "--batch: --time_limit"),
+        ("--sise=5", "--sise"),
+        ("--workdir=job_2", "--workdir=job_2: another process"),
+    ],
+)
+def test_runs_that_cannot_be_one_batch_are_refused(pair, capsys, own, words):
+    pair[1].append(own)
+    assert run_batch(pair) == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+    assert not list(Path().glob("*/run.json"))
+
+
+def test_pictures_of_different_sizes_are_refused_before_tensorflow_starts(
+    pair, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(session, "_start", lambda _: 1 / 0)
+    Image.new("RGB", (50, 50)).save(tmp_path / "square.png")
+    pair[1].append("--content=square.png")
+    assert run_batch(pair) == 2
+    assert "--batch: the pictures are of different sizes" in capsys.readouterr().err
+
+
+def test_groups_of_flags_are_joined_by_two_dashes():
+    groups = [["--size=5", "--style=--.jpg"], [], ["--seed=1"]]
+    assert session.join_groups(groups) == ("--size=5", "--style=--.jpg", "--", "--", "--seed=1")
+    assert session.split_groups(session.join_groups(groups)) == groups
+    assert session.split_groups(["--size=5"]) == [["--size=5"]]
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_killed_resumes_as_one(pair):
+    more = [[*flags, "--iterations=80", "--checkpoint_every=7"] for flags in pair]
+    command = [sys.executable, "-m", "nst_keras.run", *session.join_groups(more)]
+    began = time.monotonic()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    seconds = time.monotonic() - began
+    expected = results_in()
+    for job in FOLDERS:
+        Path(job).rename(f"whole_{job}")
+    chance = random.Random(0)
+    moments = [chance.uniform(0.5, 0.95) * seconds for _ in range(5)]
+    for moment in (*moments, None):
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+            try:
+                process.communicate(timeout=moment)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+    assert moment != moments[0]
+    if process.returncode == 2:  # killed when one was finished and the other not
+        assert [run.main(flags) for flags in more] == [0, 0]
+    else:
+        assert process.returncode == 0
+    assert results_in() == expected

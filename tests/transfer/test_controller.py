@@ -1,0 +1,193 @@
+"""What is due, early stopping, and recovery from losses that are not finite or explode."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nst_keras import Config, stylize
+from nst_keras.devices.replicas import ALONE
+from nst_keras.network import extractor
+from nst_keras.runtime.checkpoints import Checkpoint
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import controller
+from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.scales import Scale
+from tests.transfer.conftest import (
+    CONFIG,
+    CONTENT,
+    SINGLE,
+    STYLE,
+    TEN_STEPS,
+    TILES,
+    interrupt,
+    make_checkpointer,
+    paint,
+    painted,
+    spoil_gradients,
+)
+
+SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
+
+
+def make_controller(checkpointer=None, saved=None, **settings):
+    """The controller of a run of 80 steps at two scales, which computes nothing."""
+    plan = Plan(SCALES, "float32", None, 0, 50, (30,))
+    return Controller(resolve(Config(**settings)), plan, checkpointer, saved, ALONE)
+
+
+def halvings(keeper):
+    """How often the newest checkpoint's run has halved its learning rate."""
+    return keeper.latest().state["run"]["halvings"]
+
+
+def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch, tmp_path):
+    monkeypatch.setattr(controller, "_CALL_SECONDS", 1e6)
+    config = dataclasses.replace(
+        CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,)
+    )
+    keeper = make_checkpointer(tmp_path, every=32)
+    steps = [step for step, _ in painted(config, tiny_weights, keeper)]
+    assert keeper.steps() == [44, 32]
+    # The first step of a scale is a call of its own: it traces. The next one's pace is not known.
+    traced, ends, pictures, saved = {1, 2, 5}, {4, 44}, {15, 21, 30}, {32}
+    checked = {14, 24, 34, 44}  # for an exploding total, every ten steps of a scale
+    assert steps == sorted(traced | ends | pictures | saved | checked)
+
+
+def test_early_stopping_ends_a_scale_and_leaves_step_numbers_out(tiny_weights, caplog):
+    config = dataclasses.replace(CONFIG, tolerance=0.9, patience=2, image_every=0)
+    caplog.set_level("INFO")
+    iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
+    ends = [iterate.step for iterate in iterates if iterate.ends_scale]
+    assert ends == [4, 8]  # the second comparison of each scale, which begin at 1 and at 5
+    assert [iterate.is_last for iterate in iterates] == [False] * (len(iterates) - 1) + [True]
+    for step in ends:
+        text = f"converged at step {step}: the total fell by less than 90 % in 2 steps"
+        assert caplog.text.count(text) == 1
+
+
+@pytest.mark.parametrize(("tolerance", "share"), [(0.4, "40 %"), (0.001, "0.1 %")])
+def test_the_message_of_early_stopping_names_the_share(caplog, tolerance, share):
+    one = make_controller(tolerance=tolerance, patience=2)
+    one.begin(SCALES[1], None)
+    for total in (1000.0, 999.0, 998.8, 998.6):  # a fall of 0.4 is one of 0.04 %
+        assert not one.ends_scale
+        one.count(1, 0.1, {"total": total})
+    assert one.ends_scale and one.is_over
+    text = f"converged at step 34: the total fell by less than {share} in 2 steps"
+    assert text in caplog.text
+
+
+def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
+    one = make_controller()
+    one.begin(SCALES[0], None)
+    assert one.step == 0 and not one.ends_scale
+    one.begin(SCALES[1], None)
+    assert one.step == 30
+    saved = Checkpoint(42, 1000.0, {"run": {"halvings": np.array(2)}})
+    resumed = make_controller(saved=saved)
+    resumed.begin(SCALES[1], saved.state)
+    assert (resumed.step, resumed.halvings) == (42, 2)
+    iterate = resumed.report(None, {"total": 1.0})
+    assert (iterate.step, iterate.total_steps) == (42, 80)
+    assert 1000.0 <= iterate.seconds < 1060.0
+
+
+def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
+    one = make_controller(make_checkpointer(tmp_path, every=4))
+    one.begin(SCALES[1], None)
+    due = []
+    for _ in range(50):
+        one.count(1, 0.1, {"total": 1.0})
+        if one.is_save_due(one.report(None, {"total": 1.0})):
+            due.append(one.step)
+    assert due == [*range(32, 81, 4)] and one.is_over
+    one = make_controller()
+    one.begin(SCALES[1], None)
+    one.count(50, 0.1, {"total": 1.0})
+    assert one.is_save_due(one.report(None, {"total": 1.0}))
+
+
+# Recovery from numerical trouble
+
+
+@pytest.mark.parametrize("settings", [{}, TILES, {"precision": "bfloat16"}])
+def test_trouble_restarts_the_scale_at_half_the_rate(tiny_weights, monkeypatch, caplog, settings):
+    config = dataclasses.replace(TEN_STEPS, **settings)
+    halved = dataclasses.replace(config, learning_rate=resolve(config).learning_rate / 2)
+    expected = painted(halved, tiny_weights)
+    spoil_gradients(monkeypatch, [4])
+    found = painted(config, tiny_weights)
+    assert [step for step, _ in found] == [1, 2, 3, *range(1, 11)]
+    np.testing.assert_array_equal(found[-1][1], expected[-1][1])
+    told = "the gradient not finite at step 4; resuming from step 0 at half the learning rate "
+    assert told + "(recovery 1 of 3)" in caplog.text
+
+
+def test_trouble_goes_back_to_the_last_checkpoint(tiny_weights, monkeypatch, tmp_path):
+    spoil_gradients(monkeypatch, [8])
+    keeper = make_checkpointer(tmp_path, every=3)
+    found = painted(TEN_STEPS, tiny_weights, keeper)
+    assert [step for step, _ in found] == [*range(1, 8), *range(7, 11)]
+    assert halvings(keeper) == 1
+
+
+def test_a_checkpoint_that_leads_nowhere_is_left_for_the_one_before(
+    tiny_weights, monkeypatch, tmp_path
+):
+    spoil_gradients(monkeypatch, [8, 9])  # the second is the first step after going back to step 6
+    keeper = make_checkpointer(tmp_path, every=3)
+    found = painted(TEN_STEPS, tiny_weights, keeper)
+    assert [step for step, _ in found] == [*range(1, 8), *range(4, 11)]
+    assert halvings(keeper) == 2
+
+
+def test_the_only_checkpoint_is_resumed_from_even_if_the_next_step_fails(
+    tiny_weights, monkeypatch, tmp_path
+):
+    keeper = interrupt(TEN_STEPS, tiny_weights, tmp_path, 6)
+    spoil_gradients(monkeypatch, [1])
+    found = painted(TEN_STEPS, tiny_weights, keeper)
+    assert [step for step, _ in found] == [7, 8, 9, 10]
+    assert halvings(keeper) == 1
+
+
+def test_a_resumed_run_keeps_its_smaller_steps(tiny_weights, monkeypatch, tmp_path):
+    spoil_gradients(monkeypatch, [8])
+    keeper = make_checkpointer(tmp_path, every=3)
+    whole = painted(TEN_STEPS, tiny_weights, keeper)
+    keeper.forget_after(9)
+    assert keeper.latest().step == 9
+    resumed = painted(TEN_STEPS, tiny_weights, keeper)
+    assert [step for step, _ in resumed] == [10]
+    np.testing.assert_array_equal(resumed[-1][1], whole[-1][1])
+
+
+def test_an_image_that_explodes_is_brought_back(tiny_weights, caplog):
+    config = dataclasses.replace(
+        SINGLE, optimizer="sgd", learning_rate=3.0, clamp=False, iterations=40
+    )
+    last = painted(config, tiny_weights)[-1]
+    assert "the total has grown from" in caplog.text or "not finite" in caplog.text
+    assert last[0] == 40 and np.isfinite(last[1]).all()
+
+
+def test_an_overflow_in_float16_ends_the_run_with_a_way_out(tiny_weights, monkeypatch):
+    monkeypatch.setitem(extractor.LARGEST_GRADIENT, "float16", 1e6)
+    config = dataclasses.replace(SINGLE, precision="float16")
+    gone = r"^the gradient not .* step 1 after 3 recoveries; .*--precision=float32"
+    with pytest.raises(FloatingPointError, match=gone):
+        paint(config, tiny_weights)
+
+
+def test_losses_that_stay_not_finite_end_the_run_and_name_the_step(tiny_weights):
+    broken = dataclasses.replace(
+        tiny_weights,
+        biases={**tiny_weights.biases, "block2_conv1": np.full(6, np.float32(1e25))},
+    )
+    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1 after 3 recover"):
+        paint(SINGLE, broken)
+    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; try a smaller"):
+        paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)

@@ -1,0 +1,175 @@
+"""What a run reads: each file once, checked, before TensorFlow is needed."""
+
+import builtins
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_keras.imaging import images
+from nst_keras.network import vgg
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.inputs import read_inputs, sources
+from tests.conftest import picture
+from tests.transfer.conftest import CONTENT, STYLE
+
+
+@pytest.fixture
+def named(tmp_path, tiny_weights_path):
+    """Settings that name a file for everything that can be read."""
+    for name, height, width in (("photo", 40, 60), ("first", 50, 50), ("second", 30, 70)):
+        images.write_image(tmp_path / f"{name}.png", picture(height, width, seed=height))
+    images.write_image(tmp_path / "start.png", picture(64, 64, seed=5))
+    return resolve(
+        Config(
+            content=str(tmp_path / "photo.png"),
+            style=(str(tmp_path / "first.png"), str(tmp_path / "second.png")),
+            init=str(tmp_path / "start.png"),
+            weights=str(tiny_weights_path),
+            size=48,
+        )
+    )
+
+
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def test_everything_that_is_named_is_read_and_hashed(named, tiny_weights):
+    found = read_inputs(named)
+    assert found.content.shape == (40, 60, 3) and found.init.shape == (64, 64, 3)
+    assert [style.shape for style in found.styles] == [(50, 50, 3), (30, 70, 3)]
+    assert found.channels == tiny_weights.channels
+    assert found.hashes == {
+        "content": sha256(named.content),
+        "style 1": sha256(named.style[0]),
+        "style 2": sha256(named.style[1]),
+        "init": sha256(named.init),
+        "weights": sha256(named.weights),
+    }
+    assert found.notes == ()
+
+
+def test_each_picture_is_opened_once(named, monkeypatch):
+    opened, normal = [], builtins.open
+
+    def counted(file, *arguments, **options):
+        opened.append(str(file))
+        return normal(file, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", counted)
+    read_inputs(named)
+    for path in (named.content, *named.style, named.init):
+        assert opened.count(path) == 1, path
+
+
+def test_hashed_bytes_are_the_used_picture_even_if_the_file_is_replaced(named, monkeypatch):
+    before, normal = sha256(named.init), images.read_image
+
+    def replaced(path, *arguments):
+        found = normal(path, *arguments)
+        if path == named.init:
+            images.write_image(path, picture(64, 64, seed=6))
+        return found
+
+    monkeypatch.setattr(images, "read_image", replaced)
+    found = read_inputs(named)
+    assert sha256(named.init) != before == found.hashes["init"]
+    np.testing.assert_allclose(found.init, picture(64, 64, seed=5), atol=0.5 / 255 + 1e-6)
+
+
+def test_sources_are_what_the_settings_name_or_what_is_given_instead(named):
+    assert [(source.name, source.flag) for source in sources(named)] == [
+        ("content", "--content"),
+        ("style 1", "--style"),
+        ("style 2", "--style"),
+        ("init", "--init"),
+        ("weights", "--weights"),
+    ]
+    plain = dataclasses.replace(named, init="noise", weights="imagenet")
+    assert [source.name for source in sources(plain, CONTENT, [STYLE])] == ["content", "style 1"]
+    embedded = sources(dataclasses.replace(plain, weights="embedded"))[-1]
+    assert embedded.name == "weights" and Path(embedded.origin).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"content": None}, "--content is missing"),
+        ({"content": ""}, "--content is missing"),
+        ({"style": ()}, "--style is missing"),
+        ({"content": "missing.jpg"}, "--content=missing.jpg: no such file"),
+        ({"style": ("missing.jpg",)}, "--style=missing.jpg: no such file"),
+        ({"init": "missing.jpg"}, "--init=missing.jpg: no such file"),
+        ({"weights": "missing.npz"}, "--weights=missing.npz: no such file"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_flag(named, changes, words):
+    with pytest.raises(InputError, match=words):
+        read_inputs(dataclasses.replace(named, **changes))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (np.zeros((40, 60), np.uint8), "height, width, 3"),
+        (np.zeros((40, 60, 4), np.uint8), "height, width, 3"),
+        (np.zeros((8, 60, 3), np.uint8), "content: has shape .*; its sides must be at least 16 px"),
+        (np.full((40, 60, 3), 2.0), "in \\[0, 1\\]"),
+        (np.full((40, 60, 3), -0.1), "in \\[0, 1\\]"),
+        (np.full((40, 60, 3), np.nan), "in \\[0, 1\\]"),
+    ],
+)
+def test_bad_arrays_are_refused(tiny_weights, content, words):
+    with pytest.raises(InputError, match=words):
+        read_inputs(resolve(Config()), content, STYLE, tiny_weights)
+
+
+def test_bytes_and_floats_are_the_same_picture(tiny_weights):
+    as_bytes = images.to_uint8(CONTENT)
+    found = [
+        read_inputs(resolve(Config(size=48)), content, STYLE, tiny_weights).content
+        for content in (as_bytes, as_bytes / np.float32(255), as_bytes / np.float64(255))
+    ]
+    for pixels in found:
+        assert pixels.dtype == np.float32
+        np.testing.assert_array_equal(pixels, found[0])
+
+
+def test_arrays_have_no_hash_and_weights_that_are_given_are_not_read_again(tiny_weights):
+    settings = resolve(Config(size=48, weights="missing.npz"))
+    found = read_inputs(settings, CONTENT, [STYLE, STYLE], tiny_weights)
+    assert found.weights is tiny_weights and len(found.styles) == 2
+    assert found.hashes == {"weights": tiny_weights.sha256}
+
+
+def test_without_weights_the_network_has_its_usual_channels():
+    found = read_inputs(resolve(Config(size=48, weights="imagenet")), CONTENT, STYLE)
+    assert found.weights is None and found.channels == vgg.CHANNELS and found.hashes == {}
+
+
+def test_a_content_is_cropped_as_fit_says(tiny_weights):
+    settings = resolve(Config(size=32, fit="crop"))
+    found = read_inputs(settings, CONTENT, STYLE, tiny_weights)
+    np.testing.assert_array_equal(found.content, CONTENT[:, 10:50])
+
+
+def test_a_style_blend_needs_as_many_styles(tiny_weights):
+    settings = resolve(Config(style_blend=(1.0, 2.0)))
+    with pytest.raises(
+        InputError, match="--style_blend=1.0,2.0: has 2 values, but the number of styles is 1"
+    ):
+        read_inputs(settings, CONTENT, STYLE, tiny_weights)
+
+
+@pytest.mark.parametrize(
+    ("size", "noted"), [(60, False), (61, True), ("original", False), (48, False)]
+)
+def test_an_enlarged_content_is_noted(named, size, noted):
+    found = read_inputs(dataclasses.replace(named, size=size))
+    text = f"--content={named.content}: is 60x40, enlarged to --size={size}"
+    assert found.notes == ((text,) if noted else ())

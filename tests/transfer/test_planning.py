@@ -1,0 +1,124 @@
+"""The plan that is made of settings and inputs, and the time limit that it must fit."""
+
+import dataclasses
+import math
+import time
+
+import pytest
+
+from nst_keras.devices import startup
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import planning
+from nst_keras.transfer.cost import CostModel
+from nst_keras.transfer.inputs import read_inputs
+from nst_keras.transfer.plan import Begun
+from nst_keras.transfer.planning import make_plan
+from tests.transfer.conftest import CONFIG, CONTENT, SINGLE, STYLE, TILED, count_tiles
+
+
+def settled(config, weights):
+    """The settings and inputs of a run."""
+    settings = resolve(config)
+    return settings, read_inputs(settings, CONTENT, STYLE, weights)
+
+
+def plan_of(weights, config=CONFIG, **options):
+    return make_plan(*settled(config, weights), **options)
+
+
+def test_a_plan_says_scales_steps_precision_and_pictures(tiny_weights):
+    plan = plan_of(tiny_weights)
+    assert [(s.height, s.width, s.steps) for s in plan.scales] == [(24, 36, 4), (32, 48, 6)]
+    assert (plan.precision, plan.tile_size, plan.image_every) == ("float32", None, 1)
+    assert (plan.iterations, plan.coarse_iterations, plan.total_steps) == (6, (4,), 10)
+
+
+@pytest.mark.parametrize(("given", "steps", "every"), [(None, 100, 5), (7, 100, 7), (0, 100, 0)])
+def test_about_24_pictures_are_kept_unless_given(tiny_weights, given, steps, every):
+    config = dataclasses.replace(SINGLE, iterations=steps, image_every=given)
+    assert plan_of(tiny_weights, config).image_every == every
+
+
+def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
+    config = dataclasses.replace(SINGLE, size=800)
+    (scale,) = plan_of(tiny_weights, config).scales
+    costs = CostModel(resolve(config), "float32", tiny_weights.channels)
+    whole = costs.peak_bytes(scale, None)
+    enough, less = (
+        plan_of(tiny_weights, dataclasses.replace(config, memory_limit=whole + more))
+        for more in (1, -1)
+    )
+    assert enough.tile_size is None and less.tile_size < 800
+    with pytest.raises(InputError, match="is available|are available"):
+        plan_of(tiny_weights, dataclasses.replace(config, memory_limit=1 << 20))
+
+
+def test_what_a_run_began_with_holds(tiny_weights, monkeypatch):
+    monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": "avx512_bf16"})
+    auto = dataclasses.replace(CONFIG, precision="auto", time_limit=3600.0)
+    begun = Begun("float32", 3, (2,), 512)
+    plan = plan_of(tiny_weights, auto, begun=begun)  # and nothing is measured again
+    assert (plan.precision, plan.iterations, plan.coarse_iterations) == ("float32", 3, (2,))
+    assert plan.tile_size == 512
+    own = dataclasses.replace(auto, tile_size=40)
+    assert plan_of(tiny_weights, own, begun=begun).tile_size == 40
+    assert plan_of(tiny_weights, auto, begun=Begun("float32", None, (2,))).iterations == 6
+
+
+# Time limits
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """A machine on which a step takes 1 s at the coarse scale and 2 s at the fine one."""
+    monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((1.0, 2.0), 0.5))
+
+
+LIMITED = dataclasses.replace(CONFIG, iterations=20, coarse_iterations=(10,), time_limit=200.0)
+
+
+def test_steps_fit_the_time_that_is_left(tiny_weights, measured):
+    now = time.monotonic()
+    plan = plan_of(tiny_weights, LIMITED, started=now)
+    # 200 s less 12 for the end, 16 of slack and twice 0.5 for the setup; one step of each takes 3.
+    factor = (200 - 12 - 16 - 1 - 3) / 50
+    assert plan.coarse_iterations in ((1 + int(10 * factor),), (int(10 * factor),))
+    assert plan.iterations in (1 + int(20 * factor), int(20 * factor))
+    assert [scale.steps for scale in plan.scales] == [*plan.coarse_iterations, plan.iterations]
+    assert plan.image_every == math.ceil(plan.total_steps / 24)
+
+
+def test_time_counts_from_when_the_run_was_asked_for(tiny_weights, measured):
+    later = plan_of(tiny_weights, LIMITED, started=time.monotonic() - 100.0)
+    assert later.total_steps < 0.5 * plan_of(tiny_weights, LIMITED).total_steps
+
+
+def test_given_steps_are_the_most_that_a_time_limit_leads_to(tiny_weights, measured):
+    plan = plan_of(tiny_weights, LIMITED, iterations_given=True)
+    assert (plan.coarse_iterations, plan.iterations) == ((10,), 20)
+    short = dataclasses.replace(LIMITED, time_limit=60.0)
+    assert plan_of(tiny_weights, short, iterations_given=True).iterations < 20
+
+
+def test_a_limit_that_is_too_short_is_refused(tiny_weights, measured):
+    with pytest.raises(InputError, match="--time_limit=9s: .*--size"):
+        plan_of(tiny_weights, dataclasses.replace(LIMITED, time_limit=9.0))
+
+
+def test_measured_times_are_linear_in_pixels(tiny_weights):
+    settings, inputs = settled(dataclasses.replace(CONFIG, scales=3), tiny_weights)
+    plan = make_plan(settings, inputs)
+    seconds, setup = planning.measure_step_seconds(settings, inputs, plan)
+    assert len(plan.scales) == len(seconds) == 3 and setup >= 0
+    assert all(math.isfinite(value) for value in seconds)
+    first, middle, last = (scale.pixels for scale in plan.scales)
+    share = (middle - first) / (last - first)
+    assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+
+
+def test_steps_are_measured_in_the_tiles_that_will_be_used(tiny_weights, monkeypatch):
+    made = count_tiles(monkeypatch)
+    settings, inputs = settled(dataclasses.replace(TILED, scales=1), tiny_weights)
+    planning.measure_step_seconds(settings, inputs, make_plan(settings, inputs))
+    assert len(made) == 1 and made[0] > 1

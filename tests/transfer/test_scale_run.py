@@ -1,0 +1,191 @@
+"""One picture at one scale: its compiled steps, precision, average, balance and state."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst_keras import stylize
+from nst_keras.imaging import geometry
+from nst_keras.runtime.errors import InputError
+from nst_keras.transfer import scale_run
+from nst_keras.transfer.scale_run import ScaleRun
+from tests.transfer.conftest import (
+    CONFIG,
+    CONTENT,
+    SINGLE,
+    STYLE,
+    TILED,
+    TILES,
+    count_tiles,
+    make_problem,
+    make_scale_run,
+    paint,
+    painted,
+)
+
+
+def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
+    made = []
+    normal = ScaleRun.__init__
+
+    def remember(self, *arguments):
+        normal(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(ScaleRun, "__init__", remember)
+    paint(CONFIG, tiny_weights)
+    assert [run._run.experimental_get_tracing_count() for run in made] == [1, 1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_step_is_a_graph_of_its_own_in_the_loop(tiny_weights, optimizer):
+    run = make_scale_run(tiny_weights, optimizer=optimizer)
+    graph = run._run.get_concrete_function(tf.constant(1)).graph.as_graph_def()
+    kept = [function for function in graph.library.function if function.attr["_noinline"].b]
+    assert len(kept) == 1
+    assert any("MaxPoolGrad" in node.op for node in kept[0].node_def)
+
+
+@pytest.mark.parametrize("settings", [{}, TILES])
+def test_a_call_returns_the_losses_of_the_first_step_whose_total_is_not_finite(
+    tiny_weights, settings
+):
+    run, count = make_scale_run(tiny_weights, **settings), tf.Variable(0)
+    names = run.objective.names
+    spoilt = names[1]
+
+    def step():  # one term is not finite at the third call, and all are from the fourth on
+        count.assign_add(1)
+        late = tf.where(count > 3, math.nan, tf.cast(count, tf.float32))
+        losses = dict.fromkeys(names, late)
+        bad = tf.where(count == 3, math.inf, late)
+        return {**losses, "total": bad, spoilt: bad}
+
+    run._step = step
+    assert run.run(2) == dict.fromkeys(names, 2.0)
+    found = run.run(3)
+    assert [name for name in names if not math.isfinite(found[name])] == ["total", spoilt]
+    assert found["tv"] == 3.0
+
+
+def test_pixels_stay_in_range(tiny_weights):
+    config = dataclasses.replace(SINGLE, learning_rate=0.5)
+    image = paint(config, tiny_weights).image
+    assert image.dtype == np.float32 and image.min() >= 0.0 and image.max() <= 1.0
+
+
+def test_what_brings_pixels_into_bounds_is_exact():
+    rng = np.random.default_rng(7)
+    pixels = rng.normal(0.5, 1.0, 10_000).astype(np.float32)
+    pixels = np.concatenate([pixels, 1e4 * pixels, 1 + 1e-6 * pixels, 1e-9 * pixels])
+    excess = scale_run._excess(tf.constant(pixels)).numpy()
+    np.testing.assert_array_equal(pixels + excess, np.clip(pixels, 0, 1))
+
+
+def test_the_average_is_the_bias_corrected_mean_of_the_iterates(tiny_weights):
+    images = [image for _, image in painted(SINGLE, tiny_weights)]
+    averaged = paint(dataclasses.replace(SINGLE, average=0.5), tiny_weights).image
+    shares = 0.5 ** np.arange(len(images), 0, -1)
+    expected = np.tensordot(shares / shares.sum(), np.array(images, np.float64), 1)
+    np.testing.assert_allclose(averaged, expected, atol=1e-5)
+
+
+def test_the_value_is_that_of_the_image_itself(tiny_weights):
+    steps = {
+        iterate.step: (iterate.terms, iterate.evaluate())
+        for iterate in stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights)
+    }
+    for name, value in steps[6][0].items():  # before step 6 = after step 5
+        assert value == pytest.approx(steps[5][1][name], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"adam_colors": "opponent"},
+        {"average": 0.5, "balance": (("content", 1), ("style", 3))},
+        {"optimizer": "lbfgs", "history": 3},
+        {"optimizer": "rmsprop", "learning_rate": 0.01},
+        {"objective": "crowsonkb"},
+        {"xla": True, "scales": 1},
+    ],
+    ids=str,
+)
+def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, settings):
+    config = dataclasses.replace(TILED, **{"learning_rate": None, **settings})
+    whole = paint(dataclasses.replace(config, tile_size="none"), tiny_weights)
+    expected = whole.image, whole.evaluate()
+    made = count_tiles(monkeypatch)
+    tiled = paint(config, tiny_weights)
+    assert made[-1] == 4
+    assert tiled.evaluate() == pytest.approx(expected[1], rel=0.01, abs=1e-6)
+    difference = np.abs(tiled.image - expected[0])
+    assert np.percentile(difference, 99) <= 1.5 / 255
+
+
+def test_float16_makes_the_picture_that_float32_does(tiny_weights):
+    config = dataclasses.replace(SINGLE, optimizer="sgd", learning_rate=0.1)  # no signs, as Adam's
+    exact, half = (
+        paint(dataclasses.replace(config, precision=precision), tiny_weights).image
+        for precision in ("float32", "float16")
+    )
+    moved = np.linalg.norm(exact - geometry.resize(CONTENT, *exact.shape[:2]))
+    assert moved > 0.1
+    assert 1e-5 * moved < np.linalg.norm(half - exact) < 0.03 * moved
+
+
+def test_balance_gives_gradients_their_shares_at_every_scale(tiny_weights, caplog):
+    caplog.set_level("INFO")
+    config = dataclasses.replace(CONFIG, balance=(("content", 1.0), ("style", 2.0), ("tv", 0.0)))
+    iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
+    assert caplog.text.count("balance at") == 2
+    assert all(iterate.terms["tv"] == 0 for iterate in iterates)
+
+
+# Its state
+
+
+def test_a_state_is_nested_by_owner_and_names_what_the_next_step_depends_on(tiny_weights):
+    balance = (("content", 1.0), ("style", 2.0))
+    run = make_scale_run(tiny_weights, average=0.9, balance=balance)
+    assert {owner: {*arrays} for owner, arrays in run.state().items()} == {
+        "scale": {"image", "average", "weights"},
+        "optimizer": {"first", "second", "steps"},
+    }
+    assert "weights" not in make_scale_run(tiny_weights).state()["scale"]
+
+
+def test_a_state_restores_image_moments_average_and_weights(tiny_weights):
+    balance = (("content", 1.0), ("style", 2.0))
+    config = dataclasses.replace(SINGLE, average=0.9, balance=balance)
+    problem = make_problem(tiny_weights, config)
+    scale = problem.plan.scales[-1]
+    run = ScaleRun(problem, scale, problem.first_image)
+    run.run(3)
+    again = ScaleRun(problem, scale, lambda: 1 / 0, run.state())
+    assert again.steps == 3
+    assert again.objective.weights == run.objective.weights
+    np.testing.assert_array_equal(again.picture(), run.picture())
+    assert again.run(2) == run.run(2)
+    np.testing.assert_array_equal(again.picture(), run.picture())
+
+
+@pytest.mark.parametrize(
+    ("other", "wrong"),
+    [
+        ({"optimizer": "rmsprop"}, "optimizer/"),
+        ({"average": 0.5}, "scale/average"),
+        ({"size": 40}, "optimizer/first, optimizer/second|scale/image"),
+    ],
+)
+def test_a_state_of_another_run_is_refused_by_the_names_of_what_does_not_fit(
+    tiny_weights, other, wrong
+):
+    state = make_scale_run(tiny_weights).state()
+    problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **other))
+    with pytest.raises(InputError, match=f"its checkpoint is of another run: .*({wrong})"):
+        ScaleRun(problem, problem.plan.scales[-1], problem.first_image, state)
