@@ -490,7 +490,7 @@ def test_shorter_steps_get_there_too(backtrack, bounded):
 
 
 @CROSSED
-def test_a_rate_of_zero_waits_and_forgets_nothing(backtrack, bounded):
+def test_a_rate_of_zero_waits_and_keeps_the_history(backtrack, bounded):
     bench = Bench(backtrack, bounded)
     bench.start(*quadratic(100, 30))
     bench.run(8)
@@ -563,7 +563,7 @@ def spoilt(first, count):
     return spoil
 
 
-def test_after_many_refusals_the_history_is_forgotten_and_it_goes_on():
+def test_after_many_refusals_the_history_is_dropped_and_steps_continue():
     quiet = objective_of(*quadratic(30, 20))
     value_and_grad, seen = watched(quiet, spoilt(6, 7))
     one, image = lbfgs(30, backtrack=True), variable(np.full(30, 0.5))
@@ -586,7 +586,7 @@ def test_after_many_refusals_the_history_is_forgotten_and_it_goes_on():
     assert float(quiet(image.read_value())[0]["total"]) < 1e-6
 
 
-def test_one_refusal_less_forgets_nothing():
+def test_one_refusal_less_keeps_the_history():
     value_and_grad, _ = watched(objective_of(*quadratic(30, 20)), spoilt(6, 6))
     one, image = lbfgs(30, backtrack=True), variable(np.full(30, 0.5))
     take(one, image, value_and_grad, 13)
@@ -630,7 +630,7 @@ def test_the_images_total_never_rises(bounded):
         assert kept[-1] < 0.1 * kept[0]
 
 
-def test_a_narrow_valley_does_not_hold_it_for_ever():
+def test_it_leaves_a_narrow_valley():
     # With one pair only, it is refused so often that first steps are tried, and fail as well.
     start = np.random.default_rng(1).uniform(-2, 2, 2)
     one, image = lbfgs(2, history=1, backtrack=True), variable(start)
@@ -714,7 +714,7 @@ def test_steps_run_in_one_graph_without_calls_back_to_python():
 
 
 @CROSSED
-def test_a_restored_state_goes_on_bit_for_bit(backtrack, bounded):
+def test_a_restored_state_continues_bit_for_bit(backtrack, bounded):
     start = np.tile([0.1, 0.9], 3) if bounded else np.tile([-1.2, 1.0], 3)
 
     def fresh():
@@ -729,18 +729,18 @@ def test_a_restored_state_goes_on_bit_for_bit(backtrack, bounded):
     pairs = [int(state["pairs"]) for _, state in states]
     assert {0, 2, 4, 5} <= set(pairs)  # before, at and after the ring of 4 is full
     resumed, other = fresh()
-    go_on = compiled(resumed, other, rosenbrock)
+    continue_run = compiled(resumed, other, rosenbrock)
     for step, (pixels, state) in enumerate(states):
         restore(resumed, state)
         other.assign(pixels.reshape(other.shape))
-        go_on(tf.constant(17 - step))
-        np.testing.assert_array_equal(go_on(tf.constant(13)), totals)
+        continue_run(tf.constant(17 - step))
+        np.testing.assert_array_equal(continue_run(tf.constant(13)), totals)
         np.testing.assert_array_equal(other, image, err_msg=f"from step {step}")
         for name, number in numbers(whole).items():
             np.testing.assert_array_equal(numbers(resumed)[name], number, err_msg=name)
 
 
-def test_a_state_between_refusals_or_after_forgetting_goes_on_bit_for_bit():
+def test_a_state_between_refusals_or_after_a_reset_continues_bit_for_bit():
     def advance(one, image, first, count):
         for number in range(first, first + count):
             rise = 1e3 if 6 <= number < 13 else 0.0

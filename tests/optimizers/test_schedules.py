@@ -50,7 +50,7 @@ def test_the_end_is_reached_at_the_last_step(name, steps):
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "exponential"])
 @pytest.mark.parametrize("fall_steps", [5, 100])
-def test_a_fall_may_take_other_steps_than_the_scale(name, fall_steps):
+def test_a_fall_may_be_shorter_or_longer_than_the_scale(name, fall_steps):
     found = rates(schedule_of(name, fall_steps=fall_steps), 30)
     np.testing.assert_allclose(
         found, 3.0 * expected(name, np.arange(30), over=fall_steps), rtol=1e-5
@@ -62,7 +62,7 @@ def test_linear_and_cosine_stay_at_their_end():
         np.testing.assert_allclose(rates(schedule_of(name, fall_steps=4), 30)[4:], 0.6, rtol=1e-5)
 
 
-def test_an_exponential_fall_goes_on():
+def test_an_exponential_fall_continues_after_its_end():
     schedule = schedule_of("exponential", 100.0, steps=4000, end=0.96, fall_steps=100)
     steps = np.array([0, 1, 50, 100, 200, 1000, 3999])
     found = [float(schedule(tf.constant(step, tf.int64))) for step in steps]
