@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
+import functools
 import gc
 import json
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nst_keras.devices import startup
 from nst_keras.imaging import geometry, images
 from nst_keras.network import vgg, weights
 
@@ -78,6 +80,14 @@ def picture_paths(tmp_path_factory) -> tuple[Path, Path]:
 
 
 # The command line
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_measurement_of_the_device():
+    """Measure the rate of the device once for all runs, since that takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(startup, "matrix_rate", functools.cache(startup.matrix_rate))
+        yield
 
 
 def flags_of(picture_paths, weights_path) -> list[str]:

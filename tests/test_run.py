@@ -364,13 +364,23 @@ def _crash(step: int):
     return call
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_each_signal_saves_the_state(small, capsys, tmp_path, monkeypatch, number):
+    monkeypatch.setattr(PictureWriter, "__call__", _raise_signal(5, number))
+    assert run.main(small) == 75
+    folder = RunFolder(tmp_path / "job")
+    log = capsys.readouterr().err
+    assert "stopped after step 5" in log and f"--workdir={folder.path}" in log
+    assert folder.read_record()["status"] == "interrupted"
+    assert "step_000000005" in states_of(files_of(folder.path))
+
+
 def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
-    job, whole, capsys, tmp_path, monkeypatch, number
+    job, whole, capsys, tmp_path, monkeypatch
 ):
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, number))
+        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
         assert run.main(job) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err

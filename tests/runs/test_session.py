@@ -108,12 +108,15 @@ def test_a_run_is_resolved_read_and_planned_once(small, monkeypatch):
     assert [name for name, _ in calls] == ["resolve", "read_inputs", "make_plan"]
 
 
-def test_a_batch_is_resolved_read_and_planned_once_for_each_run(pair, monkeypatch):
+def test_each_run_of_a_batch_is_settled_once_and_has_its_own_notes(pair, monkeypatch):
     places = ((session, "resolve"), (session, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
-    assert run_batch(pair) == 0
+    assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
     names = [name for name, _ in calls]
     assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2
+    for job in FOLDERS:
+        notes = json.loads(Path(job, "run.json").read_text())["notes"]
+        assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1
 
 
 def test_the_command_and_stylize_make_the_same_plan_and_picture(small, monkeypatch):
@@ -211,13 +214,6 @@ def test_a_batch_leaves_finished_runs_alone(pair, capsys):
     assert "--batch: some of the runs are already finished" in capsys.readouterr().err
     assert Path("job_2/result.png").read_bytes() == result
     assert not Path("job_20/result.png").exists()
-
-
-def test_notes_are_those_of_their_run(pair):
-    assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
-    for job in FOLDERS:
-        notes = json.loads(Path(job, "run.json").read_text())["notes"]
-        assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ from tests.transfer.conftest import (
 )
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_weights):
+    """The picture of a run that nothing interrupted."""
+    return paint(CONFIG, tiny_weights).image
+
+
 def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
     iterates = [
         (iterate.step, iterate.scale.index, iterate.image.shape, iterate.ends_scale)
@@ -41,11 +47,10 @@ def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
     assert [step for step, *_, ends in iterates if ends] == [4, 10]
 
 
-def test_calls_of_many_steps_change_nothing(tiny_weights, monkeypatch):
-    one_by_one = paint(CONFIG, tiny_weights).image
+def test_calls_of_many_steps_change_nothing(tiny_weights, whole, monkeypatch):
     monkeypatch.setattr(controller, "_CALL_SECONDS", 1e6)
     together = paint(dataclasses.replace(CONFIG, log_every=1000), tiny_weights).image
-    np.testing.assert_array_equal(one_by_one, together)
+    np.testing.assert_array_equal(together, whole)
 
 
 def test_an_image_is_gone_once_the_next_iterate_is_asked_for(tiny_weights):
@@ -90,20 +95,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny_weights, tmp_path, stop_
         np.testing.assert_array_equal(image, same)
 
 
-@pytest.mark.parametrize("stop_at", [2, 4, 5])
-def test_closing_the_iterates_saves_the_state(tiny_weights, tmp_path, stop_at):
-    resumed = paint(
-        CONFIG, tiny_weights, checkpointer=interrupt(CONFIG, tiny_weights, tmp_path, stop_at)
-    )
-    assert make_checkpointer(tmp_path).steps() == [10, stop_at]
-    np.testing.assert_array_equal(resumed.image, paint(CONFIG, tiny_weights).image)
-
-
 @pytest.mark.parametrize("stop_at", [2, 4, 5])  # within the first scale, at its end, in the next
-def test_a_resume_neither_makes_nor_resizes_a_first_image(
-    tiny_weights, tmp_path, monkeypatch, stop_at
+def test_closing_saves_and_a_resume_neither_makes_nor_resizes_a_first_image(
+    tiny_weights, whole, tmp_path, monkeypatch, stop_at
 ):
     keeper = interrupt(CONFIG, tiny_weights, tmp_path, stop_at)
+    assert keeper.steps() == [stop_at]
     starts = []
     start = loop._start
 
@@ -113,7 +110,7 @@ def test_a_resume_neither_makes_nor_resizes_a_first_image(
 
     monkeypatch.setattr(loop, "_start", counted)
     monkeypatch.setattr(StyleTransferProblem, "first_image", lambda _: 1 / 0)
-    assert paint(CONFIG, tiny_weights, checkpointer=keeper).step == 10
+    np.testing.assert_array_equal(paint(CONFIG, tiny_weights, checkpointer=keeper).image, whole)
     # Only the scale after the one that is resumed starts from an image, and from its result.
     assert starts == ([(1, False)] if stop_at <= 4 else [])
 

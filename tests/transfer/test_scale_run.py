@@ -111,12 +111,13 @@ def test_the_value_is_that_of_the_image_itself(tiny_weights):
         {"optimizer": "lbfgs", "history": 3},
         {"optimizer": "rmsprop", "learning_rate": 0.01},
         {"objective": "crowsonkb"},
-        {"xla": True, "scales": 1},
+        {"xla": True},
     ],
     ids=str,
 )
 def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, settings):
-    config = dataclasses.replace(TILED, **{"learning_rate": None, **settings})
+    scales = {} if not settings else {"scales": 1}
+    config = dataclasses.replace(TILED, **{"learning_rate": None, **scales, **settings})
     whole = paint(dataclasses.replace(config, tile_size="none"), tiny_weights)
     expected = whole.image, whole.evaluate()
     made = count_tiles(monkeypatch)
