@@ -371,7 +371,7 @@ def test_each_signal_saves_the_state(small, capsys, tmp_path, monkeypatch, numbe
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
     assert "stopped after step 5" in log and f"--workdir={folder.path}" in log
-    assert folder.read_record()["status"] == "interrupted"
+    assert folder.read_record().status == "interrupted"
     assert "step_000000005" in states_of(files_of(folder.path))
 
 

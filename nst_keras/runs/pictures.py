@@ -55,13 +55,10 @@ class PictureWriter:
             self._show(iterate)
             self._refreshed = time.monotonic()
 
-    def interrupt(self, iterate: Iterate | None = None) -> None:
-        """Leave a page that says how to resume, and the newest picture if it is at hand."""
+    def interrupt(self, iterate: Iterate) -> None:
+        """Leave the newest picture, and a page that says how to resume."""
         self._update(status="interrupted")
-        if iterate is None:
-            self._submit(self.refresh)
-        else:
-            self._show(iterate)
+        self._show(iterate)
 
     def end(self, status: str, reason: str = "") -> None:
         """Leave a record and a page that say how the run ended, at once."""

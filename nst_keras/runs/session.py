@@ -10,32 +10,26 @@ import importlib.util
 import logging
 import time
 from collections.abc import Generator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import memory, startup
-from nst_keras.imaging import mp4
-from nst_keras.runs import extras, new_record, output, pictures
+from nst_keras.runs import extras, output
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.record import RunRecord
+from nst_keras.runs.preparation import begin_record, prepare_folder
+from nst_keras.runs.request import RequestedRun, read_run
 from nst_keras.runs.work_folder import Status
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.runtime.signals import StopSignal
-from nst_keras.settings import flags
 from nst_keras.settings.command_line import Call
-from nst_keras.settings.config import OPTIONS, Config
-from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import Settings, resolve, unused
+from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import grouping
 from nst_keras.transfer import scales as scales_lib
-from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.plan import Begun, Plan
+from nst_keras.transfer.plan import Plan
 
 if TYPE_CHECKING:
     from nst_keras.devices.replicas import Replicas
@@ -46,65 +40,12 @@ _log = logging.getLogger(__name__)
 _PATIENCE = 10.0  # seconds from a stop signal until the current step is given up
 
 
-@dataclasses.dataclass(frozen=True)
-class RequestedRun:
-    """A run as asked for: its settings, what it reads, and where it goes.
-
-    Attributes:
-        arguments: of its command line.
-        given: the config before it was resolved.
-        fingerprint: what decides the result, by name.
-        prolongs: it is the folder's run with more steps.
-    """
-
-    arguments: list[str]
-    given: Config
-    settings: Settings
-    inputs: Inputs
-    folder: RunFolder
-    fingerprint: Fingerprint
-    prolongs: bool
-
-
 def do_runs(call: Call) -> int:
     """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
     runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
     if len(runs) == 1:
         return _run_alone(runs[0], call.started, quiet=call.quiet)
     return _run_batch(runs, call.started, quiet=call.quiet)
-
-
-def read_run(arguments: list[str], given: Config) -> RequestedRun:
-    """Resolve the settings of a run and read all that it reads.
-
-    Args:
-        given: from the arguments.
-
-    Raises:
-        InputError: a setting or a file is missing or cannot be used.
-    """
-    given = _with_flags_of_folder(arguments, given)
-    settings = resolve(given)
-    if settings.mp4:
-        mp4.check_video_extra()
-    inputs = read_inputs(settings)
-    fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
-    folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))
-    prolongs = folder.prolongs(fingerprint) and not settings.overwrite
-    return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
-
-
-def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
-    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
-    if config.content or config.style or not config.workdir:
-        return config
-    saved = RunFolder(config.workdir).flags
-    if not saved.exists():
-        raise InputError(
-            f"--workdir={config.workdir}: holds no run to resume; give --content and --style"
-        )
-    config, _ = flags.parse_config([f"--flagfile={saved}", *arguments])
-    return config
 
 
 def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
@@ -218,7 +159,7 @@ def _optimize(
     states = []
     for run, own in zip(runs, notes, strict=True):
         with console.noting(own):
-            states.append(_prepare_folder(run))
+            states.append(prepare_folder(run))
     with console.noting(*notes):
         replicas = _start(runs[0].settings)
         if warning := memory.unused_gpu():
@@ -228,7 +169,7 @@ def _optimize(
     for run, status, own in zip(runs, states, notes, strict=True):
         with console.noting(own):
             plan, settled = _make_plan(run, status, replicas, started)
-            record = _begin_record(run, settled, plan, own)
+            record = begin_record(run, settled, plan, own)
         planned.append((run, settled, plan))
         writers.append(RunWriter(run.folder, settled, record, own, background))
     if len(runs) > 1:
@@ -248,18 +189,6 @@ def _optimize(
             again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
             return writers, None
-
-
-def _prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns what it held of the run."""
-    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
-    if status is Status.NEW:
-        run.folder.prepare(run.fingerprint)
-    elif run.prolongs:
-        run.folder.remove_animations()
-    for note in (*run.inputs.notes, *unused(run.given, run.settings)):
-        _log.warning("%s", note)
-    return status
 
 
 def _start(settings: Settings) -> "Replicas":
@@ -282,20 +211,11 @@ def _make_plan(
         run.settings,
         run.inputs,
         replicas,
-        begun=_begun(run) if status is Status.BEGUN else None,
+        begun=run.begun() if status is Status.BEGUN else None,
         started=started,
         iterations_given=run.given.iterations is not None,
     )
     return plan, dataclasses.replace(run.settings, **plan.decided())
-
-
-def _begun(run: RequestedRun) -> Begun | None:
-    """The decisions of the folder's run; None if it was stopped before it made them."""
-    if not run.folder.flags.exists():
-        return None
-    saved, _ = flags.parse_config([f"--flagfile={run.folder.flags}"])
-    iterations = None if run.prolongs else saved.iterations
-    return Begun(saved.precision, iterations, saved.coarse_iterations, saved.tile_size)
 
 
 def _make_problems(
@@ -318,53 +238,6 @@ def _make_problems(
     return problems
 
 
-def _begin_record(run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]) -> RunRecord:
-    """Log what is going to happen, and write what a resume and the page need."""
-    inputs, folder = run.inputs, run.folder
-    for at in settled.image_at:
-        if at > plan.total_steps:
-            _log.warning(
-                "--image_at=%d: the run has only %d steps; no image will be kept for it",
-                at,
-                plan.total_steps,
-            )
-    notes[:0] = [note for note in folder.read_record().notes if note not in notes]
-    record = new_record.make_record(
-        run.arguments, settled, inputs, plan.scales, run.fingerprint, folder, notes
-    )
-    _announce(settled, plan, inputs.channels, record.device, folder)
-    files.write_text(folder.flags, flags.format_flagfile(_replayable(settled, folder)))
-    pictures.write_thumbnail(folder.content, inputs.content)
-    for number, style in enumerate(inputs.styles, start=1):
-        pictures.write_thumbnail(folder.style(number), style)
-    return record
-
-
-def _replayable(settings: Settings, folder: RunFolder) -> Settings:
-    """The settings with paths that hold wherever the flagfile lies."""
-    settings = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
-    return dataclasses.replace(settings, **absolute_paths(vars(settings), OPTIONS))
-
-
-def _announce(
-    settings: Settings, plan: Plan, channels: tuple[int, ...], device: str, folder: RunFolder
-) -> None:
-    from nst_keras.transfer.cost import CostModel
-
-    _log.info(
-        "%s with %s: %d steps in %s on %s; folder %s",
-        Path(settings.content).name,
-        ", ".join(Path(style).name for style in settings.style),
-        plan.total_steps,
-        plan.precision,
-        device,
-        folder.path,
-    )
-    costs = CostModel(settings, plan.precision, channels)
-    rate = startup.matrix_rate(plan.precision)
-    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
-
-
 def _write_iterates(
     problems: Sequence["StyleTransferProblem"],
     writers: Sequence[RunWriter],
@@ -374,11 +247,7 @@ def _write_iterates(
     from nst_keras.transfer.loop import optimize
 
     rounds = optimize(problems, [writer.checkpointer for writer in writers])
-    try:
-        iterates = _follow(rounds, writers, stopping)
-    except StepDropped:
-        writers[0].interrupt()
-        raise
+    iterates = _follow(rounds, writers, stopping)
     if iterates[0].is_last:
         stopping.clear()  # the rest is short, and has no step that could be given up
     else:

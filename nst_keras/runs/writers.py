@@ -14,7 +14,7 @@ from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import cli
 from nst_keras.runtime.background import Background, Submit, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.errors import first_line
+from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.progress import Reporter, format_seconds
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
@@ -111,8 +111,8 @@ class RunWriter:
         for sink in self._sinks:
             sink(iterate)
 
-    def interrupt(self, iterate: Iterate | None = None) -> None:
-        """Leave a page that says how to resume, and the newest picture if it is at hand."""
+    def interrupt(self, iterate: Iterate) -> None:
+        """Leave the newest picture, and a page that says how to resume."""
         self._pictures.interrupt(iterate)
 
     def finish(self, iterate: Iterate) -> None:
@@ -141,7 +141,7 @@ class RunWriter:
         except Exception as error:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
-                if status == cli.INTERRUPTED:
+                if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
                     self._pictures.end("interrupted")
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine, step
-from nst_keras.runs import session
+from nst_keras.settings.command_line import join_groups
 
 _CONFIGS = machine.IMAGES.parent
 _PRODUCTS = 10  # for each measurement of the machine's rate
@@ -59,7 +59,7 @@ def _seconds(options: argparse.Namespace) -> float:
             ]
             for seed in range(options.batch)
         ]
-        command = [sys.executable, "-m", "nst_keras.run", *session.join_groups(runs)]
+        command = [sys.executable, "-m", "nst_keras.run", *join_groups(runs)]
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

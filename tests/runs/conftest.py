@@ -109,7 +109,7 @@ def iterate(step, seconds=0.0, **changes):
     return Iterate(step=step, seconds=seconds, **{**settings, **changes})
 
 
-class FakeStage:
+class FakeSource:
     """A scale at work, whose picture depends on the step."""
 
     def __init__(self, step=0):

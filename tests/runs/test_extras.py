@@ -95,7 +95,7 @@ def test_a_complete_run_is_left_as_it_is_unless_an_animation_is_asked_for(folder
     assert folder.gif.exists() and "progress.gif" in folder.page.read_text()
 
 
-class Stage:
+class FakeSource:
     def picture(self):
         return picture(20, 30)
 
@@ -108,10 +108,10 @@ def test_scores_that_do_not_fit_into_memory_are_a_warning(monkeypatch, caplog):
         raise MemoryError("there is not enough memory")
 
     monkeypatch.setattr(scores, "score_result", too_large)
-    assert extras.scores(iterate(80, stage=Stage())) == {}
+    assert extras.scores(iterate(80, source=FakeSource())) == {}
     assert caplog.messages == ["scores: there is not enough memory"]
     monkeypatch.setattr(scores, "score_result", lambda *_: {"ssim": 0.5})
-    assert extras.scores(iterate(80, stage=Stage())) == {"ssim": 0.5}
+    assert extras.scores(iterate(80, source=FakeSource())) == {"ssim": 0.5}
 
 
 def test_the_record_of_a_run_is_not_changed_by_its_completion(folder):

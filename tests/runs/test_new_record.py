@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-from nst_keras.runs.inputs import Inputs
 
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import new_record
@@ -11,11 +10,12 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import InputPicture, ScaleSteps
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.scales import Scale
 from tests.conftest import picture
 
 HASHES = {name: name[0] * 64 for name in ("content", "style 1", "style 2", "weights")}
-INPUTS = Inputs(picture(30, 40), (picture(20, 20), picture(20, 10)), None, HASHES, ())
+INPUTS = Inputs(picture(30, 40), (picture(20, 20), picture(20, 10)), None, None, HASHES, ())
 PLAN = (Scale(0, 15, 20, 30, 1), Scale(1, 30, 40, 50, 31))
 CONFIG = dataclasses.replace(
     resolve(Config(content="a/photo.jpg", style=("b/x.jpg", "c/y.jpg"), style_blend=(1.0, 3.0))),

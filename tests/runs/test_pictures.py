@@ -13,7 +13,7 @@ from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.scales import Scale
 from tests.conftest import picture
-from tests.runs.conftest import FakeStage
+from tests.runs.conftest import FakeSource
 
 SCALE = Scale(0, 20, 30, 8, 1)
 
@@ -28,7 +28,7 @@ def iterate(step):
         seconds=step * 1.5,
         seconds_left=1.0,
         steps_per_second=1.0,
-        stage=FakeStage(step),
+        source=FakeSource(step),
     )
 
 
@@ -56,7 +56,7 @@ def report(write, *steps):
     for step in steps:
         one = iterate(step)
         write(one)
-        one.stage = None
+        one.source = None
 
 
 def test_by_default_everything_is_written_at_once(tmp_path, always):
@@ -105,7 +105,7 @@ def test_an_interruption_leaves_its_picture_and_status(tmp_path):
     folder, write = make(tmp_path / "late", submit=waiting.append)
     one = iterate(5)
     write.interrupt(one)
-    one.stage = None
+    one.source = None
     for work in waiting:
         work()
     assert folder.read_record().status == "interrupted" and folder.page.exists()

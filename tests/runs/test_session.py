@@ -17,6 +17,7 @@ from nst_keras import run, stylize
 from nst_keras.runs import session
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.settings.command_line import join_groups
 from nst_keras.settings.flags import parse_config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
@@ -49,7 +50,7 @@ def whole(picture_paths, tiny_weights_path, tmp_path_factory):
 
 
 def run_batch(groups):
-    return run.main([*session.join_groups(groups)])
+    return run.main([*join_groups(groups)])
 
 
 def results_in(folder="."):
@@ -223,7 +224,7 @@ def test_a_batch_leaves_finished_runs_alone(pair, capsys):
         ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
         ("--time_limit=1m", "--batch: --time_limit"),
         ("--sise=5", "--sise"),
-        ("--workdir=job_2", "--workdir=job_2: another process"),
+        ("--workdir=job_2", "--workdir=job_2: is in use by another process"),
     ],
 )
 def test_runs_that_cannot_be_one_batch_are_refused(pair, capsys, own, words):
@@ -243,17 +244,10 @@ def test_pictures_of_different_sizes_are_refused_before_tensorflow_starts(
     assert "--batch: the pictures are of different sizes" in capsys.readouterr().err
 
 
-def test_groups_of_flags_are_joined_by_two_dashes():
-    groups = [["--size=5", "--style=--.jpg"], [], ["--seed=1"]]
-    assert session.join_groups(groups) == ("--size=5", "--style=--.jpg", "--", "--", "--seed=1")
-    assert session.split_groups(session.join_groups(groups)) == groups
-    assert session.split_groups(["--size=5"]) == [["--size=5"]]
-
-
 @pytest.mark.slow
 def test_a_batch_that_is_killed_resumes_as_one(pair):
     more = [[*flags, "--iterations=80", "--checkpoint_every=7"] for flags in pair]
-    command = [sys.executable, "-m", "nst_keras.run", *session.join_groups(more)]
+    command = [sys.executable, "-m", "nst_keras.run", *join_groups(more)]
     began = time.monotonic()
     assert subprocess.run(command, capture_output=True).returncode == 0
     seconds = time.monotonic() - began

@@ -14,7 +14,7 @@ from nst_keras.runtime.background import Background
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 from nst_keras.settings.config import Config
-from tests.runs.conftest import FakeStage, iterate
+from tests.runs.conftest import FakeSource, iterate
 
 CONFIG = Config(
     log_every=1, image_every=0, checkpoint_every=1, checkpoint_minutes=0, keep_checkpoints=2
@@ -40,7 +40,7 @@ def make(folder, background):
 
 
 def step(number):
-    return iterate(number, stage=FakeStage(number))
+    return iterate(number, source=FakeSource(number))
 
 
 def test_a_line_says_scale_step_losses_speed_and_time_left():

@@ -78,18 +78,3 @@ def test_output_that_nobody_reads_is_no_error():
     process.stdout.close()  # as `head -n 1` does
     assert process.wait() == 0 and process.stderr.read() == b""
     process.stderr.close()
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--jobs=x"], "--jobs: invalid int value: 'x'; see --help"),
-        (["--job"], "unrecognized arguments: --job; see --help"),
-    ],
-)
-def test_bad_flags_are_reported_in_one_line(flags, message):
-    parser = cli.OneLineParser(allow_abbrev=False)
-    parser.add_argument("--jobs", type=int)
-    with pytest.raises(InputError) as caught:
-        parser.parse_args(flags)
-    assert str(caught.value) == message

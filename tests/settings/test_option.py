@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import os
-import re
 
 import pytest
 
@@ -78,8 +77,6 @@ def test_parse_refuses_and_says_what_may_be(kind, rules, text):
         refusing.parse(text)
     assert str(caught.value).startswith(f"--x={text}: must be {refusing.accepted()}")
     assert caught.value.flags == ("x",)
-    with pytest.raises(InputError, match=f"^--old={re.escape(text)}: must be "):
-        refusing.parse(text, written="old")
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def test_a_stop_signal_interrupts_the_last_test(job, tmp_path, monkeypatch):
         patch.setattr(Trainer, "evaluate", stop)
         assert train_backbone.main([*job, "--epochs=1"]) == 75
     record = TrainFolder(tmp_path / "job").read_record()
-    assert record["status"] == "interrupted" and "best_epoch" not in record
+    assert record.status == "interrupted" and not record.best_epoch
     assert train_backbone.main([*job, "--epochs=1"]) == 0
     record = TrainFolder(tmp_path / "job").read_record()
-    assert record["status"] == "finished" and 0 <= record["test_accuracy"] <= 1
+    assert record.status == "finished" and 0 <= record.test_accuracy <= 1
 
 
 @pytest.mark.parametrize(
