@@ -150,7 +150,7 @@ def test_output_on_standard_error_is_a_finding(speak, tmp_path, capsys):
 
 def test_log_messages_and_hidden_warnings_are_no_findings(tmp_path):
     def read():
-        logging.getLogger("nst_keras").warning("a checkpoint is left out")
+        logging.getLogger("nst_keras").warning("ignoring checkpoint")
         warnings.warn("old", DeprecationWarning, stacklevel=1)
 
     assert not observe(read, tmp_path).findings
