@@ -33,8 +33,9 @@ LINES = [json.dumps({"step": step, "scale": 0, "terms": {"total": 1.5}}) + "\n" 
 
 
 def save_state(run: Path, step: int, *, seconds: float = 1.0, value: float = 0.5) -> None:
-    store = Checkpointer(run / "checkpoints", "a job", every=0, minutes=0, keep=9)
-    store.save(Checkpoint(step, seconds, {"image": np.full((1, 8, 8, 3), value, np.float32)}))
+    checkpointer = Checkpointer(run / "checkpoints", "a run", every=0, minutes=0, keep=9)
+    state = {"scale": {"image": np.full((1, 8, 8, 3), value, np.float32)}}
+    checkpointer.save(Checkpoint(step, seconds, state))
 
 
 def make_run(run: Path, *, seconds: float = 1.0) -> None:
@@ -244,7 +245,7 @@ def test_lost_work_is_found(run):
 
 
 def test_a_stop_that_saved_nothing_is_found(run):
-    log = "nst_keras: stopped after step 4; to go on: ..."
+    log = "nst_keras: stopped after step 4; resume with: ..."
     assert checks.stop_problems(run, 75, "interrupted") == []
     (problem,) = checks.stop_problems(run, 75, log)
     assert problem.endswith("finished after a stop")
