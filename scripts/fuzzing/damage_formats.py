@@ -170,12 +170,13 @@ def _zeros_npz(name: str) -> bytes:
     np.lib.format.write_array_header_1_0(
         head, {"descr": "<f4", "fortran_order": False, "shape": shape}
     )
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    stream, entry = io.BytesIO(), zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED  # an entry of its own ignores that of the archive
+    with zipfile.ZipFile(stream, "w") as archive:
         for member, content in read_zip(weights_npz()).items():
             if member != name:
                 archive.writestr(zipfile.ZipInfo(member), content)
-        with archive.open(zipfile.ZipInfo(name), "w") as file:
+        with archive.open(entry, "w") as file:
             file.write(head.getvalue())
             for _ in range(640):
                 file.write(bytes(1_000_000))

@@ -3,6 +3,7 @@
 import io
 import random
 import tarfile
+import zipfile
 
 import numpy as np
 
@@ -41,3 +42,10 @@ def test_a_damaged_archive_of_files_can_be_opened():
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             assert 2 <= len(archive.getmembers()) <= 3
     assert len({*archives}) > 30
+
+
+def test_a_bomb_is_a_small_file_of_a_large_array():
+    bomb = damage_formats._zeros_npz("block1_conv1/bias.npy")
+    with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
+        assert archive.getinfo("block1_conv1/bias.npy").file_size > 600_000_000
+    assert len(bomb) < 5_000_000
