@@ -73,7 +73,7 @@ def _change_zlib(rng: random.Random, content: bytes, seeds: list[bytes]) -> byte
 
 
 def disguise(rng: random.Random, data: bytes, seeds: list[bytes]) -> bytes:
-    """Rarely, another kind of picture, one of them a program; otherwise as `change_png`."""
+    """Rarely, a picture of another format or a PostScript program; otherwise as `change_png`."""
     if rng.random() > 0.05:
         return change_png(rng, data, seeds)
     script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 24 20\n%%EndComments\nshowpage\n"

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from .formats import write_png
 
 SIDE = (24, 20)  # width and height of the pictures, in pixels
-USED = 144  # an index into the palette that many pixels have; that of others would be left out
+USED = 144  # a palette index that pixels have; Pillow leaves out the transparency of unused ones
 
 
 def _pixels(mode: str = "RGB") -> Image.Image:
@@ -29,7 +29,7 @@ def _pixels(mode: str = "RGB") -> Image.Image:
 
 
 def _without_time(profile: bytes) -> bytes:
-    """A color profile without the time of its creation, and without the digest of all."""
+    """A color profile without the time of its creation, and without its digest."""
     return profile[:24] + bytes(12) + profile[36:84] + bytes(16) + profile[100:]
 
 
