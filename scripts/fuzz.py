@@ -4,7 +4,7 @@
 Every reader of files that other people may have written is given small files that are damaged in
 many ways. It may succeed, or refuse them with an InputError of one line. Anything else is a
 finding: another exception, more than 5 s, 500 MB more memory than before, a file written elsewhere,
-a process started, a pickle loaded, or a line on standard error. --kind=image,matrix reads these
+a process started, an object unpickled, or a line on standard error. --kind=image,matrix reads these
 kinds only, and --keep keeps the inputs of findings. The same seed makes the same inputs unless a
 reader changes: an input with a new outcome is damaged further later.
 

@@ -99,7 +99,7 @@ class Campaign:
             seeds = self._seeds[name]
             if outcome.name in ("read", "refused") and len(seeds) < MAX_GROWN and data:
                 seeds.append(data)
-        for what, text in dict(reversed(outcome.findings)).items():  # the first of each kind kind
+        for what, text in dict(reversed(outcome.findings)).items():  # the first of each kind
             self._tell(number, name, data, what, text, outcome.signature)
 
     def _tell(

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from .formats import write_png
 
 SIDE = (24, 20)  # width and height of the pictures, in pixels
+USED = 144  # a palette index that pixels have; Pillow leaves out the transparency of unused ones
 
 
 def _pixels(mode: str = "RGB") -> Image.Image:
@@ -21,7 +22,15 @@ def _pixels(mode: str = "RGB") -> Image.Image:
     image = Image.fromarray(color)
     if mode in ("RGBA", "LA"):
         image.putalpha(Image.fromarray((ramp % 256).astype(np.uint8)))
-    return image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+    converted = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+    if profile := converted.info.get("icc_profile"):  # Pillow adds one to LAB
+        converted.info["icc_profile"] = _without_time(profile)
+    return converted
+
+
+def _without_time(profile: bytes) -> bytes:
+    """A color profile without the time of its creation, and without its digest."""
+    return profile[:24] + bytes(12) + profile[36:84] + bytes(16) + profile[100:]
 
 
 def save_picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
@@ -45,9 +54,7 @@ def _deep_png(color_type: int, depth: int, interlaced: bool) -> bytes:
 
 
 def _profile() -> bytes:
-    """A color profile, without the time of its creation."""
-    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return data[:24] + bytes(12) + data[36:84] + bytes(16) + data[100:]
+    return _without_time(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
 
 
 def _exif() -> bytes:
@@ -62,7 +69,7 @@ def _pngs() -> list[bytes]:
     return [
         save_picture("PNG", icc_profile=_profile(), exif=_exif()),
         save_picture("PNG", "RGBA"),
-        save_picture("PNG", "P", transparency=3),
+        save_picture("PNG", "P", transparency=USED),
         save_picture("PNG", "1"),
         save_picture("PNG", "I;16"),
         save_picture("PNG", "LA"),
@@ -111,7 +118,7 @@ def all_pictures() -> list[bytes]:
         save_picture("AVIF", exif=_exif(), max_threads=1),
         save_picture("AVIF", "RGBA", max_threads=1),
         save_picture("GIF", "P"),
-        save_picture("GIF", "P", transparency=2, comment=b"x"),
+        save_picture("GIF", "P", transparency=USED, comment=b"x"),
         save_picture("GIF", **more),
         *(save_picture("BMP", mode) for mode in ("RGB", "RGBA", "P", "1")),
         b"\0\0\0\x18ftypheic" + bytes(200),
@@ -121,5 +128,5 @@ def all_pictures() -> list[bytes]:
 @functools.cache
 def training_pictures() -> list[bytes]:
     """Small pictures of the formats that trainings read."""
-    gifs = [save_picture("GIF", "P"), save_picture("GIF", "P", transparency=2)]
+    gifs = [save_picture("GIF", "P"), save_picture("GIF", "P", transparency=USED)]
     return [*_pngs(), *_jpegs(), *gifs]

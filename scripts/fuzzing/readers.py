@@ -20,10 +20,11 @@ from nst_keras.settings.resolve import resolve, unused
 from nst_keras.sweeps import table, trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
 from nst_keras.sweeps.progress import SweepProgress
-from nst_keras.sweeps.results import Results
+from nst_keras.sweeps.results import Results, TrialRecords
 from nst_keras.training import cifar100, datasets
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
+from nst_keras.training.writer import TrainingWriter
 
 from .damage_bytes import BYTES, Mutator
 from .damage_formats import bomb_h5, bomb_npz, change_png, change_tar, change_zip, disguise
@@ -40,12 +41,12 @@ from .seeds import (
     matrices,
     metrics_file,
     metrics_files,
-    run_job,
-    run_record,
+    record_of_trial,
+    run_fingerprint,
     run_records,
     sweep_trials,
+    training_fingerprint,
     training_flagfiles,
-    training_job,
     training_record,
     trial_record,
     weights_h5_files,
@@ -91,7 +92,7 @@ def _read_weights(name: str) -> Callable[[Path], Any]:
 def _read_checkpoint(folder: Path) -> str:
     found = make_checkpointer(folder)
     _need(found.latest(), "the older, undamaged checkpoint was not found")
-    return " ".join(found.skipped)
+    return " ".join(found.ignored)
 
 
 def _read_flags(folder: Path) -> None:
@@ -119,7 +120,8 @@ def _read_labels(folder: Path) -> str:
 
 
 def _read_folders(folder: Path) -> None:
-    datasets.read_set(config_lib.TrainConfig(folder=str(folder), batch_size=1))
+    with mock.patch.object(images, "MAX_PIXELS", MAX_PIXELS):
+        datasets.read_set(config_lib.TrainConfig(folder=str(folder), batch_size=1))
 
 
 def _read_matrix(folder: Path) -> None:
@@ -156,8 +158,8 @@ def _check_page(page: Path) -> None:
 
 def _read_status(folder: Path) -> str:
     run = folder_lib.RunFolder(folder / "run")
-    run.is_finished(run_job())
-    return str(run.status(run_job(), overwrite=False))
+    run.is_finished(run_fingerprint())
+    return str(run.status(run_fingerprint(), overwrite=False))
 
 
 def _resume_metrics(folder: Path) -> None:
@@ -169,12 +171,11 @@ def _resume_metrics(folder: Path) -> None:
 def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
-        collected = Results(found, sweep_trials(), metric, ("style_weight", "size"))
-        collected.conclude()
-    names = [trial.name for trial in collected.trials]
-    board = SweepProgress(collected.record, names)
-    board.describe()
-    board.share()
+        records = TrialRecords(found, sweep_trials())
+        Results(records, metric, ("style_weight", "size")).conclude()
+    progress = SweepProgress(records.read, [trial.name for trial in records.trials])
+    progress.describe()
+    progress.share()
 
 
 def _put_sweep(folder: Path) -> None:
@@ -185,8 +186,7 @@ def _put_sweep(folder: Path) -> None:
 
 def _put_trial(run: Path, trial: trials.Trial) -> None:
     run.mkdir(parents=True)
-    job = folder_lib.describe_job(trial.config, {"content": "0" * 64})
-    (run / "run.json").write_bytes(run_record(trial.config, job))
+    (run / "run.json").write_bytes(record_of_trial(trial))
     (run / "metrics.jsonl").write_bytes(metrics_file())
 
 
@@ -213,11 +213,13 @@ def _read_cifar(folder: Path) -> None:
 
 
 def _read_training_status(folder: Path) -> str:
-    return str(training_folder.TrainFolder(folder).status(training_job(), overwrite=False))
+    return str(training_folder.TrainFolder(folder).status(training_fingerprint(), overwrite=False))
 
 
 def _resume_table(folder: Path) -> None:
-    training_folder.Table(folder / "batches.csv", training_folder.BATCH_COLUMNS, 4000).close()
+    training = training_folder.TrainFolder(folder)
+    TrainingWriter(training, 4000, 4000, tensorboard=False).close()
+    _need(all(b"," in row for row in training.batches.read_bytes().splitlines()), "damaged rows")
 
 
 def _run_kind(

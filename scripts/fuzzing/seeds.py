@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import io
 import json
-import pickle
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from nst_keras.network import vgg, weights
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import record as record_lib
+from nst_keras.runs import new_record
+from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runtime import checkpoints
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import Config
@@ -97,14 +97,14 @@ def make_checkpointer(folder: Path) -> checkpoints.Checkpointer:
 
 
 def checkpoint_file(step: int) -> bytes:
-    arrays = {
-        "image": np.linspace(0, 1, 48, dtype=np.float32).reshape(4, 4, 3),
-        "plateau": np.array([1.5, 0.0]),
-        "precision": np.array("float32"),
-        "state": np.frombuffer(b'{"epoch": 1}', np.uint8),
+    state = {
+        "scale": {"image": np.linspace(0, 1, 48, dtype=np.float32).reshape(4, 4, 3)},
+        "monitors": {"early_stopping": np.array([1.5, 0.0])},
+        "run": {"precision": np.array("float32")},
+        "progress": {"json": np.frombuffer(b'{"epoch": 1}', np.uint8)},
     }
     with tempfile.TemporaryDirectory() as folder:
-        saved = checkpoints.Checkpoint(step, 1.5, arrays)
+        saved = checkpoints.Checkpoint(step, 1.5, state)
         return make_checkpointer(Path(folder)).save(saved).read_bytes()
 
 
@@ -112,7 +112,7 @@ def run_config() -> Config:
     return resolve(Config(content="photo.png", style=("painting.png",), size=64, tolerance=0.1))
 
 
-def run_record(config: Config, job: dict[str, str]) -> bytes:
+def run_record(config: Config, fingerprint: Fingerprint) -> bytes:
     source = {"name": "photo.png", "width": 60, "height": 40, "sha256": "0" * 64}
     record = {
         "version": "1.0",
@@ -127,26 +127,27 @@ def run_record(config: Config, job: dict[str, str]) -> bytes:
         "content": source,
         "styles": [{**source, "name": "painting.png", "weight": 1.0}],
         "scales": [{"width": 60, "height": 40, "steps": 3, "first_step": 1}],
-        "settings": record_lib.settings_text(config),
+        "settings": new_record.settings_text(config),
         "changed": ["size"],
         "final_terms": {"content/block4_conv2": 0.5, "tv": 0.1, "total": 0.6},
         "scores": {"ssim": 0.5, "total_variation": 1.1, "gram_error/block1_conv1": 0.2},
         "versions": {"python": "3"},
         "notes": ["a note"],
-        "job": job,
-        "request": job,
+        "fingerprint": dataclasses.asdict(fingerprint),
+        "requested": dataclasses.asdict(fingerprint),
     }
     return json.dumps(record, indent=1).encode()
 
 
-def run_job() -> dict[str, str]:
-    return folder_lib.describe_job(run_config(), {"content": "0" * 64})
+def run_fingerprint() -> Fingerprint:
+    return folder_lib.fingerprint(run_config(), {"content": "0" * 64})
 
 
 def run_records() -> list[bytes]:
-    """Records of the requested job and of another one."""
-    other = {**run_job(), "size": "128", "quality": "draft"}
-    return [run_record(run_config(), job) for job in (run_job(), other)]
+    """Records of the requested run and of another one."""
+    requested = run_fingerprint()
+    other = Fingerprint({**requested.settings, "size": "128", "quality": "draft"}, requested.hashes)
+    return [run_record(run_config(), fingerprint) for fingerprint in (requested, other)]
 
 
 def metrics_files() -> list[bytes]:
@@ -165,22 +166,26 @@ def sweep_trials() -> list[trials.Trial]:
 
 
 def trial_record() -> bytes:
-    trial = sweep_trials()[0]
-    return run_record(trial.config, folder_lib.describe_job(trial.config, {"content": "0" * 64}))
+    return record_of_trial(sweep_trials()[0])
 
 
-def training_job() -> dict[str, str]:
+def record_of_trial(trial: trials.Trial) -> bytes:
+    return run_record(trial.config, folder_lib.fingerprint(trial.config, {"content": "0" * 64}))
+
+
+def training_fingerprint() -> Fingerprint:
     config = config_lib.settle(config_lib.TrainConfig(csv="labels.csv"))
-    return training_folder.describe_job(config, {"data": "0" * 64})
+    return training_folder.fingerprint(config, {"data": "0" * 64})
 
 
 def training_record() -> bytes:
-    return json.dumps({"status": "running", "job": training_job(), "epochs": 3}).encode()
+    requested = dataclasses.asdict(training_fingerprint())
+    return json.dumps({"status": "running", "requested": requested, "epochs": 3}).encode()
 
 
 def batch_table() -> bytes:
     rows = [f"{step},1,{step},2.5,0.25,0.001" for step in range(1, 5001)]  # about 100 kB
-    return "\n".join([",".join(training_folder.BATCH_COLUMNS), *rows, ""]).encode()
+    return "\n".join(["step,epoch,batch,loss,accuracy,learning_rate", *rows, ""]).encode()
 
 
 def flagfiles() -> list[bytes]:
@@ -194,8 +199,9 @@ def flagfiles() -> list[bytes]:
         time_limit=90.0,
         image_at=(100, 240),
     )
-    few = b"# Comments\n--content=photo.png\n--style painting.png\n--xla\n--noscores\n"
-    piecewise = b"--schedule=piecewise\n--schedule_at=10:0.5,20:0.1\n--style=a.png\n--optimizer=sgd"
+    few = b"# Comments\n--content=photo.png\n--style=painting.png\n--xla\n--noscores\n"
+    piecewise = b"--schedule=piecewise\n--schedule_at=10:0.5,20:0.1\n--style=a.png\n"
+    piecewise += b"--optimizer=sgd\n--learning_rate=1"
     full = flags.format_flagfile(run_config()).encode()
     return [flags.format_flagfile(given).encode(), few, piecewise, full]
 
@@ -223,11 +229,13 @@ def matrices() -> list[bytes]:
 
 
 def cifar_archives() -> list[bytes]:
-    def batch(names: tuple[int, ...]) -> bytes:
-        pixels = np.zeros((len(names), 3072), np.uint8)
-        return pickle.dumps({b"data": pixels, b"fine_labels": list(names)}, protocol=2)
+    def records(labels: tuple[int, ...]) -> bytes:
+        return b"".join(bytes([0, label]) + bytes(range(256)) * 12 for label in labels)
 
-    meta = pickle.dumps({b"fine_label_names": [b"apple", b"bear"]}, protocol=2)
-    members = {"train": batch((0, 1)), "test": batch((1,)), "meta": meta}
-    named = {f"cifar-100-python/{name}": content for name, content in members.items()}
+    members = {
+        "train.bin": records((0, 1)),
+        "test.bin": records((1,)),
+        "fine_label_names.txt": b"apple\nbear\n",
+    }
+    named = {f"cifar-100-binary/{name}": content for name, content in members.items()}
     return [write_tar(named), write_tar(named, "w:bz2")]

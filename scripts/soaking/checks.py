@@ -30,8 +30,8 @@ STATUSES = {
 # Kinds of problems, which the report counts.
 TORN, DIFFERS, LOST, LEFT, STATUS = "torn", "differs", "lost", "left over", "status"
 # What runs log, with the step as a group.
-RESUMED, STOPPED = r"going on after step (\d+)", r"stopped after step (\d+)"
-FELL_BACK = "a checkpoint is left out"
+RESUMED, STOPPED = r"resuming after step (\d+)", r"stopped after step (\d+)"
+FELL_BACK = "ignoring checkpoint"
 # Suffixes of pictures, and how their bytes end: decoders tolerate that the last bytes are missing.
 PICTURES = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82", ".gif": b";", ".webp": b"", ".bmp": b""}
 # Not compared by their bytes, because they contain times.
@@ -39,7 +39,7 @@ CLOCKED = ("run.json", "index.html", ".lock")
 # The parts of run.json that neither times nor interruptions may change.
 RECORDED = (
     *("status", "step", "total_steps", "scales", "settings", "changed", "content", "styles"),
-    *("final_terms", "scores", "job", "version"),
+    *("final_terms", "scores", "fingerprint", "version"),
 )
 
 

@@ -97,7 +97,7 @@ class Job:
         """Put a finished run of other settings into the folder; nothing of it may remain."""
         shutil.copytree(self.folder / "reference" / "run", self.run)
         record = read_record(self.run)
-        record["request"] = record["job"] = {"size": "another"}
+        record["requested"] = record["fingerprint"] = {"settings": {"size": "another"}}
         (self.run / "run.json").write_text(json.dumps(record), encoding="utf-8")
         shutil.copy(self.run / "latest.jpg", self.run / "iterations" / "iteration_00999.jpg")
         shutil.copy(self.run / "result.png", self.run / "strip.png")

@@ -126,6 +126,11 @@ def test_palette_with_transparency(tmp_path, name, transparency, expected):
     np.testing.assert_allclose(picture.pixels[5, 12] * 255, (10, 20, 30), atol=1e-4)
 
 
+def test_an_rgb_picture_without_a_profile_is_not_copied(photo):
+    image = Image.fromarray(photo)
+    assert color.without_profile(image, []) is image
+
+
 def test_one_bit_and_gray(tmp_path):
     board = np.indices((16, 16)).sum(0) % 2 == 0
     picture = save(tmp_path / "a.png", Image.fromarray(board))

@@ -1,6 +1,5 @@
 """The script that paints a picture in its own style: scores, bounds and exit status."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +9,12 @@ from nst_keras.imaging import geometry, images
 from nst_keras.network import weights
 from nst_keras.runs import scores
 from nst_keras.runs.score_table import SCORES
+from tests.scripts.conftest import load_script
 
-SCRIPT = Path(__file__).parent.parent.parent / "scripts/identity_test.py"
 SAMPLES = Path(__file__).parent.parent.parent / "configs/images"
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("identity_test", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-identity_test = load_script()
+identity_test = load_script("identity_test")
 
 
 @pytest.fixture(scope="module")
