@@ -119,9 +119,9 @@ def test_an_early_stop_is_recorded_before_the_next_checkpoint(tmp_path):
     notes: list[str] = []
     folder, write = make(tmp_path, notes)
     report(write, 2)
-    notes.append("the scale rests after step 3")
+    notes.append("converged at step 3")
     one = iterate(3)
-    one.rests = True
+    one.stopped = True
     write(one)
     assert folder.read_record().notes == tuple(notes)
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from nst_keras import run, stylize
-from nst_keras.runs import session
+from nst_keras.runs import request, session
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
@@ -103,14 +103,14 @@ def count_calls(monkeypatch, *places):
 
 
 def test_a_run_is_resolved_read_and_planned_once(small, monkeypatch):
-    places = ((session, "resolve"), (session, "read_inputs"), (planning, "make_plan"))
+    places = ((request, "resolve"), (request, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run.main(small) == 0
     assert [name for name, _ in calls] == ["resolve", "read_inputs", "make_plan"]
 
 
 def test_each_run_of_a_batch_is_settled_once_and_has_its_own_notes(pair, monkeypatch):
-    places = ((session, "resolve"), (session, "read_inputs"), (planning, "make_plan"))
+    places = ((request, "resolve"), (request, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
     names = [name for name, _ in calls]

@@ -84,7 +84,7 @@ def test_a_sweep_can_live_in_a_flagfile(sweep_flags, here, capsys, tmp_path):
     assert here.batches == [names] and here.ran == names
     assert {row["style_weight"] for row in read_table("out").values()} == {"4", "16"}
     record = RunFolder("out/trials/low_seed=1").read_record()
-    assert record["settings"]["size"] == "48"  # of the command line
+    assert record.settings["size"] == "48"  # of the command line
 
 
 # Whole sweeps.
