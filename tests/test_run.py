@@ -690,7 +690,9 @@ def test_tensorboard_events(small, tmp_path, monkeypatch, capsys, request):
     assert b"content/block2_conv2" in data and b"\x89PNG" in data
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     request.getfixturevalue("no_tensorflow")
-    assert "nst_keras[tensorboard]" in refused([*small, "--tensorboard", "--workdir=no"], capsys)
+    assert "pip install '.[tensorboard]'" in refused(
+        [*small, "--tensorboard", "--workdir=no"], capsys
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
@@ -718,7 +720,7 @@ def test_video_with_labels(small, tmp_path, capsys, monkeypatch):
 
 def test_a_video_without_its_package_is_refused_at_once(job, capsys, monkeypatch, no_tensorflow):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    assert "pip install 'nst_keras[video]'" in refused([*job, "--mp4"], capsys)
+    assert "pip install '.[video]'" in refused([*job, "--mp4"], capsys)
 
 
 def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, monkeypatch):

@@ -96,7 +96,7 @@ def _find_ffmpeg(needed_for: str) -> str:
     try:
         import imageio_ffmpeg
     except ImportError:
-        raise InputError(f"{needed_for}: needs pip install 'nst_keras[video]'") from None
+        raise InputError(f"{needed_for}: needs pip install '.[video]'") from None
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:  # installed, but without ffmpeg for this machine

@@ -53,6 +53,6 @@ def formats_of(data: bytes) -> tuple[str, ...]:
     try:
         import pillow_heif
     except ImportError:
-        raise InputError("HEIC pictures need pip install 'nst_keras[heif]'") from None
+        raise InputError("HEIC pictures need pip install '.[heif]'") from None
     pillow_heif.register_heif_opener()
     return (*FORMATS, "HEIF")

@@ -97,7 +97,7 @@ def _check_extras(settings: Settings) -> None:
     files.check_temporary_folder()
     output.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
+        raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 
 
 def _help_chief(run: RequestedRun) -> int:

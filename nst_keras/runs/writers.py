@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from nst_keras.objective.term_names import kind_of
 from nst_keras.runs import output
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder, steps_fingerprint
@@ -49,7 +50,7 @@ def describe(iterate: Iterate) -> str:
     scale = iterate.scale
     losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
-        kind = name.split("/")[0]
+        kind = kind_of(name)
         losses[kind] = losses.get(kind, 0.0) + value
     parts = [
         f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",

@@ -16,7 +16,9 @@ QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's s
 _inputs = section("inputs", decides_loss=True)
 _picture = section("inputs", decides_loss=True, path=True, hashed=True, per_picture=True)
 _start = section("inputs", per_picture=True)
-_folder = section("folder", changes_result=False, destination=True, per_picture=True)
+_folder = section(
+    "folder", changes_result=False, destination=True, per_picture=True, for_files=True
+)
 _size = section("size")
 _steps = section("steps")
 _objective = section("objective", decides_loss=True)
@@ -27,6 +29,7 @@ _rate = section("optimizer", per_picture=True)
 _device = section("device", changes_result=False)
 _effort = section("effort")
 _progress = section("along the way", changes_result=False)
+_written = section("along the way", changes_result=False, for_files=True)
 
 _TERM = (0, 1e20)
 _LAYER = (0, 1e6)
@@ -47,9 +50,9 @@ class Config:
         InputError: a value is of the wrong type or out of range.
     """
 
-    content: str = _picture(None, "Path of the picture whose scene is kept.")
+    content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)
     style: tuple[str, ...] = _picture(
-        (), "Paths of the pictures whose look is taken, separated by commas."
+        (), "Paths of the pictures whose look is taken, separated by commas.", for_files=True
     )
     style_blend: tuple[float, ...] = _inputs(
         (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
@@ -325,10 +328,10 @@ class Config:
     image_at: tuple[int, ...] = _progress(
         (), "Steps whose images are kept and put side by side in strip.png.", _COUNT
     )
-    checkpoint_every: int = _progress(
+    checkpoint_every: int = _written(
         0, "Steps between checkpoints; 0: by time alone.", _COUNT_OR_NONE
     )
-    checkpoint_minutes: float = _progress(
+    checkpoint_minutes: float = _written(
         2.0, "Minutes between checkpoints; 0: by steps alone.", (0, 10**6)
     )
     max_recoveries: int = _progress(
@@ -337,14 +340,14 @@ class Config:
         "learning rate.",
         (0, 100),
     )
-    keep_checkpoints: int = _progress(2, "Number of newest checkpoints that are kept.", (1, 1000))
-    tensorboard: bool = _progress(
+    keep_checkpoints: int = _written(2, "Number of newest checkpoints that are kept.", (1, 1000))
+    tensorboard: bool = _written(
         False, "Also write losses and iteration images as TensorBoard events."
     )
-    gif: bool = _progress(True, "Write progress.gif at the end.")
-    mp4: bool = _progress(False, "Write progress.mp4 at the end; needs nst_keras[video].")
-    scores: bool = _progress(True, "Score the result by measures other than its loss.")
-    frame_labels: bool = _progress(False, "Write the step into the frames of the animations.")
+    gif: bool = _written(True, "Write progress.gif at the end.")
+    mp4: bool = _written(False, "Write progress.mp4 at the end; needs pip install '.[video]'.")
+    scores: bool = _written(True, "Score the result by measures other than its loss.")
+    frame_labels: bool = _written(False, "Write the step into the frames of the animations.")
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from nst_keras.network import vgg
-from nst_keras.objective.term_names import matches, term_names
+from nst_keras.objective.term_names import kind_of, matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config, defaults
@@ -181,10 +181,10 @@ def _check_balance(settings: Settings) -> None:
     taken: set[str] = set()
     for name, _ in settings.balance:
         members = {term for term in terms if matches(term, name)}
+        choices = dict.fromkeys([*map(kind_of, terms), *terms])
         if not members:
             raise InputError(
-                f"{text}: there is no term {name}; choose from content, style, tv, "
-                + ", ".join(terms[:-1]),
+                f"{text}: there is no term {name}; choose from {', '.join(choices)}",
                 *("balance", "content_layers", "style_layers"),
             )
         if members & taken:

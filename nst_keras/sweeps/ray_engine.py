@@ -40,7 +40,7 @@ class RayEngine:
 
     def __init__(self, cpus: float, gpus: float, retries: int):
         if not importlib.util.find_spec("ray"):
-            raise InputError("--engine=ray: needs pip install 'nst_keras[ray]'")
+            raise InputError("--engine=ray: needs pip install '.[ray]'")
         self.cpus, self.gpus, self.retries = cpus, gpus, retries
 
     def run(

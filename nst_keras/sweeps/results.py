@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
-from nst_keras.objective.term_names import matches, term_names
+from nst_keras.objective.term_names import kind_of, matches, term_names
 from nst_keras.runs import comparison, score_table
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.fingerprint import Fingerprint
@@ -181,7 +181,7 @@ def check_metric(metric: str, trials: Sequence[Trial]) -> None:
     """
     configs = [trial.config for trial in trials]
     terms = {n for c in configs for n in term_names(c.content_layers, c.style_layers)}
-    kinds = sorted({_kind(name) for name in terms})
+    kinds = sorted({kind_of(name) for name in terms})
     if metric in SCORES or metric in _scores_by_layer(trials):
         if without := [trial for trial in trials if not trial.config.scores]:
             raise InputError(f"--objective_metric={metric}: {without[0].name} has --noscores")
@@ -206,7 +206,7 @@ def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:
     """Settings that vary among the trials and make the metric a different quantity in each."""
     if metric == "seconds":
         return []
-    kind = _kind(metric)
+    kind = kind_of(metric)
     decisive = SCORES[kind].depends_on if kind in SCORES else comparison.OBJECTIVE
     return [name for name in varied_names(trials) if name in decisive]
 
@@ -218,11 +218,6 @@ def _loss(metric: str, record: RunRecord) -> float:
         return math.inf if seconds is None else seconds
     figures = {**record.final_terms, **record.scores}
     values = [value for name, value in figures.items() if matches(name, metric)]
-    if _kind(metric) in SCORES:
+    if kind_of(metric) in SCORES:
         return score_table.loss(metric, values)
     return sum(values) if values and all(map(math.isfinite, values)) else math.inf
-
-
-def _kind(name: str) -> str:
-    """The kind of a term or score: 'style' of 'style/block1_conv1'."""
-    return name.split("/")[0]

@@ -37,7 +37,7 @@ def run_training(call: Call) -> int:
     given = TrainConfig(**call.values)
     config = config_lib.settle(_with_flags_of_folder(call.arguments, given))
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise InputError("--tensorboard: needs pip install 'nst_keras[tensorboard]'")
+        raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
     initial = _read_initial(config)
     data = datasets.read_set(config)
     hashes = {"data": data.sha256, **({"initial": initial.sha256} if initial else {})}

@@ -20,13 +20,6 @@ from nst_keras.transfer.plan import Begun
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
 
-# Settings about files and checkpoints, which `stylize` does not write.
-_FOR_FILES = (
-    *("content", "style", "workdir", "output", "overwrite", "checkpoint_every"),
-    *("checkpoint_minutes", "keep_checkpoints", "tensorboard", "gif", "mp4", "frame_labels"),
-    "scores",
-)
-
 
 def stylize(
     content: PictureLike,
@@ -97,10 +90,11 @@ def _only(rounds: Generator[list[Iterate], None, None]) -> Generator[Iterate, No
 
 def _refuse_file_settings(config: Config) -> None:
     usual = defaults()
-    for name in _FOR_FILES:
-        if (value := getattr(config, name)) not in (None, usual[name]):
+    for name, option in OPTIONS.items():
+        value = getattr(config, name)
+        if option.for_files and value not in (None, usual[name]):
             raise InputError(
-                f"{name}={OPTIONS[name].format(value)}: stylize() takes no settings about files; "
+                f"{name}={option.format(value)}: stylize() takes no settings about files; "
                 "use the command nst_keras.run, or leave it out"
             )
 

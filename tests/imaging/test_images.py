@@ -179,7 +179,7 @@ def test_heic_without_its_package_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf")
-    assert "pip install 'nst_keras[heif]'" in refusal(path)
+    assert "pip install '.[heif]'" in refusal(path)
 
 
 def test_heic_with_its_package(tmp_path, photo):

@@ -13,7 +13,7 @@ from nst_keras.sweeps.ray_engine import RayEngine, _connection, _outcome
 def test_ray_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'nst_keras\[ray\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[ray\]'"):
         RayEngine(1, 0, 0)
 
 

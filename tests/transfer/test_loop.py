@@ -14,6 +14,7 @@ from nst_keras.transfer import controller, loop
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.problem import StyleTransferProblem
 from tests.conftest import picture
+from tests.network.conftest import rounding
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -198,8 +199,10 @@ XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  
 def test_steps_compiled_by_xla_are_those_without_it(tiny_weights, settings):
     plain, compiled = (a_stage(tiny_weights, xla=xla, **XLA, **settings) for xla in (False, True))
     terms, mean = (1e-4, 1e-5) if "precision" not in settings else (0.05, 0.01)
+    # At the content itself its loss is rounding: of the features, and of those that are its target.
+    least = (2 * rounding("float16", convolutions=3)) ** 2 if "precision" in settings else 1e-12
     for steps in (1, 3):
-        assert compiled.run(steps) == pytest.approx(plain.run(steps), rel=terms)
+        assert compiled.run(steps) == pytest.approx(plain.run(steps), rel=terms, abs=least)
     assert compiled._step.experimental_get_tracing_count() == 1
     result = compiled.picture()
     assert np.abs(result - plain.picture()).mean() < mean

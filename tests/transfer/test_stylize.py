@@ -48,11 +48,8 @@ def test_settings_about_files_are_refused(tiny_weights, name):
     stylize(CONTENT, STYLE, usual, weights=tiny_weights)
 
 
-def test_every_setting_about_files_is_among_them():
-    about_folders = {name for name, option in OPTIONS.items() if option.group == "folder"}
-    assert {*stylize_lib._FOR_FILES} == {*ABOUT_FILES}
-    # Which iterates there are depends on these, too.
-    assert about_folders - {*ABOUT_FILES} <= {"image_every", "image_at", "log_every"}
+def test_the_settings_about_files_are_these():
+    assert {name for name, option in OPTIONS.items() if option.for_files} == {*ABOUT_FILES}
 
 
 def test_a_time_limit_is_obeyed(tiny_weights, monkeypatch):
