@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from nst_keras.network import weights
 from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.progress import format_seconds
+from nst_keras.runtime.progress import Reporter, TimeEstimate, format_seconds
 from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
@@ -24,8 +25,6 @@ from nst_keras.training.trainer import Arrays, Score, Trainer
 from nst_keras.training.writer import TrainingWriter
 
 _log = logging.getLogger(__name__)
-
-_SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclasses.dataclass
@@ -76,15 +75,20 @@ class TrainLoop:
         validated = self.progress.epoch * self.batches
         self._writer = TrainingWriter(folder, self.step, validated, tensorboard=config.tensorboard)
         self._mark = time.monotonic()
-        self._line_at, self._resumed_at = 0.0, (self.step, self.progress.seconds)
+        self._resumed_at = self.step, self.progress.seconds
+        self._estimate = TimeEstimate()  # its unit of work is one batch
+        self._reporter: Reporter | None = None
 
     @property
     def step(self) -> int:
         """Batches done, over all epochs."""
         return self.progress.epoch * self.batches + self.progress.batch
 
-    def run(self) -> bool:
+    def run(self, *, quiet: bool = False) -> bool:
         """Train to the end or to a stop signal, and save the state.
+
+        Args:
+            quiet: report no progress.
 
         Returns:
             Whether the end is reached.
@@ -93,6 +97,8 @@ class TrainLoop:
             InputError: a picture cannot be read, although it was checked before.
             FloatingPointError: the loss is not finite.
         """
+        if not quiet:
+            self._reporter = Reporter(self._describe, self._share, by_share=False)
         try:
             while not self._is_over():
                 if not self._finish_epoch():
@@ -104,6 +110,8 @@ class TrainLoop:
                 raise InputError(message) from error
             raise
         finally:
+            if self._reporter:
+                self._reporter.close()
             self._writer.close()
 
     def finish(self) -> dict[str, Any] | None:
@@ -186,21 +194,26 @@ class TrainLoop:
                 accuracy=score.accuracy,
                 learning_rate=rate,
             )
-        if self._clock() >= self._line_at:
-            self._line_at = progress.seconds + _SECONDS_BETWEEN_LINES
-            _log.info("%s", self._describe())
+        first, seconds = self._resumed_at
+        self._estimate.observe(self.step - first, self._clock() - seconds)
+        if self._reporter:
+            self._reporter.update(now=self.step == first + 1)
 
     def _describe(self) -> str:
         """One line: epoch, batch, means over the epoch so far, speed, and the time left."""
-        progress, (first, seconds) = self.progress, self._resumed_at
-        pace = (progress.seconds - seconds) / max(1, self.step - first)
-        return (
-            f"epoch {progress.epoch + 1}/{self.config.epochs} "
-            f"batch {progress.batch}/{self.batches}  loss {progress.loss / progress.batch:.4g}  "
-            f"accuracy {progress.accuracy / progress.batch:.1%}  "
-            f"{self.config.batch_size / max(pace, 1e-9):.3g} pictures/s  "
-            f"{format_seconds(pace * (self.total_steps - self.step))} left"
-        )
+        progress, done = self.progress, self.progress.batch
+        parts = [f"epoch {progress.epoch + 1}/{self.config.epochs} batch {done}/{self.batches}"]
+        if done:
+            parts.append(f"loss {progress.loss / done:.4g}")
+            parts.append(f"accuracy {progress.accuracy / done:.1%}")
+        if math.isfinite(pace := self._estimate.seconds(1)):
+            parts.append(f"{self.config.batch_size / pace:.3g} pictures/s")
+            parts.append(f"{format_seconds(pace * (self.total_steps - self.step))} left")
+        return "  ".join(parts)
+
+    def _share(self) -> float:
+        """The share of the batches that is done, 0 to 1."""
+        return self.step / self.total_steps
 
     def _end_epoch(self, validation: Score | None) -> None:
         progress = self.progress

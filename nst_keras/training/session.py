@@ -52,7 +52,7 @@ def run_training(call: Call) -> int:
         for note in data.notes:
             _log.warning("%s", note)
         _write_down(config, data, folder)
-        return _train(config, data, initial, folder, job)
+        return _train(config, data, initial, folder, job, quiet=call.quiet)
 
 
 def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainConfig:
@@ -94,6 +94,8 @@ def _train(
     initial: Weights | None,
     folder: TrainFolder,
     job: Fingerprint,
+    *,
+    quiet: bool,
 ) -> int:
     """Train in a folder that is ready; returns the exit status."""
     startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
@@ -118,10 +120,12 @@ def _train(
         folder.update_record(status="running")
         with signals.stop_signals() as stopping:
             loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
-            figures = loop.finish() if loop.run() else None
+            figures = loop.finish() if loop.run(quiet=quiet) else None
             if figures is None:
                 folder.update_record(status="interrupted")
-                _log.warning("stopped after step %d; the same command resumes it", loop.step)
+                _log.warning(
+                    "stopped after step %d; run the same command again to resume", loop.step
+                )
                 return cli.INTERRUPTED
             folder.update_record(status="finished", **figures)
     except tf.errors.ResourceExhaustedError:

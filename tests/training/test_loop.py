@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -163,3 +164,17 @@ def test_kill_9_and_the_same_command(job, whole, tmp_path):
                 process.wait()
     assert subprocess.run(command).returncode == 0
     assert outcome(tmp_path / "job") == outcome(whole)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_is_reported_unless_it_is_quiet(job, capsys, quiet):
+    loud = [flag for flag in job if flag != "--quiet"]
+    assert train_backbone.main([*loud, "--epochs=1", *(["--quiet"] if quiet else [])]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "batch 1/5" in line]
+    assert len(lines) == (0 if quiet else 1)
+    for line in lines:
+        assert re.fullmatch(
+            r"nst_keras: epoch 1/1 batch 1/5  loss [\d.]+  accuracy [\d.]+%  "
+            r"[\d.e+]+ pictures/s  [\d:]+ left",
+            line,
+        )
