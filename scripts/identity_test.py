@@ -85,14 +85,14 @@ def identity_test(config: Config) -> int:
     inputs = read_inputs(settings, styles=settings.content)
     picture, weights = inputs.content, inputs.weights or imagenet_weights(settings.backbone)
     held_out = score_table.held_out_layers(settings.style_layers, settings.backbone)
-    judge = scores.Judge(weights, held_out)
+    scorer = scores.Scorer(weights, held_out)
     print(f"{'start':9}{'score':17}{'found':>9}  needed")
     all_missed = []
     for start, needed in NEEDED.items():
         scales = 1 if start == "content" else config.scales  # a coarse scale would blur it
         job = dataclasses.replace(config, content=None, init=start, scales=scales)
         *_, last = stylize(picture, picture, job, weights=weights)
-        found = figures(last.image, picture, judge)
+        found = figures(last.image, picture, scorer)
         missed = misses(start, found)
         for name, value in found.items():
             verdict = ("  {} {:g}".format(*needed[name])) if name in needed else ""
@@ -108,14 +108,14 @@ def misses(start: str, found: dict[str, float]) -> list[str]:
     return [n for n, (sign, bound) in NEEDED[start].items() if not better[sign](found[n], bound)]
 
 
-def figures(found: np.ndarray, picture: np.ndarray, judge: scores.Judge) -> dict[str, float]:
+def figures(found: np.ndarray, picture: np.ndarray, scorer: scores.Scorer) -> dict[str, float]:
     """Scores of a result (H, W, 3) with the picture (h, w, 3) as content and style.
 
     `gram_error` is the largest of all held-out layers, `psnr` is in dB for a peak of 1, and
     `psnr_gain` is the difference to the psnr of the picture's mean color.
     """
     picture = geometry.resize(picture, *found.shape[:2])
-    scored = judge.score(found, picture, [picture])
+    scored = scorer.score(found, picture, [picture])
     grams = [value for name, value in scored.items() if name.startswith("gram_error/")]
     others = {name: value for name, value in scored.items() if "/" not in name}
     own, plain = psnr(found, picture), psnr(picture.mean((0, 1)), picture)

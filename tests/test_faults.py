@@ -130,7 +130,7 @@ def test_scores_that_do_not_fit_in_memory_are_left_out(job, whole, tmp_path, mon
     def too_large(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(scores.Judge, "score", too_large)
+    monkeypatch.setattr(scores.Scorer, "score", too_large)
     scored = [flag for flag in job if flag != "--noscores"]
     assert run.main(scored) == 0
     record = RunFolder(tmp_path / "job").read_record()

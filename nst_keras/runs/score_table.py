@@ -11,7 +11,7 @@ from nst_keras.network import vgg
 
 
 class Score(NamedTuple):
-    """One score of `scores.Judge`."""
+    """One score of `scores.Scorer`."""
 
     best: float
     explanation: str  # one sentence for a person

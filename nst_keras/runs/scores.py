@@ -47,14 +47,14 @@ _BIN, _REACH = 0.5, 150.0  # CIELAB units; the color of sRGB farthest from 0, bl
 
 
 def score_result(picture: np.ndarray, references: References) -> dict[str, float]:
-    """The scores of a run's result (H, W, 3) by name; see `Judge.score`.
+    """The scores of a run's result (H, W, 3) by name; see `Scorer.score`.
 
     Raises:
         MemoryError: there is not enough memory for them.
     """
     held_out = held_out_layers(references.style_layers, references.weights.backbone)
     try:
-        return _judge(references.weights, held_out).score(
+        return _scorer(references.weights, held_out).score(
             picture, references.content, references.styles, references.style_blend
         )
     except tf.errors.ResourceExhaustedError as error:
@@ -62,11 +62,11 @@ def score_result(picture: np.ndarray, references: References) -> dict[str, float
 
 
 @functools.lru_cache(maxsize=1)  # shared by the pictures of a batch
-def _judge(weights: Weights, held_out: tuple[str, ...]) -> "Judge":
-    return Judge(weights, held_out)
+def _scorer(weights: Weights, held_out: tuple[str, ...]) -> "Scorer":
+    return Scorer(weights, held_out)
 
 
-class Judge:
+class Scorer:
     """Scores pictures by one network, which is built once.
 
     Scores must be comparable: whatever the objective used, the network computes in float32, with

@@ -42,8 +42,8 @@ def measure(options: argparse.Namespace) -> dict:
     }
     if not options.overhead_only:
         found = compare_with_scipy(problem, scale, options.evaluations)
-        judge, _ = lbfgs_problem(content, style, options, "float32")
-        value = judge.objective(scale).value
+        reference, _ = lbfgs_problem(content, style, options, "float32")
+        value = reference.objective(scale).value
         for name, picture in found.pop("pictures").items():
             total = value(tf.constant(picture[None], tf.float32))["total"]
             report[f"float32_total_of_{name}"] = round(float(total), 5)

@@ -9,7 +9,7 @@ picture of the run with noise is.
 import argparse
 
 from benchmarks import machine
-from benchmarks.judge import Judge, as_saved
+from benchmarks.reference import ReferenceObjective, as_saved
 from nst_keras import Config, stylize
 from nst_keras.runs import scores
 
@@ -27,7 +27,7 @@ def measure(options: argparse.Namespace) -> dict:
     """The objective of each run, and the similarity of its picture to that of the float32 run."""
     machine.start()
     content, style = machine.read_pictures(options)
-    judge = Judge(content, style, options.size)
+    reference = ReferenceObjective(content, style, options.size)
     runs = {"float32": {}, "float32_noise": {"precision": "float32", "init_noise": _NOISE}}
     runs |= {name: {"precision": name} for name in options.precisions.split(",")}
     pictures = {}
@@ -36,11 +36,11 @@ def measure(options: argparse.Namespace) -> dict:
         *_, last = stylize(content, style, config)
         pictures[name] = as_saved(last.image)
     return {
-        "size": f"{judge.scale.width}x{judge.scale.height}",
+        "size": f"{reference.scale.width}x{reference.scale.height}",
         "noise": _NOISE,
         **{
             name: {
-                "objective": round(judge(picture), 5),
+                "objective": round(reference(picture), 5),
                 "ssim_to_float32": round(scores.ssim(picture, pictures["float32"]), 4),
             }
             for name, picture in pictures.items()

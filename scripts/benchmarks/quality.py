@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
-from benchmarks.judge import Judge
+from benchmarks.reference import ReferenceObjective
 from nst_keras import Config, stylize
 from nst_keras.devices import startup
 
@@ -39,15 +39,15 @@ def measure(options: argparse.Namespace) -> dict:
     machine.start()
     content, style = machine.read_pictures(options)
     precision = startup.settle_precision(options.precision)
-    judge = Judge(content, style, options.size)
-    scale = judge.scale
+    reference = ReferenceObjective(content, style, options.size)
+    scale = reference.scale
     runners = [
-        Runner(name, stylize(content, style, config), scale.pixels, judge)
+        Runner(name, stylize(content, style, config), scale.pixels, reference)
         for name, config in recipes(options.size, precision).items()
         if name in options.recipes.split(",")
     ]
-    scipy = race(judge.objective, judge.start, options.evaluations, runners)
-    scipy["objective"] = judge(scipy.pop("picture"))
+    scipy = race(reference.objective, reference.start, options.evaluations, runners)
+    scipy["objective"] = reference(scipy.pop("picture"))
     return {
         "size": f"{scale.width}x{scale.height}",
         "precision_of_ours": precision,
@@ -75,9 +75,9 @@ class Runner:
         name: str,
         iterates: Iterator[Any],
         pixels: int,
-        judge: Callable[[np.ndarray], float],
+        reference: Callable[[np.ndarray], float],
     ):
-        self.name, self._iterates, self._pixels, self._judge = name, iterates, pixels, judge
+        self.name, self._iterates, self._pixels, self._reference = name, iterates, pixels, reference
         self.seconds, self.evaluations = 0.0, 0.0
         self.curve: list[tuple[float, float, float]] = []  # seconds, evaluations, objective
         self.done, self._step = False, 0
@@ -100,7 +100,7 @@ class Runner:
         within = iterate.step - iterate.scale.first_step + 1
         spacing = max(1, iterate.scale.steps // _JUDGED)
         if last_scale and (within // spacing > (within - steps) // spacing or iterate.is_last):
-            self.curve.append((self.seconds, self.evaluations, self._judge(iterate.image)))
+            self.curve.append((self.seconds, self.evaluations, self._reference(iterate.image)))
         self.done = iterate.is_last
 
     def report(self, scipy: dict[str, Any]) -> dict[str, Any]:

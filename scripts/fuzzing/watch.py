@@ -112,7 +112,7 @@ def observe(read: Callable[[], Any], scratch: Path, limits: Limits | None = None
             result = read()
         except (Exception, Hang) as caught:
             error = caught
-    outcome = _judge(error) if error else Outcome("read", f"read {_plain(str(result))}")
+    outcome = _outcome_of(error) if error else Outcome("read", f"read {_plain(str(result))}")
     outcome.growth = max(0.0, _peak() - before)
     if not isinstance(error, Hang) and (took := time.monotonic() - began) > limits.seconds:
         outcome.findings.append(("hang", f"took {took:.1f} s"))
@@ -126,7 +126,7 @@ def observe(read: Callable[[], Any], scratch: Path, limits: Limits | None = None
     return outcome
 
 
-def _judge(error: BaseException) -> Outcome:
+def _outcome_of(error: BaseException) -> Outcome:
     signature = " < ".join(_places(error))
     if isinstance(error, InputError):
         found = Outcome("refused", signature)

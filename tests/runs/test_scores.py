@@ -22,8 +22,8 @@ CONTENT, STYLE, OTHER = (picture(48, 64, seed=seed) for seed in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
-def judge(tiny_weights):
-    return scores.Judge(tiny_weights)
+def scorer(tiny_weights):
+    return scores.Scorer(tiny_weights)
 
 
 def flat(*color, size=(16, 24)):
@@ -192,21 +192,21 @@ def test_high_frequency_of_noise_of_a_ramp_and_of_nothing():
 
 
 def test_held_out_layers_may_be_chosen(tiny_weights):
-    found = scores.Judge(tiny_weights, ["relu1_2", "block5_conv1"]).score(CONTENT, STYLE, [STYLE])
+    found = scores.Scorer(tiny_weights, ["relu1_2", "block5_conv1"]).score(CONTENT, STYLE, [STYLE])
     grams = [name for name in found if name.startswith("gram_error/")]
     assert grams == ["gram_error/block1_conv2", "gram_error/block5_conv1"]
     assert "gram_error" not in str(
-        list(scores.Judge(tiny_weights, ()).score(STYLE, STYLE, [STYLE]))
+        list(scores.Scorer(tiny_weights, ()).score(STYLE, STYLE, [STYLE]))
     )
     with pytest.raises(InputError, match="block3_conv9"):
-        scores.Judge(tiny_weights, ["block3_conv9"])
+        scores.Scorer(tiny_weights, ["block3_conv9"])
 
 
 # All figures of a picture.
 
 
-def test_a_picture_that_is_its_own_content_and_style(judge):
-    found = judge.score(CONTENT, CONTENT, [CONTENT])
+def test_a_picture_that_is_its_own_content_and_style(scorer):
+    found = scorer.score(CONTENT, CONTENT, [CONTENT])
     ones = ("content_cosine", "ssim", "edge_correlation", "total_variation", "high_frequency")
     zeros = (*(f"gram_error/{layer}" for layer in HELD_OUT), "color_distance")
     assert set(found) == {*ones, *zeros}
@@ -216,7 +216,7 @@ def test_a_picture_that_is_its_own_content_and_style(judge):
     assert {name.partition("/")[0] for name in found} == set(SCORES)
 
 
-def test_gram_errors_are_those_of_the_network_within_a_mirrored_margin(judge, tiny_weights):
+def test_gram_errors_are_those_of_the_network_within_a_mirrored_margin(scorer, tiny_weights):
     extractor = extractor_lib.feature_extractor(tiny_weights, ("block3_conv3",))
 
     def gram(pixels):
@@ -228,18 +228,18 @@ def test_gram_errors_are_those_of_the_network_within_a_mirrored_margin(judge, ti
     odd = STYLE[:35, :50]
     target = 0.3 * gram(odd) + 0.7 * gram(OTHER)
     expected = np.square(gram(CONTENT) - target).sum() / np.square(target).sum()
-    found = judge.score(CONTENT, CONTENT, [odd, OTHER], (3, 7))
+    found = scorer.score(CONTENT, CONTENT, [odd, OTHER], (3, 7))
     np.testing.assert_allclose(found["gram_error/block3_conv3"], expected, rtol=1e-4)
 
 
-def test_roughness_is_relative_to_that_of_the_rougher_source(judge):
+def test_roughness_is_relative_to_that_of_the_rougher_source(scorer):
     calm, rough = blurred(OTHER), with_noise(STYLE)
     for content, styles, blend in (
         (rough, [calm], ()),
         (calm, [rough], ()),
         (calm, [rough, calm], (1, 3)),
     ):
-        found = judge.score(CONTENT, content, styles, blend)
+        found = scorer.score(CONTENT, content, styles, blend)
         shares = np.array(blend or (1,)) / sum(blend or (1,))
         for figure in (scores.total_variation, scores.high_frequency):
             mixture = (shares * [figure(style) for style in styles]).sum()
@@ -247,72 +247,72 @@ def test_roughness_is_relative_to_that_of_the_rougher_source(judge):
             assert found[figure.__name__] == pytest.approx(expected)
 
 
-def test_a_style_without_a_share_does_not_count(judge):
-    alone = judge.score(CONTENT, OTHER, [STYLE])
-    assert judge.score(CONTENT, OTHER, [STYLE, OTHER], (2, 0)) == pytest.approx(alone)
-    equal = judge.score(CONTENT, OTHER, [STYLE, OTHER])
-    assert judge.score(CONTENT, OTHER, [STYLE, OTHER], (5, 5)) == pytest.approx(equal)
+def test_a_style_without_a_share_does_not_count(scorer):
+    alone = scorer.score(CONTENT, OTHER, [STYLE])
+    assert scorer.score(CONTENT, OTHER, [STYLE, OTHER], (2, 0)) == pytest.approx(alone)
+    equal = scorer.score(CONTENT, OTHER, [STYLE, OTHER])
+    assert scorer.score(CONTENT, OTHER, [STYLE, OTHER], (5, 5)) == pytest.approx(equal)
 
 
-def test_the_content_is_compared_at_the_size_of_the_picture(judge):
+def test_the_content_is_compared_at_the_size_of_the_picture(scorer):
     small = geometry.resize(CONTENT, 24, 32)
-    assert judge.score(small, CONTENT, [STYLE])["ssim"] == pytest.approx(1)
+    assert scorer.score(small, CONTENT, [STYLE])["ssim"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 61)])
 @pytest.mark.parametrize("color", [(0, 0, 0), (1, 1, 1), (0.2, 0.5, 0.4)])
-def test_flat_and_tiny_pictures_have_finite_scores(judge, color, size):
+def test_flat_and_tiny_pictures_have_finite_scores(scorer, color, size):
     plain, textured = flat(*color, size=size), picture(*size)
     for one, content, style in itertools.product((plain, textured), repeat=3):
-        found = judge.score(one, content, [style])
+        found = scorer.score(one, content, [style])
         assert all(type(value) is float and np.isfinite(value) for value in found.values())
         if one is plain or content is plain:
             assert found["content_cosine"] == 0 and found["edge_correlation"] == 0
 
 
-def test_scores_are_repeatable_and_leave_pictures_alone(judge):
+def test_scores_are_repeatable_and_leave_pictures_alone(scorer):
     before = [one.copy() for one in (CONTENT, STYLE, OTHER)]
-    first = judge.score(CONTENT, OTHER, [STYLE])
-    assert judge.score(CONTENT, OTHER, [STYLE]) == first
+    first = scorer.score(CONTENT, OTHER, [STYLE])
+    assert scorer.score(CONTENT, OTHER, [STYLE]) == first
     for one, copy in zip((CONTENT, STYLE, OTHER), before, strict=True):
         np.testing.assert_array_equal(one, copy)
 
 
-def test_large_pictures_are_reduced_with_their_styles_and_seen_once(judge, monkeypatch):
+def test_large_pictures_are_reduced_with_their_styles_and_seen_once(scorer, monkeypatch):
     monkeypatch.setattr(scores, "MAX_SIDE", 32)
     seen = []
-    normal = scores.Judge._measure
+    normal = scores.Scorer._measure
 
     def remember(self, pixels):
         seen.append(pixels.shape[:2])
         return normal(self, pixels)
 
-    monkeypatch.setattr(scores.Judge, "_measure", remember)
+    monkeypatch.setattr(scores.Scorer, "_measure", remember)
     style = picture(40, 40)
-    found = judge.score(CONTENT, OTHER, [style])
+    found = scorer.score(CONTENT, OTHER, [style])
     assert seen == [(24, 32), (24, 32), (20, 20)]
     small = [geometry.resize(one, 24, 32) for one in (CONTENT, OTHER)]
-    assert judge.score(*small, [geometry.resize(style, 20, 20)]) == found
-    judge.score(small[0], OTHER, [CONTENT])
+    assert scorer.score(*small, [geometry.resize(style, 20, 20)]) == found
+    scorer.score(small[0], OTHER, [CONTENT])
     assert seen[-3:] == [(16, 16), (16, 16), (24, 32)]
 
 
-def test_pictures_that_cannot_be_scored(judge):
+def test_pictures_that_cannot_be_scored(scorer):
     bad = [CONTENT[..., 0], CONTENT[..., :2], CONTENT[:15], np.full_like(CONTENT, np.nan)]
     for one in bad:
         with pytest.raises(ValueError, match="shape|not finite"):
-            judge.score(one, CONTENT, [STYLE])
+            scorer.score(one, CONTENT, [STYLE])
         with pytest.raises(ValueError, match="shape|not finite"):
-            judge.score(CONTENT, one, [STYLE])
+            scorer.score(CONTENT, one, [STYLE])
     for styles, blend in (([], ()), ([STYLE], (0,)), ([STYLE], (1, 2)), ([STYLE] * 2, (-1, 2))):
         with pytest.raises(ValueError, match="style_blend"):
-            judge.score(CONTENT, CONTENT, styles, blend)
+            scorer.score(CONTENT, CONTENT, styles, blend)
 
 
-def test_values_out_of_range_count_as_the_screen_shows_them(judge):
+def test_values_out_of_range_count_as_the_screen_shows_them(scorer):
     outside = 2 * CONTENT - 0.5
-    clipped = judge.score(np.clip(outside, 0, 1), OTHER, [STYLE])
-    assert judge.score(outside, OTHER, [STYLE]) == clipped
+    clipped = scorer.score(np.clip(outside, 0, 1), OTHER, [STYLE])
+    assert scorer.score(outside, OTHER, [STYLE]) == clipped
 
 
 def test_faults_show_in_the_figures_that_are_for_them():
@@ -321,9 +321,9 @@ def test_faults_show_in_the_figures_that_are_for_them():
         geometry.thumbnail(images.read_image(SAMPLES / name).pixels, 96)
         for name in ("harbor.jpg", "lily_pond.jpg", "result_monet.jpg")
     )
-    judge = scores.Judge(weights_lib.read_weights(weights_lib.embedded_path(), "vgg19"))
+    scorer = scores.Scorer(weights_lib.read_weights(weights_lib.embedded_path(), "vgg19"))
     found = {
-        name: judge.score(one, photo, [painting])
+        name: scorer.score(one, photo, [painting])
         for name, one in {
             "photo": photo,
             "painted": painted,
@@ -349,11 +349,11 @@ def test_faults_show_in_the_figures_that_are_for_them():
         assert found[fault]["gram_error/block2_conv2"] > found["painted"]["gram_error/block2_conv2"]
 
 
-def test_scores_that_do_not_fit_in_memory_are_refused(judge, tiny_weights, monkeypatch):
+def test_scores_that_do_not_fit_in_memory_are_refused(scorer, tiny_weights, monkeypatch):
     def too_large(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(scores.Judge, "score", too_large)
+    monkeypatch.setattr(scores.Scorer, "score", too_large)
     pixels = picture(40, 60)
     references = References(pixels, [pixels], [1.0], ["block1_conv1"], tiny_weights)
     with pytest.raises(MemoryError, match="not enough"):

@@ -18,8 +18,8 @@ identity_test = load_script("identity_test")
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return scores.Judge(weights.read_weights(weights.embedded_path(), "vgg19"))
+def scorer():
+    return scores.Scorer(weights.read_weights(weights.embedded_path(), "vgg19"))
 
 
 def sample(name):
@@ -32,9 +32,9 @@ def test_psnr_by_hand():
     assert identity_test.psnr(black, black) == 100
 
 
-def test_only_the_picture_itself_has_sufficient_scores(judge):
+def test_only_the_picture_itself_has_sufficient_scores(scorer):
     picture = sample("harbor.jpg")
-    itself = identity_test.figures(images.to_uint8(picture) / np.float32(255), picture, judge)
+    itself = identity_test.figures(images.to_uint8(picture) / np.float32(255), picture, scorer)
     assert identity_test.misses("content", itself) == identity_test.misses("noise", itself) == []
     small = geometry.resize(picture, 32, 43)
     others = {
@@ -45,7 +45,7 @@ def test_only_the_picture_itself_has_sufficient_scores(judge):
         "plain": np.zeros_like(picture) + picture.mean((0, 1)),
     }
     for name, other in others.items():
-        found = identity_test.figures(np.clip(other, 0, 1).astype(np.float32), picture, judge)
+        found = identity_test.figures(np.clip(other, 0, 1).astype(np.float32), picture, scorer)
         for start in ("content", "noise"):
             assert identity_test.misses(start, found), (name, start)
 

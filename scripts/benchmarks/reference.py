@@ -1,4 +1,4 @@
-"""The default objective at one scale, in float32, by which all pictures are judged."""
+"""The default objective at one scale in float32, with which all pictures are compared."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from benchmarks import machine
 from nst_keras import Config
 
 
-class Judge:
+class ReferenceObjective:
     """The objective of a photo and a painting (H, W, 3) at a longest side in pixels."""
 
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
