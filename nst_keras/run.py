@@ -1,7 +1,7 @@
-"""Paints one picture: `python -m nst_keras.run --content=photo.jpg --style=painting.jpg`.
+"""Make one picture: `python -m nst_keras.run --content=photo.jpg --style=painting.jpg`.
 
 Exit status: 0 finished, 1 the optimization failed, 2 bad input, 74 the disk refused,
-75 interrupted: the same command resumes.
+75 interrupted: run the same command again to resume.
 """
 
 import sys

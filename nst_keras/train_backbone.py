@@ -1,7 +1,7 @@
-"""Trains a backbone: `python -m nst_keras.train_backbone --folder=photos`.
+"""Train a backbone: `python -m nst_keras.train_backbone --folder=photos`.
 
 Exit status: 0 finished, 1 the training failed, 2 bad input, 74 the disk refused,
-75 interrupted: the same command resumes.
+75 interrupted: run the same command again to resume.
 """
 
 import sys
