@@ -1,7 +1,8 @@
 """The terms of the objective: each has its statistics, its target and its weight.
 
-To add a kind of term, write a function here that makes it, add it to `_MAKERS`, and give it a
-weight in `term_names.weigh_terms`.
+To add a kind of term, write a function here that makes it and add it to `_MAKERS`; name and weigh
+it in `term_names.py`; declare its weight in `settings/config.py`, and pass it on in
+`transfer/problem.py`. `docs/design.md` lists all places.
 """
 
 import dataclasses
@@ -15,8 +16,9 @@ from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.targets import Targets
 from nst_keras.objective.term_names import CONTENT, STYLE, TV, WeightedTerm
 
-# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. The
-# second argument holds the content's features at the same positions, None for pixels.
+# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. Those of
+# pixels may combine a row with the next one, no further: strips overlap by one row. The second
+# argument holds the content's features at the same positions, None for pixels.
 Statistics = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]

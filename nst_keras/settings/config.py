@@ -5,8 +5,9 @@ import math
 from typing import Any
 
 from nst_keras.network import vgg
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings.option import check_settings, options_of, section
-from nst_keras.settings.presets import OPTIMIZERS, PRESETS
+from nst_keras.settings.presets import PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
@@ -194,7 +195,7 @@ class Config:
     optimizer: str = _optimizer(
         None,
         "Updates the image: nst_keras' own Adam or L-BFGS, or an optimizer of Keras.",
-        choices=OPTIMIZERS,
+        choices=tuple(FACTS),
         sets_defaults=True,
     )
     learning_rate: float = _rate(

@@ -1,4 +1,4 @@
-"""The options of a run as flags: the command `nst_keras.run`, its flagfiles and its help."""
+"""The command `nst_keras.run`: its flagfiles and its help. `config.py` declares the options."""
 
 import shlex
 import shutil

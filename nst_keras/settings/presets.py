@@ -9,8 +9,6 @@ from nst_keras.optimizers.facts import FACTS
 _STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 _IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
-OPTIMIZERS = ("adam", "lbfgs", *sorted(FACTS.keys() - {"adam", "lbfgs"}))
-
 
 @dataclasses.dataclass(frozen=True)
 class Preset:

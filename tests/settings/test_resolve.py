@@ -3,9 +3,10 @@
 import pytest
 
 from nst_keras.objective.term_names import matches, term_names
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config, defaults
-from nst_keras.settings.presets import OPTIMIZERS, PRESETS
+from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, resolve, unused
 
 
@@ -155,7 +156,7 @@ def test_one_side_alone_may_be_optimized(settings):
 NEED_A_RATE = ("sgd", "adadelta")
 
 
-@pytest.mark.parametrize("optimizer", sorted({*OPTIMIZERS} - {*NEED_A_RATE}))
+@pytest.mark.parametrize("optimizer", sorted({*FACTS} - {*NEED_A_RATE}))
 @pytest.mark.parametrize("objective", PRESETS)
 def test_every_optimizer_with_a_known_step_size_goes_with_every_objective(objective, optimizer):
     config = resolve(Config(objective=objective, optimizer=optimizer))
@@ -262,7 +263,7 @@ def test_settings_without_effect_are_warned_of(settings, said):
     assert all(note.startswith(text) for note, text in zip(notes, said, strict=True))
 
 
-@pytest.mark.parametrize("optimizer", sorted({*OPTIMIZERS} - {*NEED_A_RATE}))
+@pytest.mark.parametrize("optimizer", sorted({*FACTS} - {*NEED_A_RATE}))
 @pytest.mark.parametrize("objective", PRESETS)
 def test_settings_that_a_run_wrote_down_itself_are_not_warned_of(objective, optimizer):
     config = resolve(Config(objective=objective, optimizer=optimizer))
