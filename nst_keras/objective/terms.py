@@ -16,9 +16,9 @@ from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.targets import Targets
 from nst_keras.objective.term_names import CONTENT, STYLE, TV, WeightedTerm
 
-# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. Those of
-# pixels may combine a row with the next one, no further: strips overlap by one row. The second
-# argument holds the content's features at the same positions, None for pixels.
+# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. Those
+# of pixels may combine a row with the next one, but not reach further, since strips overlap by one
+# row. The second argument holds the content's features at the same positions, None for pixels.
 Statistics = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
