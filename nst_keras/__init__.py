@@ -12,7 +12,7 @@ __all__ = ["Config", "stylize"]
 
 
 def __getattr__(name: str):
-    # TensorFlow takes seconds to import and is not needed to refuse bad input, so it waits.
+    # TensorFlow takes seconds to import, and refusing bad input does not need it.
     if name == "stylize":
         from nst_keras.transfer.stylize import stylize
 

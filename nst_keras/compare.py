@@ -1,4 +1,4 @@
-"""Runs side by side on one page: `python -m nst_keras.compare runs/a runs/b`.
+"""Show runs side by side on one page: `python -m nst_keras.compare runs/a runs/b`.
 
 Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
 

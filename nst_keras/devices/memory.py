@@ -66,7 +66,7 @@ def cpu_cores() -> int:
 
 
 def available_bytes() -> int:
-    """Bytes of main memory that runs on the CPU plan to take; unlimited if the system is silent.
+    """Bytes of main memory that runs on the CPU plan to take; unlimited if unknown.
 
     They are a share of what is free beside this process, within the limits of its cgroup.
     """

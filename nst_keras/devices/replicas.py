@@ -85,7 +85,7 @@ def make_replicas(distribute: str, count: int = 0) -> Replicas:
         count: for 'mirrored', how many GPUs or, without GPUs, parts of the CPU; 0: all GPUs.
 
     Raises:
-        InputError: there are not so many devices, or TF_CONFIG does not name the hosts.
+        InputError: there are fewer devices, or TF_CONFIG does not name the hosts.
     """
     if distribute == "mirrored":
         strategy = tf.distribute.MirroredStrategy(_local_devices(count))
@@ -98,7 +98,7 @@ def make_replicas(distribute: str, count: int = 0) -> Replicas:
 
 
 def _local_devices(count: int) -> list[str]:
-    """The names of this host's GPUs or, without GPUs, of so many parts of its CPU."""
+    """The names of this host's GPUs or, without GPUs, of this number of parts of its CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if count > len(gpus) and gpus:
         raise InputError(

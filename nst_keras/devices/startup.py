@@ -179,12 +179,12 @@ def _processor() -> str:
 
 
 def _processor_flags() -> set[str]:
-    """The processor's instruction set extensions, by Linux' names."""
+    """The processor's instruction set extensions, by Linux's names."""
     return set(_cpuinfo().get("flags", "").split())
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Linux' description of the first core; empty on other systems."""
+    """Linux's description of the first core; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

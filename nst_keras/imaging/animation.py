@@ -24,13 +24,13 @@ Frame = str | os.PathLike | np.ndarray
 
 PROBE = 6  # frames that are encoded first, to estimate the size of the whole GIF
 SAMPLE = 64  # px a side of the sample that a frame's palette is fitted to
-GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to so many frames
+GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to this many frames
 
 SMALLEST_FONT = 11  # px: smaller ones cannot be read
 FONT_SHARE = 0.036  # font size of a label, as a share of the frame's shorter side
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 LETTER_SHADES = 8  # of gray, from the plate behind a label to its white letters
-SMOOTH = 4  # the plate behind a label is drawn so much larger, for smooth corners
+SMOOTH = 4  # the plate behind a label is drawn larger by this factor, for smooth corners
 WIDEST = 2.5  # width : height; a wider picture in a strip is shown with less height
 
 

@@ -20,7 +20,7 @@ from nst_keras.runtime.files import atomic
 
 MAX_PIXELS = 200_000_000
 MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
-# A file is read at once. The largest one of so many pixels has four samples of 16 bits each, not
+# A file is read into memory in one piece. The largest one has four samples of 16 bits each, not
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 _STRIP_VALUES = 1 << 22
@@ -74,7 +74,7 @@ def read_image(
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a
             picture, damaged or cut short, has more than `max_pixels` pixels (as its header says,
-            before any decoding) or is too large a file for so many, or has a side under MIN_SIDE.
+            before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
         data = _read_bytes(path, max_pixels)

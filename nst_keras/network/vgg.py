@@ -30,7 +30,7 @@ class Conv:
 
 
 def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
-    """The backbone's convolutions from the image upwards.
+    """The backbone's convolutions from the image upward.
 
     Args:
         channels: outputs per block, if they are not VGG's own.
@@ -44,7 +44,7 @@ def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tupl
 
 
 def layer_names(backbone: str) -> tuple[str, ...]:
-    """The names that content and style layers may have, from the image upwards."""
+    """The names that content and style layers may have, from the image upward."""
     return tuple(conv.name for conv in convolutions(backbone))
 
 

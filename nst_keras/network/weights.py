@@ -77,7 +77,7 @@ class Weights:
 
 
 def embedded_path() -> Path:
-    """The path of the shipped ImageNet VGG19, 8 bits per weight; NOTICE tells its origin."""
+    """The path of the shipped ImageNet VGG19, 8 bits per weight; NOTICE states its origin."""
     return Path(str(importlib.resources.files("nst_keras") / "data/vgg19_imagenet_notop_8bit.npz"))
 
 
@@ -190,7 +190,7 @@ def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
 def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
     """Weights from the bytes of an HDF5 file, in either of Keras' layouts.
 
-    They are a group per layer name (legacy) and `layers/conv2d_N`, numbered from the image upwards.
+    They are a group per layer name (legacy) and `layers/conv2d_N`, numbered from the image upward.
     """
     import h5py  # a dependency of Keras; only this reader needs it
 

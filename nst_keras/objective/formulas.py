@@ -1,4 +1,4 @@
-"""Pure tensor math: statistics of features, and the losses that published methods make of them.
+"""Pure tensor math: statistics of features, and the losses that published methods compute.
 
 Statistics are sums over positions, so those of a whole image are the sums of its parts'. They are
 float32 even for features in a lower precision; gradients have the precision of the features.
@@ -20,7 +20,7 @@ import tensorflow as tf
 from nst_keras.objective import total_variation, wasserstein
 from nst_keras.objective.total_variation import Variation
 
-# A mean square below this counts as zero, by which relative losses cannot divide.
+# A target whose mean square is below this counts as zero: relative losses would divide by it.
 FLOOR = 1e-6
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
 TORCHVISION_SCALE = 255.0 * 0.226

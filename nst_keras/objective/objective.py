@@ -34,7 +34,8 @@ class Objective:
 
     def __init__(self, terms: Sequence[Term], evaluator: Evaluator):
         self.terms, self.evaluator = tuple(terms), evaluator
-        # Where evaluations cannot be in a graph, the gradient by the statistics is one of its own.
+        # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
+        # compiled separately.
         self._by_sums = (
             self.differentiate
             if evaluator.in_graph

@@ -12,7 +12,7 @@ class WeightedTerm:
     """What a term compares, and how much it counts.
 
     Attributes:
-        kind: 'content', 'style' or 'tv'.
+        kind: one of the constants above.
         layer: the Keras name of the layer whose features it reads; empty for the pixels.
         weight: the factor on its loss.
     """

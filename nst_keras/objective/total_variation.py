@@ -1,4 +1,4 @@
-"""Total variation: sums over neighboring pixels, and the losses that published tools make of them.
+"""Total variation: sums over neighboring pixels, and the losses of published tools.
 
 Images are RGB in [0, 1], (1, H, W, 3). Sums are over positions, so those of a whole image are the
 sums of its parts'.

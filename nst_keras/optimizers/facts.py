@@ -18,7 +18,8 @@ class OptimizerFacts:
         rate_is_factor: whether its learning rate is a factor on steps of its own, usually 1.
         images: the number of float32 images that a step needs in memory besides the image itself.
         images_per_history: how many more for each remembered step.
-        joins_batches: whether several pictures can be optimized at once, through one network.
+        joins_batches: whether several pictures can be optimized at once, through one network. Each
+            step must then evaluate the image once, where it is, since a batch is evaluated before.
         has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 

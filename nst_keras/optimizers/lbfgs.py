@@ -31,7 +31,7 @@ class Lbfgs:
         rate: the length of a step as a function of the 0-based step, 1 being Newton's.
         history: how many pairs of steps and gradient changes are remembered.
         backtrack: whether a step that raises the total is halved until it does not.
-        bounded: whether pixels stay in [0, 1]. Pixels at a bound that are pushed outwards are left
+        bounded: whether pixels stay in [0, 1]. Pixels at a bound that are pushed outward are left
             out of the direction (Bertsekas 1982, equation 32).
         loss_names: the keys of the objective's losses.
     """
@@ -63,7 +63,7 @@ class Lbfgs:
         """Evaluate the next point and move there if it is accepted.
 
         Returns:
-            The losses by name of the image afterwards.
+            The losses by name of the image afterward.
         """
         here = tf.reshape(image.read_value(), [-1])
         rate = self.rate(self.steps.read_value()) * 0.5 ** tf.cast(self.halvings, tf.float32)

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 # Makes the losses of an image (1, H, W, 3) by name, with their 'total', and the total's gradient.
 ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
-# Adds to a variable what a function makes of it and of others of its shape: `add_at_once`, or strip
-# by strip `strips.add_by_strips`.
+# Adds to a variable the result of a function of it and of others of its shape: `add_at_once`, or
+# strip by strip `strips.add_by_strips`.
 Add = Callable[..., None]
 
 
@@ -37,5 +37,5 @@ class Optimizer(Protocol):
 def add_at_once(
     variable: tf.Variable, change: Callable[..., tf.Tensor], *others: tf.Variable | tf.Tensor
 ) -> None:
-    """Add to a variable what `change` makes of its value and those of others."""
+    """Add to a variable the result of `change` for its value and the values of others."""
     variable.assign_add(change(variable.read_value(), *map(tf.convert_to_tensor, others)))

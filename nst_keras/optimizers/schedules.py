@@ -27,7 +27,7 @@ def make_schedule(
         end: the factor that 'linear', 'cosine' and 'exponential' reach after `fall_steps`, or at
             the last step if that is 0. 'exponential' keeps falling after it.
         at: for 'piecewise', pairs of a 1-based step and the factor from that step on.
-        warmup_steps: over so many steps the rate rises from 0, multiplied with the schedule.
+        warmup_steps: the number of steps over which a factor on the schedule rises to 1.
     """
     over = fall_steps or max(steps - 1, 1)
     last = end * learning_rate
@@ -63,7 +63,7 @@ class _Steps(schedules.LearningRateSchedule):
 
 
 class _WarmUp(schedules.LearningRateSchedule):
-    """Another schedule, multiplied with a factor that rises to 1 over the first steps."""
+    """Another schedule, multiplied by a factor that rises to 1 over the first steps."""
 
     def __init__(self, schedule: Schedule, steps: int):
         self.schedule, self.steps = schedule, steps

@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 _ALIGNMENT = 64  # bytes
-_STRIP_PIXELS = 1 << 20  # about so many pixels per strip
+_STRIP_PIXELS = 1 << 20  # pixels per strip, about
 
 
 def add_by_strips(
     variable: tf.Variable, change: Callable[..., tf.Tensor], *others: tf.Variable | tf.Tensor
 ) -> None:
-    """Add to a variable (1, H, W, N) what `change` makes of strips of it and of others.
+    """Add to a variable (1, H, W, N) the results of `change` for strips of it and of others.
 
     It does what `optimizer.add_at_once` does, without temporaries of the image's size, whose memory
     TensorFlow's allocator would not give back.

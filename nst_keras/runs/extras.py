@@ -67,8 +67,8 @@ def write_animations(folder: RunFolder, config: Config) -> None:
 
 
 def complete(folder: RunFolder, config: Config) -> None:
-    """Add to a finished run what a kill in its last moments prevented, and the animations that are
-    asked for only now."""
+    """Add to a finished run what is missing because it was killed at its end, and animations that
+    were not asked for before."""
     missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
     wanted = missing and len(folder.existing_iterations()) > 1
     if wanted or not folder.is_complete():

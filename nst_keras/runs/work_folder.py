@@ -1,4 +1,4 @@
-"""The folder of a run or of a training: whose it is, how far that is, and what may be removed."""
+"""The folder of a run or of a training: its work, its progress, and what may be removed."""
 
 import dataclasses
 import enum
@@ -17,7 +17,7 @@ _Record = TypeVar("_Record", bound=WorkRecord)
 
 
 class Status(enum.Enum):
-    """How far a folder is with the work that is asked for."""
+    """How much of the requested work a folder holds."""
 
     NEW = "new"
     BEGUN = "begun"
@@ -51,7 +51,7 @@ class WorkFolder(Generic[_Record]):
         dataclasses.replace(self.read_record(), **changes).write(self.record)
 
     def status(self, fingerprint: Fingerprint, *, overwrite: bool) -> Status:
-        """Whether this folder can take the work that is asked for, and how far that is.
+        """Whether this folder can take the requested work, and how much of it is done.
 
         Unfinished work is resumed even with `overwrite`, so that a command with that flag can be
         repeated after an interruption, too.

@@ -1,4 +1,4 @@
-"""What a command hears and says: its flags' errors, stop signals, log lines and exit status."""
+"""Messages of a command: lines on standard error, and the warnings that records keep."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ _log = logging.getLogger("nst_keras")  # of the whole package
 def tell(line: str, stream: TextIO | None = None) -> None:
     """Write a line to standard error, or nothing where that is not possible.
 
-    A night's work does not end because its pipe or terminal is gone or the log's disk is full.
+    A long job must not end because its pipe or terminal is gone or the log's disk is full.
     """
     with contextlib.suppress(OSError, ValueError):
         print(line, file=stream or sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""How far a job is, on standard error: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a job on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import math

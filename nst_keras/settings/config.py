@@ -246,7 +246,11 @@ class Config:
         _COUNT_OR_NONE,
     )
     schedule_at: tuple[tuple[str, float], ...] = _optimizer(
-        (), "piecewise: STEP:FACTOR on the learning rate from that step of the scale on.", (0, 1e6)
+        (),
+        "piecewise: the factor on the learning rate from that step of the scale on, for increasing "
+        "steps from 1.",
+        (0, 1e6),
+        kind="step_factor",
     )
     warmup_steps: int = _optimizer(
         0,

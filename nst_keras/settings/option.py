@@ -250,6 +250,7 @@ KINDS = {
     "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h"),
     "text": Kind(str, (str,), "a text"),
     "named": Kind(_parse_named, (tuple, list), "NAME:NUMBER"),
+    "step_factor": Kind(_parse_named, (tuple, list), "STEP:FACTOR"),
     "weight": Kind(_parse_weight, (int, float, tuple, list), "a number or NAME:NUMBER"),
 }
 _KIND_OF_TYPE: dict[Any, str] = {

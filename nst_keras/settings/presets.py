@@ -78,8 +78,8 @@ PRESETS = {
             "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
             "style_weight": 8.0,
             "tv_weight": 2.0,
-            # Larger steps are a little quicker, but blur what the objective does not see:
-            # a picture painted in its own manner no longer comes back.
+            # Larger steps are a little quicker, but blur what the objective does not measure: with
+            # one picture as both content and style, the result is less similar to it.
             "beta_2": 0.9,
             "learning_rate": 0.03,
             "schedule": "linear",
@@ -89,7 +89,7 @@ PRESETS = {
             "coarse_iterations": (100, 60),
         },
         pixel_range=1.0,
-        # With many steps more momentum gets further; with few it is still on its way.
+        # More momentum gets further in many steps; in few it has not converged yet.
         best={
             "adam_colors": "opponent",
             "beta_1": 0.95,
@@ -157,7 +157,7 @@ PRESETS = {
             "iterations": 4000,
         },
     ),
-    # anishathalye/neural-style, which also keeps the picture of the least loss; here the last.
+    # anishathalye/neural-style, which keeps the picture with the lowest loss, not the last.
     "anishathalye": Preset(
         {
             **_COMMON,

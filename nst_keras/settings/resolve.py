@@ -27,7 +27,7 @@ class Settings(Config):
         return self.max_megapixels * 10**6
 
     def blend(self, styles: int) -> tuple[float, ...]:
-        """The weight of each of so many styles."""
+        """The weight of each style, given their number."""
         return tuple(self.style_blend) or (1.0,) * styles
 
 

@@ -1,4 +1,4 @@
-"""The folder of a sweep: a run folder and a log for each trial, and how far each trial is."""
+"""The folder of a sweep: a run folder and a log for each trial, and the progress of each trial."""
 
 import contextlib
 import functools
@@ -23,7 +23,7 @@ _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked
 
 
 class TrialState(NamedTuple):
-    """How far the folder of a trial is."""
+    """The progress of a trial, as its folder shows it."""
 
     status: Status
     replaces: bool  # the folder holds another run, which the trial will replace
@@ -84,7 +84,7 @@ class SweepFolder:
             self.logs.mkdir(exist_ok=True)
 
     def states(self, trials: Sequence[Trial], *, overwrite: bool) -> dict[str, TrialState]:
-        """How far each trial is, by its name. Reads all inputs.
+        """The progress of each trial, by its name. Reads all inputs.
 
         With `overwrite` a trial replaces a run of other settings in its folder; a finished run of
         its own settings stays.

@@ -1,4 +1,4 @@
-"""How far a sweep is, and how long the rest takes."""
+"""The progress of a sweep, and the estimated time left."""
 
 import math
 import time

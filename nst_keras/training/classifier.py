@@ -34,7 +34,7 @@ class Architecture:
 
     @property
     def convolutions(self) -> tuple[vgg.Conv, ...]:
-        """The convolutions from the image upwards."""
+        """The convolutions from the image upward."""
         return vgg.convolutions(self.backbone, channels=self.channels)
 
 

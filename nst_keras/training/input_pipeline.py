@@ -28,8 +28,8 @@ class Augmentation:
 def batches_per_epoch(pictures: Pictures, batch_size: int) -> int:
     """The number of whole batches in an epoch.
 
-    The rest of the pictures is another one in each epoch. In a smaller batch they would count for
-    more, and a replica could be left without any.
+    Which pictures are left over differs from epoch to epoch. In a smaller batch they would count
+    for more, and a replica could be left without any.
     """
     return len(pictures) // batch_size
 
@@ -137,6 +137,6 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[top : top + side, left : left + side]
-    # Not in float32 yet: a photo of 50 megapixels would take 600 MB, and several are in work.
+    # Not in float32 yet: a photo of 50 megapixels would take 600 MB, and several are open at once.
     resized = tf.cast(tf.image.resize(square, (size, size), antialias=True), tf.float32) / 255.0
     return tf.ensure_shape(tf.clip_by_value(resized, 0.0, 1.0), (size, size, 3))

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """How far a training is, in whole batches; counts start at 0."""
+    """The progress of a training in whole batches; counts start at 0."""
 
     epoch: int = 0
     batch: int = 0  # batches done in this epoch; when all are, validation is next

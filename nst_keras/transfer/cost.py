@@ -105,7 +105,8 @@ class CostModel:
         rate = _STEP_SHARE * flops_per_second
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
-            f"{scale.width}x{scale.height} {scale.steps} steps {format_seconds(taken)}"
+            f"{scale.width}x{scale.height} {scale.steps} "
+            f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
             for scale, taken in zip(scales, seconds, strict=True)
         )
         most = max(self.peak_bytes(scale, tile_size) for scale in scales)

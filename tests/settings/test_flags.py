@@ -252,7 +252,7 @@ def random_value(option, rng):
         return str(rng.choice(["noise", "relu4_2", "a b/ü=1.jpg", "/x/y.png", "#5.png"]))
     low, high = max(option.limits[0], -1e9), min(option.limits[1], 1e9)
     value = float(rng.choice([low, high, rng.uniform(low, high), min(low + rng.random(), high)]))
-    if option.kind == "named" or option.kind == "weight" and rng.random() < 0.5:
+    if option.kind in ("named", "step_factor") or option.kind == "weight" and rng.random() < 0.5:
         return str(rng.choice(["tv", "style/block1_conv1", "a:b,c"])), value
     return value if option.kind in ("float", "duration", "weight") else int(value)
 
