@@ -8,7 +8,7 @@ from nst_keras.settings.command_line import Command
 from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
 from nst_keras.settings.config import Config
 from nst_keras.settings.option import check_settings, options_of, section
-from nst_keras.sweeps.table import rebase_vary
+from nst_keras.sweeps.trials import rebase_vary
 
 _trials = section("trials")
 _execution = section("execution")

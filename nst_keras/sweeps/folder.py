@@ -16,7 +16,7 @@ from nst_keras.runs.work_folder import Status, check_is_folder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import Settings
-from nst_keras.sweeps.trials import Trial
+from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
 
 _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked for
@@ -99,7 +99,7 @@ class SweepFolder:
         try:
             found = _read_inputs(trial.config, read)
         except InputError as error:
-            raise trial.locate(error) from error
+            raise locate(error, trial.settings, trial.place) from error
         hashes = {name: item.sha256 for name, item in found.items()}
         fingerprint = folder_lib.fingerprint(trial.config, hashes)
         folder, size = self.run(trial.name), found["content"].size

@@ -22,8 +22,7 @@ from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.progress import SweepProgress
 from nst_keras.sweeps.ray_engine import RayEngine
 from nst_keras.sweeps.results import Results, TrialRecords
-from nst_keras.sweeps.table import read_matrix, read_vary
-from nst_keras.sweeps.trials import Trial, format_flags, make_trials, slug
+from nst_keras.sweeps.trials import Trial, format_flags, make_trials, read_matrix, read_vary, slug
 from nst_keras.transfer import grouping
 
 _log = logging.getLogger(__name__)

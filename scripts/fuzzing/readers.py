@@ -17,7 +17,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import resolve, unused
-from nst_keras.sweeps import table, trials
+from nst_keras.sweeps import trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
 from nst_keras.sweeps.progress import SweepProgress
 from nst_keras.sweeps.results import Results, TrialRecords
@@ -126,7 +126,7 @@ def _read_folders(folder: Path) -> None:
 
 def _read_matrix(folder: Path) -> None:
     base = Config(content="photo.png", style=("painting.png",))
-    trials.make_trials(base, table.read_matrix(folder / "matrix.csv"), [])
+    trials.make_trials(base, trials.read_matrix(folder / "matrix.csv"), [])
 
 
 def _put_run(folder: Path) -> None:

@@ -6,8 +6,7 @@ from nst_keras.runs.work_folder import Status
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder, last_line, open_log
-from nst_keras.sweeps.table import read_vary
-from nst_keras.sweeps.trials import make_trials
+from nst_keras.sweeps.trials import make_trials, read_vary
 
 
 @pytest.fixture

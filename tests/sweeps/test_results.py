@@ -14,8 +14,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder
 from nst_keras.sweeps.results import Results, TrialRecords, check_metric, incomparable
-from nst_keras.sweeps.table import TrialRow, read_vary
-from nst_keras.sweeps.trials import make_trials
+from nst_keras.sweeps.trials import TrialRow, make_trials, read_vary
 from tests.runs.conftest import page_data, write_run
 
 BASE = Config(content="photo.jpg", style=("painting.jpg",))
@@ -249,9 +248,9 @@ def test_a_metric_is_checked_without_tensorflow():
     program = (
         "import sys\n"
         "from nst_keras.settings.config import Config\n"
-        "from nst_keras.sweeps import results, table, trials\n"
+        "from nst_keras.sweeps import results, trials\n"
         "base = Config(content='photo.jpg', style=('painting.jpg',))\n"
-        "found = trials.make_trials(base, [], [table.read_vary('init=noise,gray')])\n"
+        "found = trials.make_trials(base, [], [trials.read_vary('init=noise,gray')])\n"
         "results.check_metric('gram_error/block3_conv3', found)\n"
         "sys.exit('tensorflow' in sys.modules)\n"
     )
