@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from nst_keras.imaging import images
 from nst_keras.network import weights
@@ -15,7 +15,6 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.work_folder import Status, check_is_folder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.resolve import Settings
 from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
 
@@ -25,15 +24,11 @@ _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked
 class TrialState(NamedTuple):
     """The progress of a trial, as its folder shows it."""
 
+    trial: Trial
     status: Status
     replaces: bool  # the folder holds another run, which the trial will replace
-    fingerprint: Fingerprint  # of the trial
+    fingerprint: Fingerprint  # of what is asked for
     size: tuple[int, int]  # of the content picture: height, width
-
-
-class _Input(NamedTuple):
-    sha256: str
-    size: tuple[int, int] = (0, 0)  # of a picture: height, width
 
 
 class SweepFolder:
@@ -70,7 +65,7 @@ class SweepFolder:
         check_is_folder(self.path)
         if self.path.exists() and any(self.path.iterdir()) and not self.trials.is_dir():
             raise InputError(
-                f"--workdir={self.path}: is not empty and not a sweep folder; use another folder"
+                f"--workdir={self.path}: is not empty and is not a sweep folder; use another folder"
             )
 
     def prepare(self) -> None:
@@ -95,42 +90,34 @@ class SweepFolder:
         read = functools.cache(_read_input)  # each file once, however many trials use it
         return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
 
-    def _state(self, trial: Trial, read: Callable[..., _Input], *, overwrite: bool) -> TrialState:
+    def _state(self, trial: Trial, read: Callable[..., Any], *, overwrite: bool) -> TrialState:
+        config = trial.config
         try:
-            found = _read_inputs(trial.config, read)
+            found = {
+                name: read(flag, path, config.max_pixels, config.backbone)
+                for name, flag, path in inputs.sources(config)
+            }
         except InputError as error:
             raise locate(error, trial.settings, trial.place) from error
-        hashes = {name: item.sha256 for name, item in found.items()}
-        fingerprint = folder_lib.fingerprint(trial.config, hashes)
-        folder, size = self.run(trial.name), found["content"].size
+        asked = folder_lib.fingerprint(config, {name: sha for name, (sha, _) in found.items()})
+        folder, (_, size) = self.run(trial.name), found["content"]
         try:
-            status = folder.status(fingerprint, overwrite=False)
-            return TrialState(status, False, fingerprint, size)
+            return TrialState(trial, folder.status(asked, overwrite=False), False, asked, size)
         except InputError as error:
             if not overwrite or not folder.read_record():
                 raise InputError(f"{trial.place}: {error}") from error
-            return TrialState(Status.NEW, True, fingerprint, size)
+            return TrialState(trial, Status.NEW, True, asked, size)
 
 
-def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _Input]:
-    found = {}
-    for name, flag, path in inputs.sources(config):
-        try:
-            if name == "weights":
-                found[name] = read(flag, path, backbone=config.backbone)
-            else:
-                found[name] = read(flag, path, config.max_pixels)
-        except InputError as error:
-            raise InputError(str(error), flag.removeprefix("--")) from error
-    return found
-
-
-def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
-    """Check that a picture of at most `limit` pixels, or the weights of a backbone, can be read."""
-    if backbone:
-        return _Input(weights.read_weights(path, backbone).sha256)
-    picture = images.read_image(path, flag, limit)
-    return _Input(picture.sha256, picture.pixels.shape[:2])
+def _read_input(flag: str, path: str, limit: int, backbone: str) -> tuple[str, tuple[int, ...]]:
+    """The SHA-256 of an input that can be read, and the height and width of a picture."""
+    try:
+        if flag == "--weights":
+            return weights.read_weights(path, backbone).sha256, ()
+        picture = images.read_image(path, flag, limit)
+    except InputError as error:
+        raise InputError(str(error), flag.removeprefix("--")) from error
+    return picture.sha256, picture.pixels.shape[:2]
 
 
 @contextlib.contextmanager

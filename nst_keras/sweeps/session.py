@@ -19,9 +19,8 @@ from nst_keras.sweeps import flags, results
 from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
-from nst_keras.sweeps.progress import SweepProgress
 from nst_keras.sweeps.ray_engine import RayEngine
-from nst_keras.sweeps.results import Results, TrialRecords
+from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.sweeps.trials import Trial, format_flags, make_trials, read_matrix, read_vary, slug
 from nst_keras.transfer import grouping
 
@@ -46,84 +45,70 @@ def run_sweep(call: Call) -> int:
     engine = _make_engine(sweep)
     folder.prepare()
     if metric and (names := results.incomparable(metric, trials)):
-        _log.warning("trials cannot be compared by %s, because %s varies", metric, ", ".join(names))
+        text = "trials cannot be compared by %s because these settings vary: %s"
+        _log.warning(text, metric, ", ".join(names))
     _announce(states, folder)
-    tasks = _tasks(trials, states, folder, sweep.batch)
+    tasks = _tasks(states, folder, sweep.batch)
     fingerprints = {name: state.fingerprint for name, state in states.items()}
-    records = TrialRecords(folder, trials, fingerprints)
     with Background() as background:
-        found = Results(records, metric, sweep.layout, background.submit)
-        failed, interrupted = _work(engine, tasks, records, found, quiet=call.quiet)
-    return _conclude(folder, found, failed, interrupted=interrupted)
+        found = Results(folder, trials, metric, sweep.layout, fingerprints, background.submit)
+        failed, interrupted = _work(engine, tasks, found, quiet=call.quiet)
+    return _conclude(found, failed, interrupted=interrupted)
 
 
 def _work(
-    engine: LocalEngine | RayEngine,
-    tasks: Sequence[Task],
-    records: TrialRecords,
-    found: Results,
-    *,
-    quiet: bool,
+    engine: LocalEngine | RayEngine, tasks: Sequence[Task], found: Results, *, quiet: bool
 ) -> tuple[dict[str, str], bool]:
     """Run the trials; keep the table and the page up to date, and report progress unless `quiet`.
 
-    Returns:
-        The reasons of failed trials by name, and whether a signal left trials unfinished.
+    Returns the reasons of failed trials by name, and whether a signal left trials unfinished.
     """
-    folder = records.folder
-    failed: dict[str, str] = {}
-    interrupted = False
     with contextlib.ExitStack() as stack:
         stopping = stack.enter_context(signals.stop_signals())
         names = [trial.name for task in tasks for trial in task.trials]
         for name in names:  # those that failed before are tried again
-            folder.failure(name).unlink(missing_ok=True)
+            found.folder.failure(name).unlink(missing_ok=True)
         found.refresh()
         report = None
-        board = SweepProgress(records.read, names)
+        progress = SweepProgress(found.read, names)
         if names and not quiet:
-            report = Reporter(board.describe, board.share, by_share=False)
+            report = Reporter(progress.describe, progress.share, by_share=False)
             stack.callback(report.close)
         outcomes = stack.enter_context(contextlib.closing(engine.run(tasks, stopping)))
         for outcome in outcomes:
             if outcome and outcome.status == INTERRUPTED and stopping:
-                interrupted = True
-            elif outcome:
-                _note(outcome, board, failed, folder)
+                continue  # it is neither done nor failed
+            if outcome:
+                _note(outcome, progress, found.folder)
                 found.refresh()
             if report:
-                report.update(now=bool(outcome) and not interrupted)
-    left = len(names) - len(board.ended) - len(failed)
-    return failed, interrupted or bool(stopping and left)
+                report.update(now=bool(outcome))
+    return progress.failed, bool(stopping) and progress.trials_left() > 0
 
 
-def _conclude(
-    folder: SweepFolder, found: Results, failed: dict[str, str], *, interrupted: bool
-) -> int:
+def _note(outcome: Outcome, progress: SweepProgress, folder: SweepFolder) -> None:
+    """Record whether a trial failed, and why."""
+    if outcome.status:
+        reason = progress.failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
+        files.write_text(folder.failure(outcome.name), f"{reason}\n")
+        _log.warning("%s failed", outcome.name)
+    else:
+        progress.done.add(outcome.name)
+        _log.info("%s is done", outcome.name)
+
+
+def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> int:
     """Renew table and page, and report the outcome; returns the exit status."""
     page = found.conclude()
     for name, reason in failed.items():
-        _log.error("%s failed: %s (%s)", name, reason, folder.log(name))
-    _log.info("table: %s", folder.results)
+        _log.error("%s failed: %s (%s)", name, reason, found.folder.log(name))
+    _log.info("table: %s", found.folder.results)
     if page:
-        _log.info("page: %s", folder.page)
+        _log.info("page: %s", found.folder.page)
     if interrupted:
         _log.warning("interrupted; run the same command again to resume")
         return INTERRUPTED
     return 1 if failed else 0
-
-
-def _note(
-    outcome: Outcome, board: SweepProgress, failed: dict[str, str], folder: SweepFolder
-) -> None:
-    """Record whether a trial failed, and why."""
-    board.note(outcome.name, failed=bool(outcome.status))
-    if outcome.status:
-        reason = failed[outcome.name] = outcome.error or f"exit status {outcome.status}"
-        files.write_text(folder.failure(outcome.name), f"{reason}\n")
-        _log.warning("%s failed", outcome.name)
-    else:
-        _log.info("%s is done", outcome.name)
 
 
 def split_settings(values: Mapping[str, Any]) -> tuple[SweepConfig, Config]:
@@ -153,24 +138,17 @@ def _default_path(sweep: SweepConfig, base: Config) -> Path:
     return Path("runs") / f"{name}-{digest[:4]}"
 
 
-def _tasks(
-    trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder, most: int
-) -> list[Task]:
+def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> list[Task]:
     """The unfinished trials as tasks, of which each is a trial or a batch of up to `most`.
 
     Finished trials count when batches are formed, so that an interrupted batch is the same one when
     it resumes; where some of a batch are finished, the others resume one by one.
     """
-    mine = {trial.name: trial for trial in trials if trial.name in states}
-    left = {
-        name: _task(trial, folder, states[name])
-        for name, trial in mine.items()
-        if states[name].status is not Status.FINISHED
-    }
-    wanted = {name: (trial.config, states[name].size) for name, trial in mine.items()}
+    wanted = {name: (state.trial.config, state.size) for name, state in states.items()}
     tasks: list[Task] = []
     for group in grouping.group(wanted, most):
-        parts = tuple(left[name] for name in group if name in left)
+        left = [states[name] for name in group if states[name].status is not Status.FINISHED]
+        parts = tuple(_task(state, folder) for state in left)
         together = len(parts) == len(group) > 1
         tasks += [_batch(parts, folder)] if together else parts
     return tasks
@@ -184,8 +162,8 @@ def _make_engine(sweep: SweepConfig) -> LocalEngine | RayEngine:
     return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, sweep.retries)
 
 
-def _task(trial: Trial, folder: SweepFolder, state: TrialState) -> Task:
-    run = folder.run(trial.name)
+def _task(state: TrialState, folder: SweepFolder) -> Task:
+    trial, run = state.trial, folder.run(state.trial.name)
     overwrite = ["--overwrite"] if state.replaces else []
     return Task(
         trial.name,

@@ -37,7 +37,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, folder):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file: is a file, not a folder"):
         SweepFolder(tmp_path / "file").check()
-    with pytest.raises(InputError, match="is not empty and not a sweep folder"):
+    with pytest.raises(InputError, match="is not empty and is not a sweep folder"):
         SweepFolder(tmp_path).check()
 
 

@@ -97,7 +97,7 @@ def test_a_sweep_goes_past_a_failure_and_goes_on_where_it_was(sweep_flags, here,
     assert sweep.main(command) == 75
 
     said = capsys.readouterr().err
-    assert "trials cannot be compared by content, because style_weight varies" in said
+    assert "trials cannot be compared by content because these settings vary: style_weight" in said
     assert "1 of 3 trials done  1 failed" in said
     assert "style_weight=16 failed: the reason (sweep/logs/style_weight=16.log)" in said
     assert said.splitlines()[-1] == "nst_keras: interrupted; run the same command again to resume"
