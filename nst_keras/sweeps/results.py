@@ -71,9 +71,13 @@ class Results:
     def refresh(self) -> None:
         """Write the table, and have the page written unless that was done just before."""
         shown, records = self._write_table()
+
+        def write() -> None:
+            self._write_page(shown, records)
+
         if shown and time.monotonic() >= self._next_page:
             self._next_page = math.inf
-            self._submit(lambda: self._write_page(shown, records))
+            self._submit(write)
 
     def conclude(self) -> bool:
         """Write the table and the page, at once; returns whether there is a page."""
