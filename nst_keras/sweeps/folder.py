@@ -69,11 +69,7 @@ class SweepFolder:
             )
 
     def prepare(self) -> None:
-        """Make the folder.
-
-        Raises:
-            InputError: it cannot be written to.
-        """
+        """Make the folder, or raise InputError if it cannot be written to."""
         with files.preparing(self.path):
             self.trials.mkdir(parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
@@ -82,10 +78,8 @@ class SweepFolder:
         """The progress of each trial, by its name. Reads all inputs.
 
         With `overwrite` a trial replaces a run of other settings in its folder; a finished run of
-        its own settings stays.
-
-        Raises:
-            InputError: an input cannot be read, or the folder of a trial holds something else.
+        its own settings stays. Raises InputError if an input cannot be read, or if the folder of a
+        trial holds something else.
         """
         read = functools.cache(_read_input)  # each file once, however many trials use it
         return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}

@@ -40,9 +40,8 @@ class Task:
     """A trial, or a batch of trials, as an engine sees it."""
 
     name: str
-    arguments: tuple[str, ...]  # of the program
+    arguments: tuple[str, ...]  # of `nst_keras.run`
     log: Path
-    program: tuple[str, ...] = RUN
     parts: tuple["Task", ...] = ()  # the trials of a batch, which run one by one if it fails
     # Whether the trial is finished, perhaps by another process: then it must not start again.
     is_done: Callable[[], bool] = lambda: False
@@ -53,10 +52,6 @@ class Task:
     def trials(self) -> tuple["Task", ...]:
         """The trials of a batch, or the trial itself."""
         return self.parts or (self,)
-
-    def failures(self) -> dict[str, str]:
-        """The recorded reason of failure of each trial, by name."""
-        return {trial.name: trial.failure() for trial in self.trials}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +69,7 @@ class _Attempt:
     process: subprocess.Popen
     retries: int  # that are left
     slot: int
-    failures: dict[str, str]  # recorded by earlier attempts
+    failures: dict[str, str]  # recorded by earlier attempts, by the trial's name
 
 
 class LocalEngine:
@@ -87,6 +82,8 @@ class LocalEngine:
 
     def __init__(self, slots: Sequence[dict[str, str]], retries: int):
         self.slots, self.retries = slots, retries
+        self._waiting: collections.deque[tuple[Task, int]] = collections.deque()  # with retries
+        self._running: list[_Attempt] = []
         self._waited_for: set[str] = set()
 
     def run(
@@ -96,78 +93,55 @@ class LocalEngine:
 
         Once `stopping` is set no trial starts, and the running ones save their state.
         """
-        waiting = collections.deque((task, self.retries) for task in tasks)
-        running: list[_Attempt] = []
+        self._waiting.extend((task, self.retries) for task in tasks)
         signaled = False
         try:
-            while running or (waiting and not stopping):
+            while self._running or (self._waiting and not stopping):
                 if not stopping:
-                    yield from self._start_some(waiting, running)
+                    yield from self._start_some()
                 elif not signaled:
                     signaled = True
-                    _terminate(running)
-                for attempt in [a for a in running if a.process.poll() is not None]:
-                    running.remove(attempt)
-                    again = [] if stopping else self._again(attempt)
-                    waiting.extendleft(reversed(again))
-                    yield from _outcomes(attempt, stopping, {task.name for task, _ in again})
+                    self._terminate()
+                for attempt in [a for a in self._running if a.process.poll() is not None]:
+                    self._running.remove(attempt)
+                    yield from self._settle(attempt, stopping)
                 yield None
                 time.sleep(_POLL_SECONDS)
         finally:
-            _terminate(running)
-            for attempt in running:
+            self._terminate()
+            for attempt in self._running:
                 attempt.process.wait()
 
-    def _again(self, attempt: _Attempt) -> list[tuple[Task, int]]:
-        """What to try again after a process has ended, with the retries that are left."""
-        task, status = attempt.task, attempt.process.returncode
-        left = [trial for trial in task.trials if status and not trial.is_done()]
-        if not left:
-            return []
-        if status < 0 and attempt.retries and len(left) == len(task.trials):
-            return [(task, attempt.retries - 1)]
-        if not task.parts:
-            return []
-        error = _error(attempt, left[0]) or f"exit status {status}"
-        _log.warning("%s failed (%s); running its trials one by one", task.name, error)
-        return [(trial, self.retries) for trial in left]
-
-    def _start_some(
-        self, waiting: "collections.deque[tuple[Task, int]]", running: list[_Attempt]
-    ) -> Iterator[Outcome]:
+    def _start_some(self) -> Iterator[Outcome]:
         """Start trials in free slots, except those that another process is running.
 
         Yields the outcomes of those that another process has finished meanwhile.
         """
-        for _ in range(len(waiting)):
-            if len(running) == len(self.slots):
+        for _ in range(len(self._waiting)):
+            if len(self._running) == len(self.slots):
                 break
-            task, retries = waiting.popleft()
+            task, retries = self._waiting.popleft()
             with _held(task) as logs:
                 if not logs:
-                    waiting.append((task, retries))
-                    self._report_wait(task)
+                    self._waiting.append((task, retries))
+                    if task.name not in self._waited_for:
+                        self._waited_for.add(task.name)
+                        _log.warning("%s: waiting because another process is running it", task.name)
                 elif done := [trial for trial in task.trials if trial.is_done()]:
                     left = [trial for trial in task.trials if trial not in done]
-                    waiting.extendleft((trial, retries) for trial in reversed(left))
+                    self._waiting.extendleft((trial, retries) for trial in reversed(left))
                     yield from (Outcome(trial.name, 0) for trial in done)
                 else:
-                    slot = min(set(range(len(self.slots))) - {attempt.slot for attempt in running})
-                    failures = task.failures()
-                    process = self._start(task, logs, slot)
-                    running.append(_Attempt(task, process, retries, slot, failures))
+                    self._start(task, logs, retries)
 
-    def _report_wait(self, task: Task) -> None:
-        if task.name not in self._waited_for:
-            self._waited_for.add(task.name)
-            _log.warning("%s: waiting, another process is running it", task.name)
-
-    def _start(self, task: Task, logs: Sequence[BinaryIO], slot: int) -> subprocess.Popen:
+    def _start(self, task: Task, logs: Sequence[BinaryIO], retries: int) -> None:
+        slot = min({*range(len(self.slots))} - {attempt.slot for attempt in self._running})
+        failures = {trial.name: trial.failure() for trial in task.trials}
         log, *parts = logs
         log.write(f"nst_keras: on {platform.node()}\n".encode())
         log.flush()
-        return subprocess.Popen(
-            [*task.program, *task.arguments],
+        process = subprocess.Popen(
+            [*RUN, *task.arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -176,6 +150,32 @@ class LocalEngine:
             pass_fds=[part.fileno() for part in parts],
             **_DETACHED,
         )
+        self._running.append(_Attempt(task, process, retries, slot, failures))
+
+    def _settle(self, attempt: _Attempt, stopping: StopSignal) -> Iterator[Outcome]:
+        """Yield the outcomes of a process that ended, except of trials that are tried again."""
+        task, status = attempt.task, attempt.process.returncode
+        if stopping and -status in (_END, signal.SIGTERM):  # before it handled signals
+            status = INTERRUPTED
+        may_be_done = status < 0 or task.parts
+        done = [t for t in task.trials if not status or (may_be_done and t.is_done())]
+        left = [trial for trial in task.trials if trial not in done]
+        yield from (Outcome(trial.name, 0) for trial in done)
+        if stopping and (status == INTERRUPTED or task.parts):  # no time to run these alone
+            yield from (Outcome(trial.name, INTERRUPTED) for trial in left)
+        elif not stopping and status < 0 and attempt.retries and not done:
+            self._waiting.appendleft((task, attempt.retries - 1))
+        elif left and task.parts:
+            error = _error(attempt, left[0]) or f"exit status {status}"
+            _log.warning("%s failed (%s); running its trials one by one", task.name, error)
+            self._waiting.extendleft((trial, self.retries) for trial in reversed(left))
+        elif left:
+            yield Outcome(task.name, max(status, 1), _error(attempt, task))
+
+    def _terminate(self) -> None:
+        for attempt in self._running:
+            with contextlib.suppress(OSError):  # the process has ended
+                attempt.process.send_signal(_END)
 
 
 @contextlib.contextmanager
@@ -206,22 +206,6 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
     ]
 
 
-def _outcomes(attempt: _Attempt, stopping: StopSignal, again: set[str]) -> Iterator[Outcome]:
-    """The outcome of each trial of a process that ended, except those that are tried again."""
-    task, status = attempt.task, attempt.process.returncode
-    if stopping and -status in (_END, signal.SIGTERM):  # before it handled signals
-        status = INTERRUPTED
-    for trial in task.trials:
-        if again & {trial.name, task.name}:
-            continue
-        if not status or ((status < 0 or task.parts) and trial.is_done()):
-            yield Outcome(trial.name, 0)
-        elif stopping and (status == INTERRUPTED or task.parts):  # no time to run these alone
-            yield Outcome(trial.name, INTERRUPTED)
-        else:
-            yield Outcome(trial.name, max(status, 1), _error(attempt, trial))
-
-
 def _error(attempt: _Attempt, trial: Task) -> str:
     """Why the process of a trial failed."""
     status = attempt.process.returncode
@@ -234,15 +218,8 @@ def _error(attempt: _Attempt, trial: Task) -> str:
 def failure_reason(trial: Task, before: str, log: Path) -> str:
     """Why a trial failed: as its run recorded, or else the last line of the log.
 
-    Args:
-        before: the recorded reason when the attempt started. If it is still the same, the run may
-            have ended before it could record another.
+    The latter also if `before`, the recorded reason when the attempt started, is still the same:
+    the run may have ended before it could record another.
     """
     reason = trial.failure()
     return reason if reason and reason != before else last_line(log)
-
-
-def _terminate(running: Sequence[_Attempt]) -> None:
-    for attempt in running:
-        with contextlib.suppress(OSError):  # the process has ended
-            attempt.process.send_signal(_END)

@@ -13,15 +13,14 @@ from nst_keras.sweeps import local_engine
 from nst_keras.sweeps.folder import open_log
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, failure_reason, make_slots
 
-SHELL = ("/bin/sh", "-c")
-
 
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, monkeypatch):
     """Makes a task that is a line of shell."""
+    monkeypatch.setattr(local_engine, "RUN", ("/bin/sh", "-c"))
 
     def make(name, line, parts=(), **more):
-        return Task(name, (line,), tmp_path / f"{name}.log", SHELL, tuple(parts), **more)
+        return Task(name, (line,), tmp_path / f"{name}.log", tuple(parts), **more)
 
     return make
 
@@ -241,7 +240,7 @@ def test_no_trial_runs_twice_at_a_time(task, caplog):
 
     assert found == {"two": 0, "one": 0}
     assert "again" in first.log.read_text()
-    assert caplog.messages == ["one: waiting, another process is running it"]
+    assert caplog.messages == ["one: waiting because another process is running it"]
 
 
 def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
