@@ -7,8 +7,7 @@ import os
 import platform
 import signal
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from nst_keras.devices.memory import MEMORY_SHARE
@@ -29,13 +28,12 @@ _NO_START = "--engine=ray: cannot be started"
 class RayEngine:
     """Runs trials wherever Ray has resources: in the cluster of RAY_ADDRESS, or on this machine.
 
+    Raises InputError if Ray is not installed.
+
     Args:
         cpus: CPUs for each trial; also the number of its threads.
         gpus: GPUs for each trial; fractions are allowed.
         retries: how often a trial is resumed whose worker was lost.
-
-    Raises:
-        InputError: Ray is not installed.
     """
 
     def __init__(self, cpus: float, gpus: float, retries: int):
@@ -57,10 +55,9 @@ class RayEngine:
             work = ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
             )(_work)
-            waiting = {}
-            for task in tasks:
-                job = (task.arguments, str(task.log), self.cpus, self.gpus, task.is_done)
-                waiting[work.remote(*job)] = (task, task.failure())
+            waiting = {
+                work.remote(task, self.cpus, self.gpus): (task, task.failure()) for task in tasks
+            }
             cancelled = False
             while waiting:
                 if stopping and not cancelled:
@@ -104,19 +101,17 @@ def _connection(ray: Any) -> Iterator[None]:
         ray.shutdown()
 
 
-def _work(
-    arguments: tuple[str, ...], log: str, cpus: float, gpus: float, is_done: Callable[[], bool]
-) -> int:
+def _work(task: Task, cpus: float, gpus: float) -> int:
     """Run one trial, in a worker of its own; returns the exit status of the run."""
     for name in THREADS:
         os.environ[name] = str(max(1, int(cpus)))
     os.environ[MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
     # `ray.cancel` sends it, and workers may have inherited that it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open_log(Path(log), wait=True) as file:
+    with open_log(task.log, wait=True) as file:
         assert file  # since it waits
         os.dup2(file.fileno(), 2)  # for the output of TensorFlow's C++ code, too
-    if is_done():  # by another process, or by a worker that was lost after it
+    if task.is_done():  # by another process, or by a worker that was lost after it
         return 0
     with (
         open(2, "w", encoding="utf-8", buffering=1, closefd=False) as text,
@@ -125,18 +120,14 @@ def _work(
     ):
         print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
         try:
-            return command_line.run(flags.COMMAND, session.do_runs, list(arguments))
+            return command_line.run(flags.COMMAND, session.do_runs, list(task.arguments))
         except Exception:
             traceback.print_exc()
             return 1
 
 
 def _outcome(ray: Any, reference: Any, task: Task, failure: str) -> Outcome:
-    """The outcome of a trial that ended.
-
-    Args:
-        failure: that an earlier attempt recorded.
-    """
+    """The outcome of a trial that ended; `failure` is the reason that was recorded before."""
     try:
         status = ray.get(reference)
     except ray.exceptions.TaskCancelledError:
