@@ -18,8 +18,7 @@ _execution = section("execution")
 class SweepConfig:
     """All settings of one sweep, except those that its trials have in common.
 
-    Raises:
-        InputError: a value is of the wrong type or out of range, or two do not go together.
+    Raises InputError if a value is of the wrong type or out of range, or two do not go together.
     """
 
     matrix: str | None = _trials(
@@ -30,9 +29,9 @@ class SweepConfig:
     )
     vary: tuple[str, ...] = _trials(
         (),
-        "NAME=VALUE,VALUE: trials with each of these values; given several times, with each "
-        "combination. Values that are lists are separated by |. Patterns stand for the files that "
-        "match.",
+        "NAME=VALUE,VALUE: a trial for each value of the flag NAME. If given several times: a "
+        "trial for each combination. Where a value is a list itself, separate values by |. A "
+        "pattern such as photos/*.jpg stands for all files that match it.",
         repeated=True,
         rebase=rebase_vary,
     )
@@ -41,7 +40,9 @@ class SweepConfig:
         "", "Rank the trials by a score, total, content, style, tv, a term or seconds."
     )
     layout: tuple[str, ...] = _trials(
-        (), "ROW,COLUMN: two flags that lay out the page.", unset="those that vary, if they are two"
+        (),
+        "ROW,COLUMN: two flags that lay out the page.",
+        unset="the two that vary, if there are exactly two",
     )
     shard: str = _trials("1/1", "I/N: only the trials of the I-th of N parts.")
 
@@ -53,8 +54,9 @@ class SweepConfig:
     )
     batch: int = _execution(
         1,
-        "local: up to so many trials of one size at once in one process, which makes better use "
-        "of a GPU. The same batches give the same bytes; others differ by rounding.",
+        "local: maximum number of trials of the same size to run together in one process, which "
+        "makes better use of a GPU. The same batches give the same bytes; others differ by "
+        "rounding.",
         (1, 10**6),
     )
     cpus_per_trial: float | None = _execution(
@@ -64,7 +66,9 @@ class SweepConfig:
         None, "ray: GPUs that each trial takes.", (0, 10**6), unset="0"
     )
     retries: int = _execution(
-        2, "How often a trial is resumed after its process or worker was lost.", (0, 10**6)
+        2,
+        "Maximum number of times that a trial is resumed after its process or worker is lost.",
+        (0, 10**6),
     )
 
     def __post_init__(self) -> None:
@@ -110,11 +114,7 @@ COMMAND = Command(
 
 
 def check(sweep: SweepConfig, base: Config) -> None:
-    """Refuse a sweep without trials, and base settings that trials cannot share.
-
-    Raises:
-        InputError: naming one of the flags.
-    """
+    """Raise InputError for a sweep without trials, or base settings that trials cannot share."""
     if not sweep.matrix and not sweep.vary:
         raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
     if base.output:

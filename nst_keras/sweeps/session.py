@@ -16,7 +16,6 @@ from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, results
-from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
 from nst_keras.sweeps.ray_engine import RayEngine
@@ -111,24 +110,19 @@ def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> i
     return 1 if failed else 0
 
 
-def split_settings(values: Mapping[str, Any]) -> tuple[SweepConfig, Config]:
+def split_settings(values: Mapping[str, Any]) -> tuple[flags.SweepConfig, Config]:
     """The settings of the sweep itself, and those that all trials have in common."""
-    own = {name: value for name, value in values.items() if name in flags.OPTIONS}
-    base = {name: value for name, value in values.items() if name not in own}
-    return SweepConfig(**own), Config(**base)
+    own = {name: values[name] for name in flags.OPTIONS if name in values}
+    return flags.SweepConfig(**own), Config(**{n: values[n] for n in values if n not in own})
 
 
-def plan(sweep: SweepConfig, base: Config) -> list[Trial]:
-    """The trials of a sweep, in order.
-
-    Raises:
-        InputError: the table or a --vary cannot be used.
-    """
+def plan(sweep: flags.SweepConfig, base: Config) -> list[Trial]:
+    """The trials of a sweep, in order. Raises InputError for an unusable table or --vary."""
     rows = read_matrix(sweep.matrix) if sweep.matrix else []
     return make_trials(base, rows, [read_vary(text) for text in sweep.vary])
 
 
-def _default_path(sweep: SweepConfig, base: Config) -> Path:
+def _default_path(sweep: flags.SweepConfig, base: Config) -> Path:
     """A folder such as runs/experiments-3f2a; the same command has the same one, even after the
     table has changed."""
     matrix = Path(sweep.matrix or "sweep").as_posix()
@@ -149,12 +143,16 @@ def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> lis
     for group in grouping.group(wanted, most):
         left = [states[name] for name in group if states[name].status is not Status.FINISHED]
         parts = tuple(_task(state, folder) for state in left)
-        together = len(parts) == len(group) > 1
-        tasks += [_batch(parts, folder)] if together else parts
+        if len(parts) == len(group) > 1:
+            name = f"batch {parts[0].name}"  # no trial has a space in its name
+            arguments = join_groups([part.arguments for part in parts])
+            tasks.append(Task(name, arguments, folder.log(name).absolute(), parts))
+        else:
+            tasks += parts
     return tasks
 
 
-def _make_engine(sweep: SweepConfig) -> LocalEngine | RayEngine:
+def _make_engine(sweep: flags.SweepConfig) -> LocalEngine | RayEngine:
     """The engine that `sweep` asks for."""
     if sweep.engine == "local":
         return LocalEngine(make_slots(sweep.jobs), sweep.retries)
@@ -172,12 +170,6 @@ def _task(state: TrialState, folder: SweepFolder) -> Task:
         is_done=functools.partial(run.is_finished, state.fingerprint),
         failure=lambda: run.read_record().reason,
     )
-
-
-def _batch(parts: tuple[Task, ...], folder: SweepFolder) -> Task:
-    name = f"batch {parts[0].name}"  # no trial has a space in its name
-    arguments = join_groups([part.arguments for part in parts])
-    return Task(name, arguments, folder.log(name).absolute(), parts=parts)
 
 
 def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder) -> None:
