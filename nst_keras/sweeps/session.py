@@ -16,9 +16,8 @@ from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, results
+from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
 from nst_keras.sweeps.folder import SweepFolder, TrialState
-from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, make_slots
-from nst_keras.sweeps.ray_engine import RayEngine
 from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.sweeps.trials import Trial, format_flags, make_trials, read_matrix, read_vary, slug
 from nst_keras.transfer import grouping

@@ -1,8 +1,9 @@
-"""Runs trials as processes of this machine; `ray_engine` runs them on a cluster."""
+"""Runs trials: as processes of this machine, or on a Ray cluster that shares the sweep's folder."""
 
 import collections
 import contextlib
 import dataclasses
+import importlib.util
 import logging
 import math
 import os
@@ -11,20 +12,24 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nst_keras.devices import memory
 from nst_keras.devices.memory import MEMORY_SHARE
+from nst_keras.runs import session
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.errors import InputError, first_line
 from nst_keras.runtime.signals import StopSignal
+from nst_keras.settings import command_line, flags
 from nst_keras.sweeps.folder import last_line, open_log
 
 _log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1
-THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
+_POLL_SECONDS, _RAY_POLL_SECONDS = 0.1, 0.3
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
 # Ctrl-C reaches the sweep alone, which passes it on once, since a run that gets two signals of a
 # kind ends at once. It passes on a signal that is rarely sent to all processes of a service, unlike
@@ -63,12 +68,22 @@ class Outcome:
     error: str = ""
 
 
+def _failure_reason(trial: Task, before: str, log: Path) -> str:
+    """Why a trial failed: as its run recorded, or else the last line of the log.
+
+    The latter also if `before`, the recorded reason when the attempt started, is still the same:
+    the run may have ended before it could record another.
+    """
+    reason = trial.failure()
+    return reason if reason and reason != before else last_line(log)
+
+
 @dataclasses.dataclass
 class _Attempt:
     task: Task
     process: subprocess.Popen
     retries: int  # that are left
-    slot: int
+    slot: dict[str, str]
     failures: dict[str, str]  # recorded by earlier attempts, by the trial's name
 
 
@@ -81,7 +96,8 @@ class LocalEngine:
     """
 
     def __init__(self, slots: Sequence[dict[str, str]], retries: int):
-        self.slots, self.retries = slots, retries
+        self.retries = retries
+        self._free = list(slots)
         self._waiting: collections.deque[tuple[Task, int]] = collections.deque()  # with retries
         self._running: list[_Attempt] = []
         self._waited_for: set[str] = set()
@@ -104,6 +120,7 @@ class LocalEngine:
                     self._terminate()
                 for attempt in [a for a in self._running if a.process.poll() is not None]:
                     self._running.remove(attempt)
+                    self._free.append(attempt.slot)
                     yield from self._settle(attempt, stopping)
                 yield None
                 time.sleep(_POLL_SECONDS)
@@ -118,7 +135,7 @@ class LocalEngine:
         Yields the outcomes of those that another process has finished meanwhile.
         """
         for _ in range(len(self._waiting)):
-            if len(self._running) == len(self.slots):
+            if not self._free:
                 break
             task, retries = self._waiting.popleft()
             with _held(task) as logs:
@@ -135,7 +152,7 @@ class LocalEngine:
                     self._start(task, logs, retries)
 
     def _start(self, task: Task, logs: Sequence[BinaryIO], retries: int) -> None:
-        slot = min({*range(len(self.slots))} - {attempt.slot for attempt in self._running})
+        slot = self._free.pop(0)
         failures = {trial.name: trial.failure() for trial in task.trials}
         log, *parts = logs
         log.write(f"nst_keras: on {platform.node()}\n".encode())
@@ -145,7 +162,7 @@ class LocalEngine:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **self.slots[slot]},
+            env={**os.environ, **slot},
             # A batch holds the logs of its trials until it ends, even if this process ends before.
             pass_fds=[part.fileno() for part in parts],
             **_DETACHED,
@@ -199,7 +216,7 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
         shared = {MEMORY_SHARE: f"{1 / on_each:.4f}"}
     if jobs > 1 and not gpus:
         threads = str(max(1, memory.cpu_cores() // jobs))
-        shared |= {name: threads for name in THREADS if name not in os.environ}
+        shared |= {name: threads for name in _THREADS if name not in os.environ}
     return [
         {**shared, "CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if len(gpus) > 1 else shared
         for slot in range(jobs)
@@ -212,14 +229,119 @@ def _error(attempt: _Attempt, trial: Task) -> str:
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"its process was killed ({signal.Signals(-status).name})"
-    return failure_reason(trial, attempt.failures[trial.name], attempt.task.log)
+    return _failure_reason(trial, attempt.failures[trial.name], attempt.task.log)
 
 
-def failure_reason(trial: Task, before: str, log: Path) -> str:
-    """Why a trial failed: as its run recorded, or else the last line of the log.
+class RayEngine:
+    """Runs trials wherever Ray has resources: in the cluster of RAY_ADDRESS, or on this machine.
 
-    The latter also if `before`, the recorded reason when the attempt started, is still the same:
-    the run may have ended before it could record another.
+    Raises InputError if Ray is not installed.
+
+    Args:
+        cpus: CPUs for each trial; also the number of its threads.
+        gpus: GPUs for each trial; fractions are allowed.
+        retries: how often a trial is resumed whose worker was lost.
     """
-    reason = trial.failure()
-    return reason if reason and reason != before else last_line(log)
+
+    def __init__(self, cpus: float, gpus: float, retries: int):
+        if not importlib.util.find_spec("ray"):
+            raise InputError("--engine=ray: needs pip install '.[ray]'")
+        self.cpus, self.gpus, self.retries = cpus, gpus, retries
+
+    def run(
+        self, tasks: Sequence[Task], stopping: StopSignal
+    ) -> Generator[Outcome | None, None, None]:
+        """As `LocalEngine.run`."""
+        if not tasks:
+            return
+        import ray
+
+        with _connection(ray):
+            self._warn_of_lack(ray.cluster_resources())
+            # A worker runs one trial: TensorFlow keeps memory and the effects of a signal.
+            work = ray.remote(
+                num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
+            )(_run_in_worker)
+            waiting = {
+                work.remote(task, self.cpus, self.gpus): (task, task.failure()) for task in tasks
+            }
+            cancelled = False
+            while waiting:
+                if stopping and not cancelled:
+                    cancelled = True
+                    for reference in waiting:
+                        ray.cancel(reference)
+                ended, _ = ray.wait(list(waiting), timeout=_RAY_POLL_SECONDS)
+                for reference in ended:
+                    yield _ray_outcome(ray, reference, *waiting.pop(reference))
+                yield None
+
+    def _warn_of_lack(self, resources: dict[str, float]) -> None:
+        for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
+            if needed > (there := resources.get(name, 0)):
+                _log.warning(
+                    "each trial needs %g %ss but the cluster has %g; waiting until it has more",
+                    needed, name, there,
+                )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _connection(ray: Any) -> Iterator[None]:
+    """Start or join Ray for the block, unless that was done before."""
+    if ray.is_initialized():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        what = "--engine=ray: cannot be started"
+        if address := os.environ.get("RAY_ADDRESS"):
+            what = f"RAY_ADDRESS={address}: cannot be joined"
+        raise InputError(f"{what}: {first_line(error)}") from error
+    with contextlib.suppress(ValueError):  # not the main thread
+        for number, handler in handlers.items():  # Ray has replaced them
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _run_in_worker(task: Task, cpus: float, gpus: float) -> int:
+    """Run one trial, in a worker of its own; returns the exit status of the run."""
+    for name in _THREADS:
+        os.environ[name] = str(max(1, int(cpus)))
+    os.environ[MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
+    # `ray.cancel` sends it, and workers may have inherited that it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open_log(task.log, wait=True) as file:
+        assert file  # since it waits
+        os.dup2(file.fileno(), 2)  # for the output of TensorFlow's C++ code, too
+    if task.is_done():  # by another process, or by a worker that was lost after it
+        return 0
+    with (
+        open(2, "w", encoding="utf-8", buffering=1, closefd=False) as text,
+        contextlib.redirect_stdout(text),
+        contextlib.redirect_stderr(text),
+    ):
+        print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
+        try:
+            return command_line.run(flags.COMMAND, session.do_runs, list(task.arguments))
+        except Exception:
+            traceback.print_exc()
+            return 1
+
+
+def _ray_outcome(ray: Any, reference: Any, task: Task, failure: str) -> Outcome:
+    """The outcome of a trial that ended; `failure` is the reason that was recorded before."""
+    try:
+        status = ray.get(reference)
+    except ray.exceptions.TaskCancelledError:
+        return Outcome(task.name, INTERRUPTED)
+    except ray.exceptions.RayError as error:
+        if task.is_done():
+            return Outcome(task.name, 0)
+        return Outcome(task.name, 1, f"its worker was lost: {first_line(error)}")
+    return Outcome(task.name, status, _failure_reason(task, failure, task.log) if status else "")
