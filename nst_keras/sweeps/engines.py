@@ -15,10 +15,9 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from nst_keras.devices import memory
-from nst_keras.devices.memory import MEMORY_SHARE
 from nst_keras.runs import session
 from nst_keras.runtime.cli import INTERRUPTED
 from nst_keras.runtime.errors import InputError, first_line
@@ -59,8 +58,7 @@ class Task:
         return self.parts or (self,)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A trial that ended: the exit status of its run, and the reason unless that is 0."""
 
     name: str
@@ -71,15 +69,13 @@ class Outcome:
 def _failure_reason(trial: Task, before: str, log: Path) -> str:
     """Why a trial failed: as its run recorded, or else the last line of the log.
 
-    The latter also if `before`, the recorded reason when the attempt started, is still the same:
-    the run may have ended before it could record another.
+    If the record still says what it said `before` the attempt, the run recorded nothing.
     """
     reason = trial.failure()
     return reason if reason and reason != before else last_line(log)
 
 
-@dataclasses.dataclass
-class _Attempt:
+class _Attempt(NamedTuple):
     task: Task
     process: subprocess.Popen
     retries: int  # that are left
@@ -100,7 +96,7 @@ class LocalEngine:
         self._free = list(slots)
         self._waiting: collections.deque[tuple[Task, int]] = collections.deque()  # with retries
         self._running: list[_Attempt] = []
-        self._waited_for: set[str] = set()
+        self._announced: set[str] = set()  # tasks that another process is running
 
     def run(
         self, tasks: Sequence[Task], stopping: StopSignal
@@ -141,8 +137,8 @@ class LocalEngine:
             with _held(task) as logs:
                 if not logs:
                     self._waiting.append((task, retries))
-                    if task.name not in self._waited_for:
-                        self._waited_for.add(task.name)
+                    if task.name not in self._announced:
+                        self._announced.add(task.name)
                         _log.warning("%s: waiting because another process is running it", task.name)
                 elif done := [trial for trial in task.trials if trial.is_done()]:
                     left = [trial for trial in task.trials if trial not in done]
@@ -213,7 +209,7 @@ def make_slots(jobs: int | None) -> list[dict[str, str]]:
     jobs = jobs or max(1, len(gpus))
     shared: dict[str, str] = {}
     if (on_each := math.ceil(jobs / max(1, len(gpus)))) > 1:
-        shared = {MEMORY_SHARE: f"{1 / on_each:.4f}"}
+        shared = {memory.MEMORY_SHARE: f"{1 / on_each:.4f}"}
     if jobs > 1 and not gpus:
         threads = str(max(1, memory.cpu_cores() // jobs))
         shared |= {name: threads for name in _THREADS if name not in os.environ}
@@ -279,10 +275,8 @@ class RayEngine:
     def _warn_of_lack(self, resources: dict[str, float]) -> None:
         for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
             if needed > (there := resources.get(name, 0)):
-                _log.warning(
-                    "each trial needs %g %ss but the cluster has %g; waiting until it has more",
-                    needed, name, there,
-                )  # fmt: skip
+                text = "each trial needs %g %ss but the cluster has %g; waiting until it has more"
+                _log.warning(text, needed, name, there)
 
 
 @contextlib.contextmanager
@@ -313,7 +307,7 @@ def _run_in_worker(task: Task, cpus: float, gpus: float) -> int:
     """Run one trial, in a worker of its own; returns the exit status of the run."""
     for name in _THREADS:
         os.environ[name] = str(max(1, int(cpus)))
-    os.environ[MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
+    os.environ[memory.MEMORY_SHARE] = str(gpus or cpus / (os.cpu_count() or 1))
     # `ray.cancel` sends it, and workers may have inherited that it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open_log(task.log, wait=True) as file:

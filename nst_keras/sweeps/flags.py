@@ -74,7 +74,16 @@ class SweepConfig:
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
         self.part()
-        _check_engine(self)
+        if self.engine == "ray" and self.jobs:
+            raise InputError(f"--jobs={self.jobs}: needs --engine=local; give --cpus_per_trial")
+        if self.engine == "ray" and self.batch > 1:
+            raise InputError(f"--batch={self.batch}: needs --engine=local")
+        if sys.platform == "win32" and self.batch > 1:
+            raise InputError(f"--batch={self.batch}: is not available on Windows; use WSL2")
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            value = getattr(self, name)
+            if self.engine == "local" and value is not None:
+                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")
         shown = {name for name, option in RUN_OPTIONS.items() if option.changes_result}
         if self.layout and (len(self.layout) != 2 or not shown.issuperset(self.layout)):
             raise InputError(
@@ -122,17 +131,3 @@ def check(sweep: SweepConfig, base: Config) -> None:
             f"--output={base.output}: must be left out, since all trials would write to it",
             "output",
         )
-
-
-def _check_engine(sweep: SweepConfig) -> None:
-    """Refuse flags that the engine does not have."""
-    if sweep.engine == "ray" and sweep.jobs:
-        raise InputError(f"--jobs={sweep.jobs}: needs --engine=local; give --cpus_per_trial")
-    if sweep.engine == "ray" and sweep.batch > 1:
-        raise InputError(f"--batch={sweep.batch}: needs --engine=local")
-    if sys.platform == "win32" and sweep.batch > 1:
-        raise InputError(f"--batch={sweep.batch}: is not available on Windows; use WSL2")
-    if sweep.engine == "local":
-        for name in ("cpus_per_trial", "gpus_per_trial"):
-            if (value := getattr(sweep, name)) is not None:
-                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")

@@ -3,9 +3,9 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from nst_keras.imaging import images
 from nst_keras.network import weights
@@ -82,36 +82,39 @@ class SweepFolder:
         trial holds something else.
         """
         read = functools.cache(_read_input)  # each file once, however many trials use it
-        return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
+        states = {}
+        for trial in trials:
+            config, folder, replaces = trial.config, self.run(trial.name), False
+            try:
+                found = {
+                    name: read(flag, str(path), config.max_pixels, config.backbone)
+                    for name, flag, path in inputs.sources(config)
+                }
+            except InputError as error:
+                raise locate(error, trial.settings, trial.place) from error
+            hashes = {name: sha256 for name, (sha256, _) in found.items()}
+            asked = folder_lib.fingerprint(config, hashes)
+            try:
+                status = folder.status(asked, overwrite=False)
+            except InputError as error:
+                if not overwrite or not folder.read_record():
+                    raise InputError(f"{trial.place}: {error}") from error
+                status, replaces = Status.NEW, True
+            size = found["content"][1]
+            states[trial.name] = TrialState(trial, status, replaces, asked, size)
+        return states
 
-    def _state(self, trial: Trial, read: Callable[..., Any], *, overwrite: bool) -> TrialState:
-        config = trial.config
-        try:
-            found = {
-                name: read(flag, path, config.max_pixels, config.backbone)
-                for name, flag, path in inputs.sources(config)
-            }
-        except InputError as error:
-            raise locate(error, trial.settings, trial.place) from error
-        asked = folder_lib.fingerprint(config, {name: sha for name, (sha, _) in found.items()})
-        folder, (_, size) = self.run(trial.name), found["content"]
-        try:
-            return TrialState(trial, folder.status(asked, overwrite=False), False, asked, size)
-        except InputError as error:
-            if not overwrite or not folder.read_record():
-                raise InputError(f"{trial.place}: {error}") from error
-            return TrialState(trial, Status.NEW, True, asked, size)
 
-
-def _read_input(flag: str, path: str, limit: int, backbone: str) -> tuple[str, tuple[int, ...]]:
+def _read_input(flag: str, path: str, limit: int, backbone: str) -> tuple[str, tuple[int, int]]:
     """The SHA-256 of an input that can be read, and the height and width of a picture."""
     try:
         if flag == "--weights":
-            return weights.read_weights(path, backbone).sha256, ()
+            return weights.read_weights(path, backbone).sha256, (0, 0)
         picture = images.read_image(path, flag, limit)
     except InputError as error:
         raise InputError(str(error), flag.removeprefix("--")) from error
-    return picture.sha256, picture.pixels.shape[:2]
+    height, width = picture.pixels.shape[:2]
+    return picture.sha256, (height, width)
 
 
 @contextlib.contextmanager

@@ -163,21 +163,17 @@ class SweepProgress:
         """The number of trials that have not ended."""
         return len(self._shares) - len(self.done) - len(self.failed)
 
-    def seconds_left(self) -> float:
-        """An estimate for all trials that are left; NaN until some work is done."""
-        self._update()
-        done = sum(self._shares.values()) - self._before
-        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
-        return (time.monotonic() - self._began) / done * left if done > 0 else math.nan
-
     def describe(self) -> str:
-        """One line: how many trials are done and have failed, and the time left."""
+        """One line: how many trials are done and have failed, and the time left once known."""
         parts = [f"{len(self.done)} of {len(self._shares)} trials done"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
-        left = self.seconds_left()
-        if left and not math.isnan(left):
-            parts.append(f"{format_seconds(left)} left")
+        self._update()
+        done = sum(self._shares.values()) - self._before
+        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
+        if done > 0 and left > 0:
+            seconds = (time.monotonic() - self._began) / done * left
+            parts.append(f"{format_seconds(seconds)} left")
         return "  ".join(parts)
 
     def share(self) -> float:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,11 @@ from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, results
+from nst_keras.sweeps import trials as trials_lib
 from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.results import Results, SweepProgress
-from nst_keras.sweeps.trials import Trial, format_flags, make_trials, read_matrix, read_vary, slug
+from nst_keras.sweeps.trials import Trial
 from nst_keras.transfer import grouping
 
 _log = logging.getLogger(__name__)
@@ -117,18 +117,18 @@ def split_settings(values: Mapping[str, Any]) -> tuple[flags.SweepConfig, Config
 
 def plan(sweep: flags.SweepConfig, base: Config) -> list[Trial]:
     """The trials of a sweep, in order. Raises InputError for an unusable table or --vary."""
-    rows = read_matrix(sweep.matrix) if sweep.matrix else []
-    return make_trials(base, rows, [read_vary(text) for text in sweep.vary])
+    rows = trials_lib.read_matrix(sweep.matrix) if sweep.matrix else []
+    return trials_lib.make_trials(base, rows, [trials_lib.read_vary(text) for text in sweep.vary])
 
 
 def _default_path(sweep: flags.SweepConfig, base: Config) -> Path:
     """A folder such as runs/experiments-3f2a; the same command has the same one, even after the
     table has changed."""
     matrix = Path(sweep.matrix or "sweep").as_posix()
-    name = slug(Path(matrix).stem)
     names = [text.partition("=")[0] for text in sweep.vary]
-    digest = hashlib.sha256(repr((format_flags(base), matrix, names)).encode()).hexdigest()
-    return Path("runs") / f"{name}-{digest[:4]}"
+    command = repr((trials_lib.format_flags(base), matrix, names))
+    name = f"{trials_lib.slug(Path(matrix).stem)}-{trials_lib.digest(command, 4)}"
+    return Path("runs", name)
 
 
 def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> list[Task]:

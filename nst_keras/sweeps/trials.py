@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, Row, separator_hint
@@ -23,8 +23,7 @@ _WORDS = ("name", "note")  # columns that are not flags
 _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is to fit in, too
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """The value of one option in a trial, and where it was written."""
 
     name: str
@@ -33,8 +32,7 @@ class Setting:
     place: str  # for errors
 
 
-@dataclasses.dataclass(frozen=True)
-class TrialRow:
+class TrialRow(NamedTuple):
     """One row of a table; an empty cell sets nothing."""
 
     place: str
@@ -220,7 +218,7 @@ def slug(text: str) -> str:
     if len(name.encode()) <= _NAME_BYTES:
         return name
     kept = name.encode()[: _NAME_BYTES - 9].decode(errors="ignore")
-    return f"{kept}-{_digest(text, 8)}"
+    return f"{kept}-{digest(text, 8)}"
 
 
 def format_flags(config: Config) -> tuple[str, ...]:
@@ -287,7 +285,7 @@ def _names(combined: Sequence[tuple[TrialRow, tuple[Setting, ...]]]) -> list[str
         # Pictures of one name in two folders; a row's own name is left to _check_duplicates.
         if counts[names[at].casefold()] > 1 and (chosen or not row.name):
             texts = [setting.text for setting in (*row.settings, *chosen)]
-            names[at] += f"-{_digest(repr(texts), 6)}"
+            names[at] += f"-{digest(repr(texts), 6)}"
     return names
 
 
@@ -300,5 +298,6 @@ def _brief(setting: Setting) -> str:
     return "+".join(Path(path).stem for path in paths)
 
 
-def _digest(text: str, digits: int) -> str:
+def digest(text: str, digits: int) -> str:
+    """The first hexadecimal digits of the text's SHA-256."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:digits]

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import math
 import subprocess
 import sys
 
@@ -316,7 +315,6 @@ def test_progress_says_what_is_left(clock):
     records = {name: RunRecord() for name in "abcd"}
     records["a"] = RunRecord(step=50, total_steps=100)
     progress = SweepProgress(records.__getitem__, list("abcd"))
-    assert math.isnan(progress.seconds_left())
     assert progress.describe() == "0 of 4 trials done"
 
     clock[0] = 20.0
