@@ -6,7 +6,6 @@ import sys
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.command_line import Command
 from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
-from nst_keras.settings.config import Config
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.sweeps.trials import rebase_vary
 
@@ -120,14 +119,3 @@ COMMAND = Command(
     inherited=RUN_OPTIONS,
     flagfiles_first=True,
 )
-
-
-def check(sweep: SweepConfig, base: Config) -> None:
-    """Raise InputError for a sweep without trials, or base settings that trials cannot share."""
-    if not sweep.matrix and not sweep.vary:
-        raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
-    if base.output:
-        raise InputError(
-            f"--output={base.output}: must be left out, since all trials would write to it",
-            "output",
-        )

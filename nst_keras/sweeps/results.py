@@ -159,10 +159,6 @@ class SweepProgress:
         self._before = sum(self._shares.values())  # done when the sweep began
         self._began = self._read_at = time.monotonic()
 
-    def trials_left(self) -> int:
-        """The number of trials that have not ended."""
-        return len(self._shares) - len(self.done) - len(self.failed)
-
     def describe(self) -> str:
         """One line: how many trials are done and have failed, and the time left once known."""
         parts = [f"{len(self.done)} of {len(self._shares)} trials done"]

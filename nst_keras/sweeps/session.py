@@ -11,12 +11,14 @@ from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import files, signals
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
 from nst_keras.sweeps import flags, results
 from nst_keras.sweeps import trials as trials_lib
 from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
+from nst_keras.sweeps.flags import SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
 from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.sweeps.trials import Trial
@@ -27,9 +29,7 @@ _log = logging.getLogger(__name__)
 
 def run_sweep(call: Call) -> int:
     """Do the sweep that a command line asks for; returns the exit status."""
-    sweep, base = split_settings(call.values)
-    flags.check(sweep, base)
-    trials = plan(sweep, base)
+    sweep, base, trials = plan(call.values)
     metric = sweep.objective_metric
     if metric:
         results.check_metric(metric, trials)
@@ -81,7 +81,8 @@ def _work(
                 found.refresh()
             if report:
                 report.update(now=bool(outcome))
-    return progress.failed, bool(stopping) and progress.trials_left() > 0
+    all_ended = len(progress.done) + len(progress.failed) == len(names)
+    return progress.failed, bool(stopping) and not all_ended
 
 
 def _note(outcome: Outcome, progress: SweepProgress, folder: SweepFolder) -> None:
@@ -109,26 +110,32 @@ def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> i
     return 1 if failed else 0
 
 
-def split_settings(values: Mapping[str, Any]) -> tuple[flags.SweepConfig, Config]:
-    """The settings of the sweep itself, and those that all trials have in common."""
+def plan(values: Mapping[str, Any]) -> tuple[SweepConfig, Config, list[Trial]]:
+    """The settings of the sweep itself, those that all trials share, and the trials, in order.
+
+    Raises InputError if nothing varies, or if a setting, the table or a --vary cannot be used.
+    """
     own = {name: values[name] for name in flags.OPTIONS if name in values}
-    return flags.SweepConfig(**own), Config(**{n: values[n] for n in values if n not in own})
-
-
-def plan(sweep: flags.SweepConfig, base: Config) -> list[Trial]:
-    """The trials of a sweep, in order. Raises InputError for an unusable table or --vary."""
+    sweep, base = SweepConfig(**own), Config(**{n: values[n] for n in values if n not in own})
+    if not sweep.matrix and not sweep.vary:
+        raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
+    if base.output:
+        raise InputError(
+            f"--output={base.output}: must be left out, since all trials would write to it",
+            "output",
+        )
     rows = trials_lib.read_matrix(sweep.matrix) if sweep.matrix else []
-    return trials_lib.make_trials(base, rows, [trials_lib.read_vary(text) for text in sweep.vary])
+    variations = [trials_lib.read_vary(text) for text in sweep.vary]
+    return sweep, base, trials_lib.make_trials(base, rows, variations)
 
 
-def _default_path(sweep: flags.SweepConfig, base: Config) -> Path:
+def _default_path(sweep: SweepConfig, base: Config) -> Path:
     """A folder such as runs/experiments-3f2a; the same command has the same one, even after the
     table has changed."""
-    matrix = Path(sweep.matrix or "sweep").as_posix()
+    matrix = Path(sweep.matrix or "sweep")
     names = [text.partition("=")[0] for text in sweep.vary]
-    command = repr((trials_lib.format_flags(base), matrix, names))
-    name = f"{trials_lib.slug(Path(matrix).stem)}-{trials_lib.digest(command, 4)}"
-    return Path("runs", name)
+    command = repr((trials_lib.format_flags(base), matrix.as_posix(), names))
+    return Path("runs", f"{trials_lib.slug(matrix.stem)}-{trials_lib.digest(command, 4)}")
 
 
 def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> list[Task]:
@@ -151,7 +158,7 @@ def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> lis
     return tasks
 
 
-def _make_engine(sweep: flags.SweepConfig) -> LocalEngine | RayEngine:
+def _make_engine(sweep: SweepConfig) -> LocalEngine | RayEngine:
     """The engine that `sweep` asks for."""
     if sweep.engine == "local":
         return LocalEngine(make_slots(sweep.jobs), sweep.retries)

@@ -198,10 +198,18 @@ def make_trials(
     """
     _check_conflicts(rows, variations)
     combined = [*itertools.product(rows or [TrialRow("")], itertools.product(*variations))]
-    trials = [
-        _make_trial(base, name, row, (*row.settings, *chosen))
-        for name, (row, chosen) in zip(_names(combined), combined, strict=True)
-    ]
+    trials = []
+    for name, (row, chosen) in zip(_names(combined), combined, strict=True):
+        settings = (*row.settings, *chosen)
+        values = {**vars(base), **{setting.name: setting.value for setting in settings}}
+        # The paths are absolute, since the trial's process may work in another folder.
+        config = Config(**{**values, **absolute_paths(values, OPTIONS)})
+        place = row.place or f"trial {name}"
+        try:
+            resolved = resolve(config)
+        except InputError as error:
+            raise locate(error, settings, place) from error
+        trials.append(Trial(name, row.note, settings, format_flags(config), resolved, place))
     _check_duplicates(trials)
     return trials
 
@@ -235,18 +243,6 @@ def locate(error: InputError, settings: Sequence[Setting], place: str) -> InputE
     places = {setting.name: setting.place for setting in settings}
     found = next((places[name] for name in error.flags if name in places), place)
     return InputError(f"{found}: {error}", *error.flags)
-
-
-def _make_trial(base: Config, name: str, row: TrialRow, settings: tuple[Setting, ...]) -> Trial:
-    values = {**vars(base), **{setting.name: setting.value for setting in settings}}
-    # The paths are absolute, since the trial's process may work in another folder.
-    config = Config(**{**values, **absolute_paths(values, OPTIONS)})
-    place = row.place or f"trial {name}"
-    try:
-        resolved = resolve(config)
-    except InputError as error:
-        raise locate(error, settings, place) from error
-    return Trial(name, row.note, settings, format_flags(config), resolved, place)
 
 
 def _check_conflicts(rows: Sequence[TrialRow], variations: Sequence[Sequence[Setting]]) -> None:
