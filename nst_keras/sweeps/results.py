@@ -90,10 +90,6 @@ class Results:
         order = list(self.trials)
         if self.metric:  # the best first, and those without a result last
             order.sort(key=lambda trial: _loss(self.metric, records[trial.name]))
-        files.write_text(self.folder.results, self._table(order, records))
-        return [trial for trial in order if records[trial.name].settings], records
-
-    def _table(self, order: Sequence[Trial], records: Mapping[str, RunRecord]) -> str:
         settings = dict.fromkeys(s.name for trial in self.trials for s in trial.settings)
         terms = dict.fromkeys(name for record in records.values() for name in record.final_terms)
         scores = dict.fromkeys(name for record in records.values() for name in record.scores)
@@ -117,7 +113,8 @@ class Results:
             )
         stream = io.StringIO()
         csv.writer(stream, lineterminator="\n").writerows(rows)
-        return stream.getvalue()
+        files.write_text(self.folder.results, stream.getvalue())
+        return [trial for trial in order if records[trial.name].settings], records
 
     def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> bool:
         """Returns whether the page could be written."""

@@ -191,9 +191,9 @@ def _announce(states: dict[str, TrialState], folder: SweepFolder) -> None:
     """Log how many trials there are, and which of them are finished."""
     kinds = [state.status for state in states.values()]
     parts = [f"{len(kinds)} trials in {folder.path}"]
-    for status, words in ((Status.FINISHED, "finished before"), (Status.BEGUN, "begun before")):
+    for status in (Status.FINISHED, Status.BEGUN):
         if number := kinds.count(status):
-            parts.append(f"{number} {words}")
+            parts.append(f"{number} {status.value} before")
     _log.info("%s", ", ".join(parts))
     for name, state in states.items():
         if state.status is Status.FINISHED:
