@@ -228,21 +228,20 @@ def _error(attempt: _Attempt, trial: Task) -> str:
     return _failure_reason(trial, attempt.failures[trial.name], attempt.task.log)
 
 
+@dataclasses.dataclass(frozen=True)
 class RayEngine:
     """Runs trials wherever Ray has resources: in the cluster of RAY_ADDRESS, or on this machine.
 
     Raises InputError if Ray is not installed.
-
-    Args:
-        cpus: CPUs for each trial; also the number of its threads.
-        gpus: GPUs for each trial; fractions are allowed.
-        retries: how often a trial is resumed whose worker was lost.
     """
 
-    def __init__(self, cpus: float, gpus: float, retries: int):
+    cpus: float  # for each trial; also the number of its threads
+    gpus: float  # for each trial; fractions are allowed
+    retries: int  # how often a trial is resumed whose worker was lost
+
+    def __post_init__(self) -> None:
         if not importlib.util.find_spec("ray"):
             raise InputError("--engine=ray: needs pip install '.[ray]'")
-        self.cpus, self.gpus, self.retries = cpus, gpus, retries
 
     def run(
         self, tasks: Sequence[Task], stopping: StopSignal

@@ -9,9 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from nst_keras.imaging import images
 from nst_keras.network import weights
-from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.folder import RunFolder, fingerprint
 from nst_keras.runs.work_folder import Status, check_is_folder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
@@ -92,8 +91,7 @@ class SweepFolder:
                 }
             except InputError as error:
                 raise locate(error, trial.settings, trial.place) from error
-            hashes = {name: sha256 for name, (sha256, _) in found.items()}
-            asked = folder_lib.fingerprint(config, hashes)
+            asked = fingerprint(config, {name: sha256 for name, (sha256, _) in found.items()})
             try:
                 status = folder.status(asked, overwrite=False)
             except InputError as error:

@@ -15,12 +15,11 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
 from nst_keras.settings.config import Config
-from nst_keras.sweeps import flags, results
 from nst_keras.sweeps import trials as trials_lib
 from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
-from nst_keras.sweeps.flags import SweepConfig
+from nst_keras.sweeps.flags import OPTIONS, SweepConfig
 from nst_keras.sweeps.folder import SweepFolder, TrialState
-from nst_keras.sweeps.results import Results, SweepProgress
+from nst_keras.sweeps.results import Results, SweepProgress, check_metric, incomparable
 from nst_keras.sweeps.trials import Trial
 from nst_keras.transfer import grouping
 
@@ -32,7 +31,7 @@ def run_sweep(call: Call) -> int:
     sweep, base, trials = plan(call.values)
     metric = sweep.objective_metric
     if metric:
-        results.check_metric(metric, trials)
+        check_metric(metric, trials)
     folder = SweepFolder(base.workdir or _default_path(sweep, base))
     folder.check()
     number, count = sweep.part()
@@ -42,7 +41,7 @@ def run_sweep(call: Call) -> int:
         return 0
     engine = _make_engine(sweep)
     folder.prepare()
-    if metric and (names := results.incomparable(metric, trials)):
+    if metric and (names := incomparable(metric, trials)):
         text = "trials cannot be compared by %s because these settings vary: %s"
         _log.warning(text, metric, ", ".join(names))
     _announce(states, folder)
@@ -115,7 +114,7 @@ def plan(values: Mapping[str, Any]) -> tuple[SweepConfig, Config, list[Trial]]:
 
     Raises InputError if nothing varies, or if a setting, the table or a --vary cannot be used.
     """
-    own = {name: values[name] for name in flags.OPTIONS if name in values}
+    own = {name: values[name] for name in OPTIONS if name in values}
     sweep, base = SweepConfig(**own), Config(**{n: values[n] for n in values if n not in own})
     if not sweep.matrix and not sweep.vary:
         raise InputError("--matrix, --vary: nothing varies; give one of them, or both")

@@ -99,8 +99,8 @@ def _read_row(row: Row, names: dict[str, str], folder: Path) -> TrialRow:
                 settings.append(_read_setting(names[column], text, place, folder))
             except InputError as error:
                 raise InputError(f"{place}: {error}", *error.flags) from error
-    words = {name: row.cells[name] for name in _WORDS if name in row.cells}
-    return TrialRow(row.place, **words, settings=tuple(settings))
+    name, note = (row.cells.get(word, "") for word in _WORDS)
+    return TrialRow(row.place, name, note, tuple(settings))
 
 
 def read_vary(text: str) -> list[Setting]:
@@ -162,10 +162,7 @@ def _rebase_path(option: Option, text: str, folder: Path) -> str:
 
 
 def _find(written: str, place: str, hint: str = "") -> str:
-    """The present name of an option that a trial may set.
-
-    If there is none, raises InputError, which begins with `place` and ends with `hint`.
-    """
+    """The present name of an option that a trial may set, or InputError at `place`."""
     allowed = [name for name, option in OPTIONS.items() if not option.destination]
     name = flags.COMMAND.find(written)
     if name in allowed:
