@@ -17,10 +17,9 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import resolve, unused
-from nst_keras.sweeps import table, trials
+from nst_keras.sweeps import trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
-from nst_keras.sweeps.progress import SweepProgress
-from nst_keras.sweeps.results import Results, TrialRecords
+from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.training import cifar100, datasets
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
@@ -126,7 +125,7 @@ def _read_folders(folder: Path) -> None:
 
 def _read_matrix(folder: Path) -> None:
     base = Config(content="photo.png", style=("painting.png",))
-    trials.make_trials(base, table.read_matrix(folder / "matrix.csv"), [])
+    trials.make_trials(base, trials.read_matrix(folder / "matrix.csv"), [])
 
 
 def _put_run(folder: Path) -> None:
@@ -171,9 +170,9 @@ def _resume_metrics(folder: Path) -> None:
 def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
-        records = TrialRecords(found, sweep_trials())
-        Results(records, metric, ("style_weight", "size")).conclude()
-    progress = SweepProgress(records.read, [trial.name for trial in records.trials])
+        results = Results(found, sweep_trials(), metric, ("style_weight", "size"))
+        results.conclude()
+    progress = SweepProgress(results.read, [trial.name for trial in results.trials])
     progress.describe()
     progress.share()
 

@@ -17,7 +17,7 @@ from nst_keras.runtime import checkpoints
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
-from nst_keras.sweeps import table, trials
+from nst_keras.sweeps import trials
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
 
@@ -162,7 +162,7 @@ def metrics_file() -> bytes:
 
 def sweep_trials() -> list[trials.Trial]:
     base = Config(content="photo.png", style=("painting.png",), size=64)
-    return trials.make_trials(base, [], [table.read_vary("style_weight=1,2")])
+    return trials.make_trials(base, [], [trials.read_vary("style_weight=1,2")])
 
 
 def trial_record() -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, StepTable, read_steps
-from nst_keras.sweeps.table import read_matrix
+from nst_keras.sweeps.trials import read_matrix
 from nst_keras.training.labels import Columns, read_csv
 
 
