@@ -1,12 +1,10 @@
 """Pictures of a run as an animated GIF or as a strip, side by side; both with labels."""
 
 import bisect
-import contextlib
 import io
 import math
-import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nst_keras.imaging import images
 from nst_keras.imaging.geometry import MIN_SIDE, fit_size
-from nst_keras.imaging.images import to_uint8
-from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
-# The path of a picture, or RGB (height, width, 3): uint8, or floats in [0, 1].
-Frame = str | os.PathLike | np.ndarray
+Frame = tuple[Path, str]  # the path of a picture, and its label or ""
 
+GIF_BYTES, GIF_SIDE, GIF_FRAMES = 10_000_000, 512, 60  # at most; the side in px
+HOLD_MS = 2500  # for the last frame
 PROBE = 6  # frames that are encoded first, to estimate the size of the whole GIF
 SAMPLE = 64  # px a side of the sample that a frame's palette is fitted to
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to this many frames
@@ -31,76 +28,55 @@ FONT_SHARE = 0.036  # font size of a label, as a share of the frame's shorter si
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 LETTER_SHADES = 8  # of gray, from the plate behind a label to its white letters
 SMOOTH = 4  # the plate behind a label is drawn larger by this factor, for smooth corners
+GAP = 8  # px between two pictures of a strip
 WIDEST = 2.5  # width : height; a wider picture in a strip is shown with less height
 
 
-def write_gif(
-    path: str | os.PathLike,
-    frames: Sequence[Frame],
-    labels: Sequence[str] | None = None,
-    *,
-    max_bytes: int = 10_000_000,
-    longest: int = 512,
-    max_frames: int = 60,
-    frame_ms: int | None = None,
-    hold_ms: int = 2500,
-) -> Path:
-    """Write `frames` as an endless GIF of at most `max_bytes`, atomically, and return its path.
+def write_gif(path: Path, frames: Sequence[Frame]) -> None:
+    """Write an endless GIF of at most GIF_BYTES, atomically.
 
-    Every frame is resized to the shape of the largest, with at most `longest` px and without
-    enlarging that one. Of more than `max_frames` an even selection is kept, with the first and the
-    last. A frame is shown for `frame_ms` (default: 80 ms, longer if there are few), the last one
-    for `hold_ms`. A GIF that is too large loses size and frames until it fits. Labels are in the
-    lower left corner.
+    Every frame is resized to the shape of the largest, with at most GIF_SIDE px. Of more than
+    GIF_FRAMES an even selection is kept, with the first and the last. A GIF that is too large loses
+    size and frames until it fits. Labels are in the lower left corner.
 
     Raises:
-        InputError: there are no frames, or not one label for each, or `max_bytes` is too small.
+        InputError: a picture cannot be read.
     """
-    pairs = labeled(frames, labels, "a GIF")
     largest = largest_size(frames)
-    longest, count = min(longest, max(largest)), min(max_frames, len(frames))
-    pace = frame_ms or default_pace(count)
-    while longest >= MIN_SIDE:
+    longest, count = max(MIN_SIDE, min(GIF_SIDE, max(largest))), min(GIF_FRAMES, len(frames))
+    pace = default_pace(count)
+    while True:
+        size = fit_size(largest, longest)
         for tried in sorted({min(PROBE, count), count}):
-            data = _encode(evenly(pairs, tried), fit_size(largest, longest), pace, hold_ms)
-            excess = len(data) * count / tried / max_bytes
+            data = _encode(evenly(frames, tried), size, pace)
+            excess = len(data) * count / tried / GIF_BYTES
             if excess > 1:
                 break
         else:
             with atomic(path) as file:
                 file.write(data)
-            return Path(path)
+            return
         longest, count = _reduced(longest, count, excess)
-    raise InputError(f"a GIF of at most {max_bytes} bytes is not possible; allow a few kilobytes")
 
 
-def write_strip(
-    path: str | os.PathLike,
-    frames: Sequence[Frame],
-    labels: Sequence[str] | None = None,
-    *,
-    height: int = 256,
-    gap: int = 8,
-) -> Path:
-    """Write `frames` side by side on white as a PNG, atomically, and return its path.
+def write_strip(path: Path, frames: Sequence[Frame], height: int = 256) -> None:
+    """Write pictures side by side on white as a PNG, atomically.
 
-    Every picture is `height` px high, or less if it is wider than WIDEST times that, with `gap` px
-    between two. Labels are centered below; a long one widens the space of its picture, up to
-    `height`, and is then cut off.
+    Every picture is `height` px high, or less if it is wider than WIDEST times that. Labels are
+    centered below; a long one widens the space of its picture, up to `height`, and is then cut off.
 
     Raises:
-        InputError: there are no frames, or not one label for each.
+        InputError: a picture cannot be read.
     """
-    pairs = labeled(frames, labels, "a strip")
     font = _font(height // 14)
     cells = []  # (frame, its size, label, width including the label)
-    for frame, label in pairs:
+    for frame, label in frames:
         size = _size_in_row(_size(frame), height)
         text = _shortened(label, font, max(size[0], height))
         cells.append((frame, size, text, max(size[0], math.ceil(font.getlength(text)))))
     row = max(size[1] for _, size, _, _ in cells)
     below = 2 * int(font.size) * any(text for _, _, text, _ in cells)
-    total = sum(width for *_, width in cells) + gap * (len(cells) - 1)
+    total = sum(width for *_, width in cells) + GAP * (len(cells) - 1)
     strip = Image.new("RGB", (total, row + below), "white")
     draw, left = ImageDraw.Draw(strip), 0
     for frame, size, text, width in cells:
@@ -108,41 +84,21 @@ def write_strip(
         strip.paste(load_frame(frame, size), corner)
         at = (left + width / 2, row + 1.35 * font.size)
         draw.text(at, text, fill="#5a564e", font=font, anchor="ms")
-        left += width + gap
+        left += width + GAP
     with atomic(path) as file:
         strip.save(file, "PNG")
-    return Path(path)
-
-
-def labeled(
-    frames: Sequence[Frame], labels: Sequence[str] | None, what: str
-) -> list[tuple[Frame, str]]:
-    """Pairs of frame and label, which is "" if there are no labels.
-
-    Raises:
-        InputError: there are no frames, or not one label for each; names `what` is to be made.
-    """
-    if not len(frames):
-        raise InputError(f"{what} needs at least one picture")
-    labels = [""] * len(frames) if labels is None else labels
-    if len(labels) != len(frames):
-        raise InputError(f"{what} of {len(frames)} pictures cannot have {len(labels)} labels")
-    return list(zip(frames, labels, strict=True))
 
 
 def largest_size(frames: Sequence[Frame]) -> tuple[int, int]:
-    """Width and height of the frame with the most pixels; of files only the headers are read."""
-    return max((_size(frame) for frame in frames), key=lambda size: size[0] * size[1])
+    """Width and height of the frame with the most pixels."""
+    return max((_size(path) for path, _ in frames), key=math.prod)
 
 
-def load_frame(frame: Frame, size: tuple[int, int], label: str = "") -> Image.Image:
-    """The frame as RGB of `size` = (width, height), with its label."""
-    if isinstance(frame, np.ndarray):
-        image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
-    else:
-        with _opened(frame) as opened:
-            opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
-            image = opened.convert("RGB")
+def load_frame(path: Path, size: tuple[int, int], label: str = "") -> Image.Image:
+    """The picture as RGB of `size` = (width, height), with its label."""
+    with images.opened(path) as opened:
+        opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
+        image = opened.convert("RGB")
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
     _draw_label(image, label)
     return image
@@ -164,20 +120,8 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """Open a picture file; raise InputError if it cannot be read, also by the block."""
-    try:
-        with images.opened(path) as image:
-            yield image
-    except Exception as error:  # on damaged bytes decoders raise nearly every type there is
-        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {error}") from error
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    if isinstance(frame, np.ndarray):
-        return frame.shape[1], frame.shape[0]
-    with _opened(frame) as image:
+def _size(path: Path) -> tuple[int, int]:
+    with images.opened(path) as image:  # reads only its header
         return image.size
 
 
@@ -215,31 +159,21 @@ def _draw_label(image: Image.Image, text: str) -> None:
         return
     width, height = math.ceil(font.getlength(text) + em), round(1.5 * em)
     left, top = round(em / 2), image.height - round(em / 2) - height
-    image.paste("#101010", (left, top), _plate(width, height))
+    plate = Image.new("L", (width * SMOOTH, height * SMOOTH))  # its opacity, with round corners
+    box, radius = (0, 0, plate.width - 1, plate.height - 1), height * SMOOTH * 0.3
+    ImageDraw.Draw(plate).rounded_rectangle(box, radius, fill=round(255 * 0.65))
+    image.paste("#101010", (left, top), plate.reduce(SMOOTH))
     digits = -font.getbbox("0", anchor="ls")[1]  # not of the text: all labels align
     at = (left + em / 2, top + (height + digits) / 2)
     ImageDraw.Draw(image).text(at, text, fill="white", font=font, anchor="ls")
 
 
-def _plate(width: int, height: int) -> Image.Image:
-    """The opacity of a plate with round corners, as a mask of this size."""
-    plate = Image.new("L", (width * SMOOTH, height * SMOOTH))
-    radius = height * SMOOTH * 0.3
-    box = (0, 0, plate.width - 1, plate.height - 1)
-    ImageDraw.Draw(plate).rounded_rectangle(box, radius, fill=round(255 * 0.65))
-    return plate.reduce(SMOOTH)
-
-
-def _encode(
-    pairs: Sequence[tuple[Frame, str]], size: tuple[int, int], pace: int, hold: int
-) -> bytes:
-    first, *others = [
-        _indexed(load_frame(frame, size, label), bool(label)) for frame, label in pairs
-    ]
-    buffer = io.BytesIO()
-    timing = {"duration": [pace] * len(others) + [hold], "loop": 0}
+def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int) -> bytes:
+    loaded = [_indexed(load_frame(path, size, label), bool(label)) for path, label in frames]
+    buffer, durations = io.BytesIO(), [pace] * (len(loaded) - 1) + [HOLD_MS]
     # Otherwise a comment in the file of the first picture would be copied.
-    first.save(buffer, "GIF", save_all=True, append_images=others, comment=b"", **timing)
+    options = {"append_images": loaded[1:], "duration": durations, "loop": 0, "comment": b""}
+    loaded[0].save(buffer, "GIF", save_all=True, **options)
     return buffer.getvalue()
 
 

@@ -15,7 +15,17 @@ def to_srgb(image: Image.Image, notes: list[str]) -> np.ndarray:
 
     Adds a short sentence to `notes` for everything that a person should know.
     """
-    return _deep_gray(image, notes) if is_deep(image) else _color(image, notes)
+    if is_deep(image):
+        return _deep_gray(image, notes)
+    pixels = np.array(without_profile(image, notes), np.float32)
+    pixels /= 255
+    if image.has_transparency_data:
+        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
+        if alpha.min() < 1:  # over the white of sRGB, so after the profile
+            pixels *= alpha
+            pixels += 1 - alpha
+            notes.append(OVER_WHITE)
+    return pixels
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -40,7 +50,10 @@ def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
                 notes.append(printable(f"the color profile '{title}' was converted to sRGB"))
             return converted
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            notes.append("a color profile that is broken or for other samples was ignored")
+            notes.append(
+                "a color profile was ignored because it is damaged or does not match the pixel "
+                "format"
+            )
     if image.mode == "LAB":
         return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if image.mode == "CMYK":
@@ -65,19 +78,6 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
         gray[values == transparent] = 1
         notes.append(OVER_WHITE)
     return np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
-
-
-def _color(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """Convert samples of at most 8 bits: first the profile, then alpha over the white of sRGB."""
-    pixels = np.array(without_profile(image, notes), np.float32)
-    pixels /= 255
-    if image.has_transparency_data:
-        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
-        if alpha.min() < 1:
-            pixels *= alpha
-            pixels += 1 - alpha
-            notes.append(OVER_WHITE)
-    return pixels
 
 
 def _apply_profile(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -3,17 +3,20 @@
 import contextlib
 import hashlib
 import io
+import logging
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.imaging import color, pillow
+from nst_keras.imaging import color
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -25,19 +28,19 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 _STRIP_VALUES = 1 << 22
 
-_TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
-_JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
-_WRITERS: dict[str, tuple[str, dict]] = {
-    ".png": ("PNG", {}),
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": ("WEBP", {"quality": 95}),
-    ".avif": ("AVIF", {"quality": 90, "subsampling": "4:4:4"}),
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": ("BMP", {}),
+# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
+_WRITING_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
+# By the EXIF orientation; 1 is upright.
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,6 +52,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Without a handler, what Pillow logs about damaged files would be printed on standard error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_lock = threading.Lock()
+_users = 0  # threads inside `without_limits`
+_lifted = contextlib.ExitStack()  # what the last of them restores
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -56,7 +66,7 @@ class Picture:
 
     pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
-    sha256: str  # of the bytes that the pixels were decoded from, in hexadecimal
+    sha256: str  # of the bytes that the pixels were decoded from
 
 
 def read_image(
@@ -77,9 +87,7 @@ def read_image(
             before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
-        data = _read_bytes(path, max_pixels)
-        with pillow.without_limits():
-            return _decode(data, max_pixels, MIN_SIDE, color.to_srgb)
+        return _decode(_read_bytes(path, max_pixels), max_pixels, MIN_SIDE, color.to_srgb)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
         hint = " (--max_megapixels)" if isinstance(error, _TooLargeError) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
@@ -98,9 +106,7 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
         InputError: one line that starts with `path`, see `read_image`.
     """
     try:
-        data = _read_bytes(path, MAX_PIXELS)
-        with pillow.without_limits():
-            return _decode(data, MAX_PIXELS, 1, _to_rgb, least)
+        return _decode(_read_bytes(path, MAX_PIXELS), MAX_PIXELS, 1, _to_rgb, least)
     except Exception as error:  # as in `read_image`
         raise InputError(f"{path}: {_reason(error)}") from error
 
@@ -124,22 +130,45 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
 
 @contextlib.contextmanager
 def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture that this project has written, of up to MAX_OWN_PIXELS.
+    """Open a picture that this project has written.
 
     Raises:
-        ValueError: it has more pixels. Damaged files raise nearly every type of error.
+        InputError: it has more than MAX_OWN_PIXELS, or cannot be read, perhaps in the block only.
     """
-    with pillow.without_limits(), Image.open(file, formats=pillow.FORMATS) as image:
-        if image.width * image.height > MAX_OWN_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} px")
-        yield image
+    try:
+        with without_limits(), Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_OWN_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} px")
+            yield image
+    except Exception as error:  # as in `read_image`
+        raise InputError(f"{file}: cannot be read as a picture: {error}") from error
+
+
+@contextlib.contextmanager
+def without_limits() -> Iterator[None]:
+    """Lift Pillow's size limit and silence its warnings, which are both global.
+
+    The block must check the size itself. Threads may be inside at the same time.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _lifted.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            _lifted.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            Image.MAX_IMAGE_PIXELS = None
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _lifted.close()
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
-    pixels = np.asarray(pixels)
-    if pixels.ndim < 2:
-        return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
     found = np.empty(pixels.shape, np.uint8)
     rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
     for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
@@ -148,11 +177,10 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
     return found
 
 
-def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> None:
-    """Raise InputError if `write_image` knows no format for the suffix of `path`."""
-    if Path(path).suffix.lower() not in _WRITERS:
-        choices = " ".join(_WRITERS)
-        raise InputError(f"{flag}={path}: must end in one of {choices}")
+def check_writable_suffix(path: str | os.PathLike) -> None:
+    """Raise InputError, of --output, if `write_image` knows no format for the suffix of `path`."""
+    if Path(path).suffix.lower() not in _WRITTEN_SUFFIXES:
+        raise InputError(f"--output={path}: must end in one of {' '.join(_WRITTEN_SUFFIXES)}")
 
 
 def write_image(
@@ -169,22 +197,18 @@ def write_image(
         OSError: the file cannot be written.
     """
     check_writable_suffix(path)
-    kind, options = _WRITERS[Path(path).suffix.lower()]
+    kind, buffer = Image.registered_extensions()[Path(path).suffix.lower()], io.BytesIO()
     if kind == "PNG":
         options = {"pnginfo": _png_info(metadata or {})}
+    else:
+        options = _WRITING_OPTIONS.get(kind, {})
     try:
-        data = _encode(pixels, kind, **options)
+        Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
         message = f"{path}: cannot be written as {kind} ({error}); use .png"
         raise InputError(message) from error
     with atomic(path) as file:
-        file.write(data)
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
-    return buffer.getvalue()
+        file.write(buffer.getbuffer())
 
 
 def _png_info(metadata: dict[str, str]) -> PngInfo:
@@ -219,7 +243,7 @@ def _decode(
     least: int = 0,
 ) -> Picture:
     notes: list[str] = []
-    with Image.open(io.BytesIO(data), formats=pillow.formats_of(data)) as image:
+    with without_limits(), Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
         _check_size(image.size, max_pixels, min_side)
         # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
         if image.format != "MPO" and getattr(image, "is_animated", False):
@@ -231,6 +255,19 @@ def _decode(
         image.load()
         pixels = to_pixels(_upright(image, notes), notes)
     return Picture(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
+
+
+def _formats_of(data: bytes) -> tuple[str, ...]:
+    """The decoders to try; that of HEIF is an optional package."""
+    head = data[:32]
+    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError:
+        raise InputError("HEIC pictures need pip install '.[heif]'") from None
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
@@ -254,17 +291,9 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 
     `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
     """
-    number = orientation(image)
-    if number is None:
-        notes.append("broken EXIF data were ignored")
-    turn = _UPRIGHT.get(number or 1)
-    return image if turn is None else image.transpose(turn)
-
-
-def orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation of an opened picture, 1 to 8; None if its EXIF data are broken."""
     try:
-        number = image.getexif().get(_ORIENTATION, 1)
+        number = image.getexif().get(_ORIENTATION)
     except Exception:  # broken data raise nearly every type; the picture may be whole
-        return None
-    return number if number in _UPRIGHT else 1
+        notes.append("broken EXIF data were ignored")
+        return image
+    return image.transpose(_UPRIGHT[number]) if number in _UPRIGHT else image

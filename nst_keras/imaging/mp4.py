@@ -7,7 +7,6 @@ leaves what it says to the terminal.
 import contextlib
 import errno
 import itertools
-import os
 import subprocess
 import tempfile
 import threading
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import IO
 
 from nst_keras.imaging.animation import (
+    HOLD_MS,
     Frame,
     default_pace,
     evenly,
-    labeled,
     largest_size,
     load_frame,
     one_line,
@@ -29,70 +28,41 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
 FPS = 30  # of every video: all players support it, and a screen of 60 Hz shows it evenly
+LONGEST, MAX_FRAMES = 1920, 600  # px, and frames of the run
 PLAY_MS = 8000  # if all frames would take longer, each becomes shorter, down to 1 / FPS
+QUALITY = 18  # x264's crf: less is better, and 18 looks like the original
 STUCK_SECONDS = 300.0  # allowed for one picture, and for finishing the file
-REASON = 300  # bytes from the start and from the end of ffmpeg's messages
+REASON = 300  # characters of a line of ffmpeg's messages
 
 
-def check_video_extra(flag: str = "--mp4") -> None:
-    """Raise InputError unless ffmpeg is installed; takes about 0.1 s. To call before long work."""
-    _find_ffmpeg(flag)
+def write_mp4(path: Path, frames: Sequence[Frame]) -> None:
+    """Write a video (H.264, 30 pictures a second), atomically.
 
-
-def write_mp4(
-    path: str | os.PathLike,
-    frames: Sequence[Frame],
-    labels: Sequence[str] | None = None,
-    *,
-    longest: int = 1920,
-    max_frames: int = 600,
-    frame_ms: int | None = None,
-    hold_ms: int = 2500,
-    crf: int = 18,
-) -> Path:
-    """Write `frames` as a video (H.264, 30 pictures a second), atomically, and return its path.
-
-    Frames are read one at a time. Every frame is resized to the shape of the largest, with at most
-    `longest` px; H.264 wants even sides, so one row or column may be cut off at the bottom or at
-    the right. Of more than `max_frames` an even selection is kept, with the first and the last. A
-    frame is shown for `frame_ms`, to the nearest 1/30 s (default: as in a GIF, but shorter if there
-    are many), the last one for `hold_ms`. Labels are in the lower left corner. `crf` is x264's
-    quality; less is better, and 18 looks like the original.
+    Frames are read one at a time, resized as for a GIF, but with at most LONGEST px. H.264 wants
+    even sides, so one row or column may be cut off at the bottom or at the right. Of more than
+    MAX_FRAMES an even selection is kept, with the first and the last. A frame is shown as long as
+    in a GIF, but shorter if there are many. Labels are in the lower left corner.
 
     Raises:
-        InputError: there are no frames, or not one label for each, or ffmpeg is not installed.
+        InputError: a picture cannot be read, or ffmpeg is not installed.
         OSError: ffmpeg failed; the message is its own.
     """
-    pairs = evenly(labeled(frames, labels, "a video"), max_frames)
-    ffmpeg = _find_ffmpeg("an MP4")
+    frames = evenly(frames, MAX_FRAMES)
+    ffmpeg = find_ffmpeg("an MP4")
     largest = largest_size(frames)
-    size = fit_size(largest, max(MIN_SIDE, min(longest, max(largest))))
-    pace = frame_ms or min(default_pace(len(pairs)), PLAY_MS / len(pairs))
-    repeats = [_picture_count(pace)] * (len(pairs) - 1) + [_picture_count(hold_ms)]
-    pictures = (
-        data
-        for (frame, label), count in zip(pairs, repeats, strict=True)
-        for data in itertools.repeat(_raw(frame, size, label), count)
-    )
+    size = fit_size(largest, max(MIN_SIDE, min(LONGEST, max(largest))))
+    even = size[0] // 2 * 2, size[1] // 2 * 2
     with atomic(path) as file:
         # The file is only kept open: ffmpeg writes it by its name, since it has to seek in it.
-        _encode(_command(ffmpeg, _even(size), crf, file.name), pictures, path)
-    return Path(path)
+        _encode(_command(ffmpeg, even, file.name), _pictures(frames, size, even), path)
 
 
-def _picture_count(milliseconds: float) -> int:
-    return max(1, round(milliseconds * FPS / 1000))
+def find_ffmpeg(needed_for: str = "--mp4") -> str:
+    """The path of ffmpeg; takes about 0.1 s. To call before long work.
 
-
-def _even(size: tuple[int, int]) -> tuple[int, int]:
-    return size[0] // 2 * 2, size[1] // 2 * 2
-
-
-def _raw(frame: Frame, size: tuple[int, int], label: str) -> bytes:
-    return load_frame(frame, size, label).crop((0, 0, *_even(size))).tobytes()
-
-
-def _find_ffmpeg(needed_for: str) -> str:
+    Raises:
+        InputError: it is not installed; `needed_for` begins the message.
+    """
     try:
         import imageio_ffmpeg
     except ImportError:
@@ -103,7 +73,17 @@ def _find_ffmpeg(needed_for: str) -> str:
         raise InputError(f"{needed_for}: {one_line(str(error))}") from error
 
 
-def _command(ffmpeg: str, size: tuple[int, int], crf: int, target: str) -> list[str]:
+def _pictures(
+    frames: Sequence[Frame], size: tuple[int, int], even: tuple[int, int]
+) -> Iterator[bytes]:
+    """The bytes of each picture of the video: those of a frame several times."""
+    times = [min(default_pace(len(frames)), PLAY_MS / len(frames))] * (len(frames) - 1) + [HOLD_MS]
+    for (path, label), milliseconds in zip(frames, times, strict=True):
+        data = load_frame(path, size, label).crop((0, 0, *even)).tobytes()
+        yield from itertools.repeat(data, max(1, round(milliseconds * FPS / 1000)))
+
+
+def _command(ffmpeg: str, size: tuple[int, int], target: str) -> list[str]:
     filters = (
         "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp",
         "format=yuv420p",
@@ -113,7 +93,7 @@ def _command(ffmpeg: str, size: tuple[int, int], crf: int, target: str) -> list[
         *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{size[0]}x{size[1]}"),
         *("-framerate", str(FPS), "-i", "pipe:0", "-vf", ",".join(filters)),
-        *("-c:v", "libx264", "-preset", "fast", "-crf", str(crf)),
+        *("-c:v", "libx264", "-preset", "fast", "-crf", str(QUALITY)),
         # Older versions of ffmpeg tag the file by these and not by the last filter.
         *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"),
         *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
@@ -121,12 +101,8 @@ def _command(ffmpeg: str, size: tuple[int, int], crf: int, target: str) -> list[
     ]
 
 
-def _encode(command: list[str], pictures: Iterable[bytes], path: str | os.PathLike) -> None:
-    """Run ffmpeg on raw pictures; an error on the way stops it.
-
-    Raises:
-        OSError: it failed, or was killed because it was stuck.
-    """
+def _encode(command: list[str], pictures: Iterable[bytes], path: Path) -> None:
+    """Run ffmpeg on raw pictures; an error on the way stops it."""
     # Its messages go to a file, which never fills up as a pipe does. In a session of its own it
     # does not receive the Ctrl-C that asks this program to stop in an orderly way.
     with tempfile.TemporaryFile() as messages:
@@ -150,7 +126,7 @@ def _encode(command: list[str], pictures: Iterable[bytes], path: str | os.PathLi
                     return
             with _killed_when_stuck(process):
                 process.wait()
-            raise OSError(errno.EIO, _reason(messages, process.returncode), os.fspath(path))
+            raise OSError(errno.EIO, _reason(messages, process.returncode), str(path))
         finally:
             process.kill()  # has no effect on a process that has ended
             process.wait()
@@ -170,10 +146,7 @@ def _killed_when_stuck(process: subprocess.Popen) -> Iterator[None]:
 
 def _reason(messages: IO[bytes], status: int) -> str:
     """The first line of ffmpeg's messages, which names the cause, and the last, the effect."""
-    end = messages.seek(0, os.SEEK_END)
     messages.seek(0)
-    text = messages.read(REASON)
-    messages.seek(max(len(text), end - REASON))
-    lines = (text + messages.read()).decode(errors="replace").strip().splitlines()
-    shown = dict.fromkeys(one_line(line) for line in (*lines[:1], *lines[-1:]))
+    lines = messages.read().decode(errors="replace").strip().splitlines()
+    shown = dict.fromkeys(one_line(line)[:REASON] for line in (*lines[:1], *lines[-1:]))
     return f"ffmpeg made no video: {' ... '.join(shown) or f'it ended with status {status}'}"

@@ -57,7 +57,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
     if settings.mp4:
-        mp4.check_video_extra()
+        mp4.find_ffmpeg()
     inputs = read_inputs(settings)
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from nst_keras.imaging import mp4
 from nst_keras.runtime.errors import InputError
+from tests.imaging.conftest import frames_of
 
 FPS = 30
 
@@ -32,6 +34,22 @@ def fake_ffmpeg(tmp_path_factory, monkeypatch):
         monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
 
     return install
+
+
+@pytest.fixture
+def write_mp4(tmp_path_factory, monkeypatch):
+    """Returns a function that writes arrays and files as a video, and returns its path."""
+
+    def write(path, pictures, labels=None, pace=None, **constants):
+        if pace:
+            monkeypatch.setattr(mp4, "default_pace", lambda _: pace)
+        for name, value in constants.items():
+            monkeypatch.setattr(mp4, name, value)
+        frames = frames_of(tmp_path_factory.mktemp("frames"), pictures, labels)
+        mp4.write_mp4(path, frames)
+        return path
+
+    return write
 
 
 def flat(width, height, *color):
@@ -57,8 +75,8 @@ def _pixels(path):
         return np.asarray(image.convert("RGB"), int)
 
 
-def test_video_plays_everywhere(ffmpeg, tmp_path):
-    path = mp4.write_mp4(tmp_path / "out.mp4", [flat(64, 48, 200, 30, 30)], hold_ms=200)
+def test_video_plays_everywhere(ffmpeg, tmp_path, write_mp4):
+    path = write_mp4(tmp_path / "out.mp4", [flat(64, 48, 200, 30, 30)], HOLD_MS=200)
 
     said = describe(ffmpeg, path)
     assert "Video: h264" in said
@@ -70,11 +88,11 @@ def test_video_plays_everywhere(ffmpeg, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_every_frame_lasts_its_time_in_its_color(ffmpeg, tmp_path):
+def test_every_frame_lasts_its_time_in_its_color(ffmpeg, tmp_path, write_mp4):
     colors = [(255, 0, 0), (0, 160, 0), (20, 40, 250), (240, 240, 240)]
     frames = [flat(64, 48, *color) for color in colors]
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", frames, frame_ms=100, hold_ms=1000)
+    path = write_mp4(tmp_path / "out.mp4", frames, pace=100, HOLD_MS=1000)
 
     pictures = decode(ffmpeg, path)
     assert pictures.shape == (3 * 3 + FPS, 48, 64, 3)
@@ -85,18 +103,18 @@ def test_every_frame_lasts_its_time_in_its_color(ffmpeg, tmp_path):
 @pytest.mark.parametrize(
     ("count", "seconds"), [(1, 2.5), (4, 3 * 0.4 + 2.5), (40, 39 / 15 + 2.5), (250, 249 / 30 + 2.5)]
 )
-def test_few_frames_are_shown_longer_and_many_faster(ffmpeg, tmp_path, count, seconds):
+def test_few_frames_are_shown_longer_and_many_faster(ffmpeg, tmp_path, count, seconds, write_mp4):
     frames = [flat(16, 16, level, level, level) for level in np.linspace(0, 255, count)]
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", frames)
+    path = write_mp4(tmp_path / "out.mp4", frames)
 
     assert len(decode(ffmpeg, path)) == pytest.approx(seconds * FPS, abs=0.01)
 
 
-def test_of_too_many_frames_first_and_last_are_kept(ffmpeg, tmp_path):
+def test_of_too_many_frames_first_and_last_are_kept(ffmpeg, tmp_path, write_mp4):
     frames = [flat(16, 16, level, level, level) for level in range(0, 255, 4)]
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", frames, max_frames=3, frame_ms=1, hold_ms=1)
+    path = write_mp4(tmp_path / "out.mp4", frames, MAX_FRAMES=3, pace=1, HOLD_MS=1)
 
     assert decode(ffmpeg, path)[:, 8, 8, 0].tolist() == pytest.approx([0, 128, 252], abs=4)
 
@@ -111,29 +129,29 @@ def test_of_too_many_frames_first_and_last_are_kept(ffmpeg, tmp_path):
         ((16, 16), 1920, (16, 16)),
     ],
 )
-def test_size_is_even_and_limited(ffmpeg, tmp_path, size, longest, expected):
+def test_size_is_even_and_limited(ffmpeg, tmp_path, size, longest, expected, write_mp4):
     frames = [flat(*size, 90, 120, 200)]
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", frames, longest=longest, hold_ms=100)
+    path = write_mp4(tmp_path / "out.mp4", frames, LONGEST=longest, HOLD_MS=100)
 
     assert decode(ffmpeg, path).shape[1:3] == expected[::-1]
 
 
-def test_odd_sides_are_cropped_not_stretched(ffmpeg, tmp_path):
+def test_odd_sides_are_cropped_not_stretched(ffmpeg, tmp_path, write_mp4):
     frame = np.zeros((33, 65, 3), np.uint8)
     frame[:, 32:] = 255  # an edge that a stretched picture would blur
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", [frame], hold_ms=100, crf=1)
+    path = write_mp4(tmp_path / "out.mp4", [frame], HOLD_MS=100, QUALITY=1)
 
     assert np.abs(decode(ffmpeg, path)[0] - frame[:32, :64]).max() <= 12
 
 
-def test_frames_from_files_get_the_size_of_the_largest(ffmpeg, tmp_path):
+def test_frames_from_files_get_the_size_of_the_largest(ffmpeg, tmp_path, write_mp4):
     small, large = tmp_path / "a.jpg", tmp_path / "b.png"
     Image.new("RGB", (20, 15), (250, 10, 10)).save(small)
     Image.new("RGB", (40, 30), (10, 10, 250)).save(large)
 
-    path = mp4.write_mp4(tmp_path / "out.mp4", [small, large], frame_ms=100, hold_ms=100)
+    path = write_mp4(tmp_path / "out.mp4", [small, large], pace=100, HOLD_MS=100)
 
     pictures = decode(ffmpeg, path)
     assert pictures.shape == (6, 30, 40, 3)
@@ -141,12 +159,12 @@ def test_frames_from_files_get_the_size_of_the_largest(ffmpeg, tmp_path):
     assert np.abs(pictures[5] - (10, 10, 250)).max() <= 8
 
 
-def test_labels_stay_with_their_frames_and_in_the_corner(ffmpeg, tmp_path):
+def test_labels_stay_with_their_frames_and_in_the_corner(ffmpeg, tmp_path, write_mp4):
     frames = [flat(320, 240, 120, 160, 200)] * 5
     labels = ["0", "", "200", "", ""]
 
-    path = mp4.write_mp4(
-        tmp_path / "out.mp4", frames, labels, max_frames=3, frame_ms=100, hold_ms=100, crf=10
+    path = write_mp4(
+        tmp_path / "out.mp4", frames, labels, MAX_FRAMES=3, pace=100, HOLD_MS=100, QUALITY=10
     )
 
     pictures = decode(ffmpeg, path)
@@ -158,29 +176,29 @@ def test_labels_stay_with_their_frames_and_in_the_corner(ffmpeg, tmp_path):
     assert pictures[3].min(-1)[changed[3]].max() > 220
 
 
-def test_the_same_frames_give_the_same_file(ffmpeg, tmp_path):
+def test_the_same_frames_give_the_same_file(ffmpeg, tmp_path, write_mp4):
     frames = list(np.random.default_rng(0).integers(0, 255, (4, 32, 48, 3), np.uint8))
 
-    paths = [mp4.write_mp4(tmp_path / name, frames) for name in ("a.mp4", "b.mp4")]
+    paths = [write_mp4(tmp_path / name, frames) for name in ("a.mp4", "b.mp4")]
 
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", ["-y.mp4", "http:a%03d.mp4", "sp ace'\"\n.mp4", "caf\u00e9"])
-def test_any_file_name_works(ffmpeg, tmp_path, monkeypatch, name):
+def test_any_file_name_works(ffmpeg, tmp_path, monkeypatch, name, write_mp4):
     monkeypatch.chdir(tmp_path)
 
-    mp4.write_mp4(name, [flat(16, 16, 1, 2, 3)], hold_ms=100)
+    write_mp4(Path(name), [flat(16, 16, 1, 2, 3)], HOLD_MS=100)
 
     assert os.listdir(tmp_path) == [name]
     assert len(decode(ffmpeg, tmp_path / name)) == 3
 
 
-def test_older_video_is_replaced(ffmpeg, tmp_path):
+def test_older_video_is_replaced(ffmpeg, tmp_path, write_mp4):
     path = tmp_path / "out.mp4"
     path.write_bytes(bytes(1 << 20))
 
-    mp4.write_mp4(path, [flat(16, 16, 1, 2, 3)], hold_ms=100)
+    write_mp4(path, [flat(16, 16, 1, 2, 3)], HOLD_MS=100)
 
     assert len(decode(ffmpeg, path)) == 3
 
@@ -195,13 +213,13 @@ def test_older_video_is_replaced(ffmpeg, tmp_path):
         "sys.stderr.write('noise\\n' * 99999); sys.exit('[libx264] no such luck')",
     ],
 )
-def test_failing_ffmpeg_is_reported_and_leaves_nothing(fake_ffmpeg, tmp_path, source):
+def test_failing_ffmpeg_is_reported_and_leaves_nothing(fake_ffmpeg, tmp_path, source, write_mp4):
     fake_ffmpeg(source)
 
     with pytest.raises(
         OSError, match=r"ffmpeg made no video: noise \.\.\. \[libx264\] no such luck"
     ) as caught:
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
+        write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
 
     assert caught.value.filename == str(tmp_path / "out.mp4")
     assert caught.value.strerror.isprintable()
@@ -209,39 +227,39 @@ def test_failing_ffmpeg_is_reported_and_leaves_nothing(fake_ffmpeg, tmp_path, so
     assert list(tmp_path.iterdir()) == []
 
 
-def test_silent_failure_names_the_status(fake_ffmpeg, tmp_path):
+def test_silent_failure_names_the_status(fake_ffmpeg, tmp_path, write_mp4):
     fake_ffmpeg("sys.exit(7)")
 
     with pytest.raises(OSError, match="it ended with status 7"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
+        write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
 
 
-def test_real_ffmpeg_that_fails_is_reported(ffmpeg, tmp_path):
+def test_real_ffmpeg_that_fails_is_reported(ffmpeg, tmp_path, write_mp4):
     with pytest.raises(OSError, match="ffmpeg made no video: .*libx264.*bad"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)], crf="bad")
+        write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)], QUALITY="bad")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_older_video_outlives_a_failure(fake_ffmpeg, tmp_path):
+def test_older_video_outlives_a_failure(fake_ffmpeg, tmp_path, write_mp4):
     fake_ffmpeg("sys.exit(1)")
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
 
     with pytest.raises(OSError, match="ffmpeg"):
-        mp4.write_mp4(path, [flat(16, 16, 1, 2, 3)])
+        write_mp4(path, [flat(16, 16, 1, 2, 3)])
 
     assert path.read_bytes() == b"old"
 
 
-def test_ffmpeg_is_stopped_when_a_frame_cannot_be_read(fake_ffmpeg, tmp_path):
+def test_ffmpeg_is_stopped_when_a_frame_cannot_be_read(fake_ffmpeg, tmp_path, write_mp4):
     fake_ffmpeg("sys.stdin.buffer.read(); time.sleep(600)")
     whole, broken = tmp_path / "a.png", tmp_path / "b.png"
     Image.effect_noise((64, 64), 50).save(whole)
     broken.write_bytes(whole.read_bytes()[:600])
 
     with pytest.raises(InputError, match=r"b\.png: .*truncated"):
-        mp4.write_mp4(tmp_path / "out.mp4", [whole, broken])
+        write_mp4(tmp_path / "out.mp4", [whole, broken])
 
     assert sorted(tmp_path.iterdir()) == [whole, broken]
 
@@ -254,33 +272,33 @@ def test_ffmpeg_is_stopped_when_a_frame_cannot_be_read(fake_ffmpeg, tmp_path):
         "sys.stdin.close(); os.close(0); time.sleep(600)",
     ],
 )
-def test_stuck_ffmpeg_is_killed(fake_ffmpeg, tmp_path, monkeypatch, source):
+def test_stuck_ffmpeg_is_killed(fake_ffmpeg, tmp_path, monkeypatch, source, write_mp4):
     fake_ffmpeg(source)
     monkeypatch.setattr(mp4, "STUCK_SECONDS", 0.5)
 
     with pytest.raises(OSError, match="it ended with status -9"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
+        write_mp4(tmp_path / "out.mp4", [flat(640, 480, 1, 2, 3)])
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_ffmpeg_is_reported(tmp_path, monkeypatch):
+def test_missing_ffmpeg_is_reported(tmp_path, monkeypatch, write_mp4):
     pytest.importorskip("imageio_ffmpeg")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "missing"))
 
     with pytest.raises(FileNotFoundError, match="missing"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(16, 16, 1, 2, 3)])
+        write_mp4(tmp_path / "out.mp4", [flat(16, 16, 1, 2, 3)])
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_extra_is_reported_before_any_work(tmp_path, monkeypatch):
+def test_missing_extra_is_reported_before_any_work(tmp_path, monkeypatch, write_mp4):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
 
     with pytest.raises(InputError, match=r"^--mp4: needs pip install '\.\[video\]'$"):
-        mp4.check_video_extra()
+        mp4.find_ffmpeg()
     with pytest.raises(InputError, match=r"pip install '\.\[video\]'"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(16, 16, 1, 2, 3)])
+        write_mp4(tmp_path / "out.mp4", [flat(16, 16, 1, 2, 3)])
 
     assert list(tmp_path.iterdir()) == []
 
@@ -294,15 +312,8 @@ def test_extra_without_ffmpeg_is_reported(monkeypatch):
     monkeypatch.setattr(package, "get_ffmpeg_exe", find)
 
     with pytest.raises(InputError, match="^--mp4: No ffmpeg exe could be found.$"):
-        mp4.check_video_extra()
+        mp4.find_ffmpeg()
 
 
 def test_installed_extra_passes(ffmpeg):
-    mp4.check_video_extra()
-
-
-def test_no_frames_and_too_many_labels_are_refused(tmp_path):
-    with pytest.raises(InputError, match="a video needs at least one picture"):
-        mp4.write_mp4(tmp_path / "out.mp4", [])
-    with pytest.raises(InputError, match="a video of 1 pictures cannot have 2 labels"):
-        mp4.write_mp4(tmp_path / "out.mp4", [flat(16, 16, 1, 2, 3)], ["1", "2"])
+    mp4.find_ffmpeg()
