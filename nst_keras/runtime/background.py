@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from nst_keras.runtime.errors import reason_of
 
@@ -24,15 +23,8 @@ def at_once(work: Work) -> None:
     work()
 
 
-def no_wait() -> None:
-    """Return immediately: the default for `Background.wait`, as nothing is pending."""
-
-
 class Background:
-    """Does work on one thread, in the order of submission.
-
-        with Background() as background:
-            background.submit(work)
+    """Does work on one thread, in the order of submission, during a `with` block.
 
     However the block ends, all submitted work is done before it is left. If work raises an error,
     the remaining work is skipped, and the error is raised by the next `submit` or `wait`, or at the
@@ -64,7 +56,7 @@ class Background:
         What the work uses must not change any more. The work itself must not submit.
 
         Raises:
-            BaseException: the error of earlier work, the same object.
+            BaseException: of earlier work, the same object.
             TimeoutError: no work was completed for ten minutes.
             RuntimeError: the block is not entered, or was left.
         """
@@ -85,16 +77,11 @@ class Background:
             except queue.Empty:
                 waited = time.monotonic() - began
                 if waited >= _GIVE_UP_SECONDS:
-                    raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer") from None
+                    raise TimeoutError(errno.ETIMEDOUT, "the disk is not responding") from None
                 _log.warning("waiting for the disk for %d s", waited)
 
     def wait(self) -> None:
-        """Wait until all submitted work is done.
-
-        Raises:
-            BaseException: the error of that work, the same object.
-            TimeoutError: no work was completed for ten minutes.
-        """
+        """Wait until all submitted work is done; raises as `submit` does."""
         for _ in range(self._limit):
             self._take_place()
         for _ in range(self._limit):
@@ -107,12 +94,7 @@ class Background:
         self._open = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             self._end()
         except KeyboardInterrupt:  # the first one must not lose work; a second one may

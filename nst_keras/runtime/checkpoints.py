@@ -4,14 +4,14 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nst_keras.runtime import files
-from nst_keras.runtime.background import Submit, at_once, no_wait
+from nst_keras.runtime.background import Submit, at_once
 
 FORMAT = 1
 PATTERN = "step_*.npz"  # of the names of checkpoint files
@@ -50,7 +50,7 @@ class Checkpointer:
         minutes: float,
         keep: int,
         submit: Submit = at_once,
-        wait: Callable[[], None] = no_wait,
+        wait: Callable[[], None] = lambda: None,
     ):
         self.folder, self.run = Path(folder), run
         self.every, self.seconds, self.keep = every, minutes * 60.0, keep
@@ -126,7 +126,8 @@ class Checkpointer:
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        arrays = dict(_flat(checkpoint.state))
+        state = checkpoint.state
+        arrays = {f"{owner}/{name}": a for owner in state for name, a in state[owner].items()}
         header = {
             "format": FORMAT,
             "run": self.run,
@@ -160,14 +161,8 @@ class Checkpointer:
         return sorted(self.folder.glob(PATTERN), reverse=True)
 
 
-def _flat(state: State) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays by 'OWNER/NAME'; only the owner may not hold a slash."""
-    for owner, arrays in state.items():
-        for name, array in arrays.items():
-            yield f"{owner}/{name}", array
-
-
 def _nested(arrays: Mapping[str, np.ndarray]) -> State:
+    """From 'OWNER/NAME' to two levels; only the owner may not hold a slash."""
     state: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         owner, _, name = key.partition("/")

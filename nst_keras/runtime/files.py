@@ -1,14 +1,13 @@
-"""Files that readers always see whole: atomic writes, content hashes, folders to write in."""
+"""Files that readers always see whole: atomic writes, JSON, and folders to write in."""
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,29 +72,10 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
 
 def is_deep(value: Any, most: int = 50) -> bool:
     """Whether lists and objects from JSON are nested more than `most` levels deep."""
-    level = [value]
-    for _ in range(most):
-        holders = [item for item in level if isinstance(item, (dict, list))]
-        level = [
-            child
-            for holder in holders
-            for child in (holder.values() if isinstance(holder, dict) else holder)
-        ]
-    return any(isinstance(item, (dict, list)) for item in level)
-
-
-def digest(record: Mapping[str, str]) -> str:
-    """The SHA-256 of a record, in hexadecimal; the order of its keys does not matter."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+    if not isinstance(value, (dict, list)):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(is_deep(child, most - 1) for child in children)
 
 
 @contextlib.contextmanager

@@ -1,23 +1,27 @@
-"""The progress of a job on standard error: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a job: on standard error, and as TensorBoard events."""
 
 import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nst_keras.runtime.console import tell
+import numpy as np
+
+from nst_keras.runtime.cli import tell
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
 
 _LINE_SECONDS = 30.0  # at most, between two plain lines
 _LINE_SHARE = 0.1  # of the job, likewise
 
 
 class Reporter:
-    """Shows the progress of a job until it is closed.
+    """Shows the progress of a job until it is closed: a bar on a terminal, plain lines elsewhere.
 
     Args:
         describe: returns one line about the progress.
@@ -31,7 +35,7 @@ class Reporter:
     ):
         self._describe, self._share, self._by_share = describe, share, by_share
         self._next_share, self._next_time = 0.0, time.monotonic() + _LINE_SECONDS
-        self._bar = _Bar(describe, share) if sys.stderr.isatty() else None
+        self._bar = self._show_bar() if sys.stderr.isatty() else None
 
     def update(self, *, now: bool = False) -> None:
         """Print a line if one is due, or if it must be `now`; a bar updates by itself."""
@@ -39,40 +43,57 @@ class Reporter:
             return
         self._next_time = time.monotonic() + _LINE_SECONDS
         self._next_share = self._share() + _LINE_SHARE
-        tell(f"nst_keras: {self._describe()}")
+        tell(self._describe())
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._bar:
-            self._bar.close()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self._bar.stop()
 
     def _is_due(self) -> bool:
         if time.monotonic() >= self._next_time:
             return True
         return self._by_share and self._share() >= self._next_share
 
-
-class _Bar:
-    """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
-
-    def __init__(self, describe: Callable[[], str], share: Callable[[], float]):
+    def _show_bar(self) -> "Live":
+        """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
         from rich import console, live  # Keras depends on it; only terminals need it
 
-        self._describe, self._share = describe, share
-        self._live = live.Live(
-            get_renderable=self._render, console=console.Console(stderr=True), refresh_per_second=4
-        )
-        self._live.start()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            self._live.stop()
+        screen = console.Console(stderr=True)
+        bar = live.Live(get_renderable=self._render, console=screen, refresh_per_second=4)
+        bar.start()
+        return bar
 
     def _render(self) -> "RenderableType":
         from rich import console, progress_bar, text
 
         bar = progress_bar.ProgressBar(1.0, self._share())
         return console.Group(text.Text(self._describe()), bar)
+
+
+class EventWriter:
+    """Writes scalars and images as TensorBoard events to a folder."""
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf  # only jobs that ask for events come here
+
+        self._summary = tf.summary
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def write(
+        self, step: int, scalars: Mapping[str, float], image: np.ndarray | None = None
+    ) -> None:
+        """Add the values of a step, and perhaps an image: floats in [0, 1], (height, width, 3)."""
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                self._summary.scalar(name, value)
+            if image is not None:
+                self._summary.image("image", image[None])
+
+    def close(self) -> None:
+        """Make the events durable."""
+        self._writer.close()
 
 
 class TimeEstimate:

@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 from nst_keras.devices import memory
 from nst_keras.devices.memory import MEMORY_SHARE
-from nst_keras.runtime.cli import INTERRUPTED
-from nst_keras.runtime.signals import StopSignal
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.sweeps.folder import last_line, open_log
 
 _log = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from typing import Any
 
 from nst_keras.devices.memory import MEMORY_SHARE
 from nst_keras.runs import session
-from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings import command_line, flags
 from nst_keras.sweeps.folder import open_log
 from nst_keras.sweeps.local_engine import THREADS, Outcome, Task, failure_reason

@@ -7,8 +7,7 @@ import subprocess
 import pytest
 
 from nst_keras.devices import memory
-from nst_keras.runtime.cli import INTERRUPTED
-from nst_keras.runtime.signals import StopSignal
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.sweeps import local_engine
 from nst_keras.sweeps.folder import open_log
 from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, failure_reason, make_slots
