@@ -30,24 +30,16 @@ class Weights:
     """A backbone's convolution weights and the preprocessing that they expect.
 
     The network's input is `((255 * rgb)[channel_order] - mean) / std` for RGB in [0, 1].
-
-    Attributes:
-        channels: output channels per block.
-        kernels: by layer name, float32 (3, 3, inputs, outputs).
-        biases: by layer name, float32 (outputs,).
-        sha256: the hash of the file's bytes, in hexadecimal.
-        channel_order: 'bgr' or 'rgb'.
-        mean, std: per channel in that order, on 0..255.
     """
 
     backbone: str
-    channels: tuple[int, ...]
-    kernels: Mapping[str, np.ndarray]
-    biases: dict[str, np.ndarray]
-    sha256: str
-    channel_order: str = "bgr"
-    mean: tuple[float, ...] = CAFFE_MEAN
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    channels: tuple[int, ...]  # outputs per block
+    kernels: Mapping[str, np.ndarray]  # by layer name, float32 (3, 3, inputs, outputs)
+    biases: dict[str, np.ndarray]  # by layer name, float32 (outputs,)
+    sha256: str  # of the file's bytes, in hexadecimal
+    channel_order: str = "bgr"  # or 'rgb'
+    mean: tuple[float, ...] = CAFFE_MEAN  # per channel in that order, on 0..255
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # likewise
 
     @property
     def mean_color(self) -> tuple[float, ...]:

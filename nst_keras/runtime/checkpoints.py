@@ -29,39 +29,28 @@ class Checkpoint:
     state: State
 
 
+@dataclasses.dataclass(eq=False)
 class Checkpointer:
-    """The checkpoints of one run in a folder.
+    """The checkpoints of one run in a folder; those of other runs are ignored."""
 
-    Args:
-        run: identifies settings, inputs and weights; checkpoints of other runs are ignored.
-        every: steps between checkpoints, 0: never by steps.
-        minutes: minutes between checkpoints, 0: never by time.
-        keep: how many of the newest stay.
-        submit: takes the work of writing; by default it is done before `save` returns.
-        wait: returns when all submitted work is done.
-    """
+    folder: Path
+    run: str  # identifies settings, inputs and weights
+    _: dataclasses.KW_ONLY
+    every: int  # steps between checkpoints, 0: never by steps
+    minutes: float  # between checkpoints, 0: never by time
+    keep: int  # how many of the newest stay
+    submit: Submit = at_once  # takes the work of writing
+    wait: Callable[[], None] = lambda: None  # returns when all submitted work is done
 
-    def __init__(
-        self,
-        folder: Path,
-        run: str,
-        *,
-        every: int,
-        minutes: float,
-        keep: int,
-        submit: Submit = at_once,
-        wait: Callable[[], None] = lambda: None,
-    ):
-        self.folder, self.run = Path(folder), run
-        self.every, self.seconds, self.keep = every, minutes * 60.0, keep
+    def __post_init__(self) -> None:
         self.ignored: list[str] = []  # messages about files that cannot be used
-        self._submit, self._wait, self._last_seconds = submit, wait, 0.0
+        self._last_seconds = 0.0
         self._loaded: Checkpoint | None = None
 
     def is_due(self, step: int, seconds: float) -> bool:
         """Whether the state after `step` steps and `seconds` of work should be saved."""
         by_step = self.every > 0 and step % self.every == 0
-        return by_step or 0 < self.seconds <= seconds - self._last_seconds
+        return by_step or 0 < 60.0 * self.minutes <= seconds - self._last_seconds
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then remove all but the newest ones.
@@ -69,7 +58,7 @@ class Checkpointer:
         Its arrays must not change any more: they may be written later.
         """
         path = self._path(checkpoint.step)
-        self._submit(lambda: self._write(path, checkpoint))
+        self.submit(lambda: self._write(path, checkpoint))
         self._last_seconds = checkpoint.seconds
         return path
 
@@ -96,7 +85,7 @@ class Checkpointer:
 
     def nearest(self, first: int, last: int) -> Checkpoint | None:
         """The newest undamaged checkpoint from `first` to `last`, else the next later, or None."""
-        self._wait()
+        self.wait()
         found = [path for path in self._newest_first() if path >= self._path(first)]
         after = [path for path in found if path > self._path(last)]
         for path in (*found[len(after) :], *reversed(after)):
@@ -107,7 +96,7 @@ class Checkpointer:
     def forget_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, which must not be used any more."""
         self._loaded = None
-        self._wait()
+        self.wait()
         for path in self._newest_first():
             if path > self._path(step):
                 path.unlink(missing_ok=True)

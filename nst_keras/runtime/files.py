@@ -35,13 +35,8 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where the system can; Windows and some network folders cannot."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # Windows and some network folders cannot sync a rename
+        descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
@@ -123,19 +118,16 @@ def held(folder: Path) -> Iterator[None]:
 def lock(file: BinaryIO, *, wait: bool = False) -> bool:
     """Lock an open file until it is closed or the process ends, however it ends.
 
-    Returns False if another process holds the lock, unless `wait` says to wait for it. On systems
-    and network folders without locks it returns True.
+    Returns False if another process holds the lock, unless `wait` says to wait for it. On Windows
+    and in network folders without locks it returns True.
     """
-    try:
+    with contextlib.suppress(ImportError, OSError):
         import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a network folder without locks
-        return True
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 

@@ -42,12 +42,12 @@ class CsvTable:
 
     def __init__(self, path: str | os.PathLike, flag: str):
         self.path, self._name = Path(path), f"{flag}={path}"
+        self.columns: tuple[str, ...] = ()
         self._records = self._read(self._text())
         try:
             self.place, cells = next(self._records)
         except StopIteration:
             raise InputError(f"{self._name}: is empty; row 1 must name the columns") from None
-        _check_encoding(cells, [], self.place)
         self.columns = tuple(cells)
 
     def check_columns(self, needed: tuple[str, ...]) -> None:
@@ -69,7 +69,6 @@ class CsvTable:
     def __iter__(self) -> Iterator[Row]:
         place = ""
         for place, cells in self._records:
-            _check_encoding(cells, self.columns, place)
             if len(cells) > len(self.columns):
                 raise InputError(
                     f"{place}, column {len(self.columns) + 1}: has no header; the row has "
@@ -101,18 +100,18 @@ class CsvTable:
             for number, raw in enumerate(reader, start=1):
                 cells = [cell.strip() for cell in raw]
                 if any(cells):
-                    yield f"{self.path}, row {number}", cells
+                    place = f"{self.path}, row {number}"
+                    self._check_encoding(cells, place)
+                    yield place, cells
         except csv.Error as error:
             place = f"{self.path}, row {number + 1}"
             raise InputError(f"{place}: cannot be read as CSV: {error}") from error
 
-
-def _check_encoding(cells: list[str], columns: tuple[str, ...] | list[str], place: str) -> None:
-    for number, cell in enumerate(cells):
-        # The first test is quick, and passes nearly all cells.
-        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-            name = columns[number] if number < len(columns) else number + 1
-            raise InputError(f"{place}, column {name}: is not UTF-8; {_SAVE_AS}")
+    def _check_encoding(self, cells: list[str], place: str) -> None:
+        for number, cell in enumerate(cells):
+            if re.search("[\ud800-\udfff]", cell):
+                name = self.columns[number] if number < len(self.columns) else number + 1
+                raise InputError(f"{place}, column {name}: is not UTF-8; {_SAVE_AS}")
 
 
 def separator_hint(header: str) -> str:
