@@ -1,4 +1,7 @@
-"""Pictures of a run as an animated GIF or as a strip, side by side; both with labels."""
+"""Pictures of a run as an animated GIF or as a strip, side by side; both with labels.
+
+All functions raise InputError for a picture that cannot be read.
+"""
 
 import bisect
 import io
@@ -19,14 +22,9 @@ Frame = tuple[Path, str]  # the path of a picture, and its label or ""
 
 GIF_BYTES, GIF_SIDE, GIF_FRAMES = 10_000_000, 512, 60  # at most; the side in px
 HOLD_MS = 2500  # for the last frame
-PROBE = 6  # frames that are encoded first, to estimate the size of the whole GIF
-SAMPLE = 64  # px a side of the sample that a frame's palette is fitted to
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to this many frames
 
-SMALLEST_FONT = 11  # px: smaller ones cannot be read
-FONT_SHARE = 0.036  # font size of a label, as a share of the frame's shorter side
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-LETTER_SHADES = 8  # of gray, from the plate behind a label to its white letters
 SMOOTH = 4  # the plate behind a label is drawn larger by this factor, for smooth corners
 GAP = 8  # px between two pictures of a strip
 WIDEST = 2.5  # width : height; a wider picture in a strip is shown with less height
@@ -38,16 +36,13 @@ def write_gif(path: Path, frames: Sequence[Frame]) -> None:
     Every frame is resized to the shape of the largest, with at most GIF_SIDE px. Of more than
     GIF_FRAMES an even selection is kept, with the first and the last. A GIF that is too large loses
     size and frames until it fits. Labels are in the lower left corner.
-
-    Raises:
-        InputError: a picture cannot be read.
     """
     largest = largest_size(frames)
     longest, count = max(MIN_SIDE, min(GIF_SIDE, max(largest))), min(GIF_FRAMES, len(frames))
     pace = default_pace(count)
     while True:
         size = fit_size(largest, longest)
-        for tried in sorted({min(PROBE, count), count}):
+        for tried in sorted({min(6, count), count}):  # a few tell the size of the whole GIF
             data = _encode(evenly(frames, tried), size, pace)
             excess = len(data) * count / tried / GIF_BYTES
             if excess > 1:
@@ -64,9 +59,6 @@ def write_strip(path: Path, frames: Sequence[Frame], height: int = 256) -> None:
 
     Every picture is `height` px high, or less if it is wider than WIDEST times that. Labels are
     centered below; a long one widens the space of its picture, up to `height`, and is then cut off.
-
-    Raises:
-        InputError: a picture cannot be read.
     """
     font = _font(height // 14)
     cells = []  # (frame, its size, label, width including the label)
@@ -131,7 +123,7 @@ def _size_in_row(size: tuple[int, int], height: int) -> tuple[int, int]:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(max(SMALLEST_FONT, size))
+    font = ImageFont.load_default(max(11, size))  # smaller ones cannot be read
     assert isinstance(font, ImageFont.FreeTypeFont)  # it always is when a size is given
     return font
 
@@ -152,7 +144,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
 
 def _draw_label(image: Image.Image, text: str) -> None:
     """Write `text` into the lower left corner, white on a dark plate, if it fits at all."""
-    font = _font(round(FONT_SHARE * min(image.size)))
+    font = _font(round(0.036 * min(image.size)))
     em = font.size
     text = _shortened(text, font, image.width - 2 * em)
     if not text:
@@ -185,10 +177,10 @@ def _indexed(image: Image.Image, has_label: bool) -> Image.Image:
     k-means keep small bright spots, which median cut turns gray. The sample may miss the letters of
     a label, so their shades of gray are added to it.
     """
-    width, height = (min(side, SAMPLE) for side in image.size)
+    width, height = (min(side, 64) for side in image.size)
     sample = image.resize((width, height), Image.Resampling.NEAREST)
     if has_label:
-        shades = Image.fromarray(np.linspace(16, 255, LETTER_SHADES, dtype=np.uint8)[None])
+        shades = Image.fromarray(np.linspace(16, 255, 8, dtype=np.uint8)[None])
         sample.paste(shades.resize((width, 1), Image.Resampling.NEAREST), (0, height - 1))
     palette = sample.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)

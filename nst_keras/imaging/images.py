@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from nst_keras.imaging import color
@@ -40,9 +40,7 @@ _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
-# By the EXIF orientation; 1 is upright.
-_ORIENTATION = 0x0112
-_UPRIGHT = {
+_UPRIGHT = {  # by the EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -89,7 +87,7 @@ def read_image(
     try:
         return _decode(_read_bytes(path, max_pixels), max_pixels, MIN_SIDE, color.to_srgb)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = " (--max_megapixels)" if isinstance(error, _TooLargeError) else ""
+        hint = " (--max_megapixels)" if getattr(error, "flags", ()) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
 
 
@@ -111,10 +109,6 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
         raise InputError(f"{path}: {_reason(error)}") from error
 
 
-class _TooLargeError(InputError):
-    """The picture has more pixels, or its file more bytes, than are read."""
-
-
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait forever
         kind = "a folder" if os.path.isdir(path) else "not a regular file"
@@ -122,9 +116,8 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE
         if size > most:
-            raise _TooLargeError(
-                f"a file of {size:,} bytes is too large: at most {most:,} are read"
-            )
+            message = f"a file of {size:,} bytes is too large: at most {most:,} are read"
+            raise InputError(message, "max_megapixels")
         return file.read()
 
 
@@ -244,7 +237,12 @@ def _decode(
 ) -> Picture:
     notes: list[str] = []
     with without_limits(), Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
-        _check_size(image.size, max_pixels, min_side)
+        shown = f"{image.width}x{image.height} px"
+        if image.width * image.height > max_pixels:
+            message = f"{shown} is too large: at most {max_pixels:,} px are read"
+            raise InputError(message, "max_megapixels")
+        if min(image.size) < min_side:
+            raise InputError(f"{shown} is too small: at least {min_side} px a side are needed")
         # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             notes.append("only the first frame was read")
@@ -277,22 +275,13 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
     return np.asarray(color.without_profile(image, notes))
 
 
-def _check_size(size: tuple[int, int], max_pixels: int, least: int) -> None:
-    width, height = size
-    shown = f"{width}x{height} px"
-    if width * height > max_pixels:
-        raise _TooLargeError(f"{shown} is too large: at most {max_pixels:,} px are read")
-    if min(size) < least:
-        raise InputError(f"{shown} is too small: at least {least} px a side are needed")
-
-
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
     """The picture turned as its EXIF data say.
 
     `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
     """
     try:
-        number = image.getexif().get(_ORIENTATION)
+        number = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken data raise nearly every type; the picture may be whole
         notes.append("broken EXIF data were ignored")
         return image

@@ -32,7 +32,6 @@ LONGEST, MAX_FRAMES = 1920, 600  # px, and frames of the run
 PLAY_MS = 8000  # if all frames would take longer, each becomes shorter, down to 1 / FPS
 QUALITY = 18  # x264's crf: less is better, and 18 looks like the original
 STUCK_SECONDS = 300.0  # allowed for one picture, and for finishing the file
-REASON = 300  # characters of a line of ffmpeg's messages
 
 
 def write_mp4(path: Path, frames: Sequence[Frame]) -> None:
@@ -148,5 +147,5 @@ def _reason(messages: IO[bytes], status: int) -> str:
     """The first line of ffmpeg's messages, which names the cause, and the last, the effect."""
     messages.seek(0)
     lines = messages.read().decode(errors="replace").strip().splitlines()
-    shown = dict.fromkeys(one_line(line)[:REASON] for line in (*lines[:1], *lines[-1:]))
+    shown = dict.fromkeys(one_line(line)[:300] for line in (*lines[:1], *lines[-1:]))
     return f"ffmpeg made no video: {' ... '.join(shown) or f'it ended with status {status}'}"

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,33 +53,30 @@ class Checkpointer:
         return by_step or 0 < 60.0 * self.minutes <= seconds - self._last_seconds
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then remove all but the newest ones.
-
-        Its arrays must not change any more: they may be written later.
-        """
+        """Write a checkpoint, whose arrays must not change any more; only the newest ones stay."""
         path = self._path(checkpoint.step)
         self.submit(lambda: self._write(path, checkpoint))
         self._last_seconds = checkpoint.seconds
         return path
 
     def peek(self) -> Checkpoint | None:
-        """As `latest`, which will return the same without reading it again.
-
-        Do not hold on to it: its arrays are large.
-        """
-        self._loaded = self._loaded or self._read_latest()
+        """What `latest` will return. Do not hold on to it: its arrays are large."""
+        if not self._loaded:
+            self._loaded = self._first(self._newest_first())
+            if self._loaded:
+                self._last_seconds = self._loaded.seconds
         return self._loaded
 
     def latest(self) -> Checkpoint | None:
         """The newest undamaged checkpoint of this run, or None."""
-        loaded, self._loaded = self._loaded, None
-        return loaded or self._read_latest()
+        found, self._loaded = self.peek(), None
+        return found
 
     def steps(self) -> list[int]:
         """The steps of all undamaged checkpoints, newest first."""
         found = []
         for path in self._newest_first():
-            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
+            with contextlib.suppress(Exception):  # damaged, as in `_first`
                 found.append(self._load(path).step)
         return found
 
@@ -88,10 +85,7 @@ class Checkpointer:
         self.wait()
         found = [path for path in self._newest_first() if path >= self._path(first)]
         after = [path for path in found if path > self._path(last)]
-        for path in (*found[len(after) :], *reversed(after)):
-            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
-                return self._load(path)
-        return None
+        return self._first((*found[len(after) :], *reversed(after)))
 
     def forget_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, which must not be used any more."""
@@ -101,16 +95,14 @@ class Checkpointer:
             if path > self._path(step):
                 path.unlink(missing_ok=True)
 
-    def _read_latest(self) -> Checkpoint | None:
+    def _first(self, paths: Iterable[Path]) -> Checkpoint | None:
+        """The first undamaged one; `ignored` tells of those before it."""
         self.ignored.clear()
-        for path in self._newest_first():
+        for path in paths:
             try:
-                checkpoint = self._load(path)
+                return self._load(path)
             except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
                 self.ignored.append(f"ignoring checkpoint {path.name}: {error}")
-                continue
-            self._last_seconds = checkpoint.seconds
-            return checkpoint
         return None
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:

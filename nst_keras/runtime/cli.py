@@ -111,17 +111,15 @@ def noting(*lists: list[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def messages(*, quiet: bool) -> Iterator[list[str]]:
-    """Show the package's log; yields the list of its warnings, which grows."""
-    notes: list[str] = []
+def messages(*, quiet: bool) -> Iterator[None]:
+    """Show the package's log on standard error, of a `quiet` command only its warnings."""
     handler = _Handler(tell)
     level, propagate = _log.level, _log.propagate
     _log.addHandler(handler)
     _log.setLevel(logging.WARNING if quiet else logging.INFO)
     _log.propagate = False
     try:
-        with noting(notes):
-            yield notes
+        yield
     finally:
         _log.removeHandler(handler)
         _log.setLevel(level)

@@ -106,7 +106,8 @@ class ClosedTerminal(io.StringIO):
 def test_a_closed_terminal_does_not_end_the_work(monkeypatch, number):
     terminal = ClosedTerminal(number)
     monkeypatch.setattr("sys.stderr", terminal)
-    with cli.messages(quiet=False) as warnings:
+    warnings = []
+    with cli.messages(quiet=False), cli.noting(warnings):
         logging.getLogger("nst_keras").warning("a warning")
     assert warnings == ["a warning"] and terminal.attempts
     terminal.close()
@@ -121,7 +122,8 @@ def test_a_line_names_the_program(capsys):
 @pytest.mark.parametrize(("quiet", "shown"), [(False, ["info", "warning"]), (True, ["warning"])])
 def test_the_log_is_shown_and_its_warnings_are_kept(capsys, quiet, shown):
     log = logging.getLogger("nst_keras.runtime.anything")
-    with cli.messages(quiet=quiet) as warnings:
+    warnings = []
+    with cli.messages(quiet=quiet), cli.noting(warnings):
         log.info("info")
         log.warning("warning")
     log.warning("after the block")
@@ -134,8 +136,8 @@ def test_the_log_is_shown_and_its_warnings_are_kept(capsys, quiet, shown):
 
 def test_warnings_go_to_every_list_of_the_block():
     log = logging.getLogger("nst_keras")
-    first, second = [], []
-    with cli.messages(quiet=True) as all_warnings:
+    first, second, all_warnings = [], [], []
+    with cli.messages(quiet=True), cli.noting(all_warnings):
         with cli.noting(first, second):
             log.warning("inside")
             log.info("no warning")
