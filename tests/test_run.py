@@ -727,8 +727,8 @@ def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, m
     def fail(*_):
         raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
 
-    monkeypatch.setattr(extras.mp4, "find_ffmpeg", lambda: None)
-    monkeypatch.setattr(extras.mp4, "write_mp4", fail)
+    monkeypatch.setattr(extras.animation, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(extras.animation, "write_mp4", fail)
     assert run.main([*small, "--mp4"]) == 0
     assert "ffmpeg made no video" in capsys.readouterr().err
     assert RunFolder(tmp_path / "job").read_record().status == "finished"

@@ -1,6 +1,7 @@
 """From any samples that Pillow decodes to float32 sRGB in [0, 1], (height, width, 3)."""
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -55,7 +56,7 @@ def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
                 "format"
             )
     if image.mode == "LAB":
-        return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+        return _apply_profile(image, ImageCms.createProfile("LAB"))
     if image.mode == "CMYK":
         notes.append("CMYK without a profile was converted roughly: colors may differ")
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -80,7 +81,7 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
     return np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
 
 
-def _apply_profile(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+def _apply_profile(image: Image.Image, source: Any) -> Image.Image:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     srgb = ImageCms.createProfile("sRGB")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.imaging import animation, mp4
+from nst_keras.imaging import animation
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
@@ -60,7 +60,7 @@ def write_animations(folder: RunFolder, config: Config) -> None:
             animation.write_gif(folder.gif, frames)
     if config.mp4 and not folder.mp4.exists():
         with _optional(folder.mp4, (InputError, OSError)):
-            mp4.write_mp4(folder.mp4, frames)
+            animation.write_mp4(folder.mp4, frames)
 
 
 def complete(folder: RunFolder, config: Config) -> None:

@@ -44,10 +44,7 @@ def exit_status(work: Callable[[], int]) -> int:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """The line that tells the user of an error, and the exit status for it.
-
-    The line is empty for an error in the program itself.
-    """
+    """A line about an error, empty for one in the program itself, and the exit status for it."""
     if isinstance(error, InputError):
         return str(error), BAD_INPUT
     if isinstance(error, KeyboardInterrupt):

@@ -75,12 +75,9 @@ def is_deep(value: Any, most: int = 50) -> bool:
 
 @contextlib.contextmanager
 def preparing(folder: Path) -> Iterator[None]:
-    """Prepare a work folder in the block, then check that a file of 1 MiB fits into it.
+    """Prepare a work folder in the block; then raise InputError unless a file of 1 MiB fits in it.
 
     Several processes may do so at the same time.
-
-    Raises:
-        InputError: the folder cannot be written to.
     """
     probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
     try:
@@ -98,8 +95,6 @@ def preparing(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Lock a work folder during the block, and first remove what a killed process left unfinished.
-
-    The lock ends with the process that holds it, however that ends.
 
     Raises:
         InputError: another process holds the folder, or it cannot be written to.
@@ -148,11 +143,7 @@ def remove_temporaries_of(path: Path) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Check that temporary files can be written: TensorFlow compiles through them.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Raise InputError unless temporary files can be written: TensorFlow compiles through them."""
     try:
         with tempfile.TemporaryFile() as file:
             file.write(bytes(1 << 16))

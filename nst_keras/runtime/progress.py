@@ -26,8 +26,7 @@ class Reporter:
     Args:
         describe: returns one line about the progress.
         share: returns the share of the job that is done, 0 to 1.
-        by_share: whether plain lines come at the start and at each tenth of the job, too; they
-            always come every half minute. Then `share` is called at every update.
+        by_share: whether lines come at each tenth of the job, too, and not only by the clock.
     """
 
     def __init__(
@@ -39,22 +38,19 @@ class Reporter:
 
     def update(self, *, now: bool = False) -> None:
         """Print a line if one is due, or if it must be `now`; a bar updates by itself."""
-        if self._bar or not (now or self._is_due()):
+        if self._bar:
             return
-        self._next_time = time.monotonic() + _LINE_SECONDS
-        self._next_share = self._share() + _LINE_SHARE
-        tell(self._describe())
+        is_time = now or time.monotonic() >= self._next_time
+        if is_time or (self._by_share and self._share() >= self._next_share):
+            self._next_time = time.monotonic() + _LINE_SECONDS
+            self._next_share = self._share() + _LINE_SHARE
+            tell(self._describe())
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._bar:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 self._bar.stop()
-
-    def _is_due(self) -> bool:
-        if time.monotonic() >= self._next_time:
-            return True
-        return self._by_share and self._share() >= self._next_share
 
     def _show_bar(self) -> "Live":
         """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
@@ -78,8 +74,7 @@ class EventWriter:
     def __init__(self, folder: Path):
         import tensorflow as tf  # only jobs that ask for events come here
 
-        self._summary = tf.summary
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._summary, self._writer = tf.summary, tf.summary.create_file_writer(str(folder))
 
     def write(
         self, step: int, scalars: Mapping[str, float], image: np.ndarray | None = None

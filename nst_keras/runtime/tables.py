@@ -51,11 +51,7 @@ class CsvTable:
         self.columns = tuple(cells)
 
     def check_columns(self, needed: tuple[str, ...]) -> None:
-        """Check that each needed column has a name and is there once.
-
-        Raises:
-            InputError: naming the column.
-        """
+        """Raise InputError unless each needed column has a name and is there once."""
         for name in needed:
             if name not in self.columns:
                 found = ", ".join(filter(None, self.columns))
