@@ -97,7 +97,9 @@ def write_strip(path: Path, frames: Sequence[Frame], height: int = 256) -> None:
     font = _font(height // 14)
     cells = []  # (frame, its size, label, width including the label)
     for frame, label in frames:
-        size = _size_in_row(_size(frame), height)
+        shape = _size(frame)
+        shown = min(height * shape[0] / shape[1], height * WIDEST)
+        size = max(1, round(shown)), max(1, round(shown * shape[1] / shape[0]))
         text = _shortened(label, font, max(size[0], height))
         cells.append((frame, size, text, max(size[0], math.ceil(font.getlength(text)))))
     row = max(size[1] for _, size, _, _ in cells)
@@ -161,11 +163,6 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
 def _size(path: Path) -> tuple[int, int]:
     with images.opened(path) as image:  # reads only its header
         return image.size
-
-
-def _size_in_row(size: tuple[int, int], height: int) -> tuple[int, int]:
-    width = min(height * size[0] / size[1], height * WIDEST)
-    return max(1, round(width)), max(1, round(width * size[1] / size[0]))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

@@ -26,7 +26,6 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # A file is read into memory in one piece. The largest one has four samples of 16 bits each, not
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
-_STRIP_VALUES = 1 << 22
 
 # An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
@@ -75,9 +74,7 @@ def read_image(
     Transparency is composited over white on the sRGB-encoded values, as browsers do. Pillow reads
     16-bit color with 8 bits; 16-bit gray keeps all of them. In gray pictures of 32-bit integers and
     of floats, black to white is [0, 65535] and [0, 1]; if any value is outside, the picture is
-    stretched to its own range.
-
-    Threads may call this at the same time.
+    stretched to its own range. Threads may call this at the same time.
 
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a
@@ -92,13 +89,10 @@ def read_image(
 
 
 def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
-    """Read a picture of any size up to MAX_PIXELS as `read_image` does, with 8 bits.
+    """Read a picture of any size up to MAX_PIXELS as `read_image` does, but as uint8 RGB.
 
-    Its pixels are uint8 RGB, shape (height, width, 3): a quarter of the memory of floats.
-
-    Args:
-        least: 0, or pixels: a JPEG may then be decoded at a half, a quarter or an eighth of its
-            size, the smallest of which no side is shorter than this.
+    That takes a quarter of the memory of floats. If `least` is given, a JPEG may be decoded at a
+    half, a quarter or an eighth of its size, the smallest of which no side is shorter than this.
 
     Raises:
         InputError: one line that starts with `path`, see `read_image`.
@@ -163,7 +157,7 @@ def without_limits() -> Iterator[None]:
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
     found = np.empty(pixels.shape, np.uint8)
-    rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
+    rows = max(1, (1 << 22) // max(pixels[0].size, 1))
     for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
         strip = np.clip(pixels[start : start + rows], 0, 1)
         found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
@@ -191,10 +185,9 @@ def write_image(
     """
     check_writable_suffix(path)
     kind, buffer = Image.registered_extensions()[Path(path).suffix.lower()], io.BytesIO()
+    options = _WRITING_OPTIONS.get(kind, {})
     if kind == "PNG":
         options = {"pnginfo": _png_info(metadata or {})}
-    else:
-        options = _WRITING_OPTIONS.get(kind, {})
     try:
         Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
@@ -276,11 +269,8 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
 
 
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture turned as its EXIF data say.
-
-    `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
-    """
-    try:
+    """The picture turned as its EXIF data say."""
+    try:  # `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken
         number = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken data raise nearly every type; the picture may be whole
         notes.append("broken EXIF data were ignored")

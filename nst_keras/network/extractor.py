@@ -83,10 +83,9 @@ def feature_extractor(
 
 
 def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
-    """The extractor, cut after each of its outputs into models of one output each.
+    """The extractor, cut after each output into models of one output each, which share its weights.
 
-    The first takes the image, each later one the output of the one before. They share the
-    extractor's weights.
+    The first takes the image, each later one the output of the one before.
     """
     parts, entry = [], extractor.inputs[0]
     for name, output in extractor.output.items():

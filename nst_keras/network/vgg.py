@@ -58,8 +58,7 @@ def stride(layer: str) -> int:
 def canonical_layer(name: str, backbone: str, flag: str) -> str:
     """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU).
 
-    Raises:
-        InputError: the backbone has no such layer; `flag` begins the message.
+    Raises InputError, which begins with `flag`, if the backbone has no such layer.
     """
     canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
     if canonical not in layer_names(backbone):

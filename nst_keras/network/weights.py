@@ -59,8 +59,7 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
     The file is read once: its hash is that of the bytes that became the arrays.
 
     Raises:
-        InputError: the file is missing, of another kind, damaged, or of another backbone; `flag`
-            begins the message.
+        InputError, begun by `flag`: the file is missing, damaged, or of another kind or backbone.
     """
     source, path = f"{flag}={path}", Path(path)
     if not path.is_file():
@@ -110,10 +109,13 @@ def _read_npz(content: bytes, backbone: str, source: str) -> Weights:
         for name in vgg.layer_names(backbone):
             if f"{name}/bias" in data:
                 biases[name] = _real(data[f"{name}/bias"])
-                kernels[name] = _npz_kernel(data, name)
+                if f"{name}/kernel" in data:
+                    kernels[name] = _real(data[f"{name}/kernel"]), None
+                else:
+                    table = _real(data[f"{name}/kernel_table"])
+                    kernels[name] = table, data[f"{name}/kernel_codes"]
         digest = hashlib.sha256(content).hexdigest()
-        preprocessing = _preprocessing(header, source)
-        return Weights(backbone, channels, kernels, biases, digest, *preprocessing)
+        return Weights(backbone, channels, kernels, biases, digest, *_preprocessing(header, source))
 
 
 class _Kernels(collections.UserDict[str, Any]):
@@ -127,15 +129,7 @@ class _Kernels(collections.UserDict[str, Any]):
         return values if codes is None else values[codes]
 
 
-def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    if f"{name}/kernel" in data:
-        return _real(data[f"{name}/kernel"]), None
-    return _real(data[f"{name}/kernel_table"]), data[f"{name}/kernel_codes"]
-
-
-def _preprocessing(
-    header: dict[str, Any], source: str
-) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+def _preprocessing(header: dict[str, Any], source: str) -> tuple[Any, ...]:
     """Channel order, mean and standard deviation."""
     order = header.get("channel_order", "bgr")
     if order not in ("bgr", "rgb"):
@@ -180,8 +174,7 @@ def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
 
     with h5py.File(io.BytesIO(content)) as file:
         file.visititems(visit)
-    digest = hashlib.sha256(content).hexdigest()
-    return Weights(backbone, vgg.CHANNELS, kernels, biases, digest)
+    return Weights(backbone, vgg.CHANNELS, kernels, biases, hashlib.sha256(content).hexdigest())
 
 
 def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:

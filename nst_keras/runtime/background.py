@@ -15,7 +15,6 @@ Work = Callable[[], None]
 Submit = Callable[[Work], None]
 
 _WARN_SECONDS, _GIVE_UP_SECONDS = 60.0, 600.0  # of waiting for a place
-_LIMIT = 4  # each may hold a checkpoint in memory
 
 
 def at_once(work: Work) -> None:
@@ -28,17 +27,15 @@ class Background:
 
     However the block ends, all submitted work is done before it is left. If work raises an error,
     the remaining work is skipped, and the error is raised by the next `submit` or `wait`, or at the
-    end of the block unless another error is under way there.
-
-    Args:
-        limit: how much work may be pending; `submit` waits while there is more.
+    end of the block unless another error is under way there. No more work is pending than `limit`,
+    since each may hold a checkpoint in memory.
     """
 
     # Why not a ThreadPoolExecutor and a semaphore: these take their locks in Python code, where
     # Ctrl-C can strike between a lock and the block that would release it, and then the thread
     # never ends. A SimpleQueue is whole at any such moment.
 
-    def __init__(self, limit: int = _LIMIT):
+    def __init__(self, limit: int = 4):
         self._pending: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._limit = limit
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()

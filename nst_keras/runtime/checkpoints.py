@@ -109,12 +109,8 @@ class Checkpointer:
         self.folder.mkdir(parents=True, exist_ok=True)
         state = checkpoint.state
         arrays = {f"{owner}/{name}": a for owner in state for name, a in state[owner].items()}
-        header = {
-            "format": FORMAT,
-            "run": self.run,
-            "step": checkpoint.step,
-            "seconds": round(checkpoint.seconds, 3),
-        }
+        header: dict[str, Any] = {"format": FORMAT, "run": self.run, "step": checkpoint.step}
+        header["seconds"] = round(checkpoint.seconds, 3)
         header["sha256"] = _digest(header, arrays)
         with files.atomic(path) as file:
             arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)

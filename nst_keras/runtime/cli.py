@@ -16,8 +16,7 @@ from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, fir
 # Exit statuses. As in BSD's sysexits.h, 74: a file could not be written, 75: run it again.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
-# Sent by a person, a closing terminal, a cluster about to take the machine back, and a sweep on
-# Windows.
+# Of a person, a closing terminal, a cluster that will take the machine back, a sweep on Windows.
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
 
 _log = logging.getLogger("nst_keras")  # of the whole package
@@ -97,14 +96,12 @@ class _Handler(logging.Handler):
 @contextlib.contextmanager
 def noting(*lists: list[str]) -> Iterator[None]:
     """Keep the warnings of the block in these lists."""
-    handlers = [_Handler(one.append, logging.WARNING) for one in lists]
-    for handler in handlers:
-        _log.addHandler(handler)
-    try:
+    with contextlib.ExitStack() as stack:
+        for one in lists:
+            handler = _Handler(one.append, logging.WARNING)
+            _log.addHandler(handler)
+            stack.callback(_log.removeHandler, handler)
         yield
-    finally:
-        for handler in handlers:
-            _log.removeHandler(handler)
 
 
 @contextlib.contextmanager
@@ -126,8 +123,7 @@ def messages(*, quiet: bool) -> Iterator[None]:
 class StopSignal:
     """True once a signal has asked the command to stop."""
 
-    def __init__(self) -> None:
-        self._since: float | None = None  # by the monotonic clock
+    _since: float | None = None  # by the monotonic clock
 
     def __bool__(self) -> bool:
         return self._since is not None

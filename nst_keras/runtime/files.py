@@ -58,11 +58,9 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """The object in a JSON file; empty if the file is missing or cannot be read as one."""
     try:
         record = json.loads(Path(path).read_text("utf-8", "surrogateescape"))  # as `write_text`
-        if is_deep(record):
-            return {}
     except (OSError, ValueError, RecursionError):  # the last for endless brackets
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and not is_deep(record) else {}
 
 
 def is_deep(value: Any, most: int = 50) -> bool:

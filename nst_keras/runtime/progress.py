@@ -6,18 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nst_keras.runtime.cli import tell
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
-
-_LINE_SECONDS = 30.0  # at most, between two plain lines
-_LINE_SHARE = 0.1  # of the job, likewise
+_LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
 
 
 class Reporter:
@@ -52,7 +46,7 @@ class Reporter:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 self._bar.stop()
 
-    def _show_bar(self) -> "Live":
+    def _show_bar(self):
         """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
         from rich import console, live  # Keras depends on it; only terminals need it
 
@@ -61,7 +55,7 @@ class Reporter:
         bar.start()
         return bar
 
-    def _render(self) -> "RenderableType":
+    def _render(self):
         from rich import console, progress_bar, text
 
         bar = progress_bar.ProgressBar(1.0, self._share())
@@ -94,9 +88,8 @@ class EventWriter:
 class TimeEstimate:
     """Estimates how long work takes from the time that earlier work took.
 
-    Args:
-        memory: the weight of all earlier observations against the newest one, 0 to 1. With 0 only
-            the newest counts: then observe everything since the start each time.
+    `memory`, 0 to 1, is the weight of all earlier observations against the newest one. With 0 only
+    the newest counts: then observe everything since the start each time.
     """
 
     def __init__(self, memory: float = 0.0):

@@ -32,18 +32,15 @@ class CsvTable:
     Rows are counted as spreadsheets count them: the header of a file that begins with it is row 1,
     blank rows count, and a row whose cells span several lines is one row.
 
-    Args:
-        flag: the flag that names the file, for messages.
-
     Raises:
-        InputError: the file cannot be read or holds nothing; while iterating also a row that is
-            not CSV, not UTF-8 or longer than the header, or no row at all.
+        InputError: the file, which `flag` names, cannot be read or holds nothing; while iterating
+            also a row that is not CSV, not UTF-8 or longer than the header, or no row at all.
     """
 
     def __init__(self, path: str | os.PathLike, flag: str):
         self.path, self._name = Path(path), f"{flag}={path}"
         self.columns: tuple[str, ...] = ()
-        self._records = self._read(self._text())
+        self._records = self._read()
         try:
             self.place, cells = next(self._records)
         except StopIteration:
@@ -75,9 +72,8 @@ class CsvTable:
         if not place:
             raise InputError(f"{self._name}: has no row below its header")
 
-    def _text(self) -> str:
-        """The file's text; a byte that is not UTF-8 becomes a surrogate, so that an error can name
-        its cell."""
+    def _read(self) -> Iterator[tuple[str, list[str]]]:
+        """Place and cells of each row that is not blank, the header first."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError as error:
@@ -86,11 +82,8 @@ class CsvTable:
             raise InputError(f"{self._name}: cannot be read: {error.strerror}") from error
         if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
             raise InputError(f"{self._name}: is UTF-16, or not text; {_SAVE_AS}")
-        return data.decode("utf-8-sig", "surrogateescape")
-
-    def _read(self, text: str) -> Iterator[tuple[str, list[str]]]:
-        """Place and cells of each row that is not blank, the header first."""
-        number = 0
+        # A byte that is not UTF-8 becomes a surrogate, so that an error can name its cell.
+        text, number = data.decode("utf-8-sig", "surrogateescape"), 0
         try:
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
             for number, raw in enumerate(reader, start=1):
