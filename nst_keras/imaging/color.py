@@ -1,6 +1,7 @@
 """From any samples that Pillow decodes to float32 sRGB in [0, 1], (height, width, 3)."""
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -15,7 +16,17 @@ def to_srgb(image: Image.Image, notes: list[str]) -> np.ndarray:
 
     Adds a short sentence to `notes` for everything that a person should know.
     """
-    return _deep_gray(image, notes) if is_deep(image) else _color(image, notes)
+    if is_deep(image):
+        return _deep_gray(image, notes)
+    pixels = np.array(without_profile(image, notes), np.float32)
+    pixels /= 255
+    if image.has_transparency_data:
+        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
+        if alpha.min() < 1:  # over the white of sRGB, so after the profile
+            pixels *= alpha
+            pixels += 1 - alpha
+            notes.append(OVER_WHITE)
+    return pixels
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -40,9 +51,12 @@ def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
                 notes.append(printable(f"the color profile '{title}' was converted to sRGB"))
             return converted
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            notes.append("a color profile that is broken or for other samples was ignored")
+            notes.append(
+                "a color profile was ignored because it is damaged or does not match the pixel "
+                "format"
+            )
     if image.mode == "LAB":
-        return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+        return _apply_profile(image, ImageCms.createProfile("LAB"))
     if image.mode == "CMYK":
         notes.append("CMYK without a profile was converted roughly: colors may differ")
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -67,20 +81,7 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
     return np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
 
 
-def _color(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """Convert samples of at most 8 bits: first the profile, then alpha over the white of sRGB."""
-    pixels = np.array(without_profile(image, notes), np.float32)
-    pixels /= 255
-    if image.has_transparency_data:
-        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
-        if alpha.min() < 1:
-            pixels *= alpha
-            pixels += 1 - alpha
-            notes.append(OVER_WHITE)
-    return pixels
-
-
-def _apply_profile(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+def _apply_profile(image: Image.Image, source: Any) -> Image.Image:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     srgb = ImageCms.createProfile("sRGB")

@@ -3,17 +3,20 @@
 import contextlib
 import hashlib
 import io
+import logging
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.imaging import color, pillow
+from nst_keras.imaging import color
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -23,23 +26,20 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # A file is read into memory in one piece. The largest one has four samples of 16 bits each, not
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
-_STRIP_VALUES = 1 << 22
 
-_TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
-_JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
-_WRITERS: dict[str, tuple[str, dict]] = {
-    ".png": ("PNG", {}),
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": ("WEBP", {"quality": 95}),
-    ".avif": ("AVIF", {"quality": 90, "subsampling": "4:4:4"}),
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": ("BMP", {}),
+# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
+_WRITING_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
-_ORIENTATION = 0x0112
-_UPRIGHT = {
+_UPRIGHT = {  # by the EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -49,6 +49,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Without a handler, what Pillow logs about damaged files would be printed on standard error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_lock = threading.Lock()
+_users = 0  # threads inside `without_limits`
+_lifted = contextlib.ExitStack()  # what the last of them restores
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -56,7 +63,7 @@ class Picture:
 
     pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
-    sha256: str  # of the bytes that the pixels were decoded from, in hexadecimal
+    sha256: str  # of the bytes that the pixels were decoded from
 
 
 def read_image(
@@ -67,9 +74,7 @@ def read_image(
     Transparency is composited over white on the sRGB-encoded values, as browsers do. Pillow reads
     16-bit color with 8 bits; 16-bit gray keeps all of them. In gray pictures of 32-bit integers and
     of floats, black to white is [0, 65535] and [0, 1]; if any value is outside, the picture is
-    stretched to its own range.
-
-    Threads may call this at the same time.
+    stretched to its own range. Threads may call this at the same time.
 
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a
@@ -77,36 +82,25 @@ def read_image(
             before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
-        data = _read_bytes(path, max_pixels)
-        with pillow.without_limits():
-            return _decode(data, max_pixels, MIN_SIDE, color.to_srgb)
+        return _decode(_read_bytes(path, max_pixels), max_pixels, MIN_SIDE, color.to_srgb)
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = " (--max_megapixels)" if isinstance(error, _TooLargeError) else ""
+        hint = " (--max_megapixels)" if getattr(error, "flags", ()) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
 
 
 def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
-    """Read a picture of any size up to MAX_PIXELS as `read_image` does, with 8 bits.
+    """Read a picture of any size up to MAX_PIXELS as `read_image` does, but as uint8 RGB.
 
-    Its pixels are uint8 RGB, shape (height, width, 3): a quarter of the memory of floats.
-
-    Args:
-        least: 0, or pixels: a JPEG may then be decoded at a half, a quarter or an eighth of its
-            size, the smallest of which no side is shorter than this.
+    That takes a quarter of the memory of floats. If `least` is given, a JPEG may be decoded at a
+    half, a quarter or an eighth of its size, the smallest of which no side is shorter than this.
 
     Raises:
         InputError: one line that starts with `path`, see `read_image`.
     """
     try:
-        data = _read_bytes(path, MAX_PIXELS)
-        with pillow.without_limits():
-            return _decode(data, MAX_PIXELS, 1, _to_rgb, least)
+        return _decode(_read_bytes(path, MAX_PIXELS), MAX_PIXELS, 1, _to_rgb, least)
     except Exception as error:  # as in `read_image`
         raise InputError(f"{path}: {_reason(error)}") from error
-
-
-class _TooLargeError(InputError):
-    """The picture has more pixels, or its file more bytes, than are read."""
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -116,43 +110,64 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE
         if size > most:
-            raise _TooLargeError(
-                f"a file of {size:,} bytes is too large: at most {most:,} are read"
-            )
+            message = f"a file of {size:,} bytes is too large: at most {most:,} are read"
+            raise InputError(message, "max_megapixels")
         return file.read()
 
 
 @contextlib.contextmanager
 def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture that this project has written, of up to MAX_OWN_PIXELS.
+    """Open a picture that this project has written.
 
     Raises:
-        ValueError: it has more pixels. Damaged files raise nearly every type of error.
+        InputError: it has more than MAX_OWN_PIXELS, or cannot be read, perhaps in the block only.
     """
-    with pillow.without_limits(), Image.open(file, formats=pillow.FORMATS) as image:
-        if image.width * image.height > MAX_OWN_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} px")
-        yield image
+    try:
+        with without_limits(), Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_OWN_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} px")
+            yield image
+    except Exception as error:  # as in `read_image`
+        raise InputError(f"{file}: cannot be read as a picture: {error}") from error
+
+
+@contextlib.contextmanager
+def without_limits() -> Iterator[None]:
+    """Lift Pillow's size limit and silence its warnings, which are both global.
+
+    The block must check the size itself. Threads may be inside at the same time.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _lifted.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            _lifted.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            Image.MAX_IMAGE_PIXELS = None
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _lifted.close()
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
-    pixels = np.asarray(pixels)
-    if pixels.ndim < 2:
-        return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
     found = np.empty(pixels.shape, np.uint8)
-    rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
+    rows = max(1, (1 << 22) // max(pixels[0].size, 1))
     for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
         strip = np.clip(pixels[start : start + rows], 0, 1)
         found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
     return found
 
 
-def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> None:
-    """Raise InputError if `write_image` knows no format for the suffix of `path`."""
-    if Path(path).suffix.lower() not in _WRITERS:
-        choices = " ".join(_WRITERS)
-        raise InputError(f"{flag}={path}: must end in one of {choices}")
+def check_writable_suffix(path: str | os.PathLike) -> None:
+    """Raise InputError, of --output, if `write_image` knows no format for the suffix of `path`."""
+    if Path(path).suffix.lower() not in _WRITTEN_SUFFIXES:
+        raise InputError(f"--output={path}: must end in one of {' '.join(_WRITTEN_SUFFIXES)}")
 
 
 def write_image(
@@ -169,22 +184,17 @@ def write_image(
         OSError: the file cannot be written.
     """
     check_writable_suffix(path)
-    kind, options = _WRITERS[Path(path).suffix.lower()]
+    kind, buffer = Image.registered_extensions()[Path(path).suffix.lower()], io.BytesIO()
+    options = _WRITING_OPTIONS.get(kind, {})
     if kind == "PNG":
         options = {"pnginfo": _png_info(metadata or {})}
     try:
-        data = _encode(pixels, kind, **options)
+        Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
         message = f"{path}: cannot be written as {kind} ({error}); use .png"
         raise InputError(message) from error
     with atomic(path) as file:
-        file.write(data)
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
-    return buffer.getvalue()
+        file.write(buffer.getbuffer())
 
 
 def _png_info(metadata: dict[str, str]) -> PngInfo:
@@ -219,8 +229,13 @@ def _decode(
     least: int = 0,
 ) -> Picture:
     notes: list[str] = []
-    with Image.open(io.BytesIO(data), formats=pillow.formats_of(data)) as image:
-        _check_size(image.size, max_pixels, min_side)
+    with without_limits(), Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
+        shown = f"{image.width}x{image.height} px"
+        if image.width * image.height > max_pixels:
+            message = f"{shown} is too large: at most {max_pixels:,} px are read"
+            raise InputError(message, "max_megapixels")
+        if min(image.size) < min_side:
+            raise InputError(f"{shown} is too small: at least {min_side} px a side are needed")
         # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             notes.append("only the first frame was read")
@@ -233,6 +248,19 @@ def _decode(
     return Picture(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
 
 
+def _formats_of(data: bytes) -> tuple[str, ...]:
+    """The decoders to try; that of HEIF is an optional package."""
+    head = data[:32]
+    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError:
+        raise InputError("HEIC pictures need pip install '.[heif]'") from None
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
 def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
     """A decoded picture as uint8 sRGB; most are never floats, which take four times the memory."""
     if color.is_deep(image) or image.has_transparency_data:
@@ -240,31 +268,11 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
     return np.asarray(color.without_profile(image, notes))
 
 
-def _check_size(size: tuple[int, int], max_pixels: int, least: int) -> None:
-    width, height = size
-    shown = f"{width}x{height} px"
-    if width * height > max_pixels:
-        raise _TooLargeError(f"{shown} is too large: at most {max_pixels:,} px are read")
-    if min(size) < least:
-        raise InputError(f"{shown} is too small: at least {least} px a side are needed")
-
-
 def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture turned as its EXIF data say.
-
-    `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
-    """
-    number = orientation(image)
-    if number is None:
-        notes.append("broken EXIF data were ignored")
-    turn = _UPRIGHT.get(number or 1)
-    return image if turn is None else image.transpose(turn)
-
-
-def orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation of an opened picture, 1 to 8; None if its EXIF data are broken."""
-    try:
-        number = image.getexif().get(_ORIENTATION, 1)
+    """The picture turned as its EXIF data say."""
+    try:  # `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken
+        number = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken data raise nearly every type; the picture may be whole
-        return None
-    return number if number in _UPRIGHT else 1
+        notes.append("broken EXIF data were ignored")
+        return image
+    return image.transpose(_UPRIGHT[number]) if number in _UPRIGHT else image

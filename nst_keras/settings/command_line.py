@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 import nst_keras
-from nst_keras.runtime import cli, console
+from nst_keras.runtime import cli
 from nst_keras.runtime.errors import InputError, first_line, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
@@ -123,7 +123,7 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
             print(f"nst_keras {nst_keras.__version__}")
             return 0
         quiet = "quiet" in actions
-        with console.messages(quiet=quiet):
+        with cli.messages(quiet=quiet):
             return work(Call(groups, started, quiet))
 
     return cli.exit_status(act)

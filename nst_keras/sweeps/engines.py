@@ -19,9 +19,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from nst_keras.devices import memory
 from nst_keras.runs import session
-from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings import command_line, flags
 from nst_keras.sweeps.folder import last_line, open_log
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.runs.work_folder import Status
-from nst_keras.runtime import files, signals
+from nst_keras.runtime import files
 from nst_keras.runtime.background import Background
-from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.cli import INTERRUPTED, stop_signals
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import Reporter
 from nst_keras.settings.command_line import Call, join_groups
@@ -61,7 +61,7 @@ def _work(
     Returns the reasons of failed trials by name, and whether a signal left trials unfinished.
     """
     with contextlib.ExitStack() as stack:
-        stopping = stack.enter_context(signals.stop_signals())
+        stopping = stack.enter_context(stop_signals())
         names = [trial.name for task in tasks for trial in task.trials]
         for name in names:  # those that failed before are tried again
             found.folder.failure(name).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from nst_keras.network import vgg
-from nst_keras.network.extractor import Preprocess
+from nst_keras.network.extractor import preprocess
 from nst_keras.network.weights import CAFFE_MEAN, Weights
 
 # The standard deviation of ImageNet: blue, green, red, on the scale of 0 to 255.
@@ -51,9 +51,7 @@ def build_classifier(plan: Architecture) -> keras.Model:
     layers learn what the features should learn, which are all that is kept here.
     """
     image = keras.Input((plan.image_size, plan.image_size, 3), name="image", dtype="float32")
-    features = Preprocess(
-        plan.channel_order, plan.mean, plan.std, name="preprocess", dtype="float32"
-    )(image)
+    features = preprocess(image, plan.channel_order, plan.mean, plan.std)
     block = 1
     for number, conv in enumerate(plan.convolutions):
         if conv.block > block:

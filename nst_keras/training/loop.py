@@ -13,9 +13,9 @@ import tensorflow as tf
 from nst_keras.network import weights
 from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
+from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import Reporter, TimeEstimate, format_seconds
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet

@@ -11,7 +11,7 @@ from nst_keras.network import weights
 from nst_keras.network.weights import Weights
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.work_folder import Status
-from nst_keras.runtime import cli, files, signals
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
@@ -118,7 +118,7 @@ def _train(
     try:
         trainer = Trainer(plan, config.batch_size, initial, config.distribute)
         folder.update_record(status="running")
-        with signals.stop_signals() as stopping:
+        with cli.stop_signals() as stopping:
             loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
             figures = loop.finish() if loop.run(quiet=quiet) else None
             if figures is None:

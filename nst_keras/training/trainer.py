@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import State
+from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import classifier, input_pipeline
 from nst_keras.training.classifier import Architecture
 from nst_keras.training.datasets import Pictures

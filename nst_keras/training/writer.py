@@ -1,6 +1,6 @@
 """Writes the figures of a training to its folder."""
 
-from nst_keras.runtime.events import EventWriter
+from nst_keras.runtime.progress import EventWriter
 from nst_keras.runtime.tables import StepTable
 from nst_keras.training.folder import TrainFolder
 

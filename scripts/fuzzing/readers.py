@@ -201,7 +201,7 @@ def _embed(folder: Path) -> str:
 
 def _animate(folder: Path) -> None:
     (folder / "whole.png").write_bytes(save_picture("PNG"))
-    frames = [folder / "whole.png", folder / "picture"]
+    frames = [(folder / "whole.png", "1"), (folder / "picture", "")]
     with contextlib.suppress(OSError):  # which commands report in one line
         animation.write_gif(folder / "progress.gif", frames)
         animation.write_strip(folder / "strip.png", frames)

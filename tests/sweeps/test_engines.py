@@ -11,9 +11,8 @@ import sys
 import pytest
 
 from nst_keras.devices import memory
-from nst_keras.runtime.cli import INTERRUPTED
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.sweeps import engines
 from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
 from nst_keras.sweeps.folder import open_log
