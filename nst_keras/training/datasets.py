@@ -4,8 +4,6 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.training import cifar100
 from nst_keras.training import labels as labels_lib
 from nst_keras.training.config import TrainConfig
-from nst_keras.training.labels import Columns, LabeledRow
+from nst_keras.training.labels import LabeledRow
 
 _AT_ONCE = 4096  # rows whose pictures are queued to be checked
 _SHOWN = 5  # unreadable rows that an error names
@@ -23,20 +21,22 @@ _SHOWN = 5  # unreadable rows that an error names
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Pictures in files or in memory, and the number of each one's class."""
+    """Pictures, and the number of each one's class."""
 
+    sources: np.ndarray  # the paths of files (N,), or pixels, uint8 RGB (N, H, W, 3)
     labels: np.ndarray  # int32 (N,)
-    paths: tuple[str, ...] = ()  # of N files, or
-    pixels: np.ndarray | None = None  # uint8 RGB (N, H, W, 3)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: np.ndarray) -> "Pictures":
         """The pictures at these indices, in this order."""
-        paths = tuple(self.paths[i] for i in indices) if self.paths else ()
-        pixels = None if self.pixels is None else self.pixels[indices]
-        return Pictures(self.labels[indices], paths, pixels)
+        return Pictures(self.sources[indices], self.labels[indices])
+
+    def read(self, index: int | np.ndarray, size: int) -> np.ndarray:
+        """One picture, uint8 RGB (H, W, 3), see `read_picture`."""
+        source = self.sources[index]
+        return read_picture(source, size).pixels if isinstance(source, str) else source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,10 @@ def read_set(config: TrainConfig) -> LabeledSet:
         InputError: one line that names the flag, or the file, row and column.
     """
     data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
+    if not config.validation_csv:
+        parts = split(data.train.labels, config.validation_split, config.seed)
+        train, validation = map(data.train.take, parts)
+        data = dataclasses.replace(data, train=train, validation=validation)
     if len(data.train) < config.batch_size:
         raise InputError(
             f"--batch_size={config.batch_size}: must be at most {len(data.train)}, "
@@ -82,100 +86,6 @@ def split(numbers: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.
     return np.setdiff1d(np.arange(len(numbers)), validation), validation
 
 
-def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
-    (pixels, numbers), (test_pixels, test_numbers), names = cifar100.read_cifar100(source)
-    if config.classes not in (0, len(names)):
-        raise InputError(f"--classes={config.classes}: must be {len(names)}, as in the archive")
-    digest = hashlib.sha256()
-    for array in (pixels, numbers, test_pixels, test_numbers):
-        digest.update(array.tobytes())
-    pictures = Pictures(numbers, pixels=pixels)
-    train, validation = split(numbers, config.validation_split, config.seed)
-    return LabeledSet(
-        pictures.take(train),
-        pictures.take(validation),
-        Pictures(test_numbers, pixels=test_pixels),
-        names,
-        digest.hexdigest(),
-    )
-
-
-def _read_files(config: TrainConfig) -> LabeledSet:
-    rows, flag = _rows(config)
-    names = labels_lib.class_names(rows, flag, config.classes)
-    found = _readable(rows, flag, config.image_size, config.skip_unreadable)
-    pictures = _pictures(found, names, "the classes")
-    if not config.validation_csv:
-        train, validation = split(pictures.labels, config.validation_split, config.seed)
-        parts = pictures.take(train), pictures.take(validation), None
-        return LabeledSet(*parts, names, found.sha256, found.notes)
-    flag = "--validation_csv"
-    others = labels_lib.read_csv(config.validation_csv, flag, _columns(config))
-    flag = f"{flag}={config.validation_csv}"
-    other = _readable(others, flag, config.image_size, config.skip_unreadable)
-    validation_set = _pictures(other, names, f"the labels of {config.csv}")
-    both = hashlib.sha256((found.sha256 + other.sha256).encode()).hexdigest()
-    return LabeledSet(pictures, validation_set, None, names, both, found.notes + other.notes)
-
-
-def _rows(config: TrainConfig) -> tuple[list[LabeledRow], str]:
-    """The labeled rows, and the flag that names their source, with its value."""
-    if config.folder:
-        return labels_lib.read_folders(config.folder, "--folder"), f"--folder={config.folder}"
-    return labels_lib.read_csv(str(config.csv), "--csv", _columns(config)), f"--csv={config.csv}"
-
-
-def _columns(config: TrainConfig) -> Columns:
-    if config.image_root and not os.path.isdir(config.image_root):
-        raise InputError(f"--image_root={config.image_root}: no such folder")
-    return Columns(config.path_column, config.label_column, config.image_root, config.classes)
-
-
-class _Readable(NamedTuple):
-    """The rows whose picture can be read."""
-
-    rows: list[LabeledRow]
-    sha256: str  # of all their pictures and labels
-    notes: tuple[str, ...]  # one for each row that is left out
-
-
-def _pictures(found: _Readable, names: tuple[str, ...], owner: str) -> Pictures:
-    numbers = labels_lib.numbers_of(found.rows, names, owner)
-    return Pictures(np.array(numbers, np.int32), tuple(str(row.path) for row in found.rows))
-
-
-def _readable(rows: list[LabeledRow], flag: str, size: int, skip: bool) -> _Readable:
-    """Decode the picture of each row.
-
-    It costs a small part of an epoch, and no damaged file can end a training after hours.
-    """
-    checked: list[str | InputError] = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each may hold a large one
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            checked += pool.map(lambda row: _hash_or_error(row.path, size), some)
-    good, bad, digest = [], [], hashlib.sha256()
-    for row, result in zip(rows, checked, strict=True):
-        if isinstance(result, InputError):
-            # A row of a folder has no other place than its path, with which the error begins.
-            bad.append(str(result) if row.place == str(row.path) else f"{row.place}: {result}")
-            continue
-        good.append(row)
-        digest.update(f"{result} {row.label}\n".encode("utf-8", "surrogateescape"))
-    if bad and (not skip or not good):
-        raise InputError(_refusal(bad, len(rows), flag))
-    if bad:
-        bad.append(f"{flag}: skipped {len(bad)} of {len(rows)} pictures, which cannot be read")
-    return _Readable(good, digest.hexdigest(), tuple(bad))
-
-
-def _hash_or_error(path: Path, size: int) -> str | InputError:
-    try:
-        return read_picture(path, size).sha256
-    except InputError as error:
-        return error
-
-
 def read_picture(path: str | os.PathLike, size: int) -> Picture:
     """A picture file as uint8 RGB, large enough for a square of `size` pixels a side.
 
@@ -184,6 +94,76 @@ def read_picture(path: str | os.PathLike, size: int) -> Picture:
     """
     # A large JPEG takes a tenth of the time; twice the size leaves the filter something to do.
     return images.read_rgb(path, 2 * size)
+
+
+def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
+    train, test, names = cifar100.read_cifar100(source)
+    if config.classes not in (0, len(names)):
+        raise InputError(f"--classes={config.classes}: must be {len(names)}, as in the archive")
+    digest = hashlib.sha256()
+    for array in (*train, *test):
+        digest.update(array.tobytes())
+    pictures = Pictures(*train)
+    return LabeledSet(pictures, pictures, Pictures(*test), names, digest.hexdigest())
+
+
+def _read_files(config: TrainConfig) -> LabeledSet:
+    """The pictures of a CSV file or folder; they are those of the validation, too, for now."""
+    if config.folder:
+        rows, flag = labels_lib.read_folders(config.folder), f"--folder={config.folder}"
+    else:
+        flag = f"--csv={config.csv}"
+        rows = labels_lib.read_csv(str(config.csv), "--csv", config)
+    names = labels_lib.class_names(rows, flag, config.classes)
+    pictures, sha256, notes = _read_rows(rows, flag, names, "the classes", config)
+    if not config.validation_csv:
+        return LabeledSet(pictures, pictures, None, names, sha256, notes)
+    flag = f"--validation_csv={config.validation_csv}"
+    rows = labels_lib.read_csv(config.validation_csv, "--validation_csv", config)
+    owner = f"the labels of {config.csv}"
+    others, other_sha256, more_notes = _read_rows(rows, flag, names, owner, config)
+    both = hashlib.sha256((sha256 + other_sha256).encode()).hexdigest()
+    return LabeledSet(pictures, others, None, names, both, notes + more_notes)
+
+
+def _read_rows(
+    rows: list[LabeledRow], flag: str, names: tuple[str, ...], owner: str, config: TrainConfig
+) -> tuple[Pictures, str, tuple[str, ...]]:
+    """The pictures that can be read, the hash of them and their labels, and notes on the others."""
+    good, bad, digest = [], [], hashlib.sha256()
+    for row, result in zip(rows, _hashes_or_errors(rows, config.image_size), strict=True):
+        if isinstance(result, InputError):
+            # A row of a folder has no other place than its path, with which the error begins.
+            bad.append(str(result) if row.place == str(row.path) else f"{row.place}: {result}")
+            continue
+        good.append(row)
+        digest.update(f"{result} {row.label}\n".encode("utf-8", "surrogateescape"))
+    if bad and (not config.skip_unreadable or not good):
+        raise InputError(_refusal(bad, len(rows), flag))
+    if bad:
+        bad.append(f"{flag}: skipped {len(bad)} of {len(rows)} pictures, which cannot be read")
+    paths = np.array([str(row.path) for row in good], object)
+    numbers = np.array(labels_lib.numbers_of(good, names, owner), np.int32)
+    return Pictures(paths, numbers), digest.hexdigest(), tuple(bad)
+
+
+def _hashes_or_errors(rows: list[LabeledRow], size: int) -> list[str | InputError]:
+    """Decode the picture of each row.
+
+    It costs a small part of an epoch, and no damaged file can end a training after hours.
+    """
+
+    def check(row: LabeledRow) -> str | InputError:
+        try:
+            return read_picture(row.path, size).sha256
+        except InputError as error:
+            return error
+
+    checked: list[str | InputError] = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each may hold a large one
+        for start in range(0, len(rows), _AT_ONCE):
+            checked += pool.map(check, rows[start : start + _AT_ONCE])
+    return checked
 
 
 def _refusal(bad: list[str], total: int, flag: str) -> str:

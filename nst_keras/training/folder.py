@@ -9,7 +9,7 @@ from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.record import WorkRecord
 from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints
-from nst_keras.training.config import OPTIONS, TrainConfig
+from nst_keras.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +44,6 @@ class TrainFolder(WorkFolder[TrainRecord]):
         self.labels = self.path / "labels.json"
         self.checkpoints = self.path / "checkpoints"
         self.events = self.path / "events"
-
-
-def fingerprint(config: TrainConfig, hashes: dict[str, str]) -> Fingerprint:
-    """What identifies the weights that a training ends with.
-
-    Args:
-        hashes: of the pictures and labels ('data') and of the weights it starts with ('initial').
-    """
-    return Fingerprint.of(config, OPTIONS, hashes)
 
 
 def default_path(config: TrainConfig, fingerprint: Fingerprint) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable
+from nst_keras.training.config import TrainConfig
 
 # Of the files that `images.read_rgb` reads.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".heic")
@@ -22,38 +23,31 @@ class LabeledRow:
     label_place: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """What to read from a CSV file."""
-
-    path: str  # name of the column
-    label: str  # likewise
-    root: str | None  # the folder that paths are relative to; None: that of the CSV file
-    classes: int  # 0: as many as there are different labels
-
-
-def read_csv(source: str, flag: str, columns: Columns) -> list[LabeledRow]:
+def read_csv(source: str, flag: str, config: TrainConfig) -> list[LabeledRow]:
     """The rows of a CSV file in UTF-8; does not check that the pictures exist.
 
     Raises:
         InputError: one line naming file, row and column, as `CsvTable` counts rows.
     """
-    root = Path(columns.root) if columns.root else Path(source).parent
+    if config.image_root and not os.path.isdir(config.image_root):
+        raise InputError(f"--image_root={config.image_root}: no such folder")
+    root = Path(config.image_root) if config.image_root else Path(source).parent
     table = CsvTable(source, flag)
-    table.check_columns((columns.path, columns.label))
+    columns = config.path_column, config.label_column
+    table.check_columns(columns)
     rows = []
     for row in table:
-        for name in (columns.path, columns.label):
+        for name in columns:
             if not row.cells.get(name):
                 raise InputError(f"{row.place_of(name)}: is empty")
-        label, label_place = row.cells[columns.label], row.place_of(columns.label)
-        _check_label(label, label_place, columns.classes)
-        path = _with_suffix(root / row.cells[columns.path])
-        rows.append(LabeledRow(path, label, row.place_of(columns.path), label_place))
+        path, label = (row.cells[name] for name in columns)
+        place, label_place = map(row.place_of, columns)
+        _check_label(label, label_place, config.classes)
+        rows.append(LabeledRow(_with_suffix(root / path), label, place, label_place))
     return rows
 
 
-def read_folders(source: str, flag: str) -> list[LabeledRow]:
+def read_folders(source: str) -> list[LabeledRow]:
     """The pictures in the class folders of a folder, sorted by path, without hidden files.
 
     Raises:
@@ -61,16 +55,16 @@ def read_folders(source: str, flag: str) -> list[LabeledRow]:
     """
     root = Path(source)
     if not root.is_dir():
-        raise InputError(f"{flag}={source}: no such folder")
+        raise InputError(f"--folder={source}: no such folder")
     rows = [
         LabeledRow(path, folder.name, str(path), str(folder))
         for folder in sorted(root.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
+        if folder.is_dir()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_hidden(path.relative_to(folder))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts)
     ]
     if not rows:
-        raise InputError(f"{flag}={source}: must hold a folder of pictures per class")
+        raise InputError(f"--folder={source}: must hold a folder of pictures per class")
     return rows
 
 
@@ -84,15 +78,19 @@ def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, .
         InputError: there are fewer than two classes, or more than `classes`; the first row with
             one too many is named.
     """
-    labels = {row.label for row in rows}
-    numeric = all(_whole(label) is not None for label in labels)
-    names = sorted(labels, key=lambda label: (_whole(label) or 0, label) if numeric else (0, label))
-    if numeric and classes:
-        names = [str(number) for number in range(classes)]
-    if classes and len(names) > classes:
-        first = _first_beyond(rows, classes)
+    first_rows: dict[str, LabeledRow] = {}
+    for row in rows:
+        first_rows.setdefault(row.label, row)
+    names = sorted(first_rows)
+    if all(_whole(label) is not None for label in names):
+        names.sort(key=lambda label: _whole(label) or 0)
+        if classes:
+            names = [str(number) for number in range(classes)]
+    elif classes and len(names) > classes:
+        row = list(first_rows.values())[classes]
         raise InputError(
-            f"{first.label_place}: label {first.label!r} is one too many for --classes={classes}"
+            f"{row.label_place}: label {row.label!r} exceeds --classes={classes}, the number of "
+            "classes"
         )
     if len(names) < 2:
         raise InputError(f"{flag}: must have two different labels or more; all are {names[0]!r}")
@@ -119,10 +117,6 @@ def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], owner: str) -> li
     return numbers
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
 def _check_label(label: str, place: str, classes: int) -> None:
     """Whole numbers are numbers of classes, from 0; other labels are names."""
     number = _whole(label)
@@ -138,15 +132,6 @@ def _with_suffix(path: Path) -> Path:
         return path
     candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
-
-
-def _first_beyond(rows: list[LabeledRow], classes: int) -> LabeledRow:
-    seen: set[str] = set()
-    for row in rows:
-        seen.add(row.label)
-        if len(seen) > classes:
-            return row
-    return rows[-1]
 
 
 def _whole(label: str) -> int | None:

@@ -20,7 +20,6 @@ from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder
-from nst_keras.training.input_pipeline import Augmentation
 from nst_keras.training.trainer import Arrays, Score, Trainer
 from nst_keras.training.writer import TrainingWriter
 
@@ -59,7 +58,7 @@ class TrainLoop:
     ):
         self.config, self.data, self.trainer = config, data, trainer
         self.folder, self.checkpointer, self.stopping = folder, checkpointer, stopping
-        self.batches = input_pipeline.batches_per_epoch(data.train, config.batch_size)
+        self.batches = len(data.train) // config.batch_size
         self.total_steps = self.batches * config.epochs
         self.progress = TrainingProgress()
         self.best: Arrays = {}  # the network of the best epoch
@@ -124,13 +123,13 @@ class TrainLoop:
         figures: dict[str, Any] = {"best_epoch": progress.best_epoch + 1}
         if len(self.data.validation):
             figures["val_accuracy"] = progress.best_accuracy
-        with self.trainer.with_network(self.best):
-            weights.write_weights(self.folder.weights, self.trainer.weights())
-            if self.data.test:
-                score = self.trainer.evaluate(self.data.test, self.stopping)
-                if score is None:
-                    return None
-                figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
+        self.trainer.set_network(self.best)
+        weights.write_weights(self.folder.weights, self.trainer.weights())
+        if self.data.test:
+            score = self.trainer.evaluate(self.data.test, self.stopping)
+            if score is None:
+                return None
+            figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         return figures | {"epochs": progress.epoch, "seconds": round(progress.seconds, 1)}
 
     def _is_over(self) -> bool:
@@ -156,15 +155,9 @@ class TrainLoop:
         return not self.stopping or self._is_over()
 
     def _train_epoch(self) -> bool:
-        config, progress = self.config, self.progress
+        progress = self.progress
         dataset = input_pipeline.training_batches(
-            self.data.train,
-            config.image_size,
-            config.batch_size,
-            Augmentation(config.flip, config.shift, config.color),
-            seed=config.seed,
-            epoch=progress.epoch,
-            first=progress.batch,
+            self.data.train, self.config, epoch=progress.epoch, first=progress.batch
         )
         for images, labels in self.trainer.batches(dataset):
             rate = self._learning_rate(self.step)

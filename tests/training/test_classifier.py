@@ -6,28 +6,30 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.network import extractor, vgg, weights
+from nst_keras.network.weights import Weights
 from nst_keras.training import classifier
-from nst_keras.training.classifier import Architecture
+from nst_keras.training.config import TrainConfig
 from tests.training.conftest import Trainer
 
 
-def trained(plan, steps=4):
+def trained(config, start, steps=4):
     """A small network after a few steps, so that batch norm has seen something."""
     keras.utils.set_random_seed(0)
-    trainer = Trainer(plan, 6, None, "none")
+    trainer = Trainer(config, start, 3)
     rng = np.random.default_rng(0)
     for _ in range(steps):
-        images = rng.random((6, plan.image_size, plan.image_size, 3), np.float32)
+        images = rng.random((6, 32, 32, 3), np.float32)
         trainer.step(tf.constant(images), tf.constant(rng.integers(0, 3, 6, np.int32)), 1e-2)
     return trainer
 
 
 @pytest.mark.parametrize(("backbone", "batch_norm"), [("vgg19", True), ("vgg16", False)])
 def test_folded_features_are_those_of_the_trained_net(backbone, batch_norm, tmp_path):
-    plan = Architecture(
-        backbone, (4, 6, 8, 8, 8), classes=3, image_size=32, batch_norm=batch_norm, std=(60.0,) * 3
+    start = Weights(backbone, (4, 6, 8, 8, 8), {}, {}, "", std=(60.0,) * 3)
+    config = TrainConfig(
+        backbone=backbone, image_size=32, batch_size=6, batch_norm=batch_norm, dropout=0.0
     )
-    trainer = trained(plan)
+    trainer = trained(config, start)
     weights.write_weights(tmp_path / "a.npz", trainer.weights())
     read = weights.read_weights(tmp_path / "a.npz", backbone)
     names = vgg.layer_names(backbone)
@@ -42,14 +44,13 @@ def test_folded_features_are_those_of_the_trained_net(backbone, batch_norm, tmp_
 
 
 def test_a_flat_head_with_a_dense_layer():
-    plan = Architecture(
-        "vgg16", (4, 4, 4, 4, 4), classes=3, image_size=32, head="flatten", dense_units=5
-    )
-    model = classifier.build_classifier(plan)
+    config = TrainConfig(image_size=32, head="flatten", dense_units=5)
+    start = Weights("vgg16", (4, 4, 4, 4, 4), {}, {}, "")
+    model = classifier.build_classifier(config, start, classes=3)
     assert model.get_layer("flatten").output.shape == (None, 4)
     assert model.get_layer("dense").kernel.shape == (4, 5) and model.output_shape == (None, 3)
 
 
 def test_the_cost_of_vgg19_is_that_of_its_paper():
-    plan = Architecture("vgg19", vgg.CHANNELS, classes=100, image_size=224)
-    assert classifier.forward_flops(plan) == pytest.approx(39.0e9, rel=0.01)
+    start = Weights("vgg19", vgg.CHANNELS, {}, {}, "")
+    assert classifier.forward_flops(start, 224) == pytest.approx(39.0e9, rel=0.01)

@@ -34,8 +34,8 @@ def test_a_csv_gives_pictures_labels_and_names(table, tmp_path):
     data = datasets.read_set(config_of(csv=str(table), validation_split=0.25))
     assert data.names == ("bird", "cat", "dog") and data.test is None and data.notes == ()
     assert (len(data.train), len(data.validation)) == (9, 3)
-    found = dict(zip(data.train.paths, data.train.labels, strict=True))
-    found |= dict(zip(data.validation.paths, data.validation.labels, strict=True))
+    found = dict(zip(data.train.sources, data.train.labels, strict=True))
+    found |= dict(zip(data.validation.sources, data.validation.labels, strict=True))
     expected = {str(tmp_path / f"pictures/{n}.png"): (1, 2, 0)[n % 3] for n in range(12)}
     assert found == expected
 
@@ -54,7 +54,7 @@ def test_kaggles_shapes(tmp_path):
         )
     )
     assert data.names == ("a, 0", "a, 1") and list(data.train.labels) == [0, 1, 0, 1]
-    assert all(path.endswith(".png") for path in data.train.paths)
+    assert all(path.endswith(".png") for path in data.train.sources)
 
 
 def test_class_folders(tmp_path):

@@ -9,7 +9,7 @@ from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.record import read_record
 from nst_keras.training import config as config_lib
 from nst_keras.training.config import TrainConfig
-from nst_keras.training.folder import TrainFolder, TrainRecord, default_path, fingerprint
+from nst_keras.training.folder import TrainFolder, TrainRecord, default_path
 
 CONFIG = config_lib.settle(TrainConfig(csv="a/labels.csv"))
 ONE_EPOCH, TWO_EPOCHS = (Fingerprint({"epochs": epochs}, {}) for epochs in "12")
@@ -55,6 +55,10 @@ def test_the_record_is_checked_when_it_is_read(tmp_path):
     assert folder.read_record() == whole
     folder.record.write_text('{"status": 3, "best_epoch": "x", "epochs": 2, "unknown": []}')
     assert read_record(TrainRecord, folder.record) == TrainRecord(epochs=2)
+
+
+def fingerprint(config, hashes):
+    return Fingerprint.of(config, config_lib.OPTIONS, hashes)
 
 
 def test_data_count_by_their_content():

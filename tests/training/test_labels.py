@@ -4,13 +4,13 @@ import pytest
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.training import labels
-from nst_keras.training.labels import Columns
+from nst_keras.training.config import TrainConfig
 from tests.training.conftest import write_csv, write_pictures
 
 
 def read(path, classes=0):
     """Rows and class names of a CSV."""
-    rows = labels.read_csv(str(path), "--csv", Columns("path", "label", None, classes))
+    rows = labels.read_csv(str(path), "--csv", TrainConfig(classes=classes))
     return rows, labels.class_names(rows, f"--csv={path}", classes)
 
 
@@ -55,7 +55,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
     ("label", "classes", "said"),
     [
         ("3", 3, "column label: label 3 is outside the range 0 to 2"),
-        ("ant", 2, "column label: label 'ant' is one too many for --classes=2"),
+        ("ant", 2, "column label: label 'ant' exceeds --classes=2, the number of classes"),
     ],
 )
 def test_labels_beyond_the_classes_are_refused(tmp_path, label, classes, said):
@@ -90,8 +90,8 @@ def test_class_folders_are_read_without_hidden_files(tmp_path):
     for name in ("b/1.png", "b/deep/0.png", "a/0.png", "a/.x", ".c/0.png", "0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    rows = labels.read_folders(str(tmp_path), "--folder")
+    rows = labels.read_folders(str(tmp_path))
     found = [(str(row.path.relative_to(tmp_path)), row.label) for row in rows]
     assert found == [("a/0.png", "a"), ("b/1.png", "b"), ("b/deep/0.png", "b")]
     with pytest.raises(InputError, match="must hold a folder of pictures per class"):
-        labels.read_folders(str(tmp_path / "a"), "--folder")
+        labels.read_folders(str(tmp_path / "a"))

@@ -1,15 +1,19 @@
 """Steps of a classifier on devices, and its state."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from nst_keras import train_backbone
+from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError
-from nst_keras.training.classifier import Architecture
+from nst_keras.training.config import TrainConfig
 from tests.training.conftest import Trainer, pictures_of, rows_of
 
-PLAN = Architecture("vgg16", (4, 4, 4, 4, 4), classes=2, image_size=16)
+START = Weights("vgg16", (4, 4, 4, 4, 4), {}, {}, "")
+CONFIG = TrainConfig(image_size=16, batch_size=4, batch_norm=True, dropout=0.0)
 
 
 def batch(seed=0):
@@ -22,7 +26,7 @@ def test_a_batch_must_be_divisible_among_the_devices(monkeypatch):
     strategy = type("Two", (), {"num_replicas_in_sync": 2})()
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
     with pytest.raises(InputError, match="--batch_size=25: must be a multiple of 2, one part"):
-        Trainer(PLAN, 25, None, "none")
+        Trainer(dataclasses.replace(CONFIG, batch_size=25), START, 2)
 
 
 @pytest.mark.slow
@@ -42,7 +46,7 @@ def test_devices_share_a_batch(job, tmp_path, monkeypatch):
 
 
 def test_a_restored_state_continues_with_the_same_bytes():
-    trainer = Trainer(PLAN, 4, None, "none")
+    trainer = Trainer(CONFIG, START, 2)
     trainer.step(*batch(), 1e-2)
     state = trainer.state()
     scores = [trainer.step(*batch(seed), 1e-2) for seed in (1, 2)]
@@ -51,16 +55,17 @@ def test_a_restored_state_continues_with_the_same_bytes():
     assert [trainer.step(*batch(seed), 1e-2) for seed in (1, 2)] == scores
 
 
-def test_another_network_is_used_only_during_the_block():
-    trainer = Trainer(PLAN, 4, None, "none")
+def test_another_network_can_take_its_place():
+    trainer = Trainer(CONFIG, START, 2)
     pictures = pictures_of(2)
     first = trainer.network(), trainer.evaluate(pictures, [])
     trainer.step(*batch(), 1e-1)
-    second = trainer.evaluate(pictures, [])
-    with trainer.with_network(first[0]):
-        assert trainer.evaluate(pictures, []) == first[1]
-    assert trainer.evaluate(pictures, []) == second != first[1]
+    second = trainer.network(), trainer.evaluate(pictures, [])
+    for network, score in (first, second):
+        trainer.set_network(network)
+        assert trainer.evaluate(pictures, []) == score
+    assert first[1] != second[1]
 
 
 def test_a_stop_signal_ends_an_evaluation():
-    assert Trainer(PLAN, 4, None, "none").evaluate(pictures_of(2), [1.0]) is None
+    assert Trainer(CONFIG, START, 2).evaluate(pictures_of(2), [1.0]) is None
