@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import math
 import time
 from typing import Any
 
@@ -14,14 +13,13 @@ from nst_keras.network import weights
 from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.progress import Reporter, TimeEstimate, format_seconds
+from nst_keras.runtime.progress import Reporter, format_seconds
 from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
-from nst_keras.training.folder import TrainFolder
+from nst_keras.training.folder import TrainFolder, TrainingWriter
 from nst_keras.training.trainer import Arrays, Score, Trainer
-from nst_keras.training.writer import TrainingWriter
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +39,7 @@ class TrainingProgress:
 
 
 class TrainLoop:
-    """A training in its folder; resumes from the newest checkpoint.
-
-    Args:
-        stopping: becomes true when a signal asks for an end.
-    """
+    """A training in its folder; resumes from the newest checkpoint."""
 
     def __init__(
         self,
@@ -75,7 +69,6 @@ class TrainLoop:
         self._writer = TrainingWriter(folder, self.step, validated, tensorboard=config.tensorboard)
         self._mark = time.monotonic()
         self._resumed_at = self.step, self.progress.seconds
-        self._estimate = TimeEstimate()  # its unit of work is one batch
         self._reporter: Reporter | None = None
 
     @property
@@ -83,14 +76,14 @@ class TrainLoop:
         """Batches done, over all epochs."""
         return self.progress.epoch * self.batches + self.progress.batch
 
-    def run(self, *, quiet: bool = False) -> bool:
-        """Train to the end or to a stop signal, and save the state.
+    def run(self, *, quiet: bool) -> dict[str, Any] | None:
+        """Train, then write the best weights and test them.
 
         Args:
             quiet: report no progress.
 
         Returns:
-            Whether the end is reached.
+            The figures for the record, or None if a stop signal came; the state is saved.
 
         Raises:
             InputError: a picture cannot be read, although it was checked before.
@@ -102,8 +95,7 @@ class TrainLoop:
             while not self._is_over():
                 if not self._finish_epoch():
                     self._save()
-                    return False
-            return True
+                    return None
         except tf.errors.InvalidArgumentError as error:
             if message := input_pipeline.unreadable(error):
                 raise InputError(message) from error
@@ -112,19 +104,15 @@ class TrainLoop:
             if self._reporter:
                 self._reporter.close()
             self._writer.close()
+        return self._finish()
 
-    def finish(self) -> dict[str, Any] | None:
-        """Write the best weights and test them.
-
-        Returns:
-            The figures for the record, or None if a stop signal came during the test.
-        """
+    def _finish(self) -> dict[str, Any] | None:
         progress = self.progress
         figures: dict[str, Any] = {"best_epoch": progress.best_epoch + 1}
         if len(self.data.validation):
             figures["val_accuracy"] = progress.best_accuracy
         self.trainer.set_network(self.best)
-        weights.write_weights(self.folder.weights, self.trainer.weights())
+        weights.write_weights(self.folder.result, self.trainer.weights())
         if self.data.test:
             score = self.trainer.evaluate(self.data.test, self.stopping)
             if score is None:
@@ -168,7 +156,8 @@ class TrainLoop:
             self._report_batch(score, rate)
             if self.stopping:
                 return False
-            if progress.batch < self.batches and self.checkpointer.is_due(self.step, self._clock()):
+            is_due = self.checkpointer.is_due(self.step, progress.seconds)
+            if is_due and progress.batch < self.batches:
                 self._save()
         return True
 
@@ -187,10 +176,9 @@ class TrainLoop:
                 accuracy=score.accuracy,
                 learning_rate=rate,
             )
-        first, seconds = self._resumed_at
-        self._estimate.observe(self.step - first, self._clock() - seconds)
+        self._count_seconds()
         if self._reporter:
-            self._reporter.update(now=self.step == first + 1)
+            self._reporter.update(now=self.step == self._resumed_at[0] + 1)
 
     def _describe(self) -> str:
         """One line: epoch, batch, means over the epoch so far, speed, and the time left."""
@@ -199,13 +187,14 @@ class TrainLoop:
         if done:
             parts.append(f"loss {progress.loss / done:.4g}")
             parts.append(f"accuracy {progress.accuracy / done:.1%}")
-        if math.isfinite(pace := self._estimate.seconds(1)):
+        first, seconds = self._resumed_at
+        if self.step > first and progress.seconds > seconds:
+            pace = (progress.seconds - seconds) / (self.step - first)
             parts.append(f"{self.config.batch_size / pace:.3g} pictures/s")
             parts.append(f"{format_seconds(pace * (self.total_steps - self.step))} left")
         return "  ".join(parts)
 
     def _share(self) -> float:
-        """The share of the batches that is done, 0 to 1."""
         return self.step / self.total_steps
 
     def _end_epoch(self, validation: Score | None) -> None:
@@ -240,25 +229,23 @@ class TrainLoop:
         if validation:
             progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
         self.best = self.trainer.network()
-        weights.write_weights(self.folder.weights, self.trainer.weights())
+        weights.write_weights(self.folder.result, self.trainer.weights())
 
-    def _clock(self) -> float:
-        """Seconds of work so far, over all resumes."""
+    def _count_seconds(self) -> None:
         now = time.monotonic()
         self.progress.seconds += now - self._mark
         self._mark = now
-        return self.progress.seconds
 
     def _save(self) -> None:
         """Save a checkpoint, after the rows that belong to it."""
-        seconds = self._clock()
+        self._count_seconds()
         self._writer.sync()
         counts = json.dumps(dataclasses.asdict(self.progress)).encode()
         state = self.trainer.state() | {
             "best": self.best,
             "progress": {"json": np.frombuffer(counts, np.uint8)},
         }
-        self.checkpointer.save(Checkpoint(self.step, seconds, state))
+        self.checkpointer.save(Checkpoint(self.step, self.progress.seconds, state))
 
     def _restore(self) -> None:
         """Take up the state of the newest checkpoint, if there is one."""
@@ -269,6 +256,7 @@ class TrainLoop:
             return
         self.trainer.restore(saved.state)
         self.best = dict(saved.state.get("best", {}))
-        progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
-        _log.info("resuming at epoch %d, batch %d", progress.epoch + 1, progress.batch + 1)
-        self.progress = progress
+        self.progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
+        _log.info(
+            "resuming at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch + 1
+        )

@@ -4,10 +4,12 @@ import dataclasses
 import importlib.util
 import json
 import logging
+from pathlib import Path
 
 from nst_keras.devices import memory, startup
 from nst_keras.network import vgg, weights
 from nst_keras.network.weights import Weights
+from nst_keras.runs import work_folder
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import cli, files, signals
@@ -18,7 +20,6 @@ from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import absolute_paths
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets
-from nst_keras.training import folder as folder_lib
 from nst_keras.training.config import COMMAND, OPTIONS, SOURCES, TrainConfig
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder
@@ -40,7 +41,7 @@ def run_training(call: Call) -> int:
     data = datasets.read_set(config)
     hashes = {"data": data.sha256} | ({"initial": start.sha256} if config.initial else {})
     job = Fingerprint.of(config, OPTIONS, hashes)
-    folder = TrainFolder(config.workdir or folder_lib.default_path(config, job))
+    folder = TrainFolder(config.workdir or _default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is already finished; use --overwrite to train it again", folder.path)
         return 0
@@ -77,6 +78,13 @@ def _starting_weights(config: TrainConfig) -> Weights:
     if config.backbone != "vgg19":
         raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
     return weights.read_weights(weights.embedded_path(), "vgg19", "--initial")
+
+
+def _default_path(config: TrainConfig, job: Fingerprint) -> Path:
+    """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
+    source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
+    name = work_folder.slug(source, "pictures")
+    return work_folder.default_path(f"{config.backbone}_{name}", job)
 
 
 def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> None:
@@ -119,8 +127,7 @@ def _train(
         folder.update_record(status="running")
         with signals.stop_signals() as stopping:
             loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
-            figures = loop.finish() if loop.run(quiet=quiet) else None
-            if figures is None:
+            if (figures := loop.run(quiet=quiet)) is None:
                 folder.update_record(status="interrupted")
                 _log.warning(
                     "stopped after step %d; run the same command again to resume", loop.step
@@ -158,9 +165,9 @@ def _report(figures: dict, backbone: str, folder: TrainFolder) -> None:
     for name in ("val_accuracy", "test_accuracy"):
         if name in figures:
             _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
-    _log.info("weights: %s", folder.weights)
+    _log.info("weights: %s", folder.result)
     _log.info(
         "use them with: python -m nst_keras.run --backbone=%s --weights=%s",
         backbone,
-        folder.weights,
+        folder.result,
     )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nst_keras import run, train_backbone
 from nst_keras.network import vgg, weights
+from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets, session
@@ -111,3 +112,9 @@ def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
     assert float(ours) == pytest.approx(float(theirs), rel=0.02)
     read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg16")
     assert all(kernel.dtype == np.float32 for kernel in read.kernels.values())
+
+
+def test_the_default_folder_is_named_after_network_and_data():
+    config = config_lib.settle(TrainConfig(csv="a/labels.csv"))
+    path, other = (session._default_path(config, Fingerprint({"epochs": n}, {})) for n in "12")
+    assert path.parts[0] == "runs" and path.name.startswith("vgg19_labels-") and path != other
