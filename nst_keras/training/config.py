@@ -189,6 +189,8 @@ def settle(config: TrainConfig) -> TrainConfig:
         raise InputError(
             f"--width={config.width:g}: must be 1 with --initial, which sets the width"
         )
+    if config.initial == "embedded" and config.backbone != "vgg19":
+        raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
     if config.patience and not config.validation_csv and not config.validation_split:
         raise InputError(f"--patience={config.patience}: needs --validation_split above 0")
     rate = config.learning_rate or (1e-5 if config.initial else 1e-3 if batch_norm else 1e-4)

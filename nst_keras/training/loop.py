@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder, TrainingWriter
-from nst_keras.training.trainer import Arrays, Score, Trainer
+from nst_keras.training.trainer import Score, Trainer
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class TrainLoop:
         self.batches = len(data.train) // config.batch_size
         self.total_steps = self.batches * config.epochs
         self.progress = TrainingProgress()
-        self.best: Arrays = {}  # the network of the best epoch
+        self.best: Mapping[str, np.ndarray] = {}  # the network of the best epoch
         self._restore()
         self._schedule = schedules.make_schedule(
             config.schedule,
@@ -111,7 +112,7 @@ class TrainLoop:
         figures: dict[str, Any] = {"best_epoch": progress.best_epoch + 1}
         if len(self.data.validation):
             figures["val_accuracy"] = progress.best_accuracy
-        self.trainer.set_network(self.best)
+        self.trainer.restore({"model": self.best})
         weights.write_weights(self.folder.result, self.trainer.weights())
         if self.data.test:
             score = self.trainer.evaluate(self.data.test, self.stopping)
@@ -228,7 +229,7 @@ class TrainLoop:
         progress.best_epoch = progress.epoch
         if validation:
             progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
-        self.best = self.trainer.network()
+        self.best = self.trainer.state()["model"]
         weights.write_weights(self.folder.result, self.trainer.weights())
 
     def _count_seconds(self) -> None:
@@ -255,7 +256,7 @@ class TrainLoop:
         if not saved:
             return
         self.trainer.restore(saved.state)
-        self.best = dict(saved.state.get("best", {}))
+        self.best = saved.state.get("best", {})
         self.progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
         _log.info(
             "resuming at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch + 1

@@ -73,11 +73,8 @@ def _starting_weights(config: TrainConfig) -> Weights:
     if not config.initial:
         channels = tuple(max(4, round(count * config.width)) for count in vgg.CHANNELS)
         return Weights(config.backbone, channels, {}, {}, sha256="", std=_IMAGENET_STD)
-    if config.initial != "embedded":
-        return weights.read_weights(config.initial, config.backbone, "--initial")
-    if config.backbone != "vgg19":
-        raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
-    return weights.read_weights(weights.embedded_path(), "vgg19", "--initial")
+    path = weights.embedded_path() if config.initial == "embedded" else config.initial
+    return weights.read_weights(path, config.backbone, "--initial")
 
 
 def _default_path(config: TrainConfig, job: Fingerprint) -> Path:
@@ -142,9 +139,9 @@ def _train(
 
 
 def _announce(config: TrainConfig, data: LabeledSet, start: Weights, folder: TrainFolder) -> None:
-    from nst_keras.training import classifier
+    from nst_keras.training import trainer
 
-    flops = 3 * classifier.forward_flops(start, config.image_size)
+    flops = 3 * trainer.forward_flops(start, config.image_size)
     _log.info(
         "%s of %s channels: %d classes, %d pictures to train, %d to validate; "
         "%.3g GFLOP per picture, %.3g PFLOP in total, %s on %s; folder %s",

@@ -1,19 +1,23 @@
-"""Trains a classifier: steps on one or several devices, evaluation, and its state as arrays."""
+"""A VGG with a classifier on top: its layers, its steps on one or several devices, its weights."""
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
+from keras.initializers import GlorotUniform, HeNormal
 
+from nst_keras.network import vgg
+from nst_keras.network.extractor import Preprocess
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.signals import StopSignal
-from nst_keras.training import classifier, input_pipeline
+from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import Pictures
 
@@ -51,7 +55,7 @@ class Trainer:
                 "one part per device"
             )
         with self.strategy.scope():
-            self.model = classifier.build_classifier(config, start, classes)
+            self.model = build_classifier(config, start, classes)
             self.optimizer = keras.optimizers.Adam(1e-3)
             self.optimizer.build(self.model.trainable_variables)
         self._process = tf.function(self._process_everywhere)
@@ -87,26 +91,41 @@ class Trainer:
         loss, right = totals / len(pictures)
         return Score(float(loss), float(right), len(pictures))
 
-    def network(self) -> Arrays:
-        """All variables of the network, including the random state of dropout."""
-        return _arrays(self.model.variables)
-
-    def set_network(self, network: Mapping[str, np.ndarray]) -> None:
-        """Set all variables of the network as `network` returned them."""
-        _assign(self.model.variables, network)
-
     def state(self) -> dict[str, Arrays]:
-        """All variables, of the 'model' and of the 'optimizer'."""
-        return {"model": self.network(), "optimizer": _arrays(self.optimizer.variables)}
+        """All variables of the 'model', with the random state of dropout, and the 'optimizer'."""
+        return {
+            part: {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
+            for part, variables in self._variables().items()
+        }
 
     def restore(self, state: State) -> None:
-        """Set all variables as `state` returned them."""
-        self.set_network(state["model"])
-        _assign(self.optimizer.variables, state["optimizer"])
+        """Set the variables of one part or both as `state` returned them."""
+        for part, variables in self._variables().items():
+            for name, value in state.get(part, {}).items():
+                variables[int(name)].assign(value)
 
     def weights(self) -> Weights:
-        """The present convolutions, with batch norm folded in."""
-        return classifier.fold(self.model, self.start)
+        """The present convolutions, with batch norm folded in.
+
+        It is exact: gamma * (conv(x) - mean) / deviation + beta is a convolution with another
+        kernel and bias.
+        """
+        kernels, biases = {}, {}
+        for conv in vgg.convolutions(self.start.backbone, channels=self.start.channels):
+            kernel, *rest = self.model.get_layer(conv.name).get_weights()
+            if rest:
+                bias = rest[0]
+            else:
+                norm = self.model.get_layer(f"{conv.name}_norm")
+                gamma, beta, mean, variance = (w.astype(np.float64) for w in norm.get_weights())
+                scale = gamma / np.sqrt(variance + norm.epsilon)
+                kernel, bias = kernel * scale, beta - mean * scale
+            kernels[conv.name] = kernel.astype(np.float32)
+            biases[conv.name] = bias.astype(np.float32)
+        return dataclasses.replace(self.start, kernels=kernels, biases=biases, sha256="")
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        return {"model": self.model.variables, "optimizer": self.optimizer.variables}
 
     def _process_everywhere(
         self, images: Shared, labels: Shared, *, training: bool
@@ -133,10 +152,83 @@ class Trainer:
         return total, tf.reduce_sum(tf.cast(hits, tf.float32))
 
 
-def _arrays(variables: Sequence[keras.Variable]) -> Arrays:
-    return {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
+def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras.Model:
+    """A model from images (N, size, size, 3), RGB in [0, 1], to logits (N, classes), float32.
+
+    By default the head averages each feature over all positions. The flattened head of the paper
+    has six times as many weights as all convolutions and is bound to one image size, and its dense
+    layers learn what the features should learn, which are all that is kept here.
+
+    Args:
+        start: channels, preprocessing, and the convolutions to start from; if there are none, they
+            are random.
+    """
+    policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
+    image = keras.Input((config.image_size, config.image_size, 3), name="image", dtype="float32")
+    features = Preprocess(
+        start.channel_order, start.mean, start.std, name="preprocess", dtype="float32"
+    )(image)
+    for layer in (*_convolutions(config, start, policy), *_head(config, classes, policy)):
+        features = layer(features)
+    model = keras.Model(image, features, name=config.backbone)
+    for name, kernel in start.kernels.items():
+        model.get_layer(name).set_weights([kernel, start.biases[name]])
+    return model
 
 
-def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
-    for number, variable in enumerate(variables):
-        variable.assign(arrays[f"{number:03}"])
+def forward_flops(start: Weights, size: int) -> float:
+    """Floating-point operations of all convolutions in the forward pass of one image.
+
+    A multiplication and an addition count as two. Forward and backward pass take three times as
+    many.
+    """
+    return 2.0 * sum(
+        vgg.positions(conv.name, size, size) * np.prod(conv.kernel_shape)
+        for conv in vgg.convolutions(start.backbone, channels=start.channels)
+    )
+
+
+def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[layers.Layer]:
+    """All blocks, without the last pooling."""
+    block = 1
+    for number, conv in enumerate(vgg.convolutions(start.backbone, channels=start.channels)):
+        if conv.block > block:
+            yield _pool(block, policy)
+            block = conv.block
+        yield layers.Conv2D(
+            conv.outputs,
+            3,
+            padding="same",
+            use_bias=not config.batch_norm,
+            kernel_initializer=HeNormal(seed=config.seed + number),
+            name=conv.name,
+            dtype=policy,
+        )
+        if config.batch_norm:
+            # The running mean moves by a tenth of the way in each step. Keras' default, a
+            # hundredth, would lag behind in a short training.
+            yield layers.BatchNormalization(momentum=0.9, name=f"{conv.name}_norm", dtype=policy)
+        yield layers.ReLU(name=f"{conv.name}_relu", dtype=policy)
+
+
+def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Layer]:
+    if config.head == "flatten":
+        yield _pool(5, policy)
+        yield layers.Flatten(name="flatten", dtype=policy)
+    else:
+        yield layers.GlobalAveragePooling2D(name="average", dtype="float32")
+    if config.dense_units:
+        yield layers.Dense(
+            config.dense_units,
+            activation="relu",
+            kernel_initializer=HeNormal(seed=config.seed + 100),
+            name="dense",
+            dtype=policy,
+        )
+    yield layers.Dropout(config.dropout, seed=config.seed, name="dropout", dtype=policy)
+    initial = GlorotUniform(seed=config.seed + 101)
+    yield layers.Dense(classes, kernel_initializer=initial, name="logits", dtype="float32")
+
+
+def _pool(block: int, policy: str) -> layers.Layer:
+    return layers.MaxPooling2D(2, strides=2, name=f"block{block}_pool", dtype=policy)
