@@ -136,9 +136,7 @@ class TrainConfig:
     overwrite: bool = _output(False, "Replace a finished or different training.")
     log_every: int = _output(1, "Batches between rows of batches.csv.", (1, 10**9))
     checkpoint_every: int = _output(
-        0,
-        "Batches between checkpoints; 0: by time alone. Each epoch ends with one.",
-        (0, 10**9),
+        0, "Batches between checkpoints; 0: by time alone. Each epoch ends with one.", (0, 10**9)
     )
     checkpoint_minutes: float = _output(
         5.0, "Minutes between checkpoints; 0: by batches alone.", (0, 10**6)

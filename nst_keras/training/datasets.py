@@ -58,7 +58,7 @@ class LabeledSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabeledRow:
+class _LabeledRow:
     """The path and label of a picture, and where each was found, for messages."""
 
     path: Path
@@ -103,21 +103,13 @@ def split(numbers: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.
 
 
 def read_picture(path: str | os.PathLike, size: int) -> Picture:
-    """A picture file as uint8 RGB, large enough for a square of `size` pixels a side.
-
-    Raises:
-        InputError: see `images.read_rgb`.
-    """
+    """A picture file, large enough for a square of `size` pixels a side; see `images.read_rgb`."""
     # A large JPEG takes a tenth of the time; twice the size leaves the filter something to do.
     return images.read_rgb(path, 2 * size)
 
 
-def read_csv(source: str, flag: str, config: TrainConfig) -> list[LabeledRow]:
-    """The rows of a CSV file in UTF-8; does not check that the pictures exist.
-
-    Raises:
-        InputError: one line naming file, row and column, as `CsvTable` counts rows.
-    """
+def _read_csv(source: str, flag: str, config: TrainConfig) -> list[_LabeledRow]:
+    """The rows of a CSV file in UTF-8; does not check that the pictures exist."""
     if config.image_root and not os.path.isdir(config.image_root):
         raise InputError(f"--image_root={config.image_root}: no such folder")
     root = Path(config.image_root) if config.image_root else Path(source).parent
@@ -132,21 +124,17 @@ def read_csv(source: str, flag: str, config: TrainConfig) -> list[LabeledRow]:
         path, label = (row.cells[name] for name in columns)
         place, label_place = map(row.place_of, columns)
         _check_label(label, label_place, config.classes)
-        rows.append(LabeledRow(_with_suffix(root / path), label, place, label_place))
+        rows.append(_LabeledRow(_with_suffix(root / path), label, place, label_place))
     return rows
 
 
-def read_folders(source: str) -> list[LabeledRow]:
-    """The pictures in the class folders of a folder, sorted by path, without hidden files.
-
-    Raises:
-        InputError: there is no such folder, or no files in folders of it.
-    """
+def _read_folders(source: str) -> list[_LabeledRow]:
+    """The pictures in the class folders of a folder, sorted by path, without hidden files."""
     root = Path(source)
     if not root.is_dir():
         raise InputError(f"--folder={source}: no such folder")
     rows = [
-        LabeledRow(path, folder.name, str(path), str(folder))
+        _LabeledRow(path, folder.name, str(path), str(folder))
         for folder in sorted(root.iterdir())
         if folder.is_dir()
         for path in sorted(folder.rglob("*"))
@@ -157,17 +145,13 @@ def read_folders(source: str) -> list[LabeledRow]:
     return rows
 
 
-def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, ...]:
+def _class_names(rows: list[_LabeledRow], flag: str, classes: int) -> tuple[str, ...]:
     """The names of the classes, sorted; whole numbers by value.
 
     If `classes` is given and all labels are whole numbers, these are the numbers of the classes,
     and a class without a picture keeps its number.
-
-    Raises:
-        InputError: there are fewer than two classes, or more than `classes`; the first row with
-            one too many is named.
     """
-    first_rows: dict[str, LabeledRow] = {}
+    first_rows: dict[str, _LabeledRow] = {}
     for row in rows:
         first_rows.setdefault(row.label, row)
     names = sorted(first_rows)
@@ -186,24 +170,15 @@ def class_names(rows: list[LabeledRow], flag: str, classes: int) -> tuple[str, .
     return tuple(names)
 
 
-def numbers_of(rows: list[LabeledRow], names: tuple[str, ...], owner: str) -> list[int]:
-    """The number of the class of each row.
-
-    Args:
-        owner: what the names are, for messages, such as 'the classes'.
-
-    Raises:
-        InputError: the label of a row is not one of the names.
-    """
+def _numbers_of(rows: list[_LabeledRow], names: tuple[str, ...], owner: str) -> np.ndarray:
+    """The number of the class of each row; `owner` says what the names are, for messages."""
     index = {name: number for number, name in enumerate(names)}
     by_value = {_whole(name): number for name, number in index.items() if _whole(name) is not None}
-    numbers = []
-    for row in rows:
-        number = index.get(row.label, by_value.get(_whole(row.label)))
-        if number is None:
-            raise InputError(f"{row.label_place}: label {row.label!r} is not one of {owner}")
-        numbers.append(number)
-    return numbers
+    numbers = [index.get(row.label, by_value.get(_whole(row.label))) for row in rows]
+    if None in numbers:
+        row = rows[numbers.index(None)]
+        raise InputError(f"{row.label_place}: label {row.label!r} is not one of {owner}")
+    return np.array(numbers, np.int32)
 
 
 def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
@@ -220,16 +195,15 @@ def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
 def _read_files(config: TrainConfig) -> LabeledSet:
     """The pictures of a CSV file or folder; they are those of the validation, too, for now."""
     if config.folder:
-        rows, flag = read_folders(config.folder), f"--folder={config.folder}"
+        rows, flag = _read_folders(config.folder), f"--folder={config.folder}"
     else:
-        flag = f"--csv={config.csv}"
-        rows = read_csv(str(config.csv), "--csv", config)
-    names = class_names(rows, flag, config.classes)
+        rows, flag = _read_csv(str(config.csv), "--csv", config), f"--csv={config.csv}"
+    names = _class_names(rows, flag, config.classes)
     pictures, sha256, notes = _read_rows(rows, flag, names, "the classes", config)
     if not config.validation_csv:
         return LabeledSet(pictures, pictures, None, names, sha256, notes)
     flag = f"--validation_csv={config.validation_csv}"
-    rows = read_csv(config.validation_csv, "--validation_csv", config)
+    rows = _read_csv(config.validation_csv, "--validation_csv", config)
     owner = f"the labels of {config.csv}"
     others, other_sha256, more_notes = _read_rows(rows, flag, names, owner, config)
     both = hashlib.sha256((sha256 + other_sha256).encode()).hexdigest()
@@ -237,7 +211,7 @@ def _read_files(config: TrainConfig) -> LabeledSet:
 
 
 def _read_rows(
-    rows: list[LabeledRow], flag: str, names: tuple[str, ...], owner: str, config: TrainConfig
+    rows: list[_LabeledRow], flag: str, names: tuple[str, ...], owner: str, config: TrainConfig
 ) -> tuple[Pictures, str, tuple[str, ...]]:
     """The pictures that can be read, the hash of them and their labels, and notes on the others."""
     good, bad, digest = [], [], hashlib.sha256()
@@ -253,17 +227,16 @@ def _read_rows(
     if bad:
         bad.append(f"{flag}: skipped {len(bad)} of {len(rows)} pictures, which cannot be read")
     paths = np.array([str(row.path) for row in good], object)
-    numbers = np.array(numbers_of(good, names, owner), np.int32)
-    return Pictures(paths, numbers), digest.hexdigest(), tuple(bad)
+    return Pictures(paths, _numbers_of(good, names, owner)), digest.hexdigest(), tuple(bad)
 
 
-def _hashes_or_errors(rows: list[LabeledRow], size: int) -> list[str | InputError]:
+def _hashes_or_errors(rows: list[_LabeledRow], size: int) -> list[str | InputError]:
     """Decode the picture of each row.
 
     It costs a small part of an epoch, and no damaged file can end a training after hours.
     """
 
-    def check(row: LabeledRow) -> str | InputError:
+    def check(row: _LabeledRow) -> str | InputError:
         try:
             return read_picture(row.path, size).sha256
         except InputError as error:

@@ -95,12 +95,11 @@ def _batches(
 ) -> tf.data.Dataset:
     """Batches of the pictures at these indices, each image changed as its index decides."""
 
-    def read(index: np.ndarray) -> np.ndarray:
-        return pictures.read(index, config.image_size)
+    size = config.image_size
 
     def prepare(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.ensure_shape(tf.numpy_function(read, [index], tf.uint8), (None, None, 3))
-        return change(fit(image, config.image_size), index), label
+        image = tf.numpy_function(lambda index: pictures.read(index, size), [index], tf.uint8)
+        return change(fit(tf.ensure_shape(image, (None, None, 3)), size), index), label
 
     dataset = tf.data.Dataset.from_tensor_slices((indices, labels))
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -17,12 +17,12 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import Reporter, format_seconds
 from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
-from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder, TrainingWriter
 from nst_keras.training.trainer import Score, Trainer
 
 _log = logging.getLogger(__name__)
+_KEPT_CHECKPOINTS = 2
 
 
 @dataclasses.dataclass
@@ -40,19 +40,24 @@ class TrainingProgress:
 
 
 class TrainLoop:
-    """A training in its folder; resumes from the newest checkpoint."""
+    """A training in its folder; resumes from the newest checkpoint.
+
+    Args:
+        job: identifies the training, see `Checkpointer`.
+    """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        data: LabeledSet,
-        trainer: Trainer,
-        folder: TrainFolder,
-        checkpointer: Checkpointer,
-        stopping: StopSignal,
+        self, data: LabeledSet, trainer: Trainer, folder: TrainFolder, job: str, stop: StopSignal
     ):
-        self.config, self.data, self.trainer = config, data, trainer
-        self.folder, self.checkpointer, self.stopping = folder, checkpointer, stopping
+        self.data, self.trainer, self.folder, self.stop = data, trainer, folder, stop
+        self.config = config = trainer.config
+        self.checkpointer = Checkpointer(
+            folder.checkpoints,
+            job,
+            every=config.checkpoint_every,
+            minutes=config.checkpoint_minutes,
+            keep=_KEPT_CHECKPOINTS,
+        )
         self.batches = len(data.train) // config.batch_size
         self.total_steps = self.batches * config.epochs
         self.progress = TrainingProgress()
@@ -78,10 +83,7 @@ class TrainLoop:
         return self.progress.epoch * self.batches + self.progress.batch
 
     def run(self, *, quiet: bool) -> dict[str, Any] | None:
-        """Train, then write the best weights and test them.
-
-        Args:
-            quiet: report no progress.
+        """Train, then write the best weights and test them; report progress unless `quiet`.
 
         Returns:
             The figures for the record, or None if a stop signal came; the state is saved.
@@ -115,7 +117,7 @@ class TrainLoop:
         self.trainer.restore({"model": self.best})
         weights.write_weights(self.folder.result, self.trainer.weights())
         if self.data.test:
-            score = self.trainer.evaluate(self.data.test, self.stopping)
+            score = self.trainer.evaluate(self.data.test, self.stop)
             if score is None:
                 return None
             figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
@@ -135,13 +137,13 @@ class TrainLoop:
             return False
         validation: Score | None = None
         if len(self.data.validation):
-            validation = self.trainer.evaluate(self.data.validation, self.stopping)
+            validation = self.trainer.evaluate(self.data.validation, self.stop)
             if validation is None:
                 return False
         self._end_epoch(validation)
         self._save()
         # After the last epoch a signal comes too late to matter.
-        return not self.stopping or self._is_over()
+        return not self.stop or self._is_over()
 
     def _train_epoch(self) -> bool:
         progress = self.progress
@@ -154,8 +156,8 @@ class TrainLoop:
             progress.batch += 1
             progress.loss += score.loss
             progress.accuracy += score.accuracy
-            self._report_batch(score, rate)
-            if self.stopping:
+            self._report_batch(loss=score.loss, accuracy=score.accuracy, learning_rate=rate)
+            if self.stop:
                 return False
             is_due = self.checkpointer.is_due(self.step, progress.seconds)
             if is_due and progress.batch < self.batches:
@@ -166,17 +168,10 @@ class TrainLoop:
         """The learning rate of a step, which counts from 0."""
         return float(self._schedule(tf.constant(step)))
 
-    def _report_batch(self, score: Score, rate: float) -> None:
-        progress = self.progress
+    def _report_batch(self, **figures: float) -> None:
+        epoch, batch = self.progress.epoch + 1, self.progress.batch
         if self.step % self.config.log_every == 0:
-            self._writer.write_batch(
-                self.step,
-                epoch=progress.epoch + 1,
-                batch=progress.batch,
-                loss=score.loss,
-                accuracy=score.accuracy,
-                learning_rate=rate,
-            )
+            self._writer.write_batch(self.step, epoch=epoch, batch=batch, **figures)
         self._count_seconds()
         if self._reporter:
             self._reporter.update(now=self.step == self._resumed_at[0] + 1)
@@ -215,7 +210,11 @@ class TrainLoop:
         ]
         _log.info("epoch %d/%d done: %s", progress.epoch + 1, self.config.epochs, "  ".join(shown))
         if validation is None or self._is_better(validation):
-            self._keep_best(validation)
+            if validation:
+                progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
+            progress.best_epoch = progress.epoch
+            self.best = self.trainer.state()["model"]
+            weights.write_weights(self.folder.result, self.trainer.weights())
         progress.epoch += 1
         progress.batch, progress.loss, progress.accuracy = 0, 0.0, 0.0
 
@@ -223,14 +222,6 @@ class TrainLoop:
         """Whether the accuracy is higher than the best one, or equal with a lower loss."""
         best = self.progress.best_accuracy, -self.progress.best_loss
         return (validation.accuracy, -validation.loss) > best
-
-    def _keep_best(self, validation: Score | None) -> None:
-        progress = self.progress
-        progress.best_epoch = progress.epoch
-        if validation:
-            progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
-        self.best = self.trainer.state()["model"]
-        weights.write_weights(self.folder.result, self.trainer.weights())
 
     def _count_seconds(self) -> None:
         now = time.monotonic()
@@ -257,7 +248,6 @@ class TrainLoop:
             return
         self.trainer.restore(saved.state)
         self.best = saved.state.get("best", {})
-        self.progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
-        _log.info(
-            "resuming at epoch %d, batch %d", self.progress.epoch + 1, self.progress.batch + 1
-        )
+        progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
+        _log.info("resuming at epoch %d, batch %d", progress.epoch + 1, progress.batch + 1)
+        self.progress = progress

@@ -13,7 +13,6 @@ from nst_keras.runs import work_folder
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import cli, files, signals
-from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call
@@ -25,8 +24,6 @@ from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder
 
 _log = logging.getLogger(__name__)
-
-_KEPT_CHECKPOINTS = 2
 # The standard deviation of ImageNet: blue, green, red, on the scale of 0 to 255.
 _IMAGENET_STD = (57.375, 57.12, 58.395)
 
@@ -112,18 +109,11 @@ def _train(
     if warning := memory.unused_gpu():
         _log.warning("%s", warning)
     _announce(config, data, start, folder)
-    checkpointer = Checkpointer(
-        folder.checkpoints,
-        job.digest(),
-        every=config.checkpoint_every,
-        minutes=config.checkpoint_minutes,
-        keep=_KEPT_CHECKPOINTS,
-    )
     try:
         trainer = Trainer(config, start, len(data.names))
         folder.update_record(status="running")
         with signals.stop_signals() as stopping:
-            loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
+            loop = TrainLoop(data, trainer, folder, job.digest(), stopping)
             if (figures := loop.run(quiet=quiet)) is None:
                 folder.update_record(status="interrupted")
                 _log.warning(
@@ -134,7 +124,12 @@ def _train(
     except tf.errors.ResourceExhaustedError:
         _log.error("out of memory; use a smaller --batch_size, --image_size or --width")
         return 1
-    _report(figures, config.backbone, folder)
+    for name in ("val_accuracy", "test_accuracy"):
+        if name in figures:
+            _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
+    _log.info("weights: %s", folder.result)
+    given = f"--backbone={config.backbone} --weights={folder.result}"
+    _log.info("use them with: python -m nst_keras.run %s", given)
     return 0
 
 
@@ -143,28 +138,9 @@ def _announce(config: TrainConfig, data: LabeledSet, start: Weights, folder: Tra
 
     flops = 3 * trainer.forward_flops(start, config.image_size)
     _log.info(
-        "%s of %s channels: %d classes, %d pictures to train, %d to validate; "
-        "%.3g GFLOP per picture, %.3g PFLOP in total, %s on %s; folder %s",
-        config.backbone,
-        "-".join(str(count) for count in start.channels),
-        len(data.names),
-        len(data.train),
-        len(data.validation),
-        flops / 1e9,
-        flops * len(data.train) * config.epochs / 1e15,
-        config.precision,
-        startup.describe_device(),
-        folder.path,
-    )
-
-
-def _report(figures: dict, backbone: str, folder: TrainFolder) -> None:
-    for name in ("val_accuracy", "test_accuracy"):
-        if name in figures:
-            _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
-    _log.info("weights: %s", folder.result)
-    _log.info(
-        "use them with: python -m nst_keras.run --backbone=%s --weights=%s",
-        backbone,
-        folder.result,
+        f"{config.backbone} of {'-'.join(map(str, start.channels))} channels: "
+        f"{len(data.names)} classes, {len(data.train)} pictures to train, "
+        f"{len(data.validation)} to validate; {flops / 1e9:.3g} GFLOP per picture, "
+        f"{flops * len(data.train) * config.epochs / 1e15:.3g} PFLOP in total, "
+        f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
     )

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -20,9 +19,6 @@ from nst_keras.runtime.signals import StopSignal
 from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import Pictures
-
-Shared: TypeAlias = tf.Tensor | tf.distribute.DistributedValues  # whole, or a part on each device
-Arrays = dict[str, np.ndarray]  # variables by their number as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +87,8 @@ class Trainer:
         loss, right = totals / len(pictures)
         return Score(float(loss), float(right), len(pictures))
 
-    def state(self) -> dict[str, Arrays]:
-        """All variables of the 'model', with the random state of dropout, and the 'optimizer'."""
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""
         return {
             part: {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
             for part, variables in self._variables().items()
@@ -127,16 +123,12 @@ class Trainer:
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {"model": self.model.variables, "optimizer": self.optimizer.variables}
 
-    def _process_everywhere(
-        self, images: Shared, labels: Shared, *, training: bool
-    ) -> list[tf.Tensor]:
-        """The sum of the losses of a batch, and how many pictures are classified correctly."""
+    def _process_everywhere(self, images, labels, training: bool) -> list[tf.Tensor]:
+        """Sum the losses of a batch, of which each device has a part, and count correct classes."""
         parts = self.strategy.run(self._process_here, args=(images, labels, training))
         return [self.strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts]
 
-    def _process_here(
-        self, images: tf.Tensor, labels: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _process_here(self, images, labels, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """The same for the part of one device; pictures with the label PADDING count as nothing."""
         with tf.GradientTape() as tape:
             logits = self.model(images, training=training)
@@ -164,10 +156,8 @@ def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras
             are random.
     """
     policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
-    image = keras.Input((config.image_size, config.image_size, 3), name="image", dtype="float32")
-    features = Preprocess(
-        start.channel_order, start.mean, start.std, name="preprocess", dtype="float32"
-    )(image)
+    image = keras.Input((config.image_size, config.image_size, 3))
+    features = Preprocess(start.channel_order, start.mean, start.std)(image)
     for layer in (*_convolutions(config, start, policy), *_head(config, classes, policy)):
         features = layer(features)
     model = keras.Model(image, features, name=config.backbone)
@@ -193,7 +183,7 @@ def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[
     block = 1
     for number, conv in enumerate(vgg.convolutions(start.backbone, channels=start.channels)):
         if conv.block > block:
-            yield _pool(block, policy)
+            yield layers.MaxPooling2D(dtype=policy)
             block = conv.block
         yield layers.Conv2D(
             conv.outputs,
@@ -213,10 +203,10 @@ def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[
 
 def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Layer]:
     if config.head == "flatten":
-        yield _pool(5, policy)
+        yield layers.MaxPooling2D(dtype=policy)
         yield layers.Flatten(name="flatten", dtype=policy)
     else:
-        yield layers.GlobalAveragePooling2D(name="average", dtype="float32")
+        yield layers.GlobalAveragePooling2D(dtype="float32")
     if config.dense_units:
         yield layers.Dense(
             config.dense_units,
@@ -225,10 +215,6 @@ def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Lay
             name="dense",
             dtype=policy,
         )
-    yield layers.Dropout(config.dropout, seed=config.seed, name="dropout", dtype=policy)
+    yield layers.Dropout(config.dropout, seed=config.seed, dtype=policy)
     initial = GlorotUniform(seed=config.seed + 101)
-    yield layers.Dense(classes, kernel_initializer=initial, name="logits", dtype="float32")
-
-
-def _pool(block: int, policy: str) -> layers.Layer:
-    return layers.MaxPooling2D(2, strides=2, name=f"block{block}_pool", dtype=policy)
+    yield layers.Dense(classes, kernel_initializer=initial, dtype="float32")

@@ -76,6 +76,7 @@ def reused_trainers():
             trainer = Trainer(config, start, classes)
             made[key] = trainer, trainer.state()
         trainer, new = made[key]
+        trainer.config = config
         trainer.restore(new)
         return trainer
 

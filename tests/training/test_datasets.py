@@ -207,8 +207,8 @@ def test_cifars_own_test_pictures_are_kept_apart(tmp_path):
 
 def read(path, classes=0):
     """Rows and class names of a CSV."""
-    rows = datasets.read_csv(str(path), "--csv", TrainConfig(classes=classes))
-    return rows, datasets.class_names(rows, f"--csv={path}", classes)
+    rows = datasets._read_csv(str(path), "--csv", TrainConfig(classes=classes))
+    return rows, datasets._class_names(rows, f"--csv={path}", classes)
 
 
 @pytest.mark.parametrize(
@@ -278,17 +278,17 @@ def test_a_suffix_may_be_left_out(tmp_path):
 
 def test_labels_get_the_numbers_of_their_names(tmp_path):
     rows, _ = read(write_csv(tmp_path / "a.csv", ["0,02", "1,1"]))
-    assert datasets.numbers_of(rows, ("1", "2"), "the classes") == [1, 0]
+    assert datasets._numbers_of(rows, ("1", "2"), "the classes").tolist() == [1, 0]
     with pytest.raises(InputError, match="row 2, column label: label '02' is not one of the cla"):
-        datasets.numbers_of(rows, ("1", "3"), "the classes")
+        datasets._numbers_of(rows, ("1", "3"), "the classes")
 
 
 def test_class_folders_are_read_without_hidden_files(tmp_path):
     for name in ("b/1.png", "b/deep/0.png", "a/0.png", "a/.x", ".c/0.png", "0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    rows = datasets.read_folders(str(tmp_path))
+    rows = datasets._read_folders(str(tmp_path))
     found = [(str(row.path.relative_to(tmp_path)), row.label) for row in rows]
     assert found == [("a/0.png", "a"), ("b/1.png", "b"), ("b/deep/0.png", "b")]
     with pytest.raises(InputError, match="must hold a folder of pictures per class"):
-        datasets.read_folders(str(tmp_path / "a"))
+        datasets._read_folders(str(tmp_path / "a"))
