@@ -217,4 +217,4 @@ def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Lay
         )
     yield layers.Dropout(config.dropout, seed=config.seed, dtype=policy)
     initial = GlorotUniform(seed=config.seed + 101)
-    yield layers.Dense(classes, kernel_initializer=initial, dtype="float32")
+    yield layers.Dense(classes, kernel_initializer=initial, name="logits", dtype="float32")

@@ -111,6 +111,7 @@ def test_a_flat_head_with_a_dense_layer():
     model = trainer_lib.build_classifier(config, start, classes=3)
     assert model.get_layer("flatten").output.shape == (None, 4)
     assert model.get_layer("dense").kernel.shape == (4, 5) and model.output_shape == (None, 3)
+    assert model.get_layer("logits").kernel.shape == (5, 3)  # not another layer named "dense"
 
 
 def test_the_cost_of_vgg19_is_that_of_its_paper():
