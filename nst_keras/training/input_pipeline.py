@@ -94,7 +94,6 @@ def _batches(
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tf.data.Dataset:
     """Batches of the pictures at these indices, each image changed as its index decides."""
-
     size = config.image_size
 
     def prepare(index: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
