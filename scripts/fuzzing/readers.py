@@ -23,7 +23,6 @@ from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.training import cifar100, datasets
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
-from nst_keras.training.writer import TrainingWriter
 
 from .damage_bytes import BYTES, Mutator
 from .damage_formats import bomb_h5, bomb_npz, change_png, change_tar, change_zip, disguise
@@ -217,7 +216,7 @@ def _read_training_status(folder: Path) -> str:
 
 def _resume_table(folder: Path) -> None:
     training = training_folder.TrainFolder(folder)
-    TrainingWriter(training, 4000, 4000, tensorboard=False).close()
+    training_folder.TrainingWriter(training, 4000, 4000, tensorboard=False).close()
     _need(all(b"," in row for row in training.batches.read_bytes().splitlines()), "damaged rows")
 
 

@@ -19,7 +19,6 @@ from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import trials
 from nst_keras.training import config as config_lib
-from nst_keras.training import folder as training_folder
 
 from .formats import npy, read_zip, write_tar, write_zip
 
@@ -175,7 +174,7 @@ def record_of_trial(trial: trials.Trial) -> bytes:
 
 def training_fingerprint() -> Fingerprint:
     config = config_lib.settle(config_lib.TrainConfig(csv="labels.csv"))
-    return training_folder.fingerprint(config, {"data": "0" * 64})
+    return Fingerprint.of(config, config_lib.OPTIONS, {"data": "0" * 64})
 
 
 def training_record() -> bytes:
