@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import difflib
+import functools
 import itertools
 import os
 import sys
@@ -16,7 +17,7 @@ from absl import flags
 
 import nst_keras
 from nst_keras.runtime import cli, console
-from nst_keras.runtime.errors import InputError, first_line, reason_of
+from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
@@ -35,27 +36,30 @@ class Command:
 
     usage: tuple[str, ...]
     options: dict[str, Option]
-    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # in place of `Option.unset`
     inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
     positional: str = ""  # the repeated option to which arguments without a flag belong
     flagfiles_first: bool = False  # flags of the command line win over all flagfiles
     grouped: bool = False  # a `--` separates the flags of one run from those of the next
 
+    @functools.cached_property
     def known(self) -> dict[str, Option]:
         """All options that the command accepts, and its actions."""
-        return {**self.options, **self.inherited, **_ACTIONS}
+        return self.options | self.inherited | _ACTIONS
 
-    def find(self, name: str) -> str:
-        """The present name of a flag, given that or a former one; empty if there is none."""
-        known = self.known()
-        if name in known:
-            return name
-        return next((now for now, option in known.items() if name in option.former), "")
+    @functools.cached_property
+    def spellings(self) -> dict[str, tuple[Option, str]]:
+        """For each way to write a flag, its option, and the value that the flag has without one.
 
-    def find_negated(self, name: str) -> str:
-        """The name of the boolean flag that `--noNAME` sets to false; empty if there is none."""
-        now = self.find(name[2:]) if name.startswith("no") else ""
-        return now if now and self.known()[now].kind == "bool" else ""
+        Options may have former names, and `--noNAME` sets a boolean to false.
+        """
+        found: dict[str, tuple[Option, str]] = {}
+        for option in self.known.values():
+            for name in (option.name, *option.former):
+                if option.kind == "bool":
+                    found |= {name: (option, "true"), f"no{name}": (option, "false")}
+                else:
+                    found[name] = (option, "")
+        return found
 
 
 class Group(NamedTuple):
@@ -65,35 +69,12 @@ class Group(NamedTuple):
     values: dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call of a command."""
 
     groups: list[Group]  # more than one only if the command is `grouped`
     started: float  # by the monotonic clock
     quiet: bool
-
-    @property
-    def arguments(self) -> list[str]:
-        """The arguments of the first group."""
-        return self.groups[0].arguments
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The given options of the first group."""
-        return self.groups[0].values
-
-
-class _Parser(flags.ArgumentParser):
-    """absl's parser of an option: only `Option.parse` decides what a text means."""
-
-    def __init__(self, option: Option):
-        super().__init__()
-        self._option = option
-
-    def parse(self, argument: Any) -> Any:
-        """The value of a text."""
-        return self._option.parse(argument)
 
 
 def run(command: Command, work: Callable[[Call], int], arguments: list[str] | None = None) -> int:
@@ -139,19 +120,20 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], s
     """
     expanded = list(_expand(command, arguments))
     if command.flagfiles_first:
-        expanded.sort(key=lambda argument: not argument.in_file)
-    values = _define(command)
+        expanded.sort(key=lambda flag: not flag.in_file)
+    parsed = flags.FlagValues()
+    for name, option in command.known.items():
+        flags.DEFINE_multi(option, flags.ArgumentSerializer(), name, None, option.help, parsed)
     try:
-        values(["nst_keras", *(argument.text for argument in expanded)])
+        parsed(["nst_keras", *(f"--{flag.name}={flag.text}" for flag in expanded)])
     except flags.Error as error:
-        if isinstance(error.__context__, InputError):
-            raise error.__context__ from None
-        raise InputError(first_line(error)) from error
-    given = {name: values[name].value for name in command.known() if values[name].present}
-    return (
-        {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n not in _ACTIONS},
-        {name for name in _ACTIONS if given.get(name)},
-    )
+        assert isinstance(error.__context__, InputError)
+        raise error.__context__ from None
+    given = {}
+    for name, option in command.known.items():
+        if values := parsed[name].value:
+            given[name] = tuple(values) if option.repeated else values[-1]
+    return given, {name for name in _ACTIONS if given.pop(name, False)}
 
 
 def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
@@ -189,86 +171,79 @@ def help_text(command: Command) -> str:
         lines += ["", f"{group}:"]
         for name, option in command.options.items():
             if option.group == group:
-                lines += _help_entry(command, name, option)
+                lines += _help_entry(name, option)
     lines += ["", "command:", *_entry("--flagfile=PATH", "Read flags from a file, one per line.")]
     for name, option in _ACTIONS.items():
         lines += _entry(f"--{name}", option.help)
     return "\n".join(lines)
 
 
-class _Argument(NamedTuple):
-    """One `--name=value`, `--name` or `--noname`, with the present name of the flag."""
+class _Flag(NamedTuple):
+    """The present name and the value of a flag that was given."""
 
+    name: str
     text: str
     in_file: bool = False
 
 
-def _define(command: Command) -> flags.FlagValues:
-    """absl's flags for all options of a command."""
-    values = flags.FlagValues()
-    for name, option in command.known().items():
-        if option.kind == "bool":
-            flags.DEFINE_boolean(name, None, option.help, flag_values=values)
-            values[name].parser = _Parser(option)
-        elif option.repeated:
-            flags.DEFINE_multi(
-                _Parser(option), flags.ArgumentSerializer(), name, None, option.help, values
-            )
-        else:
-            flags.DEFINE(_Parser(option), name, None, option.help, values)
-    return values
-
-
 def _expand(
     command: Command, arguments: Iterable[str], seen: tuple[Path, ...] = ()
-) -> Iterator[_Argument]:
+) -> Iterator[_Flag]:
     """The flags of a command line, with the lines of flagfiles in the place of `--flagfile`."""
     waiting = collections.deque(arguments)
     while waiting:
         argument = waiting.popleft()
+        written, equals, text = argument.partition("=")
+        name, value = written.lstrip("-"), text if equals else None
         if not argument.startswith("-"):
             if not command.positional:
                 message = f"{argument}: is not a flag; every setting is given as --name=value"
                 raise InputError(message)
-            yield _Argument(f"--{command.positional}={argument}")
-            continue
-        written, equals, text = argument.partition("=")
-        name, value = written.lstrip("-"), text if equals else None
-        if name == "flagfile":
-            value = value if value is not None or not waiting else waiting.popleft()
-            if value is None:
+            yield _Flag(command.positional, argument)
+        elif name == "flagfile":
+            if value is None and not waiting:
                 raise InputError("--flagfile: must be the path of a file; give --flagfile=PATH")
-            yield from _read_flagfile(command, Path(value), seen)
+            path = waiting.popleft() if value is None else value
+            yield from _read_flagfile(command, Path(path), seen)
         else:
-            yield _Argument(_normalized(command, name, value, waiting))
+            yield _read_flag(command, name, value, waiting)
 
 
-def _normalized(
+def _read_flag(
     command: Command, name: str, text: str | None, following: collections.deque[str]
-) -> str:
-    """A flag with its present name, and its value, which may be the following argument.
+) -> _Flag:
+    """A flag with its value, which may be the following argument.
 
     Raises:
-        InputError: there is no such flag, or it has no value although it needs one.
+        InputError: there is no such flag, it needs a value, or it takes none.
     """
-    if (now := command.find_negated(name)) and not command.find(name):
-        if text is not None:
-            allowed = f"--{name} or --{name[2:]}=false"
-            raise InputError(f"--{name}={text}: must be without a value; give {allowed}", now)
-        return f"--no{now}"
-    if not (now := command.find(name)):
-        raise InputError(f"--{name}: unknown flag" + _suggest(command, name))
-    option = command.known()[now]
-    if text is None and option.kind == "bool":
-        return f"--{now}"
+    option, implied = _find(command, name, f"--{name}")
     if text is None:
-        if not following:
-            raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
-        text = following.popleft()
-    return f"--{now}={text}"
+        if not implied and not following:
+            message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
+            raise InputError(message, option.name)
+        text = implied or following.popleft()
+    elif implied == "false":
+        allowed = f"--{name} or --{name[2:]}=false"
+        message = f"--{name}={text}: must be without a value; give {allowed}"
+        raise InputError(message, option.name)
+    return _Flag(option.name, text)
 
 
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Argument]:
+def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
+    """The option of a flag, and the value of the flag without one.
+
+    Raises:
+        InputError: there is no such flag; the message begins with `place`.
+    """
+    if name in command.spellings:
+        return command.spellings[name]
+    close = difflib.get_close_matches(name, [*command.known, "flagfile"], n=1)
+    hint = f"did you mean --{close[0]}?" if close else "--help lists all flags"
+    raise InputError(f"{place}: unknown flag; {hint}")
+
+
+def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Flag]:
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -301,27 +276,21 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     key, value = name.lstrip("-").strip(), value.strip()
     if key == "flagfile":
         return f"--flagfile={folder / value}"
-    now = command.find(key)
-    if not now and not command.find_negated(key):
-        raise InputError(f"{place}: {line!r}: unknown flag" + _suggest(command, key))
-    option = command.known().get(now)
-    paths = _rebased(option, value, folder) if equals and option and option.is_path(value) else []
-    there = bool(paths) and all(os.path.exists(path) for path in paths)  # " #" may be in a name
+    option, _ = _find(command, key, f"{place}: {line!r}")
+    paths = []
+    if equals and option.is_path(value):
+        items = split_list(value) if option.is_list else [value]
+        paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
+    there = bool(paths) and all(map(os.path.exists, paths))  # " #" may be in a name
     if _has_comment(line) and not literal and not there:
         raise InputError(
             f"{place}: {line!r} has a comment after the value; put it on a line of its own"
         )
-    if option and option.rebase:
+    if option.rebase:
         return f"--{key}={option.rebase(value, folder)}"
-    if option and paths:
-        return f"--{key}=" + (join_list(paths) if option.many and not option.repeated else paths[0])
+    if paths:
+        return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
     return line
-
-
-def _rebased(option: Option, value: str, folder: Path) -> list[str]:
-    """The paths in a value, relative to the folder instead of to what is in it."""
-    items = split_list(value) if option.many and not option.repeated else [value]
-    return [str(folder / os.path.expanduser(item)) if item else item for item in items]
 
 
 def _has_comment(line: str) -> bool:
@@ -329,16 +298,9 @@ def _has_comment(line: str) -> bool:
     return " #" in line or "\t#" in line
 
 
-def _suggest(command: Command, name: str) -> str:
-    close = difflib.get_close_matches(name, [*command.known(), "flagfile"], n=1)
-    return f"; did you mean --{close[0]}?" if close else "; --help lists all flags"
-
-
-def _help_entry(command: Command, name: str, option: Option) -> list[str]:
-    value = option.default
-    is_open = value in (None, (), "")
-    unset = command.unset.get(name) or option.unset or "none"
-    default = unset if is_open else option.format(value)
+def _help_entry(name: str, option: Option) -> list[str]:
+    is_open = option.default in (None, (), "")
+    default = (option.unset or "none") if is_open else option.format(option.default)
     if option.kind == "bool":
         return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
     told = option.choices and all(choice in option.help for choice in option.choices)

@@ -359,6 +359,9 @@ class Config:
 
 
 OPTIONS = options_of(Config)
+for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
+    _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
+    OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
 
 
 def defaults() -> dict[str, Any]:

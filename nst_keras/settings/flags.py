@@ -6,7 +6,6 @@ import sys
 
 from nst_keras.settings import command_line
 from nst_keras.settings.config import OPTIONS, Config
-from nst_keras.settings.presets import PRESETS
 
 
 def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
@@ -33,16 +32,6 @@ def format_command(arguments: list[str]) -> str:
     return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])
 
 
-def _presets() -> dict[str, str]:
-    """The defaults, as text, of the options that the objective decides."""
-    values = PRESETS[OPTIONS["objective"].default].defaults
-    return {
-        name: f"that of the objective ({OPTIONS[name].format(value) or 'none'})"
-        for name, value in values.items()
-        if name in OPTIONS
-    }
-
-
 COMMAND = command_line.Command(
     usage=(
         "Neural style transfer: paints a photo in the style of a painting.",
@@ -53,5 +42,4 @@ COMMAND = command_line.Command(
     ),
     options=OPTIONS,
     grouped=True,
-    unset=_presets(),
 )

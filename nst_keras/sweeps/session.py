@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 def run_sweep(call: Call) -> int:
     """Do the sweep that a command line asks for; returns the exit status."""
-    sweep, base = split_settings(call.values)
+    sweep, base = split_settings(call.groups[0].values)
     flags.check(sweep, base)
     trials = plan(sweep, base)
     metric = sweep.objective_metric

@@ -9,7 +9,6 @@ from typing import Any
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, separator_hint
-from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.option import Option, join_list, split_list
 
@@ -162,7 +161,7 @@ def _find(written: str, place: str, hint: str = "") -> str:
     Raises:
         InputError: there is none; it begins with `place` and ends with `hint`.
     """
-    name = flags.COMMAND.find(written)
+    name = next((now for now, option in OPTIONS.items() if written in (now, *option.former)), "")
     if name in OPTIONS and not OPTIONS[name].destination:
         return name
     if name in OPTIONS:

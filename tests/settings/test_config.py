@@ -40,7 +40,7 @@ def test_python_values_are_taken():
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("size", True, "must be a whole number of pixels from 32 to 32768 or original"),
+        ("size", True, "must be a whole number of pixels from 32 to 32768, or original"),
         ("size", 1.5, "must be a whole number of pixels"),
         ("size", "x", "must be a whole number of pixels"),
         ("size", "512", "must be a whole number of pixels"),
@@ -60,7 +60,7 @@ def test_python_values_are_taken():
         ("balance", (("style", True),), "must be NAME:NUMBER of at least 0"),
         ("balance", (1.0,), "must be NAME:NUMBER of at least 0"),
         ("content", 3, "must be a text"),
-        ("scales", "original", "must be a whole number from 1 to 32 or auto"),
+        ("scales", "original", "must be a whole number from 1 to 32, or auto"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_would_be_right(name, value, said):
