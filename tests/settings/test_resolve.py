@@ -129,9 +129,9 @@ def test_layers_get_their_keras_names():
         ),
         (
             {"style": ("a", "b"), "style_blend": (0.0, 0.0)},
-            "--style_blend=0.0,0.0: one must be above 0",
+            "--style_blend=0.0,0.0: at least one value must be above 0",
         ),
-        ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: one"),
+        ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: at l"),
         (
             {"content_layers": (), "style_layers": ()},
             "--content_weight=1.0 --style_weight=8.0: nothing to optimize",
@@ -229,7 +229,7 @@ PIECES = {"schedule": "piecewise"}
             {"balance": (("style", 1.0), ("style/block1_conv1", 2.0))},
             "--balance=style:1.0,style/block1_conv1:2.0: names style/block1_conv1 twice",
         ),
-        ({"balance": (("style", 0.0),)}, "--balance=style:0.0: one must be above 0"),
+        ({"balance": (("style", 0.0),)}, "--balance=style:0.0: at least one value must be above 0"),
     ],
 )
 def test_incomplete_or_contradictory_lists_are_refused(settings, said):
