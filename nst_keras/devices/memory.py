@@ -1,7 +1,7 @@
 """Processor cores and memory: what the device has, and how much of it a run may take."""
 
 import contextlib
-import dataclasses
+import csv
 import functools
 import math
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 GIB = 1 << 30
 # Set where several runs share a device: the fraction of its memory that is for this one.
@@ -19,17 +20,11 @@ _CPU_SHARE, _GPU_SHARE = 0.8, 0.85  # of the available memory that runs plan to 
 _MOST_FEATURES = 2**31 - 1  # in one layer: GPUs count them in 32 bits
 
 
-@dataclasses.dataclass(frozen=True)
-class MemoryBudget:
-    """What a run may take of a device.
-
-    Attributes:
-        bytes: of memory.
-        features: the most values in one layer's features, of all images in the network at once.
-    """
+class MemoryBudget(NamedTuple):
+    """What a run may take of a device."""
 
     bytes: float
-    features: float = math.inf
+    features: float = math.inf  # in one layer, of all images in the network at once
 
 
 def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
@@ -48,11 +43,10 @@ def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
 
 def own_share(available: int) -> int:
     """This run's part of the bytes that all runs on the device plan to take."""
-    try:
-        share = float(os.environ.get(MEMORY_SHARE, 1.0))
-    except ValueError:
-        share = 1.0
-    return round(share * available) if 0.0 < share < 1.0 else available
+    with contextlib.suppress(KeyError, ValueError):
+        share = float(os.environ[MEMORY_SHARE])
+        return round(share * available) if 0.0 < share < 1.0 else available
+    return available
 
 
 # The processor
@@ -92,26 +86,13 @@ def _free_bytes() -> float:
 def _cgroup_bytes() -> float:
     """The memory limit of this process's control group; infinite without one."""
     limit = math.inf
-    for path in (
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ):
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
-            limit = min(limit, int(Path(path).read_text(encoding="ascii")))
+            limit = min(limit, int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
     return limit
 
 
 # GPUs
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gpu:
-    """A GPU of this machine; its memory in bytes, `sys.maxsize` where it is not known."""
-
-    index: str
-    uuid: str
-    free: int
-    total: int
 
 
 def on_gpu() -> bool:
@@ -166,38 +147,31 @@ def unused_gpu() -> str | None:
     )
 
 
-def _installed_gpus() -> list[_Gpu]:
-    """All GPUs of this machine; empty if nvidia-smi does not answer."""
+def _installed_gpus() -> list[list[str]]:
+    """Index, UUID, free and total MiB of each GPU of this machine; none if nvidia-smi fails."""
     columns = "--query-gpu=index,uuid,memory.free,memory.total"
     command = ["nvidia-smi", columns, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
-    return [
-        _Gpu(row[0], row[1], _bytes_of_mebibytes(row[2]), _bytes_of_mebibytes(row[3]))
-        for row in rows
-        if len(row) == 4
-    ]
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return [row for row in rows if len(row) == 4]
 
 
-def _bytes_of_mebibytes(text: str) -> int:
-    return int(text) << 20 if text.isdecimal() else sys.maxsize  # such as [N/A]
-
-
-def _visible(installed: Sequence[_Gpu]) -> list[str]:
+def _visible(installed: Sequence[Sequence[str]]) -> list[str]:
     """The names of the GPUs that this process may use."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return [gpu.index for gpu in installed]
+        return [index for index, *_ in installed]
     return [] if allowed.strip() in ("", "-1") else [name.strip() for name in allowed.split(",")]
 
 
-def _planned_bytes(name: str, installed: Sequence[_Gpu], as_needed: bool) -> int:
+def _planned_bytes(name: str, installed: Sequence[Sequence[str]], as_needed: bool) -> int:
     """Bytes to plan with on a GPU of this index or (beginning of a) UUID."""
-    for gpu in installed:
-        if name == gpu.index or (name.startswith("GPU-") and gpu.uuid.startswith(name)):
-            known = gpu.free if as_needed else gpu.total
-            return known if known == sys.maxsize else round(_GPU_SHARE * known)
+    for index, uuid, free, total in installed:
+        mebibytes = free if as_needed else total
+        is_named = name == index or (name.startswith("GPU-") and uuid.startswith(name))
+        if is_named and mebibytes.isdecimal():  # not [N/A]
+            return round(_GPU_SHARE * (int(mebibytes) << 20))
     return sys.maxsize  # such as a part of a GPU

@@ -51,10 +51,8 @@ class Replicas:
         """The chief's values of tensors, in a nest of the same structure on all hosts."""
         if self.hosts == 1:
             return nest
-        return self.total(tf.nest.map_structure(self._or_zeros, nest))
-
-    def _or_zeros(self, tensor: Any) -> tf.Tensor:
-        return tf.convert_to_tensor(tensor) if self.is_chief else tf.zeros_like(tensor)
+        own = tf.convert_to_tensor if self.is_chief else tf.zeros_like
+        return self.total(tf.nest.map_structure(own, nest))
 
 
 ALONE = Replicas(("",))  # one device, which TensorFlow chooses
