@@ -6,6 +6,7 @@ import difflib
 import functools
 import itertools
 import os
+import re
 import sys
 import textwrap
 import time
@@ -21,6 +22,9 @@ from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
+    "flagfile": Option(
+        "Read flags from a file, one per line.", name="flagfile", kind="file", path=True
+    ),
     "help": Option("Show this help.", name="help", kind="bool", former=("h",)),
     "version": Option("Show the version.", name="version", kind="bool"),
     "quiet": Option("Print warnings and errors only.", name="quiet", kind="bool"),
@@ -28,6 +32,7 @@ _ACTIONS = {
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _LITERAL = "# The # in the next line is part of its value."
+_COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +165,7 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
         value = values[name]
         for item in value if option.repeated else [] if value is None else [value]:
             line = f"--{name}={option.format(item)}"
-            lines += [_LITERAL, line] if _has_comment(line) else [line]
+            lines += [_LITERAL, line] if _COMMENT.search(line) else [line]
     return "\n".join(lines) + "\n"
 
 
@@ -172,7 +177,7 @@ def help_text(command: Command) -> str:
         for name, option in command.options.items():
             if option.group == group:
                 lines += _help_entry(name, option)
-    lines += ["", "command:", *_entry("--flagfile=PATH", "Read flags from a file, one per line.")]
+    lines += ["", "command:"]
     for name, option in _ACTIONS.items():
         lines += _entry(f"--{name}", option.help)
     return "\n".join(lines)
@@ -186,64 +191,48 @@ class _Flag(NamedTuple):
     in_file: bool = False
 
 
-def _expand(
-    command: Command, arguments: Iterable[str], seen: tuple[Path, ...] = ()
-) -> Iterator[_Flag]:
-    """The flags of a command line, with the lines of flagfiles in the place of `--flagfile`."""
+def _expand(command: Command, arguments: Iterable[str]) -> Iterator[_Flag]:
+    """The flags of a command line, with those of flagfiles in the place of `--flagfile`."""
     waiting = collections.deque(arguments)
     while waiting:
         argument = waiting.popleft()
-        written, equals, text = argument.partition("=")
-        name, value = written.lstrip("-"), text if equals else None
-        if not argument.startswith("-"):
-            if not command.positional:
-                message = f"{argument}: is not a flag; every setting is given as --name=value"
-                raise InputError(message)
+        if argument.startswith("-"):
+            flag = _read_flag(command, argument, waiting)
+            if flag.name == "flagfile":
+                yield from _read_flagfile(command, Path(flag.text))
+            else:
+                yield flag
+        elif command.positional:
             yield _Flag(command.positional, argument)
-        elif name == "flagfile":
-            if value is None and not waiting:
-                raise InputError("--flagfile: must be the path of a file; give --flagfile=PATH")
-            path = waiting.popleft() if value is None else value
-            yield from _read_flagfile(command, Path(path), seen)
         else:
-            yield _read_flag(command, name, value, waiting)
+            raise InputError(f"{argument}: is not a flag; every setting is given as --name=value")
 
 
-def _read_flag(
-    command: Command, name: str, text: str | None, following: collections.deque[str]
-) -> _Flag:
-    """A flag with its value, which may be the following argument.
-
-    Raises:
-        InputError: there is no such flag, it needs a value, or it takes none.
-    """
+def _read_flag(command: Command, argument: str, following: collections.deque[str]) -> _Flag:
+    """One `--name=value`, `--name` or `--noname`; the value may be the following argument."""
+    written, equals, text = argument.partition("=")
+    name = written.lstrip("-")
     option, implied = _find(command, name, f"--{name}")
-    if text is None:
-        if not implied and not following:
-            message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
-            raise InputError(message, option.name)
-        text = implied or following.popleft()
-    elif implied == "false":
+    if equals and implied == "false":
         allowed = f"--{name} or --{name[2:]}=false"
         message = f"--{name}={text}: must be without a value; give {allowed}"
         raise InputError(message, option.name)
-    return _Flag(option.name, text)
+    if not equals and not implied and not following:
+        message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
+        raise InputError(message, option.name)
+    return _Flag(option.name, text if equals else implied or following.popleft())
 
 
 def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
-    """The option of a flag, and the value of the flag without one.
-
-    Raises:
-        InputError: there is no such flag; the message begins with `place`.
-    """
+    """The option of a flag, and the value of the flag without one; `place` begins an error."""
     if name in command.spellings:
         return command.spellings[name]
-    close = difflib.get_close_matches(name, [*command.known, "flagfile"], n=1)
+    close = difflib.get_close_matches(name, command.known, n=1)
     hint = f"did you mean --{close[0]}?" if close else "--help lists all flags"
     raise InputError(f"{place}: unknown flag; {hint}")
 
 
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Flag]:
+def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...] = ()) -> Iterator[_Flag]:
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -260,7 +249,10 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iter
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             argument = _check_line(command, line, place, path.parent, literal=literal)
-            for flag in _expand(command, [argument], (*seen, place_of_file)):
+            flag = _read_flag(command, argument, collections.deque())
+            if flag.name == "flagfile":
+                yield from _read_flagfile(command, Path(flag.text), (*seen, place_of_file))
+            else:
                 yield flag._replace(in_file=True)
         literal = line == _LITERAL
 
@@ -274,15 +266,13 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
     name, equals, value = line.partition("=")
     key, value = name.lstrip("-").strip(), value.strip()
-    if key == "flagfile":
-        return f"--flagfile={folder / value}"
     option, _ = _find(command, key, f"{place}: {line!r}")
     paths = []
     if equals and option.is_path(value):
         items = split_list(value) if option.is_list else [value]
         paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
     there = bool(paths) and all(map(os.path.exists, paths))  # " #" may be in a name
-    if _has_comment(line) and not literal and not there:
+    if _COMMENT.search(line) and not literal and not there:
         raise InputError(
             f"{place}: {line!r} has a comment after the value; put it on a line of its own"
         )
@@ -291,11 +281,6 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     if paths:
         return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
     return line
-
-
-def _has_comment(line: str) -> bool:
-    """Whether something in the line looks like a comment after the value."""
-    return " #" in line or "\t#" in line
 
 
 def _help_entry(name: str, option: Option) -> list[str]:

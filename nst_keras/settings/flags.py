@@ -22,8 +22,7 @@ def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
 
 def format_flagfile(config: Config) -> str:
     """Lines that `parse_config` turns back into the same settings."""
-    values = {name: getattr(config, name) for name in OPTIONS}
-    return command_line.format_flagfile(COMMAND, values)
+    return command_line.format_flagfile(COMMAND, vars(config))
 
 
 def format_command(arguments: list[str]) -> str:

@@ -228,6 +228,7 @@ KINDS = {
     "float": Kind(float, (int, float), "a finite number"),
     "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s"),
     "text": Kind(str, (str,), "a text"),
+    "file": Kind(str, (str,), "the path of a file"),
     "named": Kind(_parse_named, (tuple, list), "NAME:NUMBER"),
     "step_factor": Kind(_parse_named, (tuple, list), "STEP:FACTOR"),
     "weight": Kind(_parse_weight, (int, float, tuple, list), "a number or NAME:NUMBER"),
