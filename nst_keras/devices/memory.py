@@ -38,15 +38,11 @@ def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
     if given is not None:
         return MemoryBudget(given, features)
     available = min(gpu_bytes()[:count]) if on_gpu() else available_bytes()
-    return MemoryBudget(own_share(available), features)
-
-
-def own_share(available: int) -> int:
-    """This run's part of the bytes that all runs on the device plan to take."""
     with contextlib.suppress(KeyError, ValueError):
         share = float(os.environ[MEMORY_SHARE])
-        return round(share * available) if 0.0 < share < 1.0 else available
-    return available
+        if 0.0 < share < 1.0:
+            available = round(share * available)
+    return MemoryBudget(available, features)
 
 
 # The processor
