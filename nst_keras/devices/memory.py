@@ -65,10 +65,7 @@ def available_bytes() -> int:
 
 
 def _free_bytes() -> float:
-    """Bytes that this process has and could get.
-
-    All of the memory where the system does not say what is free; infinite where it says neither.
-    """
+    """Bytes that this process has and could get, at worst all that are installed, or infinite."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}

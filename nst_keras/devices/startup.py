@@ -82,11 +82,7 @@ def host_number(distribute: str) -> int:
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:
-    """The precision to compute in: for 'auto' the fastest here, otherwise the one given.
-
-    Args:
-        announce: whether to log which one 'auto' means here, and why.
-    """
+    """The precision to compute in: for 'auto' the fastest here, told in the log if `announce`."""
     if precision != "auto":
         return precision
     chosen, reason = _fastest_precision()

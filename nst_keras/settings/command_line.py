@@ -83,14 +83,9 @@ class Call(NamedTuple):
 
 
 def run(command: Command, work: Callable[[Call], int], arguments: list[str] | None = None) -> int:
-    """Do what a command line asks for: show help or version, or do the work.
+    """Show help or version, or do the work, as `arguments` ask, by default those of the process.
 
-    Args:
-        work: returns an exit status.
-        arguments: `sys.argv` without the program if not given.
-
-    Returns:
-        The exit status; an error that is not the program's fault is one line on standard error.
+    Returns the exit status; an error that is not the program's fault is one line on standard error.
     """
     started = time.monotonic()
     given = sys.argv[1:] if arguments is None else arguments
