@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Any
 
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
@@ -322,8 +321,3 @@ OPTIONS = options_of(Config)
 for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
     _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
-
-
-def defaults() -> dict[str, Any]:
-    """The default of every option, by name."""
-    return {name: option.default for name, option in OPTIONS.items()}

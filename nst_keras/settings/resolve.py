@@ -9,7 +9,7 @@ from nst_keras.network import vgg
 from nst_keras.objective.term_names import TV, kind_of, matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, QUALITIES, Config, defaults
+from nst_keras.settings.config import OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import PRESETS
 
 _ALL_ZERO = "at least one value must be above 0"
@@ -202,7 +202,7 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["patience"] = "--tolerance=0"
     if settings.distribute != "mirrored":
         reasons["replicas"] = f"--distribute={settings.distribute}"
-    usual = {**defaults(), **preset_values(given)}  # a run's own flagfile holds these, too
+    usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
         for name, reason in sorted(reasons.items())

@@ -11,7 +11,7 @@ from nst_keras import Config
 from nst_keras.imaging import geometry, images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, defaults
+from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import resolve
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
@@ -74,7 +74,11 @@ def test_an_unknown_setting_is_an_error():
 
 
 def test_every_option_and_default_is_declared_once():
-    assert list(OPTIONS) == [field.name for field in dataclasses.fields(Config)] == list(defaults())
+    assert (
+        list(OPTIONS)
+        == [field.name for field in dataclasses.fields(Config)]
+        == list(vars(Config()))
+    )
     assert all(option.help.endswith(".") for option in OPTIONS.values())
 
 
