@@ -28,12 +28,7 @@ class MemoryBudget(NamedTuple):
 
 
 def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
-    """What a run may take of a device.
-
-    Args:
-        given: the bytes that the user allows, if any.
-        count: how many devices of this host the run uses, all alike.
-    """
+    """What a run may take of each of `count` devices: the given bytes, if any, or its share."""
     features = _MOST_FEATURES if on_gpu() else math.inf
     if given is not None:
         return MemoryBudget(given, features)
@@ -56,10 +51,7 @@ def cpu_cores() -> int:
 
 
 def available_bytes() -> int:
-    """Bytes of main memory that runs on the CPU plan to take; unlimited if unknown.
-
-    They are a share of what is free beside this process, within the limits of its cgroup.
-    """
+    """Bytes that runs on the CPU plan to take, within their cgroup; unlimited if unknown."""
     available = min(_free_bytes(), _cgroup_bytes())
     return sys.maxsize if available == math.inf else round(_CPU_SHARE * available)
 
@@ -96,10 +88,7 @@ def on_gpu() -> bool:
 
 
 def take_gpu_memory_as_needed() -> None:
-    """Have TensorFlow take GPU memory as it needs it, where it would take all of it at once.
-
-    Call it before TensorFlow computes anything; later it does nothing.
-    """
+    """Have TensorFlow take GPU memory as it needs it, not all at once, unless it has begun."""
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):

@@ -56,12 +56,8 @@ class Replicas:
 ALONE = Replicas(("",))  # one device, which TensorFlow chooses
 
 
-def split_processor(count: int) -> None:
-    """Split the CPU into several logical devices, so that replicas can be tried without GPUs.
-
-    Raises:
-        InputError: TensorFlow has computed something already.
-    """
+def _split_processor(count: int) -> None:
+    """Split the CPU into several logical devices, so that replicas can be tried without GPUs."""
     (processor,) = tf.config.list_physical_devices("CPU")
     if len(tf.config.get_logical_device_configuration(processor) or ()) >= count:
         return
@@ -76,7 +72,8 @@ def make_replicas(distribute: str, count: int = 0) -> Replicas:
     """The replicas for `--distribute` and `--replicas`, before TensorFlow computes anything.
 
     Raises:
-        InputError: there are fewer devices, or TF_CONFIG does not name the hosts.
+        InputError: there are fewer devices, TF_CONFIG does not name the hosts, or TensorFlow has
+            computed something before the CPU is split.
     """
     if distribute == "none":
         return ALONE
@@ -102,7 +99,7 @@ def _local_devices(count: int) -> list[str]:
             "--distribute=mirrored: this host has no GPU that TensorFlow can use; "
             "to try it on two halves of the CPU, add --replicas=2"
         )
-    split_processor(count)
+    _split_processor(count)
     return [f"/cpu:{index}" for index in range(count)]
 
 

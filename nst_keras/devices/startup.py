@@ -18,10 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
-    """Import TensorFlow without its log messages and set it up.
-
-    Call it before anything else imports TensorFlow.
-    """
+    """Import TensorFlow, before anything else does, without its log messages, and set it up."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # the user wants to see the messages
         import tensorflow as tf

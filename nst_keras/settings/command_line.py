@@ -53,10 +53,7 @@ class Command:
 
     @functools.cached_property
     def spellings(self) -> dict[str, tuple[Option, str]]:
-        """For each way to write a flag, its option, and the value that the flag has without one.
-
-        Options may have former names, and `--noNAME` sets a boolean to false.
-        """
+        """By all names of flags: the option, and the value that the name alone gives it."""
         found: dict[str, tuple[Option, str]] = {}
         for option in self.known.values():
             for name in (option.name, *option.former):
@@ -113,7 +110,7 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
 def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
     """The given options by name, and the actions (help, version, quiet).
 
-    Later flags override earlier ones; a flagfile stands for its lines.
+    Later flags override earlier ones, lists included; a flagfile stands for its lines.
 
     Raises:
         InputError: naming the flag, or the line of the flagfile.

@@ -9,13 +9,7 @@ from nst_keras.settings.config import OPTIONS, Config
 
 
 def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
-    """The settings on a command line, and the actions (help, version, quiet) asked for.
-
-    Later flags override earlier ones, lists included; a flagfile stands for its lines.
-
-    Raises:
-        InputError: naming the flag, or the line of the flagfile.
-    """
+    """The settings on a command line, and the actions asked for, as in `command_line.parse`."""
     given, actions = command_line.parse(COMMAND, arguments)
     return Config(**given), actions
 

@@ -49,11 +49,7 @@ class Option(flags.ArgumentParser):
         return self.many and not self.repeated
 
     def parse(self, argument: str) -> Any:
-        """The value that a flag's text stands for.
-
-        Raises:
-            InputError: the option does not accept it.
-        """
+        """The value that a flag's text stands for; raises InputError if it is not accepted."""
         items = split_list(argument) if self.is_list else [argument.strip()]
         try:
             values = tuple(self._parse_item(item) for item in items)

@@ -185,11 +185,7 @@ def _check_balance(settings: Settings) -> None:
 
 
 def unused(given: Config, settings: Settings) -> list[str]:
-    """Warnings about settings that are given but have no effect.
-
-    Args:
-        given: the config from which the settings were resolved.
-    """
+    """Warnings about settings that are given but have no effect in what they resolve to."""
     facts = FACTS[settings.optimizer]
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
     reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
