@@ -40,9 +40,6 @@ def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
     return MemoryBudget(available, features)
 
 
-# The processor
-
-
 def cpu_cores() -> int:
     """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -75,9 +72,6 @@ def _cgroup_bytes() -> float:
         with contextlib.suppress(OSError, ValueError):
             limit = min(limit, int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
     return limit
-
-
-# GPUs
 
 
 def on_gpu() -> bool:

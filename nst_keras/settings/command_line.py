@@ -115,22 +115,22 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], s
     Raises:
         InputError: naming the flag, or the line of the flagfile.
     """
-    expanded = list(_expand(command, arguments))
+    given = list(_read_arguments(command, arguments))
     if command.flagfiles_first:
-        expanded.sort(key=lambda flag: not flag.in_file)
+        given.sort(key=lambda flag: not flag.in_file)
     parsed = flags.FlagValues()
     for name, option in command.known.items():
         flags.DEFINE_multi(option, flags.ArgumentSerializer(), name, None, option.help, parsed)
     try:
-        parsed(["nst_keras", *(f"--{flag.name}={flag.text}" for flag in expanded)])
+        parsed(["nst_keras", *(f"--{flag.name}={flag.text}" for flag in given)])
     except flags.Error as error:
         assert isinstance(error.__context__, InputError)
         raise error.__context__ from None
-    given = {}
+    values = {}
     for name, option in command.known.items():
-        if values := parsed[name].value:
-            given[name] = tuple(values) if option.repeated else values[-1]
-    return given, {name for name in _ACTIONS if given.pop(name, False)}
+        if found := parsed[name].value:
+            values[name] = tuple(found) if option.repeated else found[-1]
+    return values, {name for name in _ACTIONS if values.pop(name, False)}
 
 
 def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
@@ -183,17 +183,13 @@ class _Flag(NamedTuple):
     in_file: bool = False
 
 
-def _expand(command: Command, arguments: Iterable[str]) -> Iterator[_Flag]:
+def _read_arguments(command: Command, arguments: Iterable[str]) -> Iterator[_Flag]:
     """The flags of a command line, with those of flagfiles in the place of `--flagfile`."""
     waiting = collections.deque(arguments)
     while waiting:
         argument = waiting.popleft()
         if argument.startswith("-"):
-            flag = _read_flag(command, argument, waiting)
-            if flag.name == "flagfile":
-                yield from _read_flagfile(command, Path(flag.text))
-            else:
-                yield flag
+            yield from _expand(command, _read_flag(command, argument, waiting))
         elif command.positional:
             yield _Flag(command.positional, argument)
         else:
@@ -224,7 +220,12 @@ def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     raise InputError(f"{place}: unknown flag; {hint}")
 
 
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...] = ()) -> Iterator[_Flag]:
+def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Iterator[_Flag]:
+    """The flag itself, or all flags of a flagfile that is not one of those `seen` around it."""
+    if flag.name != "flagfile":
+        yield flag
+        return
+    path = Path(flag.text)
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -241,11 +242,9 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...] = ()) ->
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             argument = _check_line(command, line, place, path.parent, literal=literal)
-            flag = _read_flag(command, argument, collections.deque())
-            if flag.name == "flagfile":
-                yield from _read_flagfile(command, Path(flag.text), (*seen, place_of_file))
-            else:
-                yield flag._replace(in_file=True)
+            inner = _read_flag(command, argument, collections.deque())
+            for found in _expand(command, inner, (*seen, place_of_file)):
+                yield found._replace(in_file=True)
         literal = line == _LITERAL
 
 
