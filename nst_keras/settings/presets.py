@@ -31,25 +31,11 @@ class Preset:
     ):
         self.pixel_range, self.shares = pixel_range, shares
         self.adam, self.best = adam or {}, best or {}
-        self.defaults = {**_COMMON, **defaults}
-
-    def schedule_of(self, schedule: str) -> dict[str, Any]:
-        """The end and length of a schedule: the preset's for its own, otherwise the usual ones."""
-        source = self.defaults if schedule == self.defaults["schedule"] else _COMMON
-        return {name: source[name] for name in ("schedule_end", "schedule_steps")}
-
-    def with_optimizer(self, optimizer: str | None) -> dict[str, Any]:
-        """The defaults for an optimizer; its learning rate is None where none can be guessed."""
-        if optimizer in (None, self.defaults["optimizer"]):
-            return self.defaults
-        facts = FACTS[optimizer]
-        rate = facts.learning_rate(self.pixel_range)
-        changed = {**facts.defaults, "optimizer": optimizer, "learning_rate": rate}
-        return {**self.defaults, **changed, **(self.adam if optimizer == "adam" else {})}
+        self.defaults = {**COMMON, **defaults}
 
 
 _LBFGS = {"optimizer": "lbfgs", **FACTS["lbfgs"].defaults, "learning_rate": 1.0}
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "style_layers": tuple(f"block{block}_conv1" for block in range(1, 6)),
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
     "content_weight": 1.0,

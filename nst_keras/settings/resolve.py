@@ -10,7 +10,7 @@ from nst_keras.objective.term_names import TV, kind_of, matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config
-from nst_keras.settings.presets import PRESETS
+from nst_keras.settings.presets import COMMON, PRESETS
 
 _ALL_ZERO = "at least one value must be above 0"
 
@@ -62,16 +62,24 @@ def resolve(config: Config) -> Settings:
 
 
 def preset_values(config: Config) -> dict[str, Any]:
-    """The preset's settings by name, for the objective, optimizer, schedule and quality given."""
-    source = PRESETS[config.objective]
-    preset = dict(source.with_optimizer(config.optimizer))
-    factor = QUALITIES[config.quality]
-    own_optimizer = preset["optimizer"] == source.defaults["optimizer"]
-    if config.quality == "best" and source.best and own_optimizer:
+    """The preset's settings by name, for the objective, optimizer, schedule and quality given.
+
+    The learning rate is None for an optimizer for which none can be guessed.
+    """
+    source, factor = PRESETS[config.objective], QUALITIES[config.quality]
+    preset = dict(source.defaults)
+    if config.optimizer not in (None, preset["optimizer"]):
+        facts = FACTS[config.optimizer]
+        rate = facts.learning_rate(source.pixel_range)
+        preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
+        preset |= source.adam if config.optimizer == "adam" else {}
+    elif config.quality == "best" and source.best:
         preset |= source.best
         factor = 1.0
     if config.schedule not in (None, preset["schedule"]):
-        preset |= source.schedule_of(config.schedule)
+        is_own = config.schedule == source.defaults["schedule"]
+        usual = source.defaults if is_own else COMMON
+        preset |= {name: usual[name] for name in ("schedule_end", "schedule_steps")}
     preset["iterations"] = max(1, round(preset["iterations"] * factor))
     preset["coarse_iterations"] = tuple(
         max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
