@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(call: Call) -> int:
-    config = CompareConfig(**call.values)
+    config = CompareConfig(**call.groups[0].values)
     for run in config.run:
         if not os.path.isdir(run):
             raise InputError(f"{run}: is not a folder; give a run folder")

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 def run_sweep(call: Call) -> int:
     """Do the sweep that a command line asks for; returns the exit status."""
-    sweep, base, trials = plan(call.values)
+    sweep, base, trials = plan(call.groups[0].values)
     metric = sweep.objective_metric
     if metric:
         check_metric(metric, trials)

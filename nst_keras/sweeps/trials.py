@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, Row, separator_hint
-from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import Option, absolute_paths, join_list, split_list
 from nst_keras.settings.resolve import Settings, resolve
@@ -164,7 +163,7 @@ def _rebase_path(option: Option, text: str, folder: Path) -> str:
 def _find(written: str, place: str, hint: str = "") -> str:
     """The present name of an option that a trial may set, or InputError at `place`."""
     allowed = [name for name, option in OPTIONS.items() if not option.destination]
-    name = flags.COMMAND.find(written)
+    name = next((now for now, option in OPTIONS.items() if written in (now, *option.former)), "")
     if name in allowed:
         return name
     if name in OPTIONS:

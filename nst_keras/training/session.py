@@ -30,8 +30,8 @@ _IMAGENET_STD = (57.375, 57.12, 58.395)
 
 def run_training(call: Call) -> int:
     """Do the training that a command line asks for; returns the exit status."""
-    given = TrainConfig(**call.values)
-    config = config_lib.settle(_with_flags_of_folder(call.arguments, given))
+    ((arguments, values),) = call.groups
+    config = config_lib.settle(_with_flags_of_folder(arguments, TrainConfig(**values)))
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
     start = _starting_weights(config)
