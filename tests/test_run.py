@@ -165,7 +165,7 @@ def test_flagfile_lines_are_refused_with_their_place(job, capsys, tmp_path, no_t
 def test_missing_inputs_are_named(capsys, tmp_path, monkeypatch, no_tensorflow):
     monkeypatch.chdir(tmp_path)
     assert "--content is missing" in refused([], capsys)
-    assert "holds no run" in refused(["--workdir=nowhere"], capsys)
+    assert "contains no run" in refused(["--workdir=nowhere"], capsys)
 
 
 def test_full_disk_is_refused_before_work(job, capsys, monkeypatch, no_tensorflow):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import gallery, output
+from nst_keras.runs import extras, gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.metrics import read_metrics
 from nst_keras.runs.record import RunRecord
@@ -98,7 +98,7 @@ def gather(
 
 def _check_output(path: Path) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
-    output.check_place(path)
+    extras.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):

@@ -1,28 +1,15 @@
 """Writers of the losses of a run: `metrics.jsonl`, and TensorBoard events."""
 
 import json
-import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.events import EventWriter
+from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
-
-_log = logging.getLogger(__name__)
-
-
-class Writer(Protocol):
-    """Accepts every iterate of a run, and is closed at its end."""
-
-    def __call__(self, iterate: Iterate) -> None:
-        """Write what is due after this step."""
-
-    def close(self) -> None:
-        """Release the file or terminal; no iterate follows."""
 
 
 class MetricsWriter:
@@ -35,7 +22,7 @@ class MetricsWriter:
     """
 
     def __init__(self, path: Path, every: int, resume_step: int, submit: Submit = at_once):
-        self._path, self.every, self._submit = path, every, submit
+        self._path, self._every, self._submit = path, every, submit
         self._newest = resume_step
         self._file = self._reopened(resume_step)
 
@@ -46,7 +33,7 @@ class MetricsWriter:
             last = iterate.step - 1
             self._submit(lambda: self._cut(last))
         self._newest = iterate.step
-        if iterate.is_logged(self.every):
+        if iterate.is_logged(self._every):
             row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
             line = _json_line(row)
             self._submit(lambda: self._write(line))
@@ -93,36 +80,27 @@ def read_metrics(path: Path) -> list[dict]:
     return [rows[step] for step in sorted(rows)]
 
 
+def _json_line(row: dict) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
 class TensorBoardWriter:
-    """Writes losses and iteration images as TensorBoard events in a folder.
+    """Writes the logged losses and the iteration images as TensorBoard events in a folder.
 
     Args:
-        log_every: steps between losses; those where a scale ends are written, too.
-        image_every: steps between images.
-        image_at: steps with an image in addition.
-        resume_step: the step after which the run resumes.
-        submit: takes the work of encoding and writing; all of it must be done before `close`.
+        resume_step, submit: as for `MetricsWriter`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        log_every: int,
-        image_every: int,
-        image_at: Sequence[int],
-        resume_step: int,
-        submit: Submit = at_once,
-    ):
-        self._log_every, self._image_every, self._image_at = log_every, image_every, image_at
-        self._resume_step, self._submit = resume_step, submit
+    def __init__(self, folder: Path, config: Config, resume_step: int, submit: Submit):
+        self._config, self._resume_step, self._submit = config, resume_step, submit
         self._events = EventWriter(folder)
 
     def __call__(self, iterate: Iterate) -> None:
-        if iterate.step <= self._resume_step:
+        step, config = iterate.step, self._config
+        if step <= self._resume_step:
             return
-        step = iterate.step
-        terms = iterate.terms if iterate.is_logged(self._log_every) else {}
-        pictured = iterate.is_pictured(self._image_every, self._image_at)
+        terms = iterate.terms if iterate.is_logged(config.log_every) else {}
+        pictured = iterate.is_pictured(config.image_every, config.image_at)
         image = iterate.image if pictured else None
         if terms or image is not None:
             self._submit(lambda: self._events.write(step, terms, image))
@@ -130,7 +108,3 @@ class TensorBoardWriter:
     def close(self) -> None:
         """Make the events durable."""
         self._events.close()
-
-
-def _json_line(row: dict) -> str:
-    return json.dumps(row, separators=(",", ":")) + "\n"

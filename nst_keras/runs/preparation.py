@@ -1,79 +1,178 @@
-"""What a run's folder needs before the first step, and what the log says of the plan."""
+"""What a run's folder needs before the first step: the record that the run begins or resumes with,
+its flags, small copies of its pictures; and what the log says of the plan."""
 
 import dataclasses
+import datetime
 import logging
+import platform
 from pathlib import Path
 
+import numpy as np
+
+import nst_keras
 from nst_keras.devices import startup
-from nst_keras.runs import new_record, pictures
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.record import RunRecord
+from nst_keras.imaging import geometry, images
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import Status
+from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runs.request import RequestedRun
-from nst_keras.runs.work_folder import Status
 from nst_keras.runtime import files
 from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import Settings, unused
+from nst_keras.settings.presets import PRESETS
+from nst_keras.settings.resolve import preset_values, resolve, unused
 from nst_keras.transfer.plan import Plan
 
 _log = logging.getLogger(__name__)
 
+_THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
+# These decide the defaults of the others, so they are compared with their own plain defaults.
+_SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
+
 
 def prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns what it held of the run."""
+    """Prepare the locked folder for the run; returns how much of the run was done there."""
     status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
     if status is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
-        run.folder.remove_animations()
+        for animation in (run.folder.gif, run.folder.mp4):
+            animation.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
     return status
 
 
-def begin_record(run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]) -> RunRecord:
-    """Log what is going to happen, and write what a resume and the page need."""
-    inputs, folder = run.inputs, run.folder
-    for at in settled.image_at:
+def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
+    """Log what is going to happen, and write what a resume and the page need.
+
+    Args:
+        run: with every setting decided, as the plan says.
+    """
+    folder, settings = run.folder, run.settings
+    for at in settings.image_at:
         if at > plan.total_steps:
             _log.warning(
                 "--image_at=%d: the run has only %d steps; no image will be kept for it",
                 at,
                 plan.total_steps,
             )
-    notes[:0] = [note for note in folder.read_record().notes if note not in notes]
-    record = new_record.make_record(
-        run.arguments, settled, inputs, plan.scales, run.fingerprint, folder, notes
-    )
-    _announce(settled, plan, inputs.channels, record.device, folder)
-    files.write_text(folder.flags, flags.format_flagfile(_replayable(settled, folder)))
-    pictures.write_thumbnail(folder.content, inputs.content)
-    for number, style in enumerate(inputs.styles, start=1):
-        pictures.write_thumbnail(folder.style(number), style)
+    run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
+    record = make_record(run, plan)
+    _announce(run, plan, record.device)
+    where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
+    replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
+    files.write_text(folder.flags, flags.format_flagfile(replayable))
+    styles = [(folder.style(n), style) for n, style in enumerate(run.inputs.styles, start=1)]
+    for path, pixels in [(folder.content, run.inputs.content), *styles]:
+        images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
     return record
 
 
-def _replayable(settings: Settings, folder: RunFolder) -> Settings:
-    """The settings with paths that hold wherever the flagfile lies."""
-    settings = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
-    return dataclasses.replace(settings, **absolute_paths(vars(settings), OPTIONS))
+def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
+    """The record of a run before its next step.
+
+    A resumed run keeps its start and the time spent so far, and unless it is extended by more steps
+    also its command.
+    """
+    settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
+    old = run.folder.read_record()
+    same = old.is_of(run.fingerprint)
+    blend = settings.blend(len(settings.style))
+    styles = zip(settings.style, inputs.styles, blend, strict=True)
+    return RunRecord(
+        version=nst_keras.__version__,
+        status="running",
+        command=(same and old.command) or flags.format_command(run.arguments),
+        resume_command=flags.format_command([f"--workdir={run.folder.path.absolute()}"]),
+        started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        seconds=old.seconds or 0.0,
+        step=old.step or 0,
+        total_steps=plan.total_steps,
+        device=startup.describe_device(),
+        content=_describe_picture(settings.content, inputs.content, hashes["content"]),
+        styles=tuple(
+            _describe_picture(path, pixels, hashes[f"style {n}"], weight / sum(blend))
+            for n, (path, pixels, weight) in enumerate(styles, start=1)
+        ),
+        scales=tuple(
+            ScaleSteps(it.width, it.height, it.steps, it.first_step) for it in plan.scales
+        ),
+        settings=settings_text(settings),
+        changed=tuple(changed_settings(settings)),
+        versions=_versions(),
+        notes=tuple(run.notes),
+        fingerprint=folder_lib.fingerprint(settings, hashes),
+        requested=old.requested if same else run.fingerprint,
+    )
 
 
-def _announce(
-    settings: Settings, plan: Plan, channels: tuple[int, ...], device: str, folder: RunFolder
-) -> None:
+def _describe_picture(
+    path: str, pixels: np.ndarray, sha256: str, weight: float | None = None
+) -> InputPicture:
+    height, width = pixels.shape[:2]
+    return InputPicture(Path(path).name, width, height, sha256, weight)
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import PIL
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def settings_text(config: Config) -> dict[str, str]:
+    """All settings that have a value, as the text of a flag, by the flag's name."""
+    return {
+        name: option.format(value)
+        for name, option in OPTIONS.items()
+        if (value := getattr(config, name)) is not None
+    }
+
+
+def changed_settings(config: Config) -> list[str]:
+    """Names of the settings that differ from what the objective and this machine would choose."""
+    chosen_by = {name: getattr(config, name) for name in _SETS_DEFAULTS}
+    preset = preset_values(Config(**chosen_by))
+    usual = dataclasses.replace(
+        resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
+        content=config.content,
+        style=config.style,
+        learning_rate=preset["learning_rate"],  # None where the user must give it
+        precision=startup.settle_precision("auto"),
+        tile_size=config.tile_size,
+        image_every=config.image_every,
+    )
+    changed = [
+        name
+        for name, option in OPTIONS.items()
+        if not option.destination and getattr(config, name) != getattr(usual, name)
+    ]
+    plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
+    chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
+    return chosen + changed
+
+
+def _announce(run: RequestedRun, plan: Plan, device: str) -> None:
     from nst_keras.transfer.cost import CostModel
 
     _log.info(
         "%s with %s: %d steps in %s on %s; folder %s",
-        Path(settings.content).name,
-        ", ".join(Path(style).name for style in settings.style),
+        Path(run.settings.content).name,
+        ", ".join(Path(style).name for style in run.settings.style),
         plan.total_steps,
         plan.precision,
         device,
-        folder.path,
+        run.folder.path,
     )
-    costs = CostModel(settings, plan.precision, channels)
+    costs = CostModel(run.settings, plan.precision, run.inputs.channels)
     rate = startup.matrix_rate(plan.precision)
     _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))

@@ -1,4 +1,4 @@
-"""The record of a run, `run.json`, and what it has in common with that of a training.
+"""What a run or a training says of itself in a JSON file, and what identifies its result.
 
 Records may be damaged or written by other people, so each field is checked once, on reading: a
 value of the wrong type becomes the field's empty value. Nothing raises.
@@ -9,13 +9,82 @@ import json
 import math
 import os
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runtime import files
+from nst_keras.settings.option import Option
 
 _UNFINISHED = ("running", "interrupted", "failed")
 _LARGEST = 1e300  # of a number that is not taken for damaged
+_SHOWN = 4  # differing settings in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """Everything that decides a result. Work of equal fingerprints ends with the same bytes."""
+
+    # As the text of a flag, by the flag's name.
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    # SHA-256 in hexadecimal, by input: 'content', 'style 1', 'weights'.
+    hashes: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, config: Any, options: Mapping[str, Option], hashes: Mapping[str, str]
+    ) -> "Fingerprint":
+        """The fingerprint of a config, a dataclass whose fields are described by `options`.
+
+        The hashes of the files count instead of their paths, so that of an option that names a file
+        only its words are among the settings.
+        """
+        settings = {}
+        for name, option in options.items():
+            value = getattr(config, name)
+            is_path = option.hashed and value not in option.words
+            if option.changes_result and value is not None and not is_path:
+                settings[name] = option.format(value)
+        return cls({name: text for name, text in settings.items() if text}, dict(hashes))
+
+    def named_values(self) -> dict[str, str]:
+        """All settings, and the hashes as 'sha256 of NAME'."""
+        return {**self.settings, **{f"sha256 of {name}": h for name, h in self.hashes.items()}}
+
+    def digest(self) -> str:
+        """A hash in hexadecimal that differs between different fingerprints."""
+        return files.digest(self.named_values())
+
+    def without(self, name: str) -> "Fingerprint":
+        """The fingerprint with one setting left out."""
+        settings = {other: text for other, text in self.settings.items() if other != name}
+        return Fingerprint(settings, self.hashes)
+
+    def differences(self, other: "Fingerprint") -> dict[str, tuple[str | None, str | None]]:
+        """The settings and hashes in which the two differ: this one's value and the other's."""
+        ours, theirs = self.named_values(), other.named_values()
+        pairs = {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+        return {name: (own, its) for name, (own, its) in pairs.items() if own != its}
+
+    def describe_differences(self, asked: "Fingerprint") -> str:
+        """What differs between this fingerprint, of a folder, and the one that is asked for."""
+        found = [
+            f"{name}: {_brief(there)} there, {_brief(here)} here"
+            for name, (there, here) in self.differences(asked).items()
+        ]
+        return "; ".join(found[:_SHOWN]) + ("; ..." if len(found) > _SHOWN else "")
+
+    def has_more_steps_than(self, other: "Fingerprint") -> bool:
+        """Whether the two differ only in --iterations, of which this one has more."""
+        if [*self.differences(other)] != ["iterations"] or "time_limit" in self.settings:
+            return False
+        ours, theirs = (one.settings.get("iterations", "") for one in (self, other))
+        return ours.isdecimal() and theirs.isdecimal() and int(ours) > int(theirs)
+
+
+def _brief(text: str | None) -> str:
+    if text is None:
+        return "not set"
+    return text if len(text) <= 40 else text[:8] + "..."
 
 
 @dataclasses.dataclass(frozen=True)

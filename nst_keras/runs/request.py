@@ -7,8 +7,8 @@ import dataclasses
 
 from nst_keras.imaging import mp4
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
 from nst_keras.settings.config import Config
@@ -19,13 +19,14 @@ from nst_keras.transfer.plan import Begun
 
 @dataclasses.dataclass(frozen=True)
 class RequestedRun:
-    """A run as asked for: its settings, what it reads, and where it goes.
+    """A run as asked for.
 
     Attributes:
         arguments: of its command line.
         given: the config before it was resolved.
         fingerprint: what decides the result, by name.
         prolongs: it is the folder's run with more steps.
+        notes: its warnings so far, a list that grows until the end of the run.
     """
 
     arguments: list[str]
@@ -35,6 +36,7 @@ class RequestedRun:
     folder: RunFolder
     fingerprint: Fingerprint
     prolongs: bool
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def begun(self) -> Begun | None:
         """The decisions of the folder's run; None if it was stopped before it made them."""
@@ -46,10 +48,7 @@ class RequestedRun:
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:
-    """Resolve the settings of a run and read all that it reads.
-
-    Args:
-        given: from the arguments.
+    """Resolve the settings that the arguments give, and read all that the run reads.
 
     Raises:
         InputError: a setting or a file is missing or cannot be used.
@@ -61,7 +60,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     inputs = read_inputs(settings)
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))
-    prolongs = folder.prolongs(fingerprint) and not settings.overwrite
+    prolongs = not settings.overwrite and folder.can_extend(folder.read_record(), fingerprint)
     return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
 
 
@@ -72,7 +71,6 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
     saved = RunFolder(config.workdir).flags
     if not saved.exists():
         raise InputError(
-            f"--workdir={config.workdir}: holds no run to resume; give --content and --style"
+            f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
         )
-    config, _ = flags.parse_config([f"--flagfile={saved}", *arguments])
-    return config
+    return flags.parse_config([f"--flagfile={saved}", *arguments])[0]

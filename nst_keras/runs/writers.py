@@ -3,21 +3,20 @@
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from nst_keras.objective.term_names import kind_of
-from nst_keras.runs import output
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder, steps_fingerprint
-from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter, Writer
+from nst_keras.runs import extras
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runs.record import RunRecord
-from nst_keras.runtime import cli
+from nst_keras.runs.request import RequestedRun
+from nst_keras.runtime import cli, console
 from nst_keras.runtime.background import Background, Submit, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.progress import Reporter, format_seconds
-from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ def describe(iterate: Iterate) -> str:
     scale = iterate.scale
     losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
-        kind = kind_of(name)
-        losses[kind] = losses.get(kind, 0.0) + value
+        losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
     parts = [
         f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",
         f"step {iterate.step}/{iterate.total_steps}",
@@ -67,27 +65,16 @@ class RunWriter:
     """Writes everything that a run folder keeps.
 
     Args:
-        config: with every setting decided.
+        run: with every setting decided.
         record: that the run begins with.
-        notes: its warnings, a list that may grow during the run.
         background: does the writing.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        config: Config,
-        record: RunRecord,
-        notes: Sequence[str],
-        background: Background,
-    ):
-        self.folder, self.config = folder, config
+    def __init__(self, run: RequestedRun, record: RunRecord, background: Background):
+        self._run, self._background = run, background
         self.resume_command = record.resume_command
-        self._background = background
-        self.checkpointer = make_checkpointer(
-            config, folder, record.fingerprint, background.submit, background.wait
-        )
-        self._pictures = PictureWriter(folder, config, record, notes, background.submit)
+        self.checkpointer = make_checkpointer(run, background.submit, background.wait)
+        self._pictures = PictureWriter(run, record, background.submit)
         self._sinks: list[Callable[[Iterate], None]] = []
 
     @contextlib.contextmanager
@@ -102,9 +89,17 @@ class RunWriter:
             _log.info("resuming after step %d", step)
         with self._recording_failure(), contextlib.ExitStack() as stack:
             self._pictures.refresh()
-            writers = self._make_writers(step, quiet=quiet)
-            opened = [stack.enter_context(contextlib.closing(writer)) for writer in writers]
-            self._sinks = [opened[0], self._pictures, *opened[1:]]
+            folder, settings, submit = self._run.folder, self._run.settings, self._background.submit
+            # The metrics are first: no checkpoint, which is written later, may be ahead of them.
+            metrics = MetricsWriter(folder.metrics, settings.log_every, step, submit)
+            writers: list[MetricsWriter | TensorBoardWriter | ProgressWriter] = [metrics]
+            if settings.tensorboard:
+                writers.append(TensorBoardWriter(folder.events, settings, step, submit))
+            if not quiet:
+                writers.append(ProgressWriter())
+            for writer in writers:
+                stack.enter_context(contextlib.closing(writer))
+            self._sinks = [metrics, self._pictures, *writers[1:]]
             yield
 
     def take(self, iterate: Iterate) -> None:
@@ -114,25 +109,16 @@ class RunWriter:
 
     def interrupt(self, iterate: Iterate) -> None:
         """Leave the newest picture, and a page that says how to resume."""
-        self._pictures.interrupt(iterate)
+        self._pictures.show(iterate, status="interrupted")
 
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
-        with self._recording_failure():
+        folder = self._run.folder
+        with console.noting(self._run.notes), self._recording_failure():
             self._pictures.finish(iterate)
-            output.copy_result(self.folder, self.config)
-        _log.info("result: %s", self.folder.result)
-        _log.info("gallery: %s", self.folder.page)
-
-    def _make_writers(self, step: int, *, quiet: bool) -> list[Writer]:
-        """The writers beside that of the pictures, for a run that resumes after a step."""
-        config, folder, submit = self.config, self.folder, self._background.submit
-        # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-        found: list[Writer] = [MetricsWriter(folder.metrics, config.log_every, step, submit)]
-        if config.tensorboard:
-            when = (config.log_every, config.image_every, config.image_at)
-            found.append(TensorBoardWriter(folder.events, *when, step, submit))
-        return found if quiet else [*found, ProgressWriter()]
+            extras.copy_result(folder, self._run.settings)
+        _log.info("result: %s", folder.result)
+        _log.info("gallery: %s", folder.page)
 
     @contextlib.contextmanager
     def _recording_failure(self) -> Iterator[None]:
@@ -143,32 +129,25 @@ class RunWriter:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
-                    self._pictures.end("interrupted")
+                    self._pictures.refresh(status="interrupted")
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"
-                    self._pictures.end("failed", reason)
+                    self._pictures.refresh(status="failed", reason=reason)
             raise
 
 
 def make_checkpointer(
-    config: Config,
-    folder: RunFolder,
-    fingerprint: Fingerprint,
-    submit: Submit = at_once,
-    wait: Callable[[], None] = no_wait,
+    run: RequestedRun, submit: Submit = at_once, wait: Callable[[], None] = no_wait
 ) -> Checkpointer:
-    """The checkpointer of a run folder.
-
-    Args:
-        fingerprint: of the run, with every setting decided.
-        submit, wait: see `Checkpointer`.
-    """
+    """The checkpointer of a run with every setting decided; see `Checkpointer` for the others."""
+    settings = run.settings
+    fingerprint = folder_lib.fingerprint(settings, run.inputs.hashes)
     return Checkpointer(
-        folder.checkpoints,
-        steps_fingerprint(fingerprint).digest(),
-        every=config.checkpoint_every,
-        minutes=config.checkpoint_minutes,
-        keep=config.keep_checkpoints,
+        run.folder.checkpoints,
+        folder_lib.steps_fingerprint(fingerprint).digest(),
+        every=settings.checkpoint_every,
+        minutes=settings.checkpoint_minutes,
+        keep=settings.keep_checkpoints,
         submit=submit,
         wait=wait,
     )

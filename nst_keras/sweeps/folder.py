@@ -10,9 +10,8 @@ from typing import BinaryIO, NamedTuple
 from nst_keras.imaging import images
 from nst_keras.network import weights
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.work_folder import Status, check_is_folder
+from nst_keras.runs.folder import RunFolder, Status, check_is_folder
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import Settings

@@ -4,10 +4,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from nst_keras.runs import work_folder
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.record import WorkRecord
-from nst_keras.runs.work_folder import WorkFolder
+from nst_keras.runs.folder import WorkFolder, named_path
+from nst_keras.runs.record import Fingerprint, WorkRecord
 from nst_keras.runtime import checkpoints
 from nst_keras.training.config import OPTIONS, TrainConfig
 
@@ -58,5 +56,4 @@ def fingerprint(config: TrainConfig, hashes: dict[str, str]) -> Fingerprint:
 def default_path(config: TrainConfig, fingerprint: Fingerprint) -> Path:
     """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
     source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
-    name = work_folder.slug(source, "pictures")
-    return work_folder.default_path(f"{config.backbone}_{name}", fingerprint)
+    return named_path((config.backbone, source), fingerprint)

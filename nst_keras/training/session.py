@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nst_keras.devices import memory, startup
 from nst_keras.network import weights
 from nst_keras.network.weights import Weights
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs.folder import Status
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import cli, files, signals
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError

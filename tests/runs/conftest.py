@@ -7,6 +7,9 @@ import json
 import pytest
 from PIL import Image
 
+from nst_keras.runs.record import Fingerprint
+from nst_keras.runs.request import RequestedRun
+from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.scales import Scale
 from tests.conftest import picture
@@ -107,6 +110,12 @@ def iterate(step, seconds=0.0, **changes):
         "steps_per_second": 2.5,
     }
     return Iterate(step=step, seconds=seconds, **{**settings, **changes})
+
+
+def run_in(folder, config, notes=()):
+    """A run in a folder, as its writers get it."""
+    inputs = Inputs(picture(20, 30), (), None, None, {}, ())
+    return RequestedRun([], config, config, inputs, folder, Fingerprint(), False, notes)
 
 
 class FakeSource:

@@ -5,15 +5,14 @@ import pytest
 
 from nst_keras.imaging import images
 from nst_keras.runs import pictures
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
-from nst_keras.runs.record import RunRecord
+from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.scales import Scale
 from tests.conftest import picture
-from tests.runs.conftest import FakeSource
+from tests.runs.conftest import FakeSource, run_in
 
 SCALE = Scale(0, 20, 30, 8, 1)
 
@@ -43,7 +42,8 @@ def make(path, notes=(), **options):
     folder = RunFolder(path)
     folder.prepare(Fingerprint({}, {}))
     record = RunRecord(status="running")
-    return folder, PictureWriter(folder, Config(image_every=2), record, notes, **options)
+    run = run_in(folder, Config(image_every=2), notes)
+    return folder, PictureWriter(run, record, **options)
 
 
 def files_of(folder):
@@ -71,7 +71,7 @@ def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
     folder, write = make(tmp_path, submit=waiting.append)
     before = files_of(folder)
     report(write, 1, 2, 3)
-    write.interrupt(iterate(3))
+    write.show(iterate(3), status="interrupted")
     assert files_of(folder) == before and waiting
 
 
@@ -104,7 +104,7 @@ def test_an_interruption_leaves_its_picture_and_status(tmp_path):
     waiting = []
     folder, write = make(tmp_path / "late", submit=waiting.append)
     one = iterate(5)
-    write.interrupt(one)
+    write.show(one, status="interrupted")
     one.source = None
     for work in waiting:
         work()
@@ -129,7 +129,7 @@ def test_an_early_stop_is_recorded_before_the_next_checkpoint(tmp_path):
 def test_a_failure_is_on_disk_at_once_with_its_reason(tmp_path):
     folder, write = make(tmp_path, submit=lambda work: None)
     report(write, 3)
-    write.end("failed", "the disk: No space left on device")
+    write.refresh(status="failed", reason="the disk: No space left on device")
     assert folder.read_record() == RunRecord(
         status="failed", reason="the disk: No space left on device", step=3, seconds=4.5
     )

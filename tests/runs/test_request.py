@@ -52,9 +52,9 @@ def test_a_folder_alone_stands_for_its_flags_and_given_ones_come_first(small):
     assert (run.settings.size, run.settings.seed) == (40, 8)
 
 
-def test_a_folder_alone_must_hold_a_run(tmp_path, monkeypatch):
+def test_a_folder_alone_must_contain_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="^--workdir=job: holds no run to resume; give --content"):
+    with pytest.raises(InputError, match="^--workdir=job: contains no run to resume; give --co"):
         requested("--workdir=job")
 
 

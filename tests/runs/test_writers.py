@@ -1,23 +1,29 @@
 """What a run writes and shows while it runs, and what it leaves when it fails."""
 
 import contextlib
+import dataclasses
 import math
 
 import pytest
 
 from nst_keras.runs import writers
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.record import RunRecord
+from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.writers import ProgressWriter, RunWriter, make_checkpointer
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 from nst_keras.settings.config import Config
-from tests.runs.conftest import FakeSource, iterate
+from tests.runs.conftest import FakeSource, iterate, run_in
 
 CONFIG = Config(
-    log_every=1, image_every=0, checkpoint_every=1, checkpoint_minutes=0, keep_checkpoints=2
+    schedule="constant",
+    iterations=80,
+    log_every=1,
+    image_every=0,
+    checkpoint_every=1,
+    checkpoint_minutes=0,
+    keep_checkpoints=2,
 )
 
 
@@ -36,7 +42,7 @@ def make(folder, background):
     record = RunRecord(
         status="running", fingerprint=asked(), requested=asked(), resume_command="nst --workdir=x"
     )
-    return RunWriter(folder, CONFIG, record, [], background)
+    return RunWriter(run_in(folder, CONFIG), record, background)
 
 
 def step(number):
@@ -79,7 +85,7 @@ def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
 
 def test_a_resume_continues_after_the_newest_checkpoint(folder, caplog):
     caplog.set_level("INFO")
-    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(7, 1.0, {}))
+    make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(7, 1.0, {}))
     background = Background()
     writer = make(folder, background)
     with writer.open(quiet=True), background:
@@ -134,9 +140,11 @@ def test_the_error_is_raised_even_if_it_cannot_be_recorded(folder, monkeypatch):
 
 
 def test_checkpoints_at_a_constant_rate_are_those_of_more_steps_too(folder):
-    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(5, 1.0, {}))
-    for same in (asked(), asked(iterations="200")):
-        found = make_checkpointer(CONFIG, folder, same).latest()
+    make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(5, 1.0, {}))
+    for same in ({}, {"iterations": 200}):
+        config = dataclasses.replace(CONFIG, **same)
+        found = make_checkpointer(run_in(folder, config)).latest()
         assert found and found.step == 5
-    for other in (asked(size="64"), asked(schedule="cosine")):
-        assert make_checkpointer(CONFIG, folder, other).latest() is None
+    for other in ({"size": 64}, {"schedule": "cosine"}):
+        config = dataclasses.replace(CONFIG, **other)
+        assert make_checkpointer(run_in(folder, config)).latest() is None

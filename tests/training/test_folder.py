@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.record import read_record
+from nst_keras.runs.record import Fingerprint, read_record
 from nst_keras.training import config as config_lib
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.folder import TrainFolder, TrainRecord, default_path, fingerprint
