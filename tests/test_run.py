@@ -16,7 +16,7 @@ import nst_keras
 from nst_keras import run
 from nst_keras.devices import startup
 from nst_keras.imaging import images
-from nst_keras.runs import extras, pictures, session
+from nst_keras.runs import pictures, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runtime import files
@@ -631,7 +631,7 @@ def test_the_first_command_still_matches_after_the_folder_alone_was_resumed(
 
 def test_a_crash_while_finishing_repeats_no_step(job, capsys, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(extras, "write_strips", lambda *_: 1 / 0)
+        patch.setattr(pictures, "write_strips", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run.main(job)
     record = RunFolder(tmp_path / "job").read_record()
@@ -727,8 +727,8 @@ def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, m
     def fail(*_):
         raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
 
-    monkeypatch.setattr(extras.mp4, "check_video_extra", lambda: None)
-    monkeypatch.setattr(extras.mp4, "write_mp4", fail)
+    monkeypatch.setattr(pictures.mp4, "check_video_extra", lambda: None)
+    monkeypatch.setattr(pictures.mp4, "write_mp4", fail)
     assert run.main([*small, "--mp4"]) == 0
     assert "ffmpeg made no video" in capsys.readouterr().err
     assert RunFolder(tmp_path / "job").read_record().status == "finished"

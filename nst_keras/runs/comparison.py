@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import extras, gallery
+from nst_keras.runs import gallery, pictures
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.metrics import read_metrics
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
@@ -98,7 +97,7 @@ def gather(
 
 def _check_output(path: Path) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
-    extras.check_place(path)
+    pictures.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):
@@ -218,7 +217,7 @@ def _input_pictures(
 def _curves(folder: RunFolder, runs: int) -> dict[str, Any]:
     """Losses by term at the logged steps, fewer of them if there are many runs."""
     try:
-        rows = read_metrics(folder.metrics)
+        rows = folder.read_metrics()
         return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))
     except (OSError, OverflowError, RecursionError):  # a folder of that name; numbers beyond floats
         return gallery.curves([])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -157,6 +158,27 @@ class RunFolder(WorkFolder[RunRecord]):
             if match := re.fullmatch(r"iteration_(\d+)", path.stem):
                 found.append((int(match[1]), path))
         return sorted(found)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl` by step; damaged lines are left out.
+
+        Returns:
+            Mappings with 'step', 'scale' (from 0) and 'terms' (losses by name). Of several rows
+            with one step the last counts.
+        """
+        rows: dict[int, dict[str, Any]] = {}
+        if not self.metrics.exists():
+            return []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                if files.is_deep(row):
+                    continue
+                step = int(row["step"])
+                rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                continue
+        return [rows[step] for step in sorted(rows)]
 
     def can_extend(self, record: RunRecord, fingerprint: Fingerprint) -> bool:
         """Whether only more steps are asked for, and at a constant learning rate."""

@@ -22,7 +22,6 @@ from PIL import Image
 from nst_keras.imaging import images
 from nst_keras.imaging.animation import evenly
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.metrics import read_metrics
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
@@ -56,7 +55,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         "picture": result or picture(folder.latest),
         "finished": result is not None,
         "frames": _frames(folder),
-        "curves": curves(evenly(read_metrics(folder.metrics), MAX_POINTS)),
+        "curves": curves(evenly(folder.read_metrics(), MAX_POINTS)),
         "score_notes": {name: score.explanation for name, score in SCORES.items()},
         "files": _files(folder),
     }

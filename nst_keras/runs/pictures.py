@@ -1,19 +1,33 @@
-"""Writes the iteration images, the record and the page during a run, and at its end the result."""
+"""Writes the iteration images, the record and the page of a run; at its end the result, and what is
+made of it: strips, animations, scores, and the copy for --output."""
 
+import contextlib
 import dataclasses
+import logging
+import os
+import shutil
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from nst_keras.imaging import images
-from nst_keras.runs import extras, gallery
+from nst_keras.imaging import animation, images, mp4
+from nst_keras.runs import gallery
+from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.request import RequestedRun
+from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
+
+_log = logging.getLogger(__name__)
 
 # Between renewals of the page: it holds megabytes, so long runs renew it less often.
 _REFRESH_SECONDS = 20.0
 _REFRESH_SHARE = 0.01  # of the time so far
+_ROW_HEIGHT = 384  # px, of content, styles and result side by side
 
 
 class PictureWriter:
@@ -64,9 +78,9 @@ class PictureWriter:
         images.write_image(self.folder.result, iterate.image, self._record.png_texts())
         self._update(final_terms=iterate.evaluate())
         if self._run.settings.scores:
-            self._update(scores=extras.scores(iterate))
-        extras.write_strips(self.folder, self._run.settings, iterate.scale.height)
-        extras.write_animations(self.folder, self._run.settings)
+            self._update(scores=_scores(iterate))
+        write_strips(self.folder, self._run.settings, iterate.scale.height)
+        write_animations(self.folder, self._run.settings)
         self.refresh(status="finished")
 
     def _update(self, **changes: Any) -> None:
@@ -75,3 +89,120 @@ class PictureWriter:
     def _write_page(self, record: RunRecord) -> None:
         record.write(self.folder.record)
         gallery.write_page(self.folder)
+
+
+def _scores(iterate: Iterate) -> dict[str, float]:
+    """The scores of the result by name; empty if there is not enough memory."""
+    from nst_keras.runs import scores as scores_lib  # imports TensorFlow, which is there by now
+
+    with _optional("scores", MemoryError):
+        return scores_lib.score_result(iterate.image, iterate.references())
+    return {}
+
+
+def write_strips(folder: RunFolder, config: Config, height: int) -> None:
+    """Write the pictures of --image_at in a row; and content, styles and result in a row.
+
+    Args:
+        height: of the result, in pixels.
+    """
+    steps = [step for step in sorted(set(config.image_at)) if folder.iteration(step).exists()]
+    if steps:
+        with _optional(folder.strip, InputError):
+            paths = [folder.iteration(step) for step in steps]
+            animation.write_strip(folder.strip, paths, [f"{step:,}" for step in steps])
+    styles = [folder.style(n) for n in range(1, len(config.style) + 1)]
+    pictures = [folder.content, *styles, folder.result]
+    labels = ["content", *["style"] * len(styles), "result"]
+    with _optional(folder.side_by_side, InputError):
+        lower = min(_ROW_HEIGHT, height)
+        animation.write_strip(folder.side_by_side, pictures, labels, height=lower)
+
+
+def write_animations(folder: RunFolder, config: Config) -> None:
+    """Write the iteration images as GIF and MP4, if asked for and not there yet."""
+    frames = folder.existing_iterations()
+    if len(frames) < 2:
+        if config.mp4:
+            _log.warning("--mp4: there are too few iteration images for a video")
+        return
+    paths = [path for _, path in frames]
+    labels = [f"{step:,}" for step, _ in frames] if config.frame_labels else None
+    if config.gif and not folder.gif.exists():
+        with _optional(folder.gif, InputError):
+            animation.write_gif(folder.gif, paths, labels)
+    if config.mp4 and not folder.mp4.exists():
+        with _optional(folder.mp4, InputError, OSError):
+            mp4.write_mp4(folder.mp4, paths, labels)
+
+
+def complete(folder: RunFolder, config: Config) -> None:
+    """Add to a finished run what is missing because it was killed at its end, and animations that
+    were not asked for before."""
+    missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
+    wanted = missing and len(folder.existing_iterations()) > 1
+    if wanted or not _is_complete(folder):
+        with files.held(folder.path):
+            write_animations(folder, config)
+            gallery.write_page(folder)
+
+
+def _is_complete(folder: RunFolder) -> bool:
+    """Whether a finished run also finished its last writes, and was not killed before."""
+    if files.temporaries(folder.path) or not folder.page.exists():
+        return False
+    return folder.page.stat().st_mtime_ns >= folder.record.stat().st_mtime_ns
+
+
+@contextlib.contextmanager
+def _optional(what: Path | str, *failures: type[Exception]) -> Iterator[None]:
+    """Turn these failures in the block, as of a damaged picture, into a warning: the result is on
+    disk by then and matters more."""
+    try:
+        yield
+    except failures as error:
+        _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
+
+
+def check_place(path: Path) -> None:
+    """Raise InputError unless a file can be written at `path`, the value of --output."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InputError(f"--output={path}: is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise InputError(f"--output={path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--output={path}: the folder {folder} cannot be written to")
+
+
+def check_output(config: Config) -> None:
+    """Raise InputError for an --output of a run that cannot be written, or would replace a file."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    inputs = (config.content, *config.style, config.init, config.weights)
+    if path.resolve() in {Path(name).resolve() for name in inputs}:
+        raise InputError(f"--output={path}: is one of the inputs; give another name")
+    check_place(path)
+    if path.exists() and not config.overwrite:
+        raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+
+
+def copy_result(folder: RunFolder, config: Config) -> None:
+    """Copy the result to --output, in the format of its suffix."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    files.remove_temporaries_of(path)
+    if path.exists() and not config.overwrite:
+        _log.info("%s exists already and is not replaced", path)
+        return
+    if path.suffix.lower() == ".png":
+        with files.atomic(path) as file, open(folder.result, "rb") as result:
+            shutil.copyfileobj(result, file)
+    else:
+        picture = images.read_image(folder.result, "--output", images.MAX_OWN_PIXELS)
+        images.write_image(path, picture.pixels)
+    _log.info("copy: %s", path)

@@ -1,25 +1,99 @@
-"""Where the iterates of a run go: checkpoints, metrics, pictures, TensorBoard and the terminal."""
+"""Where the iterates of a run go: metrics, TensorBoard, the terminal, pictures and checkpoints."""
 
 import contextlib
+import json
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from nst_keras.objective.term_names import kind_of
-from nst_keras.runs import extras
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter
+from nst_keras.runs import pictures
+from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.request import RequestedRun
-from nst_keras.runtime import cli, console
+from nst_keras.runtime import cli, console, files
 from nst_keras.runtime.background import Background, Submit, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
+from nst_keras.runtime.events import EventWriter
 from nst_keras.runtime.progress import Reporter, format_seconds
+from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
+
+
+class MetricsWriter:
+    """Writes `metrics.jsonl`: one JSON line for each logged step, without clock readings.
+
+    Args:
+        every: steps from one line to the next; a line is also written where a scale ends.
+        resume_step: the step after which the run resumes; lines of later steps are removed.
+        submit: takes the work of writing a line.
+    """
+
+    def __init__(self, folder: RunFolder, every: int, resume_step: int, submit: Submit = at_once):
+        self._folder, self._every, self._submit = folder, every, submit
+        self._newest = resume_step
+        self._cut(resume_step)
+
+    def __call__(self, iterate: Iterate) -> None:
+        if iterate.step == self._newest:
+            return
+        if iterate.step < self._newest:  # the run went back after numerical trouble
+            last = iterate.step - 1
+            self._submit(lambda: self._cut(last))
+        self._newest = iterate.step
+        if iterate.is_logged(self._every):
+            row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
+            line = _json_line(row)
+            self._submit(lambda: self._add(line))
+
+    def _cut(self, last_step: int) -> None:
+        """Remove the rows of later steps."""
+        kept = [row for row in self._folder.read_metrics() if row["step"] <= last_step]
+        files.write_text(self._folder.metrics, "".join(map(_json_line, kept)))
+
+    def _add(self, line: str) -> None:
+        with open(self._folder.metrics, "a", encoding="utf-8", newline="\n") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())  # no checkpoint may be ahead of it
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
+class TensorBoardWriter:
+    """Writes the logged losses and the iteration images as TensorBoard events in a folder.
+
+    Args:
+        resume_step, submit: as for `MetricsWriter`; the work must be done before `close`.
+    """
+
+    def __init__(self, folder: Path, config: Config, resume_step: int, submit: Submit):
+        self._config, self._resume_step, self._submit = config, resume_step, submit
+        self._events = EventWriter(folder)
+
+    def __call__(self, iterate: Iterate) -> None:
+        step, config = iterate.step, self._config
+        if step <= self._resume_step:
+            return
+        terms = iterate.terms if iterate.is_logged(config.log_every) else {}
+        pictured = iterate.is_pictured(config.image_every, config.image_at)
+        image = iterate.image if pictured else None
+        if terms or image is not None:
+            self._submit(lambda: self._events.write(step, terms, image))
+
+    def close(self) -> None:
+        """Make the events durable."""
+        self._events.close()
 
 
 class ProgressWriter:
@@ -91,15 +165,13 @@ class RunWriter:
             self._pictures.refresh()
             folder, settings, submit = self._run.folder, self._run.settings, self._background.submit
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-            metrics = MetricsWriter(folder.metrics, settings.log_every, step, submit)
-            writers: list[MetricsWriter | TensorBoardWriter | ProgressWriter] = [metrics]
+            metrics = MetricsWriter(folder, settings.log_every, step, submit)
+            self._sinks = [metrics, self._pictures]
             if settings.tensorboard:
-                writers.append(TensorBoardWriter(folder.events, settings, step, submit))
+                events = TensorBoardWriter(folder.events, settings, step, submit)
+                self._sinks.append(stack.enter_context(contextlib.closing(events)))
             if not quiet:
-                writers.append(ProgressWriter())
-            for writer in writers:
-                stack.enter_context(contextlib.closing(writer))
-            self._sinks = [metrics, self._pictures, *writers[1:]]
+                self._sinks.append(stack.enter_context(contextlib.closing(ProgressWriter())))
             yield
 
     def take(self, iterate: Iterate) -> None:
@@ -116,7 +188,7 @@ class RunWriter:
         folder = self._run.folder
         with console.noting(self._run.notes), self._recording_failure():
             self._pictures.finish(iterate)
-            extras.copy_result(folder, self._run.settings)
+            pictures.copy_result(folder, self._run.settings)
         _log.info("result: %s", folder.result)
         _log.info("gallery: %s", folder.page)
 

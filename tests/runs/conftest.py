@@ -129,3 +129,6 @@ class FakeSource:
 
     def value(self):
         return {"total": 5.0}
+
+    def references(self):
+        return None
