@@ -2,7 +2,7 @@
 
 Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
 
-Exit status: 0 written, 2 bad input, 74 the disk refused.
+Exit status: 0 written, 2 bad input, 74 a file could not be written.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ from nst_keras.network import vgg
 
 
 class Score(NamedTuple):
-    """One score of `scores.Scorer`."""
+    """What one score of `scores.Scorer` means."""
 
     best: float
     explanation: str  # one sentence for a person
@@ -23,15 +23,15 @@ class Score(NamedTuple):
 SCORES = {
     "gram_error": Score(
         0.0,
-        "Distance from the styles' textures at a layer that was not optimized; lower is better: "
-        "0 is the styles' own, a bare photo has 0.3 to 1.5.",
+        "Difference in texture from the styles, at a layer that no style loss uses; lower is "
+        "better: 0 is none, the photo itself has 0.3 to 1.5.",
         ("size", "backbone", "weights", "style_layers"),
         by_layer=True,
     ),
     "content_cosine": Score(
         1.0,
-        "Likeness of the scene to the network's eye, -1 to 1; higher is more faithful: 1 is the "
-        "photo, 0 is unrelated.",
+        "Similarity of result and photo in the network's features, -1 to 1; higher is more "
+        "faithful: 1 is the photo, 0 is unrelated.",
         ("size", "backbone", "weights"),
     ),
     "ssim": Score(
@@ -41,23 +41,23 @@ SCORES = {
     ),
     "edge_correlation": Score(
         1.0,
-        "Whether outlines lie where the photo has them, -1 to 1; higher is more faithful: 1 is the "
-        "photo, 0 is unrelated.",
+        "Agreement of the outlines with those of the photo, -1 to 1; higher is more faithful: "
+        "1 is the photo, 0 is unrelated.",
     ),
     "color_distance": Score(
         0.0,
-        "Distance from the styles' colors in CIELAB units; lower is better: 0 is the styles' "
-        "palette, 10 is another one.",
+        "Difference of the colors from those of the styles, in CIELAB units; lower is better: "
+        "0 is the same palette, 10 is another one.",
     ),
     "total_variation": Score(
         1.0,
-        "Roughness over that of photo or styles, whichever is rougher; near 1 is best, far above "
-        "is noise, far below is blur.",
+        "Roughness divided by that of photo or styles, whichever is rougher; near 1 is best, far "
+        "above is noise, far below is blur.",
     ),
     "high_frequency": Score(
         1.0,
-        "Share of finest detail over that of photo or styles, whichever has more; near 1 is best, "
-        "far above is shimmer, far below is blur.",
+        "Fine detail divided by that of photo or styles, whichever has more; near 1 is best, far "
+        "above is shimmer, far below is blur.",
     ),
 }
 # Layers for Gram errors, unless they are style layers.
