@@ -1,7 +1,6 @@
-"""The page of a run: one web page that needs no network and no other file.
+"""The page of a run, with its pictures inside: it needs no network and no other file.
 
-Pictures are data URIs; style and script are inline. This module collects what the page shows;
-`data/gallery.html` decides how it looks.
+This module collects what the page shows; `data/gallery.html` decides how it looks.
 """
 
 import base64

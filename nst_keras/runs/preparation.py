@@ -1,5 +1,4 @@
-"""What a run's folder needs before the first step: the record that the run begins or resumes with,
-its flags, small copies of its pictures; and what the log says of the plan."""
+"""What a run's folder gets before the first step, the record above all; and the log of the plan."""
 
 import dataclasses
 import datetime
@@ -45,19 +44,13 @@ def prepare_folder(run: RequestedRun) -> Status:
 
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
-    """Log what is going to happen, and write what a resume and the page need.
-
-    Args:
-        run: with every setting decided, as the plan says.
-    """
+    """Log what is going to happen in a run that is planned, and write what a resume and the page
+    need."""
     folder, settings = run.folder, run.settings
     for at in settings.image_at:
         if at > plan.total_steps:
-            _log.warning(
-                "--image_at=%d: the run has only %d steps; no image will be kept for it",
-                at,
-                plan.total_steps,
-            )
+            message = "--image_at=%d: the run has only %d steps; no image will be kept for it"
+            _log.warning(message, at, plan.total_steps)
     run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
     _announce(run, plan, record.device)
@@ -76,6 +69,12 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     A resumed run keeps its start and the time spent so far, and unless it is extended by more steps
     also its command.
     """
+    import keras
+    import PIL
+    import tensorflow as tf
+
+    libraries = {"tensorflow": tf, "keras": keras, "numpy": np, "pillow": PIL}
+    versions = {name: library.__version__ for name, library in libraries.items()}
     settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
@@ -101,7 +100,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         ),
         settings=settings_text(settings),
         changed=tuple(changed_settings(settings)),
-        versions=_versions(),
+        versions={"python": platform.python_version(), **versions},
         notes=tuple(run.notes),
         fingerprint=folder_lib.fingerprint(settings, hashes),
         requested=old.requested if same else run.fingerprint,
@@ -113,20 +112,6 @@ def _describe_picture(
 ) -> InputPicture:
     height, width = pixels.shape[:2]
     return InputPicture(Path(path).name, width, height, sha256, weight)
-
-
-def _versions() -> dict[str, str]:
-    import keras
-    import PIL
-    import tensorflow as tf
-
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-    }
 
 
 def settings_text(config: Config) -> dict[str, str]:
@@ -164,15 +149,9 @@ def changed_settings(config: Config) -> list[str]:
 def _announce(run: RequestedRun, plan: Plan, device: str) -> None:
     from nst_keras.transfer.cost import CostModel
 
-    _log.info(
-        "%s with %s: %d steps in %s on %s; folder %s",
-        Path(run.settings.content).name,
-        ", ".join(Path(style).name for style in run.settings.style),
-        plan.total_steps,
-        plan.precision,
-        device,
-        run.folder.path,
-    )
+    content, *styles = (Path(path).name for path in (run.settings.content, *run.settings.style))
+    what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
+    _log.info("%s on %s; folder %s", what, device, run.folder.path)
     costs = CostModel(run.settings, plan.precision, run.inputs.channels)
     rate = startup.matrix_rate(plan.precision)
     _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))

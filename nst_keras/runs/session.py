@@ -52,11 +52,8 @@ def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
         return _help_chief(run)
     folder, settings = run.folder, run.settings
     if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
-        _log.info(
-            "%s is already finished (result: %s); use --overwrite to run it again",
-            folder.path,
-            folder.result,
-        )
+        message = "%s is already finished (result: %s); use --overwrite to run it again"
+        _log.info(message, folder.path, folder.result)
         pictures.complete(folder, settings)
         pictures.copy_result(folder, settings)
         return 0
@@ -135,11 +132,8 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
 def _optimize(
     runs: Sequence[RequestedRun], started: float, stopping: StopSignal, *, quiet: bool
 ) -> tuple[list[RunWriter], list[Iterate]]:
-    """Run in the folders until the end or a stop signal.
-
-    Returns:
-        The writers of the folders, and the last iterates; none: the current step was given up.
-    """
+    """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
+    none if the current step was given up."""
     states = []
     for run in runs:
         with console.noting(run.notes):
@@ -215,10 +209,8 @@ def _make_problems(
 
     problems: list[StyleTransferProblem] = []
     for run, plan in planned:
-        network = problems[0].extractors if problems else None
-        problems.append(
-            StyleTransferProblem(run.settings, run.inputs, plan, replicas, is_dropped, network)
-        )
+        options = (replicas, is_dropped, problems[0].extractors if problems else None)
+        problems.append(StyleTransferProblem(run.settings, run.inputs, plan, *options))
     return problems
 
 
