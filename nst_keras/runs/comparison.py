@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import gallery, pictures
+from nst_keras.runs import extras, gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import files
@@ -88,7 +88,7 @@ def write_page(
 
 def _check_output(path: Path) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
-    pictures.check_place(path)
+    extras.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):

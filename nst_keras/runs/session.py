@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import memory, startup
-from nst_keras.runs import pictures
+from nst_keras.runs import extras
 from nst_keras.runs.folder import Status
 from nst_keras.runs.preparation import begin_record, prepare_folder
 from nst_keras.runs.request import RequestedRun, read_run
@@ -54,8 +54,8 @@ def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
     if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
         message = "%s is already finished (result: %s); use --overwrite to run it again"
         _log.info(message, folder.path, folder.result)
-        pictures.complete(folder, settings)
-        pictures.copy_result(folder, settings)
+        extras.complete(folder, settings)
+        extras.copy_result(folder, settings)
         return 0
     _check_extras(settings)
     with files.held(folder.path):
@@ -91,7 +91,7 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
 def _check_extras(settings: Settings) -> None:
     """Refuse what could not be written in the end, before any work starts."""
     files.check_temporary_folder()
-    pictures.check_output(settings)
+    extras.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 

@@ -1,19 +1,21 @@
 """Where the iterates of a run go: metrics, TensorBoard, the terminal, pictures and checkpoints."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nst_keras.imaging import images
 from nst_keras.objective.term_names import kind_of
+from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import pictures
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.request import RequestedRun
 from nst_keras.runtime import cli, console, files
@@ -26,6 +28,10 @@ from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
+
+# Between renewals of the page: it holds megabytes, so long runs renew it less often.
+_REFRESH_SECONDS = 20.0
+_REFRESH_SHARE = 0.01  # of the time so far
 
 
 class MetricsWriter:
@@ -141,15 +147,15 @@ class RunWriter:
     Args:
         run: with every setting decided.
         record: that the run begins with.
-        background: does the writing.
+        background: does the writing during the run.
     """
 
     def __init__(self, run: RequestedRun, record: RunRecord, background: Background):
-        self._run, self._background = run, background
-        self.resume_command = record.resume_command
+        self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
-        self._pictures = PictureWriter(run, record, background.submit)
+        self._run, self._record, self._submit = run, record, background.submit
         self._sinks: list[Callable[[Iterate], None]] = []
+        self._refreshed = time.monotonic()
 
     @contextlib.contextmanager
     def open(self, *, quiet: bool) -> Iterator[None]:
@@ -162,13 +168,13 @@ class RunWriter:
         if step:
             _log.info("resuming after step %d", step)
         with self._recording_failure(), contextlib.ExitStack() as stack:
-            self._pictures.refresh()
-            folder, settings, submit = self._run.folder, self._run.settings, self._background.submit
+            self._refresh()
+            settings, submit = self._run.settings, self._submit
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-            metrics = MetricsWriter(folder, settings.log_every, step, submit)
-            self._sinks = [metrics, self._pictures]
+            metrics = MetricsWriter(self.folder, settings.log_every, step, submit)
+            self._sinks = [metrics, self.write_pictures]
             if settings.tensorboard:
-                events = TensorBoardWriter(folder.events, settings, step, submit)
+                events = TensorBoardWriter(self.folder.events, settings, step, submit)
                 self._sinks.append(stack.enter_context(contextlib.closing(events)))
             if not quiet:
                 self._sinks.append(stack.enter_context(contextlib.closing(ProgressWriter())))
@@ -181,16 +187,59 @@ class RunWriter:
 
     def interrupt(self, iterate: Iterate) -> None:
         """Leave the newest picture, and a page that says how to resume."""
-        self._pictures.show(iterate, status="interrupted")
+        self._show(iterate, status="interrupted")
 
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
-        folder = self._run.folder
+        folder, settings = self.folder, self._run.settings
         with console.noting(self._run.notes), self._recording_failure():
-            self._pictures.finish(iterate)
-            pictures.copy_result(folder, self._run.settings)
+            images.write_image(folder.latest, iterate.image)
+            images.write_image(folder.result, iterate.image, self._record.png_texts())
+            self._update(final_terms=iterate.evaluate())
+            if settings.scores:
+                self._update(scores=extras.scores(iterate))
+            extras.write_strips(folder, settings, iterate.scale.height)
+            extras.write_animations(folder, settings)
+            self._refresh(status="finished")
+            extras.copy_result(folder, settings)
         _log.info("result: %s", folder.result)
         _log.info("gallery: %s", folder.page)
+
+    def write_pictures(self, iterate: Iterate) -> None:
+        """Write the iteration image, and show the step on the page, if they are due."""
+        settings = self._run.settings
+        if iterate.is_pictured(settings.image_every, settings.image_at):
+            path, image = self.folder.iteration(iterate.step), iterate.image
+            self._submit(lambda: images.write_image(path, image))
+        self._update(step=iterate.step, seconds=round(iterate.seconds, 1))
+        pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
+        due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
+        if due or iterate.stopped:  # a run that resumes after this step does not note it again
+            self._show(iterate)
+            self._refreshed = time.monotonic()
+
+    def _show(self, iterate: Iterate, **changes: Any) -> None:
+        """Have the newest picture, the record with these changes, and the page written."""
+        self._update(**changes)
+        image, record = iterate.image, self._record
+
+        def write() -> None:
+            images.write_image(self.folder.latest, image)
+            self._write_page(record)
+
+        self._submit(write)
+
+    def _refresh(self, **changes: Any) -> None:
+        """Write the record with these changes, and the page, at once."""
+        self._update(**changes)
+        self._write_page(self._record)
+
+    def _update(self, **changes: Any) -> None:
+        self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
+
+    def _write_page(self, record: RunRecord) -> None:
+        record.write(self.folder.record)
+        gallery.write_page(self.folder)
 
     @contextlib.contextmanager
     def _recording_failure(self) -> Iterator[None]:
@@ -201,10 +250,10 @@ class RunWriter:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
-                    self._pictures.refresh(status="interrupted")
+                    self._refresh(status="interrupted")
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"
-                    self._pictures.refresh(status="failed", reason=reason)
+                    self._refresh(status="failed", reason=reason)
             raise
 
 

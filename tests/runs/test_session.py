@@ -15,7 +15,7 @@ from PIL import Image
 
 from nst_keras import run, stylize
 from nst_keras.runs import request, session
-from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
 from nst_keras.settings.flags import parse_config
@@ -66,14 +66,14 @@ def pixels_in(folder="."):
 
 def at_step(patch, step, job, act):
     """Have something happen once a run has written the pictures of a step."""
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.step == step and self.folder.path.name == job:
             act()
 
-    patch.setattr(PictureWriter, "__call__", call)
+    patch.setattr(RunWriter, "write_pictures", call)
 
 
 def stop():

@@ -2,19 +2,24 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from nst_keras.imaging import images
 from nst_keras.runs import writers
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.writers import MetricsWriter, ProgressWriter, RunWriter, make_checkpointer
-from nst_keras.runtime.background import Background
+from nst_keras.runtime.background import Background, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 from nst_keras.settings.config import Config
+from tests.conftest import picture
 from tests.runs.conftest import TERMS, FakeSource, iterate, run_in
 
 CONFIG = Config(
@@ -263,3 +268,111 @@ def test_a_torn_line_is_left_out(folder, torn, end):
 
 def test_a_missing_file_has_no_rows(folder):
     assert not folder.metrics.exists() and folder.read_metrics() == []
+
+
+# Pictures, record and page, by work that is done later
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Renew the page at every iterate."""
+    monkeypatch.setattr(writers, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(writers, "_REFRESH_SHARE", 0.0)
+
+
+def make_late(path, notes=(), submit=at_once):
+    """A writer whose work is only submitted, and its folder."""
+    folder = RunFolder(path)
+    folder.prepare(Fingerprint({}, {}))
+    run = run_in(folder, dataclasses.replace(CONFIG, image_every=2), notes)
+    background = SimpleNamespace(submit=submit, wait=no_wait)
+    return folder, RunWriter(run, RunRecord(status="running"), background)
+
+
+def files_of(folder):
+    paths = [path for path in folder.path.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder.path)): path.read_bytes() for path in paths}
+
+
+def report(writer, *steps, **changes):
+    """As in a run: an iterate has no image any more when the next one comes."""
+    for number in steps:
+        one = iterate(number, number * 1.5, source=FakeSource(number), **changes)
+        writer.write_pictures(one)
+        one.source = None
+
+
+def test_by_default_everything_is_written_at_once(tmp_path, always):
+    folder, writer = make_late(tmp_path)
+    report(writer, 2)
+    assert folder.iteration(2).exists() and folder.latest.exists() and folder.page.exists()
+    assert folder.read_record() == RunRecord(status="running", step=2, seconds=3.0)
+
+
+def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
+    waiting = []
+    folder, writer = make_late(tmp_path, submit=waiting.append)
+    before = files_of(folder)
+    report(writer, 1, 2, 3)
+    writer.interrupt(step(3))
+    assert files_of(folder) == before and waiting
+
+
+def test_late_work_writes_the_record_as_it_was_when_submitted(tmp_path, always):
+    waiting, records = [], []
+    late, writer = make_late(tmp_path / "late", submit=waiting.append)
+    report(writer, 1, 2, 3, 4)
+    for work in waiting:
+        work()
+        records.append(late.read_record())
+    shown = [one.step for one in records if one.step is not None]
+    assert sorted(set(shown)) == [1, 2, 3, 4] and shown == sorted(shown)
+    assert records[-1] == RunRecord(status="running", step=4, seconds=6.0)
+    same, writer = make_late(tmp_path / "at_once")
+    report(writer, 1, 2, 3, 4)
+    assert files_of(late) == files_of(same)
+
+
+def test_warnings_after_the_submission_are_not_in_its_record(tmp_path, always):
+    waiting, notes = [], ["the first"]
+    folder, writer = make_late(tmp_path, notes, submit=waiting.append)
+    report(writer, 1)
+    notes.append("the second")
+    for work in waiting:
+        work()
+    assert folder.read_record().notes == ("the first",)
+
+
+def test_an_interruption_leaves_its_picture_and_status(tmp_path):
+    waiting = []
+    folder, writer = make_late(tmp_path / "late", submit=waiting.append)
+    one = step(5)
+    writer.interrupt(one)
+    one.source = None
+    for work in waiting:
+        work()
+    assert folder.read_record().status == "interrupted" and folder.page.exists()
+    images.write_image(tmp_path / "same.jpg", picture(20, 30, seed=5))
+    assert folder.latest.read_bytes() == (tmp_path / "same.jpg").read_bytes()
+    assert not np.array_equal(picture(20, 30, seed=5), picture(20, 30, seed=4))
+
+
+def test_an_early_stop_is_recorded_before_the_next_checkpoint(tmp_path):
+    """A run that is killed then and resumes does not note it again."""
+    notes: list[str] = []
+    folder, writer = make_late(tmp_path, notes)
+    report(writer, 2)
+    notes.append("converged at step 3")
+    report(writer, 3, stopped=True)
+    assert folder.read_record().notes == tuple(notes)
+
+
+def test_a_failure_is_on_disk_at_once_with_its_reason(tmp_path):
+    folder, writer = make_late(tmp_path, submit=lambda work: None)
+    with contextlib.suppress(OSError), writer.open(quiet=True):
+        report(writer, 3)
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert folder.read_record() == RunRecord(
+        status="failed", reason="the disk: No space left on device", step=3, seconds=4.5
+    )
+    assert "No space left on device" in folder.page.read_text()
