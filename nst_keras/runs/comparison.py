@@ -39,9 +39,8 @@ def write_page(
     smaller are the pictures of each, so that the page stays below about 35 MB.
 
     Args:
-        title: by default, how many runs there are.
-        layout: the names of two settings; the grid has a row for each value of the first and a
-            column for each value of the second.
+        layout: two settings; the grid has a row for each value of the first and a column for each
+            value of the second.
         notes: texts to show with some of the runs, by run folder.
 
     Raises:
@@ -65,7 +64,10 @@ def write_page(
             "name": name,
             "link": _link(folder.page, path.absolute().parent),
             "note": _shown(texts.get(str(folder.path), "")),
-            **_figures(record),
+            "status": _shown(record.status) or "unreadable",
+            **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
+            "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
+            "scores": {_shown(name): value for name, value in record.scores.items()},
             **_pictures(folder, record, count),
             "settings": {n: own[n] for n in (*varied, *layout) if n in own},
             "curves": _curves(folder, count),
@@ -94,16 +96,6 @@ def _check_output(path: Path) -> None:
             if MARK.encode() not in file.read(4096):
                 message = "exists and is not a comparison; give another name"
                 raise InputError(f"--output={path}: {message}")
-
-
-def _figures(record: RunRecord) -> dict[str, Any]:
-    """What the page shows of a run but for pictures and settings; a missing number is None."""
-    return {
-        "status": _shown(record.status) or "unreadable",
-        **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
-        "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
-        "scores": {_shown(name): value for name, value in record.scores.items()},
-    }
 
 
 def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
@@ -184,9 +176,7 @@ def _pictures(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any]
     return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
 
 
-def _input_pictures(
-    folder: RunFolder, record: RunRecord, varied: list[str]
-) -> list[dict[str, Any]]:
+def _input_pictures(folder: RunFolder, record: RunRecord, varied: list[str]) -> list[dict]:
     """The content and style pictures that all runs share, from the folder of one of them."""
     found, styles = [], itertools.count(1)
     for kind, name, _ in _inputs(record):

@@ -160,11 +160,9 @@ class RunFolder(WorkFolder[RunRecord]):
         return sorted(found)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl` by step; damaged lines are left out.
+        """The rows of `metrics.jsonl` by step: 'step', 'scale' (from 0), 'terms' (losses by name).
 
-        Returns:
-            Mappings with 'step', 'scale' (from 0) and 'terms' (losses by name). Of several rows
-            with one step the last counts.
+        Damaged lines are left out. Of several rows with one step the last counts.
         """
         rows: dict[int, dict[str, Any]] = {}
         if not self.metrics.exists():

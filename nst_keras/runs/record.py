@@ -35,8 +35,7 @@ class Fingerprint:
     ) -> "Fingerprint":
         """The fingerprint of a config, a dataclass whose fields are described by `options`.
 
-        The hashes of the files count instead of their paths, so that of an option that names a file
-        only its words are among the settings.
+        Files count by their hashes and not by their paths, which are not among the settings.
         """
         settings = {}
         for name, option in options.items():
@@ -158,21 +157,16 @@ class RunRecord(WorkRecord):
 
     @property
     def has_result(self) -> bool:
-        """Whether the result in the folder belongs to this record.
-
-        While a finished run is extended by more steps, its folder still has the earlier result.
-        """
+        """Whether the result in the folder is that of this record, and not of a run with fewer
+        steps, which is being extended."""
         return self.status not in _UNFINISHED
 
     def png_texts(self) -> dict[str, str]:
         """The text chunks of `result.png`: what decided the picture, but no path and no date."""
-        settings = [f"--{name}={text}" for name, text in self.fingerprint.settings.items()]
-        hashes = self.fingerprint.hashes
-        return {
-            "Software": f"nst_keras {self.version}",
-            "nst_keras settings": "\n".join(settings),
-            **{f"nst_keras sha256 of {name}": text for name, text in hashes.items()},
-        }
+        decided = self.fingerprint
+        settings = "\n".join(f"--{name}={text}" for name, text in decided.settings.items())
+        hashes = {f"nst_keras sha256 of {name}": text for name, text in decided.hashes.items()}
+        return {"Software": f"nst_keras {self.version}", "nst_keras settings": settings, **hashes}
 
 
 _Record = TypeVar("_Record", bound=WorkRecord)
