@@ -212,16 +212,9 @@ def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
     return whole.without("iterations") if _is_constant(whole) else whole
 
 
-def default_path(config: Config, fingerprint: Fingerprint) -> Path:
-    """runs/photo_painting-3f2a; see `named_path`."""
-    return named_path((config.content, *config.style[:2]), fingerprint)
-
-
-def named_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
-    """A readable path below `runs`, which is the same for the same command.
-
-    Its name has at most 24 letters of each source's own name, without its folder and suffix.
-    """
+def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
+    """A path below `runs` that is readable, as runs/photo_painting-3f2a, and the same for the same
+    command: it has at most 24 letters of the name of each source."""
     slugs = (re.sub(r"[^\w.-]+", "-", Path(source).stem)[:24] for source in sources)
     names = "_".join(slug or "pictures" for slug in slugs)
     return Path("runs") / f"{names}-{fingerprint.digest()[:4]}"

@@ -1,4 +1,7 @@
-"""What a run's folder gets before the first step, the record above all; and the log of the plan."""
+"""A run before its first step: as asked for by flags, its folder, its record; the log of its plan.
+
+Imports no TensorFlow at its start, so that bad input is refused at once.
+"""
 
 import dataclasses
 import datetime
@@ -10,24 +13,85 @@ import numpy as np
 
 import nst_keras
 from nst_keras.devices import startup
-from nst_keras.imaging import geometry, images
+from nst_keras.imaging import geometry, images, mp4
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import Status
-from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
-from nst_keras.runs.request import RequestedRun
+from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime import files
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
 from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
-from nst_keras.settings.resolve import preset_values, resolve, unused
-from nst_keras.transfer.plan import Plan
+from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
+from nst_keras.transfer.inputs import Inputs, read_inputs
+from nst_keras.transfer.plan import Begun, Plan
 
 _log = logging.getLogger(__name__)
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
 # These decide the defaults of the others, so they are compared with their own plain defaults.
 _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
+
+
+@dataclasses.dataclass(frozen=True)
+class RequestedRun:
+    """A run as asked for.
+
+    Attributes:
+        arguments: of its command line.
+        given: the config before it was resolved.
+        fingerprint: what decides the result, by name.
+        prolongs: it is the folder's run with more steps.
+        notes: its warnings so far, a list that grows until the end of the run.
+    """
+
+    arguments: list[str]
+    given: Config
+    settings: Settings
+    inputs: Inputs
+    folder: RunFolder
+    fingerprint: Fingerprint
+    prolongs: bool
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def begun(self) -> Begun | None:
+        """The decisions of the folder's run; None if it was stopped before it made them."""
+        if not self.folder.flags.exists():
+            return None
+        saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
+        iterations = None if self.prolongs else saved.iterations
+        return Begun(saved.precision, iterations, saved.coarse_iterations, saved.tile_size)
+
+
+def read_run(arguments: list[str], given: Config) -> RequestedRun:
+    """Resolve the settings that the arguments give, and read all that the run reads.
+
+    Raises:
+        InputError: a setting or a file is missing or cannot be used.
+    """
+    given = _with_flags_of_folder(arguments, given)
+    settings = resolve(given)
+    if settings.mp4:
+        mp4.check_video_extra()
+    inputs = read_inputs(settings)
+    fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
+    sources = (settings.content, *settings.style[:2])
+    folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))
+    prolongs = not settings.overwrite and folder.can_extend(folder.read_record(), fingerprint)
+    return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
+
+
+def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
+    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
+    if config.content or config.style or not config.workdir:
+        return config
+    saved = RunFolder(config.workdir).flags
+    if not saved.exists():
+        raise InputError(
+            f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
+        )
+    return flags.parse_config([f"--flagfile={saved}", *arguments])[0]
 
 
 def prepare_folder(run: RequestedRun) -> Status:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from nst_keras.devices import memory, startup
 from nst_keras.runs import extras
 from nst_keras.runs.folder import Status
-from nst_keras.runs.preparation import begin_record, prepare_folder
-from nst_keras.runs.request import RequestedRun, read_run
+from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, console, files, signals
 from nst_keras.runtime.background import Background

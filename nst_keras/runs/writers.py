@@ -16,8 +16,8 @@ from nst_keras.objective.term_names import kind_of
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
-from nst_keras.runs.request import RequestedRun
 from nst_keras.runtime import cli, console, files
 from nst_keras.runtime.background import Background, Submit, at_once, no_wait
 from nst_keras.runtime.checkpoints import Checkpointer

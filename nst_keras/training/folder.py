@@ -4,7 +4,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from nst_keras.runs.folder import WorkFolder, named_path
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import WorkFolder
 from nst_keras.runs.record import Fingerprint, WorkRecord
 from nst_keras.runtime import checkpoints
 from nst_keras.training.config import OPTIONS, TrainConfig
@@ -56,4 +57,4 @@ def fingerprint(config: TrainConfig, hashes: dict[str, str]) -> Fingerprint:
 def default_path(config: TrainConfig, fingerprint: Fingerprint) -> Path:
     """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
     source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
-    return named_path((config.backbone, source), fingerprint)
+    return folder_lib.default_path((config.backbone, source), fingerprint)

@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
+from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import Fingerprint
-from nst_keras.runs.request import RequestedRun
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.scales import Scale

@@ -1,4 +1,4 @@
-"""What a folder gets before the first step, its record above all, and the log of the plan."""
+"""A run as asked for, and what its folder gets before the first step."""
 
 import dataclasses
 import logging
@@ -9,17 +9,84 @@ import pytest
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import preparation
 from nst_keras.runs.folder import RunFolder, Status
-from nst_keras.runs.preparation import begin_record, prepare_folder
+from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
-from nst_keras.runs.request import RequestedRun, read_run
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import scales
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Begun, Plan
 from nst_keras.transfer.scales import Scale
 from tests.conftest import flags_of, picture
+
+
+@pytest.fixture
+def small(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """The flags of a run in the folder `job`."""
+    monkeypatch.chdir(tmp_path)
+    return flags_of(picture_paths, tiny_weights_path)
+
+
+def read(*arguments):
+    config, _ = flags.parse_config(list(arguments))
+    return read_run(list(arguments), config)
+
+
+def leave_begun(run, **settings):
+    """Leave a folder as a run leaves it once it has made its decisions."""
+    run.folder.prepare(run.fingerprint)
+    RunRecord(status="running", fingerprint=run.fingerprint, requested=run.fingerprint).write(
+        run.folder.record
+    )
+    lines = [f"--content={run.settings.content}", f"--style={run.settings.style[0]}"]
+    lines += [f"--{name}={value}" for name, value in settings.items()]
+    run.folder.flags.write_text("\n".join(lines))
+
+
+def test_a_run_has_its_settings_pictures_and_folder(small, tmp_path):
+    run = read(*small)
+    assert run.settings.size == 48 and run.settings.optimizer  # which the preset decides
+    assert run.inputs.content.shape == (40, 60, 3) and run.inputs.styles[0].shape == (50, 50, 3)
+    assert run.folder.path.resolve() == tmp_path / "job" and not run.prolongs
+    assert run.begun() is None  # nothing is decided yet
+
+
+def test_without_a_folder_the_name_follows_from_the_pictures(small):
+    run = read(*(flag for flag in small if not flag.startswith("--workdir")))
+    assert run.folder.path.parent.name == "runs" and "photo" in run.folder.path.name
+
+
+def test_a_folder_alone_stands_for_its_flags_and_given_ones_come_first(small):
+    leave_begun(read(*small), size=40, seed=7)
+    run = read("--workdir=job", "--seed=8")
+    assert (run.settings.size, run.settings.seed) == (40, 8)
+
+
+def test_a_folder_alone_must_contain_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="^--workdir=job: contains no run to resume; give --co"):
+        read("--workdir=job")
+
+
+def test_a_begun_run_keeps_its_decisions(small):
+    run = read(*small)
+    leave_begun(run, precision="float16", iterations=6, coarse_iterations=4, tile_size=256)
+    assert run.begun() == Begun("float16", 6, (4,), 256)
+
+
+def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):
+    constant = [*small, "--schedule=constant"]
+    leave_begun(read(*constant), precision="float32", iterations=6, coarse_iterations=4)
+    assert not read(*constant).prolongs
+    assert not read(*constant, "--iterations=9", "--overwrite").prolongs
+    longer = read(*constant, "--iterations=9")
+    assert longer.prolongs
+    assert longer.begun().iterations is None and longer.begun().coarse_iterations == (4,)
+
+
+# Its folder, record and log
 
 
 @pytest.fixture
