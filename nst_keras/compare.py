@@ -1,7 +1,5 @@
 """Show runs side by side on one page: `python -m nst_keras.compare runs/a runs/b`.
 
-Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
-
 Exit status: 0 written, 2 bad input, 74 a file could not be written.
 """
 

@@ -1,4 +1,4 @@
-"""The page that compares several runs; it needs no network and no other file."""
+"""The page that compares several runs; only its links to the runs' own pages need other files."""
 
 import collections
 import itertools

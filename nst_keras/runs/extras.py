@@ -1,4 +1,4 @@
-"""What is made of a finished run beside its result: strips, animations, scores, and the copy for
+"""What is made of a finished run beside its result: strips, animations, and the copy for
 --output."""
 
 import contextlib
@@ -14,28 +14,15 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
-from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
 
 _ROW_HEIGHT = 384  # px, of content, styles and result side by side
 
 
-def scores(iterate: Iterate) -> dict[str, float]:
-    """The scores of the result by name; empty if there is not enough memory."""
-    from nst_keras.runs import scores as scores_lib  # imports TensorFlow, which is there by now
-
-    with _optional("scores", MemoryError):
-        return scores_lib.score_result(iterate.image, iterate.references())
-    return {}
-
-
 def write_strips(folder: RunFolder, config: Config, height: int) -> None:
-    """Write the pictures of --image_at in a row; and content, styles and result in a row.
-
-    Args:
-        height: of the result, in pixels.
-    """
+    """Write the pictures of --image_at in a row; and content, styles and result, of `height` px, in
+    a row."""
     steps = [step for step in sorted(set(config.image_at)) if folder.iteration(step).exists()]
     if steps:
         with _optional(folder.strip, InputError):

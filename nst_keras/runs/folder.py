@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from nst_keras.runs import record as record_lib
-from nst_keras.runs.record import Fingerprint, RunRecord, WorkRecord
+from nst_keras.runs.record import Fingerprint, RunRecord, WorkRecord, checked
 from nst_keras.runtime import checkpoints, files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
@@ -43,7 +42,7 @@ class WorkFolder(Generic[_Record]):
 
     def read_record(self) -> _Record:
         """The record; an empty one if there is none that can be read."""
-        return record_lib.read_record(self.record_type, self.record)
+        return checked(self.record_type, files.read_json(self.record))
 
     def update_record(self, **changes: Any) -> None:
         """Replace fields of the record."""
@@ -180,7 +179,8 @@ class RunFolder(WorkFolder[RunRecord]):
 
     def can_extend(self, record: RunRecord, fingerprint: Fingerprint) -> bool:
         """Whether only more steps are asked for, and at a constant learning rate."""
-        return _has_fewer_steps(record, fingerprint) and _is_constant(fingerprint)
+        only_steps = _has_fewer_steps(record, fingerprint)
+        return only_steps and fingerprint.settings["schedule"] == "constant"
 
     def _difference(self, record: RunRecord, fingerprint: Fingerprint) -> str:
         found = super()._difference(record, fingerprint)
@@ -195,21 +195,18 @@ def _has_fewer_steps(record: RunRecord, fingerprint: Fingerprint) -> bool:
     return any(fingerprint.has_more_steps_than(found) for found in there)
 
 
-def _is_constant(fingerprint: Fingerprint) -> bool:
-    return fingerprint.settings["schedule"] == "constant"
-
-
 def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
     """What identifies the result of a run; see `inputs.Inputs` for the hashes."""
     return Fingerprint.of(config, OPTIONS, hashes)
 
 
 def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
-    """What decides the states of a run on its way, so that its checkpoints can be used.
-
-    At a constant learning rate that does not depend on how many steps are still to come.
-    """
-    return whole.without("iterations") if _is_constant(whole) else whole
+    """What decides the states of a run on its way, and with them which checkpoints it can use; at a
+    constant learning rate that is not how many steps are still to come."""
+    if whole.settings["schedule"] != "constant":
+        return whole
+    settings = {name: text for name, text in whole.settings.items() if name != "iterations"}
+    return Fingerprint(settings, whole.hashes)
 
 
 def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:

@@ -116,10 +116,9 @@ def with_steps(frames: Iterable[tuple[int, Path]], *limits: int) -> list[dict[st
 def picture(
     path: Path, longest: int = MAX_SIDE, quality: int = 85, most: int = MAX_BYTES
 ) -> dict[str, Any] | None:
-    """A picture file as a data URI with the width and height of the file.
+    """A picture file as a data URI with the file's width and height; None if it cannot be read.
 
-    Returns None if there is no such picture that can be read. What is embedded is reduced until no
-    side is above `longest` px and the JPEG is not above `most` bytes.
+    It is reduced until no side is above `longest` px and the JPEG is not above `most` bytes.
     """
     try:
         status = path.stat()

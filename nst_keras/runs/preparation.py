@@ -36,24 +36,16 @@ _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaul
 
 @dataclasses.dataclass(frozen=True)
 class RequestedRun:
-    """A run as asked for.
+    """A run as asked for; once it is planned, with every setting decided."""
 
-    Attributes:
-        arguments: of its command line.
-        given: the config before it was resolved.
-        fingerprint: what decides the result, by name.
-        prolongs: it is the folder's run with more steps.
-        notes: its warnings so far, a list that grows until the end of the run.
-    """
-
-    arguments: list[str]
-    given: Config
+    arguments: list[str]  # of its command line
+    given: Config  # before it was resolved
     settings: Settings
     inputs: Inputs
     folder: RunFolder
-    fingerprint: Fingerprint
-    prolongs: bool
-    notes: list[str] = dataclasses.field(default_factory=list)
+    fingerprint: Fingerprint  # of what was asked for
+    prolongs: bool  # it is the folder's run with more steps
+    notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
 
     def begun(self) -> Begun | None:
         """The decisions of the folder's run; None if it was stopped before it made them."""
@@ -108,8 +100,7 @@ def prepare_folder(run: RequestedRun) -> Status:
 
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
-    """Log what is going to happen in a run that is planned, and write what a resume and the page
-    need."""
+    """Log what a planned run is going to do, and write what a resume and the page need."""
     folder, settings = run.folder, run.settings
     for at in settings.image_at:
         if at > plan.total_steps:

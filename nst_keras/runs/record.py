@@ -10,7 +10,7 @@ import math
 import os
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from nst_keras.runtime import files
 from nst_keras.settings.option import Option
@@ -24,8 +24,7 @@ _SHOWN = 4  # differing settings in a message
 class Fingerprint:
     """Everything that decides a result. Work of equal fingerprints ends with the same bytes."""
 
-    # As the text of a flag, by the flag's name.
-    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)  # texts of flags, by name
     # SHA-256 in hexadecimal, by input: 'content', 'style 1', 'weights'.
     hashes: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -52,11 +51,6 @@ class Fingerprint:
     def digest(self) -> str:
         """A hash in hexadecimal that differs between different fingerprints."""
         return files.digest(self.named_values())
-
-    def without(self, name: str) -> "Fingerprint":
-        """The fingerprint with one setting left out."""
-        settings = {other: text for other, text in self.settings.items() if other != name}
-        return Fingerprint(settings, self.hashes)
 
     def differences(self, other: "Fingerprint") -> dict[str, tuple[str | None, str | None]]:
         """The settings and hashes in which the two differ: this one's value and the other's."""
@@ -169,28 +163,20 @@ class RunRecord(WorkRecord):
         return {"Software": f"nst_keras {self.version}", "nst_keras settings": settings, **hashes}
 
 
-_Record = TypeVar("_Record", bound=WorkRecord)
-
-
-def read_record(kind: type[_Record], path: str | os.PathLike) -> _Record:
-    """The record in a JSON file; an empty one if there is none that can be read."""
-    return _checked(kind, files.read_json(path))
-
-
-def _checked(kind: Any, value: Any) -> Any:
+def checked(kind: Any, value: Any) -> Any:
     """The value, if it is what the annotation `kind` says; else the empty value of that kind.
 
     A missing number in a mapping is NaN, so that no sum over the others passes for a whole one.
     """
     origin, items = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
-        return tuple(_checked(items[0], it) for it in value) if isinstance(value, list) else ()
+        return tuple(checked(items[0], it) for it in value) if isinstance(value, list) else ()
     found = value if isinstance(value, dict) else {}
     if origin is dict:
-        return {name: _checked(items[1], item) for name, item in found.items()}
+        return {name: checked(items[1], item) for name, item in found.items()}
     if hasattr(kind, "__dataclass_fields__"):
         kinds = {field.name: field.type for field in dataclasses.fields(kind)}
-        return kind(**{n: _checked(kinds[n], it) for n, it in found.items() if n in kinds})
+        return kind(**{n: checked(kinds[n], it) for n, it in found.items() if n in kinds})
     if kind is str:
         return value if isinstance(value, str) else ""
     types = (int, float) if float in (kind, *items) else int

@@ -80,11 +80,9 @@ def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tup
 
 
 def loss(score: str, values: Sequence[float]) -> float:
-    """The distance to the best score; infinite if there is no usable value.
+    """The distance to the best value of a score, a key of SCORES or 'gram_error/LAYER'.
 
-    Args:
-        score: a key of SCORES, or 'gram_error/LAYER'.
-        values: of the score; a score by layer may have several, which count by their mean.
+    Several values, of a score by layer, count by their mean. Infinite if one or all are missing.
     """
     if not values or not all(math.isfinite(value) for value in values):
         return math.inf

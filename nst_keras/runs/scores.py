@@ -7,6 +7,7 @@ float32 sRGB in [0, 1], (H, W, 3). Luma follows Rec. 601, from the encoded value
 
 import functools
 import itertools
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,9 @@ from nst_keras.imaging import geometry
 from nst_keras.network import extractor, vgg
 from nst_keras.network.weights import Weights
 from nst_keras.runs.score_table import HELD_OUT, held_out_layers
-from nst_keras.transfer.iterate import References
+from nst_keras.transfer.iterate import Iterate
+
+_log = logging.getLogger(__name__)
 
 MAX_SIDE = 1024  # px; larger pictures are reduced, to limit the memory of a forward pass
 CONTENT_LAYER = "block4_conv2"  # where Gatys et al. 2016 compare contents
@@ -74,8 +77,7 @@ class Scorer:
         styles: Sequence[np.ndarray],
         style_blend: Sequence[float] = (),
     ) -> dict[str, float]:
-        """The scores of a picture by name, all finite: those of `score_table.SCORES`, with
-        a `gram_error/LAYER` for each held-out layer.
+        """The scores of a picture by name, all finite; `gram_error/LAYER` for each held-out layer.
 
         If a side is above `MAX_SIDE`, picture and styles are reduced by one factor first.
 
@@ -130,19 +132,16 @@ class Scorer:
 _cached_scorer = functools.lru_cache(maxsize=1)(Scorer)  # shared by the pictures of a batch
 
 
-def score_result(picture: np.ndarray, references: References) -> dict[str, float]:
-    """The scores of a run's result by name; see `Scorer.score`.
-
-    Raises:
-        MemoryError: there is not enough memory for them.
-    """
-    held_out = held_out_layers(references.style_layers, references.weights.backbone)
+def score_result(last: Iterate) -> dict[str, float]:
+    """The scores of a run's result by name; none, with a warning, if there is too little memory."""
     try:
-        return _cached_scorer(references.weights, held_out).score(
-            picture, references.content, references.styles, references.style_blend
-        )
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError("there is not enough memory") from error
+        sources = last.references()
+        held_out = held_out_layers(sources.style_layers, sources.weights.backbone)
+        scorer = _cached_scorer(sources.weights, held_out)
+        return scorer.score(last.image, sources.content, sources.styles, sources.style_blend)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        _log.warning("scores: there is not enough memory")
+        return {}
 
 
 def gram_error(gram: np.ndarray, target: np.ndarray) -> float:
@@ -193,8 +192,7 @@ def color_distance(
 
     It says how far the color of a pixel must move along a direction of CIELAB, as a mean over
     pixels and 13 directions (Rabin et al. 2011). 0 for the same colors in the same shares, wherever
-    they are; about d / 2 if all colors are shifted by d. Distances by channel could not tell orange
-    and blue from purple and green, and histogram distances ignore how far apart two bins are.
+    they are; about d / 2 if all colors are shifted by d.
     """
     mixture = sum(s * _projections(style) for s, style in zip(shares, styles, strict=True))
     gaps = np.cumsum(_projections(picture) - mixture, axis=1)

@@ -41,12 +41,10 @@ _PATIENCE = 10.0  # seconds from a stop signal until the current step is given u
 def do_runs(call: Call) -> int:
     """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
     runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
-    if len(runs) == 1:
-        return _run_alone(runs[0], call.started, quiet=call.quiet)
-    return _run_batch(runs, call.started, quiet=call.quiet)
+    return _run_alone(runs[0], call) if len(runs) == 1 else _run_batch(runs, call)
 
 
-def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
+def _run_alone(run: RequestedRun, call: Call) -> int:
     if startup.host_number(run.settings.distribute):
         return _help_chief(run)
     folder, settings = run.folder, run.settings
@@ -58,10 +56,10 @@ def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
         return 0
     _check_extras(settings)
     with files.held(folder.path):
-        return _run_held([run], started, quiet=quiet)
+        return _run_held([run], call)
 
 
-def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
+def _run_batch(runs: list[RequestedRun], call: Call) -> int:
     grouping.check([run.settings for run in runs])
     sizes = [run.inputs.content.shape[:2] for run in runs]
     plans = {scales_lib.plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
@@ -73,7 +71,7 @@ def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
             stack.enter_context(files.held(run.folder.path))
         if any(run.folder.is_finished(run.fingerprint) for run in runs):
             raise InputError("--batch: some of the runs are already finished")
-        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], started, quiet=quiet)
+        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], call)
 
 
 def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
@@ -113,11 +111,11 @@ def _help_chief(run: RequestedRun) -> int:
     return 0
 
 
-def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
+def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with signals.stop_signals() as stopping:
-        writers, iterates = _optimize(runs, started, stopping, quiet=quiet)
+        writers, iterates = _optimize(runs, call, stopping)
         if iterates and iterates[0].is_last:
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
@@ -129,7 +127,7 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], started: float, stopping: StopSignal, *, quiet: bool
+    runs: Sequence[RequestedRun], call: Call, stopping: StopSignal
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
     none if the current step was given up."""
@@ -146,7 +144,7 @@ def _optimize(
     writers, planned = [], []
     for run, status in zip(runs, states, strict=True):
         with console.noting(run.notes):
-            settled, plan = _make_plan(run, status, replicas, started)
+            settled, plan = _make_plan(run, status, replicas, call.started)
             record = begin_record(settled, plan)
         planned.append((settled, plan))
         writers.append(RunWriter(settled, record, background))
@@ -159,7 +157,7 @@ def _optimize(
         try:
             with contextlib.ExitStack() as stack:
                 for number, writer in enumerate(writers):
-                    stack.enter_context(writer.open(quiet=quiet or number > 0))
+                    stack.enter_context(writer.open(quiet=call.quiet or number > 0))
                 stack.enter_context(background)  # which ends first, however the block ends
                 problems = _make_problems(planned, replicas, stopping)
                 return writers, _write_iterates(problems, writers, stopping)
@@ -239,5 +237,5 @@ def _write_iterates(
         stopping.clear()  # the rest is short, and has no step that could be given up
         return iterates
     for writer, iterate in zip(writers, iterates, strict=True):
-        writer.interrupt(iterate)
+        writer.show(iterate, status="interrupted")
     return iterates

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging import images
@@ -24,7 +24,6 @@ from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.events import EventWriter
 from nst_keras.runtime.progress import Reporter, format_seconds
-from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
@@ -76,32 +75,6 @@ def _json_line(row: dict[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-class TensorBoardWriter:
-    """Writes the logged losses and the iteration images as TensorBoard events in a folder.
-
-    Args:
-        resume_step, submit: as for `MetricsWriter`; the work must be done before `close`.
-    """
-
-    def __init__(self, folder: Path, config: Config, resume_step: int, submit: Submit):
-        self._config, self._resume_step, self._submit = config, resume_step, submit
-        self._events = EventWriter(folder)
-
-    def __call__(self, iterate: Iterate) -> None:
-        step, config = iterate.step, self._config
-        if step <= self._resume_step:
-            return
-        terms = iterate.terms if iterate.is_logged(config.log_every) else {}
-        pictured = iterate.is_pictured(config.image_every, config.image_at)
-        image = iterate.image if pictured else None
-        if terms or image is not None:
-            self._submit(lambda: self._events.write(step, terms, image))
-
-    def close(self) -> None:
-        """Make the events durable."""
-        self._events.close()
-
-
 class ProgressWriter:
     """Shows the newest iterate on standard error."""
 
@@ -142,13 +115,7 @@ def describe(iterate: Iterate) -> str:
 
 
 class RunWriter:
-    """Writes everything that a run folder keeps.
-
-    Args:
-        run: with every setting decided.
-        record: that the run begins with.
-        background: does the writing during the run.
-    """
+    """Writes everything that a run folder keeps, of a planned run that begins with `record`."""
 
     def __init__(self, run: RequestedRun, record: RunRecord, background: Background):
         self.folder, self.resume_command = run.folder, record.resume_command
@@ -169,13 +136,13 @@ class RunWriter:
             _log.info("resuming after step %d", step)
         with self._recording_failure(), contextlib.ExitStack() as stack:
             self._refresh()
-            settings, submit = self._run.settings, self._submit
+            settings = self._run.settings
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-            metrics = MetricsWriter(self.folder, settings.log_every, step, submit)
+            metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
             self._sinks = [metrics, self.write_pictures]
             if settings.tensorboard:
-                events = TensorBoardWriter(self.folder.events, settings, step, submit)
-                self._sinks.append(stack.enter_context(contextlib.closing(events)))
+                events = stack.enter_context(contextlib.closing(EventWriter(self.folder.events)))
+                self._sinks.append(functools.partial(self._write_events, events, step))
             if not quiet:
                 self._sinks.append(stack.enter_context(contextlib.closing(ProgressWriter())))
             yield
@@ -185,10 +152,6 @@ class RunWriter:
         for sink in self._sinks:
             sink(iterate)
 
-    def interrupt(self, iterate: Iterate) -> None:
-        """Leave the newest picture, and a page that says how to resume."""
-        self._show(iterate, status="interrupted")
-
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
         folder, settings = self.folder, self._run.settings
@@ -197,7 +160,9 @@ class RunWriter:
             images.write_image(folder.result, iterate.image, self._record.png_texts())
             self._update(final_terms=iterate.evaluate())
             if settings.scores:
-                self._update(scores=extras.scores(iterate))
+                from nst_keras.runs import scores  # imports TensorFlow, which is there by now
+
+                self._update(scores=scores.score_result(iterate))
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
             self._refresh(status="finished")
@@ -206,7 +171,7 @@ class RunWriter:
         _log.info("gallery: %s", folder.page)
 
     def write_pictures(self, iterate: Iterate) -> None:
-        """Write the iteration image, and show the step on the page, if they are due."""
+        """Write the iteration image, and show the step on the page, where these are due."""
         settings = self._run.settings
         if iterate.is_pictured(settings.image_every, settings.image_at):
             path, image = self.folder.iteration(iterate.step), iterate.image
@@ -215,10 +180,21 @@ class RunWriter:
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
         due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
         if due or iterate.stopped:  # a run that resumes after this step does not note it again
-            self._show(iterate)
+            self.show(iterate)
             self._refreshed = time.monotonic()
 
-    def _show(self, iterate: Iterate, **changes: Any) -> None:
+    def _write_events(self, events: EventWriter, resume_step: int, iterate: Iterate) -> None:
+        """Write the losses that are logged and the image that is kept to TensorBoard."""
+        step, settings = iterate.step, self._run.settings
+        if step <= resume_step:
+            return
+        terms = iterate.terms if iterate.is_logged(settings.log_every) else {}
+        pictured = iterate.is_pictured(settings.image_every, settings.image_at)
+        image = iterate.image if pictured else None
+        if terms or image is not None:
+            self._submit(lambda: events.write(step, terms, image))
+
+    def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
         image, record = iterate.image, self._record
@@ -260,7 +236,7 @@ class RunWriter:
 def make_checkpointer(
     run: RequestedRun, submit: Submit = at_once, wait: Callable[[], None] = no_wait
 ) -> Checkpointer:
-    """The checkpointer of a run with every setting decided; see `Checkpointer` for the others."""
+    """The checkpointer of a planned run; see `Checkpointer` for `submit` and `wait`."""
     settings = run.settings
     fingerprint = folder_lib.fingerprint(settings, run.inputs.hashes)
     return Checkpointer(

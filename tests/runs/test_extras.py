@@ -3,14 +3,14 @@
 import pytest
 
 from nst_keras.imaging import images
-from nst_keras.runs import extras, scores
+from nst_keras.runs import extras
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from tests.conftest import picture
-from tests.runs.conftest import FakeSource, iterate, write_run
+from tests.runs.conftest import write_run
 
 
 @pytest.fixture
@@ -104,17 +104,6 @@ def test_a_complete_run_is_left_as_it_is_unless_an_animation_is_asked_for(folder
     assert folder.page.read_text() == before
     extras.complete(folder, config(gif=True))
     assert folder.gif.exists() and "progress.gif" in folder.page.read_text()
-
-
-def test_scores_that_do_not_fit_into_memory_are_a_warning(monkeypatch, caplog):
-    def too_large(*_):
-        raise MemoryError("there is not enough memory")
-
-    monkeypatch.setattr(scores, "score_result", too_large)
-    assert extras.scores(iterate(80, source=FakeSource())) == {}
-    assert caplog.messages == ["scores: there is not enough memory"]
-    monkeypatch.setattr(scores, "score_result", lambda *_: {"ssim": 0.5})
-    assert extras.scores(iterate(80, source=FakeSource())) == {"ssim": 0.5}
 
 
 def test_the_record_of_a_run_is_not_changed_by_its_completion(folder):

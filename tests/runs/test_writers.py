@@ -81,7 +81,7 @@ def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
     with writer.open(quiet=True), background:
         for number in (1, 2):
             writer.take(step(number))
-        writer.interrupt(step(2))
+        writer.show(step(2), status="interrupted")
     assert folder.metrics.read_text().count("\n") == 2
     record = folder.read_record()
     assert (record.status, record.step) == ("interrupted", 2)
@@ -314,7 +314,7 @@ def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
     folder, writer = make_late(tmp_path, submit=waiting.append)
     before = files_of(folder)
     report(writer, 1, 2, 3)
-    writer.interrupt(step(3))
+    writer.show(step(3), status="interrupted")
     assert files_of(folder) == before and waiting
 
 
@@ -347,7 +347,7 @@ def test_an_interruption_leaves_its_picture_and_status(tmp_path):
     waiting = []
     folder, writer = make_late(tmp_path / "late", submit=waiting.append)
     one = step(5)
-    writer.interrupt(one)
+    writer.show(one, status="interrupted")
     one.source = None
     for work in waiting:
         work()

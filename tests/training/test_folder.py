@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from nst_keras.runs.record import Fingerprint, read_record
+from nst_keras.runs.record import Fingerprint
 from nst_keras.training import config as config_lib
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.folder import TrainFolder, TrainRecord, default_path, fingerprint
@@ -53,7 +53,7 @@ def test_the_record_is_checked_when_it_is_read(tmp_path):
     whole.write(folder.record)
     assert folder.read_record() == whole
     folder.record.write_text('{"status": 3, "best_epoch": "x", "epochs": 2, "unknown": []}')
-    assert read_record(TrainRecord, folder.record) == TrainRecord(epochs=2)
+    assert folder.read_record() == TrainRecord(epochs=2)
 
 
 def test_data_count_by_their_content():
