@@ -72,13 +72,12 @@ def _is_complete(folder: RunFolder) -> bool:
 
 
 @contextlib.contextmanager
-def _optional(what: Path | str, *failures: type[Exception]) -> Iterator[None]:
-    """Turn these failures in the block, as of a damaged picture, into a warning: the result is on
-    disk by then and matters more."""
+def _optional(path: Path, *failures: type[Exception]) -> Iterator[None]:
+    """Turn these failures in the block into a warning: the result is on disk and matters more."""
     try:
         yield
     except failures as error:
-        _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
+        _log.warning("%s: %s", path, getattr(error, "strerror", None) or error)
 
 
 def check_place(path: Path) -> None:

@@ -182,20 +182,13 @@ def changed_settings(config: Config) -> list[str]:
     """Names of the settings that differ from what the objective and this machine would choose."""
     chosen_by = {name: getattr(config, name) for name in _SETS_DEFAULTS}
     preset = preset_values(Config(**chosen_by))
-    usual = dataclasses.replace(
-        resolve(Config(**chosen_by, learning_rate=config.learning_rate)),
-        content=config.content,
-        style=config.style,
-        learning_rate=preset["learning_rate"],  # None where the user must give it
-        precision=startup.settle_precision("auto"),
-        tile_size=config.tile_size,
-        image_every=config.image_every,
-    )
-    changed = [
-        name
-        for name, option in OPTIONS.items()
-        if not option.destination and getattr(config, name) != getattr(usual, name)
-    ]
+    usual = vars(resolve(Config(**chosen_by, learning_rate=config.learning_rate))) | {
+        "learning_rate": preset["learning_rate"],  # None where the user must give it
+        "precision": startup.settle_precision("auto"),
+    }
+    own = {"content", "style", "tile_size", "image_every"}  # have no usual value
+    own |= {name for name, option in OPTIONS.items() if option.destination}
+    changed = [n for n in OPTIONS if n not in own and getattr(config, n) != usual[n]]
     plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
     chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
     return chosen + changed

@@ -56,7 +56,7 @@ class Fingerprint:
         """The settings and hashes in which the two differ: this one's value and the other's."""
         ours, theirs = self.named_values(), other.named_values()
         pairs = {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
-        return {name: (own, its) for name, (own, its) in pairs.items() if own != its}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def describe_differences(self, asked: "Fingerprint") -> str:
         """What differs between this fingerprint, of a folder, and the one that is asked for."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nst_keras.network import vgg
+from nst_keras.objective.term_names import kind_of
 
 
 class Score(NamedTuple):
@@ -84,6 +85,5 @@ def loss(score: str, values: Sequence[float]) -> float:
 
     Several values, of a score by layer, count by their mean. Infinite if one or all are missing.
     """
-    if not values or not all(math.isfinite(value) for value in values):
-        return math.inf
-    return abs(sum(values) / len(values) - SCORES[score.partition("/")[0]].best)
+    mean = sum(values) / len(values) if values else math.inf
+    return abs(mean - SCORES[kind_of(score)].best) if math.isfinite(mean) else math.inf

@@ -36,10 +36,8 @@ _REFRESH_SHARE = 0.01  # of the time so far
 class MetricsWriter:
     """Writes `metrics.jsonl`: one JSON line for each logged step, without clock readings.
 
-    Args:
-        every: steps from one line to the next; a line is also written where a scale ends.
-        resume_step: the step after which the run resumes; lines of later steps are removed.
-        submit: takes the work of writing a line.
+    A step is logged if it is a multiple of `every`, or the last one of its scale. Lines of the
+    steps after `resume_step`, with which the run resumes, are removed.
     """
 
     def __init__(self, folder: RunFolder, every: int, resume_step: int, submit: Submit = at_once):
@@ -103,14 +101,12 @@ def describe(iterate: Iterate) -> str:
     losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
         losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
-    parts = [
-        f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",
-        f"step {iterate.step}/{iterate.total_steps}",
-        *(f"{kind} {value:.4g}" for kind, value in losses.items()),
-    ]
+    where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
+    parts = [where, f"step {iterate.step}/{iterate.total_steps}"]
+    parts += [f"{kind} {value:.4g}" for kind, value in losses.items()]
     if math.isfinite(iterate.seconds_left):
-        parts.append(f"{iterate.steps_per_second:.3g} steps/s")
-        parts.append(f"{format_seconds(iterate.seconds_left)} left")
+        left = format_seconds(iterate.seconds_left)
+        parts += [f"{iterate.steps_per_second:.3g} steps/s", f"{left} left"]
     return "  ".join(parts)
 
 
