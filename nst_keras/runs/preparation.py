@@ -101,19 +101,26 @@ def prepare_folder(run: RequestedRun) -> Status:
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     """Log what a planned run is going to do, and write what a resume and the page need."""
-    folder, settings = run.folder, run.settings
+    from nst_keras.transfer.cost import CostModel
+
+    folder, settings, inputs = run.folder, run.settings, run.inputs
     for at in settings.image_at:
         if at > plan.total_steps:
             message = "--image_at=%d: the run has only %d steps; no image will be kept for it"
             _log.warning(message, at, plan.total_steps)
     run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
-    _announce(run, plan, record.device)
+    content, *styles = (Path(path).name for path in (settings.content, *settings.style))
+    what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
+    _log.info("%s on %s; folder %s", what, record.device, folder.path)
+    costs = CostModel(settings, plan.precision, inputs.channels)
+    rate = startup.matrix_rate(plan.precision)
+    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, flags.format_flagfile(replayable))
-    styles = [(folder.style(n), style) for n, style in enumerate(run.inputs.styles, start=1)]
-    for path, pixels in [(folder.content, run.inputs.content), *styles]:
+    copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
+    for path, pixels in zip(copies, (inputs.content, *inputs.styles), strict=True):
         images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
     return record
 
@@ -192,14 +199,3 @@ def changed_settings(config: Config) -> list[str]:
     plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
     chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
     return chosen + changed
-
-
-def _announce(run: RequestedRun, plan: Plan, device: str) -> None:
-    from nst_keras.transfer.cost import CostModel
-
-    content, *styles = (Path(path).name for path in (run.settings.content, *run.settings.style))
-    what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
-    _log.info("%s on %s; folder %s", what, device, run.folder.path)
-    costs = CostModel(run.settings, plan.precision, run.inputs.channels)
-    rate = startup.matrix_rate(plan.precision)
-    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))

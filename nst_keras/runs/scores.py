@@ -63,12 +63,8 @@ class Scorer:
         names = (vgg.canonical_layer(name, weights.backbone, "held_out") for name in held_out)
         self.held_out = tuple(names)
         self._extractor = extractor.feature_extractor(weights, (*self.held_out, CONTENT_LAYER))
-        # For any size, so that pictures of all sizes share one trace.
-        self._look = tf.function(
-            self._statistics,
-            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-            autograph=False,
-        )
+        any_size = [tf.TensorSpec((1, None, None, 3), tf.float32)]  # all share one trace
+        self._look = tf.function(self._statistics, input_signature=any_size, autograph=False)
 
     def score(
         self,
