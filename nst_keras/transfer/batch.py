@@ -7,6 +7,7 @@ network is shared, and one graph is compiled for all.
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,8 +72,10 @@ class ScaleBatch:
         found = self._losses_and_gradients(images)
         return self._rows(
             [
-                run.advance(functools.partial(_known, known))
-                for run, known in zip(self.runs, found, strict=True)
+                run.advance(functools.partial(_known, image, *known))
+                for run, image, known in zip(
+                    self.runs, tf.split(images, len(self.runs)), found, strict=True
+                )
             ]
         )
 
@@ -85,9 +88,7 @@ class ScaleBatch:
         ]
         gradient = evaluation.pull_back(stacked([cotangents for _, cotangents in found]))
         gradients = tf.split(gradient, len(self.runs))
-        return [
-            (with_nan(losses, own), own) for (losses, _), own in zip(found, gradients, strict=True)
-        ]
+        return [(losses, own) for (losses, _), own in zip(found, gradients, strict=True)]
 
     def _losses_of(self, images: tf.Tensor) -> tf.Tensor:
         height, width = images.shape[1:3]
@@ -138,13 +139,16 @@ class BatchPicture:
 def _whole(run: ScaleRun) -> WholeEvaluator:
     evaluator = run.objective.evaluator
     if not isinstance(evaluator, WholeEvaluator):
-        raise InputError("--batch: pictures must fit the memory whole, without tiles")
+        raise InputError("--batch: pictures must fit in memory without tiles")
     return evaluator
 
 
-def _known(found: tuple[Losses, tf.Tensor], image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
-    """In place of `value_and_grad`: what is known already, since it is asked for its own image."""
-    return found
+def _known(
+    evaluated: tf.Tensor, losses: Losses, gradient: tf.Tensor, image: tf.Tensor
+) -> tuple[Losses, tf.Tensor]:
+    """In place of `value_and_grad`: what is known of the evaluated image, and NaN at any other."""
+    gradient = tf.where(image == evaluated, gradient, math.nan)
+    return with_nan(losses, gradient), gradient
 
 
 def batch_name(checkpointers: Sequence[Checkpointer | None]) -> str:

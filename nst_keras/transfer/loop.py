@@ -69,7 +69,7 @@ def _check_batch(
     if len({start.step if start else 0 for start in saved}) > 1:
         raise InputError("--batch: the runs are at different steps")  # see `rewind_to_common_step`
     if any(problem.plan.tile_size for problem in problems):
-        raise InputError("--batch: pictures must fit the memory whole, without tiles")
+        raise InputError("--batch: pictures must fit in memory without tiles")
     costs = CostModel(first.settings, first.plan.precision, first.extractors.weights.channels)
     budget = memory.memory_budget(first.settings.memory_limit)
     costs.check_batch(first.plan.scales, len(problems), budget)
