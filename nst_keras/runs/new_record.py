@@ -19,7 +19,7 @@ from nst_keras.settings.config import OPTIONS, Config, defaults
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import preset_values, resolve
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 
 # These decide the defaults of the others, so they are compared with their own plain defaults.
 _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]

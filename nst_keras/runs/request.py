@@ -14,7 +14,6 @@ from nst_keras.settings import flags
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.inputs import Inputs, read_inputs
-from nst_keras.transfer.plan import Begun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +35,13 @@ class RequestedRun:
     fingerprint: Fingerprint
     prolongs: bool
 
-    def begun(self) -> Begun | None:
-        """The decisions of the folder's run; None if it was stopped before it made them."""
+    def begun(self) -> Config | None:
+        """The settings of the folder's run; None if it was stopped before it decided them."""
         if not self.folder.flags.exists():
             return None
         saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
-        iterations = None if self.prolongs else saved.iterations
-        return Begun(saved.precision, iterations, saved.coarse_iterations, saved.tile_size)
+        iterations = self.settings.iterations if self.prolongs else saved.iterations
+        return dataclasses.replace(saved, iterations=iterations)
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:

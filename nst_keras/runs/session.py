@@ -27,9 +27,8 @@ from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import grouping
-from nst_keras.transfer import scales as scales_lib
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Plan, plan_run
 
 if TYPE_CHECKING:
     from nst_keras.devices.replicas import Replicas
@@ -69,7 +68,7 @@ def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
 def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
     grouping.check([run.settings for run in runs])
     sizes = [run.inputs.content.shape[:2] for run in runs]
-    plans = {scales_lib.plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
+    plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
     if len(plans) > 1:
         raise InputError("--batch: the pictures are of different sizes")
     with contextlib.ExitStack() as stack:

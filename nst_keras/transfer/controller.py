@@ -6,14 +6,13 @@ import time
 
 import numpy as np
 
-from nst_keras.devices.replicas import Replicas
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
-from nst_keras.settings.resolve import Settings
+from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.iterate import Iterate, Pace, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Scale
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
 
@@ -26,38 +25,58 @@ class Controller:
     """Counts steps and seconds over the scales; reports and saves what is due.
 
     Args:
-        checkpointer: where states are saved; None: nowhere.
+        checkpointer: where states are saved; None: nowhere. Only the chief saves.
         saved: the checkpoint to resume from.
-        replicas: of the run; only the chief saves.
         batch: identifies the batch that the picture belongs to; empty: it has none.
+
+    Attributes:
+        start: the state in which the scale is set up; None: it begins from `picture`.
+        picture: the result of the scale before, (H, W, 3); None: there is none.
+        halvings: how often the learning rate is halved.
+        tile_size: see `Plan`.
+
+    Raises:
+        InputError: the checkpoint is not of a step of the plan, or hosts found different ones.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        plan: Plan,
-        checkpointer: Checkpointer | None,
-        saved: Checkpoint | None,
-        replicas: Replicas,
+        problem: StyleTransferProblem,
+        checkpointer: Checkpointer | None = None,
+        saved: Checkpoint | None = None,
         batch: str = "",
     ):
-        self.settings, self.plan, self.checkpointer = settings, plan, checkpointer
-        self.tile_size = plan.tile_size
+        self.problem, self.settings, self.plan = problem, problem.settings, problem.plan
+        self.checkpointer, self._batch = checkpointer, batch
+        self.start: State | None = None
+        self.picture: np.ndarray | None = None
         self.step, self.halvings = 0, 0
-        self._replicas, self._batch = replicas, batch
-        self._pace = Pace(plan.scales)
+        self._pace = Pace(self.plan.scales)
         self._started = time.perf_counter()
         if saved:
-            self.step = saved.step
+            self.step, self.start = saved.step, saved.state
             self.halvings = int(saved.state["run"]["halvings"])
             self._started -= saved.seconds
+        if self.step > self.plan.total_steps:
+            raise InputError(
+                f"--workdir: its checkpoint is of step {self.step}, but the run has only "
+                f"{self.plan.total_steps} steps"
+            )
+        own = (self.step, self.plan.tile_size or 0)
+        step, tile_size = map(int, problem.replicas.from_chief(own))  # hosts wait for each other
+        if self.step != step:
+            raise InputError(
+                f"--workdir: its newest checkpoint is of step {self.step} here and of step {step} "
+                "on the first host; all hosts must see the same folder"
+            )
+        self.tile_size = tile_size or None
 
-    def begin(self, scale: Scale, state: State | None) -> None:
-        """Start a scale, or resume it from a state of its own."""
+    def begin(self, scale: Scale) -> None:
+        """Begin a scale, or resume it in its state `start`."""
         self.scale = scale
         self.step = max(self.step, scale.first_step - 1)
         self._begun_at = self._last_sound = self.step
-        monitors = {} if state is None else state.get("monitors", {})
+        monitors = self.start.get("monitors", {}) if self.start else {}
         self._divergence = DivergenceMonitor(scale.first_step, monitors)
         self._stopping = EarlyStopping(
             self.settings.tolerance, self.settings.patience, scale.first_step, monitors
@@ -80,12 +99,11 @@ class Controller:
             return 1
         pace = self._pace.seconds_per_step(self.scale)
         steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
-        settings = self.settings
-        due: list[float] = [self.scale.last_step, self._divergence.next_check(self.step)]
-        due.append(self._stopping.next_check(self.step))
-        due += [at for at in settings.image_at if at > self.step]
+        monitors = (self._divergence, self._stopping)
+        due = [self.scale.last_step, *(monitor.next_check(self.step) for monitor in monitors)]
+        due += [at for at in self.settings.image_at if at > self.step]
         saved_every = self.checkpointer.every if self.checkpointer else 0
-        for every in (settings.log_every, self.plan.image_every, saved_every):
+        for every in (self.settings.log_every, self.plan.image_every, saved_every):
             if every:
                 due.append(self.step - self.step % every + every)
         return int(min(steps, min(due) - self.step))
@@ -111,7 +129,7 @@ class Controller:
             )
         self._last_sound = self.step
 
-    def report(self, source: PictureSource, losses: dict[str, float]) -> Iterate:
+    def report(self, source: PictureSource | None, losses: dict[str, float]) -> Iterate:
         """The iterate after the steps so far."""
         return Iterate(
             step=self.step,
@@ -131,9 +149,9 @@ class Controller:
         due = self.checkpointer and self.checkpointer.is_due(self.step, iterate.seconds)
         return bool(due) or iterate.is_last  # if writing the result fails, a resume starts here
 
-    def recover(self, error: FloatingPointError) -> State | None:
+    def recover(self, error: FloatingPointError) -> None:
         """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
-        finite step. Returns its state, or None if the scale starts again.
+        finite step, or to the start of the scale.
 
         Raises:
             FloatingPointError: the rate has been halved as often as allowed.
@@ -149,6 +167,7 @@ class Controller:
         last = self._last_sound if self._last_sound > self._begun_at else self._begun_at - 1
         saved = self._saved_between(self.scale.first_step, last)
         self.step = saved.step if saved else self.scale.first_step - 1
+        self.start = saved.state if saved else None
         _log.warning(
             "%s; resuming from step %d at half the learning rate (recovery %d of %d)",
             error,
@@ -156,16 +175,15 @@ class Controller:
             self.halvings,
             self.settings.max_recoveries,
         )
-        return saved.state if saved else None
 
     def _saved_between(self, first: int, last: int) -> Checkpoint | None:
         """The checkpoint that the chief chooses, the same on all hosts."""
         if self.checkpointer is None:
             return None
-        is_chief = self._replicas.is_chief
-        saved = self.checkpointer.nearest(first, last) if is_chief else None
-        step = int(self._replicas.from_chief(saved.step if saved else 0))
-        if is_chief:
+        replicas = self.problem.replicas
+        saved = self.checkpointer.nearest(first, last) if replicas.is_chief else None
+        step = int(replicas.from_chief(saved.step if saved else 0))
+        if replicas.is_chief:
             self.checkpointer.forget_after(step or first - 1)
         elif step:
             saved = self.checkpointer.nearest(step, step)
@@ -173,17 +191,16 @@ class Controller:
 
     def state(self, run: ScaleRun) -> State:
         """Everything that the next step depends on, nested by owner."""
-        monitors = {**self._stopping.state(), **self._divergence.state()}
         about = {"precision": self.plan.precision, "batch": self._batch, "halvings": self.halvings}
         return {
             **run.state(),
-            "monitors": monitors,
+            "monitors": {**self._stopping.state(), **self._divergence.state()},
             "run": {name: np.array(value) for name, value in about.items()},
         }
 
     def save(self, run: ScaleRun) -> None:
         """Save the state, if this host is the chief."""
-        if self.checkpointer and self._replicas.is_chief:
+        if self.checkpointer and self.problem.replicas.is_chief:
             self.checkpointer.save(Checkpoint(self.step, self._seconds(), self.state(run)))
 
     def count_completed(self, run: ScaleRun) -> None:

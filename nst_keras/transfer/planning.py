@@ -4,38 +4,23 @@ import dataclasses
 import gc
 import math
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
 from nst_keras.devices import memory, startup
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
+from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer import scales as scales_lib
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import Begun, Plan
+from nst_keras.transfer.plan import Plan, Scale, fit_steps, plan_run
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
 _FINISH_SECONDS = 12.0  # reserved of a time limit for result, scores, page and animation
 _SLACK = 0.08  # share of a time limit that is left unplanned, since the pace of machines varies
-
-
-@dataclasses.dataclass(frozen=True)
-class _TimeLimit:
-    """The seconds that a run may take from its start, by the monotonic clock.
-
-    Attributes:
-        keeps_steps: whether it may only lower the plan's steps.
-    """
-
-    seconds: float
-    started: float
-    keeps_steps: bool
 
 
 def make_plan(
@@ -43,14 +28,14 @@ def make_plan(
     inputs: Inputs,
     replicas: Replicas = ALONE,
     *,
-    begun: Begun | None = None,
+    begun: Config | None = None,
     started: float | None = None,
     iterations_given: bool = False,
 ) -> Plan:
     """Decide everything that settings and inputs leave open.
 
     Args:
-        begun: decisions of the run that is resumed.
+        begun: the decisions of the run that is resumed (see `Plan.decided`), open where None.
         started: when the run was asked for, by the monotonic clock. A time limit counts from then,
             by default from now.
         iterations_given: whether the user chose the number of steps; a time limit then only lowers
@@ -60,73 +45,53 @@ def make_plan(
         InputError: the run does not fit the memory or the time limit.
     """
     started = time.monotonic() if started is None else started
-    precision = begun.precision if begun else None
-    if precision is None:
-        precision = startup.settle_precision(settings.precision, announce=True)
-    settings, tile_size = _with_decisions(settings, begun)
-    scales = scales_lib.plan_run(settings, inputs.content.shape[:2])
-    costs = CostModel(settings, precision, inputs.channels)
+    if begun:
+        settings = _as_begun(settings, begun)
+    precision = startup.settle_precision(settings.precision, announce=True)
+    plan = _plan(settings, inputs, precision)
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
-    plan = Plan(
-        scales,
-        precision,
-        costs.choose_tile_size(scales, budget, tile_size),
-        _image_every(settings, scales),
-        settings.iterations,
-        settings.coarse_iterations,
-    )
-    if settings.time_limit and begun is None:
-        fit = _TimeLimit(settings.time_limit, started, iterations_given)
-        return _fit_time_limit(settings, inputs, plan, replicas, fit)
-    return plan
-
-
-def _with_decisions(settings: Settings, begun: Begun | None) -> tuple[Settings, int | str]:
-    """The settings with the steps of the run that is resumed, and the size of its tiles."""
-    if begun is None:
-        return settings, settings.tile_size
-    steps = {
-        name: value
-        for name in ("iterations", "coarse_iterations")
-        if (value := getattr(begun, name)) is not None
-    }
-    tile_size = settings.tile_size
-    if tile_size == "auto" and begun.tile_size is not None:
-        tile_size = begun.tile_size
-    return dataclasses.replace(settings, **steps), tile_size
-
-
-def _image_every(settings: Settings, scales: Sequence[Scale]) -> int:
-    if settings.image_every is not None:
-        return settings.image_every
-    return max(1, math.ceil(scales[-1].last_step / _PICTURES))
-
-
-def _fit_time_limit(
-    settings: Settings,
-    inputs: Inputs,
-    plan: Plan,
-    replicas: Replicas,
-    limit: _TimeLimit,
-) -> Plan:
-    """Measure steps, and choose their number so that the whole run ends in time."""
-    seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
-    spent = time.monotonic() - limit.started
-    fixed = spent + len(plan.scales) * setup + _FINISH_SECONDS + _SLACK * limit.seconds
-    steps = tuple(scale.steps for scale in plan.scales)
-    fitted = scales_lib.fit_steps(steps, seconds, fixed, limit.seconds)
-    if limit.keeps_steps:
-        fitted = tuple(min(pair) for pair in zip(fitted, steps, strict=True))
-    *coarse, last = fitted
+    costs = CostModel(settings, precision, inputs.channels)
+    tile_size = costs.choose_tile_size(plan.scales, budget)
+    plan = dataclasses.replace(plan, tile_size=tile_size)
+    if begun or not settings.time_limit:
+        return plan
+    measured = measure_step_seconds(settings, inputs, plan, replicas)
+    steps = _steps_in_time(plan, *measured, settings.time_limit, started)
+    if iterations_given:
+        steps = tuple(
+            min(scale.steps, count) for scale, count in zip(plan.scales, steps, strict=True)
+        )
+    *coarse, last = steps
     settings = dataclasses.replace(settings, iterations=last, coarse_iterations=tuple(coarse))
-    scales = scales_lib.plan_run(settings, inputs.content.shape[:2])
-    return dataclasses.replace(
-        plan,
-        scales=scales,
-        image_every=_image_every(settings, scales),
-        iterations=last,
-        coarse_iterations=tuple(coarse),
-    )
+    return _plan(settings, inputs, precision, tile_size)
+
+
+def _as_begun(settings: Settings, begun: Config) -> Settings:
+    """The settings with the decisions of the run that is resumed; a size of tiles given anew
+    counts."""
+    names = ["precision", "iterations", "coarse_iterations"]
+    if settings.tile_size == "auto":
+        names.append("tile_size")
+    decided = {name: getattr(begun, name) for name in names if getattr(begun, name) is not None}
+    return dataclasses.replace(settings, **decided)
+
+
+def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | None = None) -> Plan:
+    scales = plan_run(settings, inputs.content.shape[:2])
+    image_every = settings.image_every
+    if image_every is None:
+        image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))
+    steps = (settings.iterations, settings.coarse_iterations)
+    return Plan(scales, precision, tile_size, image_every, *steps)
+
+
+def _steps_in_time(
+    plan: Plan, seconds: tuple[float, ...], setup: float, limit: float, started: float
+) -> tuple[int, ...]:
+    """Steps at each scale with which the whole run ends in time."""
+    spent = time.monotonic() - started
+    fixed = spent + len(plan.scales) * setup + _FINISH_SECONDS + _SLACK * limit
+    return fit_steps(tuple(scale.steps for scale in plan.scales), seconds, fixed, limit)
 
 
 def measure_step_seconds(

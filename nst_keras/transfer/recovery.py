@@ -5,10 +5,8 @@ import logging
 import tensorflow as tf
 
 from nst_keras.optimizers.facts import FACTS
-from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import DeviceError, LostHostError, StepDropped, first_line
 from nst_keras.transfer.controller import Controller
-from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 
 _log = logging.getLogger(__name__)
@@ -31,87 +29,59 @@ _NO_MEMORY = (
 )
 
 
-def recover(
-    problem: StyleTransferProblem,
-    controller: Controller,
-    run: ScaleRun | None,
-    state: State | None,
-    error: Exception,
-) -> State | None:
-    """The state to resume from after an error, with smaller steps or tiles; None: a fresh start.
+def recover(controller: Controller, run: ScaleRun | None, error: Exception) -> None:
+    """Have the scale set up again after an error, with smaller steps or tiles.
 
     Args:
         run: the scale; None if it could not be set up.
-        state: the state that it was set up from.
 
     Raises:
+        DeviceError: the only host's device failed; nothing is saved.
+        LostHostError: another host is gone; the chief has saved the state.
         Exception: the error, or one that says what it means, if the run cannot continue.
     """
+    lost = isinstance(error, _LOST)
     if isinstance(error, FloatingPointError):
-        return controller.recover(error)
-    if isinstance(error, StepDropped) and run is not None:
-        _save_completed(controller, run)
-    if not isinstance(error, tf.errors.OpError):
+        controller.recover(error)
+    elif _is_out_of_memory(error):
+        controller.tile_size = _smaller_tiles(controller, error)
+        if run is not None:
+            controller.count_completed(run)
+            controller.start = controller.state(run)
+    elif lost and controller.problem.replicas.hosts == 1:
+        # Its memory may be gone, too: nothing is saved.
+        raise DeviceError(
+            f"the device failed after step {controller.step}: {first_line(error)}"
+        ) from error
+    else:
+        if run is not None and (lost or isinstance(error, StepDropped)):
+            controller.count_completed(run)
+            controller.save(run)
+        if lost:
+            raise LostHostError(f"another host is gone: {first_line(error)}") from error
         raise error
-    if not _is_out_of_memory(error):
-        _raise_if_lost(problem, controller, run, error)
-        raise error
-    controller.tile_size = _smaller_tiles(problem, controller, error)
-    if run is None:
-        return state
-    controller.count_completed(run)  # steps before memory ran out
-    return controller.state(run)
 
 
-def _save_completed(controller: Controller, run: ScaleRun) -> None:
-    """Save the state after the last step that was completed."""
-    controller.count_completed(run)
-    controller.save(run)
-
-
-def _is_out_of_memory(error: tf.errors.OpError) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out; on GPUs only the message may say so."""
     if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
         return any(words in str(error) for words in _NO_MEMORY)
     return isinstance(error, tf.errors.ResourceExhaustedError)
 
 
-def _raise_if_lost(
-    problem: StyleTransferProblem,
-    controller: Controller,
-    run: ScaleRun | None,
-    error: tf.errors.OpError,
-) -> None:
-    """Raise what an error means, if it means that a device or a host is gone.
-
-    Raises:
-        DeviceError: the only host's device failed; nothing is saved.
-        LostHostError: another host is gone; the chief has saved the state.
-    """
-    if not isinstance(error, _LOST):
-        return
-    if problem.replicas.hosts == 1:  # its memory may be gone, too: nothing is saved
-        raise DeviceError(
-            f"the device failed after step {controller.step}: {first_line(error)}"
-        ) from error
-    if run is not None:
-        _save_completed(controller, run)
-    raise LostHostError(f"another host is gone: {first_line(error)}") from error
-
-
-def _smaller_tiles(problem: StyleTransferProblem, controller: Controller, error: Exception) -> int:
+def _smaller_tiles(controller: Controller, error: Exception) -> int:
     """Half the size of the tiles that did not fit the device's memory.
 
     Raises:
         MemoryError: they are as small as the network allows, or other hosts use the same tiles.
     """
-    scale, settings = controller.scale, problem.settings
+    scale, problem = controller.scale, controller.problem
     size = f"{scale.width}x{scale.height}"
     longest = max(scale.height, scale.width)
     now = min(controller.tile_size or longest, longest)
-    smaller = max(now // 2, problem.least_tile_size)
+    smaller = max(now // 2, problem.field.least_side)
     if smaller >= now:
-        has_history = FACTS[settings.optimizer].images_per_history > 0
+        has_history = FACTS[problem.settings.optimizer].images_per_history > 0
         others = " or --history, or --optimizer=adam," if has_history else ""
         raise MemoryError(
             f"out of memory at {size} with tiles of {now} px; a smaller --size{others} needs less"

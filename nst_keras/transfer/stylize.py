@@ -16,7 +16,6 @@ from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.inputs import PictureLike, read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
-from nst_keras.transfer.plan import Begun
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
 
@@ -99,7 +98,7 @@ def _refuse_file_settings(config: Config) -> None:
             )
 
 
-def _begun(settings: Settings, checkpointer: Checkpointer | None) -> Begun | None:
+def _begun(settings: Settings, checkpointer: Checkpointer | None) -> Config | None:
     """The precision of the checkpoint, so that a run ends as it began, on whatever device.
 
     Raises:
@@ -114,4 +113,4 @@ def _begun(settings: Settings, checkpointer: Checkpointer | None) -> Begun | Non
             f"--precision={settings.precision}: the checkpoint of step {saved.step} was computed "
             f"in {precision}; resume with --precision={precision} or auto, or use another folder"
         )
-    return Begun(precision)
+    return Config(precision=precision)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 from tests.conftest import picture
 
 SETTINGS = {

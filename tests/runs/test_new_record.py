@@ -11,7 +11,7 @@ from nst_keras.runs.record import InputPicture, ScaleSteps
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 from tests.conftest import picture
 
 HASHES = {name: name[0] * 64 for name in ("content", "style 1", "style 2", "weights")}

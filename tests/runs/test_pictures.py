@@ -11,7 +11,7 @@ from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runs.record import RunRecord
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 from tests.conftest import picture
 from tests.runs.conftest import FakeSource
 

@@ -11,8 +11,7 @@ from nst_keras.runs.record import RunRecord
 from nst_keras.runs.request import read_run
 from nst_keras.runs.work_folder import Status
 from nst_keras.settings import flags
-from nst_keras.transfer import scales
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Plan, plan_run
 from tests.conftest import flags_of
 
 
@@ -35,7 +34,7 @@ def write_record(run, **more):
 
 
 def begin(run, notes=()):
-    found = scales.plan_run(run.settings, run.inputs.content.shape[:2])
+    found = plan_run(run.settings, run.inputs.content.shape[:2])
     plan = Plan(found, "float32", None, 2, run.settings.iterations, (4,))
     settled = dataclasses.replace(run.settings, tile_size="none")
     notes = list(notes)

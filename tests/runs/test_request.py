@@ -6,7 +6,6 @@ from nst_keras.runs.record import RunRecord
 from nst_keras.runs.request import read_run
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
-from nst_keras.transfer.plan import Begun
 from tests.conftest import flags_of
 
 
@@ -61,7 +60,9 @@ def test_a_folder_alone_must_hold_a_run(tmp_path, monkeypatch):
 def test_a_begun_run_keeps_its_decisions(small):
     run = requested(*small)
     begin(run, precision="float16", iterations=6, coarse_iterations=4, tile_size=256)
-    assert run.begun() == Begun("float16", 6, (4,), 256)
+    begun = run.begun()
+    assert (begun.precision, begun.iterations) == ("float16", 6)
+    assert (begun.coarse_iterations, begun.tile_size) == ((4,), 256)
 
 
 def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):
@@ -71,4 +72,4 @@ def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):
     assert not requested(*constant, "--iterations=9", "--overwrite").prolongs
     longer = requested(*constant, "--iterations=9")
     assert longer.prolongs
-    assert longer.begun().iterations is None and longer.begun().coarse_iterations == (4,)
+    assert longer.begun().iterations == 9 and longer.begun().coarse_iterations == (4,)

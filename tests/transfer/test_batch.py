@@ -103,8 +103,7 @@ def test_a_batch_of_one_is_the_run_itself(tiny_weights):
     batch = ScaleBatch(runs[:1])
     assert batch.run(2) == [runs[1].run(2)]
     assert batch.values() == [runs[1].value()]
-    (source,) = batch.sources()
-    np.testing.assert_array_equal(source.picture(), runs[1].picture())
+    np.testing.assert_array_equal(batch.source(0).picture(), runs[1].picture())
 
 
 def test_runs_in_tiles_are_no_batch(tiny_weights):

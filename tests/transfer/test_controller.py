@@ -1,6 +1,7 @@
 """What is due, early stopping, and recovery from losses that are not finite or explode."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller
 from nst_keras.transfer.controller import Controller
-from nst_keras.transfer.plan import Plan
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Plan, Scale
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -34,7 +34,8 @@ SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
 def make_controller(checkpointer=None, saved=None, **settings):
     """The controller of a run of 80 steps at two scales, which computes nothing."""
     plan = Plan(SCALES, "float32", None, 0, 50, (30,))
-    return Controller(resolve(Config(**settings)), plan, checkpointer, saved, ALONE)
+    problem = SimpleNamespace(settings=resolve(Config(**settings)), plan=plan, replicas=ALONE)
+    return Controller(problem, checkpointer, saved)
 
 
 def halvings(keeper):
@@ -71,7 +72,7 @@ def test_early_stopping_ends_a_scale_and_leaves_step_numbers_out(tiny_weights, c
 @pytest.mark.parametrize(("tolerance", "share"), [(0.4, "40 %"), (0.001, "0.1 %")])
 def test_the_message_of_early_stopping_names_the_share(caplog, tolerance, share):
     one = make_controller(tolerance=tolerance, patience=2)
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     for total in (1000.0, 999.0, 998.8, 998.6):  # a fall of 0.4 is one of 0.04 %
         assert not one.ends_scale
         one.count(1, 0.1, {"total": total})
@@ -82,13 +83,13 @@ def test_the_message_of_early_stopping_names_the_share(caplog, tolerance, share)
 
 def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
     one = make_controller()
-    one.begin(SCALES[0], None)
+    one.begin(SCALES[0])
     assert one.step == 0 and not one.ends_scale
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     assert one.step == 30
     saved = Checkpoint(42, 1000.0, {"run": {"halvings": np.array(2)}})
     resumed = make_controller(saved=saved)
-    resumed.begin(SCALES[1], saved.state)
+    resumed.begin(SCALES[1])
     assert (resumed.step, resumed.halvings) == (42, 2)
     iterate = resumed.report(None, {"total": 1.0})
     assert (iterate.step, iterate.total_steps) == (42, 80)
@@ -97,7 +98,7 @@ def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
 
 def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
     one = make_controller(make_checkpointer(tmp_path, every=4))
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     due = []
     for _ in range(50):
         one.count(1, 0.1, {"total": 1.0})
@@ -105,7 +106,7 @@ def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
             due.append(one.step)
     assert due == [*range(32, 81, 4)] and one.is_over
     one = make_controller()
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     one.count(50, 0.1, {"total": 1.0})
     assert one.is_save_due(one.report(None, {"total": 1.0}))
 

@@ -1,4 +1,4 @@
-"""Reported steps, the pace of a run, and the progress of one evaluation."""
+"""Reported steps, and the pace of a run."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from nst_keras.transfer import iterate as iterate_lib
 from nst_keras.transfer.iterate import Iterate, Pace
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 
 SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
 
@@ -109,16 +109,3 @@ def test_a_pace_follows_a_change_of_load():
     for _ in range(20):
         pace.update(SCALES[0], 5, 10.0)
     assert pace.seconds_per_step(SCALES[0]) == pytest.approx(2.0, rel=1e-2)
-
-
-def test_a_long_evaluation_logs_how_far_it_is(monkeypatch, caplog):
-    caplog.set_level("INFO")
-    now = [100.0]
-    monkeypatch.setattr(iterate_lib.time, "monotonic", lambda: now[0])
-    report = iterate_lib.TileProgress()
-    for done, seconds in ((1, 10), (2, 25), (3, 5), (4, 31), (5, 40), (6, 40), (1, 29), (2, 2)):
-        now[0] += seconds
-        report(done, 6)
-    assert [record.getMessage().split("tile ")[1] for record in caplog.records] == [
-        *("2 of 6", "4 of 6", "5 of 6", "2 of 6")
-    ]
