@@ -35,13 +35,16 @@ class RequestedRun:
     fingerprint: Fingerprint
     prolongs: bool
 
-    def begun(self) -> Config | None:
-        """The settings of the folder's run; None if it was stopped before it decided them."""
+    def begun(self) -> Settings:
+        """The settings, with what the folder's run has decided, unless it was stopped before."""
         if not self.folder.flags.exists():
-            return None
+            return self.settings
         saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
-        iterations = self.settings.iterations if self.prolongs else saved.iterations
-        return dataclasses.replace(saved, iterations=iterations)
+        names = ["precision", "coarse_iterations"]
+        names += [] if self.prolongs else ["iterations"]
+        names += ["tile_size"] if self.settings.tile_size == "auto" else []
+        decided = {name: getattr(saved, name) for name in names}
+        return dataclasses.replace(self.settings, time_limit=None, **decided)
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:

@@ -207,10 +207,9 @@ def _make_plan(
     from nst_keras.transfer.planning import make_plan
 
     plan = make_plan(
-        run.settings,
+        run.begun() if status is Status.BEGUN else run.settings,
         run.inputs,
         replicas,
-        begun=run.begun() if status is Status.BEGUN else None,
         started=started,
         iterations_given=run.given.iterations is not None,
     )

@@ -24,9 +24,8 @@ from nst_keras.transfer.scale_run import ScaleRun, compiled_steps
 class ScaleBatch:
     """One scale of one or more pictures, all after the same step.
 
-    Args:
-        runs: several must be whole, not in tiles, with the same terms, network and size, and with
-            optimizers that evaluate only the image that they hold.
+    Several must be whole, not in tiles, with the same terms, network and size, and with optimizers
+    that evaluate only the image that they hold.
     """
 
     def __init__(self, runs: Sequence[ScaleRun]):

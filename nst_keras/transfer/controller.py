@@ -8,7 +8,8 @@ import numpy as np
 
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import InputError
-from nst_keras.transfer.iterate import Iterate, Pace, PictureSource
+from nst_keras.runtime.progress import TimeEstimate
+from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
@@ -30,10 +31,8 @@ class Controller:
         batch: identifies the batch that the picture belongs to; empty: it has none.
 
     Attributes:
-        start: the state in which the scale is set up; None: it begins from `picture`.
-        picture: the result of the scale before, (H, W, 3); None: there is none.
-        halvings: how often the learning rate is halved.
-        tile_size: see `Plan`.
+        start: the state that the scale is set up with; None: it starts from `picture`.
+        picture: the result of the scale before, if there is one: (H, W, 3).
 
     Raises:
         InputError: the checkpoint is not of a step of the plan, or hosts found different ones.
@@ -51,7 +50,7 @@ class Controller:
         self.start: State | None = None
         self.picture: np.ndarray | None = None
         self.step, self.halvings = 0, 0
-        self._pace = Pace(self.plan.scales)
+        self._pace = TimeEstimate(memory=0.7)  # of steps times their pixels
         self._started = time.perf_counter()
         if saved:
             self.step, self.start = saved.step, saved.state
@@ -97,8 +96,8 @@ class Controller:
         """Steps of the next call: about a second of them, up to the next one that is due."""
         if not self._traced:
             return 1
-        pace = self._pace.seconds_per_step(self.scale)
-        steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
+        pace = self._pace.seconds(self.scale.pixels)
+        steps = 1 if math.isnan(pace) else max(1, int(_CALL_SECONDS / pace))
         monitors = (self._divergence, self._stopping)
         due = [self.scale.last_step, *(monitor.next_check(self.step) for monitor in monitors)]
         due += [at for at in self.settings.image_at if at > self.step]
@@ -116,7 +115,7 @@ class Controller:
         """
         self.step += steps
         if self._traced:
-            self._pace.update(self.scale, steps, seconds)
+            self._pace.observe(steps * self.scale.pixels, seconds)
         self._traced = True
         self._divergence.update(self.step, losses)
         self._stopping.update(self.step, losses["total"])
@@ -131,6 +130,10 @@ class Controller:
 
     def report(self, source: PictureSource | None, losses: dict[str, float]) -> Iterate:
         """The iterate after the steps so far."""
+        pixels_left = sum(
+            scale.pixels * max(0, scale.last_step - max(self.step, scale.first_step - 1))
+            for scale in self.plan.scales
+        )
         return Iterate(
             step=self.step,
             total_steps=self.plan.total_steps,
@@ -138,8 +141,8 @@ class Controller:
             scales=self.plan.scales,
             terms=losses,
             seconds=self._seconds(),
-            seconds_left=self._pace.seconds_left(self.step),
-            steps_per_second=1.0 / self._pace.seconds_per_step(self.scale),
+            seconds_left=self._pace.seconds(pixels_left),
+            steps_per_second=1.0 / self._pace.seconds(self.scale.pixels),
             stopped=self._stopping.stopped,
             source=source,
         )

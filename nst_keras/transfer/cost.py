@@ -28,9 +28,7 @@ _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
 class CostModel:
     """Memory and operations of a run's steps; `channels` are those of the network, per block."""
 
-    def __init__(
-        self, settings: Settings, precision: str, channels: tuple[int, ...] = vgg.CHANNELS
-    ):
+    def __init__(self, settings: Settings, precision: str, channels: tuple[int, ...]):
         self._settings, self._precision = settings, precision
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
@@ -43,9 +41,8 @@ class CostModel:
         Raises:
             InputError: even the smallest tiles do not fit, or a given size is too small or large.
         """
-        largest = max(scales, key=lambda scale: scale.pixels)
-        most_pixels = self._most_pixels(budget)
-        given = self._settings.tile_size
+        largest = scales[-1]
+        most_pixels, given = self._most_pixels(budget), self._settings.tile_size
         if given != "auto":
             side = None if given == "none" else int(given)
             pixels = max(tile.pixels for tile in self._tiles(largest, side))
@@ -61,12 +58,12 @@ class CostModel:
         needed = {side: self.peak_bytes(largest, side) for side in sides}
         if fitting := [side for side in sides if needed[side] <= budget.bytes]:
             # Not just the largest: if its last row of tiles is small, overlaps cost more.
-            return min(fitting, key=lambda side: _pixels(self._tiles(largest, side)))
+            return min(fitting, key=lambda side: sum(t.pixels for t in self._tiles(largest, side)))
         raise self._too_large(largest, needed[sides[-1]], budget)
 
     def check_batch(self, scales: Sequence[Scale], count: int, budget: MemoryBudget) -> None:
         """Raise an InputError unless `count` whole pictures fit at once."""
-        largest = max(scales, key=lambda scale: scale.pixels)
+        largest = scales[-1]
         pictures = f"--batch={count}: {count} pictures of {largest.width}x{largest.height}"
         if count * largest.pixels > self._most_pixels(budget):
             raise InputError(f"{pictures} have more pixels than this device can index at once")
@@ -80,11 +77,7 @@ class CostModel:
     def describe(
         self, scales: Sequence[Scale], tile_size: int | None, flops_per_second: float
     ) -> str:
-        """One line for the user: sizes, steps, time and memory.
-
-        Args:
-            flops_per_second: of matrix products on the device.
-        """
+        """One line for the user; `flops_per_second` are of matrix products on the device."""
         rate = _STEP_SHARE * flops_per_second
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
@@ -122,7 +115,7 @@ class CostModel:
             if conv.name in self._settings.style_layers:
                 grams += 2 * conv.outputs**2 * positions
         passes = 2 if len(parts) == 1 else 3
-        return _pixels(parts) * (passes * forward + 2 * grams)
+        return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
 
     def _tiles(self, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
         return tiles.plan_tiles(scale.height, scale.width, side, self._field)
@@ -147,11 +140,6 @@ class CostModel:
             f"{settings.optimizer}{history} needs about {needed / GIB:.1f} GiB even in small "
             f"tiles; {budget.bytes / GIB:.1f} GiB are available; use a smaller --size, {advice}"
         )
-
-
-def _pixels(parts: Sequence[tiles.Tile]) -> int:
-    """Pixels of all tiles, with those that they share."""
-    return sum(tile.pixels for tile in parts)
 
 
 def _features(conv: vgg.Conv) -> float:

@@ -41,26 +41,19 @@ def obstacle(settings: Settings) -> str:
 
 
 def group(wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int) -> list[list[str]]:
-    """Group runs that can be one batch, in their order.
+    """Names of runs in groups of at most `most` that can be one batch; the same for the same runs.
 
     Args:
         wanted: by the name of a run, its settings and the content's height and width.
-        most: runs in a group.
-
-    Returns:
-        Groups of one or more names; the same groups for the same names.
     """
     groups: list[list[str]] = []
-    open_groups: dict[tuple, list[str]] = {}
+    newest: dict[tuple, list[str]] = {}  # by kind
     for name, (settings, size) in wanted.items():
-        key = _kind(settings, size)
-        if obstacle(settings):
-            groups.append([name])
-        elif key in open_groups and len(open_groups[key]) < most:
-            open_groups[key].append(name)
-        else:
-            open_groups[key] = [name]
-            groups.append(open_groups[key])
+        kind = (name,) if obstacle(settings) else _kind(settings, size)
+        if len(newest.get(kind, ())) in (0, most):
+            newest[kind] = []
+            groups.append(newest[kind])
+        newest[kind].append(name)
     return groups
 
 

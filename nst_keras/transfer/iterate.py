@@ -1,4 +1,4 @@
-"""What a run reports of its steps, and estimates of the time that is left."""
+"""What a run reports of its steps."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nst_keras.network.weights import Weights
-from nst_keras.runtime.progress import TimeEstimate
 from nst_keras.transfer.plan import Scale
 
 
@@ -98,30 +97,3 @@ class Iterate:
 def is_due(step: int, every: int) -> bool:
     """Whether a step is a multiple of `every`; never if that is 0."""
     return every > 0 and step % every == 0
-
-
-class Pace:
-    """Seconds per step, and seconds left of the whole run, estimated from the steps so far.
-
-    Assumes that a step costs in proportion to its pixels. Recent steps count most.
-    """
-
-    def __init__(self, scales: tuple[Scale, ...]):
-        self._scales = scales
-        self._estimate = TimeEstimate(memory=0.7)  # its unit of work is one step of one pixel
-
-    def update(self, scale: Scale, steps: int, seconds: float) -> None:
-        """Learn that `steps` steps at this scale took `seconds`."""
-        self._estimate.observe(steps * scale.pixels, seconds)
-
-    def seconds_per_step(self, scale: Scale) -> float:
-        """An estimate for a scale; NaN before the first update."""
-        return self._estimate.seconds(scale.pixels)
-
-    def seconds_left(self, step: int) -> float:
-        """An estimate for all steps after `step`; NaN before the first update."""
-        pixel_steps = sum(
-            scale.pixels * max(0, scale.last_step - max(step, scale.first_step - 1))
-            for scale in self._scales
-        )
-        return self._estimate.seconds(pixel_steps)

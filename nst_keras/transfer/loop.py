@@ -70,30 +70,33 @@ def _check_batch(
 
 def _run(controllers: Sequence[Controller]) -> _Iterates:
     for scale in controllers[0].plan.scales:
-        if scale.last_step >= controllers[0].step:
-            yield from _run_scale(controllers, scale)
-            # The compiled steps and the batch refer to each other: without this, two scales stay
+        is_done = scale.last_step < controllers[0].step
+        while not is_done:
+            is_done = yield from _run_scale(controllers, scale)
+            # The compiled steps and the batch refer to each other: without this, two batches stay
             # in memory.
             gc.collect()
 
 
-def _run_scale(controllers: Sequence[Controller], scale: Scale) -> _Iterates:
-    """Run one scale from its start or from saved states. A single picture recovers from errors."""
-    while True:
-        batch = None
-        try:
-            batch = _begin(controllers, scale)
-            yield from _take_steps(controllers, batch)
-        except Exception as error:
-            if len(controllers) > 1:
-                raise
-            recover(controllers[0], batch.runs[0] if batch else None, error)
-        else:
-            for controller, run in zip(controllers, batch.runs, strict=True):
-                controller.picture = run.picture()
-            return
-        batch = None
-        gc.collect()
+def _run_scale(
+    controllers: Sequence[Controller], scale: Scale
+) -> Generator[list[Iterate], None, bool]:
+    """Run a scale from its start or from saved states; returns whether it came to its end.
+
+    A single picture recovers from errors: its scale is then to be run again.
+    """
+    batch = None
+    try:
+        batch = _begin(controllers, scale)
+        yield from _take_steps(controllers, batch)
+    except Exception as error:
+        if len(controllers) > 1:
+            raise
+        recover(controllers[0], batch.runs[0] if batch else None, error)
+        return False
+    for controller, run in zip(controllers, batch.runs, strict=True):
+        controller.picture = run.picture()
+    return True
 
 
 def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:

@@ -22,15 +22,14 @@ class EarlyStopping:
     def __init__(
         self, tolerance: float, patience: int, first_step: int, state: Mapping[str, np.ndarray]
     ):
-        self.tolerance, self.patience, self.first_step = tolerance, patience, first_step
+        self.tolerance, self.first_step = tolerance, first_step
+        self._every = patience if tolerance else math.inf
         self._last, stopped = map(float, state.get("early_stopping", (math.nan, 0)))
         self.stopped = bool(stopped)
 
     def next_check(self, step: int) -> float:
         """The first step after this one at which totals are compared."""
-        if not self.tolerance:
-            return math.inf
-        return _next(step, self.first_step, self.patience)
+        return _next(step, self.first_step, self._every)
 
     def update(self, step: int, total: float) -> None:
         """Compare the total of a step, if one is due."""
@@ -40,9 +39,8 @@ class EarlyStopping:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for a checkpoint."""
-        if not self.tolerance:
-            return {}
-        return {"early_stopping": np.array([self._last, float(self.stopped)])}
+        state = np.array([self._last, float(self.stopped)])
+        return {"early_stopping": state} if self.tolerance else {}
 
 
 class DivergenceMonitor:
@@ -58,7 +56,7 @@ class DivergenceMonitor:
         exploded, *self._first_totals = map(float, state.get("divergence", (0,)))
         self._exploded = int(exploded)
 
-    def next_check(self, step: int) -> int:
+    def next_check(self, step: int) -> float:
         """The first step after this one at which the size of the total is checked."""
         return _next(step, self._first_step, _EVERY)
 
@@ -87,11 +85,10 @@ class DivergenceMonitor:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for a checkpoint."""
-        if not self._first_totals:
-            return {}
-        return {"divergence": np.array([self._exploded, *self._first_totals])}
+        state = np.array([self._exploded, *self._first_totals])
+        return {"divergence": state} if self._first_totals else {}
 
 
-def _next(step: int, first_step: int, every: int) -> int:
+def _next(step: int, first_step: int, every: float) -> float:
     """The first step after this one that ends a group of `every` steps of a scale."""
     return step + every - (step - first_step + 1) % every

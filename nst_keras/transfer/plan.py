@@ -1,11 +1,10 @@
-"""The plan of a run: scales from coarse to fine with their steps, precision and tiles.
-
-Imports no TensorFlow.
-"""
+"""The plan of a run: scales with their steps, precision and tiles. Imports no TensorFlow."""
 
 import dataclasses
 import math
 from typing import Any
+
+import numpy as np
 
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
@@ -99,13 +98,9 @@ def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
     The list is a curve from coarsest to finest: its first and last values stay, the rest is
     interpolated. A single number applies to all scales.
     """
-    spread = []
-    for index in range(coarse_scales):
-        place = index * (len(given) - 1) / max(coarse_scales - 1, 1)
-        low = math.floor(place)
-        high = min(low + 1, len(given) - 1)
-        spread.append(round(given[low] + (place - low) * (given[high] - given[low])))
-    return tuple(spread)
+    jumps = max(coarse_scales - 1, 1)
+    places = [index * (len(given) - 1) / jumps for index in range(coarse_scales)]
+    return tuple(round(steps) for steps in np.interp(places, range(len(given)), given).tolist())
 
 
 def plan_scales(

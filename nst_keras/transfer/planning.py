@@ -10,7 +10,6 @@ import numpy as np
 from nst_keras.devices import memory, startup
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
-from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
@@ -28,14 +27,12 @@ def make_plan(
     inputs: Inputs,
     replicas: Replicas = ALONE,
     *,
-    begun: Config | None = None,
     started: float | None = None,
     iterations_given: bool = False,
 ) -> Plan:
     """Decide everything that settings and inputs leave open.
 
     Args:
-        begun: the decisions of the run that is resumed (see `Plan.decided`), open where None.
         started: when the run was asked for, by the monotonic clock. A time limit counts from then,
             by default from now.
         iterations_given: whether the user chose the number of steps; a time limit then only lowers
@@ -45,35 +42,24 @@ def make_plan(
         InputError: the run does not fit the memory or the time limit.
     """
     started = time.monotonic() if started is None else started
-    if begun:
-        settings = _as_begun(settings, begun)
     precision = startup.settle_precision(settings.precision, announce=True)
     plan = _plan(settings, inputs, precision)
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
     costs = CostModel(settings, precision, inputs.channels)
     tile_size = costs.choose_tile_size(plan.scales, budget)
     plan = dataclasses.replace(plan, tile_size=tile_size)
-    if begun or not settings.time_limit:
+    if not settings.time_limit:
         return plan
-    measured = measure_step_seconds(settings, inputs, plan, replicas)
-    steps = _steps_in_time(plan, *measured, settings.time_limit, started)
+    seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
+    limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
+    spent = time.monotonic() - started
+    fixed = spent + len(steps) * setup + _FINISH_SECONDS + _SLACK * limit
+    fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
-        steps = tuple(
-            min(scale.steps, count) for scale, count in zip(plan.scales, steps, strict=True)
-        )
-    *coarse, last = steps
+        fitted = tuple(map(min, fitted, steps))
+    *coarse, last = fitted
     settings = dataclasses.replace(settings, iterations=last, coarse_iterations=tuple(coarse))
     return _plan(settings, inputs, precision, tile_size)
-
-
-def _as_begun(settings: Settings, begun: Config) -> Settings:
-    """The settings with the decisions of the run that is resumed; a size of tiles given anew
-    counts."""
-    names = ["precision", "iterations", "coarse_iterations"]
-    if settings.tile_size == "auto":
-        names.append("tile_size")
-    decided = {name: getattr(begun, name) for name in names if getattr(begun, name) is not None}
-    return dataclasses.replace(settings, **decided)
 
 
 def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | None = None) -> Plan:
@@ -85,15 +71,6 @@ def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | N
     return Plan(scales, precision, tile_size, image_every, *steps)
 
 
-def _steps_in_time(
-    plan: Plan, seconds: tuple[float, ...], setup: float, limit: float, started: float
-) -> tuple[int, ...]:
-    """Steps at each scale with which the whole run ends in time."""
-    spent = time.monotonic() - started
-    fixed = spent + len(plan.scales) * setup + _FINISH_SECONDS + _SLACK * limit
-    return fit_steps(tuple(scale.steps for scale in plan.scales), seconds, fixed, limit)
-
-
 def measure_step_seconds(
     settings: Settings, inputs: Inputs, plan: Plan, replicas: Replicas = ALONE
 ) -> tuple[tuple[float, ...], float]:
@@ -102,25 +79,22 @@ def measure_step_seconds(
     Times a few steps at the coarsest and the finest scale; in between, time is linear in pixels.
     """
     problem = StyleTransferProblem(settings, inputs, plan, replicas)
-    first, last = plan.scales[0], plan.scales[-1]
     image = problem.first_image()
-    coarse, coarse_setup = _time_scale(problem, first, image)
-    fine, fine_setup = coarse, coarse_setup
-    if last is not first:
-        image = geometry.resize(image, last.height, last.width)
-        gc.collect()  # as between the scales of a run
-        fine, fine_setup = _time_scale(problem, last, image)
-    slope = (fine - coarse) / max(last.pixels - first.pixels, 1)
-    seconds = tuple(coarse + slope * (scale.pixels - first.pixels) for scale in plan.scales)
-    return seconds, max(coarse_setup, fine_setup)
+    ends = dict.fromkeys((plan.scales[0], plan.scales[-1]))
+    steps, setups = zip(*(_time_scale(problem, scale, image) for scale in ends), strict=True)
+    pixels = [scale.pixels for scale in plan.scales]
+    seconds = np.interp(pixels, [scale.pixels for scale in ends], steps)
+    return tuple(seconds.tolist()), max(setups)
 
 
 def _time_scale(
     problem: StyleTransferProblem, scale: Scale, image: np.ndarray
 ) -> tuple[float, float]:
-    """Seconds of one step, and of setting the scale up."""
+    """Seconds of one step, and of setting the scale up, from a resized image."""
+    gc.collect()  # as between the scales of a run
+    start = geometry.resize(image, scale.height, scale.width)
     began = time.perf_counter()
-    run = ScaleRun(problem, scale, lambda: image, tile_size=problem.plan.tile_size)
+    run = ScaleRun(problem, scale, lambda: start, tile_size=problem.plan.tile_size)
     run.run(1)
     setup = time.perf_counter() - began
     began = time.perf_counter()

@@ -29,6 +29,8 @@ from nst_keras.transfer.plan import Plan, Scale
 
 _log = logging.getLogger(__name__)
 
+_LOG_SECONDS = 30.0  # between lines about one evaluation
+
 
 class FeatureExtractors:
     """The network on each device; pictures with the same settings share it."""
@@ -167,13 +169,7 @@ class StyleTransferProblem:
 
 
 class TileProgress:
-    """Logs the progress of a single evaluation if it takes long, and gives it up if asked to.
-
-    Args:
-        is_dropped: called after each tile; the evaluation is given up if it returns True.
-    """
-
-    _SECONDS = 30.0
+    """Logs the progress of a single evaluation if it takes long, and gives it up if asked to."""
 
     def __init__(self, is_dropped: Callable[[], bool] = lambda: False):
         self._is_dropped, self._last = is_dropped, time.monotonic()
@@ -183,7 +179,7 @@ class TileProgress:
         now = time.monotonic()
         if done == in_all:
             self._last = now
-        elif now - self._last >= self._SECONDS:
+        elif now - self._last >= _LOG_SECONDS:
             self._last = now
             _log.info("within this step: tile %d of %d", done, in_all)
         if self._is_dropped():
@@ -199,14 +195,11 @@ def initial_image(
 ) -> np.ndarray:
     """The first image, of the content's size: float32 RGB in [0, 1], (H, W, 3).
 
-    `--init=noise` is uniform, `gray` of the content's mean lightness, `style` the first style
-    cropped to the content's aspect, and `style_stats` normal noise with the blended styles' mean
-    and deviation of each channel.
+    `--init=noise` is uniform, `gray` of the content's mean lightness, `style_stats` normal noise
+    with the blended styles' mean and deviation of each channel. Pictures are cropped.
 
     Args:
-        content: (H, W, 3), at the coarsest scale.
-        styles: (h, w, 3) each, of any size.
-        picture: the one that `--init` names, of any size; cropped to the content's aspect.
+        picture: the one that `--init` names, if it names one.
         mean_color: of the pictures that the network was trained with, RGB in [0, 1].
     """
     height, width = content.shape[:2]
@@ -233,7 +226,7 @@ def initial_image(
 def _color_statistics(
     styles: Sequence[np.ndarray], style_blend: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, as if the styles were one picture: (3,) each."""
+    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
     shares = np.asarray(style_blend) / sum(style_blend)
     pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
     means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))

@@ -50,9 +50,9 @@ class ScaleRun:
         self.scale, self.problem, self._settings = scale, problem, problem.settings
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
-        self._in_graph = self.objective.evaluator.in_graph
+        in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
         # Strips save memory on the host; on a GPU they would copy everything there and back.
-        by_strips = not self._in_graph and not memory.on_gpu()
+        by_strips = not in_graph and not memory.on_gpu()
         self._add = add_by_strips if by_strips else optimizer.add_at_once
         shape = (1, scale.height, scale.width, 3)
         self._optimizer = self._make_optimizer(shape, halvings)
@@ -72,15 +72,18 @@ class ScaleRun:
         for variables in self._variables.values():
             for variable in variables.values():
                 variable.assign(problem.replicas.from_chief(variable.read_value()))
-        self._run = self._compiled() if self._in_graph else self._one_by_one
+        self._run: Callable[[tf.Tensor], tf.Tensor] = self._one_by_one
+        if in_graph:
+            self._run = compiled_steps(
+                self._one_step,
+                (len(self.objective.names),),
+                xla=self._settings.xla,
+                with_conditions=facts.has_conditions,
+            )
 
     def run(self, steps: int) -> dict[str, float]:
-        """Take some steps.
-
-        Returns:
-            The losses that the last step saw, or the first step that saw a total or a gradient that
-            is not finite; its total is then not finite.
-        """
+        """Take some steps; returns the losses that the last one saw, or the first one whose total
+        or gradient is not finite: then their total is not."""
         losses = self._run(tf.constant(steps)).numpy()
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
@@ -104,8 +107,8 @@ class ScaleRun:
 
     def value(self) -> dict[str, float]:
         """The losses of the picture by term name."""
-        value = self.objective.compiled(self.objective.value)
-        losses = value(tf.convert_to_tensor(self.picture()[None]))
+        image = tf.convert_to_tensor(self.picture()[None])
+        losses = self.objective.compiled(self.objective.value)(image)
         return {name: float(loss) for name, loss in losses.items()}
 
     def state(self) -> State:
@@ -189,15 +192,6 @@ class ScaleRun:
             add=self._add,
         )
 
-    def _compiled(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        conditions = FACTS[self._settings.optimizer].has_conditions
-        return compiled_steps(
-            self._one_step,
-            (len(self.objective.names),),
-            xla=self._settings.xla,
-            with_conditions=conditions,
-        )
-
     def _one_by_one(self, count: tf.Tensor) -> tf.Tensor:
         losses = tf.constant([])
         for _ in range(int(count)):
@@ -262,6 +256,5 @@ def _toward(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
 
 
 def _array(variable: tf.Variable) -> np.ndarray:
-    """The value of a variable, without a copy where it is in the host's memory: TensorFlow copies
-    it when the variable changes."""
+    """Its value, not copied where it is in the host's memory: TensorFlow copies it on a change."""
     return np.asarray(variable.read_value())

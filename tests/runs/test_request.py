@@ -37,7 +37,7 @@ def test_a_run_has_its_settings_pictures_and_folder(small, tmp_path):
     assert run.settings.size == 48 and run.settings.optimizer  # which the preset decides
     assert run.inputs.content.shape == (40, 60, 3) and run.inputs.styles[0].shape == (50, 50, 3)
     assert run.folder.path.resolve() == tmp_path / "job" and not run.prolongs
-    assert run.begun() is None  # nothing is decided yet
+    assert run.begun() == run.settings  # nothing is decided yet
 
 
 def test_without_a_folder_the_name_follows_from_the_pictures(small):
@@ -63,6 +63,9 @@ def test_a_begun_run_keeps_its_decisions(small):
     begun = run.begun()
     assert (begun.precision, begun.iterations) == ("float16", 6)
     assert (begun.coarse_iterations, begun.tile_size) == ((4,), 256)
+    limited = requested(*small, "--time_limit=1h", "--tile_size=512")
+    assert limited.begun().tile_size == 512  # a new one counts
+    assert limited.begun().time_limit is None  # and nothing is measured again
 
 
 def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):

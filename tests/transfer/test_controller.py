@@ -1,6 +1,7 @@
 """What is due, early stopping, and recovery from losses that are not finite or explode."""
 
 import dataclasses
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,6 +110,45 @@ def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
     one.begin(SCALES[1])
     one.count(50, 0.1, {"total": 1.0})
     assert one.is_save_due(one.report(None, {"total": 1.0}))
+
+
+# The pace
+
+
+def paced(*calls, scale=SCALES[0], step=None):
+    """The iterate at a scale after calls of so many steps and seconds at the coarse scale."""
+    one = make_controller()
+    one.begin(SCALES[0])
+    one.count(1, 99.0, {"total": 1.0})  # the call that traces does not count
+    for steps, seconds in calls:
+        one.count(steps, seconds, {"total": 1.0})
+    one.begin(scale)
+    one.step = one.step if step is None else step
+    return one.report(None, {"total": 1.0})
+
+
+def test_a_pace_knows_nothing_before_the_first_step():
+    assert math.isnan(paced().seconds_left) and math.isnan(paced().steps_per_second)
+
+
+def test_a_pace_grows_with_pixels():
+    # 0.2 s a step for 200 px.
+    assert 1 / paced((10, 2.0)).steps_per_second == pytest.approx(0.2)
+    assert 1 / paced((10, 2.0), scale=SCALES[1]).steps_per_second == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("step", "left"), [(0, 30 * 0.2 + 50 * 0.8), (10, 44.0), (30, 40.0), (31, 39.2), (80, 0.0)]
+)
+def test_what_is_left_is_the_steps_of_all_scales_to_come(step, left):
+    assert paced((1, 0.2), step=step).seconds_left == pytest.approx(left)
+
+
+def test_a_pace_follows_a_change_of_load():
+    calls = [(1, 1.0), (1, 2.0)]
+    assert 1 / paced(*calls).steps_per_second == pytest.approx(0.7 * 1 + 0.3 * 2)
+    calls += [(1, 2.0)] * 20
+    assert 1 / paced(*calls).steps_per_second == pytest.approx(2.0, rel=1e-2)
 
 
 # Recovery from numerical trouble

@@ -161,7 +161,7 @@ def test_pictures_of_different_sizes_are_refused(tiny_weights):
 
 def test_pictures_that_need_tiles_are_refused(tiny_weights):
     tiled = dataclasses.replace(SINGLE, tile_size=256, size=400)
-    with pytest.raises(InputError, match="--batch: --tile_size=256 is for one large picture"):
+    with pytest.raises(InputError, match="--batch: --tile_size=256 cannot be used in a batch"):
         begin_batch(tiny_weights, [tiled, tiled])
 
 
