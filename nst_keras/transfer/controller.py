@@ -5,9 +5,11 @@ import math
 import time
 
 import numpy as np
+import tensorflow as tf
 
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
 from nst_keras.runtime.progress import TimeEstimate
 from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
@@ -20,14 +22,29 @@ _log = logging.getLogger(__name__)
 # A call into the graph lasts about this long: short enough for Ctrl-C and the progress bar, long
 # enough to make Python's overhead negligible.
 _CALL_SECONDS = 1.0
+# Errors of operations when another host or the device is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+# Parts of messages on GPUs when memory runs out: from copies to the device, convolutions without
+# workspace, and the driver.
+_NO_MEMORY = (
+    "Dst tensor is not initialized",
+    "No algorithm worked",
+    "OUT_OF_MEMORY",
+    "failed to allocate",
+)
 
 
 class Controller:
     """Counts steps and seconds over the scales; reports and saves what is due.
 
     Args:
-        checkpointer: where states are saved; None: nowhere. Only the chief saves.
-        saved: the checkpoint to resume from.
+        checkpointer: where states are saved by the chief, and resumed from; None: nowhere.
         batch: identifies the batch that the picture belongs to; empty: it has none.
 
     Attributes:
@@ -42,7 +59,6 @@ class Controller:
         self,
         problem: StyleTransferProblem,
         checkpointer: Checkpointer | None = None,
-        saved: Checkpoint | None = None,
         batch: str = "",
     ):
         self.problem, self.settings, self.plan = problem, problem.settings, problem.plan
@@ -52,7 +68,7 @@ class Controller:
         self.step, self.halvings = 0, 0
         self._pace = TimeEstimate(memory=0.7)  # of steps times their pixels
         self._started = time.perf_counter()
-        if saved:
+        if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state
             self.halvings = int(saved.state["run"]["halvings"])
             self._started -= saved.seconds
@@ -152,13 +168,40 @@ class Controller:
         due = self.checkpointer and self.checkpointer.is_due(self.step, iterate.seconds)
         return bool(due) or iterate.is_last  # if writing the result fails, a resume starts here
 
-    def recover(self, error: FloatingPointError) -> None:
-        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
-        finite step, or to the start of the scale.
+    def recover(self, run: ScaleRun | None, error: Exception) -> None:
+        """Have the scale set up again after an error, with smaller steps or tiles.
+
+        Args:
+            run: the scale; None if it could not be set up.
 
         Raises:
-            FloatingPointError: the rate has been halved as often as allowed.
+            DeviceError: the only host's device failed; nothing is saved.
+            LostHostError: another host is gone; the chief has saved the state.
+            Exception: the error, or one that says what it means, if the run cannot continue.
         """
+        lost = isinstance(error, _LOST)
+        if isinstance(error, FloatingPointError):
+            self._halve_rate(error)
+        elif _is_out_of_memory(error):
+            self.tile_size = self._smaller_tiles(error)
+            if run is not None:
+                self.step = self.scale.first_step - 1 + run.steps  # that were completed
+                self.start = self.state(run)
+        elif lost and self.problem.replicas.hosts == 1:  # its memory may be gone: nothing is saved
+            raise DeviceError(
+                f"the device failed after step {self.step}: {first_line(error)}"
+            ) from error
+        else:
+            if run is not None and (lost or isinstance(error, StepDropped)):
+                self.step = self.scale.first_step - 1 + run.steps
+                self.save(run)
+            if lost:
+                raise LostHostError(f"another host is gone: {first_line(error)}") from error
+            raise error
+
+    def _halve_rate(self, error: FloatingPointError) -> None:
+        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
+        finite step, or to the start of the scale."""
         if self.halvings >= self.settings.max_recoveries:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
             often = f" after {self.halvings} recoveries" if self.halvings else ""
@@ -178,6 +221,27 @@ class Controller:
             self.halvings,
             self.settings.max_recoveries,
         )
+
+    def _smaller_tiles(self, error: Exception) -> int:
+        """Half the size of the tiles that did not fit; a MemoryError where that is impossible."""
+        scale, problem = self.scale, self.problem
+        size = f"{scale.width}x{scale.height}"
+        longest = max(scale.height, scale.width)
+        now = min(self.tile_size or longest, longest)
+        smaller = max(now // 2, problem.field.least_side)
+        if smaller >= now:
+            has_history = FACTS[self.settings.optimizer].images_per_history > 0
+            others = " or --history, or --optimizer=adam," if has_history else ""
+            raise MemoryError(
+                f"out of memory at {size} with tiles of {now} px; a smaller --size{others} "
+                "needs less"
+            ) from error
+        if problem.replicas.hosts > 1:  # which would wait for each other's old tiles
+            raise MemoryError(
+                f"out of memory at {size}; use --tile_size={smaller} on all hosts"
+            ) from error
+        _log.warning("out of memory; continuing with tiles of %d px", smaller)
+        return smaller
 
     def _saved_between(self, first: int, last: int) -> Checkpoint | None:
         """The checkpoint that the chief chooses, the same on all hosts."""
@@ -206,9 +270,12 @@ class Controller:
         if self.checkpointer and self.problem.replicas.is_chief:
             self.checkpointer.save(Checkpoint(self.step, self._seconds(), self.state(run)))
 
-    def count_completed(self, run: ScaleRun) -> None:
-        """Count the steps that were completed before a call failed."""
-        self.step = run.scale.first_step - 1 + run.steps
-
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; on GPUs only the message may say so."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
+        return any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, tf.errors.ResourceExhaustedError)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nst_keras.devices import memory
 from nst_keras.imaging import geometry
-from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
+from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import grouping
 from nst_keras.transfer.batch import ScaleBatch, batch_name
@@ -18,7 +18,6 @@ from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
-from nst_keras.transfer.recovery import recover
 from nst_keras.transfer.scale_run import ScaleRun
 
 _Iterates = Generator[list[Iterate], None, None]
@@ -41,31 +40,31 @@ def optimize(
         Exception: as `stylize`. With several pictures, out of memory and numerical trouble are not
             recovered from; each picture can then be resumed alone.
     """
-    saved = [checkpointer.latest() if checkpointer else None for checkpointer in checkpointers]
-    if len(problems) > 1:
-        _check_batch(problems, saved)
     name = batch_name(checkpointers)
     controllers = [
-        Controller(problem, checkpointer, start, name)
-        for problem, checkpointer, start in zip(problems, checkpointers, saved, strict=True)
+        Controller(problem, checkpointer, name)
+        for problem, checkpointer in zip(problems, checkpointers, strict=True)
     ]
+    if len(controllers) > 1:
+        _check_batch(controllers)
     return _run(controllers)
 
 
-def _check_batch(
-    problems: Sequence[StyleTransferProblem], saved: Sequence[Checkpoint | None]
-) -> None:
+def _check_batch(controllers: Sequence[Controller]) -> None:
     """Refuse pictures that cannot be optimized at once."""
-    grouping.check([problem.settings for problem in problems])
-    settings, plan = problems[0].settings, problems[0].plan
-    if len({problem.plan.scales for problem in problems}) > 1:
+    grouping.check([controller.settings for controller in controllers])
+    plans = [controller.plan for controller in controllers]
+    if len({plan.scales for plan in plans}) > 1:
         raise InputError("--batch: the pictures are of different sizes")
-    if len({start.step if start else 0 for start in saved}) > 1:
+    if len({controller.step for controller in controllers}) > 1:
         raise InputError("--batch: the runs are at different steps")  # see `rewind_to_common_step`
-    if any(problem.plan.tile_size for problem in problems):
+    if any(plan.tile_size for plan in plans):
         raise InputError("--batch: pictures must fit in memory without tiles")
-    costs = CostModel(settings, plan.precision, problems[0].extractors.weights.channels)
-    costs.check_batch(plan.scales, len(problems), memory.memory_budget(settings.memory_limit))
+    problem = controllers[0].problem
+    channels = problem.extractors.weights.channels
+    costs = CostModel(problem.settings, plans[0].precision, channels)
+    budget = memory.memory_budget(problem.settings.memory_limit)
+    costs.check_batch(plans[0].scales, len(plans), budget)
 
 
 def _run(controllers: Sequence[Controller]) -> _Iterates:
@@ -81,10 +80,7 @@ def _run(controllers: Sequence[Controller]) -> _Iterates:
 def _run_scale(
     controllers: Sequence[Controller], scale: Scale
 ) -> Generator[list[Iterate], None, bool]:
-    """Run a scale from its start or from saved states; returns whether it came to its end.
-
-    A single picture recovers from errors: its scale is then to be run again.
-    """
+    """Run a scale; returns whether it came to its end, or is to be run again after an error."""
     batch = None
     try:
         batch = _begin(controllers, scale)
@@ -92,7 +88,7 @@ def _run_scale(
     except Exception as error:
         if len(controllers) > 1:
             raise
-        recover(controllers[0], batch.runs[0] if batch else None, error)
+        controllers[0].recover(batch.runs[0] if batch else None, error)
         return False
     for controller, run in zip(controllers, batch.runs, strict=True):
         controller.picture = run.picture()
