@@ -33,10 +33,9 @@ class ScaleBatch:
         self._values: list[dict[str, float]] | None = None
         if len(runs) > 1:
             self._evaluators = [_whole(run) for run in runs]
-            self._names = runs[0].objective.names
-            self._run = compiled_steps(
-                self._one_step, (len(runs), len(self._names)), xla=runs[0].problem.settings.xla
-            )
+            shape = (len(runs), len(runs[0].objective.names))
+            xla = runs[0].problem.settings.xla
+            self._run = compiled_steps(self._one_step, shape, xla=xla)
             self._evaluate = tf.function(self._losses_of, autograph=False)
 
     def run(self, steps: int) -> list[dict[str, float]]:
@@ -61,17 +60,16 @@ class ScaleBatch:
         return PictureSource(run.picture, lambda: self.values()[index], run.problem.references)
 
     def _named(self, rows: tf.Tensor) -> list[dict[str, float]]:
-        return [dict(zip(self._names, map(float, row), strict=True)) for row in rows.numpy()]
+        return [run.named(row) for run, row in zip(self.runs, rows.numpy(), strict=True)]
 
     def _one_step(self) -> tf.Tensor:
         own_images = [run.image.read_value() for run in self.runs]
         found = self._losses_and_gradients(tf.concat(own_images, axis=0))
-        return self._rows(
-            [
-                run.advance(functools.partial(_known, image, *known))
-                for run, image, known in zip(self.runs, own_images, found, strict=True)
-            ]
-        )
+        rows = [
+            run.row(run.advance(functools.partial(_known, image, *known)))
+            for run, image, known in zip(self.runs, own_images, found, strict=True)
+        ]
+        return tf.stack(rows)
 
     def _losses_and_gradients(self, images: tf.Tensor) -> list[tuple[Losses, tf.Tensor]]:
         evaluation, pairs = self._evaluated(images)
@@ -82,7 +80,8 @@ class ScaleBatch:
 
     def _losses_of(self, images: tf.Tensor) -> tf.Tensor:
         _, pairs = self._evaluated(images)
-        return self._rows([run.objective.losses(sums, *images.shape[1:3]) for run, sums in pairs])
+        size = images.shape[1:3]
+        return tf.stack([run.row(run.objective.losses(sums, *size)) for run, sums in pairs])
 
     def _evaluated(self, images: tf.Tensor) -> tuple[WholeEvaluation, list[tuple[ScaleRun, Sums]]]:
         """The evaluation of all images, and the statistics of each."""
@@ -92,11 +91,6 @@ class ScaleBatch:
             for index, run in enumerate(self.runs)
         ]
         return evaluation, pairs
-
-    def _rows(self, losses_of_all: Sequence[Losses]) -> tf.Tensor:
-        return tf.stack(
-            [tf.stack([losses[name] for name in self._names]) for losses in losses_of_all]
-        )
 
 
 def _whole(run: ScaleRun) -> WholeEvaluator:

@@ -100,20 +100,16 @@ class CostModel:
         images = _IMAGES + self._optimizer.images + bool(settings.average)
         images += self._optimizer.images_per_history * settings.history
         # Features of the content; of styles only matrices are kept, whatever their number.
-        targets = sum(
-            _features(conv) for conv in self._convs if conv.name in settings.content_layers
-        )
+        compared = [conv for conv in self._convs if conv.name in settings.content_layers]
+        targets = sum(map(_features, compared))
         return round(_BASE + kept * largest + (images * _PIXEL + targets * size) * scale.pixels)
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""
+        styled = [conv for conv in self._convs if conv.name in self._settings.style_layers]
+        grams = sum(2 * conv.outputs * _features(conv) for conv in styled)
+        forward = sum(2 * 9 * conv.inputs * _features(conv) for conv in self._convs)
         parts = self._tiles(scale, side)
-        forward, grams = 0.0, 0.0
-        for conv in self._convs:
-            positions = 1 / vgg.stride(conv.name) ** 2
-            forward += 2 * 9 * conv.inputs * conv.outputs * positions
-            if conv.name in self._settings.style_layers:
-                grams += 2 * conv.outputs**2 * positions
         passes = 2 if len(parts) == 1 else 3
         return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
 

@@ -33,10 +33,9 @@ def make_plan(
     """Decide everything that settings and inputs leave open.
 
     Args:
-        started: when the run was asked for, by the monotonic clock. A time limit counts from then,
-            by default from now.
-        iterations_given: whether the user chose the number of steps; a time limit then only lowers
-            it.
+        started: when the run was asked for, by the monotonic clock (default: now); a time limit
+            counts from then.
+        iterations_given: whether the user chose the steps; a time limit then only lowers them.
 
     Raises:
         InputError: the run does not fit the memory or the time limit.

@@ -35,9 +35,7 @@ _LOG_SECONDS = 30.0  # between lines about one evaluation
 class FeatureExtractors:
     """The network on each device; pictures with the same settings share it."""
 
-    def __init__(
-        self, settings: Settings, precision: str, weights: Weights, replicas: Replicas = ALONE
-    ):
+    def __init__(self, settings: Settings, precision: str, weights: Weights, replicas: Replicas):
         self.weights = weights
         models = []
         for device in replicas.devices:

@@ -88,7 +88,15 @@ class ScaleRun:
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
         self._warning = warning or self._warning
-        return dict(zip(self.objective.names, map(float, losses), strict=True))
+        return self.named(losses)
+
+    def row(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The losses in the order of the objective's names."""
+        return tf.stack([losses[name] for name in self.objective.names])
+
+    def named(self, row: np.ndarray) -> dict[str, float]:
+        """The losses of a row by term name."""
+        return dict(zip(self.objective.names, map(float, row), strict=True))
 
     @property
     def steps(self) -> int:
@@ -135,16 +143,10 @@ class ScaleRun:
     def _restore(self, state: State) -> None:
         wrong = []
         for owner, variables in self._variables.items():
-            needed = {
-                (name, tuple(variable.shape), variable.dtype.as_numpy_dtype)
-                for name, variable in variables.items()
-            }
-            found = {
-                (name, array.shape, array.dtype.type)
-                for name, array in state.get(owner, {}).items()
-                if name != "weights"
-            }
-            wrong += [f"{owner}/{name}" for name in sorted({name for name, *_ in needed ^ found})]
+            needed = {name: _form(variable) for name, variable in variables.items()}
+            found = {name: _form(array) for name, array in state.get(owner, {}).items()}
+            differing = {name for name, _ in needed.items() ^ found.items()} - {"weights"}
+            wrong += [f"{owner}/{name}" for name in sorted(differing)]
         if wrong:
             raise InputError(f"--workdir: its checkpoint is of another run: {', '.join(wrong)}")
         for owner, variables in self._variables.items():
@@ -201,8 +203,7 @@ class ScaleRun:
         return losses
 
     def _one_step(self) -> tf.Tensor:
-        losses = self.advance(self.objective.value_and_grad)
-        return tf.stack([losses[name] for name in self.objective.names])
+        return self.row(self.advance(self.objective.value_and_grad))
 
 
 def compiled_steps(
@@ -219,10 +220,8 @@ def compiled_steps(
     a GPU clips NaN to black.
 
     Args:
-        step: takes one step and returns its losses, the total first: (..., terms), float32.
-        shape: of the losses.
-        with_conditions: whether the step has Python conditions on tensors; converting them takes a
-            second.
+        step: takes one step and returns its losses of this shape, the total first: (..., terms).
+        with_conditions: whether it has Python conditions on tensors; converting takes a second.
     """
     # A graph of its own: in a graph with a loop, TensorFlow visits nodes in an order that varies
     # between processes, and on that order depends whether oneDNN computes the gradients of pooling.
@@ -253,6 +252,10 @@ def _excess(pixels: tf.Tensor) -> tf.Tensor:
 
 def _toward(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
     return share * (image - average)
+
+
+def _form(array: np.ndarray | tf.Variable) -> tuple:
+    return tuple(array.shape), tf.as_dtype(array.dtype)
 
 
 def _array(variable: tf.Variable) -> np.ndarray:

@@ -141,6 +141,14 @@ def test_each_picture_has_settings_of_its_own(tiny_weights):
     assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
 
 
+def test_pictures_may_have_different_numbers_of_styles(tiny_weights):
+    given = [(CONTENTS[0], STYLES), (CONTENTS[1], STYLES[:1])]
+    problems = [make_problem(tiny_weights, SINGLE, *one) for one in given]
+    *_, last = optimize(problems, (None, None))
+    alone = [[*stylize(*one, SINGLE, weights=tiny_weights)][-1] for one in given]
+    assert_alike(last, alone)
+
+
 def test_an_optimizer_that_evaluates_elsewhere_gets_no_gradient_of_its_image(
     tiny_weights, monkeypatch
 ):
