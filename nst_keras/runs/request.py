@@ -43,7 +43,7 @@ class RequestedRun:
         names = ["precision", "coarse_iterations"]
         names += [] if self.prolongs else ["iterations"]
         names += ["tile_size"] if self.settings.tile_size == "auto" else []
-        decided = {name: getattr(saved, name) for name in names}
+        decided = {name: value for name in names if (value := getattr(saved, name)) is not None}
         return dataclasses.replace(self.settings, time_limit=None, **decided)
 
 
