@@ -25,7 +25,7 @@ from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
 from nst_keras.transfer.inputs import Inputs, read_inputs
-from nst_keras.transfer.plan import Begun, Plan
+from nst_keras.transfer.plan import Plan
 
 _log = logging.getLogger(__name__)
 
@@ -47,13 +47,16 @@ class RequestedRun:
     prolongs: bool  # it is the folder's run with more steps
     notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
 
-    def begun(self) -> Begun | None:
-        """The decisions of the folder's run; None if it was stopped before it made them."""
+    def begun(self) -> Settings:
+        """The settings, with what the folder's run has decided, unless it was stopped before."""
         if not self.folder.flags.exists():
-            return None
+            return self.settings
         saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
-        iterations = None if self.prolongs else saved.iterations
-        return Begun(saved.precision, iterations, saved.coarse_iterations, saved.tile_size)
+        names = ["precision", "coarse_iterations"]
+        names += [] if self.prolongs else ["iterations"]
+        names += ["tile_size"] if self.settings.tile_size == "auto" else []
+        decided = {name: value for name in names if (value := getattr(saved, name)) is not None}
+        return dataclasses.replace(self.settings, time_limit=None, **decided)
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:

@@ -25,9 +25,8 @@ from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import grouping
-from nst_keras.transfer import scales as scales_lib
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Plan, plan_run
 
 if TYPE_CHECKING:
     from nst_keras.devices.replicas import Replicas
@@ -62,7 +61,7 @@ def _run_alone(run: RequestedRun, call: Call) -> int:
 def _run_batch(runs: list[RequestedRun], call: Call) -> int:
     grouping.check([run.settings for run in runs])
     sizes = [run.inputs.content.shape[:2] for run in runs]
-    plans = {scales_lib.plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
+    plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
     if len(plans) > 1:
         raise InputError("--batch: the pictures are of different sizes")
     with contextlib.ExitStack() as stack:
@@ -184,10 +183,9 @@ def _make_plan(
     from nst_keras.transfer.planning import make_plan
 
     plan = make_plan(
-        run.settings,
+        run.begun() if status is Status.BEGUN else run.settings,
         run.inputs,
         replicas,
-        begun=run.begun() if status is Status.BEGUN else None,
         started=started,
         iterations_given=run.given.iterations is not None,
     )

@@ -15,10 +15,8 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import scales
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import Begun, Plan
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Plan, Scale, plan_run
 from tests.conftest import flags_of, picture
 
 
@@ -50,7 +48,7 @@ def test_a_run_has_its_settings_pictures_and_folder(small, tmp_path):
     assert run.settings.size == 48 and run.settings.optimizer  # which the preset decides
     assert run.inputs.content.shape == (40, 60, 3) and run.inputs.styles[0].shape == (50, 50, 3)
     assert run.folder.path.resolve() == tmp_path / "job" and not run.prolongs
-    assert run.begun() is None  # nothing is decided yet
+    assert run.begun() == run.settings  # nothing is decided yet
 
 
 def test_without_a_folder_the_name_follows_from_the_pictures(small):
@@ -73,7 +71,12 @@ def test_a_folder_alone_must_contain_a_run(tmp_path, monkeypatch):
 def test_a_begun_run_keeps_its_decisions(small):
     run = read(*small)
     leave_begun(run, precision="float16", iterations=6, coarse_iterations=4, tile_size=256)
-    assert run.begun() == Begun("float16", 6, (4,), 256)
+    begun = run.begun()
+    assert (begun.precision, begun.iterations) == ("float16", 6)
+    assert (begun.coarse_iterations, begun.tile_size) == ((4,), 256)
+    limited = read(*small, "--time_limit=1h", "--tile_size=512")
+    assert limited.begun().tile_size == 512  # a new one counts
+    assert limited.begun().time_limit is None  # and nothing is measured again
 
 
 def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):
@@ -83,7 +86,7 @@ def test_more_steps_prolong_a_run_and_are_not_those_of_the_folder(small):
     assert not read(*constant, "--iterations=9", "--overwrite").prolongs
     longer = read(*constant, "--iterations=9")
     assert longer.prolongs
-    assert longer.begun().iterations is None and longer.begun().coarse_iterations == (4,)
+    assert longer.begun().iterations == 9 and longer.begun().coarse_iterations == (4,)
 
 
 # Its folder, record and log
@@ -108,7 +111,7 @@ def write_record(run, **more):
 
 
 def begin(run, notes=()):
-    found = scales.plan_run(run.settings, run.inputs.content.shape[:2])
+    found = plan_run(run.settings, run.inputs.content.shape[:2])
     plan = Plan(found, "float32", None, 2, run.settings.iterations, (4,))
     settled = dataclasses.replace(run.settings, tile_size="none")
     run = dataclasses.replace(run, settings=settled, notes=list(notes))

@@ -280,7 +280,7 @@ def always(monkeypatch):
     monkeypatch.setattr(writers, "_REFRESH_SHARE", 0.0)
 
 
-def make_late(path, notes=(), submit=at_once):
+def make_late(path, notes=None, submit=at_once):
     """A writer whose work is only submitted, and its folder."""
     folder = RunFolder(path)
     folder.prepare(Fingerprint({}, {}))
