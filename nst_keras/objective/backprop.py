@@ -1,7 +1,9 @@
 """From images through the network to statistics, and from their gradients back to the images."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -11,6 +13,19 @@ _LEAST = 1e-30  # its inverse is far below float32's largest number
 Features = dict[str, tf.Tensor]  # by layer
 Extractor = Callable[[tf.Tensor], Features]
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
+SumsOfLayer = Callable[[str, tf.Tensor], Sums]  # of a layer's features (N, h, w, C)
+
+
+class Evaluation(NamedTuple):
+    """Statistics, and the way back from them (a vector-Jacobian product).
+
+    Attributes:
+        sums: statistics by term name.
+        pull_back: makes the gradient at what they are of, of its shape, from their own gradients.
+    """
+
+    sums: Sums
+    pull_back: Callable[[Sums], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +33,8 @@ class Network:
     """A feature extractor on one device.
 
     Args:
-        sections: its parts in order: the first takes the image, each later one the last output of
-            the part before. An extractor in one piece is one section.
+        sections: its parts in order, with one layer as the output of each: the first takes the
+            image, each later one the output of the part before.
         largest_gradient: dynamic loss scaling for float16: gradients of features are scaled before
             they are pulled back through the network, so that the largest is between this and twice
             this, and the gradient at the image is scaled back. None: no scaling, which is faster,
@@ -30,94 +45,71 @@ class Network:
     largest_gradient: float | None = None
 
 
-class ForwardPass:
-    """A pass of images through the network, and of gradients back (a vector-Jacobian product).
+def evaluate(tensor: tf.Tensor, sums_of: Callable[[tf.Tensor], Sums]) -> Evaluation:
+    """Statistics of an image or of features.
 
-    Each section of the network has a tape of its own, and so have each layer's statistics: their
-    gradients are added two at a time, since AddN adds three in an order that varies between runs.
+    Their gradients are added two at a time, since AddN adds three in an order that varies between
+    runs.
+    """
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(tensor)
+        sums = sums_of(tensor)
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        gradients = [tape.gradient(value, tensor, cotangents[name]) for name, value in sums.items()]
+        return functools.reduce(_added_flat, gradients)
+
+    return Evaluation(sums, pull_back)
+
+
+class ForwardPass:
+    """A pass of images through the network; each section has a tape of its own, as in `evaluate`.
 
     Args:
         image: one image or several, (N, H, W, 3).
-        sums_of_layer: makes the statistics of a layer from its features (N, h, w, C).
+        sums_of_layer: makes at least one statistic of each layer.
 
     Attributes:
         sums: the statistics of all layers by term name.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        image: tf.Tensor,
-        sums_of_layer: Callable[[str, tf.Tensor], Sums],
-    ):
+    def __init__(self, network: Network, image: tf.Tensor, sums_of_layer: SumsOfLayer):
         self.sums: Sums = {}
-        self._network = network
-        self._sections: list[tuple[tf.GradientTape, tf.Tensor, Features]] = []
-        # By layer: the tape of its statistics, its features, and the statistics' names.
-        self._layers: dict[str, tuple[tf.GradientTape, tf.Tensor, tuple[str, ...]]] = {}
+        self._largest = network.largest_gradient
+        self._sections: list[tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]] = []
+        self._layers: dict[str, Evaluation] = {}
         entry = image
         for section in network.sections:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(entry)
-                outputs = section(entry)
-            self._sections.append((tape, entry, outputs))
-            for layer, features in outputs.items():
-                with tf.GradientTape(persistent=True, watch_accessed_variables=False) as reading:
-                    reading.watch(features)
-                    sums = sums_of_layer(layer, features)
-                self.sums |= sums
-                self._layers[layer] = reading, features, tuple(sums)
-            entry = outputs[list(outputs)[-1]]
+                ((layer, features),) = section(entry).items()
+            self._sections.append((tape, entry, layer, features))
+            self._layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
+            self.sums |= self._layers[layer].sums
+            entry = features
 
-    def pull_back(self, cotangents: Sums) -> tf.Tensor | None:
-        """The gradient at the image, given the gradients at the statistics.
-
-        None if there are no statistics. Call it once.
-        """
-        largest = self._network.largest_gradient
-        if largest is None:
-            return self._through_network(lambda layer: self._at_features(layer, cotangents))
-        layers = [layer for _, _, outputs in self._sections for layer in outputs]
-        pulled = {layer: self._at_features(layer, cotangents) for layer in layers}
-        peaks = [
-            tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)  # of each image
+    def pull_back(self, cotangents: Sums) -> tf.Tensor:
+        """The gradient at the image, given the gradients at the statistics. Call it once."""
+        if self._largest is None:
+            return self._through_network(lambda layer: self._layers[layer].pull_back(cotangents))
+        pulled = {layer: own.pull_back(cotangents) for layer, own in self._layers.items()}
+        peaks = [  # of each image
+            tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
             for gradient in pulled.values()
-            if gradient is not None
         ]
-        scale = largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
-        scaled = {
-            layer: None if gradient is None else scale * gradient
-            for layer, gradient in pulled.items()
-        }
-        return self._through_network(scaled.__getitem__) / scale
+        scale = self._largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
+        return self._through_network(lambda layer: scale * pulled[layer]) / scale
 
-    def _through_network(self, at_features: Callable[[str], tf.Tensor | None]) -> tf.Tensor | None:
+    def _through_network(self, at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+        """The gradient at the image, given those at each layer's features from its statistics."""
         upstream = None
-        for tape, entry, outputs in reversed(self._sections):
+        for tape, entry, layer, features in reversed(self._sections):
             # The gradient of a Gram is as large as its features and could be computed long before
             # the gradient from deeper layers arrives; waiting for that saves memory.
             with tf.control_dependencies([] if upstream is None else [upstream]):
-                pulled = {layer: at_features(layer) for layer in outputs}
-            last = list(outputs)[-1]
-            if upstream is not None:
-                own = pulled[last]
-                pulled[last] = upstream if own is None else own + upstream
-            known = [layer for layer in outputs if pulled[layer] is not None]
-            upstream = tape.gradient(
-                [outputs[layer] for layer in known],
-                entry,
-                output_gradients=[pulled[layer] for layer in known],
-            )
+                own = at_features(layer)
+            upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
         return upstream
-
-    def _at_features(self, layer: str, cotangents: Sums) -> tf.Tensor | None:
-        """The gradient at a layer's features, from its own statistics only."""
-        total = None
-        tape, features, names = self._layers[layer]
-        for name in names:
-            pulled = tape.gradient(self.sums[name], features, output_gradients=cotangents[name])
-            total = pulled if total is None else _added_flat(total, pulled)
-        return total
 
 
 def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -5,25 +5,22 @@ here), and an image in tiles (`tiled`).
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
-from nst_keras.objective.targets import Window, owned
+from nst_keras.objective.backprop import (
+    Evaluation,
+    Features,
+    ForwardPass,
+    Network,
+    Sums,
+    SumsOfLayer,
+    evaluate,
+)
 from nst_keras.objective.terms import Term
-
-
-class Evaluation(Protocol):
-    """What an objective needs to know of an image."""
-
-    @property
-    def sums(self) -> Sums:
-        """Statistics over all positions of the image, by term name."""
-
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
 
 
 class Evaluator(Protocol):
@@ -34,42 +31,7 @@ class Evaluator(Protocol):
         """Whether evaluations can be part of a TensorFlow graph."""
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
-
-
-class WholeEvaluation:
-    """One image, or several of one size, through the network in one piece.
-
-    Args:
-        image: (N, H, W, 3), RGB in [0, 1].
-        layer_sums: makes statistics by term name from a layer's name and features (N, h, w, C).
-        pixel_sums: makes statistics by term name from the image.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        image: tf.Tensor,
-        layer_sums: Callable[[str, tf.Tensor], Sums],
-        pixel_sums: Callable[[tf.Tensor], Sums],
-    ):
-        self._image = image
-        self._forward = ForwardPass(network, image, layer_sums)
-        with tf.GradientTape(watch_accessed_variables=False) as self._tape:
-            self._tape.watch(image)
-            self._pixels = pixel_sums(image)
-        self.sums = {**self._pixels, **self._forward.sums}
-
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
-        names = list(self._pixels)
-        direct = self._tape.gradient(
-            [self._pixels[name] for name in names],
-            self._image,
-            output_gradients=[cotangents[name] for name in names],
-        )
-        pulled = self._forward.pull_back(cotangents)
-        return direct if pulled is None else direct + pulled
+        """Evaluate an image (1, H, W, 3), RGB in [0, 1]; call `pull_back` once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +48,16 @@ class WholeEvaluator:
     content: Features
     in_graph: ClassVar[bool] = True
 
-    def __call__(self, image: tf.Tensor) -> WholeEvaluation:
+    def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate one image (1, H, W, 3), RGB in [0, 1]."""
-        return WholeEvaluation(self.network, image, self.layer_sums, self.pixel_sums)
+        return _evaluate(self.network, image, self.sums_of_layer)
 
-    def layer_sums(self, layer: str, features: tf.Tensor) -> Sums:
-        """Statistics of a layer's features (1, h, w, N), by term name."""
+    def sums_of_layer(self, layer: str, features: tf.Tensor) -> Sums:
+        """See `layer_sums`."""
         return layer_sums(self.terms, self.content, layer, features)
 
-    def pixel_sums(self, pixels: tf.Tensor) -> Sums:
-        """Statistics of pixels (1, H, W, 3), by term name."""
-        return pixel_sums(self.terms, pixels)
 
-
-def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> WholeEvaluation:
+def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> Evaluation:
     """Evaluate several images at once, each for its own terms; statistics get a first axis.
 
     Args:
@@ -108,34 +66,19 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> W
     """
 
     def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
-        parts = tf.split(features, len(evaluators))
-        pairs = zip(evaluators, parts, strict=True)
-        return stacked([evaluator.layer_sums(layer, part) for evaluator, part in pairs])
+        parts = zip(evaluators, tf.split(features, len(evaluators)), strict=True)
+        return stacked([evaluator.sums_of_layer(layer, part) for evaluator, part in parts])
 
-    def sums_of_pixels(pixels: tf.Tensor) -> Sums:
-        parts = tf.split(pixels, len(evaluators))
-        return stacked(
-            [evaluator.pixel_sums(part) for evaluator, part in zip(evaluators, parts, strict=True)]
-        )
-
-    return WholeEvaluation(evaluators[0].network, images, sums_of_layer, sums_of_pixels)
+    return _evaluate(evaluators[0].network, images, sums_of_layer)
 
 
-def layer_sums(
-    terms: Sequence[Term],
-    content: Features,
-    layer: str,
-    features: tf.Tensor,
-    window: Window | None = None,
-) -> Sums:
+def layer_sums(terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor) -> Sums:
     """Statistics of a layer's features (1, h, w, N), by term name.
 
     Args:
-        content: the content's features by layer, at the positions that count.
-        window: the part that counts, for the features of a tile (see `Tile.window`); None: all.
+        content: the content's features by layer, at the same positions.
+        layer: a layer's name; empty for the pixels of an image (1, H, W, 3).
     """
-    if window is not None:
-        features = owned(features, layer, window)
     return {
         term.name: term.statistics(features, content.get(layer))
         for term in terms
@@ -143,11 +86,17 @@ def layer_sums(
     }
 
 
-def pixel_sums(terms: Sequence[Term], pixels: tf.Tensor) -> Sums:
-    """Statistics of pixels (1, H, W, 3), by term name."""
-    return {term.name: term.statistics(pixels, None) for term in terms if not term.layer}
-
-
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:
     """Statistics of several images, stacked along a new first axis."""
     return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}
+
+
+def _evaluate(network: Network, images: tf.Tensor, sums_of_layer: SumsOfLayer) -> Evaluation:
+    """Evaluate images (N, H, W, 3): their pixels, and their features."""
+    features = ForwardPass(network, images, sums_of_layer)
+    pixels = evaluate(images, functools.partial(sums_of_layer, ""))
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        return pixels.pull_back(cotangents) + features.pull_back(cotangents)
+
+    return Evaluation({**pixels.sums, **features.sums}, pull_back)

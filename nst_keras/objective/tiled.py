@@ -8,6 +8,7 @@ on each device, so an image of any size takes the memory of itself, its gradient
 features.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,16 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
-from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
-from nst_keras.objective.evaluation import layer_sums, pixel_sums
-from nst_keras.objective.targets import Window
+from nst_keras.objective.backprop import (
+    Evaluation,
+    Features,
+    ForwardPass,
+    Network,
+    Sums,
+    evaluate,
+)
+from nst_keras.objective.evaluation import layer_sums, stacked
+from nst_keras.objective.targets import Window, owned
 from nst_keras.objective.terms import Term
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
@@ -72,31 +80,33 @@ class TiledEvaluator:
         # In each round, each device takes the next tile of its share.
         self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
         self._count = sum(len(shares[device]) for device in devices)
-        works = [_TileWork(network, self._terms) for network in networks]
-        self._sums_of_tile = [self._compiled(work.sums) for work in works]
-        self._gradient_of_tile = [self._compiled(work.gradient) for work in works]
-        self._strip_sums = _compiled_for_any_size(self._sums_of_strip)
-        self._strip_gradient = _compiled_for_any_size(self._pull_back_strip)
+        compiled = _compiled_by_xla if xla else _compiled_for_any_size
+        work = functools.partial(_evaluate_tile, self._terms)
+        self._passes = [_Passes(functools.partial(work, one), compiled) for one in networks]
+        # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
+        strip_sums = functools.partial(layer_sums, self._terms, {}, "")
+        self._strip = _Passes(functools.partial(evaluate, sums_of=strip_sums))
 
-    def __call__(self, image: tf.Tensor) -> "TiledEvaluation":
+    def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
-        return TiledEvaluation(self, image)
+        return Evaluation(self._sums(image), functools.partial(self._gradient, image))
 
-    def sums(self, image: tf.Tensor) -> Sums:
+    def _sums(self, image: tf.Tensor) -> Sums:
         """Statistics of an image by term name, over the tiles of all hosts."""
         sums: Sums = {}
-        found_all = self._over_tiles(self._sums_of_tile, image)
+        found_all = self._over_tiles([passes.sums for passes in self._passes], image)
         for done, (_, found) in enumerate(found_all, start=1):
             sums = {name: sums[name] + tile for name, tile in found.items()} if sums else found
             self._report(done, 2 * self._count)
         return {**self._pixel_sums(image), **self._replicas.total(sums)}
 
-    def gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
+    def _gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
         """The gradient at an image, given the gradients at its statistics."""
         # Not a variable: TensorFlow copies one that was updated in part at every read.
         gradient = aligned_array(image.shape, image.dtype.as_numpy_dtype)
         self._start_with_pixels(gradient, image, cotangents)
-        pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
+        functions = [passes.gradient for passes in self._passes]
+        pulled_back = self._over_tiles(functions, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
             self._report(self._count + done, 2 * self._count)
@@ -126,90 +136,42 @@ class TiledEvaluator:
         with tf.device(device or None):
             return function(image[tile.region], content, window, *more)
 
-    def _compiled(self, function: Callable) -> Callable:
-        """A function of a tile, its content, its window and more, compiled."""
-        if self._xla:
-            return tf.function(function, jit_compile=True, autograph=False)
-        return _compiled_for_any_size(function)
-
-    # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
-
-    def _sums_of_strip(self, strip: tf.Tensor) -> Sums:
-        return pixel_sums(self._terms, strip)
-
     def _pixel_sums(self, image: tf.Tensor) -> Sums:
         """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
         found = []
         for start, stop in strips(self._height, self._width):
-            found.append(self._strip_sums(image[:, start : stop + 1]))
+            found.append(self._strip.sums(image[:, start : stop + 1]))
             if stop < self._height:
-                shared_row = self._strip_sums(image[:, stop : stop + 1])
+                shared_row = self._strip.sums(image[:, stop : stop + 1])
                 found.append({name: -sums for name, sums in shared_row.items()})
-        return {
-            name: tf.reduce_sum(tf.stack([sums[name] for sums in found]), axis=0)
-            for name in found[0]
-        }
+        return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked(found).items()}
 
     def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
         """Fill in the gradient of the pixels' statistics.
 
         Strips are computed with one more row on each side, so the result is exact.
         """
-        names = [term.name for term in self._terms if not term.layer]
         for start, stop in strips(self._height, self._width):
             above = min(start, 1)
-            strip = image[:, start - above : stop + 1]
-            pulled = self._strip_gradient(strip, {name: cotangents[name] for name in names})
+            pulled = self._strip.gradient(image[:, start - above : stop + 1], cotangents)
             own = np.asarray(pulled)[:, above : above + stop - start]
             # On one host only, since the hosts' gradients are added up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
-    def _pull_back_strip(self, strip: tf.Tensor, cotangents: Sums) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(strip)
-            sums = pixel_sums(self._terms, strip)
-        names = list(sums)
-        return tape.gradient(
-            [sums[name] for name in names],
-            strip,
-            output_gradients=[cotangents[name] for name in names],
-        )
+
+def _evaluate_tile(
+    terms: Sequence[Term], network: Network, tile: tf.Tensor, content: Features, window: Window
+) -> ForwardPass:
+    """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
+
+    def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
+        return layer_sums(terms, content, layer, owned(features, layer, window))
+
+    return ForwardPass(network, tile, sums_of_layer)
 
 
-class TiledEvaluation:
-    """One image, evaluated in tiles."""
-
-    def __init__(self, evaluator: TiledEvaluator, image: tf.Tensor):
-        self._evaluator, self._image = evaluator, image
-        self.sums = evaluator.sums(image)
-
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
-        return self._evaluator.gradient(self._image, cotangents)
-
-
-class _TileWork:
-    """The work of one device on one tile (1, h, w, 3)."""
-
-    def __init__(self, network: Network, terms: Sequence[Term]):
-        self._network, self._terms = network, terms
-
-    def sums(self, tile: tf.Tensor, content: Features, window: Window) -> Sums:
-        """Statistics of what the tile owns, by term name."""
-        return self._forward(tile, content, window).sums
-
-    def gradient(
-        self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
-    ) -> tf.Tensor:
-        """The gradient at the tile, given the gradients at the statistics of the image."""
-        pulled = self._forward(tile, content, window).pull_back(cotangents)
-        return tf.zeros_like(tile) if pulled is None else pulled
-
-    def _forward(self, tile: tf.Tensor, content: Features, window: Window) -> ForwardPass:
-        def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
-            return layer_sums(self._terms, content, layer, features, window)
-
-        return ForwardPass(self._network, tile, sums_of_layer)
+def _compiled_by_xla(function: Callable) -> Callable:
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def _compiled_for_any_size(function: Callable) -> Callable:
@@ -219,11 +181,12 @@ def _compiled_for_any_size(function: Callable) -> Callable:
     """
     graphs: dict[tf.DType, Callable] = {}
 
-    def call(first: tf.Tensor, *others: Any) -> Any:
-        if first.dtype not in graphs:
-            signature = tf.nest.map_structure(_signature, [first, *others])
-            graphs[first.dtype] = tf.function(function, input_signature=signature, autograph=False)
-        return graphs[first.dtype](first, *others)
+    def call(*tensors: Any) -> Any:
+        dtype = tensors[0].dtype
+        if dtype not in graphs:
+            signature = tf.nest.map_structure(_signature, tensors)
+            graphs[dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return graphs[dtype](*tensors)
 
     return call
 
@@ -232,3 +195,24 @@ def _signature(tensor: tf.Tensor) -> tf.TensorSpec:
     if tensor.shape.rank == 4:
         return tf.TensorSpec((1, None, None, tensor.shape[-1]), tensor.dtype)
     return tf.TensorSpec.from_tensor(tensor)
+
+
+class _Passes:
+    """The two passes of an evaluation, compiled: its statistics and, later, its gradient.
+
+    Args:
+        evaluated: returns an `Evaluation`, or a `ForwardPass`.
+        compiled: compiles a function of the same arguments, and for the gradient of cotangents.
+    """
+
+    def __init__(
+        self,
+        evaluated: Callable,
+        compiled: Callable[[Callable], Callable] = _compiled_for_any_size,
+    ):
+        def gradient(*given: Any) -> tf.Tensor:
+            *work, cotangents = given
+            return evaluated(*work).pull_back(cotangents)
+
+        self.sums = compiled(lambda *work: evaluated(*work).sums)
+        self.gradient = compiled(gradient)

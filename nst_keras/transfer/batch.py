@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Sums
-from nst_keras.objective.evaluation import WholeEvaluation, WholeEvaluator, evaluate_batch, stacked
+from nst_keras.objective.backprop import Evaluation, Sums
+from nst_keras.objective.evaluation import WholeEvaluator, evaluate_batch, stacked
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
@@ -95,7 +95,7 @@ class ScaleBatch:
         pairs = zip(self.runs, sums_of_each, strict=True)
         return self._rows([run.objective.losses(sums, height, width) for run, sums in pairs])
 
-    def _evaluation(self, images: tf.Tensor) -> WholeEvaluation:
+    def _evaluation(self, images: tf.Tensor) -> Evaluation:
         return evaluate_batch(self._evaluators, images)
 
     def _sums_of_each(self, sums: Sums) -> list[Sums]:

@@ -35,12 +35,12 @@ NAMES = (
 )
 LAYERS_SUMMED_AS_THEY_ARE = ("jcjohnson", "pytorch_tutorial")
 TORCHVISION = 255 * 0.226  # divides features and pixels of networks trained there
-MIX = {
-    name: np.random.default_rng(seed).normal(0, 2, (3, channels))
-    for seed, (name, channels) in enumerate({"block1_conv2": 4, "block3_conv1": 6}.items())
-}
-STRIDE = {"block1_conv2": 1, "block3_conv1": 4}
 STRENGTH = 60.0  # of the made-up features: about that of VGG's
+MIX = {
+    "block1_conv2": np.random.default_rng(0).normal(0, 2, (3, 4)),
+    "block3_conv1": np.random.default_rng(1).normal(0, 1, (4, 6)) / STRENGTH,
+}
+STRIDE = {"block1_conv2": 1, "block3_conv1": 4}  # relative to the layer before, too
 BOTH = {"block1_conv2": 3.0, "block3_conv1": 1.0}
 TERMS = (*(f"content/{layer}" for layer in BOTH), *(f"style/{layer}" for layer in BOTH), "tv")
 IMAGE, CONTENT = picture(18, 27, seed=3), picture(18, 27, seed=4)  # odd: pooling drops pixels
@@ -51,24 +51,48 @@ STYLES = [picture(20, 16, seed=5), picture(12, 33, seed=6)]
 
 
 def numpy_features(image):
-    """Softplus of mixed means over squares of pixels: {layer: (h, w, N)} in float64."""
-    found = {}
+    """Softplus of mixed means over squares of the layer before: {layer: (h, w, N)} in float64."""
+    found, below = {}, image.astype(np.float64)
     for name, mix in MIX.items():
         stride = STRIDE[name]
-        rows, columns = image.shape[0] // stride, image.shape[1] // stride
-        cut = image[: rows * stride, : columns * stride].astype(np.float64)
-        means = cut.reshape(rows, stride, columns, stride, 3).mean(axis=(1, 3))
-        found[name] = STRENGTH * np.logaddexp(0, means @ mix)
+        rows, columns = below.shape[0] // stride, below.shape[1] // stride
+        cut = below[: rows * stride, : columns * stride]
+        means = cut.reshape(rows, stride, columns, stride, -1).mean(axis=(1, 3))
+        below = found[name] = STRENGTH * np.logaddexp(0, means @ mix)
     return found
 
 
-def toy_extractor(image):
-    """The same in TensorFlow, for an image (1, H, W, 3)."""
-    found = {}
-    for name, mix in MIX.items():
-        means = tf.nn.avg_pool2d(image, STRIDE[name], STRIDE[name], "VALID")
-        found[name] = STRENGTH * tf.nn.softplus(means @ mix.astype(np.float32))
-    return found
+def toy_section(name, changed):
+    """A layer of the same in TensorFlow, its features changed by a function."""
+
+    def apply(below):
+        means = tf.nn.avg_pool2d(below, STRIDE[name], STRIDE[name], "VALID")
+        return {name: changed(STRENGTH * tf.nn.softplus(means @ MIX[name].astype(np.float32)))}
+
+    return apply
+
+
+def toy(changed=lambda features: features):
+    """The made-up network for an image (1, H, W, 3)."""
+    return chained(tuple(toy_section(name, changed) for name in MIX))
+
+
+def chained(sections):
+    """All layers of a network in sections."""
+
+    def extract(image):
+        found = {}
+        for one in sections:
+            outputs = one(image)
+            found |= outputs
+            (image,) = outputs.values()
+        return found
+
+    extract.sections = sections
+    return extract
+
+
+toy_extractor = toy()
 
 
 # The published formulas.
@@ -265,9 +289,9 @@ def objective_of(
 
 
 def sections(extractor):
-    """The sections of a network; the made-up one is in one piece."""
-    whole = not isinstance(extractor, keras.Model)
-    return (extractor,) if whole else extractor_lib.sections(extractor)
+    """The sections of a network of Keras or a made-up one."""
+    ours = not isinstance(extractor, keras.Model)
+    return extractor.sections if ours else extractor_lib.sections(extractor)
 
 
 def gradient_of(objective, image):
@@ -281,10 +305,8 @@ def directions(gradient, count=2):
     return [one / np.linalg.norm(one) for one in (gradient, *others)]
 
 
-def rectified(image):
-    """Features that are all zero on a black picture."""
-    nothing = STRENGTH * np.log(2) + 1e-4
-    return {name: tf.nn.relu(value - nothing) for name, value in toy_extractor(image).items()}
+# Its features are all zero on a black picture.
+rectified = toy(lambda features: tf.nn.relu(features - STRENGTH * np.log(2) - 1e-4))
 
 
 # Through a network.
@@ -397,20 +419,6 @@ def section(name, steps):
         return {name: x}
 
     return apply
-
-
-def chained(sections):
-    """All layers of a network in sections."""
-
-    def extract(image):
-        found = {}
-        for one in sections:
-            outputs = one(image)
-            found |= outputs
-            (image,) = outputs.values()
-        return found
-
-    return extract
 
 
 def noise(height, width, seed, dtype=np.float64):

@@ -209,9 +209,3 @@ def test_a_forward_pass_pulls_back_what_one_tape_would():
     np.testing.assert_allclose(
         forward.pull_back(cotangents), expected, atol=1e-12 * np.abs(expected).max()
     )
-
-
-def test_without_statistics_there_is_no_gradient():
-    network = backprop.Network(random_vgg(("block1_conv1",)))
-    forward = backprop.ForwardPass(network, noise(6, 5, 1), lambda layer, features: {})
-    assert forward.sums == {} and forward.pull_back({}) is None
