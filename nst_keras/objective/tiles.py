@@ -97,11 +97,6 @@ def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
     return ReceptiveField(math.ceil(beyond / stride) * stride, stride)
 
 
-def whole(height: int, width: int) -> tuple[Tile, ...]:
-    """A single tile, which is the image."""
-    return (Tile(Span(0, height, 0, height), Span(0, width, 0, width)),)
-
-
 def plan_tiles(
     height: int, width: int, side: int | None, field: ReceptiveField
 ) -> tuple[Tile, ...]:
@@ -115,9 +110,9 @@ def plan_tiles(
     Raises:
         InputError: with this side, tiles would be all halo.
     """
-    if side is None or side >= max(height, width):
-        return whole(height, width)
-    if side < field.least_side:
+    longest = max(height, width)
+    side = min(side or longest, longest)
+    if side < min(field.least_side, longest):
         raise InputError(
             f"--tile_size={side}: must be at least {field.least_side} with these layers"
         )

@@ -4,10 +4,10 @@ import dataclasses
 import math
 from typing import Any
 
+from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
 
 _STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
-_IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +180,7 @@ PRESETS = {
             "learning_rate": 0.003,
             "iterations": 2000,
         },
-        pixel_range=1.0 / _IMAGENET_DEVIATION,
+        pixel_range=1.0 / vgg.IMAGENET_DEVIATION,
         shares=False,
     ),
     # crowsonkb/style-transfer-pytorch, which also carries Adam's moments from scale to scale.

@@ -17,7 +17,7 @@ from nst_keras.objective.backprop import Network
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import Targets, capture_targets
-from nst_keras.objective.term_names import WeightedTerm, weigh_terms
+from nst_keras.objective.term_names import weigh_terms
 from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import Report, TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
@@ -205,7 +205,7 @@ def _extractor_on(device: str, settings: Settings, precision: str, weights: Weig
         )
 
 
-def _weighted_terms(settings: Settings) -> tuple[WeightedTerm, ...]:
+def _weighted_terms(settings: Settings) -> dict[str, float]:
     return weigh_terms(
         settings.content_weight,
         settings.style_weight,

@@ -215,7 +215,7 @@ def small(image):
 
 def weigh(name, content=2.0, style=5.0, tv=0.7, content_layers=BOTH, style_layers=BOTH):
     """The weights of an objective's terms by name."""
-    terms = term_names.weigh_terms(
+    return term_names.weigh_terms(
         content,
         style,
         tv,
@@ -223,7 +223,6 @@ def weigh(name, content=2.0, style=5.0, tv=0.7, content_layers=BOTH, style_layer
         style_layers=style_layers,
         shares=name not in LAYERS_SUMMED_AS_THEY_ARE,
     )
-    return {term.name: term.weight for term in terms}
 
 
 def expected_weights(name):
@@ -235,14 +234,6 @@ def expected_weights(name):
 
 def batch(image):
     return tf.constant(np.asarray(image, np.float32)[None])
-
-
-def weighted(weights):
-    """Weighted terms, given their weights by name."""
-    return tuple(
-        term_names.WeightedTerm(term_names.kind_of(name), term_names.layer_of(name), weight)
-        for name, weight in weights.items()
-    )
 
 
 def capture(
@@ -259,8 +250,9 @@ def capture(
         batch(content),
         [batch(style) for style in styles],
         blend[: len(styles)],
-        weighted(weigh(name) if weights is None else weights),
+        weigh(name) if weights is None else weights,
         formulas_lib.FORMULAS[name],
+        uncut,
     )
 
 
@@ -283,7 +275,7 @@ def objective_of(
 ):
     """The same on targets that are captured already."""
     weights = weigh(name) if weights is None else weights
-    terms = make_terms(weighted(weights), targets, formulas_lib.FORMULAS[name])
+    terms = make_terms(weights, targets, formulas_lib.FORMULAS[name])
     network = Network(sections(extractor), largest_gradient)
     return Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
 
@@ -430,6 +422,11 @@ def equal_weights(content=("block5_conv2",), style=TILED_STYLES):
     return dict.fromkeys(term_names.term_names(content, style), 1.0)
 
 
+def uncut(height, width):
+    """An image of any height and width in one tile."""
+    return tiles.plan_tiles(height, width, None, tiles.ReceptiveField(0, 1))
+
+
 def tile_plan(side, layers, backbone="vgg19"):
     """Cuts images of any height and width into tiles of at most this side."""
     return lambda height, width: tiles.plan_tiles(
@@ -443,15 +440,15 @@ def whole_and_tiled(
     """The objective of the whole image and that of its tiles; all terms about equally large."""
     content, style, image = pictures
     formulas = formulas_lib.FORMULAS[name]
-    given = extractor or chained(sections), content, [style], [1.0], weighted(weights), formulas
+    given = extractor or chained(sections), content, [style], [1.0], weights, formulas
     network = Network(sections, largest_gradient)
-    targets = capture_targets(*given)
-    terms = make_terms(weighted(weights), targets, formulas)
+    targets = capture_targets(*given, uncut)
+    terms = make_terms(weights, targets, formulas)
     whole = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
     losses = whole.value(image)
     weights = {term: 1 / float(losses[term]) for term in weights}
     targets = capture_targets(*given, tiles_of=plan)
-    terms = make_terms(weighted(weights), targets, formulas)
+    terms = make_terms(weights, targets, formulas)
     cut = plan(*image.shape[1:3])
     tiled = Objective(terms, TiledEvaluator([network], terms, targets.content, cut, xla=xla))
     return whole.reweighted(weights), tiled

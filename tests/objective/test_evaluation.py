@@ -23,7 +23,7 @@ from tests.objective.conftest import (
     random_vgg,
     tile_plan,
     toy_extractor,
-    weighted,
+    uncut,
 )
 
 SIZE = 61, 53
@@ -36,9 +36,9 @@ class Evaluators:
     def __init__(self, name, seed):
         sections = random_vgg(LAYERS)
         self.image, self.name = noise(*SIZE, seed), name
-        weights, plan = weighted(equal_weights(("block3_conv1",), LAYERS)), tile_plan(44, LAYERS)
+        weights, plan = equal_weights(("block3_conv1",), LAYERS), tile_plan(44, LAYERS)
         given = chained(sections), noise(*SIZE, seed + 10), [noise(40, 30, seed + 20)], [1.0]
-        targets = capture_targets(*given, weights, FORMULAS[name])
+        targets = capture_targets(*given, weights, FORMULAS[name], uncut)
         self.terms = make_terms(weights, targets, FORMULAS[name])
         self.whole = WholeEvaluator(Network(sections), self.terms, targets.content[0])
         cut = capture_targets(*given, weights, FORMULAS[name], plan).content
@@ -94,7 +94,7 @@ def test_pulling_back_is_linear_and_the_transpose_of_the_derivative():
 
 
 def test_a_window_leaves_only_the_positions_that_a_tile_owns():
-    terms = make_terms(weighted({"style/block1_conv2": 1.0}), capture(), FORMULAS["relative"])
+    terms = make_terms({"style/block1_conv2": 1.0}, capture(), FORMULAS["relative"])
     features = toy_extractor(batch(IMAGE))["block1_conv2"]
     found = evaluation.layer_sums(
         terms, {}, "block1_conv2", owned(features, "block1_conv2", (2, 9, 4, 20))

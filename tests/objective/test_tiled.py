@@ -25,7 +25,6 @@ from tests.objective.conftest import (
     noise,
     random_vgg,
     tile_plan,
-    weighted,
     whole_and_tiled,
 )
 
@@ -191,7 +190,7 @@ def test_balanced_weights_are_those_of_the_whole_and_weights_can_be_changed():
 
 def evaluator_of(plan, image, layers=("block3_conv1",), **options):
     """An evaluator of an image in tiles, and its terms."""
-    sections, weights = random_vgg(layers), weighted(equal_weights((), layers))
+    sections, weights = random_vgg(layers), equal_weights((), layers)
     formulas = FORMULAS["relative"]
     given = chained(sections), image, [image], [1.0], weights, formulas
     targets = capture_targets(*given, lambda height, width: plan)

@@ -17,6 +17,7 @@ from nst_keras.optimizers import adam as adam_lib
 from nst_keras.optimizers.optimizer import add_at_once
 from nst_keras.optimizers.strips import add_by_strips
 from tests.conftest import picture
+from tests.objective.conftest import uncut
 from tests.optimizers.conftest import SHAPE, advance, quadratic, rate_of
 
 
@@ -115,7 +116,7 @@ def test_the_state_counts_steps():
 def test_a_few_steps_improve_a_small_objective(tiny_weights):
     layers = ("block1_conv1", "block2_conv1")
     extractor = extractor_lib.feature_extractor(tiny_weights, layers)
-    weighted = weigh_terms(
+    weights = weigh_terms(
         1.0,
         8.0,
         0.5,
@@ -125,8 +126,8 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
     )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
     formulas = FORMULAS["relative"]
-    targets = capture_targets(extractor, content, [style], [1.0], weighted, formulas)
-    terms = make_terms(weighted, targets, formulas)
+    targets = capture_targets(extractor, content, [style], [1.0], weights, formulas, uncut)
+    terms = make_terms(weights, targets, formulas)
     network = Network(extractor_lib.sections(extractor))
     objective = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
     optimizer, image = adam(shape=content.shape), tf.Variable(content)
