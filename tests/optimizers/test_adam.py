@@ -48,7 +48,7 @@ def test_twenty_steps_are_those_of_keras(options, pixel_range):
 def test_strip_by_strip_adam_takes_the_same_steps():
     images = [tf.Variable(picture(4, 5)[None]) for _ in range(2)]
     for image, add in zip(images, (add_at_once, add_by_strips), strict=True):
-        advance(adam(opponent=True, add=add), image, 5)
+        advance(adam(adam_colors="opponent", add=add), image, 5)
     np.testing.assert_allclose(images[1], images[0], atol=1e-6)
     assert np.abs(images[0] - picture(4, 5)[None]).max() > 0.05
 
@@ -70,7 +70,7 @@ def test_steps_in_opponent_colors_are_those_on_a_picture_in_these_colors():
         return terms, tf.tensordot(gradient, turn.T, 1)
 
     image, same = tf.Variable(start), tf.Variable(start @ turn.T)
-    ours, plain, rgb = adam(opponent=True), adam(), adam()
+    ours, plain, rgb = adam(adam_colors="opponent"), adam(), adam()
     for _ in range(10):
         ours.step(image, value_and_grad)
         plain.step(same, turned)
