@@ -1,60 +1,152 @@
-"""Evaluations of images: the statistics by term name, and the way back to a gradient at the image.
+"""Evaluations: statistics of images by term name, and the way back to a gradient at the images.
 
 There are three of one interface, with the same results: one image, several images at once (both
-here), and an image in tiles (`tiled`).
+here), and an image in tiles (`tiled`). All pass through the network by `ForwardPass`.
 """
 
+import abc
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from nst_keras.objective.backprop import (
-    Evaluation,
-    Features,
-    ForwardPass,
-    Network,
-    Sums,
-    SumsOfLayer,
-    evaluate,
-)
-from nst_keras.objective.terms import Term
+_EXPONENT_BITS = 0x7F800000  # of a float32
+_LEAST = 1e-30  # its inverse is far below float32's largest number
+
+Features = dict[str, tf.Tensor]  # by layer
+Extractor = Callable[[tf.Tensor], Features]
+Sums = dict[str, tf.Tensor]  # statistics by the name of their term
+# Makes statistics of a layer's features (N, h, w, C); without a name, of pixels (N, H, W, 3).
+SumsOfLayer = Callable[[str, tf.Tensor], Sums]
 
 
-class Evaluator(Protocol):
-    """Evaluates images of one size for one list of terms."""
+class Evaluation(NamedTuple):
+    """Statistics, and the way back from them (a vector-Jacobian product).
 
-    @property
-    def in_graph(self) -> bool:
-        """Whether evaluations can be part of a TensorFlow graph."""
+    Attributes:
+        sums: statistics by term name.
+        pull_back: makes the gradient at what they are of, of its shape, from their own gradients.
+    """
 
+    sums: Sums
+    pull_back: Callable[[Sums], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A feature extractor on one device.
+
+    Args:
+        sections: its parts in order, with one layer as the output of each: the first takes the
+            image, each later one the output of the part before.
+        largest_gradient: dynamic loss scaling for float16: gradients of features are scaled before
+            they are pulled back through the network, so that the largest is between this and twice
+            this, and the gradient at the image is scaled back. None: no scaling, which is faster,
+            and right where gradients can neither underflow nor overflow.
+    """
+
+    sections: tuple[Extractor, ...]
+    largest_gradient: float | None = None
+
+
+def evaluate(tensor: tf.Tensor, sums_of: Callable[[tf.Tensor], Sums]) -> Evaluation:
+    """Statistics of an image or of features.
+
+    Their gradients are added two at a time, since AddN adds three in an order that varies between
+    runs.
+    """
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(tensor)
+        sums = sums_of(tensor)
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        gradients = [tape.gradient(value, tensor, cotangents[name]) for name, value in sums.items()]
+        return functools.reduce(_added_flat, gradients)
+
+    return Evaluation(sums, pull_back)
+
+
+class ForwardPass:
+    """A pass of images through the network; each section has a tape of its own, as in `evaluate`.
+
+    Args:
+        image: one image or several, (N, H, W, 3).
+        sums_of_layer: makes at least one statistic of each layer.
+
+    Attributes:
+        sums: the statistics of all layers by term name.
+    """
+
+    def __init__(self, network: Network, image: tf.Tensor, sums_of_layer: SumsOfLayer):
+        self.sums: Sums = {}
+        self._largest = network.largest_gradient
+        self._sections: list[tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]] = []
+        self._layers: dict[str, Evaluation] = {}
+        entry = image
+        for section in network.sections:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(entry)
+                ((layer, features),) = section(entry).items()
+            self._sections.append((tape, entry, layer, features))
+            self._layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
+            self.sums |= self._layers[layer].sums
+            entry = features
+
+    def pull_back(self, cotangents: Sums) -> tf.Tensor:
+        """The gradient at the image, given the gradients at the statistics. Call it once."""
+        if self._largest is None:
+            return self._through_network(lambda layer: self._layers[layer].pull_back(cotangents))
+        pulled = {layer: own.pull_back(cotangents) for layer, own in self._layers.items()}
+        peaks = [  # of each image
+            tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
+            for gradient in pulled.values()
+        ]
+        scale = self._largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
+        return self._through_network(lambda layer: scale * pulled[layer]) / scale
+
+    def _through_network(self, at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+        """The gradient at the image, given those at each layer's features from its statistics."""
+        upstream = None
+        for tape, entry, layer, features in reversed(self._sections):
+            # The gradient of a Gram is as large as its features and could be computed long before
+            # the gradient from deeper layers arrives; waiting for that saves memory.
+            with tf.control_dependencies([] if upstream is None else [upstream]):
+                own = at_features(layer)
+            upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
+        return upstream
+
+
+class Evaluator(abc.ABC):
+    """Evaluates images of one size for one list of terms.
+
+    Attributes:
+        in_graph: whether evaluations can be part of a TensorFlow graph.
+    """
+
+    in_graph: ClassVar[bool] = True
+
+    @abc.abstractmethod
     def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]; call `pull_back` once."""
 
 
 @dataclasses.dataclass(frozen=True)
-class WholeEvaluator:
-    """Evaluates images in one piece.
-
-    Attributes:
-        terms: the terms of the objective; their weights do not matter here.
-        content: the content's features by layer.
-    """
+class WholeEvaluator(Evaluator):
+    """Evaluates images in one piece."""
 
     network: Network
-    terms: Sequence[Term]
-    content: Features
-    in_graph: ClassVar[bool] = True
+    sums_of_layer: SumsOfLayer
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        """Evaluate one image (1, H, W, 3), RGB in [0, 1]."""
-        return _evaluate(self.network, image, self.sums_of_layer)
+        features = ForwardPass(self.network, image, self.sums_of_layer)
+        pixels = evaluate(image, functools.partial(self.sums_of_layer, ""))
 
-    def sums_of_layer(self, layer: str, features: tf.Tensor) -> Sums:
-        """See `layer_sums`."""
-        return layer_sums(self.terms, self.content, layer, features)
+        def pull_back(cotangents: Sums) -> tf.Tensor:
+            return pixels.pull_back(cotangents) + features.pull_back(cotangents)
+
+        return Evaluation({**pixels.sums, **features.sums}, pull_back)
 
 
 def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> Evaluation:
@@ -69,21 +161,7 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> E
         parts = zip(evaluators, tf.split(features, len(evaluators)), strict=True)
         return stacked([evaluator.sums_of_layer(layer, part) for evaluator, part in parts])
 
-    return _evaluate(evaluators[0].network, images, sums_of_layer)
-
-
-def layer_sums(terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor) -> Sums:
-    """Statistics of a layer's features (1, h, w, N), by term name.
-
-    Args:
-        content: the content's features by layer, at the same positions.
-        layer: a layer's name; empty for the pixels of an image (1, H, W, 3).
-    """
-    return {
-        term.name: term.statistics(features, content.get(layer))
-        for term in terms
-        if term.layer == layer
-    }
+    return WholeEvaluator(evaluators[0].network, sums_of_layer)(images)
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:
@@ -91,12 +169,16 @@ def stacked(sums_of_all: Sequence[Sums]) -> Sums:
     return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}
 
 
-def _evaluate(network: Network, images: tf.Tensor, sums_of_layer: SumsOfLayer) -> Evaluation:
-    """Evaluate images (N, H, W, 3): their pixels, and their features."""
-    features = ForwardPass(network, images, sums_of_layer)
-    pixels = evaluate(images, functools.partial(sums_of_layer, ""))
+def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The sum of two tensors of one shape, flattened in between.
 
-    def pull_back(cotangents: Sums) -> tf.Tensor:
-        return pixels.pull_back(cotangents) + features.pull_back(cotangents)
+    Graph optimization cannot merge it with the next sum, which has another shape, into an AddN.
+    """
+    flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
+    return tf.reshape(flat, tf.shape(first))
 
-    return Evaluation({**pixels.sums, **features.sums}, pull_back)
+
+def _power_of_two(number: tf.Tensor) -> tf.Tensor:
+    """The largest power of two up to a positive float32; multiplying by it rounds nothing."""
+    bits = tf.bitcast(tf.maximum(number, _LEAST), tf.int32)
+    return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)

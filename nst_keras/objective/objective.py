@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Sums
-from nst_keras.objective.evaluation import Evaluator
+from nst_keras.objective.evaluation import Evaluator, Sums
 from nst_keras.objective.term_names import TOTAL
 from nst_keras.objective.terms import Term
 
@@ -33,11 +32,8 @@ class Objective:
         self.terms, self.evaluator = tuple(terms), evaluator
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
         # compiled separately.
-        self._by_sums = (
-            self.differentiate
-            if evaluator.in_graph
-            else tf.function(self.differentiate, autograph=False)
-        )
+        compiled = tf.function(self.differentiate, autograph=False)
+        self._by_sums = self.differentiate if evaluator.in_graph else compiled
 
     def compiled(self, function: Callable) -> Callable:
         """Compile a function that calls this objective's methods, where these can be in a graph."""
@@ -84,12 +80,7 @@ class Objective:
         return with_nan(losses, gradient), gradient
 
     def differentiate(self, sums: Sums, height: int, width: int) -> tuple[Losses, Sums]:
-        """The losses of an image's statistics, and the gradient of the total by each of these.
-
-        Args:
-            sums: statistics by term name.
-            height, width: of the image in pixels.
-        """
+        """The losses of an image's statistics, and the gradient of the total by each of these."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sums)
             losses = self.losses(sums, height, width)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.backprop import Extractor, Features
+from nst_keras.objective.evaluation import Extractor, Features
 from nst_keras.objective.term_names import CONTENT, STYLE, kind_of, layer_of
 from nst_keras.objective.tiles import Tile
 

@@ -4,12 +4,13 @@
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
+from nst_keras.objective.evaluation import Features, Sums
 from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.targets import Targets
 from nst_keras.objective.term_names import CONTENT, STYLE, TV, kind_of, layer_of
@@ -47,6 +48,20 @@ def make_terms(
         layer = layer_of(name)
         terms.append(Term(name, layer, weight, *_MAKERS[kind_of(name)](layer, targets, formulas)))
     return tuple(terms)
+
+
+def layer_sums(terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor) -> Sums:
+    """Statistics of a layer's features (1, h, w, N), by term name.
+
+    Args:
+        content: the content's features by layer, at the same positions.
+        layer: a layer's name; empty for the pixels of an image (1, H, W, 3).
+    """
+    return {
+        term.name: term.statistics(features, content.get(layer))
+        for term in terms
+        if term.layer == layer
+    }
 
 
 def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:

@@ -18,17 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
-from nst_keras.objective.backprop import (
-    Evaluation,
-    Features,
-    ForwardPass,
-    Network,
-    Sums,
-    evaluate,
-)
-from nst_keras.objective.evaluation import layer_sums, stacked
+from nst_keras.objective import evaluation
+from nst_keras.objective.evaluation import Evaluation, Features, ForwardPass, Network, Sums
 from nst_keras.objective.targets import Window, owned
-from nst_keras.objective.terms import Term
+from nst_keras.objective.terms import Term, layer_sums
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
@@ -36,7 +29,7 @@ from nst_keras.runtime.errors import InputError
 Report = Callable[[int, int], None]  # tiles done, tiles in total
 
 
-class TiledEvaluator:
+class TiledEvaluator(evaluation.Evaluator):
     """Evaluates images of one size in tiles, outside of graphs.
 
     Args:
@@ -85,7 +78,7 @@ class TiledEvaluator:
         self._passes = [_Passes(functools.partial(work, one), compiled) for one in networks]
         # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
         strip_sums = functools.partial(layer_sums, self._terms, {}, "")
-        self._strip = _Passes(functools.partial(evaluate, sums_of=strip_sums))
+        self._strip = _Passes(functools.partial(evaluation.evaluate, sums_of=strip_sums))
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
@@ -144,7 +137,8 @@ class TiledEvaluator:
             if stop < self._height:
                 shared_row = self._strip.sums(image[:, stop : stop + 1])
                 found.append({name: -sums for name, sums in shared_row.items()})
-        return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked(found).items()}
+        stacked = evaluation.stacked(found)
+        return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked.items()}
 
     def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
         """Fill in the gradient of the pixels' statistics.

@@ -12,8 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Evaluation, Sums
-from nst_keras.objective.evaluation import WholeEvaluator, evaluate_batch, stacked
+from nst_keras.objective.evaluation import (
+    Evaluation,
+    Sums,
+    WholeEvaluator,
+    evaluate_batch,
+    stacked,
+)
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError

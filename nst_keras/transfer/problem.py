@@ -1,5 +1,6 @@
 """The style transfer problem of one picture: its network, its inputs, its objectives by scale."""
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +14,11 @@ from nst_keras.imaging import geometry
 from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import Targets, capture_targets
 from nst_keras.objective.term_names import weigh_terms
-from nst_keras.objective.terms import make_terms
+from nst_keras.objective.terms import layer_sums, make_terms
 from nst_keras.objective.tiled import Report, TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -125,7 +125,8 @@ class StyleTransferProblem:
         tiles = tiles_of(scale.height, scale.width)
         networks = self.extractors.networks
         if len(tiles) == 1:
-            return Objective(terms, WholeEvaluator(networks[0], terms, targets.content[0]))
+            sums_of_layer = functools.partial(layer_sums, terms, targets.content[0])
+            return Objective(terms, WholeEvaluator(networks[0], sums_of_layer))
         xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
         evaluator = TiledEvaluator(
             networks, terms, targets.content, tiles, self.replicas, self._reporter(), xla

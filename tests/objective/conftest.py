@@ -14,11 +14,10 @@ from nst_keras.network import extractor as extractor_lib
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective import term_names, tiles
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.terms import make_terms
+from nst_keras.objective.terms import layer_sums, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture
 from tests.network.conftest import reference
@@ -277,7 +276,11 @@ def objective_of(
     weights = weigh(name) if weights is None else weights
     terms = make_terms(weights, targets, formulas_lib.FORMULAS[name])
     network = Network(sections(extractor), largest_gradient)
-    return Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    return Objective(terms, whole_evaluator(network, terms, targets))
+
+
+def whole_evaluator(network, terms, targets):
+    return WholeEvaluator(network, functools.partial(layer_sums, terms, targets.content[0]))
 
 
 def sections(extractor):
@@ -444,7 +447,7 @@ def whole_and_tiled(
     network = Network(sections, largest_gradient)
     targets = capture_targets(*given, uncut)
     terms = make_terms(weights, targets, formulas)
-    whole = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    whole = Objective(terms, whole_evaluator(network, terms, targets))
     losses = whole.value(image)
     weights = {term: 1 / float(losses[term]) for term in weights}
     targets = capture_targets(*given, tiles_of=plan)

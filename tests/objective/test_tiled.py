@@ -7,7 +7,7 @@ import tensorflow as tf
 from nst_keras.devices.replicas import Replicas
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.objective import tiles
-from nst_keras.objective.backprop import Network
+from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective, balanced_weights
 from nst_keras.objective.targets import capture_targets

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.network import extractor as extractor_lib
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
@@ -17,7 +16,7 @@ from nst_keras.optimizers import adam as adam_lib
 from nst_keras.optimizers.optimizer import add_at_once
 from nst_keras.optimizers.strips import add_by_strips
 from tests.conftest import picture
-from tests.objective.conftest import uncut
+from tests.objective.conftest import uncut, whole_evaluator
 from tests.optimizers.conftest import SHAPE, advance, quadratic, rate_of
 
 
@@ -129,7 +128,7 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
     targets = capture_targets(extractor, content, [style], [1.0], weights, formulas, uncut)
     terms = make_terms(weights, targets, formulas)
     network = Network(extractor_lib.sections(extractor))
-    objective = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    objective = Objective(terms, whole_evaluator(network, terms, targets))
     optimizer, image = adam(shape=content.shape), tf.Variable(content)
     steps = [optimizer.step(image, objective.value_and_grad) for _ in range(4)]
     totals = [float(losses["total"]) for losses in steps]
