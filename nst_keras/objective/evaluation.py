@@ -1,7 +1,8 @@
 """Evaluations: statistics of images by term name, and the way back to a gradient at the images.
 
 There are three of one interface, with the same results: one image, several images at once (both
-here), and an image in tiles (`tiled`). All pass through the network by `ForwardPass`.
+here), and an image in tiles (`tiled`). All pass through the network by
+`evaluate_features`.
 """
 
 import abc
@@ -20,6 +21,7 @@ Extractor = Callable[[tf.Tensor], Features]
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 # Makes statistics of a layer's features (N, h, w, C); without a name, of pixels (N, H, W, 3).
 SumsOfLayer = Callable[[str, tf.Tensor], Sums]
+_Section = tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]  # its input, layer and features
 
 
 class Evaluation(NamedTuple):
@@ -28,6 +30,7 @@ class Evaluation(NamedTuple):
     Attributes:
         sums: statistics by term name.
         pull_back: makes the gradient at what they are of, of its shape, from their own gradients.
+            To be called once.
     """
 
     sums: Sums
@@ -68,54 +71,49 @@ def evaluate(tensor: tf.Tensor, sums_of: Callable[[tf.Tensor], Sums]) -> Evaluat
     return Evaluation(sums, pull_back)
 
 
-class ForwardPass:
-    """A pass of images through the network; each section has a tape of its own, as in `evaluate`.
+def evaluate_features(
+    network: Network, images: tf.Tensor, sums_of_layer: SumsOfLayer
+) -> Evaluation:
+    """Statistics of the features of images (N, H, W, 3), at least one for each layer.
 
-    Args:
-        image: one image or several, (N, H, W, 3).
-        sums_of_layer: makes at least one statistic of each layer.
-
-    Attributes:
-        sums: the statistics of all layers by term name.
+    Each section of the network has a tape of its own, for the same reason as in `evaluate`.
     """
+    sections: list[_Section] = []
+    layers: dict[str, Evaluation] = {}
+    entry = images
+    for section in network.sections:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(entry)
+            ((layer, features),) = section(entry).items()
+        sections.append((tape, entry, layer, features))
+        layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
+        entry = features
 
-    def __init__(self, network: Network, image: tf.Tensor, sums_of_layer: SumsOfLayer):
-        self.sums: Sums = {}
-        self._largest = network.largest_gradient
-        self._sections: list[tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]] = []
-        self._layers: dict[str, Evaluation] = {}
-        entry = image
-        for section in network.sections:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(entry)
-                ((layer, features),) = section(entry).items()
-            self._sections.append((tape, entry, layer, features))
-            self._layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
-            self.sums |= self._layers[layer].sums
-            entry = features
-
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, given the gradients at the statistics. Call it once."""
-        if self._largest is None:
-            return self._through_network(lambda layer: self._layers[layer].pull_back(cotangents))
-        pulled = {layer: own.pull_back(cotangents) for layer, own in self._layers.items()}
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        if network.largest_gradient is None:
+            return _through(sections, lambda layer: layers[layer].pull_back(cotangents))
+        pulled = {layer: own.pull_back(cotangents) for layer, own in layers.items()}
         peaks = [  # of each image
             tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
             for gradient in pulled.values()
         ]
-        scale = self._largest / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
-        return self._through_network(lambda layer: scale * pulled[layer]) / scale
+        scale = network.largest_gradient / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
+        return _through(sections, lambda layer: scale * pulled[layer]) / scale
 
-    def _through_network(self, at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
-        """The gradient at the image, given those at each layer's features from its statistics."""
-        upstream = None
-        for tape, entry, layer, features in reversed(self._sections):
-            # The gradient of a Gram is as large as its features and could be computed long before
-            # the gradient from deeper layers arrives; waiting for that saves memory.
-            with tf.control_dependencies([] if upstream is None else [upstream]):
-                own = at_features(layer)
-            upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
-        return upstream
+    sums = {name: value for own in layers.values() for name, value in own.sums.items()}
+    return Evaluation(sums, pull_back)
+
+
+def _through(sections: list[_Section], at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+    """The gradient at the images, given those at each layer's features from its statistics."""
+    upstream = None
+    for tape, entry, layer, features in reversed(sections):
+        # The gradient of a Gram is as large as its features and could be computed long before the
+        # gradient from deeper layers arrives; waiting for that saves memory.
+        with tf.control_dependencies([] if upstream is None else [upstream]):
+            own = at_features(layer)
+        upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
+    return upstream
 
 
 class Evaluator(abc.ABC):
@@ -129,7 +127,7 @@ class Evaluator(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        """Evaluate an image (1, H, W, 3), RGB in [0, 1]; call `pull_back` once."""
+        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +138,7 @@ class WholeEvaluator(Evaluator):
     sums_of_layer: SumsOfLayer
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        features = ForwardPass(self.network, image, self.sums_of_layer)
+        features = evaluate_features(self.network, image, self.sums_of_layer)
         pixels = evaluate(image, functools.partial(self.sums_of_layer, ""))
 
         def pull_back(cotangents: Sums) -> tf.Tensor:

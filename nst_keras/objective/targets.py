@@ -3,9 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
 
-import numpy as np
 import tensorflow as tf
 
 from nst_keras.network import vgg
@@ -14,8 +12,6 @@ from nst_keras.objective.evaluation import Extractor, Features
 from nst_keras.objective.term_names import CONTENT, STYLE, kind_of, layer_of
 from nst_keras.objective.tiles import Tile
 
-Picture: TypeAlias = np.ndarray | tf.Tensor
-Window: TypeAlias = tuple[int, int, int, int] | tf.Tensor  # see `Tile.window`
 TilesOf = Callable[[int, int], tuple[Tile, ...]]  # the tiles of an image by height and width
 
 
@@ -39,8 +35,8 @@ class Targets:
 
 def capture_targets(
     extractor: Extractor,
-    content: Picture,
-    styles: Sequence[Picture],
+    content: tf.Tensor,
+    styles: Sequence[tf.Tensor],
     style_blend: Sequence[float],
     terms: Iterable[str],
     formulas: formulas_lib.Formulas,
@@ -83,15 +79,15 @@ def layers_of(kind: str, terms: Iterable[str]) -> tuple[str, ...]:
     return tuple(layer_of(name) for name in terms if kind_of(name) == kind)
 
 
-def owned(features: tf.Tensor, layer: str, window: Window) -> tf.Tensor:
-    """The part (1, h, w, N) of a tile's features that the tile owns."""
+def owned(features: tf.Tensor, layer: str, window: Sequence[int]) -> tf.Tensor:
+    """The part (1, h, w, N) of a tile's features that the tile owns, given its `Tile.window`."""
     stride = vgg.stride(layer)
     top, bottom, left, right = (window[index] // stride for index in range(4))
     return features[:, top:bottom, left:right]
 
 
 def _owned_features(
-    extractor: Extractor, tiles_of: TilesOf, picture: Picture
+    extractor: Extractor, tiles_of: TilesOf, picture: tf.Tensor
 ) -> Iterator[Features]:
     """For each tile of a picture (1, H, W, 3), the features that it owns."""
     for tile in tiles_of(*picture.shape[1:3]):

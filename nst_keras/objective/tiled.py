@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.objective import evaluation
-from nst_keras.objective.evaluation import Evaluation, Features, ForwardPass, Network, Sums
-from nst_keras.objective.targets import Window, owned
+from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums
+from nst_keras.objective.targets import owned
 from nst_keras.objective.terms import Term, layer_sums
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
@@ -60,45 +60,43 @@ class TiledEvaluator(evaluation.Evaluator):
     ):
         self._terms, self._contents, self._tiles = tuple(terms), contents, tuple(tiles)
         self._replicas, self._report, self._xla = replicas, report, xla
-        self._height = max(tile.rows.stop for tile in tiles)
-        self._width = max(tile.columns.stop for tile in tiles)
+        self._height, self._width = tiles[-1].rows.stop, tiles[-1].columns.stop
         if len(tiles) < replicas.count:
             raise InputError(
                 f"--distribute: a picture of {self._width}x{self._height} px makes "
                 f"{len(tiles)} tiles, too few for {replicas.count} devices"
             )
-        own = [replicas.own(index) for index in range(replicas.count)]
+        own = map(replicas.own, range(replicas.count))
         shares = dict(zip(own, assign(tiles, replicas.count), strict=True))
         devices = range(len(replicas.devices))
         # In each round, each device takes the next tile of its share.
         self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
         self._count = sum(len(shares[device]) for device in devices)
-        compiled = _compiled_by_xla if xla else _compiled_for_any_size
-        work = functools.partial(_evaluate_tile, self._terms)
-        self._passes = [_Passes(functools.partial(work, one), compiled) for one in networks]
+        works = [functools.partial(_evaluate_tile, self._terms, network) for network in networks]
+        by_xla = functools.partial(tf.function, jit_compile=True, autograph=False)
+        self._passes = [_passes(work, by_xla if xla else _compiled_for_any_size) for work in works]
         # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
         strip_sums = functools.partial(layer_sums, self._terms, {}, "")
-        self._strip = _Passes(functools.partial(evaluation.evaluate, sums_of=strip_sums))
+        strip = functools.partial(evaluation.evaluate, sums_of=strip_sums)
+        self._strip_sums, self._strip_gradient = _passes(strip, _compiled_for_any_size)
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
         return Evaluation(self._sums(image), functools.partial(self._gradient, image))
 
     def _sums(self, image: tf.Tensor) -> Sums:
-        """Statistics of an image by term name, over the tiles of all hosts."""
+        """Statistics over the tiles of all hosts."""
         sums: Sums = {}
-        found_all = self._over_tiles([passes.sums for passes in self._passes], image)
+        found_all = self._over_tiles([sums_of for sums_of, _ in self._passes], image)
         for done, (_, found) in enumerate(found_all, start=1):
             sums = {name: sums[name] + tile for name, tile in found.items()} if sums else found
             self._report(done, 2 * self._count)
         return {**self._pixel_sums(image), **self._replicas.total(sums)}
 
     def _gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
-        """The gradient at an image, given the gradients at its statistics."""
         # Not a variable: TensorFlow copies one that was updated in part at every read.
         gradient = aligned_array(image.shape, image.dtype.as_numpy_dtype)
         self._start_with_pixels(gradient, image, cotangents)
-        functions = [passes.gradient for passes in self._passes]
+        functions = [gradient_of for _, gradient_of in self._passes]
         pulled_back = self._over_tiles(functions, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
@@ -133,9 +131,9 @@ class TiledEvaluator(evaluation.Evaluator):
         """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
         found = []
         for start, stop in strips(self._height, self._width):
-            found.append(self._strip.sums(image[:, start : stop + 1]))
+            found.append(self._strip_sums(image[:, start : stop + 1]))
             if stop < self._height:
-                shared_row = self._strip.sums(image[:, stop : stop + 1])
+                shared_row = self._strip_sums(image[:, stop : stop + 1])
                 found.append({name: -sums for name, sums in shared_row.items()})
         stacked = evaluation.stacked(found)
         return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked.items()}
@@ -147,25 +145,37 @@ class TiledEvaluator(evaluation.Evaluator):
         """
         for start, stop in strips(self._height, self._width):
             above = min(start, 1)
-            pulled = self._strip.gradient(image[:, start - above : stop + 1], cotangents)
+            pulled = self._strip_gradient(image[:, start - above : stop + 1], cotangents)
             own = np.asarray(pulled)[:, above : above + stop - start]
             # On one host only, since the hosts' gradients are added up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
 
 def _evaluate_tile(
-    terms: Sequence[Term], network: Network, tile: tf.Tensor, content: Features, window: Window
-) -> ForwardPass:
+    terms: Sequence[Term],
+    network: Network,
+    tile: tf.Tensor,
+    content: Features,
+    window: Sequence[int],
+) -> Evaluation:
     """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
 
     def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
         return layer_sums(terms, content, layer, owned(features, layer, window))
 
-    return ForwardPass(network, tile, sums_of_layer)
+    return evaluation.evaluate_features(network, tile, sums_of_layer)
 
 
-def _compiled_by_xla(function: Callable) -> Callable:
-    return tf.function(function, jit_compile=True, autograph=False)
+def _passes(
+    evaluated: Callable[..., Evaluation], compiled: Callable[[Callable], Callable]
+) -> tuple[Callable, Callable]:
+    """The statistics of an evaluation, and its gradient, which takes cotangents as well."""
+
+    def gradient(*given: Any) -> tf.Tensor:
+        *work, cotangents = given
+        return evaluated(*work).pull_back(cotangents)
+
+    return compiled(lambda *work: evaluated(*work).sums), compiled(gradient)
 
 
 def _compiled_for_any_size(function: Callable) -> Callable:
@@ -189,24 +199,3 @@ def _signature(tensor: tf.Tensor) -> tf.TensorSpec:
     if tensor.shape.rank == 4:
         return tf.TensorSpec((1, None, None, tensor.shape[-1]), tensor.dtype)
     return tf.TensorSpec.from_tensor(tensor)
-
-
-class _Passes:
-    """The two passes of an evaluation, compiled: its statistics and, later, its gradient.
-
-    Args:
-        evaluated: returns an `Evaluation`, or a `ForwardPass`.
-        compiled: compiles a function of the same arguments, and for the gradient of cotangents.
-    """
-
-    def __init__(
-        self,
-        evaluated: Callable,
-        compiled: Callable[[Callable], Callable] = _compiled_for_any_size,
-    ):
-        def gradient(*given: Any) -> tf.Tensor:
-            *work, cotangents = given
-            return evaluated(*work).pull_back(cotangents)
-
-        self.sums = compiled(lambda *work: evaluated(*work).sums)
-        self.gradient = compiled(gradient)

@@ -294,7 +294,7 @@ def test_a_power_of_two_is_the_largest_up_to_a_number(number):
     assert np.log2(found) % 1 == 0 and found <= np.float32(number) < 2 * found
 
 
-def test_a_forward_pass_pulls_back_what_one_tape_would():
+def test_features_are_pulled_back_as_by_one_tape():
     """Two sections; statistics of both layers, one of them with two statistics."""
     sections = random_vgg(("block1_conv1", "block2_conv1"))
     images = tf.concat([noise(12, 10, seed) for seed in (1, 2)], axis=0)
@@ -305,7 +305,7 @@ def test_a_forward_pass_pulls_back_what_one_tape_would():
             sums[f"sum/{layer}"] = tf.reduce_sum(features, axis=(1, 2))
         return sums
 
-    forward = evaluation.ForwardPass(evaluation.Network(sections), images, sums_of_layer)
+    forward = evaluation.evaluate_features(evaluation.Network(sections), images, sums_of_layer)
     rng = np.random.default_rng(0)
     cotangents = {
         name: tf.constant(rng.normal(0, 1, value.shape)) for name, value in forward.sums.items()
