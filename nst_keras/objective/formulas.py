@@ -16,8 +16,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nst_keras.network import vgg
-from nst_keras.objective import total_variation, wasserstein
-from nst_keras.objective.total_variation import Variation
+from nst_keras.objective import total_variation as variations
+from nst_keras.objective import wasserstein
 
 _FLOOR = 1e-6  # a target whose mean square is below this counts as zero
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
@@ -99,7 +99,7 @@ class Formulas:
 
     content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
     style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
-    variation: Variation
+    variation: variations.Variation
     style_sums: Callable[[tf.Tensor], tf.Tensor] = gram_sums
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
@@ -202,22 +202,18 @@ def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
 # Weights, layers and other settings published with each are in `settings.presets`.
 FORMULAS = {
     "relative": Formulas(
-        relative_content, relative_style, total_variation.MEAN_SQUARES, style_target=relative_target
+        relative_content, relative_style, variations.MEAN_SQUARES, style_target=relative_target
     ),
-    "gatys": Formulas(half_sum_content, gatys_style, total_variation.SQUARES_255),
-    "jcjohnson": Formulas(mean_content, mean_style_per_channel, total_variation.HALF_SQUARES_255),
-    "tf_tutorial": Formulas(mean_content, mean_style, total_variation.ABSOLUTE),
-    "keras_example": Formulas(sum_content, keras_style, total_variation.POWER_255),
-    "anishathalye": Formulas(
-        mean_content, mean_style_per_channel, total_variation.MEAN_SQUARES_255
-    ),
-    "pytorch_tutorial": Formulas(
-        torchvision_content, classroom_style, total_variation.MEAN_SQUARES
-    ),
+    "gatys": Formulas(half_sum_content, gatys_style, variations.SQUARES_255),
+    "jcjohnson": Formulas(mean_content, mean_style_per_channel, variations.HALF_SQUARES_255),
+    "tf_tutorial": Formulas(mean_content, mean_style, variations.ABSOLUTE),
+    "keras_example": Formulas(sum_content, keras_style, variations.POWER_255),
+    "anishathalye": Formulas(mean_content, mean_style_per_channel, variations.MEAN_SQUARES_255),
+    "pytorch_tutorial": Formulas(torchvision_content, classroom_style, variations.MEAN_SQUARES),
     "crowsonkb": Formulas(
         torchvision_content,
         wasserstein_style,
-        total_variation.NINE_POINT,
+        variations.NINE_POINT,
         style_sums=moment_sums,
         style_target=wasserstein_target,
     ),

@@ -37,12 +37,7 @@ class Term:
 def make_terms(
     weights: Mapping[str, float], targets: Targets, formulas: Formulas
 ) -> tuple[Term, ...]:
-    """The terms of an objective.
-
-    Args:
-        weights: by term name.
-        targets: captured for the same terms and formulas.
-    """
+    """The terms of an objective, given weights by name and targets for the same formulas."""
     terms = []
     for name, weight in weights.items():
         layer = layer_of(name)
@@ -53,9 +48,7 @@ def make_terms(
 def layer_sums(terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor) -> Sums:
     """Statistics of a layer's features (1, h, w, N), by term name.
 
-    Args:
-        content: the content's features by layer, at the same positions.
-        layer: a layer's name; empty for the pixels of an image (1, H, W, 3).
+    Of an image (1, H, W, 3) if the layer is ''. The content's features are at the same positions.
     """
     return {
         term.name: term.statistics(features, content.get(layer))

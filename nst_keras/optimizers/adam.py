@@ -15,7 +15,6 @@ class Adam(Optimizer):
     """Adam on one image variable: algorithm 1 of Kingma and Ba (2015).
 
     Args:
-        shape: the image's, (1, H, W, 3).
         rate: learning rate for pixels in [0, `pixel_range`].
         beta_1, beta_2: decay rates of the mean and the mean square of the gradient.
         epsilon: added to the root of the mean square, in the unit of the gradient.

@@ -44,7 +44,6 @@ def make_optimizer(
 
     Args:
         name: one of `facts.FACTS`.
-        shape: the image's, (1, H, W, 3).
         rate: the step size for pixels in [0, `pixel_range`]; for lbfgs, a factor on its steps.
         settings: a value for each of the settings that the optimizer takes (see `facts`).
         bounded: whether pixels stay within [0, 1].
@@ -59,12 +58,7 @@ def make_optimizer(
 
 
 class KerasOptimizer(Optimizer):
-    """One of Keras' optimizers on one image variable.
-
-    Args:
-        optimizer: works on pixels in [0, `pixel_range`].
-        shape: the image's, (1, H, W, 3).
-    """
+    """One of Keras' optimizers, which works on pixels in [0, `pixel_range`]."""
 
     def __init__(
         self, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...], pixel_range: float

@@ -37,10 +37,9 @@ class OptimizerFacts:
 
     def learning_rate(self, pixel_range: float) -> float | None:
         """A learning rate for pixels in [0, `pixel_range`] that suits most objectives, if any."""
-        if self.step_size is None:
-            return None
-        unit = 1.0 if self.step_is_share or self.rate_is_factor else pixel_range
-        return self.step_size * unit
+        if self.step_size is None or self.step_is_share or self.rate_is_factor:
+            return self.step_size
+        return self.step_size * pixel_range
 
 
 _MOMENTS = ("beta_1", "beta_2", "epsilon")

@@ -27,7 +27,6 @@ class Lbfgs(Optimizer):
     or stays. So the first step only evaluates, and a step returns the losses after it.
 
     Args:
-        shape: the image's, (1, H, W, 3).
         rate: the length of a step as a function of the 0-based step, 1 being Newton's.
         history: how many pairs of steps and gradient changes are remembered.
         line_search: 'backtrack' if a step that raises the total is halved until it does not, or
@@ -92,10 +91,10 @@ class Lbfgs(Optimizer):
         return "lbfgs: no step lowers the loss; still halving" if stalled else ""
 
     def variables(self) -> dict[str, tf.Variable]:
-        arrays = ("gradient", "direction", "moves", "changes", "products")
-        names = (*arrays, "pairs", "halvings", "steps")
+        numbers = ("pairs", "halvings", "steps")
+        names = ("gradient", "direction", "moves", "changes", "products", *numbers)
         losses = {f"loss {name}": kept for name, kept in self.losses.items()}
-        return {**{name: getattr(self, name) for name in names}, **losses}
+        return {name: getattr(self, name) for name in names} | losses
 
     def _remember(self, move: tf.Tensor, change: tf.Tensor) -> None:
         """Keep a step and the change of the gradient along it, if its curvature is positive."""

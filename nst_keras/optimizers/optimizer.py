@@ -13,7 +13,7 @@ Add = Callable[..., None]
 
 
 class Optimizer(abc.ABC):
-    """Moves one image, a variable (1, H, W, 3) of RGB in [0, 1].
+    """Moves one image, a variable of RGB in [0, 1] and of the `shape` (1, H, W, 3).
 
     Attributes:
         steps: the number of steps so far.

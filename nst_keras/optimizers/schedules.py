@@ -30,9 +30,8 @@ def make_schedule(
         warmup_steps: the number of steps over which a factor on the schedule rises to 1.
     """
     over = fall_steps or max(steps - 1, 1)
-    last = end * learning_rate
     if name == "linear":
-        fall = schedules.PolynomialDecay(learning_rate, over, last)
+        fall = schedules.PolynomialDecay(learning_rate, over, end * learning_rate)
     elif name == "cosine":
         fall = schedules.CosineDecay(learning_rate, over, alpha=end)
     elif name == "exponential":
