@@ -39,17 +39,17 @@ def weigh_terms(
     *,
     content_layers: Mapping[str, float],
     style_layers: Mapping[str, float],
-    shares: bool,
+    normalized: bool,
 ) -> dict[str, float]:
     """The weights of an objective's terms by name, in the order of `term_names`.
 
     Args:
         content, style, tv: weights of the three kinds.
         content_layers, style_layers: weights of layers within their kind.
-        shares: whether the weights of layers are scaled to a sum of 1, or used as they are.
+        normalized: whether the weights of layers are scaled to a sum of 1, or used as they are.
     """
     weights = []
     for weight, layers in ((content, content_layers), (style, style_layers)):
-        total = sum(layers.values()) if shares else 1.0
+        total = sum(layers.values()) if normalized else 1.0
         weights += [weight * share / total for share in layers.values()]
     return dict(zip(term_names(content_layers, style_layers), (*weights, tv), strict=True))

@@ -67,11 +67,11 @@ class TiledEvaluator(evaluation.Evaluator):
                 f"{len(tiles)} tiles, too few for {replicas.count} devices"
             )
         own = map(replicas.own, range(replicas.count))
-        shares = dict(zip(own, assign(tiles, replicas.count), strict=True))
+        numbers_of = dict(zip(own, assign(tiles, replicas.count), strict=True))
         devices = range(len(replicas.devices))
         # In each round, each device takes the next tile of its share.
-        self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
-        self._count = sum(len(shares[device]) for device in devices)
+        self._rounds = list(itertools.zip_longest(*(numbers_of[device] for device in devices)))
+        self._count = sum(len(numbers_of[device]) for device in devices)
         works = [functools.partial(_evaluate_tile, self._terms, network) for network in networks]
         by_xla = functools.partial(tf.function, jit_compile=True, autograph=False)
         self._passes = [_passes(work, by_xla if xla else _compiled_for_any_size) for work in works]

@@ -132,7 +132,7 @@ def side_for(
 
     def busiest(side: int) -> int:
         tiles = planned(side)
-        return max(sum(tiles[n].pixels for n in share) for share in assign(tiles, count))
+        return max(sum(tiles[n].pixels for n in own) for own in assign(tiles, count))
 
     sides = range(min(most or longest, longest) // stride * stride, least - 1, -stride)
     enough = next((side for side in sides if len(planned(side)) >= count), None)
@@ -145,13 +145,13 @@ def side_for(
 
 def assign(tiles: Sequence[Tile], count: int) -> list[list[int]]:
     """The numbers of the tiles of each of `count` replicas, with about as many pixels for each."""
-    shares: list[list[int]] = [[] for _ in range(count)]
+    numbers: list[list[int]] = [[] for _ in range(count)]
     pixels = [0] * count
     for number in sorted(range(len(tiles)), key=lambda n: -tiles[n].pixels):
         least = pixels.index(min(pixels))
-        shares[least].append(number)
+        numbers[least].append(number)
         pixels[least] += tiles[number].pixels
-    return [sorted(share) for share in shares]
+    return [sorted(own) for own in numbers]
 
 
 def _spans(length: int, side: int, field: ReceptiveField) -> tuple[Span, ...]:

@@ -213,7 +213,7 @@ def _weighted_terms(settings: Settings) -> dict[str, float]:
         settings.tv_weight,
         content_layers=_by_layer(settings.content_layers, settings.content_layer_weights),
         style_layers=_by_layer(settings.style_layers, settings.style_layer_weights),
-        shares=PRESETS[settings.objective].shares,
+        normalized=PRESETS[settings.objective].shares,
     )
 
 

@@ -220,7 +220,7 @@ def weigh(name, content=2.0, style=5.0, tv=0.7, content_layers=BOTH, style_layer
         tv,
         content_layers=content_layers,
         style_layers=style_layers,
-        shares=name not in LAYERS_SUMMED_AS_THEY_ARE,
+        normalized=name not in LAYERS_SUMMED_AS_THEY_ARE,
     )
 
 

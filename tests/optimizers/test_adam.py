@@ -121,7 +121,7 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
         0.5,
         content_layers={"block2_conv1": 1.0},
         style_layers={"block1_conv1": 1.0},
-        shares=True,
+        normalized=True,
     )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
     formulas = FORMULAS["relative"]
