@@ -12,8 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Sums
-from nst_keras.objective.evaluation import WholeEvaluation, WholeEvaluator, evaluate_batch, stacked
+from nst_keras.objective.evaluation import (
+    Evaluation,
+    Sums,
+    WholeEvaluator,
+    evaluate_batch,
+    stacked,
+)
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
@@ -83,7 +88,7 @@ class ScaleBatch:
         size = images.shape[1:3]
         return tf.stack([run.row(run.objective.losses(sums, *size)) for run, sums in pairs])
 
-    def _evaluated(self, images: tf.Tensor) -> tuple[WholeEvaluation, list[tuple[ScaleRun, Sums]]]:
+    def _evaluated(self, images: tf.Tensor) -> tuple[Evaluation, list[tuple[ScaleRun, Sums]]]:
         """The evaluation of all images, and the statistics of each."""
         evaluation = evaluate_batch(self._evaluators, images)
         pairs = [

@@ -1,5 +1,6 @@
 """The style transfer problem of one picture: its network, first image, and objectives by scale."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +12,12 @@ from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.term_names import WeightedTerm, weigh_terms
-from nst_keras.objective.terms import make_terms
+from nst_keras.objective.term_names import weigh_terms
+from nst_keras.objective.terms import layer_sums, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -135,7 +135,8 @@ class StyleTransferProblem:
         tiles = tiles_of(scale.height, scale.width)
         networks = self.extractors.networks
         if len(tiles) == 1:
-            return Objective(terms, WholeEvaluator(networks[0], terms, targets.content[0]))
+            sums_of_layer = functools.partial(layer_sums, terms, targets.content[0])
+            return Objective(terms, WholeEvaluator(networks[0], sums_of_layer))
         xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
         report = TileProgress(self._is_dropped)
         evaluator = TiledEvaluator(
@@ -233,7 +234,7 @@ def _color_statistics(
     return means.astype(np.float32), deviation.astype(np.float32)
 
 
-def _weighted_terms(settings: Settings) -> tuple[WeightedTerm, ...]:
+def _weighted_terms(settings: Settings) -> dict[str, float]:
     def by_layer(layers: tuple[str, ...], weights: tuple) -> dict[str, float]:
         return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))
 
@@ -243,5 +244,5 @@ def _weighted_terms(settings: Settings) -> tuple[WeightedTerm, ...]:
         settings.tv_weight,
         content_layers=by_layer(settings.content_layers, settings.content_layer_weights),
         style_layers=by_layer(settings.style_layers, settings.style_layer_weights),
-        shares=PRESETS[settings.objective].shares,
+        normalized=PRESETS[settings.objective].shares,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.objective.balance import balanced_weights
+from nst_keras.objective.objective import balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import FACTS
