@@ -27,7 +27,6 @@ class Score:
 
     loss: float  # mean cross-entropy in nats
     accuracy: float  # share of pictures, 0 to 1
-    count: int  # pictures
 
 
 class Trainer:
@@ -69,8 +68,7 @@ class Trainer:
                 f"the loss is {loss} at a learning rate of {learning_rate:g}; "
                 "use a smaller --learning_rate or some --warmup_steps"
             )
-        size = self.config.batch_size
-        return Score(loss / size, right / size, size)
+        return Score(loss / self.config.batch_size, right / self.config.batch_size)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterable:
         """The batches of a dataset, each divided among all devices."""
@@ -85,7 +83,7 @@ class Trainer:
                 return None
             totals += [float(total) for total in self._process(images, labels, training=False)]
         loss, right = totals / len(pictures)
-        return Score(float(loss), float(right), len(pictures))
+        return Score(float(loss), float(right))
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
         """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""
