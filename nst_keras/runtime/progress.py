@@ -12,6 +12,7 @@ import numpy as np
 from nst_keras.runtime.cli import tell
 
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
+_MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against the newest one
 
 
 class Reporter:
@@ -86,21 +87,16 @@ class EventWriter:
 
 
 class TimeEstimate:
-    """Estimates how long work takes from the time that earlier work took.
+    """Estimates how long work takes from the time that earlier work took, the newest most."""
 
-    `memory`, 0 to 1, is the weight of all earlier observations against the newest one. With 0 only
-    the newest counts: then observe everything since the start each time.
-    """
-
-    def __init__(self, memory: float = 0.0):
-        self._memory = memory
+    def __init__(self) -> None:
         self._seconds_per_unit = math.nan
 
     def observe(self, work: float, seconds: float) -> None:
         """Take into account that `work` units, more than 0, took `seconds`."""
         new = max(seconds, 1e-9) / work  # the clock may not have advanced
         old = new if math.isnan(self._seconds_per_unit) else self._seconds_per_unit
-        self._seconds_per_unit = self._memory * old + (1.0 - self._memory) * new
+        self._seconds_per_unit = _MEMORY * old + (1.0 - _MEMORY) * new
 
     def seconds(self, work: float) -> float:
         """The seconds that `work` units take; NaN before the first observation."""
