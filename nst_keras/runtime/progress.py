@@ -18,10 +18,8 @@ _MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against 
 class Reporter:
     """Shows the progress of a job until it is closed: a bar on a terminal, plain lines elsewhere.
 
-    Args:
-        describe: returns one line about the progress.
-        share: returns the share of the job that is done, 0 to 1.
-        by_share: whether lines come at each tenth of the job, too, and not only by the clock.
+    `describe` returns one line about the progress, `share` the share of the job that is done, 0 to
+    1. Lines come by the clock and, if `by_share`, also at each tenth of the job.
     """
 
     def __init__(

@@ -49,10 +49,8 @@ class Config:
     """All settings of one run.
 
     The types are those of a resolved config. Until it is resolved, None stands for what the preset
-    of `objective`, or the plan of the run, will decide.
-
-    Raises:
-        InputError: a value is of the wrong type or out of range.
+    of `objective`, or the plan of the run, will decide. Raises InputError if a value is of the
+    wrong type or out of range.
     """
 
     content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)

@@ -40,11 +40,7 @@ class TrainingProgress:
 
 
 class TrainLoop:
-    """A training in its folder; resumes from the newest checkpoint.
-
-    Args:
-        job: identifies the training, see `Checkpointer`.
-    """
+    """A training in its folder; resumes from the newest checkpoint of this `job`."""
 
     def __init__(
         self, data: LabeledSet, trainer: Trainer, folder: TrainFolder, job: str, stop: StopSignal
@@ -85,8 +81,7 @@ class TrainLoop:
     def run(self, *, quiet: bool) -> dict[str, Any] | None:
         """Train, then write the best weights and test them; report progress unless `quiet`.
 
-        Returns:
-            The figures for the record, or None if a stop signal came; the state is saved.
+        Returns the figures for the record, or None if a stop signal came; the state is saved.
 
         Raises:
             InputError: a picture cannot be read, although it was checked before.

@@ -32,8 +32,7 @@ class Score:
 class Trainer:
     """A network and its optimizer; see `build_classifier`.
 
-    Raises:
-        InputError: the batch size is not a multiple of the number of devices.
+    Raises InputError unless the batch size is a multiple of the number of devices.
     """
 
     def __init__(self, config: TrainConfig, start: Weights, classes: int):
@@ -58,8 +57,7 @@ class Trainer:
     def step(self, images: tf.Tensor, labels: tf.Tensor, learning_rate: float) -> Score:
         """Update the network by one batch; the score is that before the update.
 
-        Raises:
-            FloatingPointError: the loss is not finite.
+        Raises FloatingPointError if the loss is not finite.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         loss, right = map(float, self._process(images, labels, training=True))
@@ -149,9 +147,8 @@ def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras
     has six times as many weights as all convolutions and is bound to one image size, and its dense
     layers learn what the features should learn, which are all that is kept here.
 
-    Args:
-        start: channels, preprocessing, and the convolutions to start from; if there are none, they
-            are random.
+    `start` has channels, preprocessing, and the convolutions to start from; without these, they are
+    random.
     """
     policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
     image = keras.Input((config.image_size, config.image_size, 3))
