@@ -33,7 +33,7 @@ class CsvTable:
     blank rows count, and a row whose cells span several lines is one row.
 
     Raises InputError if the file, which `flag` names, cannot be read or holds nothing; while
-    iterating also for a row that is not CSV, not UTF-8 or longer than the header, or for no row.
+    iterating also for a row that is not CSV, not UTF-8 or longer than the header, or without any.
     """
 
     def __init__(self, path: str | os.PathLike, flag: str):
