@@ -39,6 +39,9 @@ class WorkFolder(Generic[_Record]):
         self.path = Path(path)
         self.record = self.path / self.record_name
         self.result = self.path / self.result_name
+        self.flags = self.path / "flags.cfg"
+        self.checkpoints = self.path / "checkpoints"
+        self.events = self.path / "events"
 
     def read_record(self) -> _Record:
         """The record; an empty one if there is none that can be read."""
@@ -128,13 +131,10 @@ class RunFolder(WorkFolder[RunRecord]):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__(path)
-        self.flags = self.path / "flags.cfg"
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
-        self.checkpoints = self.path / "checkpoints"
-        self.events = self.path / "events"
         self.latest = self.path / "latest.jpg"
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"

@@ -19,8 +19,7 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.config import OPTIONS, Config, format_command, format_flagfile, parse_config
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
@@ -51,7 +50,7 @@ class RequestedRun:
         """The settings, with what the folder's run has decided, unless it was stopped before."""
         if not self.folder.flags.exists():
             return self.settings
-        saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
+        saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
         names = ["precision", "coarse_iterations"]
         names += [] if self.prolongs else ["iterations"]
         names += ["tile_size"] if self.settings.tile_size == "auto" else []
@@ -86,7 +85,7 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
         raise InputError(
             f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
         )
-    return flags.parse_config([f"--flagfile={saved}", *arguments])[0]
+    return parse_config([f"--flagfile={saved}", *arguments])[0]
 
 
 def prepare_folder(run: RequestedRun) -> Status:
@@ -121,7 +120,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
-    files.write_text(folder.flags, flags.format_flagfile(replayable))
+    files.write_text(folder.flags, format_flagfile(replayable))
     copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
     for path, pixels in zip(copies, (inputs.content, *inputs.styles), strict=True):
         images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
@@ -148,8 +147,8 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
-        command=(same and old.command) or flags.format_command(run.arguments),
-        resume_command=flags.format_command([f"--workdir={run.folder.path.absolute()}"]),
+        command=(same and old.command) or format_command(run.arguments),
+        resume_command=format_command([f"--workdir={run.folder.path.absolute()}"]),
         started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         seconds=old.seconds or 0.0,
         step=old.step or 0,

@@ -94,8 +94,7 @@ def preparing(folder: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[None]:
     """Lock a work folder during the block, and first remove what a killed process left unfinished.
 
-    Raises:
-        InputError: another process holds the folder, or it cannot be written to.
+    Raises InputError if another process holds the folder, or it cannot be written to.
     """
     with contextlib.ExitStack() as stack:
         with preparing(folder):

@@ -110,10 +110,8 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
 def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
     """The given options by name, and the actions (help, version, quiet).
 
-    Later flags override earlier ones, lists included; a flagfile stands for its lines.
-
-    Raises:
-        InputError: naming the flag, or the line of the flagfile.
+    Later flags override earlier ones, lists included; a flagfile stands for its lines. An
+    InputError names the flag, or the line of the flagfile.
     """
     given = list(_read_arguments(command, arguments))
     if command.flagfiles_first:

@@ -1,10 +1,14 @@
-"""Every option of a run, declared once; the command line, Python and run folders share them."""
+"""Every option of a run, declared once for Python and for the flags of the command `run`."""
 
 import dataclasses
 import math
+import shlex
+import shutil
+import sys
 
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
+from nst_keras.settings import command_line
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.settings.presets import PRESETS
 
@@ -45,10 +49,8 @@ class Config:
     """All settings of one run.
 
     The types are those of a resolved config. Until it is resolved, None stands for what the preset
-    of `objective`, or the plan of the run, will decide.
-
-    Raises:
-        InputError: a value is of the wrong type or out of range.
+    of `objective`, or the plan of the run, will decide. Raises InputError if a value is of the
+    wrong type or out of range.
     """
 
     content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)
@@ -321,3 +323,31 @@ OPTIONS = options_of(Config)
 for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
     _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
+COMMAND = command_line.Command(
+    usage=(
+        "Neural style transfer: paints a photo in the style of a painting.",
+        "",
+        "  python -m nst_keras.run --content=photo.jpg --style=painting.jpg",
+        "  python -m nst_keras.run --flagfile=configs/monet.cfg",
+        "  python -m nst_keras.run --workdir=runs/photo_painting-3f2a      (resumes a run)",
+    ),
+    options=OPTIONS,
+    grouped=True,
+)
+
+
+def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
+    """The settings on a command line, and the actions asked for, as in `command_line.parse`."""
+    given, actions = command_line.parse(COMMAND, arguments)
+    return Config(**given), actions
+
+
+def format_flagfile(config: Config) -> str:
+    """Lines that `parse_config` turns back into the same settings."""
+    return command_line.format_flagfile(COMMAND, vars(config))
+
+
+def format_command(arguments: list[str]) -> str:
+    """The shell command that runs these arguments again."""
+    same = shutil.which("python") == sys.executable
+    return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])

@@ -35,11 +35,7 @@ class Settings(Config):
 
 
 def resolve(config: Config) -> Settings:
-    """Fill in the preset, give layers their Keras names and check what belongs together.
-
-    Raises:
-        InputError: settings contradict each other.
-    """
+    """Fill in the preset, and name layers as Keras does; InputError if settings conflict."""
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers

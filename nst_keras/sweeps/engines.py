@@ -21,7 +21,8 @@ from nst_keras.devices import memory
 from nst_keras.runs import session
 from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
-from nst_keras.settings import command_line, flags
+from nst_keras.settings import command_line
+from nst_keras.settings.config import COMMAND
 from nst_keras.sweeps.folder import last_line, open_log
 
 _log = logging.getLogger(__name__)
@@ -320,7 +321,7 @@ def _run_in_worker(task: Task, cpus: float, gpus: float) -> int:
     ):
         print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
         try:
-            return command_line.run(flags.COMMAND, session.do_runs, list(task.arguments))
+            return command_line.run(COMMAND, session.do_runs, list(task.arguments))
         except Exception:
             traceback.print_exc()
             return 1

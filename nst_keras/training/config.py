@@ -21,8 +21,7 @@ _output = section("output", changes_result=False)
 class TrainConfig:
     """All settings of one training; None stands for what `settle` or the data will decide.
 
-    Raises:
-        InputError: a value is of the wrong type or out of range, or two do not go together.
+    Raises InputError if a value is of the wrong type or out of range, or two do not go together.
     """
 
     cifar100: str | None = _file(
@@ -166,11 +165,7 @@ COMMAND = command_line.Command(
 
 
 def settle(config: TrainConfig) -> TrainConfig:
-    """The same settings with nothing left open but the folder.
-
-    Raises:
-        InputError: settings that do not go together.
-    """
+    """The same settings with nothing left open but the folder; InputError if some conflict."""
     given = [name for name in SOURCES if getattr(config, name)]
     if len(given) != 1:
         found = " and ".join(f"--{name}" for name in given) or "none"

@@ -70,8 +70,7 @@ class _LabeledRow:
 def read_set(config: TrainConfig) -> LabeledSet:
     """Read the labels, decode every picture file once as a check, and split.
 
-    Raises:
-        InputError: one line that names the flag, or the file, row and column.
+    An InputError names the flag, or the file, row and column.
     """
     data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
     if not config.validation_csv:

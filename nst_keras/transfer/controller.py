@@ -66,7 +66,7 @@ class Controller:
         self.start: State | None = None
         self.picture: np.ndarray | None = None
         self.step, self.halvings = 0, 0
-        self._pace = TimeEstimate(memory=0.7)  # of steps times their pixels
+        self._pace = TimeEstimate()  # of steps times their pixels
         self._started = time.perf_counter()
         if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state

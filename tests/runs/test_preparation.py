@@ -12,8 +12,7 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import Config, parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Plan, Scale, plan_run
@@ -28,7 +27,7 @@ def small(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
 
 
 def read(*arguments):
-    config, _ = flags.parse_config(list(arguments))
+    config, _ = parse_config(list(arguments))
     return read_run(list(arguments), config)
 
 
@@ -99,7 +98,7 @@ def requested(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
 
     def request(*more):
         arguments = [*flags_of(picture_paths, tiny_weights_path), *more]
-        return read_run(arguments, flags.parse_config(arguments)[0])
+        return read_run(arguments, parse_config(arguments)[0])
 
     return request
 
@@ -150,7 +149,7 @@ def test_the_saved_flags_repeat_the_run_from_anywhere(requested, tmp_path, monke
     prepare_folder(run)
     begin(run)
     monkeypatch.chdir("/")
-    saved, _ = flags.parse_config([f"--flagfile={tmp_path / 'job' / 'flags.cfg'}"])
+    saved, _ = parse_config([f"--flagfile={tmp_path / 'job' / 'flags.cfg'}"])
     assert saved.content == run.settings.content and Path(saved.workdir) == tmp_path / "job"
     assert saved.tile_size == "none" and not saved.overwrite
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import Config, parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps.trials import (
     Setting,
@@ -258,7 +257,7 @@ def test_a_trial_is_a_command_that_gives_its_config(tmp_path, monkeypatch):
     base = Config(**{**vars(BASE), "gif": False, "time_limit": 90.0, "init": "noise"})
     (trial,) = make_trials(base, [row("a", style_blend=(1.0,), coarse_iterations=(3, 4))], [])
 
-    given, _ = flags.parse_config(list(trial.arguments))
+    given, _ = parse_config(list(trial.arguments))
 
     assert resolve(given) == trial.config
     assert f"--content={tmp_path / 'photo.jpg'}" in trial.arguments  # wherever it is run
