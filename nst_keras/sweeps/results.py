@@ -70,13 +70,9 @@ class Results:
     def refresh(self) -> None:
         """Write the table, and have the page written unless that was done just before."""
         shown, records = self._write_table()
-
-        def write() -> None:
-            self._write_page(shown, records)
-
         if shown and time.monotonic() >= self._next_page:
             self._next_page = math.inf
-            self._submit(write)
+            self._submit(lambda: self._write_page(shown, records))
 
     def conclude(self) -> bool:
         """Write the table and the page, at once; returns whether there is a page."""
@@ -160,9 +156,8 @@ class SweepProgress:
         parts = [f"{len(self.done)} of {len(self._shares)} trials done"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
-        self._update()
+        left = sum(1.0 - share for share in self._current())
         done = sum(self._shares.values()) - self._before
-        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
         if done > 0 and left > 0:
             seconds = (time.monotonic() - self._began) / done * left
             parts.append(f"{format_seconds(seconds)} left")
@@ -170,19 +165,17 @@ class SweepProgress:
 
     def share(self) -> float:
         """The share of the work that is done, 0 to 1, leaving out failed trials."""
-        self._update()
-        shares = [share for name, share in self._shares.items() if name not in self.failed]
+        shares = self._current()
         return sum(shares) / max(1, len(shares))
 
-    def _update(self) -> None:
-        is_due = time.monotonic() - self._read_at >= _READ_SECONDS
-        for name in self._shares:
-            if name in self.done:
-                self._shares[name] = 1.0
-            elif is_due and name not in self.failed:
-                self._shares[name] = self._share(name)
-        if is_due:
+    def _current(self) -> list[float]:
+        """The present shares of trials that have not failed; records are not read all the time."""
+        self._shares |= dict.fromkeys(self.done, 1.0)
+        left = [name for name in self._shares if name not in self.failed]
+        if time.monotonic() - self._read_at >= _READ_SECONDS:
             self._read_at = time.monotonic()
+            self._shares |= {name: self._share(name) for name in left if name not in self.done}
+        return [self._shares[name] for name in left]
 
     def _share(self, name: str) -> float:
         """The share of its steps that an unfinished trial has done, below 1."""
