@@ -32,16 +32,12 @@ MIN_SIDE = 64  # px; no picture is reduced below it to save bytes
 MAX_RESULT_SIDE = 1600  # px, of the result, which is shown larger than the others
 
 
-def write_page(folder: RunFolder) -> Path:
-    """Write the page of a run folder, atomically, and return its path.
-
-    It may be written at any time of a run: what is not there yet is left out.
-    """
+def write_page(folder: RunFolder) -> None:
+    """Write the page of a run folder, atomically, at any time: what is not there is left out."""
     page = gather(folder)
     content, *styles = page["names"]
     title = f"{content} after {', '.join(styles)}" if styles else content
     files.write_text(folder.page, fill_template("gallery.html", title, page))
-    return folder.page
 
 
 def gather(folder: RunFolder) -> dict[str, Any]:
