@@ -100,10 +100,9 @@ def _help_chief(run: RequestedRun) -> int:
     replicas.from_chief(0)  # from here on, the folder is as the chief has made it
     run, plan = _make_plan(run, Status.BEGUN, replicas, started=time.monotonic())
     from nst_keras.transfer.loop import optimize
-    from nst_keras.transfer.problem import StyleTransferProblem
 
-    problem = StyleTransferProblem(run.settings, run.inputs, plan, replicas)
-    for (iterate,) in optimize([problem], [make_checkpointer(run)]):
+    problems = _make_problems([(run, plan)], replicas, StopSignal())
+    for (iterate,) in optimize(problems, [make_checkpointer(run)]):
         if iterate.is_last:  # all hosts evaluate the result's losses together
             iterate.evaluate()
     _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
