@@ -40,12 +40,9 @@ class TrainFolder(WorkFolder[TrainRecord]):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__(path)
-        self.flags = self.path / "flags.cfg"
         self.batches = self.path / "batches.csv"
         self.epochs = self.path / "epochs.csv"
         self.labels = self.path / "labels.json"
-        self.checkpoints = self.path / "checkpoints"
-        self.events = self.path / "events"
 
 
 class TrainingWriter:
