@@ -60,11 +60,8 @@ class RequestedRun:
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:
-    """Resolve the settings that the arguments give, and read all that the run reads.
-
-    Raises:
-        InputError: a setting or a file is missing or cannot be used.
-    """
+    """Resolve the settings that the arguments give, and read all that the run reads, or raise
+    InputError."""
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
     if settings.mp4:
