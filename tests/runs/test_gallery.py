@@ -41,13 +41,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_page(folder):
-    gallery.write_page(RunFolder(folder))
-    return folder / "index.html"
-
-
 def read_page(folder):
-    return Parsed(write_page(folder).read_text("utf-8"))
+    return Parsed(gallery.write_page(RunFolder(folder)).read_text("utf-8"))
 
 
 def read_data(folder):
@@ -68,7 +63,7 @@ def test_page_of_a_finished_run(folder):
 
 
 def test_page_asks_for_nothing_outside_itself(folder):
-    text = write_page(folder).read_text("utf-8")
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
 
     assert set(re.findall(r"https?://[^\"'\s]*", text)) <= {"http://www.w3.org/2000/svg"}
     for tag, attributes in Parsed(text).tags:
@@ -80,13 +75,13 @@ def test_page_asks_for_nothing_outside_itself(folder):
 
 
 def test_same_folder_same_page(folder):
-    first = write_page(folder).read_bytes()
+    first = gallery.write_page(RunFolder(folder)).read_bytes()
 
-    assert write_page(folder).read_bytes() == first
+    assert gallery.write_page(RunFolder(folder)).read_bytes() == first
 
 
 def test_page_is_replaced_whole(folder, monkeypatch):
-    before = write_page(folder).read_bytes()
+    before = gallery.write_page(RunFolder(folder)).read_bytes()
     names = sorted(path.name for path in folder.iterdir())
     write_run(folder, notes=["new"])
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
@@ -213,7 +208,7 @@ def test_long_curves_are_thinned(tmp_path):
 
 
 def test_only_a_running_page_reloads(folder):
-    text = write_page(folder).read_text("utf-8")
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
 
     assert 'http-equiv="refresh"' not in text
     assert text.count("location.reload()") == 1
@@ -228,5 +223,5 @@ def test_a_page_of_a_failed_run_says_why(folder):
 
     assert (data["run"]["status"], data["run"]["reason"]) == ("failed", "out of memory")
     assert data["finished"] is False  # whatever result an earlier run has left
-    text = write_page(folder).read_text("utf-8")
+    text = gallery.write_page(RunFolder(folder)).read_text("utf-8")
     assert 'run.reason ? make("p", {}, run.reason) : null' in text
