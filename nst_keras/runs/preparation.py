@@ -48,7 +48,7 @@ class RequestedRun:
     notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
 
     def begun(self) -> Settings:
-        """The settings, with what the folder's run has decided, unless it was stopped before."""
+        """The settings, with what the run in the prepared folder has decided, if it has."""
         if not self.folder.flags.exists():
             return self.settings
         saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
@@ -86,17 +86,15 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
     return flags.parse_config([f"--flagfile={saved}", *arguments])[0]
 
 
-def prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns how much of the run was done there."""
-    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
-    if status is Status.NEW:
+def prepare_folder(run: RequestedRun) -> None:
+    """Prepare the locked folder for the run."""
+    if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
         for animation in (run.folder.gif, run.folder.mp4):
             animation.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
-    return status
 
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
