@@ -36,15 +36,12 @@ def write_page(
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
 
     Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the fewer and
-    smaller are the pictures of each, so that the page stays below about 35 MB.
+    smaller are the pictures of each, so that the page stays below about 35 MB. Raises InputError if
+    it cannot be written to `path`, or `layout` names no settings of the runs.
 
     Args:
-        layout: two settings; the grid has a row for each value of the first and a column for each
-            value of the second.
+        layout: two settings, for the rows and the columns of the grid.
         notes: texts to show with some of the runs, by run folder.
-
-    Raises:
-        InputError: the page cannot be written to `path`, or `layout` names no settings of the runs.
     """
     path = Path(path)
     _check_output(path)

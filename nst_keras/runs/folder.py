@@ -55,10 +55,7 @@ class WorkFolder(Generic[_Record]):
         """Whether this folder can take the requested work, and how much of it is done.
 
         Unfinished work is resumed even with `overwrite`, so that a command with that flag can be
-        repeated after an interruption, too.
-
-        Raises:
-            InputError: the folder contains something else.
+        repeated after an interruption, too. Raises InputError if something else is in the folder.
         """
         check_is_folder(self.path)
         if not self.path.exists() or files.is_unused(self.path):
@@ -95,11 +92,7 @@ class WorkFolder(Generic[_Record]):
         return False
 
     def prepare(self, fingerprint: Fingerprint) -> None:
-        """Make the folder for new work, and remove the files of earlier work.
-
-        Raises:
-            InputError: the folder cannot be written to.
-        """
+        """Make the folder for new work without files of earlier work, or raise InputError."""
         with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # The record comes first, so that a crash here leaves a folder that can be taken again.

@@ -47,7 +47,7 @@ class RequestedRun:
     notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
 
     def begun(self) -> Settings:
-        """The settings, with what the folder's run has decided, unless it was stopped before."""
+        """The settings, with what the run in the prepared folder has decided, if it has."""
         if not self.folder.flags.exists():
             return self.settings
         saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
@@ -59,11 +59,8 @@ class RequestedRun:
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:
-    """Resolve the settings that the arguments give, and read all that the run reads.
-
-    Raises:
-        InputError: a setting or a file is missing or cannot be used.
-    """
+    """Resolve the settings that the arguments give, and read all that the run reads, or raise
+    InputError."""
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
     if settings.mp4:
@@ -88,17 +85,15 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
     return parse_config([f"--flagfile={saved}", *arguments])[0]
 
 
-def prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns how much of the run was done there."""
-    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
-    if status is Status.NEW:
+def prepare_folder(run: RequestedRun) -> None:
+    """Prepare the locked folder for the run."""
+    if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
         for animation in (run.folder.gif, run.folder.mp4):
             animation.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
-    return status
 
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:

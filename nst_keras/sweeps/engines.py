@@ -67,10 +67,8 @@ class Outcome(NamedTuple):
 
 
 def _failure_reason(trial: Task, before: str, log: Path) -> str:
-    """Why a trial failed: as its run recorded, or else the last line of the log.
-
-    If the record still says what it said `before` the attempt, the run recorded nothing.
-    """
+    """Why a trial failed: as its run recorded, unless that is what was there `before` the attempt,
+    or else the last line of the log."""
     reason = trial.failure()
     return reason if reason and reason != before else last_line(log)
 
@@ -83,17 +81,15 @@ class _Attempt(NamedTuple):
     failures: dict[str, str]  # recorded by earlier attempts, by the trial's name
 
 
+@dataclasses.dataclass(eq=False)
 class LocalEngine:
-    """Runs as many trials at a time as there are slots, each in a process of its own.
+    """Runs as many trials at a time as there are slots, each in a process of its own."""
 
-    Args:
-        slots: environment variables for the processes of each slot.
-        retries: how often a trial is resumed whose process was lost, that is, killed by a signal.
-    """
+    slots: Sequence[dict[str, str]]  # environment variables for the processes of each
+    retries: int  # how often a trial is resumed whose process was lost, that is, killed by a signal
 
-    def __init__(self, slots: Sequence[dict[str, str]], retries: int):
-        self.retries = retries
-        self._free = list(slots)
+    def __post_init__(self) -> None:
+        self._free = list(self.slots)
         self._waiting: collections.deque[tuple[Task, int]] = collections.deque()  # with retries
         self._running: list[_Attempt] = []
         self._announced: set[str] = set()  # tasks that another process is running
@@ -126,10 +122,8 @@ class LocalEngine:
                 attempt.process.wait()
 
     def _start_some(self) -> Iterator[Outcome]:
-        """Start trials in free slots, except those that another process is running.
-
-        Yields the outcomes of those that another process has finished meanwhile.
-        """
+        """Start trials in free slots, but none that another process is running; yields the outcomes
+        of those that another process has finished meanwhile."""
         for _ in range(len(self._waiting)):
             if not self._free:
                 break
@@ -252,7 +246,11 @@ class RayEngine:
         import ray
 
         with _connection(ray):
-            self._warn_of_lack(ray.cluster_resources())
+            resources = ray.cluster_resources()
+            text = "each trial needs %g %ss but the cluster has %g; waiting until it has more"
+            for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
+                if needed > (there := resources.get(name, 0)):
+                    _log.warning(text, needed, name, there)
             # A worker runs one trial: TensorFlow keeps memory and the effects of a signal.
             work = ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
@@ -270,12 +268,6 @@ class RayEngine:
                 for reference in ended:
                     yield _ray_outcome(ray, reference, *waiting.pop(reference))
                 yield None
-
-    def _warn_of_lack(self, resources: dict[str, float]) -> None:
-        for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
-            if needed > (there := resources.get(name, 0)):
-                text = "each trial needs %g %ss but the cluster has %g; waiting until it has more"
-                _log.warning(text, needed, name, there)
 
 
 @contextlib.contextmanager

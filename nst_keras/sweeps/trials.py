@@ -67,21 +67,15 @@ def read_matrix(path: str | os.PathLike) -> list[TrialRow]:
     InputError, naming the file, the row and the column.
     """
     table = CsvTable(path, "--matrix")
-    names = _read_header(table)
-    return [_read_row(row, names, Path(path).parent) for row in table]
-
-
-def _read_header(table: CsvTable) -> dict[str, str]:
-    """By column, the present name of its option, or the word that is not an option."""
     table.check_columns(table.columns)
-    names: dict[str, str] = {}
+    names: dict[str, str] = {}  # by column, of its option, or the word that is not an option
     for column in table.columns:
         place = f"{table.place}, column {column}"
         name = column if column in _WORDS else _find(column, place, separator_hint(column))
         if name in names.values():
             raise InputError(f"{place}: appears twice")
         names[column] = name
-    return names
+    return [_read_row(row, names, Path(path).parent) for row in table]
 
 
 def _read_row(row: Row, names: dict[str, str], folder: Path) -> TrialRow:

@@ -117,12 +117,18 @@ def begin(run, notes=()):
     return begin_record(run, plan), run.notes
 
 
+def prepared_from(run):
+    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
+    prepare_folder(run)
+    return status
+
+
 def test_a_new_folder_is_made_once(requested):
     run = requested()
-    assert prepare_folder(run) is Status.NEW
-    assert prepare_folder(run) is Status.NEW  # stopped before its record was written
+    assert prepared_from(run) is Status.NEW
+    assert prepared_from(run) is Status.NEW  # stopped before its record was written
     write_record(run)
-    assert prepare_folder(run) is Status.BEGUN
+    assert prepared_from(run) is Status.BEGUN
 
 
 def test_settings_without_effect_and_notes_of_files_are_logged(requested, caplog):
@@ -138,7 +144,7 @@ def test_animations_of_a_run_that_gets_more_steps_are_removed(requested):
     write_record(run)
     for path in (run.folder.gif, run.folder.mp4, run.folder.strip):
         path.touch()
-    assert prepare_folder(run) is Status.BEGUN and run.folder.gif.exists()
+    assert prepared_from(run) is Status.BEGUN and run.folder.gif.exists()
     prepare_folder(requested("--schedule=constant", "--iterations=9"))
     assert not run.folder.gif.exists() and not run.folder.mp4.exists()
     assert run.folder.strip.exists()
