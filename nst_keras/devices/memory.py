@@ -53,7 +53,7 @@ def available_bytes() -> int:
 
 
 def _free_bytes() -> float:
-    """Bytes that this process has and could get, at worst all that are installed, or infinite."""
+    """Bytes that this process holds or could get; if unknown, all that are installed, or inf."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
@@ -92,8 +92,9 @@ def take_gpu_memory_as_needed() -> None:
 def gpu_bytes() -> tuple[int, ...]:
     """Bytes that runs plan to take of each GPU of this process; unlimited where that is not known.
 
-    What is free is that at the first question, so ask before TensorFlow computes: later, memory
-    that it holds would count as taken. Where it takes all memory at once, the total counts.
+    Free memory is measured only at the first call, so call this before TensorFlow computes: later,
+    memory that TensorFlow holds would count as taken. Where it takes all memory at once, the total
+    counts.
     """
     import tensorflow as tf
 

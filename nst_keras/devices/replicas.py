@@ -36,7 +36,7 @@ class Replicas:
         return self.host == 0
 
     def own(self, index: int) -> int | None:
-        """This host's number of the device with this number among all; None if it has none."""
+        """The number on this host of device `index` of all hosts; None if it is on another host."""
         own = index - self.host * len(self.devices)
         return own if 0 <= own < len(self.devices) else None
 

@@ -106,7 +106,7 @@ def _fastest_precision() -> tuple[str, str]:
 
 
 def matrix_rate(precision: str) -> float:
-    """Floating point operations per second, measured on a few matrix products."""
+    """Floating-point operations per second, measured on a few matrix products."""
     import tensorflow as tf
 
     slow = precision == "float16" and not on_gpu()

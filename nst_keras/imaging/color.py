@@ -70,7 +70,7 @@ def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
     gray = np.nan_to_num(values.astype(np.float64), posinf=top, neginf=0)
     low, high = gray.min(), gray.max()
     if low < 0 or high > top:
-        notes.append(f"gray values from {low:g} to {high:g} were stretched to black and white")
+        notes.append(f"gray values from {low:g} to {high:g} were scaled to run from black to white")
     else:
         low, high = 0, top
     gray = (gray - low) / max(high - low, 1e-12)

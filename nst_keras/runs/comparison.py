@@ -48,7 +48,9 @@ def write_page(
     folders = [RunFolder(run) for run in dict.fromkeys(map(os.path.abspath, runs))]
     count = len(folders)
     if not count:
-        raise InputError("RUN: give at least one run folder; see --help")
+        raise InputError(
+            "RUN is missing; give at least one run folder, such as runs/photo_painting-3f2a"
+        )
     records = [folder.read_record() for folder in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):

@@ -194,8 +194,10 @@ def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
 
 
 def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
-    """What decides the states of a run on its way, and with them which checkpoints it can use; at a
-    constant learning rate that is not how many steps are still to come."""
+    """What decides the intermediate states of a run, and so which checkpoints it can use.
+
+    At a constant learning rate, the number of iterations is not part of it.
+    """
     if whole.settings["schedule"] != "constant":
         return whole
     settings = {name: text for name, text in whole.settings.items() if name != "iterations"}

@@ -36,7 +36,7 @@ def write_page(folder: RunFolder) -> Path:
     time of a run: what is not there yet is left out."""
     page = gather(folder)
     content, *styles = page["names"]
-    title = f"{content} after {', '.join(styles)}" if styles else content
+    title = f"{content} in the style of {', '.join(styles)}" if styles else content
     files.write_text(folder.page, fill_template("gallery.html", title, page))
     return folder.page
 

@@ -101,7 +101,9 @@ def held(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(folder / _LOCK, "ab"))
             if not lock(file):
-                raise InputError(f"--workdir={folder}: is in use by another process")
+                raise InputError(
+                    f"--workdir={folder}: is in use by another process; use another folder"
+                )
             for path in temporaries(folder):  # before the probe: they may fill the disk
                 path.unlink()
         yield

@@ -247,7 +247,8 @@ def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Itera
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
-    """One `--name=value` of a flagfile, with its paths made relative to the file's folder.
+    """One `--name=value` of a flagfile. Its paths, which are relative to the file's folder, become
+    relative to the working folder.
 
     Unless it is `literal`, what looks like a comment after the value is refused.
     """

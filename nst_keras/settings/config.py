@@ -68,13 +68,16 @@ class Config:
     )
     init: str = _picture(
         None,
-        "First image: content; noise; gray, with the content's lightness; mean, the network's mean "
-        "color; style; style_stats, noise in the styles' colors; or the path of a picture.",
+        "First image: content; noise; gray, one flat gray of the content's mean lightness; mean, "
+        "the network's mean color; style; style_stats, noise in the styles' colors; or the path of "
+        "a picture.",
         words=INITS,
         decides_loss=False,
     )
     init_noise: float = _start(
-        None, "Standard deviation of normal noise added to the first image; white is 1.", (0, 10)
+        None,
+        "Standard deviation of normal noise added to the first image; black is 0 and white is 1.",
+        (0, 10),
     )
     seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
     max_megapixels: int = _reading(
@@ -147,7 +150,7 @@ class Config:
     balance: tuple[tuple[str, float], ...] = _objective(
         (),
         "At the start of each scale, choose weights that give terms these shares of the gradient, "
-        "such as content:1,style:4,tv:0.1 or style/block1_conv1:1; costs an evaluation per term.",
+        "such as content:1,style:4,tv:0.1 or style/block1_conv1:1; costs 1 or 2 evaluations each.",
         (0, 1e6),
     )
 
@@ -239,7 +242,7 @@ class Config:
         None, "Show and keep a running average of iterates with this decay; 0: none.", (0, 0.99999)
     )
     deterministic: bool = _optimizer(
-        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
+        False, "Make results on GPUs repeatable to the byte, at some cost; on CPUs they always are."
     )
     xla: bool = _optimizer(
         False, "Compile the steps of each scale with XLA. For GPUs and TPUs; no gain on CPUs."
@@ -321,7 +324,7 @@ class Config:
 
 OPTIONS = options_of(Config)
 for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
-    _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
+    _default = f"that of the objective (relative: {OPTIONS[_name].format(_value) or 'none'})"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
 COMMAND = command_line.Command(
     usage=(

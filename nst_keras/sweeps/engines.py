@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS, _RAY_POLL_SECONDS = 0.1, 0.3
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
-# Ctrl-C reaches the sweep alone, which passes it on once, since a run that gets two signals of a
-# kind ends at once. It passes on a signal that is rarely sent to all processes of a service, unlike
-# SIGTERM; on Windows Ctrl-Break, since a terminated process cannot save its state there.
+# Ctrl-C reaches only the sweep, which then sends each run one signal: a run that gets the same
+# signal twice ends at once. It sends SIGUSR1, since a service manager may send SIGTERM to all
+# processes itself; on Windows Ctrl-Break, since a terminated process cannot save its state there.
 _DETACHED: dict[str, Any] = {"start_new_session": True}
 if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
     _DETACHED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -207,5 +207,5 @@ def _loss(metric: str, record: RunRecord) -> float:
     figures = {**record.final_terms, **record.scores}
     values = [value for name, value in figures.items() if matches(name, metric)]
     if kind_of(metric) in SCORES:
-        return score_table.loss(metric, values)
+        return score_table.distance_from_best(metric, values)
     return sum(values) if values and all(map(math.isfinite, values)) else math.inf

@@ -136,7 +136,7 @@ def _expand(name: str, text: str, place: str) -> list[str]:
 
 
 def rebase_vary(text: str, folder: Path) -> str:
-    """A `NAME=v1,v2` whose paths are relative to the folder, for the working folder."""
+    """The same `NAME=v1,v2`, its paths made relative to the working folder instead of `folder`."""
     name, equals, values = text.partition("=")
     option = OPTIONS.get(name.strip())
     if not equals or not option or not option.path:
@@ -162,7 +162,8 @@ def _find(written: str, place: str, hint: str = "") -> str:
         return name
     if name in OPTIONS:
         raise InputError(
-            f"{place}: {name} cannot be set for a trial; a sweep's --workdir holds all its trials"
+            f"{place}: {name} cannot be set for a trial; remove it (each trial has its own folder "
+            "in the sweep's --workdir)"
         )
     close = difflib.get_close_matches(written, [*allowed, *_WORDS], n=1)
     suggestion = f"; did you mean {close[0]}?" if close else ""

@@ -82,7 +82,7 @@ class TrainConfig:
     batch_norm: bool = _network(
         None,
         "Batch normalization after each convolution; folded into the weights that are saved.",
-        unset="true, with --initial false",
+        unset="true; with --initial, false",
     )
     head: str = _network(
         "average",
@@ -94,8 +94,8 @@ class TrainConfig:
     dropout: float = _network(0.3, "Share of the classifier's inputs dropped.", (0, 0.95))
     precision: str = _network(
         "float32",
-        "float32, or bfloat16 for convolutions; weights, batch normalization and loss stay "
-        "float32.",
+        "float32, or bfloat16 for convolutions and --dense_units; weights, batch normalization and "
+        "loss stay float32.",
         choices=("float32", "bfloat16"),
     )
     distribute: str = _network(
@@ -104,7 +104,7 @@ class TrainConfig:
         choices=("none", "mirrored"),
     )
     deterministic: bool = _network(
-        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
+        False, "Make results on GPUs repeatable to the byte, at some cost; on CPUs they always are."
     )
 
     epochs: int = _training(20, "Passes over all pictures.", (1, 10**6))

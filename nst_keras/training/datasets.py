@@ -260,7 +260,10 @@ def _refusal(bad: list[str], total: int, flag: str) -> str:
 
 
 def _check_label(label: str, place: str, classes: int) -> None:
-    """Whole numbers are numbers of classes, from 0; other labels are names."""
+    """Raise InputError if the label is a whole number that is not the number of a class, from 0.
+
+    Other labels are names.
+    """
     number = _whole(label)
     if number is not None and (number < 0 or classes and number >= classes):
         allowed = f"0 to {classes - 1}" if classes else "0 and up"

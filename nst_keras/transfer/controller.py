@@ -206,7 +206,7 @@ class Controller:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
             often = f" after {self.halvings} recoveries" if self.halvings else ""
             raise FloatingPointError(
-                f"{error}{often}; try a smaller --learning_rate or style weight{exact}"
+                f"{error}{often}; use a smaller --learning_rate or --style_weight{exact}"
             ) from error
         self.halvings += 1
         # A state that led to no finite step was already bad.

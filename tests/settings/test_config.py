@@ -441,7 +441,7 @@ def test_help_fits_100_columns():
     [
         "Longest side of the result in pixels; original: the content's own.",
         "Default: 512.",
-        "Default: that of the objective (8.0).",
+        "Default: that of the objective (relative: 8.0).",
         "max, avg",
         "--[no]gif",
     ],

@@ -95,7 +95,7 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("style_weight;init\n1;noise\n", ["row 1, column style_weight;init", "by commas"]),
         ("style_weight,,init\n1,2,noise\n", ["row 1, column 2", "has no name"]),
         ("init,style_weight,init\na,1,b\n", ["row 1, column init", "twice"]),
-        ("workdir\nruns/x\n", ["row 1, column workdir", "--workdir holds all"]),
+        ("workdir\nruns/x\n", ["row 1, column workdir", "own folder in the sweep's --workdir"]),
         ("overwrite\ntrue\n", ["row 1, column overwrite", "cannot be set for a trial"]),
         ("output\nx.png\n", ["row 1, column output", "cannot be set for a trial"]),
         ("flagfile\nx.cfg\n", ["row 1, column flagfile", "unknown flag"]),
