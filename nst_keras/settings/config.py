@@ -1,4 +1,7 @@
-"""Every option of a run, declared once for Python and for the flags of the command `run`."""
+"""Every option of a run, declared once for Python and for the flags of the command `run`.
+
+`docs/design.md` lists what to change for a new one.
+"""
 
 import dataclasses
 import math
