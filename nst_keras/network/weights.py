@@ -161,7 +161,7 @@ def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
         if not isinstance(item, h5py.Dataset) or not (name := _h5_layer(key, tuple(needed))):
             return
         if name not in needed:
-            raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
+            raise InputError(f"{source}: contains {name}; {backbone} has no such layer")
         conv = needed[name]
         if item.ndim in (1, 4) and item.size > math.prod(conv.kernel_shape):
             raise InputError(

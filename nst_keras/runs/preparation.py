@@ -90,8 +90,8 @@ def prepare_folder(run: RequestedRun) -> None:
     if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
-        for animation in (run.folder.gif, run.folder.mp4):
-            animation.unlink(missing_ok=True)
+        for path in (run.folder.gif, run.folder.mp4):
+            path.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
 

@@ -1,5 +1,6 @@
 """GIFs, videos and strips: sizes, timing, limits and labels; every way in which ffmpeg may fail."""
 
+import functools
 import hashlib
 import os
 import subprocess
@@ -25,19 +26,24 @@ def noise(count, width, height):
 
 
 @pytest.fixture
-def write_gif(tmp_path_factory, monkeypatch):
-    """Returns a function that writes arrays and files as a GIF, and returns its path."""
+def write_animation(tmp_path_factory, monkeypatch):
+    """Returns a function that calls a function of `animation` for arrays and files."""
 
-    def write(path, pictures, labels=None, pace=None, **constants):
+    def write(write_frames, path, pictures, labels=None, pace=None, **constants):
         if pace:
             monkeypatch.setattr(animation, "default_pace", lambda _: pace)
         for name, value in constants.items():
             monkeypatch.setattr(animation, name, value)
-        frames = frames_of(tmp_path_factory.mktemp("frames"), pictures, labels)
-        animation.write_gif(path, frames)
+        write_frames(path, frames_of(tmp_path_factory.mktemp("frames"), pictures, labels))
         return path
 
     return write
+
+
+@pytest.fixture
+def write_gif(write_animation):
+    """Returns a function that writes arrays and files as a GIF, and returns its path."""
+    return functools.partial(write_animation, animation.write_gif)
 
 
 @pytest.fixture
@@ -276,19 +282,9 @@ def fake_ffmpeg(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def write_mp4(tmp_path_factory, monkeypatch):
+def write_mp4(write_animation):
     """Returns a function that writes arrays and files as a video, and returns its path."""
-
-    def write(path, pictures, labels=None, pace=None, **constants):
-        if pace:
-            monkeypatch.setattr(animation, "default_pace", lambda _: pace)
-        for name, value in constants.items():
-            monkeypatch.setattr(animation, name, value)
-        frames = frames_of(tmp_path_factory.mktemp("frames"), pictures, labels)
-        animation.write_mp4(path, frames)
-        return path
-
-    return write
+    return functools.partial(write_animation, animation.write_mp4)
 
 
 def filled(width, height, *color):
