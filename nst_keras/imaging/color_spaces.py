@@ -42,6 +42,11 @@ class ColorSpace:
     curves: tuple[Curve, ...]
     peak: float = 1.0
 
+    @property
+    def is_gray(self) -> bool:
+        """Whether it is of gray alone."""
+        return self.name == "gray"
+
     def to_srgb(self, values: np.ndarray) -> np.ndarray:
         """RGB (height, width, 3) or gray (height, width) in [0, 1] as sRGB in [0, 1], float32.
 
@@ -55,14 +60,14 @@ class ColorSpace:
         return found
 
     def _strip_to_srgb(self, values: np.ndarray) -> np.ndarray:
-        if values.ndim == 2:
-            return _encoded(self.curves[0](values))
         if len(self.curves) == 1:
             light = self.curves[0](values)
         else:
             channels = zip(self.curves, np.moveaxis(values, -1, 0), strict=True)
             light = np.stack([curve(channel) for curve, channel in channels], -1)
-        light = np.maximum(light @ np.linalg.solve(_SRGB_TO_XYZ, self.to_xyz).T, 0)
+        if values.ndim == 3:
+            light = light @ np.linalg.solve(_SRGB_TO_XYZ, self.to_xyz).T
+        light = np.maximum(light, 0)
         return _encoded(_compressed(light, self.peak) if self.peak > 1 else light)
 
 
@@ -94,14 +99,17 @@ def from_gamma(gamma: float | None, chromaticities: Sequence[float] = ()) -> Col
     Raises:
         ValueError: there is no such color space.
     """
-    curve, shown = srgb_light, "sRGB"
+    curve: Curve = srgb_light
+    shown = "sRGB"
     if gamma is not None:
         if gamma <= 0:
             raise ValueError("a gamma of 0")
         if abs(gamma * 2.2 - 1) > _SAME_GAMMA:
             curve, shown = power(1 / gamma), f"gamma {1 / gamma:.3g}"
-    white, *points = zip(chromaticities[::2], chromaticities[1::2], strict=True)
-    matrix = xyz_matrix(points, white) if points else _SRGB_TO_XYZ
+    matrix = _SRGB_TO_XYZ
+    if chromaticities:
+        white, *points = zip(chromaticities[::2], chromaticities[1::2], strict=True)
+        matrix = xyz_matrix(points, white)
     if np.abs(matrix - _SRGB_TO_XYZ).max() < 2e-3:
         return None if curve is srgb_light else ColorSpace(shown, _SRGB_TO_XYZ, (curve,))
     return ColorSpace(f"its own primaries with {shown}", matrix, (curve,))
@@ -170,8 +178,8 @@ def _encoded(light: np.ndarray) -> np.ndarray:
 
 
 def _compressed(light: np.ndarray, peak: float) -> np.ndarray:
-    """Light up to `peak`, (..., 3), with the part above the knee brought below 1, hues kept."""
-    top = light.max(-1, keepdims=True)
+    """Light up to `peak` of gray or RGB, above the knee brought below 1, of the same hue."""
+    top = light.max(-1, keepdims=True) if light.ndim == 3 else light
     over, most = (np.maximum(x - _KNEE, 0) / (1 - _KNEE) for x in (top, peak))
     brought = _KNEE + (1 - _KNEE) * over * (1 + over / most**2) / (1 + over)
     return np.where(top > _KNEE, light * (brought / np.maximum(top, _KNEE)), light)
@@ -218,13 +226,11 @@ def _parametric(tag: bytes) -> Curve:
     count = (1, 3, 4, 5, 7)[kind]
     numbers = [number / 65536 for number in struct.unpack_from(f">{count}i", tag, 12)]
     # Every kind is (a x + b)^g + e from d on, and c x + f below it.
-    g, a, b, c, d, e, f = {
-        0: lambda g: (g, 1, 0, 0, 0, 0, 0),
-        1: lambda g, a, b: (g, a, b, 0, -b / a, 0, 0),
-        2: lambda g, a, b, c: (g, a, b, 0, -b / a, c, c),
-        3: lambda g, a, b, c, d: (g, a, b, c, d, 0, 0),
-        4: lambda g, a, b, c, d, e, f: (g, a, b, c, d, e, f),
-    }[kind](*numbers)
+    g, a, b, c, d, e, f = (numbers + [0.0] * 7)[:7]
+    if kind == 0:
+        a = 1.0
+    elif kind in (1, 2):
+        c, d, e, f = 0.0, -b / a, c, c
     return lambda x: np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
 
 

@@ -37,6 +37,18 @@ def png_profile(data: bytes) -> bytes | None:
         return None
 
 
+def png_transparency(data: bytes) -> int | tuple[int, ...] | None:
+    """The transparent gray or color of a PNG where Pillow, in modes of 8 bits, has it wrong."""
+    chunks = _png_contents(data)
+    with contextlib.suppress(struct.error):
+        depth, kind = struct.unpack_from("BB", chunks.get(b"IHDR", b""), 8)
+        if b"tRNS" in chunks and kind == 0 and depth in (2, 4):
+            return struct.unpack(">H", chunks[b"tRNS"])[0] * 255 // (2**depth - 1)
+        if b"tRNS" in chunks and kind == 2 and depth == 16:
+            return tuple(value >> 8 for value in struct.unpack(">3H", chunks[b"tRNS"]))
+    return None
+
+
 def color_space(data: bytes) -> ColorSpace | None:
     """The color space of a PNG, AVIF or HEIF by anything but a profile; None for sRGB.
 

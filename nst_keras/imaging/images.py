@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.imaging import color, pillow
+from nst_keras.imaging.color import to_uint8
+from nst_keras.imaging.decoding import FORMATS, Decoder, TooLargeError, without_limits
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -23,7 +24,6 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # A file is read into memory in one piece. The largest one has four samples of 16 bits each, not
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
-_STRIP_VALUES = 1 << 22
 
 _TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
 _JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
@@ -36,17 +36,6 @@ _WRITERS: dict[str, tuple[str, dict]] = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".bmp": ("BMP", {}),
-}
-
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 
 
@@ -78,10 +67,10 @@ def read_image(
     """
     try:
         data = _read_bytes(path, max_pixels)
-        with pillow.without_limits():
-            return _decode(data, max_pixels, MIN_SIDE, color.to_srgb)
+        decoder = Decoder(max_pixels, MIN_SIDE)
+        return Picture(decoder.floats(data), tuple(decoder.notes), hashlib.sha256(data).hexdigest())
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = " (--max_megapixels)" if isinstance(error, _TooLargeError) else ""
+        hint = " (--max_megapixels)" if isinstance(error, TooLargeError) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
 
 
@@ -99,14 +88,12 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
     """
     try:
         data = _read_bytes(path, MAX_PIXELS)
-        with pillow.without_limits():
-            return _decode(data, MAX_PIXELS, 1, _to_rgb, least)
+        decoder = Decoder(MAX_PIXELS, 1, least)
+        return Picture(
+            decoder.integers(data), tuple(decoder.notes), hashlib.sha256(data).hexdigest()
+        )
     except Exception as error:  # as in `read_image`
         raise InputError(f"{path}: {_reason(error)}") from error
-
-
-class _TooLargeError(InputError):
-    """The picture has more pixels, or its file more bytes, than are read."""
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -116,9 +103,7 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE
         if size > most:
-            raise _TooLargeError(
-                f"a file of {size:,} bytes is too large: at most {most:,} are read"
-            )
+            raise TooLargeError(f"a file of {size:,} bytes is too large: at most {most:,} are read")
         return file.read()
 
 
@@ -129,23 +114,10 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
     Raises:
         ValueError: it has more pixels. Damaged files raise nearly every type of error.
     """
-    with pillow.without_limits(), Image.open(file, formats=pillow.FORMATS) as image:
+    with without_limits(), Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > MAX_OWN_PIXELS:
             raise ValueError(f"{image.width}x{image.height} px")
         yield image
-
-
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
-    pixels = np.asarray(pixels)
-    if pixels.ndim < 2:
-        return (np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)
-    found = np.empty(pixels.shape, np.uint8)
-    rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
-    for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
-        strip = np.clip(pixels[start : start + rows], 0, 1)
-        found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
-    return found
 
 
 def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> None:
@@ -209,62 +181,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # from the system, not from a decoder
         return f"cannot be read ({error.strerror})"
     return f"cannot be read: damaged or cut short ({type(error).__name__}: {error})"
-
-
-def _decode(
-    data: bytes,
-    max_pixels: int,
-    min_side: int,
-    to_pixels: Callable[[Image.Image, list[str]], np.ndarray],
-    least: int = 0,
-) -> Picture:
-    notes: list[str] = []
-    with Image.open(io.BytesIO(data), formats=pillow.formats_of(data)) as image:
-        _check_size(image.size, max_pixels, min_side)
-        # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            notes.append("only the first frame was read")
-        if ";16" in str(image.tile) and not image.mode.startswith("I"):
-            notes.append("16-bit color was read with 8 bits")
-        if least:
-            image.draft(None, (least, least))
-        image.load()
-        pixels = to_pixels(_upright(image, notes), notes)
-    return Picture(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
-
-
-def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """A decoded picture as uint8 sRGB; most are never floats, which take four times the memory."""
-    if color.is_deep(image) or image.has_transparency_data:
-        return to_uint8(color.to_srgb(image, notes))
-    return np.asarray(color.without_profile(image, notes))
-
-
-def _check_size(size: tuple[int, int], max_pixels: int, least: int) -> None:
-    width, height = size
-    shown = f"{width}x{height} px"
-    if width * height > max_pixels:
-        raise _TooLargeError(f"{shown} is too large: at most {max_pixels:,} px are read")
-    if min(size) < least:
-        raise InputError(f"{shown} is too small: at least {least} px a side are needed")
-
-
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture turned as its EXIF data say.
-
-    `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
-    """
-    number = orientation(image)
-    if number is None:
-        notes.append("broken EXIF data were ignored")
-    turn = _UPRIGHT.get(number or 1)
-    return image if turn is None else image.transpose(turn)
-
-
-def orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation of an opened picture, 1 to 8; None if its EXIF data are broken."""
-    try:
-        number = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken data raise nearly every type; the picture may be whole
-        return None
-    return number if number in _UPRIGHT else 1

@@ -84,10 +84,11 @@ class Tiff:
             return False
         if self._compression not in (_NOT_COMPRESSED, _LZW, _PACKBITS, *_DEFLATE):
             return False
-        if self._photometric == _PALETTE:
-            return not self._extra and self._page.colormap.max() > 255
+        if self._photometric == _PALETTE and np.max(self._page.colormap) < 256:
+            return False
         alphas = ((), (_STRAIGHT,)) if self._photometric == _RGB else ((),)
-        return self._photometric in _CHANNELS and self._extra in alphas
+        channels = self._page.samplesperpixel - len(self._extra)
+        return self._extra in alphas and channels == _CHANNELS.get(self._photometric)
 
     def is_for_pillow_at_8_bits(self) -> bool:
         """Whether Pillow reads it rightly, but with 8 of its 16 bits."""
@@ -97,7 +98,8 @@ class Tiff:
     def check_kind(self) -> None:
         """Raise InputError unless files of this kind are read."""
         channels = _CHANNELS.get(self._photometric)
-        kind = f"{self._page.photometric.name}, {self._page.samplesperpixel} x {self._bits} bits"
+        shown = getattr(self._page.photometric, "name", self._photometric)
+        kind = f"{shown}, {self._page.samplesperpixel} x {self._bits} bits"
         fits = channels and self._page.samplesperpixel - channels == len(self._extra) <= 1
         if self._photometric == _CMYK and self._page.tags.valueof(_INK_SET, 1) != 1:
             fits = False
@@ -118,7 +120,7 @@ class Tiff:
             stored = self._page.asarray()
         except ValueError as error:
             if "imagecodecs" in str(error):
-                name = self._page.compression.name
+                name = getattr(self._page.compression, "name", self._compression)
                 raise InputError(
                     f"TIFFs of this kind compressed with {name} need pip install '.[tiff]'"
                 ) from None
@@ -173,7 +175,7 @@ class Tiff:
         tifffile would fill what is missing with zeros, and take memory without a limit.
         """
         page = self._page
-        limit = int(np.prod(page.chunks)) * page.samplesperpixel * max(1, page.dtype.itemsize)
+        limit = int(np.prod(page.chunks)) * page.samplesperpixel * max(1, self._bits // 8)
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             if not count or start + count > len(self._data):
                 raise ValueError("a part of the pixels is missing")

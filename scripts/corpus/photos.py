@@ -108,7 +108,7 @@ def _avifs() -> Iterator[Case]:
                 matrix=0 if name == "srgb" else 9,
             )
             right = light.Space(primaries, curve).to_srgb(value).astype(np.float32)
-            tolerance = 0.12 if curve_name in ("linear", "pq", "hlg") else 16 / 255
+            tolerance = 0.2 if curve_name in ("linear", "pq", "hlg") else 16 / 255
             yield Case(f"rgb{depth}_{name}_{curve_name}.avif", data, right, tolerance)
     opacity = scene.quantized(scene.alpha(), "uint8")
     rgba = np.concatenate([_rgb(), opacity[..., None]], -1)
