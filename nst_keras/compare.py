@@ -2,7 +2,7 @@
 
 Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
 
-Exit status: 0 written, 2 bad input, 74 the disk refused.
+Exit status: 0 written, 2 bad input, 74 a file could not be written.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(call: Call) -> int:
-    config = CompareConfig(**call.values)
+    config = CompareConfig(**call.groups[0].values)
     for run in config.run:
         if not os.path.isdir(run):
             raise InputError(f"{run}: is not a folder; give a run folder")

@@ -1,6 +1,6 @@
 """Many trials from one command: `python -m nst_keras.sweep --vary=style_weight=4,8,16 ...`.
 
-Exit status: 0 all trials are done, 1 some failed, 2 bad input, 74 the disk refused,
+Exit status: 0 all trials are done, 1 some failed, 2 bad input, 74 a file could not be written,
 75 interrupted: run the same command again to resume.
 """
 

@@ -1,6 +1,6 @@
 """Train a backbone: `python -m nst_keras.train_backbone --folder=photos`.
 
-Exit status: 0 finished, 1 the training failed, 2 bad input, 74 the disk refused,
+Exit status: 0 finished, 1 the training failed, 2 bad input, 74 a file could not be written,
 75 interrupted: run the same command again to resume.
 """
 

@@ -1,6 +1,7 @@
 """The command line in process: bad input, a whole tiny run, interruption and resume."""
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -19,7 +20,6 @@ from nst_keras.imaging import images
 from nst_keras.runs import extras, pictures, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.pictures import PictureWriter
-from nst_keras.runtime import files
 from nst_keras.transfer import planning, problem
 from tests.conftest import files_of, flags_of, logged_steps, picture
 from tests.transfer.conftest import spoil_gradients
@@ -231,7 +231,7 @@ def test_the_result_file_holds_its_settings_but_no_path_and_no_date(small, tmp_p
     text = "\n".join(f"{key} {value}" for key, value in info.items())
     assert "--style_weight=8.0" in info["nst_keras settings"]
     content = small[0].removeprefix("--content=")
-    assert files.sha256(content) in text
+    assert hashlib.sha256(Path(content).read_bytes()).hexdigest() in text
     assert "photo" not in text and str(tmp_path) not in text and "202" not in text.split("sha")[0]
 
 
@@ -727,8 +727,8 @@ def test_a_video_that_fails_does_not_cost_the_picture(small, tmp_path, capsys, m
     def fail(*_):
         raise OSError(errno.EIO, "ffmpeg made no video: broken pipe")
 
-    monkeypatch.setattr(extras.mp4, "check_video_extra", lambda: None)
-    monkeypatch.setattr(extras.mp4, "write_mp4", fail)
+    monkeypatch.setattr(extras.animation, "find_ffmpeg", lambda: None)
+    monkeypatch.setattr(extras.animation, "write_mp4", fail)
     assert run.main([*small, "--mp4"]) == 0
     assert "ffmpeg made no video" in capsys.readouterr().err
     assert RunFolder(tmp_path / "job").read_record().status == "finished"

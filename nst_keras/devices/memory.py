@@ -1,7 +1,7 @@
 """Processor cores and memory: what the device has, and how much of it a run may take."""
 
 import contextlib
-import dataclasses
+import csv
 import functools
 import math
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 GIB = 1 << 30
 # Set where several runs share a device: the fraction of its memory that is for this one.
@@ -19,43 +20,24 @@ _CPU_SHARE, _GPU_SHARE = 0.8, 0.85  # of the available memory that runs plan to 
 _MOST_FEATURES = 2**31 - 1  # in one layer: GPUs count them in 32 bits
 
 
-@dataclasses.dataclass(frozen=True)
-class MemoryBudget:
-    """What a run may take of a device.
-
-    Attributes:
-        bytes: of memory.
-        features: the most values in one layer's features, of all images in the network at once.
-    """
+class MemoryBudget(NamedTuple):
+    """What a run may take of a device."""
 
     bytes: float
-    features: float = math.inf
+    features: float = math.inf  # in one layer, of all images in the network at once
 
 
 def memory_budget(given: int | None, count: int = 1) -> MemoryBudget:
-    """What a run may take of a device.
-
-    Args:
-        given: the bytes that the user allows, if any.
-        count: how many devices of this host the run uses, all alike.
-    """
+    """What a run may take of each of `count` devices: the given bytes, if any, or its share."""
     features = _MOST_FEATURES if on_gpu() else math.inf
     if given is not None:
         return MemoryBudget(given, features)
     available = min(gpu_bytes()[:count]) if on_gpu() else available_bytes()
-    return MemoryBudget(own_share(available), features)
-
-
-def own_share(available: int) -> int:
-    """This run's part of the bytes that all runs on the device plan to take."""
-    try:
-        share = float(os.environ.get(MEMORY_SHARE, 1.0))
-    except ValueError:
-        share = 1.0
-    return round(share * available) if 0.0 < share < 1.0 else available
-
-
-# The processor
+    with contextlib.suppress(KeyError, ValueError):
+        share = float(os.environ[MEMORY_SHARE])
+        if 0.0 < share < 1.0:
+            available = round(share * available)
+    return MemoryBudget(available, features)
 
 
 def cpu_cores() -> int:
@@ -66,19 +48,13 @@ def cpu_cores() -> int:
 
 
 def available_bytes() -> int:
-    """Bytes of main memory that runs on the CPU plan to take; unlimited if unknown.
-
-    They are a share of what is free beside this process, within the limits of its cgroup.
-    """
+    """Bytes that runs on the CPU plan to take, within their cgroup; unlimited if unknown."""
     available = min(_free_bytes(), _cgroup_bytes())
     return sys.maxsize if available == math.inf else round(_CPU_SHARE * available)
 
 
 def _free_bytes() -> float:
-    """Bytes that this process has and could get.
-
-    All of the memory where the system does not say what is free; infinite where it says neither.
-    """
+    """Bytes that this process has and could get, at worst all that are installed, or infinite."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
@@ -92,26 +68,10 @@ def _free_bytes() -> float:
 def _cgroup_bytes() -> float:
     """The memory limit of this process's control group; infinite without one."""
     limit = math.inf
-    for path in (
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ):
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
-            limit = min(limit, int(Path(path).read_text(encoding="ascii")))
+            limit = min(limit, int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
     return limit
-
-
-# GPUs
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gpu:
-    """A GPU of this machine; its memory in bytes, `sys.maxsize` where it is not known."""
-
-    index: str
-    uuid: str
-    free: int
-    total: int
 
 
 def on_gpu() -> bool:
@@ -122,10 +82,7 @@ def on_gpu() -> bool:
 
 
 def take_gpu_memory_as_needed() -> None:
-    """Have TensorFlow take GPU memory as it needs it, where it would take all of it at once.
-
-    Call it before TensorFlow computes anything; later it does nothing.
-    """
+    """Have TensorFlow take GPU memory as it needs it, not all at once, unless it has begun."""
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):
@@ -166,38 +123,31 @@ def unused_gpu() -> str | None:
     )
 
 
-def _installed_gpus() -> list[_Gpu]:
-    """All GPUs of this machine; empty if nvidia-smi does not answer."""
+def _installed_gpus() -> list[list[str]]:
+    """Index, UUID, free and total MiB of each GPU of this machine; none if nvidia-smi fails."""
     columns = "--query-gpu=index,uuid,memory.free,memory.total"
     command = ["nvidia-smi", columns, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
-    return [
-        _Gpu(row[0], row[1], _bytes_of_mebibytes(row[2]), _bytes_of_mebibytes(row[3]))
-        for row in rows
-        if len(row) == 4
-    ]
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return [row for row in rows if len(row) == 4]
 
 
-def _bytes_of_mebibytes(text: str) -> int:
-    return int(text) << 20 if text.isdecimal() else sys.maxsize  # such as [N/A]
-
-
-def _visible(installed: Sequence[_Gpu]) -> list[str]:
+def _visible(installed: Sequence[Sequence[str]]) -> list[str]:
     """The names of the GPUs that this process may use."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return [gpu.index for gpu in installed]
+        return [index for index, *_ in installed]
     return [] if allowed.strip() in ("", "-1") else [name.strip() for name in allowed.split(",")]
 
 
-def _planned_bytes(name: str, installed: Sequence[_Gpu], as_needed: bool) -> int:
+def _planned_bytes(name: str, installed: Sequence[Sequence[str]], as_needed: bool) -> int:
     """Bytes to plan with on a GPU of this index or (beginning of a) UUID."""
-    for gpu in installed:
-        if name == gpu.index or (name.startswith("GPU-") and gpu.uuid.startswith(name)):
-            known = gpu.free if as_needed else gpu.total
-            return known if known == sys.maxsize else round(_GPU_SHARE * known)
+    for index, uuid, free, total in installed:
+        mebibytes = free if as_needed else total
+        is_named = name == index or (name.startswith("GPU-") and uuid.startswith(name))
+        if is_named and mebibytes.isdecimal():  # not [N/A]
+            return round(_GPU_SHARE * (int(mebibytes) << 20))
     return sys.maxsize  # such as a part of a GPU

@@ -20,8 +20,7 @@ class Replicas:
     """The devices of this host, and its place among all hosts.
 
     Args:
-        devices: names of devices, such as '/device:GPU:0'.
-        hosts: how many hosts there are; each has as many devices as this one.
+        devices: names such as '/device:GPU:0'; every host has as many.
         host: the number of this host, from 0. Only host 0, the chief, writes files.
         total: adds up tensors, in a nest, over all hosts; the result is the same on each.
     """
@@ -42,8 +41,7 @@ class Replicas:
         return self.host == 0
 
     def own(self, index: int) -> int | None:
-        """The number on this host of the device with this number among all; None if it is another
-        host's."""
+        """This host's number of the device with this number among all; None if it has none."""
         own = index - self.host * len(self.devices)
         return own if 0 <= own < len(self.devices) else None
 
@@ -51,21 +49,15 @@ class Replicas:
         """The chief's values of tensors, in a nest of the same structure on all hosts."""
         if self.hosts == 1:
             return nest
-        return self.total(tf.nest.map_structure(self._or_zeros, nest))
-
-    def _or_zeros(self, tensor: Any) -> tf.Tensor:
-        return tf.convert_to_tensor(tensor) if self.is_chief else tf.zeros_like(tensor)
+        own = tf.convert_to_tensor if self.is_chief else tf.zeros_like
+        return self.total(tf.nest.map_structure(own, nest))
 
 
 ALONE = Replicas(("",))  # one device, which TensorFlow chooses
 
 
-def split_processor(count: int) -> None:
-    """Split the CPU into several logical devices, so that replicas can be tried without GPUs.
-
-    Raises:
-        InputError: TensorFlow has computed something already.
-    """
+def _split_processor(count: int) -> None:
+    """Split the CPU into several logical devices, so that replicas can be tried without GPUs."""
     (processor,) = tf.config.list_physical_devices("CPU")
     if len(tf.config.get_logical_device_configuration(processor) or ()) >= count:
         return
@@ -77,41 +69,37 @@ def split_processor(count: int) -> None:
 
 
 def make_replicas(distribute: str, count: int = 0) -> Replicas:
-    """The replicas for `--distribute`; call it before TensorFlow computes anything.
-
-    Args:
-        distribute: 'none'; 'mirrored' for the devices of this host; 'multiworker' for those of the
-            hosts in TF_CONFIG; 'tpu' for the cores of a TPU.
-        count: for 'mirrored', how many GPUs or, without GPUs, parts of the CPU; 0: all GPUs.
+    """The replicas for `--distribute` and `--replicas`, before TensorFlow computes anything.
 
     Raises:
-        InputError: there are fewer devices, or TF_CONFIG does not name the hosts.
+        InputError: there are fewer devices, TF_CONFIG does not name the hosts, or TensorFlow has
+            computed something before the CPU is split.
     """
-    if distribute == "mirrored":
-        strategy = tf.distribute.MirroredStrategy(_local_devices(count))
-        return Replicas(tuple(strategy.extended.worker_devices))
+    if distribute == "none":
+        return ALONE
     if distribute == "multiworker":
         return _multiworker()
     if distribute == "tpu":
-        return _tpu()
-    return ALONE
+        strategy = _tpu_strategy()
+    else:
+        strategy = tf.distribute.MirroredStrategy(_local_devices(count))
+    return Replicas(tuple(strategy.extended.worker_devices))
 
 
 def _local_devices(count: int) -> list[str]:
     """The names of this host's GPUs or, without GPUs, of this number of parts of its CPU."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if count > len(gpus) and gpus:
-        raise InputError(
-            f"--replicas={count}: must be at most {len(gpus)}, the number of GPUs of this host"
-        )
-    if gpus:
-        return [f"/gpu:{index}" for index in range(count or len(gpus))]
+    if gpus := len(tf.config.list_physical_devices("GPU")):
+        if count > gpus:
+            raise InputError(
+                f"--replicas={count}: must be at most {gpus}, the number of GPUs of this host"
+            )
+        return [f"/gpu:{index}" for index in range(count or gpus)]
     if not count:
         raise InputError(
             "--distribute=mirrored: this host has no GPU that TensorFlow can use; "
             "to try it on two halves of the CPU, add --replicas=2"
         )
-    split_processor(count)
+    _split_processor(count)
     return [f"/cpu:{index}" for index in range(count)]
 
 
@@ -133,12 +121,11 @@ def _multiworker() -> Replicas:
     return Replicas(devices, hosts, startup.host_number("multiworker"), total)
 
 
-def _tpu() -> Replicas:
+def _tpu_strategy() -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise InputError(f"--distribute=tpu: {first_line(error)}") from error
-    strategy = tf.distribute.TPUStrategy(resolver)
-    return Replicas(tuple(strategy.extended.worker_devices))

@@ -7,28 +7,18 @@ import os
 import platform
 import sys
 import tempfile
-import time
+import timeit
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.devices.memory import (
-    cpu_cores,
-    gpu_bytes,
-    on_gpu,
-    take_gpu_memory_as_needed,
-)
+from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
 from nst_keras.runtime.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-_BFLOAT16_CAPABILITY = (8, 0)  # of Ampere, the first GPUs whose tensor cores take bfloat16
-
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
-    """Import TensorFlow without its log messages and set it up.
-
-    Call it before anything else imports TensorFlow.
-    """
+    """Import TensorFlow, before anything else does, without its log messages, and set it up."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # the user wants to see the messages
         import tensorflow as tf
@@ -89,11 +79,7 @@ def host_number(distribute: str) -> int:
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:
-    """The precision to compute in: for 'auto' the fastest on this device, else the one given.
-
-    Args:
-        announce: whether to log which one 'auto' means here, and why.
-    """
+    """The precision to compute in: for 'auto' the fastest here, told in the log if `announce`."""
     if precision != "auto":
         return precision
     chosen, reason = _fastest_precision()
@@ -103,7 +89,7 @@ def settle_precision(precision: str, *, announce: bool = False) -> str:
 
 
 def _fastest_precision() -> tuple[str, str]:
-    """bfloat16 where the hardware has instructions for it, else float32; and the reason."""
+    """bfloat16 where the hardware has instructions for it, otherwise float32; and the reason."""
     import tensorflow as tf
 
     if gpus := tf.config.list_physical_devices("GPU"):
@@ -112,10 +98,10 @@ def _fastest_precision() -> tuple[str, str]:
         if capability is None:
             return "float32", "as this GPU does not report its compute capability"
         text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
-        if tuple(capability) >= _BFLOAT16_CAPABILITY:
+        if tuple(capability) >= (8, 0):  # Ampere, the first whose tensor cores take bfloat16
             return "bfloat16", f"which {text} includes"
         return "float32", f"as {text} has no bfloat16"
-    if {"avx512_bf16", "amx_bf16"} & _processor_flags():
+    if {"avx512_bf16", "amx_bf16"}.intersection(_cpuinfo().get("flags", "").split()):
         return "bfloat16", "which this processor has instructions for"
     return "float32", "as this processor has no instructions for bfloat16"
 
@@ -129,12 +115,8 @@ def matrix_rate(precision: str) -> float:
     left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
     multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)), autograph=False)
     float(multiply())
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        float(multiply())
-        times.append(time.perf_counter() - began)
-    return 2.0 * 2048 * 2304 * 1024 / min(times)
+    seconds = min(timeit.repeat(lambda: float(multiply()), number=1, repeat=3))
+    return 2.0 * 2048 * 2304 * 1024 / seconds
 
 
 def describe_device() -> str:
@@ -144,7 +126,8 @@ def describe_device() -> str:
     if gpus := tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpus[0])
         return f"GPU: {details.get('device_name', 'unnamed')}"
-    return f"CPU: {_processor()}, {cpu_cores()} cores"
+    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    return f"CPU: {name}, {cpu_cores()} cores"
 
 
 @contextlib.contextmanager
@@ -171,16 +154,6 @@ def _stderr_aside() -> Iterator[None]:
         finally:
             os.dup2(kept, descriptor)
             os.close(kept)
-
-
-def _processor() -> str:
-    """The processor's model name."""
-    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
-
-
-def _processor_flags() -> set[str]:
-    """The processor's instruction set extensions, by Linux's names."""
-    return set(_cpuinfo().get("flags", "").split())
 
 
 def _cpuinfo() -> dict[str, str]:

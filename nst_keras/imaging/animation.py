@@ -1,106 +1,110 @@
-"""Pictures of a run as an animated GIF or as a strip, side by side; both with labels."""
+"""Pictures of a run, with labels, as an animated GIF, as a video or side by side as a strip.
+
+All functions raise InputError for a picture that cannot be read.
+"""
 
 import bisect
 import contextlib
+import errno
 import io
+import itertools
 import math
-import os
+import subprocess
+import tempfile
+import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from nst_keras.imaging import images
 from nst_keras.imaging.geometry import MIN_SIDE, fit_size
-from nst_keras.imaging.images import to_uint8
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
-# The path of a picture, or RGB (height, width, 3): uint8, or floats in [0, 1].
-Frame = str | os.PathLike | np.ndarray
+Frame = tuple[Path, str]  # the path of a picture, and its label or ""
 
-PROBE = 6  # frames that are encoded first, to estimate the size of the whole GIF
-SAMPLE = 64  # px a side of the sample that a frame's palette is fitted to
+GIF_BYTES, GIF_SIDE, GIF_FRAMES = 10_000_000, 512, 60  # at most; the side in px
+HOLD_MS = 2500  # for the last frame
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to this many frames
 
-SMALLEST_FONT = 11  # px: smaller ones cannot be read
-FONT_SHARE = 0.036  # font size of a label, as a share of the frame's shorter side
+FPS = 30  # of every video: all players support it, and a screen of 60 Hz shows it evenly
+VIDEO_SIDE, VIDEO_FRAMES = 1920, 600  # at most; the side in px
+PLAY_MS = 8000  # if all frames would take longer, each becomes shorter, down to 1 / FPS
+QUALITY = 18  # x264's crf: less is better, and 18 looks like the original
+STUCK_SECONDS = 300.0  # allowed for one picture, and for finishing the file
+
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
-LETTER_SHADES = 8  # of gray, from the plate behind a label to its white letters
 SMOOTH = 4  # the plate behind a label is drawn larger by this factor, for smooth corners
+GAP = 8  # px between two pictures of a strip
 WIDEST = 2.5  # width : height; a wider picture in a strip is shown with less height
 
 
-def write_gif(
-    path: str | os.PathLike,
-    frames: Sequence[Frame],
-    labels: Sequence[str] | None = None,
-    *,
-    max_bytes: int = 10_000_000,
-    longest: int = 512,
-    max_frames: int = 60,
-    frame_ms: int | None = None,
-    hold_ms: int = 2500,
-) -> Path:
-    """Write `frames` as an endless GIF of at most `max_bytes`, atomically, and return its path.
+def write_gif(path: Path, frames: Sequence[Frame]) -> None:
+    """Write an endless GIF of at most GIF_BYTES, atomically.
 
-    Every frame is resized to the shape of the largest, with at most `longest` px and without
-    enlarging that one. Of more than `max_frames` an even selection is kept, with the first and the
-    last. A frame is shown for `frame_ms` (default: 80 ms, longer if there are few), the last one
-    for `hold_ms`. A GIF that is too large loses size and frames until it fits. Labels are in the
-    lower left corner.
-
-    Raises:
-        InputError: there are no frames, or not one label for each, or `max_bytes` is too small.
+    Every frame is resized to the shape of the largest, with at most GIF_SIDE px. Of more than
+    GIF_FRAMES an even selection is kept, with the first and the last. A GIF that is too large loses
+    size and frames until it fits. Labels are in the lower left corner.
     """
-    pairs = labeled(frames, labels, "a GIF")
     largest = largest_size(frames)
-    longest, count = min(longest, max(largest)), min(max_frames, len(frames))
-    pace = frame_ms or default_pace(count)
-    while longest >= MIN_SIDE:
-        for tried in sorted({min(PROBE, count), count}):
-            data = _encode(evenly(pairs, tried), fit_size(largest, longest), pace, hold_ms)
-            excess = len(data) * count / tried / max_bytes
+    longest, count = max(MIN_SIDE, min(GIF_SIDE, max(largest))), min(GIF_FRAMES, len(frames))
+    pace = default_pace(count)
+    while True:
+        size = fit_size(largest, longest)
+        for tried in sorted({min(6, count), count}):  # a few tell the size of the whole GIF
+            data = _encode(evenly(frames, tried), size, pace)
+            excess = len(data) * count / tried / GIF_BYTES
             if excess > 1:
                 break
         else:
             with atomic(path) as file:
                 file.write(data)
-            return Path(path)
+            return
         longest, count = _reduced(longest, count, excess)
-    raise InputError(f"a GIF of at most {max_bytes} bytes is not possible; allow a few kilobytes")
 
 
-def write_strip(
-    path: str | os.PathLike,
-    frames: Sequence[Frame],
-    labels: Sequence[str] | None = None,
-    *,
-    height: int = 256,
-    gap: int = 8,
-) -> Path:
-    """Write `frames` side by side on white as a PNG, atomically, and return its path.
+def write_mp4(path: Path, frames: Sequence[Frame]) -> None:
+    """Write a video (H.264, 30 pictures a second), atomically.
 
-    Every picture is `height` px high, or less if it is wider than WIDEST times that, with `gap` px
-    between two. Labels are centered below; a long one widens the space of its picture, up to
-    `height`, and is then cut off.
+    Frames are read one at a time, and treated as in a GIF, with at most VIDEO_SIDE px and
+    VIDEO_FRAMES. H.264 wants even sides, so one row or column may be cut off at the bottom or at
+    the right. If there are many frames, they are shown for a shorter time.
 
     Raises:
-        InputError: there are no frames, or not one label for each.
+        InputError: ffmpeg is not installed.
+        OSError: ffmpeg failed; the message is its own.
     """
-    pairs = labeled(frames, labels, "a strip")
+    frames = evenly(frames, VIDEO_FRAMES)
+    ffmpeg = find_ffmpeg("an MP4")
+    largest = largest_size(frames)
+    size = fit_size(largest, max(MIN_SIDE, min(VIDEO_SIDE, max(largest))))
+    even = size[0] // 2 * 2, size[1] // 2 * 2
+    with atomic(path) as file:
+        # The file is only kept open: ffmpeg writes it by its name, since it has to seek in it.
+        _run_ffmpeg(_command(ffmpeg, even, file.name), _pictures(frames, size, even), path)
+
+
+def write_strip(path: Path, frames: Sequence[Frame], height: int = 256) -> None:
+    """Write pictures side by side on white as a PNG, atomically.
+
+    Every picture is `height` px high, or less if it is wider than WIDEST times that. Labels are
+    centered below; a long one widens the space of its picture, up to `height`, and is then cut off.
+    """
     font = _font(height // 14)
     cells = []  # (frame, its size, label, width including the label)
-    for frame, label in pairs:
-        size = _size_in_row(_size(frame), height)
+    for frame, label in frames:
+        shape = _size(frame)
+        shown = min(height * shape[0] / shape[1], height * WIDEST)
+        size = max(1, round(shown)), max(1, round(shown * shape[1] / shape[0]))
         text = _shortened(label, font, max(size[0], height))
         cells.append((frame, size, text, max(size[0], math.ceil(font.getlength(text)))))
     row = max(size[1] for _, size, _, _ in cells)
     below = 2 * int(font.size) * any(text for _, _, text, _ in cells)
-    total = sum(width for *_, width in cells) + gap * (len(cells) - 1)
+    total = sum(width for *_, width in cells) + GAP * (len(cells) - 1)
     strip = Image.new("RGB", (total, row + below), "white")
     draw, left = ImageDraw.Draw(strip), 0
     for frame, size, text, width in cells:
@@ -108,41 +112,33 @@ def write_strip(
         strip.paste(load_frame(frame, size), corner)
         at = (left + width / 2, row + 1.35 * font.size)
         draw.text(at, text, fill="#5a564e", font=font, anchor="ms")
-        left += width + gap
+        left += width + GAP
     with atomic(path) as file:
         strip.save(file, "PNG")
-    return Path(path)
 
 
-def labeled(
-    frames: Sequence[Frame], labels: Sequence[str] | None, what: str
-) -> list[tuple[Frame, str]]:
-    """Pairs of frame and label, which is "" if there are no labels.
-
-    Raises:
-        InputError: there are no frames, or not one label for each; names `what` is to be made.
-    """
-    if not len(frames):
-        raise InputError(f"{what} needs at least one picture")
-    labels = [""] * len(frames) if labels is None else labels
-    if len(labels) != len(frames):
-        raise InputError(f"{what} of {len(frames)} pictures cannot have {len(labels)} labels")
-    return list(zip(frames, labels, strict=True))
+def find_ffmpeg(needed_for: str = "--mp4") -> str:
+    """The path of ffmpeg, found in 0.1 s; raises InputError about `needed_for` if there is none."""
+    try:
+        import imageio_ffmpeg  # its own `write_frames` notices neither that ffmpeg fails nor hangs
+    except ImportError:
+        raise InputError(f"{needed_for}: needs pip install '.[video]'") from None
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:  # installed, but without ffmpeg for this machine
+        raise InputError(f"{needed_for}: {one_line(str(error))}") from error
 
 
 def largest_size(frames: Sequence[Frame]) -> tuple[int, int]:
-    """Width and height of the frame with the most pixels; of files only the headers are read."""
-    return max((_size(frame) for frame in frames), key=lambda size: size[0] * size[1])
+    """Width and height of the frame with the most pixels."""
+    return max((_size(path) for path, _ in frames), key=math.prod)
 
 
-def load_frame(frame: Frame, size: tuple[int, int], label: str = "") -> Image.Image:
-    """The frame as RGB of `size` = (width, height), with its label."""
-    if isinstance(frame, np.ndarray):
-        image = Image.fromarray(frame if frame.dtype == np.uint8 else to_uint8(frame))
-    else:
-        with _opened(frame) as opened:
-            opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
-            image = opened.convert("RGB")
+def load_frame(path: Path, size: tuple[int, int], label: str = "") -> Image.Image:
+    """The picture as RGB of `size` = (width, height), with its label."""
+    with images.opened(path) as opened:
+        opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
+        image = opened.convert("RGB")
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
     _draw_label(image, label)
     return image
@@ -164,30 +160,13 @@ def evenly(items: Sequence[Any], most: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
-@contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[Image.Image]:
-    """Open a picture file; raise InputError if it cannot be read, also by the block."""
-    try:
-        with images.opened(path) as image:
-            yield image
-    except Exception as error:  # on damaged bytes decoders raise nearly every type there is
-        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {error}") from error
-
-
-def _size(frame: Frame) -> tuple[int, int]:
-    if isinstance(frame, np.ndarray):
-        return frame.shape[1], frame.shape[0]
-    with _opened(frame) as image:
+def _size(path: Path) -> tuple[int, int]:
+    with images.opened(path) as image:  # reads only its header
         return image.size
 
 
-def _size_in_row(size: tuple[int, int], height: int) -> tuple[int, int]:
-    width = min(height * size[0] / size[1], height * WIDEST)
-    return max(1, round(width)), max(1, round(width * size[1] / size[0]))
-
-
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(max(SMALLEST_FONT, size))
+    font = ImageFont.load_default(max(11, size))  # smaller ones cannot be read
     assert isinstance(font, ImageFont.FreeTypeFont)  # it always is when a size is given
     return font
 
@@ -208,38 +187,28 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, most: float) -> str:
 
 def _draw_label(image: Image.Image, text: str) -> None:
     """Write `text` into the lower left corner, white on a dark plate, if it fits at all."""
-    font = _font(round(FONT_SHARE * min(image.size)))
+    font = _font(round(0.036 * min(image.size)))
     em = font.size
     text = _shortened(text, font, image.width - 2 * em)
     if not text:
         return
     width, height = math.ceil(font.getlength(text) + em), round(1.5 * em)
     left, top = round(em / 2), image.height - round(em / 2) - height
-    image.paste("#101010", (left, top), _plate(width, height))
+    plate = Image.new("L", (width * SMOOTH, height * SMOOTH))  # its opacity, with round corners
+    box, radius = (0, 0, plate.width - 1, plate.height - 1), height * SMOOTH * 0.3
+    ImageDraw.Draw(plate).rounded_rectangle(box, radius, fill=round(255 * 0.65))
+    image.paste("#101010", (left, top), plate.reduce(SMOOTH))
     digits = -font.getbbox("0", anchor="ls")[1]  # not of the text: all labels align
     at = (left + em / 2, top + (height + digits) / 2)
     ImageDraw.Draw(image).text(at, text, fill="white", font=font, anchor="ls")
 
 
-def _plate(width: int, height: int) -> Image.Image:
-    """The opacity of a plate with round corners, as a mask of this size."""
-    plate = Image.new("L", (width * SMOOTH, height * SMOOTH))
-    radius = height * SMOOTH * 0.3
-    box = (0, 0, plate.width - 1, plate.height - 1)
-    ImageDraw.Draw(plate).rounded_rectangle(box, radius, fill=round(255 * 0.65))
-    return plate.reduce(SMOOTH)
-
-
-def _encode(
-    pairs: Sequence[tuple[Frame, str]], size: tuple[int, int], pace: int, hold: int
-) -> bytes:
-    first, *others = [
-        _indexed(load_frame(frame, size, label), bool(label)) for frame, label in pairs
-    ]
-    buffer = io.BytesIO()
-    timing = {"duration": [pace] * len(others) + [hold], "loop": 0}
+def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int) -> bytes:
+    loaded = [_indexed(load_frame(path, size, label), bool(label)) for path, label in frames]
+    buffer, durations = io.BytesIO(), [pace] * (len(loaded) - 1) + [HOLD_MS]
     # Otherwise a comment in the file of the first picture would be copied.
-    first.save(buffer, "GIF", save_all=True, append_images=others, comment=b"", **timing)
+    options = {"append_images": loaded[1:], "duration": durations, "loop": 0, "comment": b""}
+    loaded[0].save(buffer, "GIF", save_all=True, **options)
     return buffer.getvalue()
 
 
@@ -251,10 +220,10 @@ def _indexed(image: Image.Image, has_label: bool) -> Image.Image:
     k-means keep small bright spots, which median cut turns gray. The sample may miss the letters of
     a label, so their shades of gray are added to it.
     """
-    width, height = (min(side, SAMPLE) for side in image.size)
+    width, height = (min(side, 64) for side in image.size)
     sample = image.resize((width, height), Image.Resampling.NEAREST)
     if has_label:
-        shades = Image.fromarray(np.linspace(16, 255, LETTER_SHADES, dtype=np.uint8)[None])
+        shades = Image.fromarray(np.linspace(16, 255, 8, dtype=np.uint8)[None])
         sample.paste(shades.resize((width, 1), Image.Resampling.NEAREST), (0, height - 1))
     palette = sample.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
@@ -268,3 +237,82 @@ def _reduced(longest: int, count: int, excess: float) -> tuple[int, int]:
     if count > GOOD_COUNT:
         return longest, max(GOOD_COUNT, int(count * min(0.95, 0.97 / excess)))
     return shrunk, count
+
+
+def _pictures(
+    frames: Sequence[Frame], size: tuple[int, int], even: tuple[int, int]
+) -> Iterator[bytes]:
+    """The bytes of each picture of the video: those of a frame several times."""
+    times = [min(default_pace(len(frames)), PLAY_MS / len(frames))] * (len(frames) - 1) + [HOLD_MS]
+    for (path, label), milliseconds in zip(frames, times, strict=True):
+        data = load_frame(path, size, label).crop((0, 0, *even)).tobytes()
+        yield from itertools.repeat(data, max(1, round(milliseconds * FPS / 1000)))
+
+
+def _command(ffmpeg: str, size: tuple[int, int], target: str) -> list[str]:
+    filters = (
+        "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_inp",
+        "format=yuv420p",
+        "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv",
+    )
+    return [
+        *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{size[0]}x{size[1]}"),
+        *("-framerate", str(FPS), "-i", "pipe:0", "-vf", ",".join(filters)),
+        *("-c:v", "libx264", "-preset", "fast", "-crf", str(QUALITY)),
+        # Older versions of ffmpeg tag the file by these and not by the last filter.
+        *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"),
+        *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
+        f"file:{target}",  # otherwise a name could be taken for an option or a URL
+    ]
+
+
+def _run_ffmpeg(command: list[str], pictures: Iterable[bytes], path: Path) -> None:
+    """Run ffmpeg on raw pictures; an error on the way stops it."""
+    # Its messages go to a file, which never fills up as a pipe does. In a session of its own it
+    # does not receive the Ctrl-C that asks this program to stop in an orderly way.
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=messages,
+            start_new_session=True,
+        )
+        assert process.stdin
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it ended early
+                for data in pictures:
+                    with _killed_when_stuck(process):
+                        process.stdin.write(data)
+                with _killed_when_stuck(process):
+                    process.stdin.close()
+                    process.wait()
+                if process.returncode == 0:
+                    return
+            with _killed_when_stuck(process):
+                process.wait()
+            raise OSError(errno.EIO, _reason(messages, process.returncode), str(path))
+        finally:
+            process.kill()  # has no effect on a process that has ended
+            process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+
+
+@contextlib.contextmanager
+def _killed_when_stuck(process: subprocess.Popen) -> Iterator[None]:
+    timer = threading.Timer(STUCK_SECONDS, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _reason(messages: IO[bytes], status: int) -> str:
+    """The first line of ffmpeg's messages, which names the cause, and the last, the effect."""
+    messages.seek(0)
+    lines = messages.read().decode(errors="replace").strip().splitlines()
+    shown = dict.fromkeys(one_line(line)[:300] for line in (*lines[:1], *lines[-1:]))
+    return f"ffmpeg made no video: {' ... '.join(shown) or f'it ended with status {status}'}"

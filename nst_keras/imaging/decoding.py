@@ -42,10 +42,6 @@ _users = 0  # threads inside `without_limits`
 _lifted = contextlib.ExitStack()  # what the last of them restores
 
 
-class TooLargeError(InputError):
-    """The picture has more pixels, or its file more bytes, than are read."""
-
-
 @contextlib.contextmanager
 def without_limits() -> Iterator[None]:
     """Lift Pillow's size limit and silence its warnings, which are both global.
@@ -74,14 +70,22 @@ class Decoder:
 
     Args:
         max_pixels, min_side: pictures of more pixels, or with a shorter side, are refused.
-        enough: 0, or pixels: a picture may be reduced to a part of its size, one divided by a whole
-            number, as long as its longest side keeps this length.
+        enough: 0, or pixels: a picture may be reduced to a half, a third and so on of its size, as
+            long as its `side` keeps this length.
+        side: `max` for the longest side, `min` for the shortest.
         truncated: whether the rest of a file that was cut short is used.
     """
 
-    def __init__(self, max_pixels: int, min_side: int, enough: int = 0, truncated: bool = False):
+    def __init__(
+        self,
+        max_pixels: int,
+        min_side: int,
+        enough: int = 0,
+        side: Callable[[tuple[int, int]], int] = max,
+        truncated: bool = False,
+    ):
         self._max_pixels, self._min_side = max_pixels, min_side
-        self._enough, self._truncated = enough, truncated
+        self._enough, self._side, self._truncated = enough, side, truncated
         self.notes: list[str] = []  # what a person should know about the conversion
 
     def floats(self, data: bytes) -> np.ndarray:
@@ -101,8 +105,6 @@ class Decoder:
             # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
             if image.format != "MPO" and getattr(image, "is_animated", False):
                 self.notes.append("only the first frame was read")
-            if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
-                self.notes.append("16-bit color was read with 8 bits")
             self._describe(image, data)
             return to_pixels(self._upright(self._shown_part(image, data)), self.notes, space)
 
@@ -113,17 +115,19 @@ class Decoder:
         kept = containers.png_without_texts(data)
         with Image.open(io.BytesIO(kept), formats=formats) as image:
             self._check_size(image.size)
+            if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
+                self.notes.append("16-bit color was read with 8 bits")
             try:
                 self._load(image)
             except OSError:
                 image = self._incomplete(kept, formats)
-            factor = max(image.size) // self._enough if self._enough else 1
+            factor = self._side(image.size) // self._enough if self._enough else 1
             frames = getattr(image, "is_animated", False)
             yield image if factor < 2 or frames else _reduced(image, factor)
 
     def _load(self, image: Image.Image) -> None:
         if self._enough:
-            share = min(1.0, self._enough / max(image.size))
+            share = min(1.0, self._enough / self._side(image.size))
             width, height = (max(1, round(side * share)) for side in image.size)
             image.draft(None, (width, height))
         image.load()
@@ -201,7 +205,8 @@ class Decoder:
         width, height = size
         shown = f"{width}x{height} px"
         if width * height > self._max_pixels:
-            raise TooLargeError(f"{shown} is too large: at most {self._max_pixels:,} px are read")
+            message = f"{shown} is too large: at most {self._max_pixels:,} px are read"
+            raise InputError(message, "max_megapixels")
         if min(size) < self._min_side:
             raise InputError(
                 f"{shown} is too small: at least {self._min_side} px a side are needed"

@@ -6,17 +6,17 @@ from PIL import Image
 MIN_SIDE = 16  # px
 
 
-def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+def fit_size(size: tuple[int, int], longest: int, least: int = MIN_SIDE) -> tuple[int, int]:
     """Scale `size` = (height, width) so that its longest side is exactly `longest` pixels.
 
-    The aspect is kept to the nearest pixel, except that no side gets smaller than MIN_SIDE.
-
-    Raises:
-        ValueError: `longest` is smaller than MIN_SIDE.
+    The aspect is kept to the nearest pixel, except that no side gets smaller than `least`, which
+    `longest` must not be either: that raises ValueError.
     """
-    if longest < MIN_SIDE:
-        raise ValueError(f"longest side of {longest} px: at least {MIN_SIDE} px are needed")
-    return _scaled(size, longest, smallest=MIN_SIDE)
+    if longest < least:
+        raise ValueError(f"longest side of {longest} px: at least {least} px are needed")
+    top = max(size)  # in whole numbers, halves up: exact at any size
+    height, width = (max(least, (2 * side * longest + top) // (2 * top)) for side in size)
+    return height, width
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -55,10 +55,4 @@ def crop_to_fit(pixels: np.ndarray, fit: str) -> np.ndarray:
 def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:
     """Shrink (h, w, 3) floats in [0, 1] so that no side exceeds `longest`; never enlarges."""
     size = pixels.shape[:2]
-    return resize(pixels, *(_scaled(size, longest, smallest=1) if max(size) > longest else size))
-
-
-def _scaled(size: tuple[int, int], longest: int, smallest: int) -> tuple[int, int]:
-    top = max(size)  # in whole numbers, halves up: exact at any size
-    height, width = (max(smallest, (2 * side * longest + top) // (2 * top)) for side in size)
-    return height, width
+    return resize(pixels, *fit_size(size, min(longest, max(size)), least=1))

@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from nst_keras.imaging.color import to_uint8
-from nst_keras.imaging.decoding import FORMATS, Decoder, TooLargeError, without_limits
+from nst_keras.imaging.decoding import FORMATS, Decoder, without_limits
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -25,17 +25,12 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 
-_TIFF = ("TIFF", {"compression": "tiff_adobe_deflate"})
-_JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
-_WRITERS: dict[str, tuple[str, dict]] = {
-    ".png": ("PNG", {}),
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": ("WEBP", {"quality": 95}),
-    ".avif": ("AVIF", {"quality": 90, "subsampling": "4:4:4"}),
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".bmp": ("BMP", {}),
+_WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
+_WRITING_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
 
@@ -45,7 +40,7 @@ class Picture:
 
     pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
-    sha256: str  # of the bytes that the pixels were decoded from, in hexadecimal
+    sha256: str  # of the bytes that the pixels were decoded from
 
 
 def read_image(
@@ -56,9 +51,7 @@ def read_image(
     Transparency is composited over white on the sRGB-encoded values, as browsers do. Pillow reads
     16-bit color with 8 bits; 16-bit gray keeps all of them. In gray pictures of 32-bit integers and
     of floats, black to white is [0, 65535] and [0, 1]; if any value is outside, the picture is
-    stretched to its own range.
-
-    Threads may call this at the same time.
+    stretched to its own range. Threads may call this at the same time.
 
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a
@@ -66,34 +59,31 @@ def read_image(
             before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
-        data = _read_bytes(path, max_pixels)
-        decoder = Decoder(max_pixels, MIN_SIDE)
-        return Picture(decoder.floats(data), tuple(decoder.notes), hashlib.sha256(data).hexdigest())
+        data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE)
+        return _picture(data, decoder, decoder.floats(data))
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = " (--max_megapixels)" if isinstance(error, TooLargeError) else ""
+        hint = " (--max_megapixels)" if getattr(error, "flags", ()) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
 
 
 def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
-    """Read a picture of any size up to MAX_PIXELS as `read_image` does, with 8 bits.
+    """Read a picture of any size up to MAX_PIXELS as `read_image` does, but as uint8 RGB.
 
-    Its pixels are uint8 RGB, shape (height, width, 3): a quarter of the memory of floats.
-
-    Args:
-        least: 0, or pixels: a JPEG may then be decoded at a half, a quarter or an eighth of its
-            size, the smallest of which no side is shorter than this.
+    That takes a quarter of the memory of floats. If `least` is given, a JPEG may be decoded at a
+    half, a quarter or an eighth of its size, the smallest of which no side is shorter than this.
 
     Raises:
         InputError: one line that starts with `path`, see `read_image`.
     """
     try:
-        data = _read_bytes(path, MAX_PIXELS)
-        decoder = Decoder(MAX_PIXELS, 1, least)
-        return Picture(
-            decoder.integers(data), tuple(decoder.notes), hashlib.sha256(data).hexdigest()
-        )
+        data, decoder = _read_bytes(path, MAX_PIXELS), Decoder(MAX_PIXELS, 1, least, min)
+        return _picture(data, decoder, decoder.integers(data))
     except Exception as error:  # as in `read_image`
         raise InputError(f"{path}: {_reason(error)}") from error
+
+
+def _picture(data: bytes, decoder: Decoder, pixels: np.ndarray) -> Picture:
+    return Picture(pixels, tuple(decoder.notes), hashlib.sha256(data).hexdigest())
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -103,28 +93,31 @@ def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE
         if size > most:
-            raise TooLargeError(f"a file of {size:,} bytes is too large: at most {most:,} are read")
+            message = f"a file of {size:,} bytes is too large: at most {most:,} are read"
+            raise InputError(message, "max_megapixels")
         return file.read()
 
 
 @contextlib.contextmanager
 def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture that this project has written, of up to MAX_OWN_PIXELS.
+    """Open a picture that this project has written.
 
     Raises:
-        ValueError: it has more pixels. Damaged files raise nearly every type of error.
+        InputError: it has more than MAX_OWN_PIXELS, or cannot be read, perhaps in the block only.
     """
-    with without_limits(), Image.open(file, formats=FORMATS) as image:
-        if image.width * image.height > MAX_OWN_PIXELS:
-            raise ValueError(f"{image.width}x{image.height} px")
-        yield image
+    try:
+        with without_limits(), Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_OWN_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} px")
+            yield image
+    except Exception as error:  # as in `read_image`
+        raise InputError(f"{file}: cannot be read as a picture: {error}") from error
 
 
-def check_writable_suffix(path: str | os.PathLike, flag: str = "--output") -> None:
-    """Raise InputError if `write_image` knows no format for the suffix of `path`."""
-    if Path(path).suffix.lower() not in _WRITERS:
-        choices = " ".join(_WRITERS)
-        raise InputError(f"{flag}={path}: must end in one of {choices}")
+def check_writable_suffix(path: str | os.PathLike) -> None:
+    """Raise InputError, of --output, if `write_image` knows no format for the suffix of `path`."""
+    if Path(path).suffix.lower() not in _WRITTEN_SUFFIXES:
+        raise InputError(f"--output={path}: must end in one of {' '.join(_WRITTEN_SUFFIXES)}")
 
 
 def write_image(
@@ -141,22 +134,17 @@ def write_image(
         OSError: the file cannot be written.
     """
     check_writable_suffix(path)
-    kind, options = _WRITERS[Path(path).suffix.lower()]
+    kind, buffer = Image.registered_extensions()[Path(path).suffix.lower()], io.BytesIO()
+    options = _WRITING_OPTIONS.get(kind, {})
     if kind == "PNG":
         options = {"pnginfo": _png_info(metadata or {})}
     try:
-        data = _encode(pixels, kind, **options)
+        Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
         message = f"{path}: cannot be written as {kind} ({error}); use .png"
         raise InputError(message) from error
     with atomic(path) as file:
-        file.write(data)
-
-
-def _encode(pixels: np.ndarray, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
-    return buffer.getvalue()
+        file.write(buffer.getbuffer())
 
 
 def _png_info(metadata: dict[str, str]) -> PngInfo:

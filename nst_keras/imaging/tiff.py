@@ -84,7 +84,7 @@ class Tiff:
             return False
         if self._compression not in (_NOT_COMPRESSED, _LZW, _PACKBITS, *_DEFLATE):
             return False
-        if self._photometric == _PALETTE and np.max(self._page.colormap) < 256:
+        if self._photometric == _PALETTE and np.asarray(self._page.colormap).max() < 256:
             return False
         alphas = ((), (_STRAIGHT,)) if self._photometric == _RGB else ((),)
         channels = self._page.samplesperpixel - len(self._extra)

@@ -20,43 +20,12 @@ _HALF_SHRINK = 2.0**-8
 LARGEST_GRADIENT = {"float16": _HALF_SHRINK / 4.0}
 
 
-class Preprocess(layers.Layer):
-    """RGB in [0, 1] to what the weights expect: 0..255, their channel order, mean and deviation.
-
-    Args:
-        channel_order: 'rgb' or 'bgr'.
-        mean, std: three numbers each, in that order, on 0..255.
-        shrink: a factor on the result, see `_HALF_SHRINK`.
-    """
-
-    def __init__(self, channel_order: str, mean: tuple, std: tuple, shrink: float = 1.0, **kwargs):
-        super().__init__(**kwargs)
-        self.channel_order, self.mean, self.std = channel_order, tuple(mean), tuple(std)
-        self.shrink = shrink
-
-    def call(self, image):
-        """Images (N, H, W, 3) to inputs of the same shape."""
-        if self.channel_order == "bgr":
-            image = ops.flip(image, axis=-1)
-        centered = image * 255.0 - np.array(self.mean, np.float32)
-        if self.std != (1.0, 1.0, 1.0):
-            centered = centered / np.array(self.std, np.float32)
-        return centered if self.shrink == 1.0 else centered * self.shrink
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
-class ReplicatePadding(layers.Layer):
-    """Pads with one pixel of edge values on each side; zeros would darken a picture's border."""
-
-    def call(self, image):
-        """Images (N, H, W, C) to images (N, H + 2, W + 2, C)."""
-        return ops.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        return batch, height and height + 2, width and width + 2, channels
+def preprocess(image, channel_order: str, mean: tuple[float, ...], std: tuple[float, ...]):
+    """RGB images in [0, 1], (N, H, W, 3), as the weights of these attributes expect them."""
+    if channel_order == "bgr":
+        image = ops.flip(image, axis=-1)
+    centered = image * 255.0 - np.array(mean, np.float32)
+    return centered if std == (1.0, 1.0, 1.0) else centered / np.array(std, np.float32)
 
 
 def feature_extractor(
@@ -67,36 +36,39 @@ def feature_extractor(
     padding: str = "zero",
     precision: str = "float32",
 ) -> keras.Model:
-    """A frozen model of images (N, H, W, 3), float32 RGB in [0, 1].
+    """A frozen model of images (N, H, W, 3), float32 RGB in [0, 1], up to the deepest layer.
 
     Args:
-        layer_names: the outputs. The network ends at the deepest of them.
         pooling: 'max' as trained, or 'avg', smoother (Gatys et al. 2016, section 2).
-        padding: of the first convolution: 'zero' as trained, or 'replicate'.
+        padding: of the first convolution: 'zero' as trained, or 'replicate' of the edge values,
+            since zeros darken a picture's border.
         precision: the dtype of the convolutions: 'float32', 'bfloat16' or 'float16'.
 
     Returns:
         A model whose output is a dict of post-ReLU features (N, h, w, C) by layer name. They have
-        the dtype of the convolutions; only for float16 they are float32, since they may be too
-        large for it.
+        the dtype of the convolutions, but float32 for float16, for which they may be too large.
     """
     shrink = _HALF_SHRINK if precision == "float16" else 1.0
-    convs = vgg.up_to_deepest(
-        vgg.convolutions(weights.backbone, channels=weights.channels), layer_names
-    )
+    convs = vgg.up_to_deepest(vgg.convolutions(weights.backbone, weights.channels), layer_names)
     image = keras.Input((None, None, 3), name="image", dtype="float32")
-    features = Preprocess(
-        weights.channel_order, weights.mean, weights.std, shrink, name="preprocess"
-    )(image)
+    features = preprocess(image, weights.channel_order, weights.mean, weights.std) * shrink
     if padding == "replicate":
-        features = ReplicatePadding(name="replicate_padding")(features)
+        features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    pool = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}[pooling]
     outputs, block = {}, 1
     for index, conv in enumerate(convs):
         if conv.block > block:
-            features = _pool(pooling, block, precision)(features)
+            features = pool(2, strides=2, name=f"block{block}_pool", dtype=precision)(features)
             block = conv.block
-        valid = index == 0 and padding == "replicate"
-        features = _convolution(conv, "valid" if valid else "same", precision)(features)
+        features = layers.Conv2D(
+            conv.outputs,
+            3,
+            padding="valid" if index == 0 and padding == "replicate" else "same",
+            activation="relu",
+            kernel_initializer="zeros",  # set below; random ones would take time
+            name=conv.name,
+            dtype=precision,
+        )(features)
         if conv.name in layer_names:
             outputs[conv.name] = features
             if precision == "float16":  # powers of two: exact both ways
@@ -111,10 +83,9 @@ def feature_extractor(
 
 
 def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
-    """The extractor, cut after each of its outputs into models of one output each.
+    """The extractor, cut after each output into models of one output each, which share its weights.
 
-    The first takes the image, each later one the output of the one before. They share the
-    extractor's weights.
+    The first takes the image, each later one the output of the one before.
     """
     parts, entry = [], extractor.inputs[0]
     for name, output in extractor.output.items():
@@ -124,9 +95,7 @@ def sections(extractor: keras.Model) -> tuple[keras.Model, ...]:
 
 
 def imagenet_weights(backbone: str) -> Weights:
-    """ImageNet weights in full precision from `keras.applications`.
-
-    Keras caches them and checks their MD5.
+    """ImageNet weights in full precision from `keras.applications`, which caches and checks them.
 
     Raises:
         InputError: they are not in the cache and cannot be downloaded.
@@ -144,20 +113,3 @@ def imagenet_weights(backbone: str) -> Weights:
         kernels[name], biases[name] = model.get_layer(name).get_weights()
         digest.update(kernels[name].tobytes() + biases[name].tobytes())
     return Weights(backbone, vgg.CHANNELS, kernels, biases, digest.hexdigest())
-
-
-def _convolution(conv: vgg.Conv, padding: str, precision: str) -> layers.Conv2D:
-    return layers.Conv2D(
-        conv.outputs,
-        3,
-        padding=padding,
-        activation="relu",
-        kernel_initializer="zeros",  # set by the caller; random ones would take time
-        name=conv.name,
-        dtype=precision,
-    )
-
-
-def _pool(pooling: str, block: int, precision: str) -> layers.Layer:
-    layer = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}[pooling]
-    return layer(2, strides=2, name=f"block{block}_pool", dtype=precision)

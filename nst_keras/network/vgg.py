@@ -29,12 +29,8 @@ class Conv:
         return (3, 3, self.inputs, self.outputs)
 
 
-def convolutions(backbone: str, *, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
-    """The backbone's convolutions from the image upward.
-
-    Args:
-        channels: outputs per block, if they are not VGG's own.
-    """
+def convolutions(backbone: str, channels: tuple[int, ...] = CHANNELS) -> tuple[Conv, ...]:
+    """The backbone's convolutions from the image upward, with so many outputs per block."""
     convs, inputs = [], 3
     for block, (count, outputs) in enumerate(zip(BLOCKS[backbone], channels, strict=True), start=1):
         for index in range(1, count + 1):
@@ -49,10 +45,8 @@ def layer_names(backbone: str) -> tuple[str, ...]:
 
 
 def positions(layer: str, height: int, width: int) -> int:
-    """The number of feature positions of a layer for an image of this size in pixels.
-
-    Each block's pooling halves the size and drops an odd last row or column.
-    """
+    """The number of feature positions of a layer for an image of this size in pixels."""
+    # Each block's pooling halves the size and drops an odd last row or column.
     return (height // stride(layer)) * (width // stride(layer))
 
 
@@ -64,11 +58,7 @@ def stride(layer: str) -> int:
 def canonical_layer(name: str, backbone: str, flag: str) -> str:
     """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU).
 
-    Args:
-        flag: begins the message of the error.
-
-    Raises:
-        InputError: the backbone has no such layer.
+    Raises InputError, which begins with `flag`, if the backbone has no such layer.
     """
     canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
     if canonical not in layer_names(backbone):

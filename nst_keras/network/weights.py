@@ -1,5 +1,6 @@
 """Weights files to arrays, without TensorFlow: a bad file is refused before it is imported."""
 
+import collections
 import dataclasses
 import hashlib
 import importlib.resources
@@ -8,8 +9,9 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,52 +30,22 @@ class Weights:
     """A backbone's convolution weights and the preprocessing that they expect.
 
     The network's input is `((255 * rgb)[channel_order] - mean) / std` for RGB in [0, 1].
-
-    Attributes:
-        channels: output channels per block.
-        kernels: by layer name, float32 (3, 3, inputs, outputs).
-        biases: by layer name, float32 (outputs,).
-        sha256: the hash of the file's bytes, in hexadecimal.
-        channel_order: 'bgr' or 'rgb'.
-        mean, std: per channel in that order, on 0..255.
     """
 
     backbone: str
-    channels: tuple[int, ...]
-    kernels: Mapping[str, np.ndarray]
-    biases: dict[str, np.ndarray]
-    sha256: str
-    channel_order: str = "bgr"
-    mean: tuple[float, ...] = CAFFE_MEAN
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    channels: tuple[int, ...]  # outputs per block
+    kernels: Mapping[str, np.ndarray]  # by layer name, float32 (3, 3, inputs, outputs)
+    biases: dict[str, np.ndarray]  # by layer name, float32 (outputs,)
+    sha256: str  # of the file's bytes, in hexadecimal
+    channel_order: str = "bgr"  # or 'rgb'
+    mean: tuple[float, ...] = CAFFE_MEAN  # per channel in that order, on 0..255
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)  # likewise
 
     @property
     def mean_color(self) -> tuple[float, ...]:
         """The mean color of the training pictures: RGB in [0, 1]."""
         rgb = self.mean if self.channel_order == "rgb" else self.mean[::-1]
         return tuple(value / 255.0 for value in rgb)
-
-    def check(self, source: str) -> "Weights":
-        """Return these weights if every convolution is there, finite and of the right shape.
-
-        Raises:
-            InputError: otherwise; `source` begins its message.
-        """
-        for conv in vgg.convolutions(self.backbone, channels=self.channels):
-            if conv.name not in self.kernels or conv.name not in self.biases:
-                raise InputError(f"{source}: has no {conv.name}; {self.backbone} needs it")
-            for array, shape in (
-                (self.kernels[conv.name], conv.kernel_shape),
-                (self.biases[conv.name], (conv.outputs,)),
-            ):
-                if array.shape != shape:
-                    raise InputError(
-                        f"{source}: {conv.name} has shape {array.shape}; "
-                        f"{self.backbone} needs {shape}"
-                    )
-                if not np.isfinite(array).all():
-                    raise InputError(f"{source}: {conv.name} has values that are not finite")
-        return self
 
 
 def embedded_path() -> Path:
@@ -86,11 +58,8 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
 
     The file is read once: its hash is that of the bytes that became the arrays.
 
-    Args:
-        flag: begins the messages of errors.
-
     Raises:
-        InputError: the file is missing, of another kind, damaged, or of another backbone.
+        InputError, begun by `flag`: the file is missing, damaged, or of another kind or backbone.
     """
     source, path = f"{flag}={path}", Path(path)
     if not path.is_file():
@@ -101,23 +70,19 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
         raise InputError(f"{source}: must be the path of a file that ends in .npz or .h5")
     try:
         _refuse_huge(path.stat().st_size, source)
-        return readers[path.suffix](path.read_bytes(), backbone, source).check(source)
+        weights = readers[path.suffix](path.read_bytes(), backbone, source)
+        _check(weights, source)
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, json, NumPy and h5py each raise their own kinds
         raise InputError(f"{source}: cannot be read as weights: {first_line(error)}") from error
+    return weights
 
 
 def write_weights(path: str | Path, weights: Weights) -> None:
     """Write an `.npz` of this project: arrays `LAYER/kernel`, `LAYER/bias` and a JSON `header`."""
-    header = {
-        "format": FORMAT,
-        "backbone": weights.backbone,
-        "channels": list(weights.channels),
-        "channel_order": weights.channel_order,
-        "mean": list(weights.mean),
-        "std": list(weights.std),
-    }
+    names = ("backbone", "channels", "channel_order", "mean", "std")
+    header = {"format": FORMAT, **{name: getattr(weights, name) for name in names}}
     arrays = {f"{name}/kernel": kernel for name, kernel in weights.kernels.items()}
     arrays |= {f"{name}/bias": bias for name, bias in weights.biases.items()}
     with files.atomic(path) as file:
@@ -137,54 +102,48 @@ def _read_npz(content: bytes, backbone: str, source: str) -> Weights:
                 f"{source}: has format {header['format']}; this version reads format {FORMAT}"
             )
         if (stored := header.get("backbone", "vgg19")) != backbone:
-            raise InputError(f"{source}: holds a {stored}; add --backbone={stored}")
+            raise InputError(f"{source}: contains {stored} weights; add --backbone={stored}")
         channels = tuple(int(c) for c in header.get("channels", vgg.CHANNELS))
-        _refuse_larger(declared, vgg.convolutions(backbone, channels=channels), source)
-        names = vgg.layer_names(backbone)
-        return Weights(
-            backbone=backbone,
-            channels=channels,
-            kernels=_Kernels(
-                {name: _npz_kernel(data, name) for name in names if f"{name}/bias" in data}
-            ),
-            biases={name: _npz_bias(data, name) for name in names if f"{name}/bias" in data},
-            sha256=hashlib.sha256(content).hexdigest(),
-            channel_order=_one_of(header.get("channel_order", "bgr"), ("bgr", "rgb"), source),
-            mean=_three_numbers(header.get("mean", CAFFE_MEAN), source),
-            std=_above_zero(_three_numbers(header.get("std", (1.0, 1.0, 1.0)), source), source),
-        )
+        _refuse_larger(declared, vgg.convolutions(backbone, channels), source)
+        kernels, biases = _Kernels(), {}
+        for name in vgg.layer_names(backbone):
+            if f"{name}/bias" in data:
+                biases[name] = _real(data[f"{name}/bias"])
+                if f"{name}/kernel" in data:
+                    kernels[name] = _real(data[f"{name}/kernel"]), None
+                else:
+                    table = _real(data[f"{name}/kernel_table"])
+                    kernels[name] = table, data[f"{name}/kernel_codes"]
+        digest = hashlib.sha256(content).hexdigest()
+        return Weights(backbone, channels, kernels, biases, digest, *_preprocessing(header, source))
 
 
-class _Kernels(Mapping[str, np.ndarray]):
-    """Kernels by layer name, expanded to float32 when they are read: tables and codes are small.
+class _Kernels(collections.UserDict[str, Any]):
+    """Kernels by layer name, float32, which are expanded when they are read if that saves memory.
 
-    Args:
-        stored: by layer name, a kernel and None, or 256 values and the index of one per weight.
+    What is stored is a kernel and None, or 256 values and the index of one for each weight.
     """
 
-    def __init__(self, stored: dict[str, tuple[np.ndarray, np.ndarray | None]]):
-        self._stored = stored
-
     def __getitem__(self, name: str) -> np.ndarray:
-        values, codes = self._stored[name]
+        values, codes = self.data[name]
         return values if codes is None else values[codes]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
 
-    def __len__(self) -> int:
-        return len(self._stored)
-
-
-def _npz_kernel(data: "np.lib.npyio.NpzFile", name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """A kernel and None, or 256 values and the index of one for each weight."""
-    if f"{name}/kernel" in data:
-        return _real(data[f"{name}/kernel"]), None
-    return _real(data[f"{name}/kernel_table"]), data[f"{name}/kernel_codes"]
-
-
-def _npz_bias(data: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
-    return _real(data[f"{name}/bias"])
+def _preprocessing(header: dict[str, Any], source: str) -> tuple[Any, ...]:
+    """Channel order, mean and standard deviation."""
+    order = header.get("channel_order", "bgr")
+    if order not in ("bgr", "rgb"):
+        raise InputError(f"{source}: channel_order={order!r}: must be one of {('bgr', 'rgb')}")
+    found = []
+    for values in (header.get("mean", CAFFE_MEAN), header.get("std", (1.0, 1.0, 1.0))):
+        numbers = tuple(float(value) for value in values)
+        if len(numbers) != 3 or not np.isfinite(numbers).all():
+            raise InputError(f"{source}: mean and std must be three finite numbers, not {values}")
+        found.append(numbers)
+    mean, std = found
+    if min(std) <= 0:
+        raise InputError(f"{source}: std must be above 0, not {std}")
+    return order, mean, std
 
 
 def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
@@ -194,15 +153,14 @@ def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
     """
     import h5py  # a dependency of Keras; only this reader needs it
 
-    needed = {conv.name: conv for conv in vgg.convolutions(backbone, channels=vgg.CHANNELS)}
-    names = tuple(needed)
+    needed = {conv.name: conv for conv in vgg.convolutions(backbone, vgg.CHANNELS)}
     kernels: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
 
     def visit(key: str, item: object) -> None:
-        if not isinstance(item, h5py.Dataset) or not (name := _h5_layer(key, names)):
+        if not isinstance(item, h5py.Dataset) or not (name := _h5_layer(key, tuple(needed))):
             return
-        if name not in names:
+        if name not in needed:
             raise InputError(f"{source}: holds {name}; {backbone} has no such layer")
         conv = needed[name]
         if item.ndim in (1, 4) and item.size > math.prod(conv.kernel_shape):
@@ -216,8 +174,7 @@ def _read_h5(content: bytes, backbone: str, source: str) -> Weights:
 
     with h5py.File(io.BytesIO(content)) as file:
         file.visititems(visit)
-    digest = hashlib.sha256(content).hexdigest()
-    return Weights(backbone, vgg.CHANNELS, kernels, biases, digest)
+    return Weights(backbone, vgg.CHANNELS, kernels, biases, hashlib.sha256(content).hexdigest())
 
 
 def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
@@ -231,7 +188,7 @@ def _h5_layer(key: str, names: tuple[str, ...]) -> str | None:
 
 def _refuse_huge(size: int, source: str) -> None:
     if size > _MAX_BYTES:
-        raise InputError(f"{source}: has {size >> 20} MiB; the limit is {_MAX_BYTES >> 20} MiB")
+        raise InputError(f"{source}: is {size >> 20} MiB; the limit is {_MAX_BYTES >> 20} MiB")
 
 
 def _real(array: np.ndarray) -> np.ndarray:
@@ -242,11 +199,7 @@ def _real(array: np.ndarray) -> np.ndarray:
 
 
 def _refuse_larger(declared: Mapping[str, int], convs: tuple[vgg.Conv, ...], source: str) -> None:
-    """Refuse arrays with more bytes than their layer can have, at up to 8 bytes per value.
-
-    Args:
-        declared: the size of each array in bytes, by its name in the archive.
-    """
+    """Refuse arrays that declare more bytes than their layer can have, at up to 8 for a value."""
     most = {conv.name: 8 * max(math.prod(conv.kernel_shape), 256) + 4096 for conv in convs}
     for name, size in declared.items():
         layer = name.split("/")[0]
@@ -254,20 +207,17 @@ def _refuse_larger(declared: Mapping[str, int], convs: tuple[vgg.Conv, ...], sou
             raise InputError(f"{source}: {layer} would have {size} bytes; too large for the layer")
 
 
-def _one_of(value: object, choices: tuple[str, ...], source: str) -> str:
-    if value not in choices:
-        raise InputError(f"{source}: channel_order={value!r}: must be one of {choices}")
-    return str(value)
-
-
-def _three_numbers(values: object, source: str) -> tuple[float, ...]:
-    numbers = tuple(float(v) for v in values)  # type: ignore[attr-defined]
-    if len(numbers) != 3 or not np.isfinite(numbers).all():
-        raise InputError(f"{source}: mean and std must be three finite numbers, not {values}")
-    return numbers
-
-
-def _above_zero(numbers: tuple[float, ...], source: str) -> tuple[float, ...]:
-    if min(numbers) <= 0:
-        raise InputError(f"{source}: std must be above 0, not {numbers}")
-    return numbers
+def _check(weights: Weights, source: str) -> None:
+    """Raise InputError unless every convolution is there, finite and of the right shape."""
+    for conv in vgg.convolutions(weights.backbone, weights.channels):
+        if conv.name not in weights.kernels or conv.name not in weights.biases:
+            raise InputError(f"{source}: has no {conv.name}; {weights.backbone} needs it")
+        for array, shape in (
+            (weights.kernels[conv.name], conv.kernel_shape),
+            (weights.biases[conv.name], (conv.outputs,)),
+        ):
+            where = f"{source}: {conv.name} has"
+            if array.shape != shape:
+                raise InputError(f"{where} shape {array.shape}; {weights.backbone} needs {shape}")
+            if not np.isfinite(array).all():
+                raise InputError(f"{where} values that are not finite")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.imaging import animation, mp4
+from nst_keras.imaging import animation
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
@@ -39,31 +39,28 @@ def write_strips(folder: RunFolder, config: Config, height: int) -> None:
     steps = [step for step in sorted(set(config.image_at)) if folder.iteration(step).exists()]
     if steps:
         with _optional(folder.strip):
-            paths = [folder.iteration(step) for step in steps]
-            animation.write_strip(folder.strip, paths, [f"{step:,}" for step in steps])
-    styles = [folder.style(n) for n in range(1, len(config.style) + 1)]
-    pictures = [folder.content, *styles, folder.result]
-    labels = ["content", *["style"] * len(styles), "result"]
+            frames = [(folder.iteration(step), f"{step:,}") for step in steps]
+            animation.write_strip(folder.strip, frames)
+    styles = [(folder.style(n), "style") for n in range(1, len(config.style) + 1)]
+    pictures = [(folder.content, "content"), *styles, (folder.result, "result")]
     with _optional(folder.side_by_side):
-        lower = min(_ROW_HEIGHT, height)
-        animation.write_strip(folder.side_by_side, pictures, labels, height=lower)
+        animation.write_strip(folder.side_by_side, pictures, min(_ROW_HEIGHT, height))
 
 
 def write_animations(folder: RunFolder, config: Config) -> None:
     """Write the iteration images as GIF and MP4, if asked for and not there yet."""
-    frames = folder.existing_iterations()
-    if len(frames) < 2:
+    found = folder.existing_iterations()
+    if len(found) < 2:
         if config.mp4:
             _log.warning("--mp4: there are too few iteration images for a video")
         return
-    paths = [path for _, path in frames]
-    labels = [f"{step:,}" for step, _ in frames] if config.frame_labels else None
+    frames = [(path, f"{step:,}" if config.frame_labels else "") for step, path in found]
     if config.gif and not folder.gif.exists():
         with _optional(folder.gif):
-            animation.write_gif(folder.gif, paths, labels)
+            animation.write_gif(folder.gif, frames)
     if config.mp4 and not folder.mp4.exists():
         with _optional(folder.mp4, (InputError, OSError)):
-            mp4.write_mp4(folder.mp4, paths, labels)
+            animation.write_mp4(folder.mp4, frames)
 
 
 def complete(folder: RunFolder, config: Config) -> None:

@@ -1,10 +1,11 @@
 """What identifies a result: the settings that decide it, and the content of its inputs."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from nst_keras.runtime import files
 from nst_keras.settings.option import Option
 
 _SHOWN = 4  # differing settings in a message
@@ -46,7 +47,8 @@ class Fingerprint:
 
     def digest(self) -> str:
         """A hash in hexadecimal that differs between different fingerprints."""
-        return files.digest(self.named_values())
+        text = json.dumps(self.named_values(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def without(self, name: str) -> "Fingerprint":
         """The fingerprint with one setting left out."""

@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
-from nst_keras.runtime.events import EventWriter
+from nst_keras.runtime.progress import EventWriter
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, Config, defaults
+from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import preset_values, resolve
 from nst_keras.transfer.inputs import Inputs
@@ -124,6 +124,6 @@ def changed_settings(config: Config) -> list[str]:
         for name, option in OPTIONS.items()
         if not option.destination and getattr(config, name) != getattr(usual, name)
     ]
-    plain = {**defaults(), "optimizer": PRESETS[config.objective].defaults["optimizer"]}
+    plain = vars(Config(optimizer=PRESETS[config.objective].defaults["optimizer"]))
     chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
     return chosen + changed

@@ -5,7 +5,7 @@ Imports no TensorFlow, so that bad input is refused at once.
 
 import dataclasses
 
-from nst_keras.imaging import mp4
+from nst_keras.imaging import animation
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
@@ -57,7 +57,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
     if settings.mp4:
-        mp4.check_video_extra()
+        animation.find_ffmpeg()
     inputs = read_inputs(settings)
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     folder = RunFolder(settings.workdir or folder_lib.default_path(settings, fingerprint))

@@ -19,10 +19,10 @@ from nst_keras.runs.preparation import begin_record, prepare_folder
 from nst_keras.runs.request import RequestedRun, read_run
 from nst_keras.runs.work_folder import Status
 from nst_keras.runs.writers import RunWriter, make_checkpointer
-from nst_keras.runtime import cli, console, files, signals
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background
+from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError, StepDropped
-from nst_keras.runtime.signals import StopSignal
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
@@ -125,7 +125,7 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
     """Do runs whose folders are locked; returns the exit status."""
     notes: list[list[str]] = [[] for _ in runs]  # the warnings of each run, for its record
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
-    with signals.stop_signals() as stopping:
+    with cli.stop_signals() as stopping:
         writers, iterates = _optimize(runs, notes, started, stopping, quiet=quiet)
         if iterates is None:
             return cli.INTERRUPTED
@@ -135,7 +135,7 @@ def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> i
                 _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
             return cli.INTERRUPTED
         for writer, iterate, own in zip(writers, iterates, notes, strict=True):
-            with console.noting(own):
+            with cli.noting(own):
                 writer.finish(iterate)
     return 0
 
@@ -158,16 +158,16 @@ def _optimize(
     """
     states = []
     for run, own in zip(runs, notes, strict=True):
-        with console.noting(own):
+        with cli.noting(own):
             states.append(prepare_folder(run))
-    with console.noting(*notes):
+    with cli.noting(*notes):
         replicas = _start(runs[0].settings)
         if warning := memory.unused_gpu():
             _log.warning("%s", warning)
     background = Background()
     writers, planned = [], []
     for run, status, own in zip(runs, states, notes, strict=True):
-        with console.noting(own):
+        with cli.noting(own):
             plan, settled = _make_plan(run, status, replicas, started)
             record = begin_record(run, settled, plan, own)
         planned.append((run, settled, plan))
@@ -177,7 +177,7 @@ def _optimize(
 
         rewind_to_common_step([writer.checkpointer for writer in writers])
     replicas.from_chief(0)  # the folder is ready for the other hosts
-    with console.noting(*notes):
+    with cli.noting(*notes):
         try:
             with contextlib.ExitStack() as stack:
                 for number, writer in enumerate(writers):

@@ -13,7 +13,7 @@ from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter, Writer
 from nst_keras.runs.pictures import PictureWriter
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import cli
-from nst_keras.runtime.background import Background, Submit, at_once, no_wait
+from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.progress import Reporter, format_seconds
@@ -155,7 +155,7 @@ def make_checkpointer(
     folder: RunFolder,
     fingerprint: Fingerprint,
     submit: Submit = at_once,
-    wait: Callable[[], None] = no_wait,
+    wait: Callable[[], None] = lambda: None,
 ) -> Checkpointer:
     """The checkpointer of a run folder.
 

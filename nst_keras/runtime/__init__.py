@@ -1,1 +1,1 @@
-"""The basis of every command: errors, files, checkpoints, a writer thread, signals, console."""
+"""The basis of every command: errors, exit status, files, checkpoints, writer thread, progress."""

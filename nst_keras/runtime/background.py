@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from nst_keras.runtime.errors import reason_of
 
@@ -16,7 +15,6 @@ Work = Callable[[], None]
 Submit = Callable[[Work], None]
 
 _WARN_SECONDS, _GIVE_UP_SECONDS = 60.0, 600.0  # of waiting for a place
-_LIMIT = 4  # each may hold a checkpoint in memory
 
 
 def at_once(work: Work) -> None:
@@ -24,29 +22,20 @@ def at_once(work: Work) -> None:
     work()
 
 
-def no_wait() -> None:
-    """Return immediately: the default for `Background.wait`, as nothing is pending."""
-
-
 class Background:
-    """Does work on one thread, in the order of submission.
-
-        with Background() as background:
-            background.submit(work)
+    """Does work on one thread, in the order of submission, during a `with` block.
 
     However the block ends, all submitted work is done before it is left. If work raises an error,
     the remaining work is skipped, and the error is raised by the next `submit` or `wait`, or at the
-    end of the block unless another error is under way there.
-
-    Args:
-        limit: how much work may be pending; `submit` waits while there is more.
+    end of the block unless another error is under way there. No more work is pending than `limit`,
+    since each may hold a checkpoint in memory.
     """
 
     # Why not a ThreadPoolExecutor and a semaphore: these take their locks in Python code, where
     # Ctrl-C can strike between a lock and the block that would release it, and then the thread
     # never ends. A SimpleQueue is whole at any such moment.
 
-    def __init__(self, limit: int = _LIMIT):
+    def __init__(self, limit: int = 4):
         self._pending: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._limit = limit
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -64,7 +53,7 @@ class Background:
         What the work uses must not change any more. The work itself must not submit.
 
         Raises:
-            BaseException: the error of earlier work, the same object.
+            BaseException: of earlier work, the same object.
             TimeoutError: no work was completed for ten minutes.
             RuntimeError: the block is not entered, or was left.
         """
@@ -85,16 +74,11 @@ class Background:
             except queue.Empty:
                 waited = time.monotonic() - began
                 if waited >= _GIVE_UP_SECONDS:
-                    raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer") from None
+                    raise TimeoutError(errno.ETIMEDOUT, "the disk is not responding") from None
                 _log.warning("waiting for the disk for %d s", waited)
 
     def wait(self) -> None:
-        """Wait until all submitted work is done.
-
-        Raises:
-            BaseException: the error of that work, the same object.
-            TimeoutError: no work was completed for ten minutes.
-        """
+        """Wait until all submitted work is done; raises as `submit` does."""
         for _ in range(self._limit):
             self._take_place()
         for _ in range(self._limit):
@@ -107,12 +91,7 @@ class Background:
         self._open = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         try:
             self._end()
         except KeyboardInterrupt:  # the first one must not lose work; a second one may

@@ -4,14 +4,14 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nst_keras.runtime import files
-from nst_keras.runtime.background import Submit, at_once, no_wait
+from nst_keras.runtime.background import Submit, at_once
 
 FORMAT = 1
 PATTERN = "step_*.npz"  # of the names of checkpoint files
@@ -29,110 +29,88 @@ class Checkpoint:
     state: State
 
 
+@dataclasses.dataclass(eq=False)
 class Checkpointer:
-    """The checkpoints of one run in a folder.
+    """The checkpoints of one run in a folder; those of other runs are ignored."""
 
-    Args:
-        run: identifies settings, inputs and weights; checkpoints of other runs are ignored.
-        every: steps between checkpoints, 0: never by steps.
-        minutes: minutes between checkpoints, 0: never by time.
-        keep: how many of the newest stay.
-        submit: takes the work of writing; by default it is done before `save` returns.
-        wait: returns when all submitted work is done.
-    """
+    folder: Path
+    run: str  # identifies settings, inputs and weights
+    _: dataclasses.KW_ONLY
+    every: int  # steps between checkpoints, 0: never by steps
+    minutes: float  # between checkpoints, 0: never by time
+    keep: int  # how many of the newest stay
+    submit: Submit = at_once  # takes the work of writing
+    wait: Callable[[], None] = lambda: None  # returns when all submitted work is done
 
-    def __init__(
-        self,
-        folder: Path,
-        run: str,
-        *,
-        every: int,
-        minutes: float,
-        keep: int,
-        submit: Submit = at_once,
-        wait: Callable[[], None] = no_wait,
-    ):
-        self.folder, self.run = Path(folder), run
-        self.every, self.seconds, self.keep = every, minutes * 60.0, keep
+    def __post_init__(self) -> None:
         self.ignored: list[str] = []  # messages about files that cannot be used
-        self._submit, self._wait, self._last_seconds = submit, wait, 0.0
+        self._last_seconds = 0.0
         self._loaded: Checkpoint | None = None
 
     def is_due(self, step: int, seconds: float) -> bool:
         """Whether the state after `step` steps and `seconds` of work should be saved."""
         by_step = self.every > 0 and step % self.every == 0
-        return by_step or 0 < self.seconds <= seconds - self._last_seconds
+        return by_step or 0 < 60.0 * self.minutes <= seconds - self._last_seconds
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then remove all but the newest ones.
-
-        Its arrays must not change any more: they may be written later.
-        """
+        """Write a checkpoint, whose arrays must not change any more; only the newest ones stay."""
         path = self._path(checkpoint.step)
-        self._submit(lambda: self._write(path, checkpoint))
+        self.submit(lambda: self._write(path, checkpoint))
         self._last_seconds = checkpoint.seconds
         return path
 
     def peek(self) -> Checkpoint | None:
-        """As `latest`, which will return the same without reading it again.
-
-        Do not hold on to it: its arrays are large.
-        """
-        self._loaded = self._loaded or self._read_latest()
+        """What `latest` will return. Do not hold on to it: its arrays are large."""
+        if not self._loaded:
+            self._loaded = self._first(self._newest_first())
+            if self._loaded:
+                self._last_seconds = self._loaded.seconds
         return self._loaded
 
     def latest(self) -> Checkpoint | None:
         """The newest undamaged checkpoint of this run, or None."""
-        loaded, self._loaded = self._loaded, None
-        return loaded or self._read_latest()
+        found, self._loaded = self.peek(), None
+        return found
 
     def steps(self) -> list[int]:
         """The steps of all undamaged checkpoints, newest first."""
         found = []
         for path in self._newest_first():
-            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
+            with contextlib.suppress(Exception):  # damaged, as in `_first`
                 found.append(self._load(path).step)
         return found
 
     def nearest(self, first: int, last: int) -> Checkpoint | None:
         """The newest undamaged checkpoint from `first` to `last`, else the next later, or None."""
-        self._wait()
+        self.wait()
         found = [path for path in self._newest_first() if path >= self._path(first)]
         after = [path for path in found if path > self._path(last)]
-        for path in (*found[len(after) :], *reversed(after)):
-            with contextlib.suppress(Exception):  # damaged, as in `_read_latest`
-                return self._load(path)
-        return None
+        return self._first((*found[len(after) :], *reversed(after)))
 
     def forget_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, which must not be used any more."""
         self._loaded = None
-        self._wait()
+        self.wait()
         for path in self._newest_first():
             if path > self._path(step):
                 path.unlink(missing_ok=True)
 
-    def _read_latest(self) -> Checkpoint | None:
+    def _first(self, paths: Iterable[Path]) -> Checkpoint | None:
+        """The first undamaged one; `ignored` tells of those before it."""
         self.ignored.clear()
-        for path in self._newest_first():
+        for path in paths:
             try:
-                checkpoint = self._load(path)
+                return self._load(path)
             except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
                 self.ignored.append(f"ignoring checkpoint {path.name}: {error}")
-                continue
-            self._last_seconds = checkpoint.seconds
-            return checkpoint
         return None
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        arrays = dict(_flat(checkpoint.state))
-        header = {
-            "format": FORMAT,
-            "run": self.run,
-            "step": checkpoint.step,
-            "seconds": round(checkpoint.seconds, 3),
-        }
+        state = checkpoint.state
+        arrays = {f"{owner}/{name}": a for owner in state for name, a in state[owner].items()}
+        header: dict[str, Any] = {"format": FORMAT, "run": self.run, "step": checkpoint.step}
+        header["seconds"] = round(checkpoint.seconds, 3)
         header["sha256"] = _digest(header, arrays)
         with files.atomic(path) as file:
             arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
@@ -160,14 +138,8 @@ class Checkpointer:
         return sorted(self.folder.glob(PATTERN), reverse=True)
 
 
-def _flat(state: State) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays by 'OWNER/NAME'; only the owner may not hold a slash."""
-    for owner, arrays in state.items():
-        for name, array in arrays.items():
-            yield f"{owner}/{name}", array
-
-
 def _nested(arrays: Mapping[str, np.ndarray]) -> State:
+    """From 'OWNER/NAME' to two levels; only the owner may not hold a slash."""
     state: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
         owner, _, name = key.partition("/")

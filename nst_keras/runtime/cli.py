@@ -1,15 +1,25 @@
-"""The exit status of a command, and the one line that it prints for an error."""
+"""What a command does beside its work: exit status, lines on standard error, signals to stop."""
 
+import contextlib
 import io
+import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from nst_keras.runtime.console import tell
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line, reason_of
 
-# Exit statuses; 74 and 75 as in BSD's sysexits.h.
+# Exit statuses. As in BSD's sysexits.h, 74: a file could not be written, 75: run it again.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
+
+# Of a person, a closing terminal, a cluster that will take the machine back, a sweep on Windows.
+_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
+
+_log = logging.getLogger("nst_keras")  # of the whole package
 
 
 def exit_status(work: Callable[[], int]) -> int:
@@ -17,28 +27,27 @@ def exit_status(work: Callable[[], int]) -> int:
 
     Errors in the program itself are raised, so that their traceback shows.
     """
-    _accept_any_file_name()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be valid text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return work()
     except BrokenPipeError:  # the reader of standard output has left, as in --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return _fail("interrupted; run the same command again to resume", INTERRUPTED)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         line, status = explain(error)
         if not line:
             raise
-        return _fail(line, status)
+        tell(line)
+        return status
 
 
-def explain(error: Exception) -> tuple[str, int]:
-    """The line that tells the user of an error, and the exit status for it.
-
-    The line is empty for an error in the program itself.
-    """
+def explain(error: BaseException) -> tuple[str, int]:
+    """A line about an error, empty for one in the program itself, and the exit status for it."""
     if isinstance(error, InputError):
         return str(error), BAD_INPUT
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; run the same command again to resume", INTERRUPTED
     if isinstance(error, LostHostError):
         return f"{error}; run the same command again on all hosts to resume", INTERRUPTED
     if isinstance(error, (FloatingPointError, MemoryError)):
@@ -50,13 +59,7 @@ def explain(error: Exception) -> tuple[str, int]:
     return "", 1
 
 
-def _accept_any_file_name() -> None:
-    """Let standard output show file names that are not valid text, escaped."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _device_failure(error: Exception) -> str:
+def _device_failure(error: BaseException) -> str:
     """The message of an error that the device caused; empty for any other error."""
     if isinstance(error, DeviceError):
         return str(error)
@@ -70,6 +73,98 @@ def _device_failure(error: Exception) -> str:
     return f"the device failed: {first_line(error)}"
 
 
-def _fail(message: str, status: int) -> int:
-    tell(f"nst_keras: {message}")
-    return status
+def tell(text: str) -> None:
+    """Write a line to standard error, or nothing where that is not possible.
+
+    A long job must not end because its pipe or terminal is gone or the log's disk is full.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        print(f"nst_keras: {text}", file=sys.stderr, flush=True)
+
+
+class _Handler(logging.Handler):
+    """Passes the text of each log record on."""
+
+    def __init__(self, take: Callable[[str], None], level: int = logging.NOTSET):
+        super().__init__(level)
+        self._take = take
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._take(record.getMessage())
+
+
+@contextlib.contextmanager
+def noting(*lists: list[str]) -> Iterator[None]:
+    """Keep the warnings of the block in these lists."""
+    with contextlib.ExitStack() as stack:
+        for one in lists:
+            handler = _Handler(one.append, logging.WARNING)
+            _log.addHandler(handler)
+            stack.callback(_log.removeHandler, handler)
+        yield
+
+
+@contextlib.contextmanager
+def messages(*, quiet: bool) -> Iterator[None]:
+    """Show the package's log on standard error, of a `quiet` command only its warnings."""
+    handler = _Handler(tell)
+    level, propagate = _log.level, _log.propagate
+    _log.addHandler(handler)
+    _log.setLevel(logging.WARNING if quiet else logging.INFO)
+    _log.propagate = False
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        _log.setLevel(level)
+        _log.propagate = propagate
+
+
+class StopSignal:
+    """True once a signal has asked the command to stop."""
+
+    _since: float | None = None  # by the monotonic clock
+
+    def __bool__(self) -> bool:
+        return self._since is not None
+
+    def set(self) -> None:
+        """Ask the command to stop; only the first time counts."""
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def clear(self) -> None:
+        """Forget the request."""
+        self._since = None
+
+    def seconds_ago(self) -> float:
+        """Seconds since the request; 0.0 if there is none."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[StopSignal]:
+    """Record stop signals during the block instead of ending the process.
+
+    A second signal of the same kind has its usual effect. Python allows signal handlers in the main
+    thread only; in other threads the block runs and records nothing.
+    """
+    stop = StopSignal()
+
+    def receive(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]:
+            handler = signal.getsignal(number)
+            # Jobs in a shell's background ignore Ctrl-C, and nohup ignores SIGHUP: keep it so.
+            if handler not in (signal.SIG_IGN, None):
+                previous[number] = handler
+                signal.signal(number, receive)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -4,10 +4,8 @@
 class InputError(ValueError):
     """A setting or a file that cannot be used.
 
-    The message is one line for a person: the flag or file, its value, and what is allowed.
-
-    Args:
-        flags: names of the options that the error is about, the main one first.
+    The message is one line for a person: the flag or file, its value, and what is allowed. `flags`
+    are names of the options that the error is about, the main one first.
     """
 
     def __init__(self, message: str, *flags: str):

@@ -1,14 +1,13 @@
-"""Files that readers always see whole: atomic writes, content hashes, folders to write in."""
+"""Files that readers always see whole: atomic writes, JSON, and folders to write in."""
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,13 +35,8 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where the system can; Windows and some network folders cannot."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # Windows and some network folders cannot sync a rename
+        descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
@@ -64,48 +58,24 @@ def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """The object in a JSON file; empty if the file is missing or cannot be read as one."""
     try:
         record = json.loads(Path(path).read_text("utf-8", "surrogateescape"))  # as `write_text`
-        if is_deep(record):
-            return {}
     except (OSError, ValueError, RecursionError):  # the last for endless brackets
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and not is_deep(record) else {}
 
 
 def is_deep(value: Any, most: int = 50) -> bool:
     """Whether lists and objects from JSON are nested more than `most` levels deep."""
-    level = [value]
-    for _ in range(most):
-        holders = [item for item in level if isinstance(item, (dict, list))]
-        level = [
-            child
-            for holder in holders
-            for child in (holder.values() if isinstance(holder, dict) else holder)
-        ]
-    return any(isinstance(item, (dict, list)) for item in level)
-
-
-def digest(record: Mapping[str, str]) -> str:
-    """The SHA-256 of a record, in hexadecimal; the order of its keys does not matter."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+    if not isinstance(value, (dict, list)):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(is_deep(child, most - 1) for child in children)
 
 
 @contextlib.contextmanager
 def preparing(folder: Path) -> Iterator[None]:
-    """Prepare a work folder in the block, then check that a file of 1 MiB fits into it.
+    """Prepare a work folder in the block; then raise InputError unless a file of 1 MiB fits in it.
 
     Several processes may do so at the same time.
-
-    Raises:
-        InputError: the folder cannot be written to.
     """
     probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
     try:
@@ -124,8 +94,6 @@ def preparing(folder: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[None]:
     """Lock a work folder during the block, and first remove what a killed process left unfinished.
 
-    The lock ends with the process that holds it, however that ends.
-
     Raises:
         InputError: another process holds the folder, or it cannot be written to.
     """
@@ -143,19 +111,16 @@ def held(folder: Path) -> Iterator[None]:
 def lock(file: BinaryIO, *, wait: bool = False) -> bool:
     """Lock an open file until it is closed or the process ends, however it ends.
 
-    Returns False if another process holds the lock, unless `wait` says to wait for it. On systems
-    and network folders without locks it returns True.
+    Returns False if another process holds the lock, unless `wait` says to wait for it. On Windows
+    and in network folders without locks it returns True.
     """
-    try:
+    with contextlib.suppress(ImportError, OSError):
         import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a network folder without locks
-        return True
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 
@@ -176,11 +141,7 @@ def remove_temporaries_of(path: Path) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Check that temporary files can be written: TensorFlow compiles through them.
-
-    Raises:
-        InputError: they cannot be written.
-    """
+    """Raise InputError unless temporary files can be written: TensorFlow compiles through them."""
     try:
         with tempfile.TemporaryFile() as file:
             file.write(bytes(1 << 16))

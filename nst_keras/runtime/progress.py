@@ -1,29 +1,26 @@
-"""The progress of a job on standard error: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a job: on standard error, and as TensorBoard events."""
 
 import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from nst_keras.runtime.console import tell
+import numpy as np
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from nst_keras.runtime.cli import tell
 
-_LINE_SECONDS = 30.0  # at most, between two plain lines
-_LINE_SHARE = 0.1  # of the job, likewise
+_LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
 
 
 class Reporter:
-    """Shows the progress of a job until it is closed.
+    """Shows the progress of a job until it is closed: a bar on a terminal, plain lines elsewhere.
 
     Args:
         describe: returns one line about the progress.
         share: returns the share of the job that is done, 0 to 1.
-        by_share: whether plain lines come at the start and at each tenth of the job, too; they
-            always come every half minute. Then `share` is called at every update.
+        by_share: whether lines come at each tenth of the job, too, and not only by the clock.
     """
 
     def __init__(
@@ -31,56 +28,68 @@ class Reporter:
     ):
         self._describe, self._share, self._by_share = describe, share, by_share
         self._next_share, self._next_time = 0.0, time.monotonic() + _LINE_SECONDS
-        self._bar = _Bar(describe, share) if sys.stderr.isatty() else None
+        self._bar = self._show_bar() if sys.stderr.isatty() else None
 
     def update(self, *, now: bool = False) -> None:
         """Print a line if one is due, or if it must be `now`; a bar updates by itself."""
-        if self._bar or not (now or self._is_due()):
+        if self._bar:
             return
-        self._next_time = time.monotonic() + _LINE_SECONDS
-        self._next_share = self._share() + _LINE_SHARE
-        tell(f"nst_keras: {self._describe()}")
+        is_time = now or time.monotonic() >= self._next_time
+        if is_time or (self._by_share and self._share() >= self._next_share):
+            self._next_time = time.monotonic() + _LINE_SECONDS
+            self._next_share = self._share() + _LINE_SHARE
+            tell(self._describe())
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._bar:
-            self._bar.close()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self._bar.stop()
 
-    def _is_due(self) -> bool:
-        if time.monotonic() >= self._next_time:
-            return True
-        return self._by_share and self._share() >= self._next_share
-
-
-class _Bar:
-    """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
-
-    def __init__(self, describe: Callable[[], str], share: Callable[[], float]):
+    def _show_bar(self):
+        """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
         from rich import console, live  # Keras depends on it; only terminals need it
 
-        self._describe, self._share = describe, share
-        self._live = live.Live(
-            get_renderable=self._render, console=console.Console(stderr=True), refresh_per_second=4
-        )
-        self._live.start()
+        screen = console.Console(stderr=True)
+        bar = live.Live(get_renderable=self._render, console=screen, refresh_per_second=4)
+        bar.start()
+        return bar
 
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            self._live.stop()
-
-    def _render(self) -> "RenderableType":
+    def _render(self):
         from rich import console, progress_bar, text
 
         bar = progress_bar.ProgressBar(1.0, self._share())
         return console.Group(text.Text(self._describe()), bar)
 
 
+class EventWriter:
+    """Writes scalars and images as TensorBoard events to a folder."""
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf  # only jobs that ask for events come here
+
+        self._summary, self._writer = tf.summary, tf.summary.create_file_writer(str(folder))
+
+    def write(
+        self, step: int, scalars: Mapping[str, float], image: np.ndarray | None = None
+    ) -> None:
+        """Add the values of a step, and perhaps an image: floats in [0, 1], (height, width, 3)."""
+        with self._writer.as_default(step=step):
+            for name, value in scalars.items():
+                self._summary.scalar(name, value)
+            if image is not None:
+                self._summary.image("image", image[None])
+
+    def close(self) -> None:
+        """Make the events durable."""
+        self._writer.close()
+
+
 class TimeEstimate:
     """Estimates how long work takes from the time that earlier work took.
 
-    Args:
-        memory: the weight of all earlier observations against the newest one, 0 to 1. With 0 only
-            the newest counts: then observe everything since the start each time.
+    `memory`, 0 to 1, is the weight of all earlier observations against the newest one. With 0 only
+    the newest counts: then observe everything since the start each time.
     """
 
     def __init__(self, memory: float = 0.0):

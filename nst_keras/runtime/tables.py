@@ -32,30 +32,23 @@ class CsvTable:
     Rows are counted as spreadsheets count them: the header of a file that begins with it is row 1,
     blank rows count, and a row whose cells span several lines is one row.
 
-    Args:
-        flag: the flag that names the file, for messages.
-
     Raises:
-        InputError: the file cannot be read or holds nothing; while iterating also a row that is
-            not CSV, not UTF-8 or longer than the header, or no row at all.
+        InputError: the file, which `flag` names, cannot be read or holds nothing; while iterating
+            also a row that is not CSV, not UTF-8 or longer than the header, or no row at all.
     """
 
     def __init__(self, path: str | os.PathLike, flag: str):
         self.path, self._name = Path(path), f"{flag}={path}"
-        self._records = self._read(self._text())
+        self.columns: tuple[str, ...] = ()
+        self._records = self._read()
         try:
             self.place, cells = next(self._records)
         except StopIteration:
             raise InputError(f"{self._name}: is empty; row 1 must name the columns") from None
-        _check_encoding(cells, [], self.place)
         self.columns = tuple(cells)
 
     def check_columns(self, needed: tuple[str, ...]) -> None:
-        """Check that each needed column has a name and is there once.
-
-        Raises:
-            InputError: naming the column.
-        """
+        """Raise InputError unless each needed column has a name and is there once."""
         for name in needed:
             if name not in self.columns:
                 found = ", ".join(filter(None, self.columns))
@@ -69,7 +62,6 @@ class CsvTable:
     def __iter__(self) -> Iterator[Row]:
         place = ""
         for place, cells in self._records:
-            _check_encoding(cells, self.columns, place)
             if len(cells) > len(self.columns):
                 raise InputError(
                     f"{place}, column {len(self.columns) + 1}: has no header; the row has "
@@ -80,9 +72,8 @@ class CsvTable:
         if not place:
             raise InputError(f"{self._name}: has no row below its header")
 
-    def _text(self) -> str:
-        """The file's text; a byte that is not UTF-8 becomes a surrogate, so that an error can name
-        its cell."""
+    def _read(self) -> Iterator[tuple[str, list[str]]]:
+        """Place and cells of each row that is not blank, the header first."""
         try:
             data = self.path.read_bytes()
         except FileNotFoundError as error:
@@ -91,28 +82,25 @@ class CsvTable:
             raise InputError(f"{self._name}: cannot be read: {error.strerror}") from error
         if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
             raise InputError(f"{self._name}: is UTF-16, or not text; {_SAVE_AS}")
-        return data.decode("utf-8-sig", "surrogateescape")
-
-    def _read(self, text: str) -> Iterator[tuple[str, list[str]]]:
-        """Place and cells of each row that is not blank, the header first."""
-        number = 0
+        # A byte that is not UTF-8 becomes a surrogate, so that an error can name its cell.
+        text, number = data.decode("utf-8-sig", "surrogateescape"), 0
         try:
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
             for number, raw in enumerate(reader, start=1):
                 cells = [cell.strip() for cell in raw]
                 if any(cells):
-                    yield f"{self.path}, row {number}", cells
+                    place = f"{self.path}, row {number}"
+                    self._check_encoding(cells, place)
+                    yield place, cells
         except csv.Error as error:
             place = f"{self.path}, row {number + 1}"
             raise InputError(f"{place}: cannot be read as CSV: {error}") from error
 
-
-def _check_encoding(cells: list[str], columns: tuple[str, ...] | list[str], place: str) -> None:
-    for number, cell in enumerate(cells):
-        # The first test is quick, and passes nearly all cells.
-        if not cell.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-            name = columns[number] if number < len(columns) else number + 1
-            raise InputError(f"{place}, column {name}: is not UTF-8; {_SAVE_AS}")
+    def _check_encoding(self, cells: list[str], place: str) -> None:
+        for number, cell in enumerate(cells):
+            if re.search("[\ud800-\udfff]", cell):
+                name = self.columns[number] if number < len(self.columns) else number + 1
+                raise InputError(f"{place}, column {name}: is not UTF-8; {_SAVE_AS}")
 
 
 def separator_hint(header: str) -> str:

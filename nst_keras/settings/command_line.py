@@ -3,8 +3,10 @@
 import collections
 import dataclasses
 import difflib
+import functools
 import itertools
 import os
+import re
 import sys
 import textwrap
 import time
@@ -15,11 +17,14 @@ from typing import Any, NamedTuple
 from absl import flags
 
 import nst_keras
-from nst_keras.runtime import cli, console
-from nst_keras.runtime.errors import InputError, first_line, reason_of
+from nst_keras.runtime import cli
+from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
 _ACTIONS = {
+    "flagfile": Option(
+        "Read flags from a file, one per line.", name="flagfile", kind="file", path=True
+    ),
     "help": Option("Show this help.", name="help", kind="bool", former=("h",)),
     "version": Option("Show the version.", name="version", kind="bool"),
     "quiet": Option("Print warnings and errors only.", name="quiet", kind="bool"),
@@ -27,6 +32,7 @@ _ACTIONS = {
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _LITERAL = "# The # in the next line is part of its value."
+_COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,27 +41,27 @@ class Command:
 
     usage: tuple[str, ...]
     options: dict[str, Option]
-    unset: dict[str, str] = dataclasses.field(default_factory=dict)  # in place of `Option.unset`
     inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
     positional: str = ""  # the repeated option to which arguments without a flag belong
     flagfiles_first: bool = False  # flags of the command line win over all flagfiles
     grouped: bool = False  # a `--` separates the flags of one run from those of the next
 
+    @functools.cached_property
     def known(self) -> dict[str, Option]:
         """All options that the command accepts, and its actions."""
-        return {**self.options, **self.inherited, **_ACTIONS}
+        return self.options | self.inherited | _ACTIONS
 
-    def find(self, name: str) -> str:
-        """The present name of a flag, given that or a former one; empty if there is none."""
-        known = self.known()
-        if name in known:
-            return name
-        return next((now for now, option in known.items() if name in option.former), "")
-
-    def find_negated(self, name: str) -> str:
-        """The name of the boolean flag that `--noNAME` sets to false; empty if there is none."""
-        now = self.find(name[2:]) if name.startswith("no") else ""
-        return now if now and self.known()[now].kind == "bool" else ""
+    @functools.cached_property
+    def spellings(self) -> dict[str, tuple[Option, str]]:
+        """By all names of flags: the option, and the value that the name alone gives it."""
+        found: dict[str, tuple[Option, str]] = {}
+        for option in self.known.values():
+            for name in (option.name, *option.former):
+                if option.kind == "bool":
+                    found |= {name: (option, "true"), f"no{name}": (option, "false")}
+                else:
+                    found[name] = (option, "")
+        return found
 
 
 class Group(NamedTuple):
@@ -65,46 +71,18 @@ class Group(NamedTuple):
     values: dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call of a command."""
 
     groups: list[Group]  # more than one only if the command is `grouped`
     started: float  # by the monotonic clock
     quiet: bool
 
-    @property
-    def arguments(self) -> list[str]:
-        """The arguments of the first group."""
-        return self.groups[0].arguments
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The given options of the first group."""
-        return self.groups[0].values
-
-
-class _Parser(flags.ArgumentParser):
-    """absl's parser of an option: only `Option.parse` decides what a text means."""
-
-    def __init__(self, option: Option):
-        super().__init__()
-        self._option = option
-
-    def parse(self, argument: Any) -> Any:
-        """The value of a text."""
-        return self._option.parse(argument)
-
 
 def run(command: Command, work: Callable[[Call], int], arguments: list[str] | None = None) -> int:
-    """Do what a command line asks for: show help or version, or do the work.
+    """Show help or version, or do the work, as `arguments` ask, by default those of the process.
 
-    Args:
-        work: returns an exit status.
-        arguments: `sys.argv` without the program if not given.
-
-    Returns:
-        The exit status; an error that is not the program's fault is one line on standard error.
+    Returns the exit status; an error that is not the program's fault is one line on standard error.
     """
     started = time.monotonic()
     given = sys.argv[1:] if arguments is None else arguments
@@ -123,7 +101,7 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
             print(f"nst_keras {nst_keras.__version__}")
             return 0
         quiet = "quiet" in actions
-        with console.messages(quiet=quiet):
+        with cli.messages(quiet=quiet):
             return work(Call(groups, started, quiet))
 
     return cli.exit_status(act)
@@ -132,26 +110,27 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
 def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
     """The given options by name, and the actions (help, version, quiet).
 
-    Later flags override earlier ones; a flagfile stands for its lines.
+    Later flags override earlier ones, lists included; a flagfile stands for its lines.
 
     Raises:
         InputError: naming the flag, or the line of the flagfile.
     """
-    expanded = list(_expand(command, arguments))
+    given = list(_read_arguments(command, arguments))
     if command.flagfiles_first:
-        expanded.sort(key=lambda argument: not argument.in_file)
-    values = _define(command)
+        given.sort(key=lambda flag: not flag.in_file)
+    parsed = flags.FlagValues()
+    for name, option in command.known.items():
+        flags.DEFINE_multi(option, flags.ArgumentSerializer(), name, None, option.help, parsed)
     try:
-        values(["nst_keras", *(argument.text for argument in expanded)])
+        parsed(["nst_keras", *(f"--{flag.name}={flag.text}" for flag in given)])
     except flags.Error as error:
-        if isinstance(error.__context__, InputError):
-            raise error.__context__ from None
-        raise InputError(first_line(error)) from error
-    given = {name: values[name].value for name in command.known() if values[name].present}
-    return (
-        {n: tuple(v) if isinstance(v, list) else v for n, v in given.items() if n not in _ACTIONS},
-        {name for name in _ACTIONS if given.get(name)},
-    )
+        assert isinstance(error.__context__, InputError)
+        raise error.__context__ from None
+    values = {}
+    for name, option in command.known.items():
+        if found := parsed[name].value:
+            values[name] = tuple(found) if option.repeated else found[-1]
+    return values, {name for name in _ACTIONS if values.pop(name, False)}
 
 
 def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
@@ -178,7 +157,7 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
         value = values[name]
         for item in value if option.repeated else [] if value is None else [value]:
             line = f"--{name}={option.format(item)}"
-            lines += [_LITERAL, line] if _has_comment(line) else [line]
+            lines += [_LITERAL, line] if _COMMENT.search(line) else [line]
     return "\n".join(lines) + "\n"
 
 
@@ -189,86 +168,64 @@ def help_text(command: Command) -> str:
         lines += ["", f"{group}:"]
         for name, option in command.options.items():
             if option.group == group:
-                lines += _help_entry(command, name, option)
-    lines += ["", "command:", *_entry("--flagfile=PATH", "Read flags from a file, one per line.")]
+                lines += _help_entry(name, option)
+    lines += ["", "command:"]
     for name, option in _ACTIONS.items():
         lines += _entry(f"--{name}", option.help)
     return "\n".join(lines)
 
 
-class _Argument(NamedTuple):
-    """One `--name=value`, `--name` or `--noname`, with the present name of the flag."""
+class _Flag(NamedTuple):
+    """The present name and the value of a flag that was given."""
 
+    name: str
     text: str
     in_file: bool = False
 
 
-def _define(command: Command) -> flags.FlagValues:
-    """absl's flags for all options of a command."""
-    values = flags.FlagValues()
-    for name, option in command.known().items():
-        if option.kind == "bool":
-            flags.DEFINE_boolean(name, None, option.help, flag_values=values)
-            values[name].parser = _Parser(option)
-        elif option.repeated:
-            flags.DEFINE_multi(
-                _Parser(option), flags.ArgumentSerializer(), name, None, option.help, values
-            )
-        else:
-            flags.DEFINE(_Parser(option), name, None, option.help, values)
-    return values
-
-
-def _expand(
-    command: Command, arguments: Iterable[str], seen: tuple[Path, ...] = ()
-) -> Iterator[_Argument]:
-    """The flags of a command line, with the lines of flagfiles in the place of `--flagfile`."""
+def _read_arguments(command: Command, arguments: Iterable[str]) -> Iterator[_Flag]:
+    """The flags of a command line, with those of flagfiles in the place of `--flagfile`."""
     waiting = collections.deque(arguments)
     while waiting:
         argument = waiting.popleft()
-        if not argument.startswith("-"):
-            if not command.positional:
-                message = f"{argument}: is not a flag; every setting is given as --name=value"
-                raise InputError(message)
-            yield _Argument(f"--{command.positional}={argument}")
-            continue
-        written, equals, text = argument.partition("=")
-        name, value = written.lstrip("-"), text if equals else None
-        if name == "flagfile":
-            value = value if value is not None or not waiting else waiting.popleft()
-            if value is None:
-                raise InputError("--flagfile: must be the path of a file; give --flagfile=PATH")
-            yield from _read_flagfile(command, Path(value), seen)
+        if argument.startswith("-"):
+            yield from _expand(command, _read_flag(command, argument, waiting))
+        elif command.positional:
+            yield _Flag(command.positional, argument)
         else:
-            yield _Argument(_normalized(command, name, value, waiting))
+            raise InputError(f"{argument}: is not a flag; every setting is given as --name=value")
 
 
-def _normalized(
-    command: Command, name: str, text: str | None, following: collections.deque[str]
-) -> str:
-    """A flag with its present name, and its value, which may be the following argument.
-
-    Raises:
-        InputError: there is no such flag, or it has no value although it needs one.
-    """
-    if (now := command.find_negated(name)) and not command.find(name):
-        if text is not None:
-            allowed = f"--{name} or --{name[2:]}=false"
-            raise InputError(f"--{name}={text}: must be without a value; give {allowed}", now)
-        return f"--no{now}"
-    if not (now := command.find(name)):
-        raise InputError(f"--{name}: unknown flag" + _suggest(command, name))
-    option = command.known()[now]
-    if text is None and option.kind == "bool":
-        return f"--{now}"
-    if text is None:
-        if not following:
-            raise InputError(f"--{name}: must be {option.accepted()}; give --{name}=VALUE", now)
-        text = following.popleft()
-    return f"--{now}={text}"
+def _read_flag(command: Command, argument: str, following: collections.deque[str]) -> _Flag:
+    """One `--name=value`, `--name` or `--noname`; the value may be the following argument."""
+    written, equals, text = argument.partition("=")
+    name = written.lstrip("-")
+    option, implied = _find(command, name, f"--{name}")
+    if equals and implied == "false":
+        allowed = f"--{name} or --{name[2:]}=false"
+        message = f"--{name}={text}: must be without a value; give {allowed}"
+        raise InputError(message, option.name)
+    if not equals and not implied and not following:
+        message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
+        raise InputError(message, option.name)
+    return _Flag(option.name, text if equals else implied or following.popleft())
 
 
-def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iterator[_Argument]:
+def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
+    """The option of a flag, and the value of the flag without one; `place` begins an error."""
+    if name in command.spellings:
+        return command.spellings[name]
+    close = difflib.get_close_matches(name, command.known, n=1)
+    hint = f"did you mean --{close[0]}?" if close else "--help lists all flags"
+    raise InputError(f"{place}: unknown flag; {hint}")
+
+
+def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Iterator[_Flag]:
+    """The flag itself, or all flags of a flagfile that is not one of those `seen` around it."""
+    if flag.name != "flagfile":
+        yield flag
+        return
+    path = Path(flag.text)
     try:
         place_of_file = path.resolve()
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -285,8 +242,9 @@ def _read_flagfile(command: Command, path: Path, seen: tuple[Path, ...]) -> Iter
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             argument = _check_line(command, line, place, path.parent, literal=literal)
-            for flag in _expand(command, [argument], (*seen, place_of_file)):
-                yield flag._replace(in_file=True)
+            inner = _read_flag(command, argument, collections.deque())
+            for found in _expand(command, inner, (*seen, place_of_file)):
+                yield found._replace(in_file=True)
         literal = line == _LITERAL
 
 
@@ -299,46 +257,26 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
     name, equals, value = line.partition("=")
     key, value = name.lstrip("-").strip(), value.strip()
-    if key == "flagfile":
-        return f"--flagfile={folder / value}"
-    now = command.find(key)
-    if not now and not command.find_negated(key):
-        raise InputError(f"{place}: {line!r}: unknown flag" + _suggest(command, key))
-    option = command.known().get(now)
-    paths = _rebased(option, value, folder) if equals and option and option.is_path(value) else []
-    there = bool(paths) and all(os.path.exists(path) for path in paths)  # " #" may be in a name
-    if _has_comment(line) and not literal and not there:
+    option, _ = _find(command, key, f"{place}: {line!r}")
+    paths = []
+    if equals and option.is_path(value):
+        items = split_list(value) if option.is_list else [value]
+        paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
+    there = bool(paths) and all(map(os.path.exists, paths))  # " #" may be in a name
+    if _COMMENT.search(line) and not literal and not there:
         raise InputError(
             f"{place}: {line!r} has a comment after the value; put it on a line of its own"
         )
-    if option and option.rebase:
+    if option.rebase:
         return f"--{key}={option.rebase(value, folder)}"
-    if option and paths:
-        return f"--{key}=" + (join_list(paths) if option.many and not option.repeated else paths[0])
+    if paths:
+        return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
     return line
 
 
-def _rebased(option: Option, value: str, folder: Path) -> list[str]:
-    """The paths in a value, relative to the folder instead of to what is in it."""
-    items = split_list(value) if option.many and not option.repeated else [value]
-    return [str(folder / os.path.expanduser(item)) if item else item for item in items]
-
-
-def _has_comment(line: str) -> bool:
-    """Whether something in the line looks like a comment after the value."""
-    return " #" in line or "\t#" in line
-
-
-def _suggest(command: Command, name: str) -> str:
-    close = difflib.get_close_matches(name, [*command.known(), "flagfile"], n=1)
-    return f"; did you mean --{close[0]}?" if close else "; --help lists all flags"
-
-
-def _help_entry(command: Command, name: str, option: Option) -> list[str]:
-    value = option.default
-    is_open = value in (None, (), "")
-    unset = command.unset.get(name) or option.unset or "none"
-    default = unset if is_open else option.format(value)
+def _help_entry(name: str, option: Option) -> list[str]:
+    is_open = option.default in (None, (), "")
+    default = (option.unset or "none") if is_open else option.format(option.default)
     if option.kind == "bool":
         return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
     told = option.choices and all(choice in option.help for choice in option.choices)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Any
 
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
@@ -17,6 +16,7 @@ QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's s
 _inputs = section("inputs", decides_loss=True)
 _picture = section("inputs", decides_loss=True, path=True, hashed=True, per_picture=True)
 _start = section("inputs", per_picture=True)
+_reading = section("inputs", changes_result=False)
 _folder = section(
     "folder", changes_result=False, destination=True, per_picture=True, for_files=True
 )
@@ -35,7 +35,7 @@ _written = section("along the way", changes_result=False, for_files=True)
 _TERM = (0, 1e20)
 _LAYER = (0, 1e6)
 _COUNT = (1, 10**9)
-_COUNT_OR_NONE = (0, 10**9)
+_COUNT_OR_0 = (0, 10**9)
 _DECAY = (0, 0.999999)
 _PIXELS = (32, 32768)
 
@@ -67,37 +67,25 @@ class Config:
     init: str = _picture(
         None,
         "First image: content; noise; gray, with the content's lightness; mean, the network's mean "
-        "color; style; style_stats, noise in the colors of the styles; or the path of a picture.",
+        "color; style; style_stats, noise in the styles' colors; or the path of a picture.",
         words=INITS,
         decides_loss=False,
     )
     init_noise: float = _start(
-        None,
-        "Standard deviation of the normal noise added to the first image, where white is 1.",
-        (0, 10),
+        None, "Standard deviation of normal noise added to the first image; white is 1.", (0, 10)
     )
     seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
-    max_megapixels: int = _inputs(
-        200,
-        "Largest picture that is read, in megapixels, since a small file can claim to be huge. "
-        "Raise it for pictures that you trust.",
-        (1, 10**6),
-        changes_result=False,
-        decides_loss=False,
+    max_megapixels: int = _reading(
+        200, "Largest picture read, in megapixels; raise it for pictures you trust.", (1, 10**6)
     )
 
     workdir: str | None = _folder(
         None, "The run folder.", unset="runs/CONTENT_STYLE-XXXX", path=True
     )
     output: str | None = _folder(
-        None,
-        "Also write the result to this path; the suffix gives the format: .png .jpg .webp .avif "
-        ".tif .bmp.",
-        path=True,
+        None, "Also write the result to a .png, .jpg, .webp, .avif, .tif or .bmp file.", path=True
     )
-    overwrite: bool = _folder(
-        False, "Replace a finished or different run, and an existing --output."
-    )
+    overwrite: bool = _folder(False, "Replace a finished or different run, and a file at --output.")
 
     size: int | str = _size(
         512,
@@ -125,9 +113,7 @@ class Config:
 
     iterations: int = _steps(None, "Steps at full size.", _COUNT)
     coarse_iterations: tuple[int, ...] = _steps(
-        None,
-        "Steps at each coarser scale: one number, or a list, the coarsest scale first.",
-        _COUNT,
+        None, "Steps at each coarser scale: one number, or a list, coarsest scale first.", _COUNT
     )
 
     objective: str = _objective(
@@ -140,10 +126,7 @@ class Config:
         None, "Layers that keep the scene, such as block4_conv2; deeper layers allow more change."
     )
     content_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
-        (),
-        "Weight of each content layer, in order or as LAYER:WEIGHT.",
-        _LAYER,
-        unset="equal weights",
+        (), "Weights of content layers, in order or as LAYER:WEIGHT.", _LAYER, unset="equal weights"
     )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
@@ -155,13 +138,14 @@ class Config:
         _LAYER,
     )
     content_weight: float = _weight(None, "Weight of the content terms.", _TERM)
-    style_weight: float = _weight(None, "Weight of the style terms: more paint, less photo.", _TERM)
-    tv_weight: float = _weight(None, "Weight of the total variation: more is smoother.", _TERM)
+    style_weight: float = _weight(
+        None, "Weight of the style terms; a higher weight keeps less of the photo.", _TERM
+    )
+    tv_weight: float = _weight(None, "Total variation: a higher weight is smoother.", _TERM)
     balance: tuple[tuple[str, float], ...] = _objective(
         (),
-        "Choose the weights at the start of each scale so that the gradients of these terms have "
-        "these shares, such as content:1,style:4,tv:0.1 or style/block1_conv1:1. Costs one "
-        "evaluation for each term named.",
+        "At the start of each scale, choose weights that give terms these shares of the gradient, "
+        "such as content:1,style:4,tv:0.1 or style/block1_conv1:1; costs an evaluation per term.",
         (0, 1e6),
     )
 
@@ -183,11 +167,10 @@ class Config:
     padding: str = _network(None, "Padding of the first layer.", choices=("zero", "replicate"))
     precision: str = _network(
         "auto",
-        "Precision of the convolutions; the image, Gram matrices and losses are always float32. "
-        "auto: bfloat16 on processors with instructions for it and on GPUs of compute capability "
-        "8.0 and up, else float32. float16 has 3 more bits of precision than bfloat16, but is slow "
-        "on most processors. NVIDIA GPUs of capability 8.0 and up multiply float32 as TF32, with "
-        "10 bits, unless NVIDIA_TF32_OVERRIDE=0.",
+        "Precision of the convolutions; all else is float32. auto: bfloat16 on processors with "
+        "instructions for it and GPUs of compute capability 8.0 and up, otherwise float32. float16 "
+        "has 3 more bits of precision than bfloat16, but is slow on most processors. GPUs of 8.0 "
+        "and up multiply float32 as TF32, with 10 bits, unless NVIDIA_TF32_OVERRIDE=0.",
         choices=("auto", "float32", "bfloat16", "float16"),
         decides_loss=False,
     )
@@ -200,9 +183,9 @@ class Config:
     )
     learning_rate: float = _rate(
         None,
-        "Step size in the objective's unit of pixels: that of [0, 1] for relative, tf_tutorial and "
-        "crowsonkb, of ImageNet's standard deviation for pytorch_tutorial, else of [0, 255]. For "
-        "lbfgs a factor on its steps, usually 1.",
+        "Step size, in the objective's unit: pixels are in [0, 1] for relative, tf_tutorial and "
+        "crowsonkb, in ImageNet's standard deviation for pytorch_tutorial, otherwise in [0, 255]. "
+        "lbfgs: a factor on its steps, usually 1.",
         (1e-9, 1e6),
     )
     beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
@@ -212,17 +195,13 @@ class Config:
     )
     adam_colors: str = _optimizer(
         None,
-        "adam: color space of its steps; opponent: lightness, red against blue, and green against "
-        "both.",
+        "adam: color space of steps; opponent: lightness, red against blue, green against both.",
         choices=("rgb", "opponent"),
         former=("adam_colours",),
     )
     momentum: float = _rate(0.0, "sgd and rmsprop: share of the previous step.", (0, 0.9999))
     history: int = _optimizer(
-        20,
-        "lbfgs: number of steps remembered; each takes two images of memory, and of every "
-        "checkpoint.",
-        (1, 1000),
+        20, "lbfgs: steps remembered, each as two images in memory and checkpoints.", (1, 1000)
     )
     line_search: str = _optimizer(
         "none",
@@ -235,35 +214,27 @@ class Config:
         choices=("constant", "linear", "cosine", "exponential", "piecewise"),
     )
     schedule_end: float = _optimizer(
-        None,
-        "linear, cosine, exponential: factor on the learning rate after --schedule_steps.",
-        (1e-6, 1),
+        None, "linear, cosine, exponential: factor reached after --schedule_steps.", (1e-6, 1)
     )
     schedule_steps: int = _optimizer(
         None,
-        "Steps after which that factor is reached; exponential applies it again every so many "
-        "steps. 0: all steps of the scale.",
-        _COUNT_OR_NONE,
+        "Steps until --schedule_end is reached; exponential falls further. 0: the whole scale.",
+        _COUNT_OR_0,
     )
     schedule_at: tuple[tuple[str, float], ...] = _optimizer(
         (),
-        "piecewise: the factor on the learning rate from that step of the scale on, for increasing "
-        "steps from 1.",
+        "piecewise: factors on the learning rate, each from that step of the scale on.",
         (0, 1e6),
         kind="step_factor",
     )
     warmup_steps: int = _optimizer(
-        0,
-        "Steps at the start of each scale over which the learning rate rises from 0.",
-        _COUNT_OR_NONE,
+        0, "First steps of each scale, over which the learning rate rises from 0.", _COUNT_OR_0
     )
     clamp: bool = _optimizer(
         None, "Keep pixels between black and white after every step, not only in what is saved."
     )
     average: float = _optimizer(
-        None,
-        "Show and keep the running average of the iterates with this decay; 0: the iterate itself.",
-        (0, 0.99999),
+        None, "Show and keep a running average of iterates with this decay; 0: none.", (0, 0.99999)
     )
     deterministic: bool = _optimizer(
         False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
@@ -274,75 +245,63 @@ class Config:
 
     tile_size: int | str = _device(
         "auto",
-        "Longest side, in pixels, of the tiles that go through the network one at a time; the "
-        "result is the same except for rounding. auto: what memory allows; none: the whole "
-        "picture.",
+        "Longest side, in pixels, of the tiles that go through the network one by one; the result "
+        "differs by rounding only. auto: what memory allows; none: the whole picture.",
         (16, 32768),
         kind="pixels",
         words=("auto", "none"),
     )
     memory_limit: int | None = _device(
         None,
-        "Memory that the run may take, such as 4G: of the GPU if there is one, else of the "
-        "process.",
+        "Memory that the run may take: of the GPU if there is one, otherwise of the process.",
         (1, math.inf),
         unset="most of what is free",
         kind="bytes",
     )
     distribute: str = _device(
         "none",
-        "Devices that share the tiles of a picture. mirrored: the GPUs of this host; multiworker: "
-        "those of the hosts in TF_CONFIG, each of which is given the same command; tpu: the cores "
-        "of a TPU.",
+        "Devices that share a picture's tiles. mirrored: the GPUs of this host; multiworker: those "
+        "of the hosts in TF_CONFIG, all given the same command; tpu: the cores of a TPU.",
         choices=("none", "mirrored", "multiworker", "tpu"),
     )
     replicas: int = _device(
-        0,
-        "Number of devices for --distribute=mirrored; 0: all GPUs. Without a GPU, the CPU is "
-        "divided into that many, to try it out.",
-        (0, 1024),
+        0, "GPUs for --distribute=mirrored, 0: all; without a GPU, parts of the CPU.", (0, 1024)
     )
 
     quality: str = _effort(
         "good",
-        "draft: 0.4 times the preset's steps; best: 2.5 times, or settings that the preset has for "
-        "it.",
+        "Factor on the preset's steps: draft 0.4; best 2.5, or the preset's own settings for best.",
         choices=tuple(QUALITIES),
         sets_defaults=True,
     )
     tolerance: float = _effort(
         0.0,
-        "End a scale when --patience steps lower the total by less than this share; 0: never.",
+        "End a scale if --patience steps lower the total loss by less than this share; 0: never.",
         (0, 1),
     )
-    patience: int = _effort(50, "Steps between these comparisons.", _COUNT)
+    patience: int = _effort(50, "Steps over which --tolerance measures the fall.", _COUNT)
     time_limit: float | None = _effort(
         None,
-        "Plan the steps so that the run ends within this time, such as 90s, 5m or 2h.",
+        "Choose the number of steps so that the run ends within this time.",
         (1, 10**8),
         kind="duration",
     )
 
     log_every: int = _progress(10, "Steps between lines of metrics.jsonl.", _COUNT)
     image_every: int = _progress(
-        None,
-        "Steps between iteration images; 0: none.",
-        _COUNT_OR_NONE,
-        unset="about 24 images in all",
+        None, "Steps between iteration images; 0: none.", _COUNT_OR_0, unset="for about 24 images"
     )
     image_at: tuple[int, ...] = _progress(
         (), "Steps whose images are kept and put side by side in strip.png.", _COUNT
     )
-    checkpoint_every: int = _written(
-        0, "Steps between checkpoints; 0: by time alone.", _COUNT_OR_NONE
-    )
+    checkpoint_every: int = _written(0, "Steps between checkpoints; 0: by time alone.", _COUNT_OR_0)
     checkpoint_minutes: float = _written(
         2.0, "Minutes between checkpoints; 0: by steps alone.", (0, 10**6)
     )
     max_recoveries: int = _progress(
         3,
-        "How often a run that diverges returns to its last checkpoint and resumes at half the "
-        "learning rate.",
+        "Maximum number of times that a diverging run returns to its last checkpoint and goes on "
+        "at half the learning rate.",
         (0, 100),
     )
     keep_checkpoints: int = _written(2, "Number of newest checkpoints that are kept.", (1, 1000))
@@ -359,8 +318,6 @@ class Config:
 
 
 OPTIONS = options_of(Config)
-
-
-def defaults() -> dict[str, Any]:
-    """The default of every option, by name."""
-    return {name: option.default for name, option in OPTIONS.items()}
+for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
+    _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
+    OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)

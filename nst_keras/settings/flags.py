@@ -6,41 +6,23 @@ import sys
 
 from nst_keras.settings import command_line
 from nst_keras.settings.config import OPTIONS, Config
-from nst_keras.settings.presets import PRESETS
 
 
 def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
-    """The settings on a command line, and the actions (help, version, quiet) asked for.
-
-    Later flags override earlier ones, lists included; a flagfile stands for its lines.
-
-    Raises:
-        InputError: naming the flag, or the line of the flagfile.
-    """
+    """The settings on a command line, and the actions asked for, as in `command_line.parse`."""
     given, actions = command_line.parse(COMMAND, arguments)
     return Config(**given), actions
 
 
 def format_flagfile(config: Config) -> str:
     """Lines that `parse_config` turns back into the same settings."""
-    values = {name: getattr(config, name) for name in OPTIONS}
-    return command_line.format_flagfile(COMMAND, values)
+    return command_line.format_flagfile(COMMAND, vars(config))
 
 
 def format_command(arguments: list[str]) -> str:
     """The shell command that runs these arguments again."""
     same = shutil.which("python") == sys.executable
     return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])
-
-
-def _presets() -> dict[str, str]:
-    """The defaults, as text, of the options that the objective decides."""
-    values = PRESETS[OPTIONS["objective"].default].defaults
-    return {
-        name: f"that of the objective ({OPTIONS[name].format(value) or 'none'})"
-        for name, value in values.items()
-        if name in OPTIONS
-    }
 
 
 COMMAND = command_line.Command(
@@ -53,5 +35,4 @@ COMMAND = command_line.Command(
     ),
     options=OPTIONS,
     grouped=True,
-    unset=_presets(),
 )

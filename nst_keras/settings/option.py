@@ -7,14 +7,19 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from absl import flags
 
 from nst_keras.runtime.errors import InputError
 
+_UNLIMITED = (-math.inf, math.inf)
+_ENDLESS = 1e6  # a limit from here on only guards against slips and is not worth telling
+
 
 @dataclasses.dataclass(frozen=True)
-class Option:
-    """One option of a command, and everything that is known about it."""
+class Option(flags.ArgumentParser):
+    """One option of a command, everything that is known about it, and absl's parser of its flag."""
 
     help: str
     group: str = ""  # heading in the help
@@ -24,7 +29,7 @@ class Option:
     kind: str = ""  # a key of KINDS
     many: bool = False  # the value is a tuple, written with commas
     repeated: bool = False  # a tuple, too, but of one item for each time that the flag is given
-    limits: tuple[float, float] = (-math.inf, math.inf)
+    limits: tuple[float, float] = _UNLIMITED
     choices: tuple[str, ...] = ()
     words: tuple[str, ...] = ()  # accepted in place of a number or a path
     former: tuple[str, ...] = ()  # earlier names, which are still accepted
@@ -38,21 +43,21 @@ class Option:
     decides_loss: bool = False  # losses under different values cannot be compared
     sets_defaults: bool = False  # the defaults of other options depend on it
 
-    def parse(self, text: str) -> Any:
-        """The value that a flag's text stands for.
+    @property
+    def is_list(self) -> bool:
+        """Whether one text holds all values, separated by commas."""
+        return self.many and not self.repeated
 
-        Raises:
-            InputError: the option does not accept it.
-        """
-        is_list = self.many and not self.repeated
-        items = split_list(text) if is_list else [text.strip()]
+    def parse(self, argument: str) -> Any:
+        """The value that a flag's text stands for; raises InputError if it is not accepted."""
+        items = split_list(argument) if self.is_list else [argument.strip()]
         try:
             values = tuple(self._parse_item(item) for item in items)
         except (ValueError, OverflowError) as error:
             hint = ", not empty" if "" in items else ""
-            message = f"--{self.name}={text}: must be {self.accepted()}{hint}"
+            message = f"--{self.name}={argument}: must be {self.accepted()}{hint}"
             raise InputError(message, self.name) from error
-        return values if is_list else values[0]
+        return values if self.is_list else values[0]
 
     def _parse_item(self, text: str) -> Any:
         if text in self.words:
@@ -66,25 +71,27 @@ class Option:
     def check(self, value: Any) -> None:
         """Raise InputError unless the option accepts the value."""
         is_tuple = isinstance(value, (tuple, list))
-        if self.many and is_tuple and all(map(self._allows, value)):
-            return
-        if self.many or not self._allows(value):
-            container = "a tuple of " if self.many and not is_tuple else ""
+        items = value if self.many and is_tuple else [value]
+        container = "a tuple of " if self.many and not is_tuple else ""
+        if container or not all(map(self._allows, items)):
             message = f"--{self.name}={value}: must be {container}{self.accepted()}"
             raise InputError(message, self.name)
 
     def _allows(self, value: Any) -> bool:
         """Whether this is a value of the option, or of a list an item."""
-        kind = KINDS[self.kind]
-        if self.choices or isinstance(value, str) and value in self.words:
-            return value in (*self.choices, *self.words)
-        if isinstance(value, bool):
-            return self.kind == "bool"
-        if isinstance(value, (tuple, list)):
-            return tuple in kind.types and _is_named_number(value) and self._in_limits(value[1])
-        if isinstance(value, (int, float)) and not self._in_limits(value):
-            return False
-        return isinstance(value, kind.types)
+        if self.choices:
+            return value in self.choices
+        types = KINDS[self.kind].types
+        match value:
+            case str():
+                return str in types or value in self.words
+            case bool():
+                return bool in types
+            case int() | float():
+                return isinstance(value, types) and self._in_limits(value)
+            case (str(), int() | float() as number) if not isinstance(number, bool):
+                return tuple in types and self._in_limits(number)
+        return False
 
     def _in_limits(self, number: float) -> bool:
         low, high = self.limits
@@ -102,8 +109,8 @@ class Option:
         if math.isfinite(low) and high < _ENDLESS:
             text += f" from {low:g} to {high:g}"
         elif math.isfinite(low):
-            text += f" of at least {low:g}"
-        return " or ".join([text, *(() if self.path else self.words)])
+            text += f" of at least {low:g}{KINDS[self.kind].unit}"
+        return text if self.path or not self.words else f"{text}, or {' or '.join(self.words)}"
 
     def format(self, value: Any) -> str:
         """Text that `parse` turns back into the value."""
@@ -111,16 +118,9 @@ class Option:
             return str(value).lower()
         if self.kind == "duration":
             return _text(value).removesuffix(".0") + "s"  # %g would round, and use an exponent
-        if self.many and not self.repeated:
+        if self.is_list:
             return join_list(_text(item) for item in value)
         return _text(value)
-
-    def of_field(self, name: str, annotation: Any) -> "Option":
-        """The option with the name of its field, and the kind that the field's type implies."""
-        many = typing.get_args(annotation)[1:] == (...,)
-        item = typing.get_args(annotation)[0] if many else annotation
-        kind = self.kind or _KIND_OF_TYPE[item]
-        return dataclasses.replace(self, name=name, kind=kind, many=many)
 
 
 def section(group: str, **shared: Any) -> Callable[..., Any]:
@@ -130,9 +130,8 @@ def section(group: str, **shared: Any) -> Callable[..., Any]:
     `shared` are attributes of all options of the group. The kind follows from the field's type.
     """
 
-    def declare(default: Any, help: str, limits: Any = (-math.inf, math.inf), **own: Any) -> Any:
-        attributes = {**shared, **own}
-        option = Option(help, group, default=default, limits=limits, **attributes)
+    def declare(default: Any, help: str, limits: Any = _UNLIMITED, **own: Any) -> Any:
+        option = Option(help, group, default=default, limits=limits, **(shared | own))
         return dataclasses.field(default=default, metadata={"option": option})
 
     return declare
@@ -140,11 +139,14 @@ def section(group: str, **shared: Any) -> Callable[..., Any]:
 
 def options_of(settings: type) -> dict[str, Option]:
     """The options of a dataclass of settings, by name."""
-    types = typing.get_type_hints(settings)
-    return {
-        field.name: field.metadata["option"].of_field(field.name, types[field.name])
-        for field in dataclasses.fields(settings)
-    }
+    options, types = {}, typing.get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        option, item = field.metadata["option"], types[field.name]
+        if many := typing.get_args(item)[1:] == (...,):
+            item = typing.get_args(item)[0]
+        kind = option.kind or _KIND_OF_TYPE[item]
+        options[field.name] = dataclasses.replace(option, name=field.name, kind=kind, many=many)
+    return options
 
 
 def check_settings(settings: Any, options: Mapping[str, Option]) -> None:
@@ -184,71 +186,45 @@ def _text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)  # float: not NumPy's
 
 
-def _is_named_number(value: Any) -> bool:
-    """Whether this is (name, number)."""
-    return (
-        len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], (int, float))
-        and not isinstance(value[1], bool)
-    )
-
-
-def _parse_bool(text: str) -> bool:
-    if text.lower() not in ("true", "t", "1", "false", "f", "0"):
-        raise ValueError
-    return text.lower() in ("true", "t", "1")
-
-
-def _parse_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
 def _parse_duration(text: str) -> float:
-    match = re.fullmatch(r"([\d.]+)\s*([smh]?)", text)
-    if not match:
-        raise ValueError
-    return _parse_float(match[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[match[2]]
+    ((number, unit),) = re.findall(r"^([\d.]+)\s*([smh]?)$", text)
+    return float(number) * {"s": 1, "": 1, "m": 60, "h": 3600}[unit]
+
+
+def _parse_bytes(text: str) -> int:
+    ((number, unit),) = re.findall(r"^([\d.]+)\s*([KMGT]?)I?B?$", text.upper())
+    return int(float(number) * 1024 ** "_KMGT".index(unit or "_"))
 
 
 def _parse_named(text: str) -> tuple[str, float]:
     name, _, number = text.rpartition(":")
     if not name.strip():
         raise ValueError
-    return name.strip(), _parse_float(number)
+    return name.strip(), float(number)
 
 
 def _parse_weight(text: str) -> float | tuple[str, float]:
-    return _parse_named(text) if ":" in text else _parse_float(text)
+    return _parse_named(text) if ":" in text else float(text)
 
 
-def _parse_bytes(text: str) -> int:
-    match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text, re.IGNORECASE)
-    if not match:
-        raise ValueError
-    return int(_parse_float(match[1]) * 1024 ** "_KMGT".index(match[2].upper() or "_"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What values of one kind are like."""
 
     parse: Callable[[str], Any]  # raises ValueError or OverflowError
     types: tuple[type, ...]  # of values given in Python
     described: str  # in messages and the help
+    unit: str = ""  # of its limits
 
 
 KINDS = {
-    "bool": Kind(_parse_bool, (bool,), "true or false"),
+    "bool": Kind(flags.BooleanParser().parse, (bool,), "true or false"),
     "int": Kind(int, (int,), "a whole number"),
     "pixels": Kind(int, (int,), "a whole number of pixels"),
-    "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G"),
-    "float": Kind(_parse_float, (int, float), "a finite number"),
-    "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h"),
+    "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G", " byte"),
+    "float": Kind(float, (int, float), "a finite number"),
+    "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s"),
     "text": Kind(str, (str,), "a text"),
+    "file": Kind(str, (str,), "the path of a file"),
     "named": Kind(_parse_named, (tuple, list), "NAME:NUMBER"),
     "step_factor": Kind(_parse_named, (tuple, list), "STEP:FACTOR"),
     "weight": Kind(_parse_weight, (int, float, tuple, list), "a number or NAME:NUMBER"),
@@ -265,4 +241,3 @@ _KIND_OF_TYPE: dict[Any, str] = {
     tuple[str, float]: "named",
     float | tuple[str, float]: "weight",
 }
-_ENDLESS = 1e6  # a limit from here on only guards against slips and is not worth telling

@@ -1,58 +1,47 @@
 """The settings that were published with each objective. Imports no TensorFlow."""
 
-import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from nst_keras.optimizers.facts import FACTS
 
-_STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 _IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
 
-@dataclasses.dataclass(frozen=True)
 class Preset:
     """The settings that come with an objective; a value that the user gives always wins.
 
-    Attributes:
-        defaults: settings by name.
+    Args:
         pixel_range: pixels are in [0, `pixel_range`] in the unit of the learning rate.
         shares: whether the weights of layers are scaled to a sum of 1.
         adam: settings for Adam, where the objective was published with another optimizer.
         best: settings for --quality=best.
+        defaults: settings by name, where they differ from those that most presets share.
     """
 
-    defaults: dict[str, Any]
-    pixel_range: float = 255.0
-    shares: bool = True
-    adam: dict[str, Any] = dataclasses.field(default_factory=dict)
-    best: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def schedule_of(self, schedule: str) -> dict[str, Any]:
-        """The end and length of a schedule: the preset's for its own, else the usual ones."""
-        source = self.defaults if schedule == self.defaults["schedule"] else _COMMON
-        return {name: source[name] for name in ("schedule_end", "schedule_steps")}
-
-    def with_optimizer(self, optimizer: str | None) -> dict[str, Any]:
-        """The defaults for an optimizer; its learning rate is None where none can be guessed."""
-        optimizer = optimizer or self.defaults["optimizer"]
-        if optimizer == self.defaults["optimizer"]:
-            return self.defaults
-        facts = FACTS[optimizer]
-        rate = facts.learning_rate(self.pixel_range)
-        own = self.adam if optimizer == "adam" else {}
-        changed = {**facts.defaults, "optimizer": optimizer, "learning_rate": rate}
-        return {**self.defaults, **changed, **own}
+    def __init__(
+        self,
+        *,
+        pixel_range: float = 255.0,
+        shares: bool = True,
+        adam: Mapping[str, Any] | None = None,
+        best: Mapping[str, Any] | None = None,
+        **defaults: Any,
+    ):
+        self.pixel_range, self.shares = pixel_range, shares
+        self.adam, self.best = adam or {}, best or {}
+        self.defaults = {**COMMON, **defaults}
 
 
-_ADAM = {"optimizer": "adam", **FACTS["adam"].defaults}
 _LBFGS = {"optimizer": "lbfgs", **FACTS["lbfgs"].defaults, "learning_rate": 1.0}
-_COMMON: dict[str, Any] = {
-    "style_layers": _STYLE_LAYERS,
+COMMON: dict[str, Any] = {
+    "style_layers": tuple(f"block{block}_conv1" for block in range(1, 6)),
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
     "content_weight": 1.0,
     "tv_weight": 0.0,
-    **_ADAM,
+    "optimizer": "adam",
+    **FACTS["adam"].defaults,
     "schedule": "constant",
     "schedule_end": 0.2,
     "schedule_steps": 0,
@@ -70,24 +59,21 @@ _COMMON: dict[str, Any] = {
 
 PRESETS = {
     "relative": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block5_conv2",),
-            # The deepest layer holds whole forms of the style; at an equal share they displace the
-            # scene (a moon in place of a gable).
-            "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
-            "style_weight": 8.0,
-            "tv_weight": 2.0,
-            # Larger steps are a little quicker, but blur what the objective does not measure: with
-            # one picture as both content and style, the result is less similar to it.
-            "beta_2": 0.9,
-            "learning_rate": 0.03,
-            "schedule": "linear",
-            "clamp": True,
-            "scales": "auto",
-            "iterations": 80,
-            "coarse_iterations": (100, 60),
-        },
+        content_layers=("block5_conv2",),
+        # The deepest layer holds whole forms of the style; at an equal share they displace the
+        # scene (a moon in place of a gable).
+        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
+        style_weight=8.0,
+        tv_weight=2.0,
+        # Larger steps are a little quicker, but blur what the objective does not measure: with
+        # one picture as both content and style, the result is less similar to it.
+        beta_2=0.9,
+        learning_rate=0.03,
+        schedule="linear",
+        clamp=True,
+        scales="auto",
+        iterations=80,
+        coarse_iterations=(100, 60),
         pixel_range=1.0,
         # More momentum gets further in many steps; in few it has not converged yet.
         best={
@@ -101,107 +87,86 @@ PRESETS = {
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean
     # activation of 1, ours is as trained. The number of steps is ours.
     "gatys": Preset(
-        {
-            **_COMMON,
-            **_LBFGS,
-            "content_layers": ("block4_conv2",),
-            "style_weight": 1000.0,
-            "init": "noise",
-            "pooling": "avg",
-        },
+        **_LBFGS,
+        content_layers=("block4_conv2",),
+        style_weight=1000.0,
+        init="noise",
+        pooling="avg",
         adam={"learning_rate": 2.0},
     ),
     # jcjohnson/neural-style; its history is 100, which takes 5 times the memory of our default.
     "jcjohnson": Preset(
-        {
-            **_COMMON,
-            **_LBFGS,
-            "content_layers": ("block4_conv2",),
-            "content_weight": 5.0,
-            "style_weight": 100.0,
-            "tv_weight": 1e-3,
-            "init": "mean",
-            "init_noise": 0.001 / 255.0,
-        },
+        **_LBFGS,
+        content_layers=("block4_conv2",),
+        content_weight=5.0,
+        style_weight=100.0,
+        tv_weight=1e-3,
+        init="mean",
+        init_noise=0.001 / 255.0,
         shares=False,
         adam={"learning_rate": 10.0},
     ),
     # TensorFlow's tutorial "Neural style transfer".
     "tf_tutorial": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block5_conv2",),
-            "content_weight": 1e4,
-            "style_weight": 1e-2,
-            "tv_weight": 30.0,
-            "learning_rate": 0.02,
-            "beta_1": 0.99,
-            "epsilon": 0.1,
-            "clamp": True,
-        },
+        content_layers=("block5_conv2",),
+        content_weight=1e4,
+        style_weight=1e-2,
+        tv_weight=30.0,
+        learning_rate=0.02,
+        beta_1=0.99,
+        epsilon=0.1,
+        clamp=True,
         pixel_range=1.0,
     ),
     # Keras' code example "Neural style transfer".
     "keras_example": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block5_conv2",),
-            "content_weight": 2.5e-8,
-            "style_weight": 1e-6,
-            "tv_weight": 1e-6,
-            "optimizer": "sgd",
-            "learning_rate": 100.0,
-            "schedule": "exponential",
-            "schedule_end": 0.96,
-            "schedule_steps": 100,
-            "iterations": 4000,
-        },
+        content_layers=("block5_conv2",),
+        content_weight=2.5e-8,
+        style_weight=1e-6,
+        tv_weight=1e-6,
+        optimizer="sgd",
+        learning_rate=100.0,
+        schedule="exponential",
+        schedule_end=0.96,
+        schedule_steps=100,
+        iterations=4000,
     ),
     # anishathalye/neural-style, which keeps the picture with the lowest loss, not the last.
     "anishathalye": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block4_conv2",),
-            "content_weight": 5.0,
-            "style_weight": 500.0,
-            "tv_weight": 100.0,
-            "learning_rate": 10.0,
-            "init": "mean",
-            "init_noise": 0.256 / 255.0,
-        },
+        content_layers=("block4_conv2",),
+        content_weight=5.0,
+        style_weight=500.0,
+        tv_weight=100.0,
+        learning_rate=10.0,
+        init="mean",
+        init_noise=0.256 / 255.0,
     ),
     # The notebooks of PyTorch classes; torchvision's weights differ, so pictures do, too.
     "pytorch_tutorial": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block4_conv2",),
-            "style_layer_weights": (1.0, 0.8, 0.5, 0.3, 0.1),
-            "style_weight": 1e6,
-            "learning_rate": 0.003,
-            "iterations": 2000,
-        },
+        content_layers=("block4_conv2",),
+        style_layer_weights=(1.0, 0.8, 0.5, 0.3, 0.1),
+        style_weight=1e6,
+        learning_rate=0.003,
+        iterations=2000,
         pixel_range=1.0 / _IMAGENET_DEVIATION,
         shares=False,
     ),
     # crowsonkb/style-transfer-pytorch, which also carries Adam's moments from scale to scale.
     "crowsonkb": Preset(
-        {
-            **_COMMON,
-            "content_layers": ("block4_conv2",),
-            "content_weight": 0.015,
-            "style_layer_weights": (256.0, 64.0, 16.0, 4.0, 1.0),
-            "style_weight": 1.0,
-            "tv_weight": 2.0,
-            "beta_2": 0.99,
-            "learning_rate": 0.02,
-            "clamp": True,
-            "average": 0.99,
-            "padding": "replicate",
-            "scales": "auto",
-            "scale_ratio": math.sqrt(2.0),
-            "iterations": 500,
-            "coarse_iterations": (1000, 500, 500, 500),
-        },
+        content_layers=("block4_conv2",),
+        content_weight=0.015,
+        style_layer_weights=(256.0, 64.0, 16.0, 4.0, 1.0),
+        style_weight=1.0,
+        tv_weight=2.0,
+        beta_2=0.99,
+        learning_rate=0.02,
+        clamp=True,
+        average=0.99,
+        padding="replicate",
+        scales="auto",
+        scale_ratio=math.sqrt(2.0),
+        iterations=500,
+        coarse_iterations=(1000, 500, 500, 500),
         pixel_range=1.0,
     ),
 }

@@ -2,14 +2,17 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from nst_keras.network import vgg
-from nst_keras.objective.term_names import kind_of, matches, term_names
+from nst_keras.objective.term_names import TV, kind_of, matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, QUALITIES, Config, defaults
-from nst_keras.settings.presets import PRESETS
+from nst_keras.settings.config import OPTIONS, QUALITIES, Config
+from nst_keras.settings.presets import COMMON, PRESETS
+
+_ALL_ZERO = "at least one value must be above 0"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,38 +46,40 @@ def resolve(config: Config) -> Settings:
         preset["style_layer_weights"], usual = (), {}
     given = {name: value for name, value in vars(config).items() if value is not None}
     settings = Settings(**{**preset, **given})
-    settings = dataclasses.replace(
-        settings,
-        content_layers=_canonical(settings, "content_layers"),
-        style_layers=_canonical(settings, "style_layers"),
-    )
-    settings = _with_named_weights(settings, "content_layer", {})
-    settings = _with_named_weights(settings, "style_layer", usual)
+    settings = _with_layers(settings, "content", {})
+    settings = _with_layers(settings, "style", usual)
     _check_lists(settings)
     _check_weights(settings)
     _check_schedule(settings)
     _check_balance(settings)
     if settings.distribute == "multiworker" and settings.time_limit:
-        raise InputError(
-            f"--time_limit={settings.time_limit:g}s: with --distribute=multiworker each host would "
-            "plan different steps; use --iterations instead",
-            *("time_limit", "distribute"),
+        reason = (
+            "with --distribute=multiworker each host would plan different steps; "
+            "use --iterations instead"
         )
+        raise _refusal(settings, "time_limit", reason, "distribute")
     return settings
 
 
 def preset_values(config: Config) -> dict[str, Any]:
-    """The preset's settings by name, for the objective, optimizer, schedule and quality given."""
-    source = PRESETS[config.objective]
-    preset = dict(source.with_optimizer(config.optimizer))
-    own_optimizer = preset["optimizer"] == source.defaults["optimizer"]
-    if config.quality == "best" and source.best and own_optimizer:
+    """The preset's settings by name, for the objective, optimizer, schedule and quality given.
+
+    The learning rate is None for an optimizer for which none can be guessed.
+    """
+    source, factor = PRESETS[config.objective], QUALITIES[config.quality]
+    preset = dict(source.defaults)
+    if config.optimizer not in (None, preset["optimizer"]):
+        facts = FACTS[config.optimizer]
+        rate = facts.learning_rate(source.pixel_range)
+        preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
+        preset |= source.adam if config.optimizer == "adam" else {}
+    elif config.quality == "best" and source.best:
         preset |= source.best
         factor = 1.0
-    else:
-        factor = QUALITIES[config.quality]
     if config.schedule not in (None, preset["schedule"]):
-        preset |= source.schedule_of(config.schedule)
+        is_own = config.schedule == source.defaults["schedule"]
+        usual = source.defaults if is_own else COMMON
+        preset |= {name: usual[name] for name in ("schedule_end", "schedule_steps")}
     preset["iterations"] = max(1, round(preset["iterations"] * factor))
     preset["coarse_iterations"] = tuple(
         max(1, round(steps * factor)) for steps in preset["coarse_iterations"]
@@ -82,124 +87,113 @@ def preset_values(config: Config) -> dict[str, Any]:
     return preset
 
 
-def _canonical(settings: Settings, option: str) -> tuple[str, ...]:
-    """The Keras names of the layers of an option."""
-    layers, flag = getattr(settings, option), f"--{option}"
-    names = tuple(vgg.canonical_layer(layer, settings.backbone, flag) for layer in layers)
-    if len(set(names)) < len(names):
-        raise InputError(f"{flag}={','.join(layers)}: names a layer twice", option)
-    return names
+def _refusal(settings: Settings, names: str, reason: str, *others: str) -> InputError:
+    """The error that shows these settings, separated by spaces; others take part in it."""
+    shown = names.split()
+    flags = " ".join(f"--{name}={OPTIONS[name].format(getattr(settings, name))}" for name in shown)
+    return InputError(f"{flags}: {reason}", *shown, *others)
 
 
-def _with_named_weights(settings: Settings, prefix: str, usual: dict[str, float]) -> Settings:
-    """Turn LAYER:WEIGHT items into a plain list; other layers keep their usual weight, or 1."""
-    name = f"{prefix}_weights"
-    values, layers = getattr(settings, name), getattr(settings, f"{prefix}s")
-    if not any(isinstance(value, (tuple, list)) for value in values):
-        return settings
-    text = f"--{name}={OPTIONS[name].format(values)}"
-    if not all(isinstance(value, (tuple, list)) for value in values):
-        raise InputError(f"{text}: give either plain numbers or LAYER:WEIGHT, not both", name)
-    named = {vgg.canonical_layer(layer, settings.backbone, f"--{name}"): w for layer, w in values}
-    if len(named) < len(values):
-        raise InputError(f"{text}: names a layer twice", name)
-    if missing := [layer for layer in named if layer not in layers]:
-        message = f"{text}: {missing[0]} is not among --{prefix}s={','.join(layers)}"
-        raise InputError(message, name, f"{prefix}s")
-    weights = tuple(named.get(layer, usual.get(layer, 1.0)) for layer in layers)
-    changed: dict[str, Any] = {name: weights}
+def _with_layers(settings: Settings, kind: str, usual: dict[str, float]) -> Settings:
+    """Name the layers of a kind as Keras does, and list their weights in the same order.
+
+    Layers that LAYER:WEIGHT items do not name keep their usual weight, or 1.
+    """
+    of_layers, of_weights = f"{kind}_layers", f"{kind}_layer_weights"
+    layers = _canonical(settings, of_layers, getattr(settings, of_layers))
+    changed: dict[str, Any] = {of_layers: layers}
+    items = getattr(settings, of_weights)
+    named = [isinstance(item, (tuple, list)) for item in items]
+    if any(named):
+        if not all(named):
+            reason = "give either plain numbers or LAYER:WEIGHT, not both"
+            raise _refusal(settings, of_weights, reason)
+        names = _canonical(settings, of_weights, [layer for layer, _ in items])
+        if missing := [layer for layer in names if layer not in layers]:
+            reason = f"{missing[0]} is not among --{of_layers}={','.join(layers)}"
+            raise _refusal(settings, of_weights, reason, of_layers)
+        weights = dict(zip(names, (weight for _, weight in items), strict=True))
+        changed[of_weights] = tuple(weights.get(name, usual.get(name, 1.0)) for name in layers)
     return dataclasses.replace(settings, **changed)
+
+
+def _canonical(settings: Settings, option: str, layers: Sequence[str]) -> tuple[str, ...]:
+    """The Keras names of the layers in an option."""
+    names = tuple(vgg.canonical_layer(name, settings.backbone, f"--{option}") for name in layers)
+    if len(set(names)) < len(names):
+        raise _refusal(settings, option, "names a layer twice")
+    return names
 
 
 def _check_lists(settings: Settings) -> None:
     """Check that lists that belong together have the same length."""
-    pairs = (
+    for name, other in (
         ("style_blend", "style"),
         ("content_layer_weights", "content_layers"),
         ("style_layer_weights", "style_layers"),
-    )
-    for name, other in pairs:
+    ):
         values, items = getattr(settings, name), getattr(settings, other)
         if values and items and len(values) != len(items):
-            raise InputError(
-                f"--{name}={OPTIONS[name].format(values)}: has {len(values)} values, but --{other} "
-                f"has {len(items)}",
-                *(name, other),
-            )
+            reason = f"has {len(values)} values, but --{other} has {len(items)}"
+            raise _refusal(settings, name, reason, other)
         if values and not any(values):
-            raise InputError(f"--{name}={OPTIONS[name].format(values)}: one must be above 0", name)
+            raise _refusal(settings, name, _ALL_ZERO)
 
 
 def _check_weights(settings: Settings) -> None:
     """Check that there is something to optimize, and weights for the backbone."""
-    content = settings.content_weight if settings.content_layers else 0
-    style = settings.style_weight if settings.style_layers else 0
-    if not content and not style:
-        raise InputError(
-            f"--content_weight={settings.content_weight} --style_weight={settings.style_weight}: "
-            "nothing to optimize; one must be above 0, with layers",
-            *("content_weight", "style_weight", "content_layers", "style_layers"),
-        )
+    terms = term_names(settings.content_layers, settings.style_layers)
+    kinds = {kind_of(term) for term in terms} - {TV}
+    if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
+        reason = f"nothing to optimize; {_ALL_ZERO}, with layers"
+        names = "content_weight style_weight"
+        raise _refusal(settings, names, reason, "content_layers", "style_layers")
     if settings.weights == "embedded" and settings.backbone != "vgg19":
-        raise InputError(
-            f"--backbone={settings.backbone}: --weights=embedded holds vgg19 only; "
-            "give --weights=imagenet or the path of a weights file",
-            *("backbone", "weights"),
+        reason = (
+            "--weights=embedded holds vgg19 only; "
+            "give --weights=imagenet or the path of a weights file"
         )
+        raise _refusal(settings, "backbone", reason, "weights")
 
 
 def _check_schedule(settings: Settings) -> None:
     """Check that the learning rate and its schedule are complete."""
     if settings.learning_rate is None:
-        raise InputError(
-            f"--optimizer={settings.optimizer}: needs --learning_rate; a good value for "
-            f"--objective={settings.objective} depends on the size of its gradient",
-            *("optimizer", "learning_rate", "objective"),
+        reason = (
+            f"needs --learning_rate; a good value for --objective={settings.objective} "
+            "depends on the size of its gradient"
         )
-    at = settings.schedule_at
-    text = f"--schedule_at={OPTIONS['schedule_at'].format(at)}"
-    if (settings.schedule == "piecewise") != bool(at):
-        raise InputError(
-            f"--schedule={settings.schedule} {text}: "
-            "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it",
-            *("schedule", "schedule_at"),
-        )
-    steps = [step for step, _ in at]
+        raise _refusal(settings, "optimizer", reason, "learning_rate", "objective")
+    if (settings.schedule == "piecewise") != bool(settings.schedule_at):
+        reason = "piecewise needs --schedule_at=STEP:FACTOR,..., and only piecewise takes it"
+        raise _refusal(settings, "schedule schedule_at", reason)
+    steps = [step for step, _ in settings.schedule_at]
     if not all(re.fullmatch("[1-9][0-9]{0,8}", step) for step in steps):
-        raise InputError(f"{text}: steps must be whole numbers from 1", "schedule_at")
+        raise _refusal(settings, "schedule_at", "steps must be whole numbers from 1")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
-        raise InputError(f"{text}: steps must increase", "schedule_at")
+        raise _refusal(settings, "schedule_at", "steps must increase")
 
 
 def _check_balance(settings: Settings) -> None:
     """Check that shares are of terms that exist, each named once, and one is above 0."""
-    if not settings.balance:
-        return
-    text = f"--balance={OPTIONS['balance'].format(settings.balance)}"
     terms = term_names(settings.content_layers, settings.style_layers)
     taken: set[str] = set()
     for name, _ in settings.balance:
         members = {term for term in terms if matches(term, name)}
-        choices = dict.fromkeys([*map(kind_of, terms), *terms])
         if not members:
-            raise InputError(
-                f"{text}: there is no term {name}; choose from {', '.join(choices)}",
-                *("balance", "content_layers", "style_layers"),
-            )
+            choices = dict.fromkeys([*map(kind_of, terms), *terms])
+            reason = f"there is no term {name}; choose from {', '.join(choices)}"
+            raise _refusal(settings, "balance", reason, "content_layers", "style_layers")
         if members & taken:
-            raise InputError(f"{text}: names {sorted(members & taken)[0]} twice", "balance")
+            raise _refusal(settings, "balance", f"names {sorted(members & taken)[0]} twice")
         taken |= members
-    if not any(share for _, share in settings.balance):
-        raise InputError(f"{text}: one must be above 0", "balance")
+    if settings.balance and not any(share for _, share in settings.balance):
+        raise _refusal(settings, "balance", _ALL_ZERO)
 
 
 def unused(given: Config, settings: Settings) -> list[str]:
-    """Warnings about settings that are given but have no effect.
-
-    Args:
-        given: the config from which the settings were resolved.
-    """
+    """Warnings about settings that are given but have no effect in what they resolve to."""
     facts = FACTS[settings.optimizer]
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
     reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
@@ -212,7 +206,7 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["patience"] = "--tolerance=0"
     if settings.distribute != "mirrored":
         reasons["replicas"] = f"--distribute={settings.distribute}"
-    usual = {**defaults(), **preset_values(given)}  # a run's own flagfile holds these, too
+    usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
         for name, reason in sorted(reasons.items())

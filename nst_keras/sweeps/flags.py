@@ -6,9 +6,8 @@ import sys
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.command_line import Command
 from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
-from nst_keras.settings.config import Config
 from nst_keras.settings.option import check_settings, options_of, section
-from nst_keras.sweeps.table import rebase_vary
+from nst_keras.sweeps.trials import rebase_vary
 
 _trials = section("trials")
 _execution = section("execution")
@@ -18,8 +17,7 @@ _execution = section("execution")
 class SweepConfig:
     """All settings of one sweep, except those that its trials have in common.
 
-    Raises:
-        InputError: a value is of the wrong type or out of range, or two do not go together.
+    Raises InputError if a value is of the wrong type or out of range, or two do not go together.
     """
 
     matrix: str | None = _trials(
@@ -30,9 +28,9 @@ class SweepConfig:
     )
     vary: tuple[str, ...] = _trials(
         (),
-        "NAME=VALUE,VALUE: trials with each of these values; given several times, with each "
-        "combination. Values that are lists are separated by |. Patterns stand for the files that "
-        "match.",
+        "NAME=VALUE,VALUE: a trial for each value of the flag NAME. If given several times: a "
+        "trial for each combination. Where a value is a list itself, separate values by |. A "
+        "pattern such as photos/*.jpg stands for all files that match it.",
         repeated=True,
         rebase=rebase_vary,
     )
@@ -41,7 +39,9 @@ class SweepConfig:
         "", "Rank the trials by a score, total, content, style, tv, a term or seconds."
     )
     layout: tuple[str, ...] = _trials(
-        (), "ROW,COLUMN: two flags that lay out the page.", unset="those that vary, if they are two"
+        (),
+        "ROW,COLUMN: two flags that lay out the page.",
+        unset="the two that vary, if there are exactly two",
     )
     shard: str = _trials("1/1", "I/N: only the trials of the I-th of N parts.")
 
@@ -53,8 +53,9 @@ class SweepConfig:
     )
     batch: int = _execution(
         1,
-        "local: up to so many trials of one size at once in one process, which makes better use "
-        "of a GPU. The same batches give the same bytes; others differ by rounding.",
+        "local: maximum number of trials of the same size to run together in one process, which "
+        "makes better use of a GPU. The same batches give the same bytes; others differ by "
+        "rounding.",
         (1, 10**6),
     )
     cpus_per_trial: float | None = _execution(
@@ -64,13 +65,24 @@ class SweepConfig:
         None, "ray: GPUs that each trial takes.", (0, 10**6), unset="0"
     )
     retries: int = _execution(
-        2, "How often a trial is resumed after its process or worker was lost.", (0, 10**6)
+        2,
+        "Maximum number of times that a trial is resumed after its process or worker is lost.",
+        (0, 10**6),
     )
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
         self.part()
-        _check_engine(self)
+        if self.engine == "ray" and self.jobs:
+            raise InputError(f"--jobs={self.jobs}: needs --engine=local; give --cpus_per_trial")
+        if self.engine == "ray" and self.batch > 1:
+            raise InputError(f"--batch={self.batch}: needs --engine=local")
+        if sys.platform == "win32" and self.batch > 1:
+            raise InputError(f"--batch={self.batch}: is not available on Windows; use WSL2")
+        for name in ("cpus_per_trial", "gpus_per_trial"):
+            value = getattr(self, name)
+            if self.engine == "local" and value is not None:
+                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")
         shown = {name for name, option in RUN_OPTIONS.items() if option.changes_result}
         if self.layout and (len(self.layout) != 2 or not shown.issuperset(self.layout)):
             raise InputError(
@@ -107,32 +119,3 @@ COMMAND = Command(
     inherited=RUN_OPTIONS,
     flagfiles_first=True,
 )
-
-
-def check(sweep: SweepConfig, base: Config) -> None:
-    """Refuse a sweep without trials, and base settings that trials cannot share.
-
-    Raises:
-        InputError: naming one of the flags.
-    """
-    if not sweep.matrix and not sweep.vary:
-        raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
-    if base.output:
-        raise InputError(
-            f"--output={base.output}: must be left out, since all trials would write to it",
-            "output",
-        )
-
-
-def _check_engine(sweep: SweepConfig) -> None:
-    """Refuse flags that the engine does not have."""
-    if sweep.engine == "ray" and sweep.jobs:
-        raise InputError(f"--jobs={sweep.jobs}: needs --engine=local; give --cpus_per_trial")
-    if sweep.engine == "ray" and sweep.batch > 1:
-        raise InputError(f"--batch={sweep.batch}: needs --engine=local")
-    if sys.platform == "win32" and sweep.batch > 1:
-        raise InputError(f"--batch={sweep.batch}: is not available on Windows; use WSL2")
-    if sweep.engine == "local":
-        for name in ("cpus_per_trial", "gpus_per_trial"):
-            if (value := getattr(sweep, name)) is not None:
-                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")

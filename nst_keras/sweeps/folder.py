@@ -3,20 +3,18 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from nst_keras.imaging import images
 from nst_keras.network import weights
-from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.folder import RunFolder, fingerprint
 from nst_keras.runs.work_folder import Status, check_is_folder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.resolve import Settings
-from nst_keras.sweeps.trials import Trial
+from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
 
 _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked for
@@ -25,15 +23,11 @@ _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked
 class TrialState(NamedTuple):
     """The progress of a trial, as its folder shows it."""
 
+    trial: Trial
     status: Status
     replaces: bool  # the folder holds another run, which the trial will replace
-    fingerprint: Fingerprint  # of the trial
+    fingerprint: Fingerprint  # of what is asked for
     size: tuple[int, int]  # of the content picture: height, width
-
-
-class _Input(NamedTuple):
-    sha256: str
-    size: tuple[int, int] = (0, 0)  # of a picture: height, width
 
 
 class SweepFolder:
@@ -70,15 +64,11 @@ class SweepFolder:
         check_is_folder(self.path)
         if self.path.exists() and any(self.path.iterdir()) and not self.trials.is_dir():
             raise InputError(
-                f"--workdir={self.path}: is not empty and not a sweep folder; use another folder"
+                f"--workdir={self.path}: is not empty and is not a sweep folder; use another folder"
             )
 
     def prepare(self) -> None:
-        """Make the folder.
-
-        Raises:
-            InputError: it cannot be written to.
-        """
+        """Make the folder, or raise InputError if it cannot be written to."""
         with files.preparing(self.path):
             self.trials.mkdir(parents=True, exist_ok=True)
             self.logs.mkdir(exist_ok=True)
@@ -87,50 +77,42 @@ class SweepFolder:
         """The progress of each trial, by its name. Reads all inputs.
 
         With `overwrite` a trial replaces a run of other settings in its folder; a finished run of
-        its own settings stays.
-
-        Raises:
-            InputError: an input cannot be read, or the folder of a trial holds something else.
+        its own settings stays. Raises InputError if an input cannot be read, or if the folder of a
+        trial holds something else.
         """
         read = functools.cache(_read_input)  # each file once, however many trials use it
-        return {trial.name: self._state(trial, read, overwrite=overwrite) for trial in trials}
-
-    def _state(self, trial: Trial, read: Callable[..., _Input], *, overwrite: bool) -> TrialState:
-        try:
-            found = _read_inputs(trial.config, read)
-        except InputError as error:
-            raise trial.locate(error) from error
-        hashes = {name: item.sha256 for name, item in found.items()}
-        fingerprint = folder_lib.fingerprint(trial.config, hashes)
-        folder, size = self.run(trial.name), found["content"].size
-        try:
-            status = folder.status(fingerprint, overwrite=False)
-            return TrialState(status, False, fingerprint, size)
-        except InputError as error:
-            if not overwrite or not folder.read_record():
-                raise InputError(f"{trial.place}: {error}") from error
-            return TrialState(Status.NEW, True, fingerprint, size)
-
-
-def _read_inputs(config: Settings, read: Callable[..., _Input]) -> dict[str, _Input]:
-    found = {}
-    for name, flag, path in inputs.sources(config):
-        try:
-            if name == "weights":
-                found[name] = read(flag, path, backbone=config.backbone)
-            else:
-                found[name] = read(flag, path, config.max_pixels)
-        except InputError as error:
-            raise InputError(str(error), flag.removeprefix("--")) from error
-    return found
+        states = {}
+        for trial in trials:
+            config, folder, replaces = trial.config, self.run(trial.name), False
+            try:
+                found = {
+                    name: read(flag, str(path), config.max_pixels, config.backbone)
+                    for name, flag, path in inputs.sources(config)
+                }
+            except InputError as error:
+                raise locate(error, trial.settings, trial.place) from error
+            asked = fingerprint(config, {name: sha256 for name, (sha256, _) in found.items()})
+            try:
+                status = folder.status(asked, overwrite=False)
+            except InputError as error:
+                if not overwrite or not folder.read_record():
+                    raise InputError(f"{trial.place}: {error}") from error
+                status, replaces = Status.NEW, True
+            size = found["content"][1]
+            states[trial.name] = TrialState(trial, status, replaces, asked, size)
+        return states
 
 
-def _read_input(flag: str, path: str, limit: int = 0, backbone: str = "") -> _Input:
-    """Check that a picture of at most `limit` pixels, or the weights of a backbone, can be read."""
-    if backbone:
-        return _Input(weights.read_weights(path, backbone).sha256)
-    picture = images.read_image(path, flag, limit)
-    return _Input(picture.sha256, picture.pixels.shape[:2])
+def _read_input(flag: str, path: str, limit: int, backbone: str) -> tuple[str, tuple[int, int]]:
+    """The SHA-256 of an input that can be read, and the height and width of a picture."""
+    try:
+        if flag == "--weights":
+            return weights.read_weights(path, backbone).sha256, (0, 0)
+        picture = images.read_image(path, flag, limit)
+    except InputError as error:
+        raise InputError(str(error), flag.removeprefix("--")) from error
+    height, width = picture.pixels.shape[:2]
+    return picture.sha256, (height, width)
 
 
 @contextlib.contextmanager

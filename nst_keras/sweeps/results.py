@@ -1,11 +1,12 @@
-"""The results of a sweep: `results.csv`, and one page that compares its trials."""
+"""What the records of trials say: a table, a page that compares them, and the progress."""
 
 import csv
 import io
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from nst_keras.objective.term_names import kind_of, matches, term_names
 from nst_keras.runs import comparison, score_table
@@ -16,6 +17,7 @@ from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
 from nst_keras.sweeps.trials import Trial, varied_names
@@ -23,38 +25,7 @@ from nst_keras.sweeps.trials import Trial, varied_names
 _log = logging.getLogger(__name__)
 
 _PAGE_SHARE = 0.1  # of the time that may go into writing the page, which holds megabytes
-
-
-class TrialRecords:
-    """The records of the trials of a sweep.
-
-    Args:
-        fingerprints: by the trial's name; for a trial that is missing, only its settings are
-            known and not its inputs.
-    """
-
-    def __init__(
-        self,
-        folder: SweepFolder,
-        trials: Sequence[Trial],
-        fingerprints: Mapping[str, Fingerprint] | None = None,
-    ):
-        self.folder, self.trials = folder, trials
-        self._fingerprints = fingerprints or {}
-        self._settings = {
-            trial.name: folder_lib.fingerprint(trial.config, {}).settings for trial in trials
-        }
-
-    def read(self, trial: str) -> RunRecord:
-        """The record of a trial, by its name; an empty one if the trial has none yet.
-
-        A trial that replaces another run has none until it starts.
-        """
-        record = self.folder.run(trial).read_record()
-        if trial in self._fingerprints:
-            return record if record.is_of(self._fingerprints[trial]) else RunRecord()
-        found = (record.requested.settings, record.fingerprint.settings)
-        return record if self._settings[trial] in found else RunRecord()
+_READ_SECONDS = 1.0  # between readings of the run folders for the progress
 
 
 class Results:
@@ -62,31 +33,47 @@ class Results:
 
     Args:
         metric: ranks the trials: a score, 'total', a kind of term, a term, or 'seconds'.
-        layout: two settings that lay out the page; by default those that vary and change the
-            picture, if they are two.
+        layout: two settings that lay out the page; by default the two that vary and change the
+            picture, if there are exactly two.
+        fingerprints: by the trial's name; for a trial that is missing, only its settings are
+            known and not its inputs.
         submit: takes the work of writing the page, which takes a while if there are many trials.
     """
 
     def __init__(
         self,
-        records: TrialRecords,
+        folder: SweepFolder,
+        trials: Sequence[Trial],
         metric: str = "",
         layout: tuple[str, ...] = (),
+        fingerprints: Mapping[str, Fingerprint] = {},
         submit: Submit = at_once,
     ):
-        self._records, self.metric = records, metric
-        self.folder, self.trials = records.folder, records.trials
-        varied = [name for name in varied_names(self.trials) if OPTIONS[name].changes_result]
+        self.folder, self.trials, self.metric = folder, trials, metric
+        varied = [name for name in varied_names(trials) if OPTIONS[name].changes_result]
         self.layout = layout or (tuple(varied) if len(varied) == 2 else ())
+        settings = {trial.name: folder_lib.fingerprint(trial.config, {}) for trial in trials}
+        self._fingerprints = {**settings, **fingerprints}
         self._next_page = 0.0  # infinite while the page is being written
         self._submit = submit
+
+    def read(self, trial: str) -> RunRecord:
+        """The record of a trial, by its name; an empty one if the trial has none yet.
+
+        A trial that replaces another run has none until it starts.
+        """
+        record = self.folder.run(trial).read_record()
+        asked, found = self._fingerprints[trial], [record.requested, record.fingerprint]
+        if not asked.hashes:
+            found = [Fingerprint(one.settings) for one in found]
+        return record if asked in found else RunRecord()
 
     def refresh(self) -> None:
         """Write the table, and have the page written unless that was done just before."""
         shown, records = self._write_table()
 
         def write() -> None:
-            self._try_to_write_page(shown, records)
+            self._write_page(shown, records)
 
         if shown and time.monotonic() >= self._next_page:
             self._next_page = math.inf
@@ -94,21 +81,56 @@ class Results:
 
     def conclude(self) -> bool:
         """Write the table and the page, at once; returns whether there is a page."""
-        return self._try_to_write_page(*self._write_table())
+        shown, records = self._write_table()
+        return bool(shown) and self._write_page(shown, records)
 
     def _write_table(self) -> tuple[list[Trial], dict[str, RunRecord]]:
         """Returns the trials that the page shows, in order, and the records of all trials."""
-        records = {trial.name: self._records.read(trial.name) for trial in self.trials}
-        order = self._ranked(records)
-        files.write_text(self.folder.results, self._table(order, records))
+        records = {trial.name: self.read(trial.name) for trial in self.trials}
+        order = list(self.trials)
+        if self.metric:  # the best first, and those without a result last
+            order.sort(key=lambda trial: _loss(self.metric, records[trial.name]))
+        settings = dict.fromkeys(s.name for trial in self.trials for s in trial.settings)
+        terms = dict.fromkeys(name for record in records.values() for name in record.final_terms)
+        scores = dict.fromkeys(name for record in records.values() for name in record.scores)
+        rank = ["rank"] if self.metric else []
+        names = [*rank, "name", "status", *settings, *terms, *scores]
+        rows: list[list[Any]] = [[*names, "seconds", "steps", "note", "error"]]
+        for number, trial in enumerate(order, start=1):
+            record = records[trial.name]
+            failure = "" if record.status == "finished" else self.folder.read_failure(trial.name)
+            status = "failed" if failure else record.status or "waiting"
+            if self.metric:
+                rank = ["" if math.isinf(_loss(self.metric, record)) else str(number)]
+            figures = [record.final_terms.get(name, math.nan) for name in terms]
+            figures += [record.scores.get(name, math.nan) for name in scores]
+            rows.append(
+                [
+                    *(*rank, trial.name, status, *(trial.text(name) for name in settings)),
+                    *("" if math.isnan(figure) else figure for figure in figures),
+                    *(record.seconds, record.step, trial.note, failure or record.reason),
+                ]
+            )
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+        files.write_text(self.folder.results, stream.getvalue())
         return [trial for trial in order if records[trial.name].settings], records
 
-    def _try_to_write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> bool:
-        if not shown:
-            return False
+    def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> bool:
+        """Returns whether the page could be written."""
         began = time.monotonic()
+        settings = [{"content", "style", *records[trial.name].settings} for trial in shown]
+        # A record lacks settings such as --time_limit, which becomes a number of steps.
+        has_layout = set(self.layout) <= set.intersection(*settings)
+        paths = {trial.name: self.folder.run(trial.name).path for trial in shown}
         try:
-            self._write_page(shown, records)
+            comparison.write_page(
+                self.folder.page,
+                list(paths.values()),
+                f"{self.folder.path.absolute().name}: {len(shown)} of {len(self.trials)} trials",
+                self.layout if has_layout else (),
+                {paths[trial.name]: trial.note for trial in shown if trial.note},
+            )
         except (InputError, OSError) as error:  # the trials and their table matter more
             _log.warning("%s cannot be written: %s", self.folder.page, error)
             return False
@@ -117,72 +139,68 @@ class Results:
             self._next_page = now + (now - began) / _PAGE_SHARE
         return True
 
-    def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> None:
-        layout = self.layout
-        settings = [{"content", "style", *records[trial.name].settings} for trial in shown]
-        if not set(layout) <= set.intersection(*settings):
-            layout = ()  # such as --time_limit, which becomes a number of steps
-        comparison.write_page(
-            self.folder.page,
-            [self.folder.run(trial.name).path for trial in shown],
-            f"{self.folder.path.absolute().name}: {len(shown)} of {len(self.trials)} trials",
-            layout,
-            {self.folder.run(trial.name).path: trial.note for trial in shown if trial.note},
-        )
 
-    def _ranked(self, records: Mapping[str, RunRecord]) -> list[Trial]:
-        """The trials, the best first and those without a result last."""
-        if not self.metric:
-            return list(self.trials)
-        return sorted(self.trials, key=lambda trial: _loss(self.metric, records[trial.name]))
+class SweepProgress:
+    """Counts the trials of a sweep, and estimates how long the rest takes.
 
-    def _table(self, order: Sequence[Trial], records: Mapping[str, RunRecord]) -> str:
-        settings = dict.fromkeys(s.name for trial in self.trials for s in trial.settings)
-        terms = dict.fromkeys(name for record in records.values() for name in record.final_terms)
-        scores = dict.fromkeys(name for record in records.values() for name in record.scores)
-        rank = ["rank"] if self.metric else []
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            [*rank, "name", "status", *settings, *terms, *scores, "seconds", "steps"]
-            + ["note", "error"]
-        )
-        for number, trial in enumerate(order, start=1):
-            record = records[trial.name]
-            status, reason = self._status(trial, record)
-            if self.metric:
-                rank = [""] if math.isinf(_loss(self.metric, record)) else [str(number)]
-            writer.writerow(
-                [
-                    *(*rank, trial.name, status, *(trial.text(name) for name in settings)),
-                    *(_cell(record.final_terms.get(name)) for name in terms),
-                    *(_cell(record.scores.get(name)) for name in scores),
-                    *(record.seconds, record.step, trial.note, reason),
-                ]
-            )
-        return stream.getvalue()
+    Args:
+        read: returns the record of a trial, by its name.
+        names: of the trials to be done.
+    """
 
-    def _status(self, trial: Trial, record: RunRecord) -> tuple[str, str]:
-        """The status of a trial, and why it failed if it did."""
-        if record.status != "finished" and (reason := self.folder.read_failure(trial.name)):
-            return "failed", reason
-        return record.status or "waiting", record.reason
+    def __init__(self, read: Callable[[str], RunRecord], names: Sequence[str]):
+        self._read = read
+        self.done: set[str] = set()
+        self.failed: dict[str, str] = {}  # the reasons, by the trial's name
+        self._shares = {name: self._share(name) for name in names}
+        self._before = sum(self._shares.values())  # done when the sweep began
+        self._began = self._read_at = time.monotonic()
 
+    def describe(self) -> str:
+        """One line: how many trials are done and have failed, and the time left once known."""
+        parts = [f"{len(self.done)} of {len(self._shares)} trials done"]
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        self._update()
+        done = sum(self._shares.values()) - self._before
+        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
+        if done > 0 and left > 0:
+            seconds = (time.monotonic() - self._began) / done * left
+            parts.append(f"{format_seconds(seconds)} left")
+        return "  ".join(parts)
 
-def _cell(number: float | None) -> float | None:
-    return None if number is None or math.isnan(number) else number
+    def share(self) -> float:
+        """The share of the work that is done, 0 to 1, leaving out failed trials."""
+        self._update()
+        shares = [share for name, share in self._shares.items() if name not in self.failed]
+        return sum(shares) / max(1, len(shares))
+
+    def _update(self) -> None:
+        is_due = time.monotonic() - self._read_at >= _READ_SECONDS
+        for name in self._shares:
+            if name in self.done:
+                self._shares[name] = 1.0
+            elif is_due and name not in self.failed:
+                self._shares[name] = self._share(name)
+        if is_due:
+            self._read_at = time.monotonic()
+
+    def _share(self, name: str) -> float:
+        """The share of its steps that an unfinished trial has done, below 1."""
+        record = self._read(name)
+        total = record.total_steps or 0
+        return min(max(record.step or 0, 0) / total, 0.99) if total > 0 else 0.0
 
 
 def check_metric(metric: str, trials: Sequence[Trial]) -> None:
-    """Refuse a metric that the trials will not have.
-
-    Raises:
-        InputError: naming those that they will have.
-    """
+    """Raise InputError, naming the possible metrics, if the trials will not have this one."""
     configs = [trial.config for trial in trials]
     terms = {n for c in configs for n in term_names(c.content_layers, c.style_layers)}
     kinds = sorted({kind_of(name) for name in terms})
-    if metric in SCORES or metric in _scores_by_layer(trials):
+    kind, _, layer = metric.partition("/")
+    is_by_layer = kind in SCORES and SCORES[kind].by_layer
+    held_out = [score_table.held_out_layers(c.style_layers, c.backbone) for c in configs]
+    if metric in SCORES or is_by_layer and any(layer in layers for layers in held_out):
         if without := [trial for trial in trials if not trial.config.scores]:
             raise InputError(f"--objective_metric={metric}: {without[0].name} has --noscores")
     elif metric not in {"total", "seconds", *kinds, *terms}:
@@ -190,16 +208,6 @@ def check_metric(metric: str, trials: Sequence[Trial]) -> None:
         raise InputError(
             f"--objective_metric={metric}: must be one of {known}, or the name of a term"
         )
-
-
-def _scores_by_layer(trials: Sequence[Trial]) -> set[str]:
-    """The names of the scores by layer that trials will have."""
-    configs = [trial.config for trial in trials]
-    layers = {
-        layer for c in configs for layer in score_table.held_out_layers(c.style_layers, c.backbone)
-    }
-    by_layer = [name for name, score in SCORES.items() if score.by_layer]
-    return {f"{name}/{layer}" for name in by_layer for layer in layers}
 
 
 def incomparable(metric: str, trials: Sequence[Trial]) -> list[str]:

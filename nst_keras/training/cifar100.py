@@ -11,14 +11,13 @@ import numpy as np
 
 from nst_keras.runtime.errors import InputError, first_line
 
-SIDE = 32  # pixels
 ARCHIVE = "cifar-100-binary.tar.gz"
 _FOLDER = "cifar-100-binary"  # inside the archive
 _TRAIN, _TEST, _NAMES = "train.bin", "test.bin", "fine_label_names.txt"
 _MEMBERS = (_TRAIN, _TEST, _NAMES)
 _MAX_BYTES = 1 << 30  # of one file; the largest real one has 154 MB
-# A coarse label, a fine label, and the pixels: 32x32 red, then green, then blue.
-_RECORD = 2 + 3 * SIDE * SIDE
+# The pixels are 32x32 red, then green, then blue.
+_RECORD = np.dtype([("coarse", "u1"), ("fine", "u1"), ("pixels", "u1", (3, 32, 32))])
 Batch = tuple[np.ndarray, np.ndarray]  # uint8 RGB (N, 32, 32, 3) and int32 labels (N,)
 
 
@@ -66,21 +65,21 @@ def _read_archive(path: Path) -> dict[str, bytes]:
 
 def _check_size(name: str, size: int) -> None:
     if size > _MAX_BYTES:
-        raise ValueError(f"{name} has {size:,} bytes; at most {_MAX_BYTES:,} are read")
+        raise ValueError(f"{name} is {size:,} bytes long; at most {_MAX_BYTES:,} are read")
 
 
 def _batch(name: str, data: bytes, classes: int) -> Batch:
-    if not data or len(data) % _RECORD:
-        raise ValueError(f"{name} has {len(data):,} bytes, not a multiple of {_RECORD:,}")
-    records = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
-    labels = records[:, 1].astype(np.int32)
+    size = _RECORD.itemsize
+    if not data or len(data) % size:
+        raise ValueError(f"{name} is {len(data):,} bytes long, not a multiple of {size:,}")
+    records = np.frombuffer(data, _RECORD)
+    labels = records["fine"].astype(np.int32)
     if (beyond := np.flatnonzero(labels >= classes)).size:
         first = beyond[0]
         raise ValueError(
             f"{name}: label {labels[first]} of picture {first} is outside 0 to {classes - 1}"
         )
-    pictures = records[:, 2:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(pictures), labels
+    return np.ascontiguousarray(records["pixels"].transpose(0, 2, 3, 1)), labels
 
 
 def _class_names(data: bytes) -> tuple[str, ...]:

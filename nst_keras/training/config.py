@@ -8,17 +8,13 @@ from nst_keras.settings import command_line
 from nst_keras.settings.option import check_settings, options_of, section
 
 SOURCES = ("cifar100", "csv", "folder")
-MIN_SIDE = 16  # pixels: four poolings leave one position
-MIN_SIDE_FLAT = 32  # pixels: a fifth pooling leaves one position
 
 # The groups of the help, in its order; each function declares options.
 _data = section("data")
+_file = section("data", path=True, hashed=True)
 _network = section("network")
 _training = section("training")
 _output = section("output", changes_result=False)
-
-_COUNT = (1, 10**9)
-_COUNT_OR_NONE = (0, 10**9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,43 +25,29 @@ class TrainConfig:
         InputError: a value is of the wrong type or out of range, or two do not go together.
     """
 
-    cifar100: str | None = _data(
-        None,
-        "CIFAR-100: cifar-100-binary.tar.gz or its extracted folder.",
-        path=True,
-        hashed=True,
+    cifar100: str | None = _file(
+        None, "CIFAR-100: cifar-100-binary.tar.gz or its extracted folder."
     )
-    csv: str | None = _data(
+    csv: str | None = _file(
         None,
         "A CSV file in UTF-8 with a picture and its label per row; the first row names the "
         "columns.",
-        path=True,
-        hashed=True,
     )
-    folder: str | None = _data(
-        None, "A folder with one folder of pictures per class.", path=True, hashed=True
-    )
+    folder: str | None = _file(None, "A folder with one folder of pictures per class.")
     path_column: str = _data(
         "path", "--csv: the column with the paths of the pictures; .jpg may be left out."
     )
     label_column: str = _data(
         "label", "--csv: the column with the labels: texts, or numbers that start at 0."
     )
-    image_root: str | None = _data(
-        None,
-        "--csv: the folder that paths are relative to.",
-        unset="that of the CSV file",
-        path=True,
-        hashed=True,
+    image_root: str | None = _file(
+        None, "--csv: the folder that paths are relative to.", unset="that of the CSV file"
     )
     classes: int = _data(
         0, "Number of classes; 0: as many as there are different labels.", (0, 100_000)
     )
-    validation_csv: str | None = _data(
-        None,
-        "A CSV with the same columns to validate with, instead of a split.",
-        path=True,
-        hashed=True,
+    validation_csv: str | None = _file(
+        None, "A CSV with the same columns to validate with, instead of a split."
     )
     validation_split: float = _data(
         0.1,
@@ -76,7 +58,7 @@ class TrainConfig:
     image_size: int = _data(
         224,
         "Side, in pixels, that the central square of each picture is resized to.",
-        (MIN_SIDE, 2048),
+        (16, 2048),  # four poolings leave one position
     )
     flip: bool = _data(True, "Mirror half of the training pictures.")
     shift: float = _data(0.1, "Shift training pictures by up to this share of the side.", (0, 0.4))
@@ -142,7 +124,7 @@ class TrainConfig:
     warmup_steps: int = _training(
         0,
         "Steps at the start over which the learning rate rises from 0 to that of the schedule.",
-        _COUNT_OR_NONE,
+        (0, 10**9),
     )
     patience: int = _training(
         0, "Stop after this many epochs without a better validation accuracy; 0: never.", (0, 10**6)
@@ -152,11 +134,9 @@ class TrainConfig:
         None, "The folder for all output.", unset="runs/BACKBONE_DATA-XXXX", path=True
     )
     overwrite: bool = _output(False, "Replace a finished or different training.")
-    log_every: int = _output(1, "Batches between rows of batches.csv.", _COUNT)
+    log_every: int = _output(1, "Batches between rows of batches.csv.", (1, 10**9))
     checkpoint_every: int = _output(
-        0,
-        "Batches between checkpoints; 0: by time alone. Each epoch ends with one.",
-        _COUNT_OR_NONE,
+        0, "Batches between checkpoints; 0: by time alone. Each epoch ends with one.", (0, 10**9)
     )
     checkpoint_minutes: float = _output(
         5.0, "Minutes between checkpoints; 0: by batches alone.", (0, 10**6)
@@ -165,10 +145,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
-        if self.head == "flatten" and self.image_size < MIN_SIDE_FLAT:
+        if self.head == "flatten" and self.image_size < 32:  # a fifth pooling leaves one position
             raise InputError(
-                f"--image_size={self.image_size}: must be at least {MIN_SIDE_FLAT} with "
-                "--head=flatten"
+                f"--image_size={self.image_size}: must be at least 32 with --head=flatten"
             )
 
 
@@ -208,6 +187,8 @@ def settle(config: TrainConfig) -> TrainConfig:
         raise InputError(
             f"--width={config.width:g}: must be 1 with --initial, which sets the width"
         )
+    if config.initial == "embedded" and config.backbone != "vgg19":
+        raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
     if config.patience and not config.validation_csv and not config.validation_split:
         raise InputError(f"--patience={config.patience}: needs --validation_split above 0")
     rate = config.learning_rate or (1e-5 if config.initial else 1e-3 if batch_norm else 1e-4)

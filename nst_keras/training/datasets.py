@@ -1,42 +1,48 @@
-"""Labeled pictures to train with and to validate with, checked before TensorFlow is imported."""
+"""Labeled pictures to train with and to validate with, checked before TensorFlow is imported.
+
+They come from CIFAR-100, from the rows of a CSV file, or from folders named after classes.
+"""
 
 import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from nst_keras.imaging import images
 from nst_keras.imaging.images import Picture
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.tables import CsvTable
 from nst_keras.training import cifar100
-from nst_keras.training import labels as labels_lib
 from nst_keras.training.config import TrainConfig
-from nst_keras.training.labels import Columns, LabeledRow
 
 _AT_ONCE = 4096  # rows whose pictures are queued to be checked
 _SHOWN = 5  # unreadable rows that an error names
+# Of the files that `images.read_rgb` reads.
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".heic")
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Pictures in files or in memory, and the number of each one's class."""
+    """Pictures, and the number of each one's class."""
 
+    sources: np.ndarray  # the paths of files (N,), or pixels, uint8 RGB (N, H, W, 3)
     labels: np.ndarray  # int32 (N,)
-    paths: tuple[str, ...] = ()  # of N files, or
-    pixels: np.ndarray | None = None  # uint8 RGB (N, H, W, 3)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: np.ndarray) -> "Pictures":
         """The pictures at these indices, in this order."""
-        paths = tuple(self.paths[i] for i in indices) if self.paths else ()
-        pixels = None if self.pixels is None else self.pixels[indices]
-        return Pictures(self.labels[indices], paths, pixels)
+        return Pictures(self.sources[indices], self.labels[indices])
+
+    def read(self, index: int | np.ndarray, size: int) -> np.ndarray:
+        """One picture, uint8 RGB (H, W, 3), see `read_picture`."""
+        source = self.sources[index]
+        return read_picture(source, size).pixels if isinstance(source, str) else source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +57,16 @@ class LabeledSet:
     notes: tuple[str, ...] = ()  # what a person should know, a sentence each
 
 
+@dataclasses.dataclass(frozen=True)
+class _LabeledRow:
+    """The path and label of a picture, and where each was found, for messages."""
+
+    path: Path
+    label: str
+    place: str  # of the path, such as "labels.csv, row 7, column path"
+    label_place: str
+
+
 def read_set(config: TrainConfig) -> LabeledSet:
     """Read the labels, decode every picture file once as a check, and split.
 
@@ -58,6 +74,10 @@ def read_set(config: TrainConfig) -> LabeledSet:
         InputError: one line that names the flag, or the file, row and column.
     """
     data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
+    if not config.validation_csv:
+        parts = split(data.train.labels, config.validation_split, config.seed)
+        train, validation = map(data.train.take, parts)
+        data = dataclasses.replace(data, train=train, validation=validation)
     if len(data.train) < config.batch_size:
         raise InputError(
             f"--batch_size={config.batch_size}: must be at most {len(data.train)}, "
@@ -82,108 +102,151 @@ def split(numbers: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.
     return np.setdiff1d(np.arange(len(numbers)), validation), validation
 
 
+def read_picture(path: str | os.PathLike, size: int) -> Picture:
+    """A picture file, large enough for a square of `size` pixels a side; see `images.read_rgb`."""
+    # A large JPEG takes a tenth of the time; twice the size leaves the filter something to do.
+    return images.read_rgb(path, 2 * size)
+
+
+def _read_csv(source: str, flag: str, config: TrainConfig) -> list[_LabeledRow]:
+    """The rows of a CSV file in UTF-8; does not check that the pictures exist."""
+    if config.image_root and not os.path.isdir(config.image_root):
+        raise InputError(f"--image_root={config.image_root}: no such folder")
+    root = Path(config.image_root) if config.image_root else Path(source).parent
+    table = CsvTable(source, flag)
+    columns = config.path_column, config.label_column
+    table.check_columns(columns)
+    rows = []
+    for row in table:
+        for name in columns:
+            if not row.cells.get(name):
+                raise InputError(f"{row.place_of(name)}: is empty")
+        path, label = (row.cells[name] for name in columns)
+        place, label_place = map(row.place_of, columns)
+        _check_label(label, label_place, config.classes)
+        rows.append(_LabeledRow(_with_suffix(root / path), label, place, label_place))
+    return rows
+
+
+def _read_folders(source: str) -> list[_LabeledRow]:
+    """The pictures in the class folders of a folder, sorted by path, without hidden files."""
+    root = Path(source)
+    if not root.is_dir():
+        raise InputError(f"--folder={source}: no such folder")
+    rows = [
+        _LabeledRow(path, folder.name, str(path), str(folder))
+        for folder in sorted(root.iterdir())
+        if folder.is_dir()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts)
+    ]
+    if not rows:
+        raise InputError(f"--folder={source}: must hold a folder of pictures per class")
+    return rows
+
+
+def _class_names(rows: list[_LabeledRow], flag: str, classes: int) -> tuple[str, ...]:
+    """The names of the classes, sorted; whole numbers by value.
+
+    If `classes` is given and all labels are whole numbers, these are the numbers of the classes,
+    and a class without a picture keeps its number.
+    """
+    first_rows: dict[str, _LabeledRow] = {}
+    for row in rows:
+        first_rows.setdefault(row.label, row)
+    names = sorted(first_rows)
+    if all(_whole(label) is not None for label in names):
+        names.sort(key=lambda label: _whole(label) or 0)
+        if classes:
+            names = [str(number) for number in range(classes)]
+    elif classes and len(names) > classes:
+        row = list(first_rows.values())[classes]
+        raise InputError(
+            f"{row.label_place}: label {row.label!r} exceeds --classes={classes}, the number of "
+            "classes"
+        )
+    if len(names) < 2:
+        raise InputError(f"{flag}: must have two different labels or more; all are {names[0]!r}")
+    return tuple(names)
+
+
+def _numbers_of(rows: list[_LabeledRow], names: tuple[str, ...], owner: str) -> np.ndarray:
+    """The number of the class of each row; `owner` says what the names are, for messages."""
+    index = {name: number for number, name in enumerate(names)}
+    by_value = {_whole(name): number for name, number in index.items() if _whole(name) is not None}
+    numbers = [index.get(row.label, by_value.get(_whole(row.label))) for row in rows]
+    if None in numbers:
+        row = rows[numbers.index(None)]
+        raise InputError(f"{row.label_place}: label {row.label!r} is not one of {owner}")
+    return np.array(numbers, np.int32)
+
+
 def _read_cifar(source: str, config: TrainConfig) -> LabeledSet:
-    (pixels, numbers), (test_pixels, test_numbers), names = cifar100.read_cifar100(source)
+    train, test, names = cifar100.read_cifar100(source)
     if config.classes not in (0, len(names)):
         raise InputError(f"--classes={config.classes}: must be {len(names)}, as in the archive")
     digest = hashlib.sha256()
-    for array in (pixels, numbers, test_pixels, test_numbers):
+    for array in (*train, *test):
         digest.update(array.tobytes())
-    pictures = Pictures(numbers, pixels=pixels)
-    train, validation = split(numbers, config.validation_split, config.seed)
-    return LabeledSet(
-        pictures.take(train),
-        pictures.take(validation),
-        Pictures(test_numbers, pixels=test_pixels),
-        names,
-        digest.hexdigest(),
-    )
+    pictures = Pictures(*train)
+    return LabeledSet(pictures, pictures, Pictures(*test), names, digest.hexdigest())
 
 
 def _read_files(config: TrainConfig) -> LabeledSet:
-    rows, flag = _rows(config)
-    names = labels_lib.class_names(rows, flag, config.classes)
-    found = _readable(rows, flag, config.image_size, config.skip_unreadable)
-    pictures = _pictures(found, names, "the classes")
-    if not config.validation_csv:
-        train, validation = split(pictures.labels, config.validation_split, config.seed)
-        parts = pictures.take(train), pictures.take(validation), None
-        return LabeledSet(*parts, names, found.sha256, found.notes)
-    flag = "--validation_csv"
-    others = labels_lib.read_csv(config.validation_csv, flag, _columns(config))
-    flag = f"{flag}={config.validation_csv}"
-    other = _readable(others, flag, config.image_size, config.skip_unreadable)
-    validation_set = _pictures(other, names, f"the labels of {config.csv}")
-    both = hashlib.sha256((found.sha256 + other.sha256).encode()).hexdigest()
-    return LabeledSet(pictures, validation_set, None, names, both, found.notes + other.notes)
-
-
-def _rows(config: TrainConfig) -> tuple[list[LabeledRow], str]:
-    """The labeled rows, and the flag that names their source, with its value."""
+    """The pictures of a CSV file or folder; they are those of the validation, too, for now."""
     if config.folder:
-        return labels_lib.read_folders(config.folder, "--folder"), f"--folder={config.folder}"
-    return labels_lib.read_csv(str(config.csv), "--csv", _columns(config)), f"--csv={config.csv}"
+        rows, flag = _read_folders(config.folder), f"--folder={config.folder}"
+    else:
+        rows, flag = _read_csv(str(config.csv), "--csv", config), f"--csv={config.csv}"
+    names = _class_names(rows, flag, config.classes)
+    pictures, sha256, notes = _read_rows(rows, flag, names, "the classes", config)
+    if not config.validation_csv:
+        return LabeledSet(pictures, pictures, None, names, sha256, notes)
+    flag = f"--validation_csv={config.validation_csv}"
+    rows = _read_csv(config.validation_csv, "--validation_csv", config)
+    owner = f"the labels of {config.csv}"
+    others, other_sha256, more_notes = _read_rows(rows, flag, names, owner, config)
+    both = hashlib.sha256((sha256 + other_sha256).encode()).hexdigest()
+    return LabeledSet(pictures, others, None, names, both, notes + more_notes)
 
 
-def _columns(config: TrainConfig) -> Columns:
-    if config.image_root and not os.path.isdir(config.image_root):
-        raise InputError(f"--image_root={config.image_root}: no such folder")
-    return Columns(config.path_column, config.label_column, config.image_root, config.classes)
-
-
-class _Readable(NamedTuple):
-    """The rows whose picture can be read."""
-
-    rows: list[LabeledRow]
-    sha256: str  # of all their pictures and labels
-    notes: tuple[str, ...]  # one for each row that is left out
-
-
-def _pictures(found: _Readable, names: tuple[str, ...], owner: str) -> Pictures:
-    numbers = labels_lib.numbers_of(found.rows, names, owner)
-    return Pictures(np.array(numbers, np.int32), tuple(str(row.path) for row in found.rows))
-
-
-def _readable(rows: list[LabeledRow], flag: str, size: int, skip: bool) -> _Readable:
-    """Decode the picture of each row.
-
-    It costs a small part of an epoch, and no damaged file can end a training after hours.
-    """
-    checked: list[str | InputError] = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each may hold a large one
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            checked += pool.map(lambda row: _hash_or_error(row.path, size), some)
+def _read_rows(
+    rows: list[_LabeledRow], flag: str, names: tuple[str, ...], owner: str, config: TrainConfig
+) -> tuple[Pictures, str, tuple[str, ...]]:
+    """The pictures that can be read, the hash of them and their labels, and notes on the others."""
     good, bad, digest = [], [], hashlib.sha256()
-    for row, result in zip(rows, checked, strict=True):
+    for row, result in zip(rows, _hashes_or_errors(rows, config.image_size), strict=True):
         if isinstance(result, InputError):
             # A row of a folder has no other place than its path, with which the error begins.
             bad.append(str(result) if row.place == str(row.path) else f"{row.place}: {result}")
             continue
         good.append(row)
         digest.update(f"{result} {row.label}\n".encode("utf-8", "surrogateescape"))
-    if bad and (not skip or not good):
+    if bad and (not config.skip_unreadable or not good):
         raise InputError(_refusal(bad, len(rows), flag))
     if bad:
         bad.append(f"{flag}: skipped {len(bad)} of {len(rows)} pictures, which cannot be read")
-    return _Readable(good, digest.hexdigest(), tuple(bad))
+    paths = np.array([str(row.path) for row in good], object)
+    return Pictures(paths, _numbers_of(good, names, owner)), digest.hexdigest(), tuple(bad)
 
 
-def _hash_or_error(path: Path, size: int) -> str | InputError:
-    try:
-        return read_picture(path, size).sha256
-    except InputError as error:
-        return error
+def _hashes_or_errors(rows: list[_LabeledRow], size: int) -> list[str | InputError]:
+    """Decode the picture of each row.
 
-
-def read_picture(path: str | os.PathLike, size: int) -> Picture:
-    """A picture file as uint8 RGB, large enough for a square of `size` pixels a side.
-
-    Raises:
-        InputError: see `images.read_rgb`.
+    It costs a small part of an epoch, and no damaged file can end a training after hours.
     """
-    # A large JPEG takes a tenth of the time; twice the size leaves the filter something to do.
-    return images.read_rgb(path, 2 * size)
+
+    def check(row: _LabeledRow) -> str | InputError:
+        try:
+            return read_picture(row.path, size).sha256
+        except InputError as error:
+            return error
+
+    checked: list[str | InputError] = []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each may hold a large one
+        for start in range(0, len(rows), _AT_ONCE):
+            checked += pool.map(check, rows[start : start + _AT_ONCE])
+    return checked
 
 
 def _refusal(bad: list[str], total: int, flag: str) -> str:
@@ -195,3 +258,24 @@ def _refusal(bad: list[str], total: int, flag: str) -> str:
         f"{'; '.join(bad[:_SHOWN])}{more} "
         f"({len(bad)} of {total} cannot be read; --skip_unreadable skips them)"
     )
+
+
+def _check_label(label: str, place: str, classes: int) -> None:
+    """Whole numbers are numbers of classes, from 0; other labels are names."""
+    number = _whole(label)
+    if number is not None and (number < 0 or classes and number >= classes):
+        allowed = f"0 to {classes - 1}" if classes else "0 and up"
+        raise InputError(f"{place}: label {label} is outside the range {allowed}")
+
+
+def _with_suffix(path: Path) -> Path:
+    """The path; if it has no suffix, that of a picture of this name."""
+    # Path.exists would raise an error for a name that is too long.
+    if path.suffix.lower() in _SUFFIXES or os.path.exists(path):
+        return path
+    candidates = (path.with_name(path.name + suffix) for suffix in _SUFFIXES)
+    return next((candidate for candidate in candidates if os.path.exists(candidate)), path)
+
+
+def _whole(label: str) -> int | None:
+    return int(label) if re.fullmatch(r"-?[0-9]{1,18}", label) else None

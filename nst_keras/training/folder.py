@@ -1,15 +1,18 @@
-"""The folder of a training: its files and its record."""
+"""The folder of a training: its files, its record, and the tables that grow in it."""
 
 import dataclasses
 import os
-from pathlib import Path
+from collections.abc import Mapping
 
-from nst_keras.runs import work_folder
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.record import WorkRecord
 from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints
-from nst_keras.training.config import OPTIONS, TrainConfig
+from nst_keras.runtime.progress import EventWriter
+from nst_keras.runtime.tables import StepTable
+
+_BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
+_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
+_EPOCH_COLUMNS = ("step", "epoch", *_SCORES, "learning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +43,47 @@ class TrainFolder(WorkFolder[TrainRecord]):
         self.flags = self.path / "flags.cfg"
         self.batches = self.path / "batches.csv"
         self.epochs = self.path / "epochs.csv"
-        self.weights = self.result
         self.labels = self.path / "labels.json"
         self.checkpoints = self.path / "checkpoints"
         self.events = self.path / "events"
 
 
-def fingerprint(config: TrainConfig, hashes: dict[str, str]) -> Fingerprint:
-    """What identifies the weights that a training ends with.
+class TrainingWriter:
+    """Writes `batches.csv` and `epochs.csv`, and TensorBoard events where they are asked for.
 
     Args:
-        hashes: of the pictures and labels ('data') and of the weights it starts with ('initial').
+        step: batches done, over all epochs; the rows of later ones are dropped.
+        validated_step: likewise for the epochs that are validated.
     """
-    return Fingerprint.of(config, OPTIONS, hashes)
 
+    def __init__(self, folder: TrainFolder, step: int, validated_step: int, *, tensorboard: bool):
+        self._batches = StepTable(folder.batches, _BATCH_COLUMNS, step)
+        self._epochs = StepTable(folder.epochs, _EPOCH_COLUMNS, validated_step)
+        self._events = EventWriter(folder.events) if tensorboard else None
 
-def default_path(config: TrainConfig, fingerprint: Fingerprint) -> Path:
-    """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
-    source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
-    name = work_folder.slug(source, "pictures")
-    return work_folder.default_path(f"{config.backbone}_{name}", fingerprint)
+    def write_batch(self, step: int, **figures: float) -> None:
+        """Add a row to batches.csv."""
+        self._write(self._batches, "", step, figures)
+
+    def write_epoch(self, step: int, **figures: float | None) -> None:
+        """Add a row to epochs.csv."""
+        self._write(self._epochs, "epoch/", step, figures)
+
+    def sync(self) -> None:
+        """Make the rows durable; a checkpoint must not be newer than they are."""
+        self._batches.sync()
+        self._epochs.sync()
+
+    def close(self) -> None:
+        """Make everything durable and close the files."""
+        for file in (self._batches, self._epochs, self._events):
+            if file:
+                file.close()
+
+    def _write(
+        self, table: StepTable, prefix: str, step: int, figures: Mapping[str, float | None]
+    ) -> None:
+        table.write(step=step, **figures)
+        if self._events:
+            scores = {f"{prefix}{name}": figures.get(name) for name in _SCORES}
+            self._events.write(step, {n: v for n, v in scores.items() if v is not None})

@@ -3,8 +3,8 @@
 import dataclasses
 import json
 import logging
-import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,16 @@ import tensorflow as tf
 from nst_keras.network import weights
 from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
+from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.progress import Reporter, TimeEstimate, format_seconds
-from nst_keras.runtime.signals import StopSignal
+from nst_keras.runtime.progress import Reporter, format_seconds
 from nst_keras.training import input_pipeline
-from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import LabeledSet
-from nst_keras.training.folder import TrainFolder
-from nst_keras.training.input_pipeline import Augmentation
-from nst_keras.training.trainer import Arrays, Score, Trainer
-from nst_keras.training.writer import TrainingWriter
+from nst_keras.training.folder import TrainFolder, TrainingWriter
+from nst_keras.training.trainer import Score, Trainer
 
 _log = logging.getLogger(__name__)
+_KEPT_CHECKPOINTS = 2
 
 
 @dataclasses.dataclass
@@ -45,24 +43,25 @@ class TrainLoop:
     """A training in its folder; resumes from the newest checkpoint.
 
     Args:
-        stopping: becomes true when a signal asks for an end.
+        job: identifies the training, see `Checkpointer`.
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        data: LabeledSet,
-        trainer: Trainer,
-        folder: TrainFolder,
-        checkpointer: Checkpointer,
-        stopping: StopSignal,
+        self, data: LabeledSet, trainer: Trainer, folder: TrainFolder, job: str, stop: StopSignal
     ):
-        self.config, self.data, self.trainer = config, data, trainer
-        self.folder, self.checkpointer, self.stopping = folder, checkpointer, stopping
-        self.batches = input_pipeline.batches_per_epoch(data.train, config.batch_size)
+        self.data, self.trainer, self.folder, self.stop = data, trainer, folder, stop
+        self.config = config = trainer.config
+        self.checkpointer = Checkpointer(
+            folder.checkpoints,
+            job,
+            every=config.checkpoint_every,
+            minutes=config.checkpoint_minutes,
+            keep=_KEPT_CHECKPOINTS,
+        )
+        self.batches = len(data.train) // config.batch_size
         self.total_steps = self.batches * config.epochs
         self.progress = TrainingProgress()
-        self.best: Arrays = {}  # the network of the best epoch
+        self.best: Mapping[str, np.ndarray] = {}  # the network of the best epoch
         self._restore()
         self._schedule = schedules.make_schedule(
             config.schedule,
@@ -76,7 +75,6 @@ class TrainLoop:
         self._writer = TrainingWriter(folder, self.step, validated, tensorboard=config.tensorboard)
         self._mark = time.monotonic()
         self._resumed_at = self.step, self.progress.seconds
-        self._estimate = TimeEstimate()  # its unit of work is one batch
         self._reporter: Reporter | None = None
 
     @property
@@ -84,14 +82,11 @@ class TrainLoop:
         """Batches done, over all epochs."""
         return self.progress.epoch * self.batches + self.progress.batch
 
-    def run(self, *, quiet: bool = False) -> bool:
-        """Train to the end or to a stop signal, and save the state.
-
-        Args:
-            quiet: report no progress.
+    def run(self, *, quiet: bool) -> dict[str, Any] | None:
+        """Train, then write the best weights and test them; report progress unless `quiet`.
 
         Returns:
-            Whether the end is reached.
+            The figures for the record, or None if a stop signal came; the state is saved.
 
         Raises:
             InputError: a picture cannot be read, although it was checked before.
@@ -103,8 +98,7 @@ class TrainLoop:
             while not self._is_over():
                 if not self._finish_epoch():
                     self._save()
-                    return False
-            return True
+                    return None
         except tf.errors.InvalidArgumentError as error:
             if message := input_pipeline.unreadable(error):
                 raise InputError(message) from error
@@ -113,24 +107,20 @@ class TrainLoop:
             if self._reporter:
                 self._reporter.close()
             self._writer.close()
+        return self._finish()
 
-    def finish(self) -> dict[str, Any] | None:
-        """Write the best weights and test them.
-
-        Returns:
-            The figures for the record, or None if a stop signal came during the test.
-        """
+    def _finish(self) -> dict[str, Any] | None:
         progress = self.progress
         figures: dict[str, Any] = {"best_epoch": progress.best_epoch + 1}
         if len(self.data.validation):
             figures["val_accuracy"] = progress.best_accuracy
-        with self.trainer.with_network(self.best):
-            weights.write_weights(self.folder.weights, self.trainer.weights())
-            if self.data.test:
-                score = self.trainer.evaluate(self.data.test, self.stopping)
-                if score is None:
-                    return None
-                figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
+        self.trainer.restore({"model": self.best})
+        weights.write_weights(self.folder.result, self.trainer.weights())
+        if self.data.test:
+            score = self.trainer.evaluate(self.data.test, self.stop)
+            if score is None:
+                return None
+            figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         return figures | {"epochs": progress.epoch, "seconds": round(progress.seconds, 1)}
 
     def _is_over(self) -> bool:
@@ -147,24 +137,18 @@ class TrainLoop:
             return False
         validation: Score | None = None
         if len(self.data.validation):
-            validation = self.trainer.evaluate(self.data.validation, self.stopping)
+            validation = self.trainer.evaluate(self.data.validation, self.stop)
             if validation is None:
                 return False
         self._end_epoch(validation)
         self._save()
         # After the last epoch a signal comes too late to matter.
-        return not self.stopping or self._is_over()
+        return not self.stop or self._is_over()
 
     def _train_epoch(self) -> bool:
-        config, progress = self.config, self.progress
+        progress = self.progress
         dataset = input_pipeline.training_batches(
-            self.data.train,
-            config.image_size,
-            config.batch_size,
-            Augmentation(config.flip, config.shift, config.color),
-            seed=config.seed,
-            epoch=progress.epoch,
-            first=progress.batch,
+            self.data.train, self.config, epoch=progress.epoch, first=progress.batch
         )
         for images, labels in self.trainer.batches(dataset):
             rate = self._learning_rate(self.step)
@@ -172,10 +156,11 @@ class TrainLoop:
             progress.batch += 1
             progress.loss += score.loss
             progress.accuracy += score.accuracy
-            self._report_batch(score, rate)
-            if self.stopping:
+            self._report_batch(loss=score.loss, accuracy=score.accuracy, learning_rate=rate)
+            if self.stop:
                 return False
-            if progress.batch < self.batches and self.checkpointer.is_due(self.step, self._clock()):
+            is_due = self.checkpointer.is_due(self.step, progress.seconds)
+            if is_due and progress.batch < self.batches:
                 self._save()
         return True
 
@@ -183,21 +168,13 @@ class TrainLoop:
         """The learning rate of a step, which counts from 0."""
         return float(self._schedule(tf.constant(step)))
 
-    def _report_batch(self, score: Score, rate: float) -> None:
-        progress = self.progress
+    def _report_batch(self, **figures: float) -> None:
+        epoch, batch = self.progress.epoch + 1, self.progress.batch
         if self.step % self.config.log_every == 0:
-            self._writer.write_batch(
-                self.step,
-                epoch=progress.epoch + 1,
-                batch=progress.batch,
-                loss=score.loss,
-                accuracy=score.accuracy,
-                learning_rate=rate,
-            )
-        first, seconds = self._resumed_at
-        self._estimate.observe(self.step - first, self._clock() - seconds)
+            self._writer.write_batch(self.step, epoch=epoch, batch=batch, **figures)
+        self._count_seconds()
         if self._reporter:
-            self._reporter.update(now=self.step == first + 1)
+            self._reporter.update(now=self.step == self._resumed_at[0] + 1)
 
     def _describe(self) -> str:
         """One line: epoch, batch, means over the epoch so far, speed, and the time left."""
@@ -206,13 +183,14 @@ class TrainLoop:
         if done:
             parts.append(f"loss {progress.loss / done:.4g}")
             parts.append(f"accuracy {progress.accuracy / done:.1%}")
-        if math.isfinite(pace := self._estimate.seconds(1)):
+        first, seconds = self._resumed_at
+        if self.step > first and progress.seconds > seconds:
+            pace = (progress.seconds - seconds) / (self.step - first)
             parts.append(f"{self.config.batch_size / pace:.3g} pictures/s")
             parts.append(f"{format_seconds(pace * (self.total_steps - self.step))} left")
         return "  ".join(parts)
 
     def _share(self) -> float:
-        """The share of the batches that is done, 0 to 1."""
         return self.step / self.total_steps
 
     def _end_epoch(self, validation: Score | None) -> None:
@@ -232,7 +210,11 @@ class TrainLoop:
         ]
         _log.info("epoch %d/%d done: %s", progress.epoch + 1, self.config.epochs, "  ".join(shown))
         if validation is None or self._is_better(validation):
-            self._keep_best(validation)
+            if validation:
+                progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
+            progress.best_epoch = progress.epoch
+            self.best = self.trainer.state()["model"]
+            weights.write_weights(self.folder.result, self.trainer.weights())
         progress.epoch += 1
         progress.batch, progress.loss, progress.accuracy = 0, 0.0, 0.0
 
@@ -241,31 +223,21 @@ class TrainLoop:
         best = self.progress.best_accuracy, -self.progress.best_loss
         return (validation.accuracy, -validation.loss) > best
 
-    def _keep_best(self, validation: Score | None) -> None:
-        progress = self.progress
-        progress.best_epoch = progress.epoch
-        if validation:
-            progress.best_accuracy, progress.best_loss = validation.accuracy, validation.loss
-        self.best = self.trainer.network()
-        weights.write_weights(self.folder.weights, self.trainer.weights())
-
-    def _clock(self) -> float:
-        """Seconds of work so far, over all resumes."""
+    def _count_seconds(self) -> None:
         now = time.monotonic()
         self.progress.seconds += now - self._mark
         self._mark = now
-        return self.progress.seconds
 
     def _save(self) -> None:
         """Save a checkpoint, after the rows that belong to it."""
-        seconds = self._clock()
+        self._count_seconds()
         self._writer.sync()
         counts = json.dumps(dataclasses.asdict(self.progress)).encode()
         state = self.trainer.state() | {
             "best": self.best,
             "progress": {"json": np.frombuffer(counts, np.uint8)},
         }
-        self.checkpointer.save(Checkpoint(self.step, seconds, state))
+        self.checkpointer.save(Checkpoint(self.step, self.progress.seconds, state))
 
     def _restore(self) -> None:
         """Take up the state of the newest checkpoint, if there is one."""
@@ -275,7 +247,7 @@ class TrainLoop:
         if not saved:
             return
         self.trainer.restore(saved.state)
-        self.best = dict(saved.state.get("best", {}))
+        self.best = saved.state.get("best", {})
         progress = TrainingProgress(**json.loads(bytes(saved.state["progress"]["json"])))
         _log.info("resuming at epoch %d, batch %d", progress.epoch + 1, progress.batch + 1)
         self.progress = progress

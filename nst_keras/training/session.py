@@ -4,45 +4,41 @@ import dataclasses
 import importlib.util
 import json
 import logging
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from nst_keras.devices import memory, startup
-from nst_keras.network import weights
+from nst_keras.network import vgg, weights
 from nst_keras.network.weights import Weights
+from nst_keras.runs import work_folder
 from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.work_folder import Status
-from nst_keras.runtime import cli, files, signals
-from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import absolute_paths
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets
-from nst_keras.training import folder as folder_lib
 from nst_keras.training.config import COMMAND, OPTIONS, SOURCES, TrainConfig
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder
 
-if TYPE_CHECKING:
-    from nst_keras.training.classifier import Architecture
-
 _log = logging.getLogger(__name__)
-
-_KEPT_CHECKPOINTS = 2
+# The standard deviation of ImageNet: blue, green, red, on the scale of 0 to 255.
+_IMAGENET_STD = (57.375, 57.12, 58.395)
 
 
 def run_training(call: Call) -> int:
     """Do the training that a command line asks for; returns the exit status."""
-    given = TrainConfig(**call.values)
-    config = config_lib.settle(_with_flags_of_folder(call.arguments, given))
+    ((arguments, values),) = call.groups
+    config = config_lib.settle(_with_flags_of_folder(arguments, TrainConfig(**values)))
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
-    initial = _read_initial(config)
+    start = _starting_weights(config)
     data = datasets.read_set(config)
-    hashes = {"data": data.sha256, **({"initial": initial.sha256} if initial else {})}
-    job = folder_lib.fingerprint(config, hashes)
-    folder = TrainFolder(config.workdir or folder_lib.default_path(config, job))
+    hashes = {"data": data.sha256} | ({"initial": start.sha256} if config.initial else {})
+    job = Fingerprint.of(config, OPTIONS, hashes)
+    folder = TrainFolder(config.workdir or _default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is already finished; use --overwrite to train it again", folder.path)
         return 0
@@ -52,7 +48,7 @@ def run_training(call: Call) -> int:
         for note in data.notes:
             _log.warning("%s", note)
         _write_down(config, data, folder)
-        return _train(config, data, initial, folder, job, quiet=call.quiet)
+        return _train(config, data, start, folder, job, quiet=call.quiet)
 
 
 def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainConfig:
@@ -62,21 +58,27 @@ def _with_flags_of_folder(arguments: list[str], config: TrainConfig) -> TrainCon
     saved = TrainFolder(config.workdir).flags
     if not saved.exists():
         raise InputError(
-            f"--workdir={config.workdir}: holds no training to resume; "
+            f"--workdir={config.workdir}: contains no training to resume; "
             "use --cifar100, --csv or --folder to start one"
         )
     values, _ = command_line.parse(COMMAND, [f"--flagfile={saved}", *arguments])
     return TrainConfig(**values)
 
 
-def _read_initial(config: TrainConfig) -> Weights | None:
+def _starting_weights(config: TrainConfig) -> Weights:
+    """What the network starts with; without arrays if that is random."""
     if not config.initial:
-        return None
-    if config.initial != "embedded":
-        return weights.read_weights(config.initial, config.backbone, "--initial")
-    if config.backbone != "vgg19":
-        raise InputError(f"--backbone={config.backbone}: must be vgg19 with --initial=embedded")
-    return weights.read_weights(weights.embedded_path(), "vgg19", "--initial")
+        channels = tuple(max(4, round(count * config.width)) for count in vgg.CHANNELS)
+        return Weights(config.backbone, channels, {}, {}, sha256="", std=_IMAGENET_STD)
+    path = weights.embedded_path() if config.initial == "embedded" else config.initial
+    return weights.read_weights(path, config.backbone, "--initial")
+
+
+def _default_path(config: TrainConfig, job: Fingerprint) -> Path:
+    """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
+    source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
+    name = work_folder.slug(source, "pictures")
+    return work_folder.default_path(f"{config.backbone}_{name}", job)
 
 
 def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> None:
@@ -91,7 +93,7 @@ def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> N
 def _train(
     config: TrainConfig,
     data: LabeledSet,
-    initial: Weights | None,
+    start: Weights,
     folder: TrainFolder,
     job: Fingerprint,
     *,
@@ -106,22 +108,13 @@ def _train(
 
     if warning := memory.unused_gpu():
         _log.warning("%s", warning)
-    plan = _plan(config, len(data.names), initial)
-    _announce(config, data, plan, folder)
-    checkpointer = Checkpointer(
-        folder.checkpoints,
-        job.digest(),
-        every=config.checkpoint_every,
-        minutes=config.checkpoint_minutes,
-        keep=_KEPT_CHECKPOINTS,
-    )
+    _announce(config, data, start, folder)
     try:
-        trainer = Trainer(plan, config.batch_size, initial, config.distribute)
+        trainer = Trainer(config, start, len(data.names))
         folder.update_record(status="running")
-        with signals.stop_signals() as stopping:
-            loop = TrainLoop(config, data, trainer, folder, checkpointer, stopping)
-            figures = loop.finish() if loop.run(quiet=quiet) else None
-            if figures is None:
+        with cli.stop_signals() as stopping:
+            loop = TrainLoop(data, trainer, folder, job.digest(), stopping)
+            if (figures := loop.run(quiet=quiet)) is None:
                 folder.update_record(status="interrupted")
                 _log.warning(
                     "stopped after step %d; run the same command again to resume", loop.step
@@ -131,65 +124,23 @@ def _train(
     except tf.errors.ResourceExhaustedError:
         _log.error("out of memory; use a smaller --batch_size, --image_size or --width")
         return 1
-    _report(figures, config.backbone, folder)
-    return 0
-
-
-def _plan(config: TrainConfig, classes: int, initial: Weights | None) -> "Architecture":
-    from nst_keras.training import classifier
-
-    plan = classifier.Architecture(
-        backbone=config.backbone,
-        channels=classifier.scaled_channels(config.width),
-        classes=classes,
-        image_size=config.image_size,
-        batch_norm=config.batch_norm,
-        head=config.head,
-        dense_units=config.dense_units,
-        dropout=config.dropout,
-        precision=config.precision,
-        seed=config.seed,
-    )
-    if not initial:
-        return plan
-    return dataclasses.replace(
-        plan,
-        channels=initial.channels,
-        channel_order=initial.channel_order,
-        mean=initial.mean,
-        std=initial.std,
-    )
-
-
-def _announce(
-    config: TrainConfig, data: LabeledSet, plan: "Architecture", folder: TrainFolder
-) -> None:
-    from nst_keras.training import classifier
-
-    flops = 3 * classifier.forward_flops(plan)
-    _log.info(
-        "%s of %s channels: %d classes, %d pictures to train, %d to validate; "
-        "%.3g GFLOP per picture, %.3g PFLOP in total, %s on %s; folder %s",
-        plan.backbone,
-        "-".join(str(count) for count in plan.channels),
-        plan.classes,
-        len(data.train),
-        len(data.validation),
-        flops / 1e9,
-        flops * len(data.train) * config.epochs / 1e15,
-        plan.precision,
-        startup.describe_device(),
-        folder.path,
-    )
-
-
-def _report(figures: dict, backbone: str, folder: TrainFolder) -> None:
     for name in ("val_accuracy", "test_accuracy"):
         if name in figures:
             _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
-    _log.info("weights: %s", folder.weights)
+    _log.info("weights: %s", folder.result)
+    given = f"--backbone={config.backbone} --weights={folder.result}"
+    _log.info("use them with: python -m nst_keras.run %s", given)
+    return 0
+
+
+def _announce(config: TrainConfig, data: LabeledSet, start: Weights, folder: TrainFolder) -> None:
+    from nst_keras.training import trainer
+
+    flops = 3 * trainer.forward_flops(start, config.image_size)
     _log.info(
-        "use them with: python -m nst_keras.run --backbone=%s --weights=%s",
-        backbone,
-        folder.weights,
+        f"{config.backbone} of {'-'.join(map(str, start.channels))} channels: "
+        f"{len(data.names)} classes, {len(data.train)} pictures to train, "
+        f"{len(data.validation)} to validate; {flops / 1e9:.3g} GFLOP per picture, "
+        f"{flops * len(data.train) * config.epochs / 1e15:.3g} PFLOP in total, "
+        f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
     )

@@ -1,25 +1,24 @@
-"""Trains a classifier: steps on one or several devices, evaluation, and its state as arrays."""
+"""A VGG with a classifier on top: its layers, its steps on one or several devices, its weights."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
+from keras.initializers import GlorotUniform, HeNormal
 
+from nst_keras.network import vgg
+from nst_keras.network.extractor import preprocess
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import State
+from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.signals import StopSignal
-from nst_keras.training import classifier, input_pipeline
-from nst_keras.training.classifier import Architecture
+from nst_keras.training import input_pipeline
+from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import Pictures
-
-Shared: TypeAlias = tf.Tensor | tf.distribute.DistributedValues  # whole, or a part on each device
-Arrays = dict[str, np.ndarray]  # variables by their number as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,38 +31,30 @@ class Score:
 
 
 class Trainer:
-    """A network and its optimizer.
-
-    Args:
-        initial: the convolutions to start from, or None for random ones.
-        distribute: 'none', or 'mirrored' for all GPUs.
+    """A network and its optimizer; see `build_classifier`.
 
     Raises:
         InputError: the batch size is not a multiple of the number of devices.
     """
 
-    def __init__(
-        self, plan: Architecture, batch_size: int, initial: Weights | None, distribute: str
-    ):
-        self.plan, self.batch_size = plan, batch_size
+    def __init__(self, config: TrainConfig, start: Weights, classes: int):
+        self.config, self.start = config, start
         self.strategy = (
             tf.distribute.MirroredStrategy()
-            if distribute == "mirrored"
+            if config.distribute == "mirrored"
             else tf.distribute.get_strategy()
         )
         replicas = self.strategy.num_replicas_in_sync
-        if batch_size % replicas:  # a smaller part would have other statistics, or none
+        if config.batch_size % replicas:  # a smaller part would have other statistics, or none
             raise InputError(
-                f"--batch_size={batch_size}: must be a multiple of {replicas}, one part per device"
+                f"--batch_size={config.batch_size}: must be a multiple of {replicas}, "
+                "one part per device"
             )
         with self.strategy.scope():
-            self.model = classifier.build_classifier(plan)
+            self.model = build_classifier(config, start, classes)
             self.optimizer = keras.optimizers.Adam(1e-3)
             self.optimizer.build(self.model.trainable_variables)
-        if initial:
-            classifier.start_from(self.model, initial)
-        self._train = tf.function(self._train_everywhere)
-        self._score = tf.function(self._score_everywhere)
+        self._process = tf.function(self._process_everywhere)
 
     def step(self, images: tf.Tensor, labels: tf.Tensor, learning_rate: float) -> Score:
         """Update the network by one batch; the score is that before the update.
@@ -72,13 +63,14 @@ class Trainer:
             FloatingPointError: the loss is not finite.
         """
         self.optimizer.learning_rate.assign(learning_rate)
-        loss, right = (float(value) for value in self._train(images, labels))
+        loss, right = map(float, self._process(images, labels, training=True))
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss} at a learning rate of {learning_rate:g}; "
                 "use a smaller --learning_rate or some --warmup_steps"
             )
-        return Score(loss / self.batch_size, right / self.batch_size, self.batch_size)
+        size = self.config.batch_size
+        return Score(loss / size, right / size, size)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterable:
         """The batches of a dataset, each divided among all devices."""
@@ -86,86 +78,143 @@ class Trainer:
 
     def evaluate(self, pictures: Pictures, stopping: StopSignal) -> Score | None:
         """The score on unchanged pictures; None if a stop signal came."""
-        dataset = input_pipeline.validation_batches(pictures, self.plan.image_size, self.batch_size)
         totals = np.zeros(2)
+        dataset = input_pipeline.validation_batches(pictures, self.config)
         for images, labels in self.batches(dataset):
             if stopping:
                 return None
-            totals += [float(value) for value in self._score(images, labels)]
+            totals += [float(total) for total in self._process(images, labels, training=False)]
         loss, right = totals / len(pictures)
         return Score(float(loss), float(right), len(pictures))
 
-    def network(self) -> Arrays:
-        """All variables of the network, including the random state of dropout."""
-        return _arrays(self.model.variables)
-
-    def state(self) -> dict[str, Arrays]:
-        """All variables, of the 'model' and of the 'optimizer'."""
-        return {"model": self.network(), "optimizer": _arrays(self.optimizer.variables)}
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""
+        return {
+            part: {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
+            for part, variables in self._variables().items()
+        }
 
     def restore(self, state: State) -> None:
-        """Set all variables as `state` returned them."""
-        self._set_network(state["model"])
-        _assign(self.optimizer.variables, state["optimizer"])
-
-    @contextlib.contextmanager
-    def with_network(self, network: Arrays) -> Iterator[None]:
-        """Use another state of the network, as `network` returned it, during the block."""
-        present = self.network()
-        self._set_network(network)
-        try:
-            yield
-        finally:
-            self._set_network(present)
+        """Set the variables of one part or both as `state` returned them."""
+        for part, variables in self._variables().items():
+            for name, value in state.get(part, {}).items():
+                variables[int(name)].assign(value)
 
     def weights(self) -> Weights:
-        """The present convolutions, with batch norm folded in."""
-        return classifier.fold(self.model, self.plan)
+        """The present convolutions, with batch norm folded in.
 
-    def _set_network(self, network: Mapping[str, np.ndarray]) -> None:
-        _assign(self.model.variables, network)
-
-    def _train_everywhere(self, images: Shared, labels: Shared) -> list[tf.Tensor]:
-        parts = self.strategy.run(self._train_here, args=(images, labels))
-        return self._sums(parts)
-
-    def _train_here(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            losses, right = self._losses(images, labels, training=True)
-            loss = tf.reduce_sum(losses) / self.batch_size  # gradients of devices are summed
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return tf.reduce_sum(losses), right
-
-    def _score_everywhere(self, images: Shared, labels: Shared) -> list[tf.Tensor]:
-        parts = self.strategy.run(self._score_here, args=(images, labels))
-        return self._sums(parts)
-
-    def _score_here(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        losses, right = self._losses(images, labels, training=False)
-        return tf.reduce_sum(losses), right
-
-    def _losses(
-        self, images: tf.Tensor, labels: tf.Tensor, *, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The cross-entropy of each picture (B,), and how many are classified correctly.
-
-        Pictures with the label PADDING count as nothing.
+        It is exact: gamma * (conv(x) - mean) / deviation + beta is a convolution with another
+        kernel and bias.
         """
-        logits = self.model(images, training=training)
-        real = tf.cast(labels != input_pipeline.PADDING, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-        hits = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
-        return losses * real, tf.reduce_sum(tf.cast(hits, tf.float32))
+        kernels, biases = {}, {}
+        for conv in vgg.convolutions(self.start.backbone, channels=self.start.channels):
+            kernel, *rest = self.model.get_layer(conv.name).get_weights()
+            if rest:
+                bias = rest[0]
+            else:
+                norm = self.model.get_layer(f"{conv.name}_norm")
+                gamma, beta, mean, variance = (w.astype(np.float64) for w in norm.get_weights())
+                scale = gamma / np.sqrt(variance + norm.epsilon)
+                kernel, bias = kernel * scale, beta - mean * scale
+            kernels[conv.name] = kernel.astype(np.float32)
+            biases[conv.name] = bias.astype(np.float32)
+        return dataclasses.replace(self.start, kernels=kernels, biases=biases, sha256="")
 
-    def _sums(self, parts: Sequence[Shared]) -> list[tf.Tensor]:
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        return {"model": self.model.variables, "optimizer": self.optimizer.variables}
+
+    def _process_everywhere(self, images, labels, training: bool) -> list[tf.Tensor]:
+        """Sum the losses of a batch, of which each device has a part, and count correct classes."""
+        parts = self.strategy.run(self._process_here, args=(images, labels, training))
         return [self.strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in parts]
 
+    def _process_here(self, images, labels, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same for the part of one device; pictures with the label PADDING count as nothing."""
+        with tf.GradientTape() as tape:
+            logits = self.model(images, training=training)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+            real = tf.cast(labels != input_pipeline.PADDING, tf.float32)
+            total = tf.reduce_sum(losses * real)
+            loss = total / self.config.batch_size  # gradients of devices are summed
+        if training:
+            variables = self.model.trainable_variables
+            gradients = tape.gradient(loss, variables)
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        hits = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
+        return total, tf.reduce_sum(tf.cast(hits, tf.float32))
 
-def _arrays(variables: Sequence[keras.Variable]) -> Arrays:
-    return {f"{n:03}": keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)}
+
+def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras.Model:
+    """A model from images (N, size, size, 3), RGB in [0, 1], to logits (N, classes), float32.
+
+    By default the head averages each feature over all positions. The flattened head of the paper
+    has six times as many weights as all convolutions and is bound to one image size, and its dense
+    layers learn what the features should learn, which are all that is kept here.
+
+    Args:
+        start: channels, preprocessing, and the convolutions to start from; if there are none, they
+            are random.
+    """
+    policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
+    image = keras.Input((config.image_size, config.image_size, 3))
+    features = preprocess(image, start.channel_order, start.mean, start.std)
+    for layer in (*_convolutions(config, start, policy), *_head(config, classes, policy)):
+        features = layer(features)
+    model = keras.Model(image, features, name=config.backbone)
+    for name, kernel in start.kernels.items():
+        model.get_layer(name).set_weights([kernel, start.biases[name]])
+    return model
 
 
-def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
-    for number, variable in enumerate(variables):
-        variable.assign(arrays[f"{number:03}"])
+def forward_flops(start: Weights, size: int) -> float:
+    """Floating-point operations of all convolutions in the forward pass of one image.
+
+    A multiplication and an addition count as two. Forward and backward pass take three times as
+    many.
+    """
+    return 2.0 * sum(
+        vgg.positions(conv.name, size, size) * np.prod(conv.kernel_shape)
+        for conv in vgg.convolutions(start.backbone, channels=start.channels)
+    )
+
+
+def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[layers.Layer]:
+    """All blocks, without the last pooling."""
+    block = 1
+    for number, conv in enumerate(vgg.convolutions(start.backbone, channels=start.channels)):
+        if conv.block > block:
+            yield layers.MaxPooling2D(dtype=policy)
+            block = conv.block
+        yield layers.Conv2D(
+            conv.outputs,
+            3,
+            padding="same",
+            use_bias=not config.batch_norm,
+            kernel_initializer=HeNormal(seed=config.seed + number),
+            name=conv.name,
+            dtype=policy,
+        )
+        if config.batch_norm:
+            # The running mean moves by a tenth of the way in each step. Keras' default, a
+            # hundredth, would lag behind in a short training.
+            yield layers.BatchNormalization(momentum=0.9, name=f"{conv.name}_norm", dtype=policy)
+        yield layers.ReLU(name=f"{conv.name}_relu", dtype=policy)
+
+
+def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Layer]:
+    if config.head == "flatten":
+        yield layers.MaxPooling2D(dtype=policy)
+        yield layers.Flatten(name="flatten", dtype=policy)
+    else:
+        yield layers.GlobalAveragePooling2D(dtype="float32")
+    if config.dense_units:
+        yield layers.Dense(
+            config.dense_units,
+            activation="relu",
+            kernel_initializer=HeNormal(seed=config.seed + 100),
+            name="dense",
+            dtype=policy,
+        )
+    yield layers.Dropout(config.dropout, seed=config.seed, dtype=policy)
+    initial = GlorotUniform(seed=config.seed + 101)
+    yield layers.Dense(classes, kernel_initializer=initial, name="logits", dtype="float32")

@@ -11,7 +11,7 @@ from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config, defaults
+from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.inputs import PictureLike, read_inputs
 from nst_keras.transfer.iterate import Iterate
@@ -89,10 +89,9 @@ def _only(rounds: Generator[list[Iterate], None, None]) -> Generator[Iterate, No
 
 
 def _refuse_file_settings(config: Config) -> None:
-    usual = defaults()
     for name, option in OPTIONS.items():
         value = getattr(config, name)
-        if option.for_files and value not in (None, usual[name]):
+        if option.for_files and value not in (None, option.default):
             raise InputError(
                 f"{name}={option.format(value)}: stylize() takes no settings about files; "
                 "use the command nst_keras.run, or leave it out"

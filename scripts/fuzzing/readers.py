@@ -17,14 +17,12 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import resolve, unused
-from nst_keras.sweeps import table, trials
+from nst_keras.sweeps import trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
-from nst_keras.sweeps.progress import SweepProgress
-from nst_keras.sweeps.results import Results, TrialRecords
+from nst_keras.sweeps.results import Results, SweepProgress
 from nst_keras.training import cifar100, datasets
 from nst_keras.training import config as config_lib
 from nst_keras.training import folder as training_folder
-from nst_keras.training.writer import TrainingWriter
 
 from .damage_bytes import BYTES, Mutator
 from .damage_formats import bomb_h5, bomb_npz, change_png, change_tar, change_zip, disguise
@@ -126,7 +124,7 @@ def _read_folders(folder: Path) -> None:
 
 def _read_matrix(folder: Path) -> None:
     base = Config(content="photo.png", style=("painting.png",))
-    trials.make_trials(base, table.read_matrix(folder / "matrix.csv"), [])
+    trials.make_trials(base, trials.read_matrix(folder / "matrix.csv"), [])
 
 
 def _put_run(folder: Path) -> None:
@@ -171,9 +169,9 @@ def _resume_metrics(folder: Path) -> None:
 def _read_collection(folder: Path) -> None:
     found = SweepFolder(folder)
     for metric in ("total", "ssim", "seconds"):
-        records = TrialRecords(found, sweep_trials())
-        Results(records, metric, ("style_weight", "size")).conclude()
-    progress = SweepProgress(records.read, [trial.name for trial in records.trials])
+        results = Results(found, sweep_trials(), metric, ("style_weight", "size"))
+        results.conclude()
+    progress = SweepProgress(results.read, [trial.name for trial in results.trials])
     progress.describe()
     progress.share()
 
@@ -202,7 +200,7 @@ def _embed(folder: Path) -> str:
 
 def _animate(folder: Path) -> None:
     (folder / "whole.png").write_bytes(save_picture("PNG"))
-    frames = [folder / "whole.png", folder / "picture"]
+    frames = [(folder / "whole.png", "1"), (folder / "picture", "")]
     with contextlib.suppress(OSError):  # which commands report in one line
         animation.write_gif(folder / "progress.gif", frames)
         animation.write_strip(folder / "strip.png", frames)
@@ -218,7 +216,7 @@ def _read_training_status(folder: Path) -> str:
 
 def _resume_table(folder: Path) -> None:
     training = training_folder.TrainFolder(folder)
-    TrainingWriter(training, 4000, 4000, tensorboard=False).close()
+    training_folder.TrainingWriter(training, 4000, 4000, tensorboard=False).close()
     _need(all(b"," in row for row in training.batches.read_bytes().splitlines()), "damaged rows")
 
 

@@ -17,9 +17,8 @@ from nst_keras.runtime import checkpoints
 from nst_keras.settings import command_line, flags
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
-from nst_keras.sweeps import table, trials
+from nst_keras.sweeps import trials
 from nst_keras.training import config as config_lib
-from nst_keras.training import folder as training_folder
 
 from .formats import npy, read_zip, write_tar, write_zip
 
@@ -162,7 +161,7 @@ def metrics_file() -> bytes:
 
 def sweep_trials() -> list[trials.Trial]:
     base = Config(content="photo.png", style=("painting.png",), size=64)
-    return trials.make_trials(base, [], [table.read_vary("style_weight=1,2")])
+    return trials.make_trials(base, [], [trials.read_vary("style_weight=1,2")])
 
 
 def trial_record() -> bytes:
@@ -175,7 +174,7 @@ def record_of_trial(trial: trials.Trial) -> bytes:
 
 def training_fingerprint() -> Fingerprint:
     config = config_lib.settle(config_lib.TrainConfig(csv="labels.csv"))
-    return training_folder.fingerprint(config, {"data": "0" * 64})
+    return Fingerprint.of(config, config_lib.OPTIONS, {"data": "0" * 64})
 
 
 def training_record() -> bytes:

@@ -151,7 +151,8 @@ def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path
 )
 def test_runs_that_share_a_device_share_its_memory(monkeypatch, share, bytes_):
     monkeypatch.setenv(memory.MEMORY_SHARE, share)
-    assert memory.own_share(1000) == bytes_
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    assert memory.memory_budget(None).bytes == bytes_
 
 
 def test_the_memory_of_the_system_is_what_is_free_beside_this_process(monkeypatch):

@@ -182,7 +182,7 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch):
 def test_the_processor_cannot_be_split_once_tensorflow_computes():
     tf.constant(0)
     with pytest.raises(InputError, match="^--replicas=9: "):
-        replicas_lib.split_processor(9)
+        replicas_lib._split_processor(9)
 
 
 def test_gpus_that_are_not_there_are_refused():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_keras.imaging.images import read_image
+from nst_keras.imaging.images import read_image, to_uint8
 
 
 @pytest.fixture
@@ -24,6 +24,20 @@ def save(path, image, **options):
 
 def flat(mode, color):
     return Image.new(mode, (16, 16), color)
+
+
+def frames_of(folder, pictures, labels=None):
+    """Frames of an animation: of paths, and of arrays, which become PNG files in the folder."""
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for number, picture in enumerate(pictures):
+        if isinstance(picture, np.ndarray):
+            path = folder / f"{number}.png"
+            pixels = picture if picture.dtype == np.uint8 else to_uint8(picture)
+            Image.fromarray(pixels).save(path, compress_level=1)
+            picture = path
+        paths.append(picture)
+    return list(zip(paths, labels or [""] * len(paths), strict=True))
 
 
 def png(header, data, *chunks):

@@ -196,4 +196,6 @@ def test_an_srgb_profile_changes_nothing(tmp_path, photo):
 def test_a_profile_that_does_not_fit_is_ignored_and_said(tmp_path, photo, profile):
     picture = save(tmp_path / "a.png", Image.fromarray(photo), icc_profile=profile)
     np.testing.assert_allclose(picture.pixels * 255, photo, atol=1e-4)
-    assert picture.notes == ("a color profile that is broken or for other samples was ignored",)
+    assert picture.notes == (
+        "a color profile was ignored because it is damaged or does not match the pixel format",
+    )

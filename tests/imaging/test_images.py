@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -259,8 +260,6 @@ def test_unknown_suffix(tmp_path):
         with pytest.raises(InputError):
             write_image(tmp_path / name, np.zeros((16, 16, 3)))
     check_writable_suffix("folder.x/a.JPG")
-    with pytest.raises(InputError, match="^--strip="):
-        check_writable_suffix("a.psd", "--strip")
     assert os.listdir(tmp_path) == []
 
 
@@ -295,3 +294,41 @@ def test_a_reduced_jpeg_shows_the_same(tmp_path):
     assert whole.shape == (320, 640, 3) and reduced.shape == (80, 160, 3)
     mean = whole.reshape(80, 4, 160, 4, 3).mean((1, 3))
     np.testing.assert_allclose(reduced, mean, atol=4)
+
+
+def test_the_limit_is_restored_when_the_last_thread_leaves(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    inside, leave = threading.Event(), threading.Event()
+
+    def decode():
+        with decoding.without_limits():
+            inside.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=decode)
+    with decoding.without_limits():
+        thread.start()
+        assert inside.wait(20)  # two threads at the same time
+    assert Image.MAX_IMAGE_PIXELS is None
+    leave.set()
+    thread.join()
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_warnings_are_silent_inside_only():
+    with pytest.warns(UserWarning, match="heard"):
+        with decoding.without_limits():
+            warnings.warn("silenced", UserWarning, stacklevel=1)
+        warnings.warn("heard", UserWarning, stacklevel=1)
+
+
+def test_an_error_inside_restores_the_limit(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match="damaged"), decoding.without_limits():
+        raise ValueError("damaged")
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"xxxx"])
+def test_other_containers_need_no_heif_decoder(brand):
+    assert decoding._formats_of(b"\0\0\0\x18ftyp" + brand + bytes(200)) == decoding.FORMATS

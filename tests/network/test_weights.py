@@ -234,7 +234,7 @@ def test_codes_beyond_the_table_are_refused(tmp_path, tiny_weights):
     ("fields", "said"),
     [
         ({"format": 2}, "has format 2; this version reads format 1"),
-        ({"backbone": "vgg16"}, "holds a vgg16; add --backbone=vgg16"),
+        ({"backbone": "vgg16"}, "contains vgg16 weights; add --backbone=vgg16"),
         ({"channel_order": "rbg"}, "channel_order='rbg': must be one of"),
         ({"mean": [1, 2]}, "mean and std must be three finite numbers"),
         ({"mean": [1, 2, float("nan")]}, "mean and std must be three finite numbers"),
@@ -267,7 +267,7 @@ def test_a_file_that_declares_too_much_is_refused_before_inflating(tmp_path, mon
         data[start + 24 : start + 28] = (0xFFFF0000).to_bytes(4, "little")  # the size inflated
     path.write_bytes(data)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was opened"))
-    assert refusal(path) == "has 8191 MiB; the limit is 4096 MiB"
+    assert refusal(path) == "is 8191 MiB; the limit is 4096 MiB"
 
 
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -275,7 +275,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     with open(path, "wb") as file:
         file.truncate(5 << 30)  # a hole, which takes no place
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("was read"))
-    assert refusal(path) == "has 5120 MiB; the limit is 4096 MiB"
+    assert refusal(path) == "is 5120 MiB; the limit is 4096 MiB"
 
 
 def test_arrays_too_large_for_their_layer_are_refused(tmp_path, tiny_weights):

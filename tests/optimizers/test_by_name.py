@@ -9,7 +9,8 @@ from nst_keras.optimizers import by_name, keras_optimizer, lbfgs
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.optimizers.optimizer import add_at_once
 from nst_keras.settings import presets
-from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.resolve import preset_values
 from tests.conftest import picture
 from tests.optimizers.conftest import (
     EVERYTHING,
@@ -71,7 +72,7 @@ def test_steps_compiled_by_xla_are_those_without_it(name):
 def with_preset(name, objective_name):
     """An optimizer as it comes with an objective; a rate that only the user knows is 1."""
     preset = presets.PRESETS[objective_name]
-    settings = preset.with_optimizer(name)
+    settings = preset_values(Config(objective=objective_name, optimizer=name))
     options = {option: settings[option] for option in ("beta_1", "beta_2", "epsilon")}
     rate = rate_of(settings["learning_rate"] or 1.0)
     return made(name, rate, preset.pixel_range, **options, momentum=0.0)

@@ -71,7 +71,7 @@ def test_a_video_that_fails_is_a_warning(folder, caplog, monkeypatch):
         def fail(*_, error=error):
             raise error
 
-        monkeypatch.setattr(extras.mp4, "write_mp4", fail)
+        monkeypatch.setattr(extras.animation, "write_mp4", fail)
         extras.write_animations(folder, config(gif=False, mp4=True))
     assert caplog.messages == [
         f"{folder.mp4}: no encoder",

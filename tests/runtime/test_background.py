@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from nst_keras.runtime import cli, signals
+from nst_keras.runtime import cli
 from nst_keras.runtime.background import Background, at_once
 
 SECONDS = 10.0  # until a wait is given up
@@ -251,7 +251,7 @@ def test_ctrl_c_at_any_moment_neither_hangs_nor_loses_work():
 
 def test_a_signal_that_is_only_recorded_changes_nothing():
     done = []
-    with signals.stop_signals() as stopping, Background(limit=1) as background:
+    with cli.stop_signals() as stopping, Background(limit=1) as background:
         background.submit(interrupt)
         for number in range(5):
             background.submit(lambda number=number: done.append(number))
@@ -306,7 +306,7 @@ def test_a_disk_that_does_not_answer_is_logged_and_given_up(monkeypatch, caplog)
     free = threading.Event()
     with Background(limit=1) as background:
         background.submit(lambda: free.wait(SECONDS))
-        with pytest.raises(TimeoutError, match="the disk does not answer"):
+        with pytest.raises(TimeoutError, match="the disk is not responding"):
             background.submit(free.set)
         assert "waiting for the disk" in caplog.text
         free.set()

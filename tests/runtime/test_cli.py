@@ -1,13 +1,20 @@
-"""Errors become exit statuses and lines on standard error."""
+"""Exit statuses, what a command shows on standard error, and stop signals."""
 
 import errno
+import io
+import logging
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import tensorflow as tf
 
 from nst_keras.runtime import cli
+from nst_keras.runtime.cli import StopSignal, stop_signals
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 
 
@@ -78,3 +85,124 @@ def test_output_that_nobody_reads_is_no_error():
     process.stdout.close()  # as `head -n 1` does
     assert process.wait() == 0 and process.stderr.read() == b""
     process.stderr.close()
+
+
+# Lines and warnings
+
+
+class ClosedTerminal(io.StringIO):
+    """Standard error that cannot be written to."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number, self.attempts = number, 0
+
+    def write(self, text):
+        self.attempts += 1
+        raise OSError(self.number, "cannot be written")
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_a_closed_terminal_does_not_end_the_work(monkeypatch, number):
+    terminal = ClosedTerminal(number)
+    monkeypatch.setattr("sys.stderr", terminal)
+    warnings = []
+    with cli.messages(quiet=False), cli.noting(warnings):
+        logging.getLogger("nst_keras").warning("a warning")
+    assert warnings == ["a warning"] and terminal.attempts
+    terminal.close()
+    cli.tell("a line to a closed file")
+
+
+def test_a_line_names_the_program(capsys):
+    cli.tell("here")
+    assert capsys.readouterr().err == "nst_keras: here\n"
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [(False, ["info", "warning"]), (True, ["warning"])])
+def test_the_log_is_shown_and_its_warnings_are_kept(capsys, quiet, shown):
+    log = logging.getLogger("nst_keras.runtime.anything")
+    warnings = []
+    with cli.messages(quiet=quiet), cli.noting(warnings):
+        log.info("info")
+        log.warning("warning")
+    log.warning("after the block")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("nst_keras: ")] == [
+        f"nst_keras: {text}" for text in shown
+    ]
+    assert warnings == ["warning"]
+
+
+def test_warnings_go_to_every_list_of_the_block():
+    log = logging.getLogger("nst_keras")
+    first, second, all_warnings = [], [], []
+    with cli.messages(quiet=True), cli.noting(all_warnings):
+        with cli.noting(first, second):
+            log.warning("inside")
+            log.info("no warning")
+        log.warning("outside")
+    assert first == second == ["inside"]
+    assert all_warnings == ["inside", "outside"]
+
+
+# Stop signals: recorded once, ignored where the process ignores them, restored afterwards
+
+
+def test_a_stop_signal_is_false_until_it_is_set_and_after_it_is_cleared():
+    stop = StopSignal()
+    assert not stop and stop.seconds_ago() == 0.0
+    stop.set()
+    assert stop
+    stop.clear()
+    assert not stop and stop.seconds_ago() == 0.0
+
+
+def test_seconds_count_from_the_first_request():
+    stop = StopSignal()
+    stop.set()
+    time.sleep(0.02)
+    stop.set()
+    assert 0.02 <= stop.seconds_ago() < 10.0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_each_signal_is_recorded_and_its_handler_restored(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with stop_signals() as stop:
+        assert not stop
+        os.kill(os.getpid(), number)
+        assert stop
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_of_a_kind_has_its_usual_effect():
+    with pytest.raises(KeyboardInterrupt), stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)  # interrupted
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with stop_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_other_threads_run_without_recording_signals():
+    found = []
+
+    def work():
+        with stop_signals() as stop:
+            found.append(bool(stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]

@@ -1,7 +1,6 @@
-"""Atomic writes, hashes, JSON from anywhere, and folders that are locked and checked."""
+"""Atomic writes, JSON from anywhere, and folders that are locked and checked."""
 
 import errno
-import hashlib
 import json
 import os
 import resource
@@ -90,13 +89,6 @@ def test_write_text_keeps_utf8_and_line_ends(tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == "Gemälde\n漢字\r\n".encode()
 
 
-@pytest.mark.parametrize("size", [0, 5, (1 << 20) + 3])
-def test_sha256_is_of_the_bytes(tmp_path, size):
-    data = bytes(range(256)) * (size // 256 + 1)
-    (tmp_path / "a").write_bytes(data[:size])
-    assert files.sha256(tmp_path / "a") == hashlib.sha256(data[:size]).hexdigest()
-
-
 def test_a_file_name_of_any_bytes_survives_json(tmp_path):
     record = {"content": os.fsdecode(b"caf\xe9.jpg")}
     files.write_text(tmp_path / "a.json", json.dumps(record, ensure_ascii=False))
@@ -131,12 +123,6 @@ def test_values_are_deep_beyond_so_many_levels(levels, deep):
     for level in range(levels):
         value = {"a": value} if level % 2 else [value, 2]
     assert files.is_deep(value, most=3) == deep
-
-
-def test_a_digest_depends_on_content_and_not_on_order():
-    first = files.digest({"a": "1", "b": "2"})
-    assert first == files.digest({"b": "2", "a": "1"}) and len(first) == 64
-    assert first != files.digest({"a": "2", "b": "1"})
 
 
 def test_unfinished_files_of_one_file_are_removed(tmp_path):

@@ -4,8 +4,9 @@ import pytest
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.tables import CsvTable, StepTable, read_steps
-from nst_keras.sweeps.table import read_matrix
-from nst_keras.training.labels import Columns, read_csv
+from nst_keras.sweeps.trials import read_matrix
+from nst_keras.training.config import TrainConfig
+from nst_keras.training.datasets import read_set
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_rows_are_counted_as_spreadsheets_count_them(write, text, numbers):
 def test_tables_of_trials_and_of_labels_count_their_rows_alike(write):
     path = write('path,label,note\na.png,"1\n2",x\n\nb.png,,y\n')
     with pytest.raises(InputError, match="row 4, column label: is empty"):
-        read_csv(str(path), "--csv", Columns("path", "label", None, 0))
+        read_set(TrainConfig(csv=str(path)))
     path = write('name,size,note\na,64,"1\n2"\n\nb,x,y\n')
     with pytest.raises(InputError, match="row 4, column size: --size=x"):
         read_matrix(path)

@@ -11,7 +11,7 @@ from nst_keras import Config
 from nst_keras.imaging import geometry, images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, defaults
+from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import resolve
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
@@ -40,7 +40,7 @@ def test_python_values_are_taken():
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("size", True, "must be a whole number of pixels from 32 to 32768 or original"),
+        ("size", True, "must be a whole number of pixels from 32 to 32768, or original"),
         ("size", 1.5, "must be a whole number of pixels"),
         ("size", "x", "must be a whole number of pixels"),
         ("size", "512", "must be a whole number of pixels"),
@@ -60,7 +60,7 @@ def test_python_values_are_taken():
         ("balance", (("style", True),), "must be NAME:NUMBER of at least 0"),
         ("balance", (1.0,), "must be NAME:NUMBER of at least 0"),
         ("content", 3, "must be a text"),
-        ("scales", "original", "must be a whole number from 1 to 32 or auto"),
+        ("scales", "original", "must be a whole number from 1 to 32, or auto"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_would_be_right(name, value, said):
@@ -74,7 +74,11 @@ def test_an_unknown_setting_is_an_error():
 
 
 def test_every_option_and_default_is_declared_once():
-    assert list(OPTIONS) == [field.name for field in dataclasses.fields(Config)] == list(defaults())
+    assert (
+        list(OPTIONS)
+        == [field.name for field in dataclasses.fields(Config)]
+        == list(vars(Config()))
+    )
     assert all(option.help.endswith(".") for option in OPTIONS.values())
 
 

@@ -128,8 +128,11 @@ def test_check_accepts(kind, rules, value):
         (
             "pixels",
             {"limits": (32, 64), "words": ("original",)},
-            "a whole number of pixels from 32 to 64 or original",
+            "a whole number of pixels from 32 to 64, or original",
         ),
+        ("int", {"limits": (1, 5), "words": ("a", "b")}, "a whole number from 1 to 5, or a or b"),
+        ("bytes", {"limits": (1, math.inf)}, "a size such as 800M or 6G of at least 1 byte"),
+        ("duration", {"limits": (1, 10**8)}, "a time such as 90s, 5m or 2h of at least 1 s"),
         ("text", {"choices": ("max", "avg")}, "one of max, avg"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings import config, presets
+from nst_keras.settings.resolve import preset_values
 
 FIRST_OF_EACH_BLOCK = (
     "block1_conv1",
@@ -209,11 +210,15 @@ def test_a_preset_decides_the_same_options_as_all_others_and_names_layers_of_the
         config.OPTIONS[key].check(value)
 
 
+def with_optimizer(name, optimizer):
+    return preset_values(config.Config(objective=name, optimizer=optimizer))
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_its_own_optimizer_leaves_a_preset_as_it_is(name):
     preset = presets.PRESETS[name]
     for own in (None, preset.defaults["optimizer"]):
-        assert preset.with_optimizer(own) == preset.defaults
+        assert with_optimizer(name, own) == preset.defaults
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -221,7 +226,7 @@ def test_lbfgs_takes_full_steps_without_schedule_or_average(name):
     preset = presets.PRESETS[name]
     usual = {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0}
     changed = {**LBFGS, **usual}
-    assert preset.with_optimizer("lbfgs") == {**preset.defaults, **changed}
+    assert with_optimizer(name, "lbfgs") == {**preset.defaults, **changed}
 
 
 def others(optimizers):
@@ -242,13 +247,13 @@ def test_another_optimizer_takes_its_usual_step_in_the_preset_s_unit(name, optim
     if optimizer == "adam":
         rate = OWN_ADAM.get(name, rate)
     changed = {**ADAM, "optimizer": optimizer, "learning_rate": pytest.approx(rate)}
-    assert preset.with_optimizer(optimizer) == {**preset.defaults, **changed}
+    assert with_optimizer(name, optimizer) == {**preset.defaults, **changed}
 
 
 @pytest.mark.parametrize(("name", "optimizer"), others(["sgd", "adadelta"]))
 def test_an_optimizer_that_follows_the_gradient_s_size_leaves_its_rate_open(name, optimizer):
     preset = presets.PRESETS[name]
-    found = preset.with_optimizer(optimizer)
+    found = with_optimizer(name, optimizer)
     assert found == {**preset.defaults, **ADAM, "optimizer": optimizer, "learning_rate": None}
 
 
@@ -259,7 +264,7 @@ def test_optimizers_are_those_with_a_step_size_and_those_without():
 
 def test_presets_do_not_change_when_one_is_asked_with_another_optimizer():
     before = {name: dict(preset.defaults) for name, preset in presets.PRESETS.items()}
-    for preset in presets.PRESETS.values():
+    for name in presets.PRESETS:
         for optimizer in FACTS:
-            preset.with_optimizer(optimizer)
+            with_optimizer(name, optimizer)
     assert before == {name: preset.defaults for name, preset in presets.PRESETS.items()}

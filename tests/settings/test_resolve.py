@@ -5,7 +5,7 @@ import pytest
 from nst_keras.objective.term_names import matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config, defaults
+from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, resolve, unused
 
@@ -24,7 +24,7 @@ def test_every_preset_fills_in_all_that_is_left_open(name):
     assert left == open_after
     assert (
         set(PRESETS[name].defaults)
-        == {option for option, default in defaults().items() if default is None} - open_after
+        == {option for option, default in vars(Config()).items() if default is None} - open_after
     )
 
 
@@ -129,9 +129,9 @@ def test_layers_get_their_keras_names():
         ),
         (
             {"style": ("a", "b"), "style_blend": (0.0, 0.0)},
-            "--style_blend=0.0,0.0: one must be above 0",
+            "--style_blend=0.0,0.0: at least one value must be above 0",
         ),
-        ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: one"),
+        ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: at l"),
         (
             {"content_layers": (), "style_layers": ()},
             "--content_weight=1.0 --style_weight=8.0: nothing to optimize",
@@ -229,7 +229,7 @@ PIECES = {"schedule": "piecewise"}
             {"balance": (("style", 1.0), ("style/block1_conv1", 2.0))},
             "--balance=style:1.0,style/block1_conv1:2.0: names style/block1_conv1 twice",
         ),
-        ({"balance": (("style", 0.0),)}, "--balance=style:0.0: one must be above 0"),
+        ({"balance": (("style", 0.0),)}, "--balance=style:0.0: at least one value must be above 0"),
     ],
 )
 def test_incomplete_or_contradictory_lists_are_refused(settings, said):

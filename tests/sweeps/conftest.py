@@ -13,7 +13,7 @@ from nst_keras.settings import flags
 from nst_keras.settings.command_line import split_groups
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import session
-from nst_keras.sweeps.local_engine import Outcome
+from nst_keras.sweeps.engines import Outcome
 from nst_keras.transfer.inputs import read_inputs
 from tests.runs.conftest import write_run
 

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from nst_keras import Config
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.sweeps import flags
@@ -95,13 +94,3 @@ def test_batches_are_refused_on_windows(monkeypatch):
     SweepConfig(batch=1)
     with pytest.raises(InputError, match="--batch=2: is not available on Windows"):
         SweepConfig(batch=2)
-
-
-def test_a_sweep_varies_something_and_its_trials_write_to_different_places():
-    flags.check(SweepConfig(matrix="t.csv"), Config())
-    flags.check(SweepConfig(vary=("init=noise",)), Config())
-    with pytest.raises(InputError, match="nothing varies"):
-        flags.check(SweepConfig(), Config())
-    with pytest.raises(InputError, match="--output=x.png: must be left out") as caught:
-        flags.check(SweepConfig(matrix="t.csv"), Config(output="x.png"))
-    assert caught.value.flags == ("output",)

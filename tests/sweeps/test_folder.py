@@ -6,8 +6,7 @@ from nst_keras.runs.work_folder import Status
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder, last_line, open_log
-from nst_keras.sweeps.table import read_vary
-from nst_keras.sweeps.trials import make_trials
+from nst_keras.sweeps.trials import make_trials, read_vary
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, folder):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file: is a file, not a folder"):
         SweepFolder(tmp_path / "file").check()
-    with pytest.raises(InputError, match="is not empty and not a sweep folder"):
+    with pytest.raises(InputError, match="is not empty and is not a sweep folder"):
         SweepFolder(tmp_path).check()
 
 

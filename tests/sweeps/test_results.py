@@ -1,4 +1,4 @@
-"""The table and the page of a sweep, from run folders as they stand."""
+"""The table, the page and the progress of a sweep, from run folders as they stand."""
 
 import csv
 import dataclasses
@@ -10,12 +10,12 @@ import pytest
 
 from nst_keras.runs import comparison
 from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.record import RunRecord
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder
-from nst_keras.sweeps.results import Results, TrialRecords, check_metric, incomparable
-from nst_keras.sweeps.table import TrialRow, read_vary
-from nst_keras.sweeps.trials import make_trials
+from nst_keras.sweeps.results import Results, SweepProgress, check_metric, incomparable
+from nst_keras.sweeps.trials import TrialRow, make_trials, read_vary
 from tests.runs.conftest import page_data, write_run
 
 BASE = Config(content="photo.jpg", style=("painting.jpg",))
@@ -23,10 +23,6 @@ BASE = Config(content="photo.jpg", style=("painting.jpg",))
 
 def as_json(config, hashes):
     return dataclasses.asdict(folder_lib.fingerprint(config, hashes))
-
-
-def make(folder, trials, *options, **more):
-    return Results(TrialRecords(folder, trials), *options, **more)
 
 
 @pytest.fixture
@@ -61,7 +57,7 @@ def test_the_table_has_settings_figures_and_failures(sweep):
     for name in (names[0], names[3]):  # the first was finished later
         folder.failure(name).write_text("out of paint, twice\n")
 
-    assert make(folder, trials).conclude()
+    assert Results(folder, trials).conclude()
 
     rows = read_table(folder)
     assert [row["name"] for row in rows] == names
@@ -90,7 +86,7 @@ def test_the_table_has_settings_figures_and_failures(sweep):
 def test_a_metric_ranks(sweep, metric, first):
     folder, trials = sweep
 
-    make(folder, trials, metric).refresh()
+    Results(folder, trials, metric).refresh()
 
     rows = read_table(folder)
     assert [row["rank"] for row in rows] == ["1", "2", "", ""]
@@ -101,7 +97,7 @@ def test_a_metric_ranks(sweep, metric, first):
 def test_the_page_is_laid_out_by_two_varied_settings(sweep):
     folder, trials = sweep
 
-    make(folder, trials).refresh()
+    Results(folder, trials).refresh()
 
     page = page_data(folder.page)
     assert page["title"] == "weights: 3 of 4 trials"
@@ -119,7 +115,7 @@ def test_a_layout_of_ones_own_and_one_that_no_run_has(sweep):
         (("style_scale", "content"), ["style_scale", "content"]),
         (("style_scale", "time_limit"), []),
     ]:
-        make(folder, trials, "", layout).refresh()
+        Results(folder, trials, "", layout).refresh()
         assert page_data(folder.page)["layout"] == shown
 
 
@@ -135,7 +131,7 @@ def test_settings_that_change_no_picture_lay_out_no_page(sweep):
             requested = as_json(trial.config, {})
             write_run(folder.run(trial.name).path, texts, requested=requested)
 
-        assert make(folder, trials).conclude()
+        assert Results(folder, trials).conclude()
 
         assert page_data(folder.page)["layout"] == layout
 
@@ -144,7 +140,7 @@ def test_a_page_that_cannot_be_written_leaves_the_table(sweep, caplog):
     folder, trials = sweep
     folder.page.write_text("years of work")
 
-    assert not make(folder, trials).conclude()
+    assert not Results(folder, trials).conclude()
 
     assert folder.page.read_text() == "years of work"
     assert len(read_table(folder)) == 4
@@ -167,13 +163,13 @@ def test_a_run_of_other_settings_or_inputs_is_not_the_trials(sweep):
         (trials, ours, "finished"),
         (trials, another, "waiting"),
     ]:
-        records = TrialRecords(folder, theirs, {name: asked} if asked else {})
-        Results(records, "ssim").conclude()
+        results = Results(folder, theirs, "ssim", fingerprints={name: asked} if asked else {})
+        results.conclude()
         (row,) = (row for row in read_table(folder) if row["name"] == name)
         shown = {run["name"] for run in page_data(folder.page)["runs"]}
         assert row["status"] == status
         assert bool(row["ssim"]) == bool(row["rank"]) == (name in shown) == (status == "finished")
-        assert bool(records.read(name)) == (status == "finished")
+        assert bool(results.read(name)) == (status == "finished")
 
 
 def test_without_runs_there_is_a_table_and_no_page(tmp_path):
@@ -181,7 +177,7 @@ def test_without_runs_there_is_a_table_and_no_page(tmp_path):
     folder.prepare()
     trials = make_trials(BASE, [], [read_vary("init=noise,gray")])
 
-    assert not make(folder, trials).conclude()
+    assert not Results(folder, trials).conclude()
 
     assert [row["status"] for row in read_table(folder)] == ["waiting", "waiting"]
     assert not folder.page.exists()
@@ -191,7 +187,7 @@ def test_the_reason_of_a_failed_run_is_in_the_table(sweep):
     folder, trials = sweep
     folder.run(trials[2].name).update_record(status="failed", reason="out of memory")
 
-    make(folder, trials).conclude()
+    Results(folder, trials).conclude()
 
     row = read_table(folder)[2]
     assert (row["status"], row["error"]) == ("failed", "out of memory")
@@ -208,7 +204,7 @@ def test_damaged_records_harm_no_table(sweep):
         None,
     ):
         run.record.write_text(json.dumps({**ours, **damage} if damage else damage))
-        make(folder, trials, "ssim").conclude()
+        Results(folder, trials, "ssim").conclude()
         assert [row["rank"] for row in read_table(folder)] == ["1", "", "", ""]
 
 
@@ -223,7 +219,7 @@ def test_a_page_that_takes_long_is_not_renewed_each_time(sweep, monkeypatch):
         return now[0]
 
     monkeypatch.setattr("time.monotonic", clock)
-    found = make(folder, trials)
+    found = Results(folder, trials)
     for _ in range(12):
         found.refresh()
     assert 1 <= len(written) <= 3
@@ -249,9 +245,9 @@ def test_a_metric_is_checked_without_tensorflow():
     program = (
         "import sys\n"
         "from nst_keras.settings.config import Config\n"
-        "from nst_keras.sweeps import results, table, trials\n"
+        "from nst_keras.sweeps import results, trials\n"
         "base = Config(content='photo.jpg', style=('painting.jpg',))\n"
-        "found = trials.make_trials(base, [], [table.read_vary('init=noise,gray')])\n"
+        "found = trials.make_trials(base, [], [trials.read_vary('init=noise,gray')])\n"
         "results.check_metric('gram_error/block3_conv3', found)\n"
         "sys.exit('tensorflow' in sys.modules)\n"
     )
@@ -289,17 +285,66 @@ def test_gram_errors_of_more_layers_are_no_worse_for_that(sweep):
         run = folder.run(trial.name)
         scores = {f"gram_error/block{n}_conv3": error for n, error in enumerate(errors, start=2)}
         run.update_record(scores=scores)
-    make(folder, trials, "gram_error").conclude()
+    Results(folder, trials, "gram_error").conclude()
     assert [row["name"] for row in read_table(folder)][:2] == [trial.name for trial in trials[:2]]
 
 
 def test_a_page_is_renewed_aside_and_by_one_at_a_time(sweep):
     folder, trials = sweep
     waiting = []
-    found = make(folder, trials, submit=waiting.append)
+    found = Results(folder, trials, submit=waiting.append)
     found.refresh()
     assert folder.results.exists() and not folder.page.exists()
     found.refresh()
     assert len(waiting) == 1
     waiting.pop()()
     assert folder.page.exists()
+
+
+# Progress.
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+def test_progress_says_what_is_left(clock):
+    records = {name: RunRecord() for name in "abcd"}
+    records["a"] = RunRecord(step=50, total_steps=100)
+    progress = SweepProgress(records.__getitem__, list("abcd"))
+    assert progress.describe() == "0 of 4 trials done"
+
+    clock[0] = 20.0
+    progress.done.add("a")  # its second half took 20 s
+    assert progress.describe() == "1 of 4 trials done  2:00 left"
+
+    clock[0] = 55.0
+    progress.failed["d"] = "the reason"
+    records["b"] = RunRecord(step=60, total_steps=100)
+    assert progress.describe() == "1 of 4 trials done  1 failed  1:10 left"
+    assert progress.share() == pytest.approx((1 + 0.6 + 0) / 3)
+
+    progress.done.add("b")
+    progress.done.add("c")
+    assert progress.describe() == "3 of 4 trials done  1 failed"
+    assert progress.share() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("record", "share"),
+    [
+        (RunRecord(), 0.0),
+        (RunRecord(step=3), 0.0),
+        (RunRecord(step=-3, total_steps=10), 0.0),
+        (RunRecord(step=3, total_steps=0), 0.0),
+        (RunRecord(step=3, total_steps=-10), 0.0),
+        (RunRecord(step=5, total_steps=10), 0.5),
+        (RunRecord(step=10, total_steps=10), 0.99),  # the result is still to be written
+        (RunRecord(step=99, total_steps=10), 0.99),
+    ],
+)
+def test_an_unfinished_trial_counts_by_its_steps(clock, record, share):
+    assert SweepProgress(lambda _: record, ["a"]).share() == pytest.approx(share)

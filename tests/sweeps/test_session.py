@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from nst_keras import sweep
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.sweeps import flags, session
 from tests.conftest import ROOT
@@ -14,7 +17,18 @@ from tests.sweeps.conftest import read_table
 def plan(arguments):
     """The trials that a command line asks for."""
     values, _ = command_line.parse(flags.COMMAND, arguments)
-    return session.plan(*session.split_settings(values))
+    return session.plan(values)[-1]
+
+
+def test_a_sweep_varies_something_and_its_trials_write_to_different_places(sweep_flags, tmp_path):
+    (tmp_path / "t.csv").write_text("init\nnoise\n")
+    assert len(plan([*sweep_flags, "--matrix=t.csv"])) == 1
+    assert len(plan([*sweep_flags, "--vary=init=noise"])) == 1
+    with pytest.raises(InputError, match="nothing varies"):
+        plan(sweep_flags)
+    with pytest.raises(InputError, match="--output=x.png: must be left out") as caught:
+        plan([*sweep_flags, "--matrix=t.csv", "--output=x.png"])
+    assert caught.value.flags == ("output",)
 
 
 def test_the_table_overrides_the_command_line_which_overrides_flagfiles(sweep_flags, tmp_path):
@@ -97,7 +111,7 @@ def test_a_sweep_goes_past_a_failure_and_goes_on_where_it_was(sweep_flags, here,
     assert sweep.main(command) == 75
 
     said = capsys.readouterr().err
-    assert "trials cannot be compared by content, because style_weight varies" in said
+    assert "trials cannot be compared by content because these settings vary: style_weight" in said
     assert "1 of 3 trials done  1 failed" in said
     assert "style_weight=16 failed: the reason (sweep/logs/style_weight=16.log)" in said
     assert said.splitlines()[-1] == "nst_keras: interrupted; run the same command again to resume"

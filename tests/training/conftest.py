@@ -1,6 +1,7 @@
 """What tests of trainings share: small data sets, and small trainings of them."""
 
 import csv
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -13,14 +14,13 @@ from nst_keras.training import input_pipeline
 from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig, settle
 from nst_keras.training.datasets import Pictures
-from nst_keras.training.input_pipeline import Augmentation
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "scripts"))
 import draw_shapes
 
 Trainer = trainer_lib.Trainer
-STILL = Augmentation(flip=False, shift=0.0, color=0.0)
-MOVED = Augmentation(flip=True, shift=0.2, color=0.3)
+STILL = TrainConfig(image_size=16, batch_size=4, flip=False, shift=0.0, color=0.0)
+MOVED = TrainConfig(image_size=16, batch_size=4, flip=True, shift=0.2, color=0.3)
 CIFAR_NAMES = ("apple", "bear", "clock", "dinosaur", "elephant")
 
 
@@ -68,12 +68,15 @@ def reused_trainers():
     """Networks are built and traced once: a training gets one with the variables of a new one."""
     made = {}
 
-    def make(plan, batch_size, initial, distribute):
-        key = plan, batch_size, initial and initial.sha256, distribute
+    def make(config, start, classes):
+        elsewhere = {"csv": None, "workdir": None, "schedule": "cosine", "warmup_steps": 0}
+        elsewhere |= {"epochs": 1, "patience": 0, "learning_rate": 1.0, "tensorboard": False}
+        key = dataclasses.replace(config, **elsewhere), start.sha256, classes
         if key not in made:
-            trainer = Trainer(plan, batch_size, initial, distribute)
+            trainer = Trainer(config, start, classes)
             made[key] = trainer, trainer.state()
         trainer, new = made[key]
+        trainer.config = config
         trainer.restore(new)
         return trainer
 
@@ -166,10 +169,14 @@ def interrupt(monkeypatch, at, act):
 
 def pictures_of(count, size=16):
     pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
-    return Pictures(np.arange(count, dtype=np.int32), pixels=pixels)
+    return Pictures(pixels, np.arange(count, dtype=np.int32))
 
 
-def epoch_of(pictures, augmentation, **place):
-    place = {"seed": 0, "epoch": 0, "first": 0} | place
-    dataset = input_pipeline.training_batches(pictures, 16, 4, augmentation, **place)
+def pictures_in(*paths):
+    """Picture files, all of one class."""
+    return Pictures(np.array([str(path) for path in paths], object), np.zeros(len(paths), np.int32))
+
+
+def epoch_of(pictures, config, epoch=0, first=0):
+    dataset = input_pipeline.training_batches(pictures, config, epoch=epoch, first=first)
     return [(images.numpy(), labels.numpy()) for images, labels in dataset]

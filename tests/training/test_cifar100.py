@@ -56,9 +56,9 @@ def test_the_last_label_and_not_the_coarse_one_is_checked(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"train": b""}, "train.bin has 0 bytes, not a multiple of 3,074"),
-        ({"test": b""}, "test.bin has 0 bytes"),
-        ({"train": bytes(3073)}, "train.bin has 3,073 bytes"),
+        ({"train": b""}, "train.bin is 0 bytes long, not a multiple of 3,074"),
+        ({"test": b""}, "test.bin is 0 bytes long"),
+        ({"train": bytes(3073)}, "train.bin is 3,073 bytes long"),
         ({"fine_label_names": b""}, "does not hold a name of its own for each class"),
         ({"fine_label_names": b"a\nb\na\nc\nd\n"}, "does not hold a name of its own"),
         ({"fine_label_names": b"\xff\n"}, "can't decode byte 0xff"),
@@ -93,7 +93,7 @@ def test_a_file_of_absurd_size_is_refused_unread(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(cifar100, "_MAX_BYTES", 40_000)
     folder = cifar_folder(tmp_path)
     said = refusal(folder if kind == "folder" else archive_of(folder))
-    assert said.endswith("train.bin has 61,480 bytes; at most 40,000 are read")
+    assert said.endswith("train.bin is 61,480 bytes long; at most 40,000 are read")
 
 
 def test_links_in_an_archive_are_not_followed(tmp_path):

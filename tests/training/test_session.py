@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from nst_keras import run, train_backbone
 from nst_keras.network import vgg, weights
+from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runtime import files
-from nst_keras.training import classifier, datasets, session
 from nst_keras.training import config as config_lib
+from nst_keras.training import datasets, session
 from nst_keras.training.config import TrainConfig
 from tests.training.conftest import Trainer, draw_shapes, outcome, refused, rows_of
 
@@ -33,9 +34,9 @@ def test_a_training_leaves_tables_labels_and_a_record(whole):
 
 def test_the_weights_hold_their_shape_and_preprocessing(whole):
     read = weights.read_weights(whole / "weights.npz", "vgg16")
-    assert read.channels == (4, 8, 15, 31, 31) == classifier.scaled_channels(0.06)
+    assert read.channels == (4, 8, 15, 31, 31)
     assert (read.channel_order, read.mean) == ("bgr", weights.CAFFE_MEAN)
-    assert read.std == classifier.IMAGENET_STD
+    assert read.std == session._IMAGENET_STD
 
 
 def test_run_paints_with_the_weights(whole, picture_paths, tmp_path, monkeypatch):
@@ -100,8 +101,8 @@ def test_fine_tuning_starts_from_the_given_features(tiny_weights, tiny_weights_p
 
 def test_embedded_weights_can_be_the_start(shapes):
     config = config_lib.settle(TrainConfig(csv=str(shapes), initial="embedded"))
-    initial = session._read_initial(config)
-    assert initial and initial.channels == vgg.CHANNELS and initial.std == (1.0, 1.0, 1.0)
+    initial = session._starting_weights(config)
+    assert initial.kernels and initial.channels == vgg.CHANNELS and initial.std == (1.0, 1.0, 1.0)
     assert not config.batch_norm and config.learning_rate == 1e-5
 
 
@@ -111,3 +112,9 @@ def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
     assert float(ours) == pytest.approx(float(theirs), rel=0.02)
     read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg16")
     assert all(kernel.dtype == np.float32 for kernel in read.kernels.values())
+
+
+def test_the_default_folder_is_named_after_network_and_data():
+    config = config_lib.settle(TrainConfig(csv="a/labels.csv"))
+    path, other = (session._default_path(config, Fingerprint({"epochs": n}, {})) for n in "12")
+    assert path.parts[0] == "runs" and path.name.startswith("vgg19_labels-") and path != other

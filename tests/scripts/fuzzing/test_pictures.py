@@ -6,7 +6,7 @@ import time
 import pytest
 from PIL import Image
 
-from nst_keras.imaging import pillow
+from nst_keras.imaging import images
 from scripts.fuzzing import pictures
 
 
@@ -20,7 +20,7 @@ def formats_of(found):
 
 def test_all_formats_that_runs_read_are_there():
     *others, heic = pictures.all_pictures()
-    assert formats_of(others) == {*pillow.FORMATS, "MPO"}
+    assert formats_of(others) == {*images.FORMATS, "MPO"}
     assert heic[4:12] == b"ftypheic"
     assert formats_of(pictures.training_pictures()) == {"PNG", "JPEG", "GIF"}
 

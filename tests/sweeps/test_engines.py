@@ -1,27 +1,30 @@
-"""Trials as processes: how many at a time, and those that fail, are lost, locked or stopped."""
+"""Trials as processes: how many at a time, and those that fail, are lost, locked or stopped.
+
+Ray, without a cluster: what is missing, and how outcomes are told.
+"""
 
 import functools
 import os
 import subprocess
+import sys
 
 import pytest
 
 from nst_keras.devices import memory
-from nst_keras.runtime.cli import INTERRUPTED
-from nst_keras.runtime.signals import StopSignal
-from nst_keras.sweeps import local_engine
+from nst_keras.runtime.cli import INTERRUPTED, StopSignal
+from nst_keras.runtime.errors import InputError
+from nst_keras.sweeps import engines
+from nst_keras.sweeps.engines import LocalEngine, Outcome, RayEngine, Task, make_slots
 from nst_keras.sweeps.folder import open_log
-from nst_keras.sweeps.local_engine import LocalEngine, Outcome, Task, failure_reason, make_slots
-
-SHELL = ("/bin/sh", "-c")
 
 
 @pytest.fixture
-def task(tmp_path):
+def task(tmp_path, monkeypatch):
     """Makes a task that is a line of shell."""
+    monkeypatch.setattr(engines, "RUN", ("/bin/sh", "-c"))
 
     def make(name, line, parts=(), **more):
-        return Task(name, (line,), tmp_path / f"{name}.log", SHELL, tuple(parts), **more)
+        return Task(name, (line,), tmp_path / f"{name}.log", tuple(parts), **more)
 
     return make
 
@@ -66,8 +69,8 @@ def test_the_reason_of_a_failure_is_the_one_that_the_run_recorded(task, tmp_path
 def test_a_reason_is_recorded_or_else_the_last_line_of_the_log(task):
     one = task("one", "", failure=lambda: "out of memory")
     one.log.write_text("the last line\n")
-    assert failure_reason(one, "", one.log) == "out of memory"
-    assert failure_reason(one, "out of memory", one.log) == "the last line"
+    assert engines._failure_reason(one, "", one.log) == "out of memory"
+    assert engines._failure_reason(one, "out of memory", one.log) == "the last line"
 
 
 def test_the_reason_of_a_failed_batch_is_the_one_that_its_runs_recorded(task, tmp_path, caplog):
@@ -241,11 +244,11 @@ def test_no_trial_runs_twice_at_a_time(task, caplog):
 
     assert found == {"two": 0, "one": 0}
     assert "again" in first.log.read_text()
-    assert caplog.messages == ["one: waiting, another process is running it"]
+    assert caplog.messages == ["one: waiting because another process is running it"]
 
 
 def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
-    monkeypatch.setattr(local_engine.memory, "cpu_cores", lambda: 8)
+    monkeypatch.setattr(engines.memory, "cpu_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")  # somebody's own choice stays
     for gpus, jobs, slots in [
@@ -263,3 +266,80 @@ def test_slots_share_gpus_or_threads_and_memory(monkeypatch):
     ]:
         monkeypatch.setattr(memory, "visible_gpus", lambda gpus=gpus: gpus)
         assert make_slots(jobs) == slots
+
+
+# Ray.
+
+
+def test_ray_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install '\.\[ray\]'"):
+        RayEngine(1, 0, 0)
+
+
+class Unreachable:
+    """A Ray whose cluster cannot be joined."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("a:1", ConnectionError("No.\nNot at all"), "RAY_ADDRESS=a:1: cannot be joined: No."),
+        ("foo", ValueError("Malformed"), "RAY_ADDRESS=foo: cannot be joined: Malformed"),
+        (None, RuntimeError(""), "--engine=ray: cannot be started: RuntimeError"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_told_in_one_line(address, error, said, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError) as caught, engines._connection(Unreachable(error)):
+        pass
+    assert str(caught.value) == said
+
+
+class Cluster:
+    """A Ray whose tasks have ended: with a status, or with an error."""
+
+    class exceptions:
+        class RayError(Exception):
+            pass
+
+        class TaskCancelledError(RayError):
+            pass
+
+    def get(self, result):
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+LOST = Cluster.exceptions.RayError("The worker died.\nAnd more.")
+
+
+@pytest.mark.parametrize(
+    ("result", "is_done", "recorded", "outcome"),
+    [
+        (0, True, "", Outcome("one", 0)),
+        (1, False, "", Outcome("one", 1, "the last line")),
+        (1, False, "out of memory", Outcome("one", 1, "out of memory")),
+        (1, False, "an old reason", Outcome("one", 1, "the last line")),
+        (Cluster.exceptions.TaskCancelledError(), False, "", Outcome("one", INTERRUPTED)),
+        (LOST, False, "", Outcome("one", 1, "its worker was lost: The worker died.")),
+        (LOST, True, "", Outcome("one", 0)),
+    ],
+)
+def test_a_trial_that_ended_has_an_outcome(tmp_path, result, is_done, recorded, outcome):
+    (tmp_path / "one.log").write_text("the last line\n")
+    task = Task("one", (), tmp_path / "one.log", is_done=lambda: is_done, failure=lambda: recorded)
+    assert engines._ray_outcome(Cluster(), result, task, "an old reason") == outcome
