@@ -13,7 +13,7 @@ from nst_keras import run
 from nst_keras.devices import startup
 from nst_keras.runs import scores
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import scale_run
 from tests.conftest import files_of, flags_of, logged_steps
 
@@ -38,14 +38,14 @@ def whole(picture_paths, tiny_weights_path, tmp_path_factory):
 
 def at_step(monkeypatch, step, act):
     """Have something happen once a step is recorded."""
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.step == step:
             act()
 
-    monkeypatch.setattr(PictureWriter, "__call__", call)
+    monkeypatch.setattr(RunWriter, "write_pictures", call)
 
 
 def one_line(capsys) -> str:

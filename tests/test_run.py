@@ -17,9 +17,9 @@ import nst_keras
 from nst_keras import run
 from nst_keras.devices import startup
 from nst_keras.imaging import images
-from nst_keras.runs import extras, pictures, session
+from nst_keras.runs import extras, session, writers
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
 from tests.conftest import files_of, flags_of, logged_steps, picture
 from tests.transfer.conftest import spoil_gradients
@@ -165,7 +165,7 @@ def test_flagfile_lines_are_refused_with_their_place(job, capsys, tmp_path, no_t
 def test_missing_inputs_are_named(capsys, tmp_path, monkeypatch, no_tensorflow):
     monkeypatch.chdir(tmp_path)
     assert "--content is missing" in refused([], capsys)
-    assert "holds no run" in refused(["--workdir=nowhere"], capsys)
+    assert "contains no run" in refused(["--workdir=nowhere"], capsys)
 
 
 def test_full_disk_is_refused_before_work(job, capsys, monkeypatch, no_tensorflow):
@@ -258,9 +258,9 @@ def test_a_damaged_iteration_picture_costs_no_result(small, capsys, tmp_path, mo
         if iterate.is_last:
             self.folder.iteration(2).write_bytes(b"no picture")
 
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", damage)
+        patch.setattr(RunWriter, "write_pictures", damage)
         patch.setattr(session, "Background", AtOnce)
         assert run.main([*small, "--image_at=2,5"]) == 0
     assert "iteration_00002.jpg: cannot be read as a picture" in capsys.readouterr().err
@@ -289,7 +289,7 @@ def test_a_finished_run_is_completed_if_it_was_killed_in_its_last_moment(
 def test_warnings_of_earlier_processes_stay_with_the_run(small, tmp_path, monkeypatch):
     resting = [*small, "--tolerance=0.9", "--patience=2", "--scales=2"]
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(RunWriter, "write_pictures", _raise_signal(5, signal.SIGTERM))
         assert run.main(resting) == 75
     folder = RunFolder(tmp_path / "job")
     before = [note for note in folder.read_record().notes if "converged at step" in note]
@@ -341,7 +341,7 @@ def test_crash_and_same_command_equal_an_uninterrupted_run(
     job, whole, tmp_path, monkeypatch, crash_at
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _crash(crash_at))
+        patch.setattr(RunWriter, "write_pictures", _crash(crash_at))
         with pytest.raises(RuntimeError, match="power failure"):
             run.main(job)
     assert run.main(job) == 0
@@ -354,7 +354,7 @@ def test_crash_and_same_command_equal_an_uninterrupted_run(
 
 
 def _crash(step: int):
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
@@ -366,7 +366,7 @@ def _crash(step: int):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_each_signal_saves_the_state(small, capsys, tmp_path, monkeypatch, number):
-    monkeypatch.setattr(PictureWriter, "__call__", _raise_signal(5, number))
+    monkeypatch.setattr(RunWriter, "write_pictures", _raise_signal(5, number))
     assert run.main(small) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
@@ -380,7 +380,7 @@ def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
 ):
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(RunWriter, "write_pictures", _raise_signal(5, signal.SIGTERM))
         assert run.main(job) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
@@ -394,7 +394,7 @@ def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
 
 
 def _raise_signal(step: int, number: int):
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
@@ -444,7 +444,7 @@ def states_of(found: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch):
     """A run that waits for the disk, one with the thread, and one whose thread is always late."""
-    monkeypatch.setattr(pictures, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(writers, "_REFRESH_SECONDS", 0.0)
     for kind in (AtOnce, Late):
         monkeypatch.setattr(session, "Background", kind)
         command = [*job, "--keep_checkpoints=9", "--tensorboard", f"--workdir={kind.__name__}"]
@@ -466,7 +466,7 @@ def test_a_power_cut_that_loses_submitted_work_repeats_those_steps(
     with monkeypatch.context() as patch:
         patch.setattr(Late, "done", 10)  # the metrics of step 6, but not its checkpoint
         patch.setattr(session, "Background", Late)
-        patch.setattr(PictureWriter, "__call__", _crash(9))
+        patch.setattr(RunWriter, "write_pictures", _crash(9))
         with pytest.raises(RuntimeError, match="power failure"):
             run.main(job)
     left = files_of(tmp_path / "job")
@@ -528,14 +528,14 @@ def test_a_long_step_is_given_up_some_seconds_after_a_signal(small, capsys, tmp_
 def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, monkeypatch):
     tiled = [*small, "--tile_size=40", "--style_layers=block1_conv1,block2_conv1"]
     tiled += ["--content_layers=block2_conv1", "--learning_rate=0.02"]
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.is_last:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(PictureWriter, "__call__", call)
+    monkeypatch.setattr(RunWriter, "write_pictures", call)
     monkeypatch.setattr(session, "_PATIENCE", 0.0)
     assert run.main(tiled) == 0
     assert RunFolder(tmp_path / "job").read_record().status == "finished"
@@ -566,7 +566,7 @@ def test_a_recovery_is_reported_and_logs_no_step_twice(small, capsys, tmp_path, 
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path, monkeypatch):
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
@@ -575,7 +575,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", call)
+        patch.setattr(RunWriter, "write_pictures", call)
         assert run.main(small) == 75
     log = capsys.readouterr().err
     assert "interrupted" in log and "step 5/6" not in log  # not even the next report
@@ -605,7 +605,7 @@ def test_relative_paths_of_the_first_command_hold_on_resume(small, tmp_path, mon
     (tmp_path / "net.npz").write_bytes(Path(weights).read_bytes())
     command = [*small, "--init=start.png", "--weights=net.npz", "--output=copy.png"]
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(RunWriter, "write_pictures", _raise_signal(5, signal.SIGTERM))
         assert run.main(command) == 75
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -618,7 +618,7 @@ def test_the_first_command_still_matches_after_the_folder_alone_was_resumed(
 ):
     command = [flag for flag in small if not flag.startswith("--precision")]
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(RunWriter, "write_pictures", _raise_signal(5, signal.SIGTERM))
         assert run.main(command) == 75
     assert capsys.readouterr().err.count("nst_keras: precision: ") == 1  # what auto has become
     before = RunFolder(tmp_path / "job").read_record()
@@ -671,7 +671,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     limited = [flag for flag in job if not flag.startswith("--iterations")]
     limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
-        patch.setattr(PictureWriter, "__call__", _raise_signal(5, signal.SIGTERM))
+        patch.setattr(RunWriter, "write_pictures", _raise_signal(5, signal.SIGTERM))
         assert run.main(limited) == 75
     record = RunFolder(tmp_path / "job").read_record()
     steps = [scale.steps for scale in record.scales]

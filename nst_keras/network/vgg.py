@@ -12,6 +12,7 @@ from nst_keras.runtime.errors import InputError
 # Convolutions per block. Each block works at half the resolution of the one before it.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
+IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,105 +1,153 @@
-"""Evaluations of images: the statistics by term name, and the way back to a gradient at the image.
+"""Evaluations: statistics of images by term name, and the way back to a gradient at the images.
 
 There are three of one interface, with the same results: one image, several images at once (both
-here), and an image in tiles (`tiled`).
+here), and an image in tiles (`tiled`). All pass through the network by
+`evaluate_features`.
 """
 
+import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
-from nst_keras.objective.targets import Window, owned
-from nst_keras.objective.terms import Term
+_EXPONENT_BITS = 0x7F800000  # of a float32
+_LEAST = 1e-30  # its inverse is far below float32's largest number
+
+Features = dict[str, tf.Tensor]  # by layer
+Extractor = Callable[[tf.Tensor], Features]
+Sums = dict[str, tf.Tensor]  # statistics by the name of their term
+# Makes statistics of a layer's features (N, h, w, C); without a name, of pixels (N, H, W, 3).
+SumsOfLayer = Callable[[str, tf.Tensor], Sums]
+_Section = tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]  # its input, layer and features
 
 
-class Evaluation(Protocol):
-    """What an objective needs to know of an image."""
+class Evaluation(NamedTuple):
+    """Statistics, and the way back from them (a vector-Jacobian product).
 
-    @property
-    def sums(self) -> Sums:
-        """Statistics over all positions of the image, by term name."""
+    Attributes:
+        sums: statistics by term name.
+        pull_back: makes the gradient at what they are of, of its shape, from their own gradients.
+            To be called once.
+    """
 
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
+    sums: Sums
+    pull_back: Callable[[Sums], tf.Tensor]
 
 
-class Evaluator(Protocol):
-    """Evaluates images of one size for one list of terms."""
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A feature extractor on one device.
 
-    @property
-    def in_graph(self) -> bool:
-        """Whether evaluations can be part of a TensorFlow graph."""
+    Args:
+        sections: its parts in order, with one layer as the output of each: the first takes the
+            image, each later one the output of the part before.
+        largest_gradient: dynamic loss scaling for float16: gradients of features are scaled before
+            they are pulled back through the network, so that the largest is between this and twice
+            this, and the gradient at the image is scaled back. None: no scaling, which is faster,
+            and right where gradients can neither underflow nor overflow.
+    """
 
+    sections: tuple[Extractor, ...]
+    largest_gradient: float | None = None
+
+
+def evaluate(tensor: tf.Tensor, sums_of: Callable[[tf.Tensor], Sums]) -> Evaluation:
+    """Statistics of an image or of features.
+
+    Their gradients are added two at a time, since AddN adds three in an order that varies between
+    runs.
+    """
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(tensor)
+        sums = sums_of(tensor)
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        gradients = [tape.gradient(value, tensor, cotangents[name]) for name, value in sums.items()]
+        return functools.reduce(_added_flat, gradients)
+
+    return Evaluation(sums, pull_back)
+
+
+def evaluate_features(
+    network: Network, images: tf.Tensor, sums_of_layer: SumsOfLayer
+) -> Evaluation:
+    """Statistics of the features of images (N, H, W, 3), at least one for each layer.
+
+    Each section of the network has a tape of its own, for the same reason as in `evaluate`.
+    """
+    sections: list[_Section] = []
+    layers: dict[str, Evaluation] = {}
+    entry = images
+    for section in network.sections:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(entry)
+            ((layer, features),) = section(entry).items()
+        sections.append((tape, entry, layer, features))
+        layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
+        entry = features
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        if network.largest_gradient is None:
+            return _through(sections, lambda layer: layers[layer].pull_back(cotangents))
+        pulled = {layer: own.pull_back(cotangents) for layer, own in layers.items()}
+        peaks = [  # of each image
+            tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
+            for gradient in pulled.values()
+        ]
+        scale = network.largest_gradient / _power_of_two(tf.reduce_max(tf.stack(peaks), axis=0))
+        return _through(sections, lambda layer: scale * pulled[layer]) / scale
+
+    sums = {name: value for own in layers.values() for name, value in own.sums.items()}
+    return Evaluation(sums, pull_back)
+
+
+def _through(sections: list[_Section], at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+    """The gradient at the images, given those at each layer's features from its statistics."""
+    upstream = None
+    for tape, entry, layer, features in reversed(sections):
+        # The gradient of a Gram is as large as its features and could be computed long before the
+        # gradient from deeper layers arrives; waiting for that saves memory.
+        with tf.control_dependencies([] if upstream is None else [upstream]):
+            own = at_features(layer)
+        upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
+    return upstream
+
+
+class Evaluator(abc.ABC):
+    """Evaluates images of one size for one list of terms.
+
+    Attributes:
+        in_graph: whether evaluations can be part of a TensorFlow graph.
+    """
+
+    in_graph: ClassVar[bool] = True
+
+    @abc.abstractmethod
     def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
 
 
-class WholeEvaluation:
-    """One image, or several of one size, through the network in one piece.
-
-    Args:
-        image: (N, H, W, 3), RGB in [0, 1].
-        layer_sums: makes statistics by term name from a layer's name and features (N, h, w, C).
-        pixel_sums: makes statistics by term name from the image.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        image: tf.Tensor,
-        layer_sums: Callable[[str, tf.Tensor], Sums],
-        pixel_sums: Callable[[tf.Tensor], Sums],
-    ):
-        self._image = image
-        self._forward = ForwardPass(network, image, layer_sums)
-        with tf.GradientTape(watch_accessed_variables=False) as self._tape:
-            self._tape.watch(image)
-            self._pixels = pixel_sums(image)
-        self.sums = {**self._pixels, **self._forward.sums}
-
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
-        names = list(self._pixels)
-        direct = self._tape.gradient(
-            [self._pixels[name] for name in names],
-            self._image,
-            output_gradients=[cotangents[name] for name in names],
-        )
-        pulled = self._forward.pull_back(cotangents)
-        return direct if pulled is None else direct + pulled
-
-
 @dataclasses.dataclass(frozen=True)
-class WholeEvaluator:
-    """Evaluates images in one piece.
-
-    Attributes:
-        terms: the terms of the objective; their weights do not matter here.
-        content: the content's features by layer.
-    """
+class WholeEvaluator(Evaluator):
+    """Evaluates images in one piece."""
 
     network: Network
-    terms: Sequence[Term]
-    content: Features
-    in_graph: ClassVar[bool] = True
+    sums_of_layer: SumsOfLayer
 
-    def __call__(self, image: tf.Tensor) -> WholeEvaluation:
-        """Evaluate one image (1, H, W, 3), RGB in [0, 1]."""
-        return WholeEvaluation(self.network, image, self.layer_sums, self.pixel_sums)
+    def __call__(self, image: tf.Tensor) -> Evaluation:
+        features = evaluate_features(self.network, image, self.sums_of_layer)
+        pixels = evaluate(image, functools.partial(self.sums_of_layer, ""))
 
-    def layer_sums(self, layer: str, features: tf.Tensor) -> Sums:
-        """Statistics of a layer's features (1, h, w, N), by term name."""
-        return layer_sums(self.terms, self.content, layer, features)
+        def pull_back(cotangents: Sums) -> tf.Tensor:
+            return pixels.pull_back(cotangents) + features.pull_back(cotangents)
 
-    def pixel_sums(self, pixels: tf.Tensor) -> Sums:
-        """Statistics of pixels (1, H, W, 3), by term name."""
-        return pixel_sums(self.terms, pixels)
+        return Evaluation({**pixels.sums, **features.sums}, pull_back)
 
 
-def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> WholeEvaluation:
+def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> Evaluation:
     """Evaluate several images at once, each for its own terms; statistics get a first axis.
 
     Args:
@@ -108,46 +156,27 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> W
     """
 
     def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
-        parts = tf.split(features, len(evaluators))
-        pairs = zip(evaluators, parts, strict=True)
-        return stacked([evaluator.layer_sums(layer, part) for evaluator, part in pairs])
+        parts = zip(evaluators, tf.split(features, len(evaluators)), strict=True)
+        return stacked([evaluator.sums_of_layer(layer, part) for evaluator, part in parts])
 
-    def sums_of_pixels(pixels: tf.Tensor) -> Sums:
-        parts = tf.split(pixels, len(evaluators))
-        return stacked(
-            [evaluator.pixel_sums(part) for evaluator, part in zip(evaluators, parts, strict=True)]
-        )
-
-    return WholeEvaluation(evaluators[0].network, images, sums_of_layer, sums_of_pixels)
-
-
-def layer_sums(
-    terms: Sequence[Term],
-    content: Features,
-    layer: str,
-    features: tf.Tensor,
-    window: Window | None = None,
-) -> Sums:
-    """Statistics of a layer's features (1, h, w, N), by term name.
-
-    Args:
-        content: the content's features by layer, at the positions that count.
-        window: the part that counts, for the features of a tile (see `Tile.window`); None: all.
-    """
-    if window is not None:
-        features = owned(features, layer, window)
-    return {
-        term.name: term.statistics(features, content.get(layer))
-        for term in terms
-        if term.layer == layer
-    }
-
-
-def pixel_sums(terms: Sequence[Term], pixels: tf.Tensor) -> Sums:
-    """Statistics of pixels (1, H, W, 3), by term name."""
-    return {term.name: term.statistics(pixels, None) for term in terms if not term.layer}
+    return WholeEvaluator(evaluators[0].network, sums_of_layer)(images)
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:
     """Statistics of several images, stacked along a new first axis."""
     return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}
+
+
+def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The sum of two tensors of one shape, flattened in between.
+
+    Graph optimization cannot merge it with the next sum, which has another shape, into an AddN.
+    """
+    flat = tf.reshape(first, (-1,)) + tf.reshape(second, (-1,))
+    return tf.reshape(flat, tf.shape(first))
+
+
+def _power_of_two(number: tf.Tensor) -> tf.Tensor:
+    """The largest power of two up to a positive float32; multiplying by it rounds nothing."""
+    bits = tf.bitcast(tf.maximum(number, _LEAST), tf.int32)
+    return tf.bitcast(tf.bitwise.bitwise_and(bits, _EXPONENT_BITS), tf.float32)

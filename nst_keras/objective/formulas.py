@@ -11,29 +11,50 @@ F F^T assume a style of the image's size, so here M A takes the place of its Gra
 """
 
 import dataclasses
-import functools
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from nst_keras.objective import total_variation, wasserstein
-from nst_keras.objective.total_variation import Variation
+from nst_keras.network import vgg
+from nst_keras.objective import total_variation as variations
+from nst_keras.objective import wasserstein
 
-# A target whose mean square is below this counts as zero: relative losses would divide by it.
-FLOOR = 1e-6
+_FLOOR = 1e-6  # a target whose mean square is below this counts as zero
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
-TORCHVISION_SCALE = 255.0 * 0.226
+TORCHVISION_SCALE = 255.0 * vgg.IMAGENET_DEVIATION
+
+PullBack = Callable[[tf.Tensor], tf.Tensor]
+StyleTarget = tuple[tf.Tensor, ...]
 
 
-def gram_sums(features: tf.Tensor) -> tf.Tensor:
-    """F F^T, summed over positions: (1, H, W, N) -> (N, N)."""
-    return _gram_of_rows(_rows(features))
+@tf.custom_gradient
+def gram_sums(features: tf.Tensor) -> tuple[tf.Tensor, PullBack]:
+    """F F^T, summed over positions: (1, H, W, N) -> (N, N).
+
+    Its gradient takes one product where autodiff takes two, and it casts inside, since autodiff
+    would keep the larger copy until the backward pass.
+    """
+    rows = _rows(features)
+    wide = exact(rows)
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(_pulled_from_gram(rows, upstream), tf.shape(features))
+
+    return tf.matmul(wide, wide, transpose_a=True), pull_back
 
 
-def moment_sums(features: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def moment_sums(features: tf.Tensor) -> tuple[tf.Tensor, PullBack]:
     """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
-    return _moments_of_rows(_rows(features))
+    rows = _rows(features)
+    wide = exact(rows)
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        pulled = _pulled_from_gram(rows, upstream[:-1]) + tf.cast(upstream[-1], rows.dtype)
+        return tf.reshape(pulled, tf.shape(features))
+
+    second = tf.matmul(wide, wide, transpose_a=True)
+    return tf.concat([second, tf.reduce_sum(wide, axis=0)[None]], axis=0), pull_back
 
 
 def _rows(features: tf.Tensor) -> tf.Tensor:
@@ -41,29 +62,8 @@ def _rows(features: tf.Tensor) -> tf.Tensor:
     return tf.reshape(features, (-1, features.shape[-1]))
 
 
-@tf.custom_gradient
-def _gram_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """rows^T rows for (M, N); its gradient takes one product where autodiff takes two."""
-    # Cast inside: autodiff would keep the larger copy until the backward pass.
-    wide = exact(rows)
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
-
-    return tf.matmul(wide, wide, transpose_a=True), pull_back
-
-
-@tf.custom_gradient
-def _moments_of_rows(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """rows^T rows for (M, N), and below it the sum of the rows: (N + 1, N)."""
-    wide = exact(rows)
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        second, first = upstream[:-1], tf.cast(upstream[-1], rows.dtype)
-        return tf.matmul(rows, tf.cast(second + tf.transpose(second), rows.dtype)) + first
-
-    second = tf.matmul(wide, wide, transpose_a=True)
-    return tf.concat([second, tf.reduce_sum(wide, axis=0)[None]], axis=0), pull_back
+def _pulled_from_gram(rows: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
 
 
 def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -85,9 +85,6 @@ class Size:
     pixels: float  # of the image
 
 
-StyleTarget = tuple[tf.Tensor, ...]
-
-
 @dataclasses.dataclass(frozen=True)
 class Formulas:
     """How a published method turns statistics into losses, before their weights.
@@ -102,28 +99,18 @@ class Formulas:
 
     content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
     style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
-    variation: Variation
+    variation: variations.Variation
     style_sums: Callable[[tf.Tensor], tf.Tensor] = gram_sums
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 
-def floored_square_sum(*parts: tf.Tensor) -> tf.Tensor:
-    """The sum of the squares of a target given in parts, never zero: it becomes a denominator."""
-    return tf.maximum(_square_sum(parts), FLOOR * _size(parts))
+def square_sum(*parts: tf.Tensor) -> tuple[tf.Tensor, float]:
+    """The sum of the squares of a target given in parts, and what it is taken for if it is less.
 
-
-def vanishes(*parts: tf.Tensor) -> bool:
-    """Whether a target given in parts is zero, so that relative losses divide by the floor."""
-    return float(_square_sum(parts)) <= FLOOR * _size(parts)
-
-
-def _square_sum(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    sums = (tf.reduce_sum(tf.square(exact(part))) for part in parts)
-    return functools.reduce(operator.add, sums)
-
-
-def _size(parts: Sequence[tf.Tensor]) -> float:
-    return float(sum(tf.TensorShape(part.shape).num_elements() for part in parts))
+    Relative losses divide by it.
+    """
+    size = sum(tf.TensorShape(part.shape).num_elements() for part in parts)
+    return sum(tf.reduce_sum(tf.square(exact(part))) for part in parts), _FLOOR * float(size)
 
 
 # Content losses of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
@@ -163,7 +150,7 @@ def _squared_distance(gram: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 def relative_target(gram: tf.Tensor) -> StyleTarget:
     """The Gram matrix A and the floored sum of its squares."""
-    return gram, floored_square_sum(gram)
+    return gram, tf.maximum(*square_sum(gram))
 
 
 def relative_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
@@ -215,22 +202,18 @@ def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
 # Weights, layers and other settings published with each are in `settings.presets`.
 FORMULAS = {
     "relative": Formulas(
-        relative_content, relative_style, total_variation.MEAN_SQUARES, style_target=relative_target
+        relative_content, relative_style, variations.MEAN_SQUARES, style_target=relative_target
     ),
-    "gatys": Formulas(half_sum_content, gatys_style, total_variation.SQUARES_255),
-    "jcjohnson": Formulas(mean_content, mean_style_per_channel, total_variation.HALF_SQUARES_255),
-    "tf_tutorial": Formulas(mean_content, mean_style, total_variation.ABSOLUTE),
-    "keras_example": Formulas(sum_content, keras_style, total_variation.POWER_255),
-    "anishathalye": Formulas(
-        mean_content, mean_style_per_channel, total_variation.MEAN_SQUARES_255
-    ),
-    "pytorch_tutorial": Formulas(
-        torchvision_content, classroom_style, total_variation.MEAN_SQUARES
-    ),
+    "gatys": Formulas(half_sum_content, gatys_style, variations.SQUARES_255),
+    "jcjohnson": Formulas(mean_content, mean_style_per_channel, variations.HALF_SQUARES_255),
+    "tf_tutorial": Formulas(mean_content, mean_style, variations.ABSOLUTE),
+    "keras_example": Formulas(sum_content, keras_style, variations.POWER_255),
+    "anishathalye": Formulas(mean_content, mean_style_per_channel, variations.MEAN_SQUARES_255),
+    "pytorch_tutorial": Formulas(torchvision_content, classroom_style, variations.MEAN_SQUARES),
     "crowsonkb": Formulas(
         torchvision_content,
         wasserstein_style,
-        total_variation.NINE_POINT,
+        variations.NINE_POINT,
         style_sums=moment_sums,
         style_target=wasserstein_target,
     ),

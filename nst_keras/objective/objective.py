@@ -1,4 +1,4 @@
-"""The weighted sum of terms on an image, and its gradient.
+"""The weighted sum of terms on an image, its gradient, and weights that balance the terms.
 
 Losses depend on an image only through statistics that are sums over positions. So a whole image,
 an image in tiles, and several images at once are evaluations with one interface (see `evaluation`),
@@ -7,22 +7,18 @@ and only this module makes losses and gradients from them.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.backprop import Sums
-from nst_keras.objective.evaluation import Evaluator
+from nst_keras.objective.evaluation import Evaluator, Sums
 from nst_keras.objective.term_names import TOTAL
 from nst_keras.objective.terms import Term
 
+_PROBE_NOISE = 0.05  # standard deviation of the noise added where a gradient vanishes
+_VANISHED = 1e-5  # share of the largest norm below which a gradient counts as zero
+
 Losses = dict[str, tf.Tensor]  # weighted scalars by term name; 'total' is their sum
-Pick = Callable[[Losses], tf.Tensor]  # chooses the scalar to differentiate
-
-
-def total(losses: Losses) -> tf.Tensor:
-    """The loss that an optimizer lowers."""
-    return losses[TOTAL]
 
 
 class Objective:
@@ -36,11 +32,8 @@ class Objective:
         self.terms, self.evaluator = tuple(terms), evaluator
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
         # compiled separately.
-        self._by_sums = (
-            self.differentiate
-            if evaluator.in_graph
-            else tf.function(self.differentiate, autograph=False)
-        )
+        compiled = tf.function(self.differentiate, autograph=False)
+        self._by_sums = self.differentiate if evaluator.in_graph else compiled
 
     def compiled(self, function: Callable) -> Callable:
         """Compile a function that calls this objective's methods, where these can be in a graph."""
@@ -54,7 +47,7 @@ class Objective:
     @property
     def names(self) -> tuple[str, ...]:
         """The keys of the losses: 'total', then the terms."""
-        return (TOTAL, *(term.name for term in self.terms))
+        return (TOTAL, *self.weights)
 
     def reweighted(self, weights: Mapping[str, float]) -> "Objective":
         """The same objective with other weights by term name."""
@@ -80,38 +73,18 @@ class Objective:
 
         Where the gradient is not finite, the total is NaN.
         """
-        losses, gradient = self._value_and_grad(image, total)
+        evaluation = self.evaluator(image)
+        height, width = image.shape[1:3]
+        losses, cotangents = self._by_sums(evaluation.sums, height, width)
+        gradient = evaluation.pull_back(cotangents)
         return with_nan(losses, gradient), gradient
 
-    def gradient_norm(self, image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-        """The Euclidean norm of the gradient of some terms.
-
-        Args:
-            chosen: 1 for these terms and 0 for the others, in the order of `weights`.
-        """
-        return tf.norm(self._value_and_grad(image, _picking(self.weights, chosen))[1])
-
-    def differentiate(
-        self, sums: Sums, height: int, width: int, pick: Pick = total
-    ) -> tuple[Losses, Sums]:
-        """The losses of an image's statistics, and the gradient of the picked one by each of these.
-
-        Args:
-            sums: statistics by term name.
-            height, width: of the image in pixels.
-            pick: chooses the loss.
-        """
+    def differentiate(self, sums: Sums, height: int, width: int) -> tuple[Losses, Sums]:
+        """The losses of an image's statistics, and the gradient of the total by each of these."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sums)
             losses = self.losses(sums, height, width)
-            picked = pick(losses)
-        return losses, tape.gradient(picked, sums)
-
-    def _value_and_grad(self, image: tf.Tensor, pick: Pick) -> tuple[Losses, tf.Tensor]:
-        evaluation = self.evaluator(image)
-        height, width = image.shape[1:3]
-        losses, cotangents = self._by_sums(evaluation.sums, height, width, pick)
-        return losses, evaluation.pull_back(cotangents)
+        return losses, tape.gradient(losses[TOTAL], sums)
 
 
 def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:
@@ -123,6 +96,47 @@ def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:
     return {**losses, TOTAL: tf.where(finite, losses[TOTAL], math.nan)}
 
 
-def _picking(names: Iterable[str], chosen: tf.Tensor) -> Pick:
-    """Pick the sum of the losses by these names, each times its value in `chosen`."""
-    return lambda losses: tf.reduce_sum(chosen * tf.stack([losses[name] for name in names]))
+def balanced_weights(
+    objective: Objective,
+    image: tf.Tensor,
+    shares: Mapping[tuple[str, ...], float],
+    seed: int,
+) -> dict[str, float]:
+    """Weights by term name with which gradients of groups of terms have given shares.
+
+    A group's share is that of its gradient's norm in the sum of the groups' norms; that sum stays
+    the same. It costs one evaluation per group. Where the gradient of a group vanishes, as the
+    content's does at the content itself, it is measured at the image with noise.
+
+    Args:
+        image: where the gradients are measured, (1, H, W, 3).
+        shares: the share of each group, by the names of its terms; their sum does not matter.
+            Terms keep their proportions within a group; terms in no group keep their weight.
+        seed: of the noise.
+    """
+    weights = dict(objective.weights)
+    for group in shares:
+        if not any(weights[name] for name in group):  # weight 0, but a share is asked for
+            weights |= dict.fromkeys(group, 1.0)
+
+    def norm(image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+        alone = objective.reweighted(dict(zip(weights, tf.unstack(chosen), strict=True)))
+        return tf.norm(alone.value_and_grad(image)[1])
+
+    def norm_of(group: tuple[str, ...], image: tf.Tensor) -> float:
+        chosen = [weight if name in group else 0.0 for name, weight in weights.items()]
+        return float(compiled(image, tf.constant(chosen, image.dtype)))
+
+    compiled = objective.compiled(norm)
+    noise = tf.random.stateless_normal(image.shape, (seed, 0), 0.0, _PROBE_NOISE, image.dtype)
+    beside = tf.clip_by_value(image + noise, 0.0, 1.0)
+    norms = {group: norm_of(group, image) for group in shares}
+    largest = max(norms.values())
+    for group, size in norms.items():
+        if size <= _VANISHED * largest:
+            norms[group] = norm_of(group, beside)
+    whole, parts = sum(norms.values()), sum(shares.values())
+    for group, share in shares.items():
+        factor = share / parts * whole / norms[group] if norms[group] else 1.0
+        weights |= {name: weights[name] * factor for name in group}
+    return weights

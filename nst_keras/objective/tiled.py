@@ -8,6 +8,7 @@ on each device, so an image of any size takes the memory of itself, its gradient
 features.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
-from nst_keras.objective.backprop import Features, ForwardPass, Network, Sums
-from nst_keras.objective.evaluation import layer_sums, pixel_sums
-from nst_keras.objective.targets import Window
-from nst_keras.objective.terms import Term
+from nst_keras.objective import evaluation
+from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums
+from nst_keras.objective.targets import owned
+from nst_keras.objective.terms import Term, layer_sums
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
@@ -28,7 +29,7 @@ from nst_keras.runtime.errors import InputError
 Report = Callable[[int, int], None]  # tiles done, tiles in total
 
 
-class TiledEvaluator:
+class TiledEvaluator(evaluation.Evaluator):
     """Evaluates images of one size in tiles, outside of graphs.
 
     Args:
@@ -59,44 +60,44 @@ class TiledEvaluator:
     ):
         self._terms, self._contents, self._tiles = tuple(terms), contents, tuple(tiles)
         self._replicas, self._report, self._xla = replicas, report, xla
-        self._height = max(tile.rows.stop for tile in tiles)
-        self._width = max(tile.columns.stop for tile in tiles)
+        self._height, self._width = tiles[-1].rows.stop, tiles[-1].columns.stop
         if len(tiles) < replicas.count:
             raise InputError(
                 f"--distribute: a picture of {self._width}x{self._height} px makes "
                 f"{len(tiles)} tiles, too few for {replicas.count} devices"
             )
-        own = [replicas.own(index) for index in range(replicas.count)]
-        shares = dict(zip(own, assign(tiles, replicas.count), strict=True))
+        own = map(replicas.own, range(replicas.count))
+        numbers_of = dict(zip(own, assign(tiles, replicas.count), strict=True))
         devices = range(len(replicas.devices))
         # In each round, each device takes the next tile of its share.
-        self._rounds = list(itertools.zip_longest(*(shares[device] for device in devices)))
-        self._count = sum(len(shares[device]) for device in devices)
-        works = [_TileWork(network, self._terms) for network in networks]
-        self._sums_of_tile = [self._compiled(work.sums) for work in works]
-        self._gradient_of_tile = [self._compiled(work.gradient) for work in works]
-        self._strip_sums = _compiled_for_any_size(self._sums_of_strip)
-        self._strip_gradient = _compiled_for_any_size(self._pull_back_strip)
+        self._rounds = list(itertools.zip_longest(*(numbers_of[device] for device in devices)))
+        self._count = sum(len(numbers_of[device]) for device in devices)
+        works = [functools.partial(_evaluate_tile, self._terms, network) for network in networks]
+        by_xla = functools.partial(tf.function, jit_compile=True, autograph=False)
+        self._passes = [_passes(work, by_xla if xla else _compiled_for_any_size) for work in works]
+        # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
+        strip_sums = functools.partial(layer_sums, self._terms, {}, "")
+        strip = functools.partial(evaluation.evaluate, sums_of=strip_sums)
+        self._strip_sums, self._strip_gradient = _passes(strip, _compiled_for_any_size)
 
-    def __call__(self, image: tf.Tensor) -> "TiledEvaluation":
-        """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
-        return TiledEvaluation(self, image)
+    def __call__(self, image: tf.Tensor) -> Evaluation:
+        return Evaluation(self._sums(image), functools.partial(self._gradient, image))
 
-    def sums(self, image: tf.Tensor) -> Sums:
-        """Statistics of an image by term name, over the tiles of all hosts."""
+    def _sums(self, image: tf.Tensor) -> Sums:
+        """Statistics over the tiles of all hosts."""
         sums: Sums = {}
-        found_all = self._over_tiles(self._sums_of_tile, image)
+        found_all = self._over_tiles([sums_of for sums_of, _ in self._passes], image)
         for done, (_, found) in enumerate(found_all, start=1):
             sums = {name: sums[name] + tile for name, tile in found.items()} if sums else found
             self._report(done, 2 * self._count)
         return {**self._pixel_sums(image), **self._replicas.total(sums)}
 
-    def gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
-        """The gradient at an image, given the gradients at its statistics."""
+    def _gradient(self, image: tf.Tensor, cotangents: Sums) -> tf.Tensor:
         # Not a variable: TensorFlow copies one that was updated in part at every read.
         gradient = aligned_array(image.shape, image.dtype.as_numpy_dtype)
         self._start_with_pixels(gradient, image, cotangents)
-        pulled_back = self._over_tiles(self._gradient_of_tile, image, cotangents)
+        functions = [gradient_of for _, gradient_of in self._passes]
+        pulled_back = self._over_tiles(functions, image, cotangents)
         for done, (tile, pulled) in enumerate(pulled_back, start=1):
             gradient[tile.region] += np.asarray(pulled)
             self._report(self._count + done, 2 * self._count)
@@ -126,17 +127,6 @@ class TiledEvaluator:
         with tf.device(device or None):
             return function(image[tile.region], content, window, *more)
 
-    def _compiled(self, function: Callable) -> Callable:
-        """A function of a tile, its content, its window and more, compiled."""
-        if self._xla:
-            return tf.function(function, jit_compile=True, autograph=False)
-        return _compiled_for_any_size(function)
-
-    # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
-
-    def _sums_of_strip(self, strip: tf.Tensor) -> Sums:
-        return pixel_sums(self._terms, strip)
-
     def _pixel_sums(self, image: tf.Tensor) -> Sums:
         """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
         found = []
@@ -145,71 +135,47 @@ class TiledEvaluator:
             if stop < self._height:
                 shared_row = self._strip_sums(image[:, stop : stop + 1])
                 found.append({name: -sums for name, sums in shared_row.items()})
-        return {
-            name: tf.reduce_sum(tf.stack([sums[name] for sums in found]), axis=0)
-            for name in found[0]
-        }
+        stacked = evaluation.stacked(found)
+        return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked.items()}
 
     def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
         """Fill in the gradient of the pixels' statistics.
 
         Strips are computed with one more row on each side, so the result is exact.
         """
-        names = [term.name for term in self._terms if not term.layer]
         for start, stop in strips(self._height, self._width):
             above = min(start, 1)
-            strip = image[:, start - above : stop + 1]
-            pulled = self._strip_gradient(strip, {name: cotangents[name] for name in names})
+            pulled = self._strip_gradient(image[:, start - above : stop + 1], cotangents)
             own = np.asarray(pulled)[:, above : above + stop - start]
             # On one host only, since the hosts' gradients are added up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
-    def _pull_back_strip(self, strip: tf.Tensor, cotangents: Sums) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(strip)
-            sums = pixel_sums(self._terms, strip)
-        names = list(sums)
-        return tape.gradient(
-            [sums[name] for name in names],
-            strip,
-            output_gradients=[cotangents[name] for name in names],
-        )
+
+def _evaluate_tile(
+    terms: Sequence[Term],
+    network: Network,
+    tile: tf.Tensor,
+    content: Features,
+    window: Sequence[int],
+) -> Evaluation:
+    """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
+
+    def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
+        return layer_sums(terms, content, layer, owned(features, layer, window))
+
+    return evaluation.evaluate_features(network, tile, sums_of_layer)
 
 
-class TiledEvaluation:
-    """One image, evaluated in tiles."""
+def _passes(
+    evaluated: Callable[..., Evaluation], compiled: Callable[[Callable], Callable]
+) -> tuple[Callable, Callable]:
+    """The statistics of an evaluation, and its gradient, which takes cotangents as well."""
 
-    def __init__(self, evaluator: TiledEvaluator, image: tf.Tensor):
-        self._evaluator, self._image = evaluator, image
-        self.sums = evaluator.sums(image)
+    def gradient(*given: Any) -> tf.Tensor:
+        *work, cotangents = given
+        return evaluated(*work).pull_back(cotangents)
 
-    def pull_back(self, cotangents: Sums) -> tf.Tensor:
-        """The gradient at the image, of its shape, given the gradients at the statistics."""
-        return self._evaluator.gradient(self._image, cotangents)
-
-
-class _TileWork:
-    """The work of one device on one tile (1, h, w, 3)."""
-
-    def __init__(self, network: Network, terms: Sequence[Term]):
-        self._network, self._terms = network, terms
-
-    def sums(self, tile: tf.Tensor, content: Features, window: Window) -> Sums:
-        """Statistics of what the tile owns, by term name."""
-        return self._forward(tile, content, window).sums
-
-    def gradient(
-        self, tile: tf.Tensor, content: Features, window: Window, cotangents: Sums
-    ) -> tf.Tensor:
-        """The gradient at the tile, given the gradients at the statistics of the image."""
-        pulled = self._forward(tile, content, window).pull_back(cotangents)
-        return tf.zeros_like(tile) if pulled is None else pulled
-
-    def _forward(self, tile: tf.Tensor, content: Features, window: Window) -> ForwardPass:
-        def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
-            return layer_sums(self._terms, content, layer, features, window)
-
-        return ForwardPass(self._network, tile, sums_of_layer)
+    return compiled(lambda *work: evaluated(*work).sums), compiled(gradient)
 
 
 def _compiled_for_any_size(function: Callable) -> Callable:
@@ -219,11 +185,12 @@ def _compiled_for_any_size(function: Callable) -> Callable:
     """
     graphs: dict[tf.DType, Callable] = {}
 
-    def call(first: tf.Tensor, *others: Any) -> Any:
-        if first.dtype not in graphs:
-            signature = tf.nest.map_structure(_signature, [first, *others])
-            graphs[first.dtype] = tf.function(function, input_signature=signature, autograph=False)
-        return graphs[first.dtype](first, *others)
+    def call(*tensors: Any) -> Any:
+        dtype = tensors[0].dtype
+        if dtype not in graphs:
+            signature = tf.nest.map_structure(_signature, tensors)
+            graphs[dtype] = tf.function(function, input_signature=signature, autograph=False)
+        return graphs[dtype](*tensors)
 
     return call
 

@@ -7,6 +7,7 @@ their gradients overlap and are added.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -97,27 +98,19 @@ def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
     return ReceptiveField(math.ceil(beyond / stride) * stride, stride)
 
 
-def whole(height: int, width: int) -> tuple[Tile, ...]:
-    """A single tile, which is the image."""
-    return (Tile(Span(0, height, 0, height), Span(0, width, 0, width)),)
-
-
 def plan_tiles(
     height: int, width: int, side: int | None, field: ReceptiveField
 ) -> tuple[Tile, ...]:
-    """Cut an image into tiles of about equal size, row by row.
+    """Cut an image into tiles of about equal size, row by row, with sides of at most `side` pixels.
 
-    There are at most four sizes of tiles, since each may cost a compilation.
-
-    Args:
-        side: the longest side of a tile in pixels; None: a single tile.
+    There are at most four sizes of tiles, since each may cost a compilation. None: a single tile.
 
     Raises:
         InputError: with this side, tiles would be all halo.
     """
-    if side is None or side >= max(height, width):
-        return whole(height, width)
-    if side < field.least_side:
+    longest = max(height, width)
+    side = min(side or longest, longest)
+    if side < min(field.least_side, longest):
         raise InputError(
             f"--tile_size={side}: must be at least {field.least_side} with these layers"
         )
@@ -130,23 +123,16 @@ def side_for(
 ) -> int | None:
     """The side of tiles with which the busiest of `count` replicas has the fewest pixels.
 
-    Fewer tiles than replicas would leave some idle, a few more would leave most of them waiting for
-    the last round, and small tiles are nearly all halo.
-
-    Args:
-        most: the largest side allowed.
-
-    Returns:
-        The side in pixels; None where even the smallest tiles are too few.
+    It is at most `most`, and None where even the smallest tiles are too few. Fewer tiles than
+    replicas would leave some idle, a few more would leave most of them waiting for the last round,
+    and small tiles are nearly all halo.
     """
     longest, least, stride = max(height, width), field.least_side, field.stride
-
-    def planned(side: int) -> tuple[Tile, ...]:
-        return plan_tiles(height, width, side, field)
+    planned = functools.partial(plan_tiles, height, width, field=field)
 
     def busiest(side: int) -> int:
         tiles = planned(side)
-        return max(sum(tiles[n].pixels for n in share) for share in assign(tiles, count))
+        return max(sum(tiles[n].pixels for n in own) for own in assign(tiles, count))
 
     sides = range(min(most or longest, longest) // stride * stride, least - 1, -stride)
     enough = next((side for side in sides if len(planned(side)) >= count), None)
@@ -158,18 +144,14 @@ def side_for(
 
 
 def assign(tiles: Sequence[Tile], count: int) -> list[list[int]]:
-    """Share tiles among `count` replicas, with about as many pixels for each.
-
-    Returns:
-        For each replica, the numbers of its tiles.
-    """
-    shares: list[list[int]] = [[] for _ in range(count)]
+    """The numbers of the tiles of each of `count` replicas, with about as many pixels for each."""
+    numbers: list[list[int]] = [[] for _ in range(count)]
     pixels = [0] * count
     for number in sorted(range(len(tiles)), key=lambda n: -tiles[n].pixels):
         least = pixels.index(min(pixels))
-        shares[least].append(number)
+        numbers[least].append(number)
         pixels[least] += tiles[number].pixels
-    return [sorted(share) for share in shares]
+    return [sorted(own) for own in numbers]
 
 
 def _spans(length: int, side: int, field: ReceptiveField) -> tuple[Span, ...]:

@@ -21,11 +21,11 @@ class Variation:
 
     Attributes:
         sums: makes statistics (k,) from an image.
-        term: makes the loss from the statistics, and the height and width in pixels.
+        loss: makes it from the statistics, and the height and width in pixels.
     """
 
     sums: Callable[[tf.Tensor], tf.Tensor]
-    term: Callable[[tf.Tensor, int, int], tf.Tensor]
+    loss: Callable[[tf.Tensor, int, int], tf.Tensor]
 
 
 def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> list[tf.Tensor]:

@@ -15,8 +15,7 @@ _FLOOR = 1e-14  # share of the largest eigenvalue; below it, a root's slope woul
 def target(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The mean (N,), the covariance (N, N) and its square root (N, N) of a style, in float64.
 
-    Args:
-        moments: (N + 1, N), F F^T / M and below it F 1 / M, as `formulas.moment_sums` orders them.
+    Moments (N + 1, N) are F F^T / M and below it F 1 / M, as `formulas.moment_sums` orders them.
     """
     mean, covariance = _gaussian(moments)
     values, vectors = _eigen(covariance)
@@ -28,9 +27,7 @@ def squared_distance(
 ) -> tf.Tensor:
     """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, in the precision of the moments.
 
-    Args:
-        moments: those of the image, (N + 1, N).
-        mean, covariance, root: those of the style, from `target`.
+    Moments are those of the image, the rest is what `target` makes of those of the style.
     """
     mean_now, covariance_now = _gaussian(moments)
     product = tf.matmul(tf.matmul(root, covariance_now), root)

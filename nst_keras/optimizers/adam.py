@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.optimizers.optimizer import Add, ValueAndGrad, add_at_once
+from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
 from nst_keras.optimizers.schedules import Schedule
 
 # Lightness, red against blue, green against both (Ohta, Kanade and Sakai 1980), each of length 1.
@@ -11,17 +11,16 @@ OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], np.float32)
 OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
 
 
-class Adam:
+class Adam(Optimizer):
     """Adam on one image variable: algorithm 1 of Kingma and Ba (2015).
 
     Args:
-        shape: the image's, (1, H, W, 3).
         rate: learning rate for pixels in [0, `pixel_range`].
         beta_1, beta_2: decay rates of the mean and the mean square of the gradient.
         epsilon: added to the root of the mean square, in the unit of the gradient.
-        opponent: whether gradients and steps are in opponent colors. The gradients of red, green
-            and blue are nearly equal, so Adam, which normalizes each coordinate separately, would
-            change little but lightness.
+        adam_colors: 'rgb', or 'opponent' for gradients and steps in opponent colors. The gradients
+            of red, green and blue are nearly equal, so Adam, which normalizes each coordinate
+            separately, would change little but lightness.
         add: updates variables as large as the image.
     """
 
@@ -34,19 +33,18 @@ class Adam:
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         epsilon: float = 1e-8,
-        opponent: bool = False,
+        adam_colors: str = "rgb",
         add: Add = add_at_once,
     ):
         # On pixels r times as large, gradients are r times as small: epsilon grows, steps shrink.
         self.rate, self.pixel_range = rate, pixel_range
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
-        self.opponent, self._add = opponent, add
+        self.opponent, self._add = adam_colors == "opponent", add
         self.first = tf.Variable(tf.zeros(shape), trainable=False)
         self.second = tf.Variable(tf.zeros(shape), trainable=False)
         self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Update the image in place; returns the losses before the update, by name."""
         losses, gradient = value_and_grad(image.read_value())
         rate = self.rate(self.steps.read_value()) / self.pixel_range
         self.steps.assign_add(1)
@@ -55,36 +53,24 @@ class Adam:
         rate *= tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)
 
         def mean(first: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-            return (1.0 - self.beta_1) * (self._to_colors(gradient) - first)
+            return (1.0 - self.beta_1) * (self._turned(gradient, OPPONENT.T) - first)
 
         def mean_square(second: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-            return (1.0 - self.beta_2) * (tf.square(self._to_colors(gradient)) - second)
+            return (1.0 - self.beta_2) * (tf.square(self._turned(gradient, OPPONENT.T)) - second)
 
         def move(_: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-            return self._from_colors(-rate * first / (tf.sqrt(second) + self.epsilon))
+            return self._turned(-rate * first / (tf.sqrt(second) + self.epsilon), OPPONENT)
 
         self._add(self.first, mean, gradient)
         self._add(self.second, mean_square, gradient)
         self._add(image, move, self.first, self.second)
         return losses
 
-    def _to_colors(self, gradient: tf.Tensor) -> tf.Tensor:
-        """A gradient by RGB in the colors of the moments."""
-        return transform_colors(gradient, OPPONENT.T) if self.opponent else gradient
-
-    def _from_colors(self, step: tf.Tensor) -> tf.Tensor:
-        """A step in the colors of the moments as one in RGB."""
-        return transform_colors(step, OPPONENT) if self.opponent else step
-
     def variables(self) -> dict[str, tf.Variable]:
-        """The variables on which the next step depends, by their names in checkpoints."""
         return {"first": self.first, "second": self.second, "steps": self.steps}
 
-    def warning(self) -> str:
-        """An empty text: Adam does not stall."""
-        return ""
-
-
-def transform_colors(pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
-    """Multiply each pixel (a row) of an array (..., 3) by a matrix (3, 3)."""
-    return tf.reshape(tf.matmul(tf.reshape(pixels, (-1, 3)), matrix), tf.shape(pixels))
+    def _turned(self, pixels: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+        """Where colors are opponent, each pixel (a row) of an array (..., 3) times the matrix."""
+        if not self.opponent:
+            return pixels
+        return tf.reshape(tf.matmul(tf.reshape(pixels, (-1, 3)), matrix), tf.shape(pixels))

@@ -1,13 +1,32 @@
-"""Makes optimizers by name; `facts` describes each of them without TensorFlow."""
+"""Optimizers by name: ours, and Keras' on one image. `facts` describes them without TensorFlow."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from nst_keras.optimizers.adam import Adam
-from nst_keras.optimizers.keras_optimizer import KerasOptimizer
 from nst_keras.optimizers.lbfgs import Lbfgs
-from nst_keras.optimizers.optimizer import Add, Optimizer, add_at_once
+from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
 from nst_keras.optimizers.schedules import Schedule
+
+# Not Ftrl, which starts from black whatever the image is, nor optimizers for whole layers.
+_KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adadelta": keras.optimizers.Adadelta,
+    "adafactor": keras.optimizers.Adafactor,
+    # Keras' start of 0.1 would make the first steps depend on the size of the objective.
+    "adagrad": functools.partial(keras.optimizers.Adagrad, initial_accumulator_value=1e-12),
+    "adamax": keras.optimizers.Adamax,
+    # Weight decay would darken the picture.
+    "adamw": functools.partial(keras.optimizers.AdamW, weight_decay=0.0),
+    "lamb": keras.optimizers.Lamb,
+    "lion": keras.optimizers.Lion,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
 
 
 def make_optimizer(
@@ -25,27 +44,37 @@ def make_optimizer(
 
     Args:
         name: one of `facts.FACTS`.
-        shape: the image's, (1, H, W, 3).
         rate: the step size for pixels in [0, `pixel_range`]; for lbfgs, a factor on its steps.
         settings: a value for each of the settings that the optimizer takes (see `facts`).
         bounded: whether pixels stay within [0, 1].
         loss_names: the keys of the objective's losses.
         add: updates variables as large as the image.
     """
-    options = dict(settings)
     if name == "lbfgs":
-        backtrack = options.pop("line_search") == "backtrack"
-        return Lbfgs(
-            shape,
-            rate=rate,
-            backtrack=backtrack,
-            bounded=bounded,
-            loss_names=loss_names,
-            **options,
-        )
+        return Lbfgs(shape, rate=rate, bounded=bounded, loss_names=loss_names, **settings)
     if name == "adam":
-        opponent = options.pop("adam_colors") == "opponent"
-        return Adam(
-            shape, rate=rate, pixel_range=pixel_range, opponent=opponent, add=add, **options
-        )
-    return KerasOptimizer(name, shape, rate=rate, pixel_range=pixel_range, **options)
+        return Adam(shape, rate=rate, pixel_range=pixel_range, add=add, **settings)
+    return KerasOptimizer(_KERAS[name](learning_rate=rate, **settings), shape, pixel_range)
+
+
+class KerasOptimizer(Optimizer):
+    """One of Keras' optimizers, which works on pixels in [0, `pixel_range`]."""
+
+    def __init__(
+        self, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...], pixel_range: float
+    ):
+        self.pixel_range, self._optimizer = pixel_range, optimizer
+        self._pixels = keras.Variable(tf.zeros(shape), name="pixels")
+        optimizer.build([self._pixels])
+        self.steps = optimizer.iterations.value
+
+    def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
+        losses, gradient = value_and_grad(image.read_value())
+        self._pixels.assign(image * self.pixel_range)
+        self._optimizer.apply([gradient / self.pixel_range], [self._pixels])
+        image.assign(self._pixels / self.pixel_range)
+        return losses
+
+    def variables(self) -> dict[str, tf.Variable]:
+        own = self._optimizer.variables
+        return {str(index): variable.value for index, variable in enumerate(own)}

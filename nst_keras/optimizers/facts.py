@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "adam_colors": "rgb"}
+
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerFacts:
@@ -11,9 +13,9 @@ class OptimizerFacts:
 
     Attributes:
         takes: the names of the settings that it uses, besides the learning rate and its schedule.
-        defaults: settings for objectives that were published with another optimizer.
         step_size: a learning rate that suits most objectives, for pixels in [0, 1]; None if its
             steps grow with the gradient, whose size depends on the objective.
+        defaults: settings for objectives that were published with another optimizer.
         step_is_share: whether its steps are a share of the image's norm, whatever the pixels' unit.
         rate_is_factor: whether its learning rate is a factor on steps of its own, usually 1.
         images: the number of float32 images that a step needs in memory besides the image itself.
@@ -23,9 +25,9 @@ class OptimizerFacts:
         has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 
-    takes: tuple[str, ...] = ()
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    takes: tuple[str, ...]
     step_size: float | None = None
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=lambda: _ADAM)
     step_is_share: bool = False
     rate_is_factor: bool = False
     images: int = 4
@@ -35,21 +37,19 @@ class OptimizerFacts:
 
     def learning_rate(self, pixel_range: float) -> float | None:
         """A learning rate for pixels in [0, `pixel_range`] that suits most objectives, if any."""
-        if self.step_size is None:
-            return None
-        unit = 1.0 if self.step_is_share or self.rate_is_factor else pixel_range
-        return self.step_size * unit
+        if self.step_size is None or self.step_is_share or self.rate_is_factor:
+            return self.step_size
+        return self.step_size * pixel_range
 
 
 _MOMENTS = ("beta_1", "beta_2", "epsilon")
-_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "adam_colors": "rgb"}
 
 FACTS = {
-    "adam": OptimizerFacts((*_MOMENTS, "adam_colors"), _ADAM, 0.02),
+    "adam": OptimizerFacts((*_MOMENTS, "adam_colors"), 0.02),
     "lbfgs": OptimizerFacts(
         ("history", "line_search"),
+        1.0,
         {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0},
-        step_size=1.0,
         rate_is_factor=True,
         # The gradient, the direction, temporaries of the recursion, and gaps between these.
         images=30,
@@ -57,14 +57,14 @@ FACTS = {
         joins_batches=False,
         has_conditions=True,
     ),
-    "adadelta": OptimizerFacts(("epsilon",), _ADAM),
-    "adafactor": OptimizerFacts((), _ADAM, 0.02, step_is_share=True),
-    "adagrad": OptimizerFacts(("epsilon",), _ADAM, 0.1),
-    "adamax": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
-    "adamw": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
-    "lamb": OptimizerFacts(_MOMENTS, _ADAM, 0.02, step_is_share=True),
-    "lion": OptimizerFacts(("beta_1", "beta_2"), _ADAM, 0.01),
-    "nadam": OptimizerFacts(_MOMENTS, _ADAM, 0.02),
-    "rmsprop": OptimizerFacts(("epsilon", "momentum"), _ADAM, 0.01),
-    "sgd": OptimizerFacts(("momentum",), _ADAM),
+    "adadelta": OptimizerFacts(("epsilon",)),
+    "adafactor": OptimizerFacts((), 0.02, step_is_share=True),
+    "adagrad": OptimizerFacts(("epsilon",), 0.1),
+    "adamax": OptimizerFacts(_MOMENTS, 0.02),
+    "adamw": OptimizerFacts(_MOMENTS, 0.02),
+    "lamb": OptimizerFacts(_MOMENTS, 0.02, step_is_share=True),
+    "lion": OptimizerFacts(("beta_1", "beta_2"), 0.01),
+    "nadam": OptimizerFacts(_MOMENTS, 0.02),
+    "rmsprop": OptimizerFacts(("epsilon", "momentum"), 0.01),
+    "sgd": OptimizerFacts(("momentum",)),
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from nst_keras.optimizers.optimizer import ValueAndGrad
+from nst_keras.optimizers.optimizer import Optimizer, ValueAndGrad
 
 # A pair (s, y) is remembered if the curvature along it is clearly positive: cos(s, y) above this.
 # Pairs of style transfer have 0.07 and more; those far below come from rounding and would make the
@@ -20,17 +20,17 @@ _FIRST_STEP = 0.01  # mean change of pixels in [0, 1] by the first step of a his
 _MOST_HALVINGS = 6  # then the history is dropped; a first step is halved until it is accepted
 
 
-class Lbfgs:
+class Lbfgs(Optimizer):
     """L-BFGS on one image variable.
 
     The image is always a point that was evaluated: a step evaluates the next point, and moves there
     or stays. So the first step only evaluates, and a step returns the losses after it.
 
     Args:
-        shape: the image's, (1, H, W, 3).
         rate: the length of a step as a function of the 0-based step, 1 being Newton's.
         history: how many pairs of steps and gradient changes are remembered.
-        backtrack: whether a step that raises the total is halved until it does not.
+        line_search: 'backtrack' if a step that raises the total is halved until it does not, or
+            'none'.
         bounded: whether pixels stay in [0, 1]. Pixels at a bound that are pushed outward are left
             out of the direction (Bertsekas 1982, equation 32).
         loss_names: the keys of the objective's losses.
@@ -42,12 +42,12 @@ class Lbfgs:
         *,
         rate: Callable[[tf.Tensor], tf.Tensor],
         history: int,
-        backtrack: bool,
+        line_search: str,
         bounded: bool,
         loss_names: tuple[str, ...] = ("total",),
     ):
         self.rate, self.history = rate, history
-        self.backtrack, self.bounded = backtrack, bounded
+        self.backtrack, self.bounded = line_search == "backtrack", bounded
         count = tf.TensorShape(shape).num_elements()
         self.gradient = _variable(tf.zeros([count]))
         self.direction = _variable(tf.zeros([count]))
@@ -60,56 +60,41 @@ class Lbfgs:
         self.steps = _variable(tf.constant(0, tf.int64))
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
-        """Evaluate the next point and move there if it is accepted.
-
-        Returns:
-            The losses by name of the image afterward.
-        """
         here = tf.reshape(image.read_value(), [-1])
         rate = self.rate(self.steps.read_value()) * 0.5 ** tf.cast(self.halvings, tf.float32)
-        tried = self._within(here + rate * self.direction.read_value())
+        tried = here + rate * self.direction.read_value()
+        if self.bounded:
+            tried = tf.clip_by_value(tried, 0.0, 1.0)
         losses, gradient = value_and_grad(tf.reshape(tried, image.shape))
-        if self.steps == 0 or self._accepts(losses["total"]):
-            self._move(image, here, tried, tf.reshape(gradient, [-1]))
+        gradient = tf.reshape(gradient, [-1])
+        # NaN compares as false, and is refused.
+        lowers = losses["total"] <= self.losses["total"] if self.backtrack else True
+        if self.steps == 0 or lowers:
+            self._remember(tried - here, gradient - self.gradient)
+            image.assign(tf.reshape(tried, image.shape))
+            self.gradient.assign(gradient)
+            self.halvings.assign(0)
+            self._aim(tried)
             for name, kept in self.losses.items():
                 kept.assign(losses[name])
         elif self.halvings < _MOST_HALVINGS or self.pairs == 0:
             self.halvings.assign_add(1)
-        else:
-            self._forget()
+        else:  # drop the history: the next step starts from the image along its gradient
+            self.pairs.assign(0)
+            self.halvings.assign(0)
+            self.direction.assign(-_first_length(self.gradient) * self.gradient)
         self.steps.assign_add(1)
         return {name: kept.read_value() for name, kept in self.losses.items()}
 
     def warning(self) -> str:
-        """A warning if it has been looking for a lower loss in vain, else an empty text."""
         stalled = int(self.halvings) > 2 * _MOST_HALVINGS
         return "lbfgs: no step lowers the loss; still halving" if stalled else ""
 
     def variables(self) -> dict[str, tf.Variable]:
-        """The variables on which the next step depends, by their names in checkpoints."""
-        arrays = ("gradient", "direction", "moves", "changes", "products")
-        names = (*arrays, "pairs", "halvings", "steps")
+        numbers = ("pairs", "halvings", "steps")
+        names = ("gradient", "direction", "moves", "changes", "products", *numbers)
         losses = {f"loss {name}": kept for name, kept in self.losses.items()}
-        return {**{name: getattr(self, name) for name in names}, **losses}
-
-    def _accepts(self, total: tf.Tensor) -> tf.Tensor:
-        """Whether to move to a point of this total."""
-        # NaN compares as false, and is refused.
-        return total <= self.losses["total"] if self.backtrack else tf.constant(True)
-
-    def _move(
-        self,
-        image: tf.Variable,
-        here: tf.Tensor,
-        there: tf.Tensor,
-        gradient: tf.Tensor,
-    ) -> None:
-        """Move the image to an evaluated point."""
-        self._remember(there - here, gradient - self.gradient)
-        image.assign(tf.reshape(there, image.shape))
-        self.gradient.assign(gradient)
-        self.halvings.assign(0)
-        self._aim(there)
+        return {name: getattr(self, name) for name in names} | losses
 
     def _remember(self, move: tf.Tensor, change: tf.Tensor) -> None:
         """Keep a step and the change of the gradient along it, if its curvature is positive."""
@@ -118,16 +103,10 @@ class Lbfgs:
         product = _dot(move, change)
         if product > _LEAST_CURVATURE * tf.norm(move) * tf.norm(change):
             place = tf.cast(self.pairs % self.history, tf.int32)
-            self.moves.scatter_update(tf.IndexedSlices(move[None], place[None]))
-            self.changes.scatter_update(tf.IndexedSlices(change[None], place[None]))
-            self.products.scatter_update(tf.IndexedSlices(product[None], place[None]))
+            rows = (self.moves, move), (self.changes, change), (self.products, product)
+            for ring, row in rows:
+                ring.scatter_update(tf.IndexedSlices(row[None], place[None]))
             self.pairs.assign_add(1)
-
-    def _forget(self) -> None:
-        """Drop the history: the next step starts from the image along its gradient."""
-        self.pairs.assign(0)
-        self.halvings.assign(0)
-        self.direction.assign(-_first_length(self.gradient) * self.gradient)
 
     def _aim(self, image: tf.Tensor) -> None:
         """Set the direction of the next step from `image`, of shape (n,)."""
@@ -142,7 +121,8 @@ class Lbfgs:
     def inverse_hessian_product(self, vector: tf.Tensor) -> tf.Tensor:
         """The inverse Hessian times a vector (n,), by the two-loop recursion.
 
-        Without pairs, it is the vector at the length of a first step.
+        Without pairs, it is the vector at the length of a first step. Rows of the rings are read by
+        `sparse_read`, without a copy of the ring; XLA would compile a slice for each place.
         """
         kept = tf.cast(tf.minimum(self.pairs, self.history), tf.int32)
         newest = tf.cast(self.pairs, tf.int32) - 1
@@ -150,34 +130,21 @@ class Lbfgs:
         back = tf.constant(0)
         while back < kept:  # not a range of this length, which XLA would have to know
             place = (newest - back) % self.history
-            weight = _dot(self._row(self.moves, place), vector) / self._row(self.products, place)
-            vector -= weight * self._row(self.changes, place)
+            weight = _dot(self.moves.sparse_read(place), vector) / self.products.sparse_read(place)
+            vector -= weight * self.changes.sparse_read(place)
             weights = tf.tensor_scatter_nd_update(weights, [[place]], [weight])
             back += 1
-        vector *= self._scale(vector, newest % self.history)
+        if self.pairs == 0:
+            vector *= _first_length(vector)
+        else:  # the factor s.y / y.y of the newest pair, equation 7.20
+            change = self.changes.sparse_read(newest % self.history)
+            vector *= self.products.sparse_read(newest % self.history) / _dot(change, change)
         while back > 0:
             back -= 1
             place = (newest - back) % self.history
-            slope = _dot(self._row(self.changes, place), vector) / self._row(self.products, place)
-            vector += (tf.gather(weights, place) - slope) * self._row(self.moves, place)
+            slope = _dot(self.changes.sparse_read(place), vector) / self.products.sparse_read(place)
+            vector += (tf.gather(weights, place) - slope) * self.moves.sparse_read(place)
         return vector
-
-    def _scale(self, vector: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
-        """The factor s.y / y.y of the newest pair (equation 7.20), or that of a first step."""
-        if self.pairs == 0:
-            scale = _first_length(vector)
-        else:
-            change = self._row(self.changes, newest)
-            scale = self._row(self.products, newest) / _dot(change, change)
-        return scale
-
-    @staticmethod
-    def _row(ring: tf.Variable, place: tf.Tensor) -> tf.Tensor:
-        # Reads one row without a copy of the ring; XLA would compile a slice for each place.
-        return ring.sparse_read(place)
-
-    def _within(self, image: tf.Tensor) -> tf.Tensor:
-        return tf.clip_by_value(image, 0.0, 1.0) if self.bounded else image
 
 
 def _first_length(gradient: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
-"""The interface of optimizers of one image."""
+"""What all optimizers of one image have in common."""
 
+import abc
 from collections.abc import Callable
-from typing import Protocol
 
 import tensorflow as tf
 
@@ -12,13 +12,16 @@ ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 Add = Callable[..., None]
 
 
-class Optimizer(Protocol):
-    """Moves one image, a variable (1, H, W, 3) of RGB in [0, 1]."""
+class Optimizer(abc.ABC):
+    """Moves one image, a variable of RGB in [0, 1] and of the `shape` (1, H, W, 3).
 
-    @property
-    def steps(self) -> tf.Variable:
-        """The number of steps so far."""
+    Attributes:
+        steps: the number of steps so far.
+    """
 
+    steps: tf.Variable
+
+    @abc.abstractmethod
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         """Update the image in place, with one evaluation.
 
@@ -27,11 +30,13 @@ class Optimizer(Protocol):
             the evaluation is of the next point.
         """
 
+    @abc.abstractmethod
     def variables(self) -> dict[str, tf.Variable]:
         """The variables on which the next step depends, by their names in checkpoints."""
 
     def warning(self) -> str:
-        """A warning about its progress for the user, or an empty text."""
+        """A warning about its progress for the user; empty where nothing can stall."""
+        return ""
 
 
 def add_at_once(

@@ -30,36 +30,19 @@ def make_schedule(
         warmup_steps: the number of steps over which a factor on the schedule rises to 1.
     """
     over = fall_steps or max(steps - 1, 1)
-    last = end * learning_rate
     if name == "linear":
-        fall = schedules.PolynomialDecay(learning_rate, over, last)
+        fall = schedules.PolynomialDecay(learning_rate, over, end * learning_rate)
     elif name == "cosine":
         fall = schedules.CosineDecay(learning_rate, over, alpha=end)
     elif name == "exponential":
         fall = schedules.ExponentialDecay(learning_rate, over, end)
-    else:
-        # In Keras, a boundary belongs to the piece before it.
-        boundaries = [step - 2 for step, _ in at]
-        factors = [1.0, *(factor for _, factor in at)]
-        fall = _Steps(boundaries, [factor * learning_rate for factor in factors])
+    else:  # 'constant' is a single piece
+        # In Keras, a boundary belongs to the piece before it, and there is at least one.
+        boundaries = [-2, *(step - 2 for step, _ in at)]
+        factors = [1.0, 1.0, *(factor for _, factor in at)]
+        values = [factor * learning_rate for factor in factors]
+        fall = schedules.PiecewiseConstantDecay(boundaries, values)
     return _WarmUp(fall, warmup_steps) if warmup_steps else fall
-
-
-class _Steps(schedules.LearningRateSchedule):
-    """Keras' piecewise constant schedule, which may also have a single piece."""
-
-    def __init__(self, boundaries: list[int], values: list[float]):
-        self.boundaries, self.values = boundaries, values
-        self._pieces = None
-        if boundaries:
-            self._pieces = schedules.PiecewiseConstantDecay(boundaries, values)
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        return self._pieces(step) if self._pieces else tf.constant(self.values[0])
-
-    def get_config(self) -> dict:
-        """The arguments with which to make this schedule again."""
-        return {"boundaries": self.boundaries, "values": self.values}
 
 
 class _WarmUp(schedules.LearningRateSchedule):
@@ -71,7 +54,3 @@ class _WarmUp(schedules.LearningRateSchedule):
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         risen = (tf.cast(step, tf.float32) + 1.0) / float(self.steps)
         return tf.minimum(risen, 1.0) * self.schedule(step)
-
-    def get_config(self) -> dict:
-        """The arguments with which to make this schedule again."""
-        return {"schedule": self.schedule, "steps": self.steps}

@@ -1,4 +1,4 @@
-"""The page that compares several runs; it needs no network and no other file."""
+"""The page that compares several runs; only its links to the runs' own pages need other files."""
 
 import collections
 import itertools
@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import gallery, output
+from nst_keras.runs import extras, gallery
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.metrics import read_metrics
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
@@ -40,9 +39,8 @@ def write_page(
     smaller are the pictures of each, so that the page stays below about 35 MB.
 
     Args:
-        title: of the page; by default the page says how many runs there are.
-        layout: the names of two settings; the grid has a row for each value of the first and a
-            column for each value of the second.
+        layout: two settings; the grid has a row for each value of the first and a column for each
+            value of the second.
         notes: texts to show with some of the runs, by run folder.
 
     Raises:
@@ -50,71 +48,54 @@ def write_page(
     """
     path = Path(path)
     _check_output(path)
-    page = gather(path.absolute().parent, runs, title, layout, notes)
-    files.write_text(path, gallery.fill_template("compare.html", page["title"], page))
-    return path
-
-
-def gather(
-    folder: str | os.PathLike,
-    runs: Sequence[str | os.PathLike],
-    title: str = "",
-    layout: tuple[str, ...] = (),
-    notes: Mapping[str | os.PathLike, str] | None = None,
-) -> dict[str, Any]:
-    """Everything that a page in `folder` shows of the runs, as plain data; see `write_page`."""
-    paths = list(dict.fromkeys(Path(os.path.abspath(run)) for run in runs))
-    count = len(paths)
+    folders = [RunFolder(run) for run in dict.fromkeys(map(os.path.abspath, runs))]
+    count = len(folders)
     if not count:
         raise InputError("RUN: give at least one run folder; see --help")
-    folders = [RunFolder(path) for path in paths]
-    records = [run.read_record() for run in folders]
+    records = [folder.read_record() for folder in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
         raise InputError(f"--layout={','.join(layout)}: must be two settings that these runs have")
     varied = _varied(records, settings)
-    texts = {Path(os.path.abspath(run)): _shown(note) for run, note in (notes or {}).items()}
-    described = []
-    for run, name, record, own in zip(folders, _names(paths), records, settings, strict=True):
-        shown = {n: own[n] for n in (*varied, *layout) if n in own}
-        described.append(
-            {
-                **{"name": name, "link": _link(run.page, folder), "note": texts.get(run.path, "")},
-                **_describe(record),
-                **_pictures(run, record, count),
-                **{"settings": shown, "curves": _curves(run, count)},
-            }
-        )
-    return {
-        "title": title or (f"{count} runs side by side" if count > 1 else described[0]["name"]),
+    texts = {os.path.abspath(run): note for run, note in (notes or {}).items()}
+    names = _names([folder.path for folder in folders])
+    described = [
+        {
+            "name": name,
+            "link": _link(folder.page, path.absolute().parent),
+            "note": _shown(texts.get(str(folder.path), "")),
+            "status": _shown(record.status) or "unreadable",
+            **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
+            "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
+            "scores": {_shown(name): value for name, value in record.scores.items()},
+            **_pictures(folder, record, count),
+            "settings": {n: own[n] for n in (*varied, *layout) if n in own},
+            "curves": _curves(folder, count),
+        }
+        for name, folder, record, own in zip(names, folders, records, settings, strict=True)
+    ]
+    title = title or (f"{count} runs side by side" if count > 1 else names[0])
+    page = {
+        "title": title,
         "inputs": _input_pictures(folders[0], records[0], varied),
         "runs": described,
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
         "incomparable": [name for name in varied if name in OBJECTIVE],
-        "layout": list(layout),
+        "layout": layout,
     }
+    files.write_text(path, gallery.fill_template("compare.html", title, page))
+    return path
 
 
 def _check_output(path: Path) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
-    output.check_place(path)
+    extras.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):
-                raise InputError(
-                    f"--output={path}: exists and is not a comparison; give another name"
-                )
-
-
-def _describe(record: RunRecord) -> dict[str, Any]:
-    """What the page shows of a run but for pictures and settings; a missing number is None."""
-    return {
-        "status": _shown(record.status) or "unreadable",
-        **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
-        "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
-        "scores": {_shown(name): value for name, value in record.scores.items()},
-    }
+                message = "exists and is not a comparison; give another name"
+                raise InputError(f"--output={path}: {message}")
 
 
 def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
@@ -139,8 +120,8 @@ def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
 
 def _inputs(record: RunRecord) -> list[tuple[str, str, str]]:
     """The kind, name and hash of the content and the styles, as far as the record has them."""
-    pictures = [("content", record.content), *(("style", style) for style in record.styles)]
-    return [(kind, _shown(one.name), one.sha256) for kind, one in pictures if one.name]
+    named = [("content", record.content), *(("style", style) for style in record.styles)]
+    return [(kind, _shown(one.name), one.sha256) for kind, one in named if one.name]
 
 
 def _varied(records: list[RunRecord], settings: list[dict[str, str]]) -> list[str]:
@@ -162,12 +143,12 @@ def _names(paths: list[Path]) -> list[str]:
     return names
 
 
-def _link(target: Path, folder: str | os.PathLike) -> str | None:
+def _link(target: Path, folder: Path) -> str | None:
     """The address of a file as seen from a page in `folder`; None if there is no such file."""
     if not target.is_file():
         return None
     try:
-        relative = Path(os.path.relpath(target, os.path.abspath(folder)))
+        relative = Path(os.path.relpath(target, folder))
     except ValueError:  # another drive
         return target.as_uri()
     return urllib.parse.quote(os.fsencode(relative.as_posix()))
@@ -190,21 +171,12 @@ def _pictures(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any]
     step = record.step or (found[-1][0] if found else 0)
     if newest:
         found = [(at, file) for at, file in found if at < step or not result and at > step]
-    shown = [
-        {"step": at, **picture}
-        for at, file in evenly(found, count)
-        if (picture := gallery.picture(file, small_side, 82, small))
-    ]
+    shown = gallery.with_steps(evenly(found, count), small_side, 82, small)
     shown += [{"step": step, **newest}] if newest else []
-    return {
-        "iterations": sorted(shown, key=lambda picture: picture["step"]),
-        "finished": bool(result),
-    }
+    return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
 
 
-def _input_pictures(
-    folder: RunFolder, record: RunRecord, varied: list[str]
-) -> list[dict[str, Any]]:
+def _input_pictures(folder: RunFolder, record: RunRecord, varied: list[str]) -> list[dict]:
     """The content and style pictures that all runs share, from the folder of one of them."""
     found, styles = [], itertools.count(1)
     for kind, name, _ in _inputs(record):
@@ -218,7 +190,7 @@ def _input_pictures(
 def _curves(folder: RunFolder, runs: int) -> dict[str, Any]:
     """Losses by term at the logged steps, fewer of them if there are many runs."""
     try:
-        rows = read_metrics(folder.metrics)
+        rows = folder.read_metrics()
         return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))
     except (OSError, OverflowError, RecursionError):  # a folder of that name; numbers beyond floats
         return gallery.curves([])

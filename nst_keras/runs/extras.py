@@ -1,49 +1,36 @@
-"""What is made of the pictures of a finished run: strips, animations and the scores.
-
-The result is on disk by then and matters more: an extra that cannot be made is a warning.
-"""
+"""What is made of a finished run beside its result: strips, animations, and the copy for
+--output."""
 
 import contextlib
 import logging
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.imaging import animation
+from nst_keras.imaging import animation, images
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
-from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
 
 _ROW_HEIGHT = 384  # px, of content, styles and result side by side
 
 
-def scores(iterate: Iterate) -> dict[str, float]:
-    """The scores of the result by name; empty if there is not enough memory."""
-    from nst_keras.runs import scores as scores_lib  # imports TensorFlow, which is there by now
-
-    with _optional("scores", (MemoryError,)):
-        return scores_lib.score_result(iterate.image, iterate.references())
-    return {}
-
-
 def write_strips(folder: RunFolder, config: Config, height: int) -> None:
-    """Write the pictures of --image_at in a row; and content, styles and result in a row.
-
-    Args:
-        height: of the result, in pixels.
-    """
+    """Write the pictures of --image_at in a row; and content, styles and result, of `height` px, in
+    a row."""
     steps = [step for step in sorted(set(config.image_at)) if folder.iteration(step).exists()]
     if steps:
-        with _optional(folder.strip):
+        with _optional(folder.strip, InputError):
             frames = [(folder.iteration(step), f"{step:,}") for step in steps]
             animation.write_strip(folder.strip, frames)
     styles = [(folder.style(n), "style") for n in range(1, len(config.style) + 1)]
     pictures = [(folder.content, "content"), *styles, (folder.result, "result")]
-    with _optional(folder.side_by_side):
+    with _optional(folder.side_by_side, InputError):
         animation.write_strip(folder.side_by_side, pictures, min(_ROW_HEIGHT, height))
 
 
@@ -56,10 +43,10 @@ def write_animations(folder: RunFolder, config: Config) -> None:
         return
     frames = [(path, f"{step:,}" if config.frame_labels else "") for step, path in found]
     if config.gif and not folder.gif.exists():
-        with _optional(folder.gif):
+        with _optional(folder.gif, InputError):
             animation.write_gif(folder.gif, frames)
     if config.mp4 and not folder.mp4.exists():
-        with _optional(folder.mp4, (InputError, OSError)):
+        with _optional(folder.mp4, InputError, OSError):
             animation.write_mp4(folder.mp4, frames)
 
 
@@ -68,18 +55,67 @@ def complete(folder: RunFolder, config: Config) -> None:
     were not asked for before."""
     missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
     wanted = missing and len(folder.existing_iterations()) > 1
-    if wanted or not folder.is_complete():
+    if wanted or not _is_complete(folder):
         with files.held(folder.path):
             write_animations(folder, config)
             gallery.write_page(folder)
 
 
+def _is_complete(folder: RunFolder) -> bool:
+    """Whether a finished run also finished its last writes, and was not killed before."""
+    if files.temporaries(folder.path) or not folder.page.exists():
+        return False
+    return folder.page.stat().st_mtime_ns >= folder.record.stat().st_mtime_ns
+
+
 @contextlib.contextmanager
-def _optional(
-    what: Path | str, failures: tuple[type[Exception], ...] = (InputError,)
-) -> Iterator[None]:
-    """Turn failures in the block, as of a damaged picture, into a warning."""
+def _optional(path: Path, *failures: type[Exception]) -> Iterator[None]:
+    """Turn these failures in the block into a warning: the result is on disk and matters more."""
     try:
         yield
     except failures as error:
-        _log.warning("%s: %s", what, getattr(error, "strerror", None) or error)
+        _log.warning("%s: %s", path, getattr(error, "strerror", None) or error)
+
+
+def check_place(path: Path) -> None:
+    """Raise InputError unless a file can be written at `path`, the value of --output."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InputError(f"--output={path}: is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise InputError(f"--output={path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--output={path}: the folder {folder} cannot be written to")
+
+
+def check_output(config: Config) -> None:
+    """Raise InputError for an --output of a run that cannot be written, or would replace a file."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    inputs = (config.content, *config.style, config.init, config.weights)
+    if path.resolve() in {Path(name).resolve() for name in inputs}:
+        raise InputError(f"--output={path}: is one of the inputs; give another name")
+    check_place(path)
+    if path.exists() and not config.overwrite:
+        raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+
+
+def copy_result(folder: RunFolder, config: Config) -> None:
+    """Copy the result to --output, in the format of its suffix."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    files.remove_temporaries_of(path)
+    if path.exists() and not config.overwrite:
+        _log.info("%s exists already and is not replaced", path)
+        return
+    if path.suffix.lower() == ".png":
+        with files.atomic(path) as file, open(folder.result, "rb") as result:
+            shutil.copyfileobj(result, file)
+    else:
+        picture = images.read_image(folder.result, "--output", images.MAX_OWN_PIXELS)
+        images.write_image(path, picture.pixels)
+    _log.info("copy: %s", path)

@@ -1,15 +1,116 @@
-"""The folder of a run: its files and its record."""
+"""The folder of a run or of a training: its files, its record, and how much of the work is done."""
 
+import dataclasses
+import enum
+import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
-from nst_keras.runs import work_folder
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.record import RunRecord
-from nst_keras.runs.work_folder import WorkFolder
+from nst_keras.runs.record import Fingerprint, RunRecord, WorkRecord, checked
 from nst_keras.runtime import checkpoints, files
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
+
+_Record = TypeVar("_Record", bound=WorkRecord)
+
+
+class Status(enum.Enum):
+    """How much of the requested work is done in a folder."""
+
+    NEW = "new"
+    BEGUN = "begun"
+    FINISHED = "finished"
+
+
+class WorkFolder(Generic[_Record]):
+    """A folder with the record of one run or training; subclasses say which, and list its files."""
+
+    kind: ClassVar[str]  # for messages
+    record_name: ClassVar[str]
+    result_name: ClassVar[str]  # of the file that a finished run has
+    subfolders: ClassVar[tuple[str, ...]]
+    owned: ClassVar[tuple[str, ...]]  # patterns of files that a new run removes; no others
+    record_type: type[_Record]
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.record = self.path / self.record_name
+        self.result = self.path / self.result_name
+
+    def read_record(self) -> _Record:
+        """The record; an empty one if there is none that can be read."""
+        return checked(self.record_type, files.read_json(self.record))
+
+    def update_record(self, **changes: Any) -> None:
+        """Replace fields of the record."""
+        dataclasses.replace(self.read_record(), **changes).write(self.record)
+
+    def status(self, fingerprint: Fingerprint, *, overwrite: bool) -> Status:
+        """Whether this folder can take the requested work, and how much of it is done.
+
+        Unfinished work is resumed even with `overwrite`, so that a command with that flag can be
+        repeated after an interruption, too.
+
+        Raises:
+            InputError: the folder contains something else.
+        """
+        check_is_folder(self.path)
+        if not self.path.exists() or files.is_unused(self.path):
+            return Status.NEW  # or killed before the record was written
+        record = self.read_record()
+        if not record:
+            raise InputError(
+                f"--workdir={self.path}: is not empty and is not a {self.kind} folder; "
+                "use another folder"
+            )
+        if record.status == "preparing":
+            return Status.NEW  # stopped before the first step
+        if record.is_of(fingerprint):
+            if not self.is_finished(fingerprint):
+                return Status.BEGUN
+            return Status.NEW if overwrite else Status.FINISHED
+        if overwrite:
+            return Status.NEW
+        if self.can_extend(record, fingerprint):
+            return Status.BEGUN
+        raise InputError(
+            f"--workdir={self.path}: contains another {self.kind} "
+            f"({self._difference(record, fingerprint)}); "
+            "use another folder, or --overwrite to replace it"
+        )
+
+    def is_finished(self, fingerprint: Fingerprint) -> bool:
+        """Whether the folder has the result that is asked for."""
+        record = self.read_record()
+        return record.is_of(fingerprint) and record.status == "finished" and self.result.exists()
+
+    def can_extend(self, record: _Record, fingerprint: Fingerprint) -> bool:
+        """Whether the work of the record can be continued into the work that is asked for."""
+        return False
+
+    def prepare(self, fingerprint: Fingerprint) -> None:
+        """Make the folder for new work, and remove the files of earlier work.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        with files.preparing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            # The record comes first, so that a crash here leaves a folder that can be taken again.
+            self.record_type(status="preparing", requested=fingerprint).write(self.record)
+            for pattern in self.owned:
+                for path in self.path.glob(pattern):
+                    path.unlink()
+            for name in self.subfolders:
+                (self.path / name).mkdir(exist_ok=True)
+
+    def _difference(self, record: _Record, fingerprint: Fingerprint) -> str:
+        if not record.requested.settings:
+            return f"{self.record_name} does not say which"
+        return record.requested.describe_differences(fingerprint)
 
 
 class RunFolder(WorkFolder[RunRecord]):
@@ -30,6 +131,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.flags = self.path / "flags.cfg"
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
+        self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.checkpoints = self.path / "checkpoints"
         self.events = self.path / "events"
@@ -39,11 +141,6 @@ class RunFolder(WorkFolder[RunRecord]):
         self.gif = self.path / "progress.gif"
         self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
-
-    @property
-    def content(self) -> Path:
-        """A small copy of the content picture."""
-        return self.inputs / "content.jpg"
 
     def style(self, number: int) -> Path:
         """A small copy of a style picture; the first has number 1."""
@@ -61,24 +158,29 @@ class RunFolder(WorkFolder[RunRecord]):
                 found.append((int(match[1]), path))
         return sorted(found)
 
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl` by step: 'step', 'scale' (from 0), 'terms' (losses by name).
+
+        Damaged lines are left out. Of several rows with one step the last counts.
+        """
+        rows: dict[int, dict[str, Any]] = {}
+        if not self.metrics.exists():
+            return []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+                if files.is_deep(row):
+                    continue
+                step = int(row["step"])
+                rows[step] = {"step": step, "scale": row.get("scale"), "terms": dict(row["terms"])}
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                continue
+        return [rows[step] for step in sorted(rows)]
+
     def can_extend(self, record: RunRecord, fingerprint: Fingerprint) -> bool:
         """Whether only more steps are asked for, and at a constant learning rate."""
-        return _has_fewer_steps(record, fingerprint) and _is_constant(fingerprint)
-
-    def prolongs(self, fingerprint: Fingerprint) -> bool:
-        """Whether what is asked for is the run of this folder with more steps at full size."""
-        return _has_fewer_steps(self.read_record(), fingerprint)
-
-    def is_complete(self) -> bool:
-        """Whether a finished run also finished its last writes, and was not killed before."""
-        if files.temporaries(self.path) or not self.page.exists():
-            return False
-        return self.page.stat().st_mtime_ns >= self.record.stat().st_mtime_ns
-
-    def remove_animations(self) -> None:
-        """Remove the animations of a finished run that is extended by more steps."""
-        for path in (self.gif, self.mp4):
-            path.unlink(missing_ok=True)
+        only_steps = _has_fewer_steps(record, fingerprint)
+        return only_steps and fingerprint.settings["schedule"] == "constant"
 
     def _difference(self, record: RunRecord, fingerprint: Fingerprint) -> str:
         found = super()._difference(record, fingerprint)
@@ -93,24 +195,29 @@ def _has_fewer_steps(record: RunRecord, fingerprint: Fingerprint) -> bool:
     return any(fingerprint.has_more_steps_than(found) for found in there)
 
 
-def _is_constant(fingerprint: Fingerprint) -> bool:
-    return fingerprint.settings["schedule"] == "constant"
-
-
 def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
     """What identifies the result of a run; see `inputs.Inputs` for the hashes."""
     return Fingerprint.of(config, OPTIONS, hashes)
 
 
 def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
-    """What decides the states of a run on its way, so that its checkpoints can be used.
+    """What decides the states of a run on its way, and with them which checkpoints it can use; at a
+    constant learning rate that is not how many steps are still to come."""
+    if whole.settings["schedule"] != "constant":
+        return whole
+    settings = {name: text for name, text in whole.settings.items() if name != "iterations"}
+    return Fingerprint(settings, whole.hashes)
 
-    At a constant learning rate that does not depend on how many steps are still to come.
-    """
-    return whole.without("iterations") if _is_constant(whole) else whole
+
+def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
+    """A path below `runs` that is readable, as runs/photo_painting-3f2a, and the same for the same
+    command: it has at most 24 letters of the name of each source."""
+    slugs = (re.sub(r"[^\w.-]+", "-", Path(source).stem)[:24] for source in sources)
+    names = "_".join(slug or "pictures" for slug in slugs)
+    return Path("runs") / f"{names}-{fingerprint.digest()[:4]}"
 
 
-def default_path(config: Config, fingerprint: Fingerprint) -> Path:
-    """runs/photo_painting-3f2a: readable, and the same for the same command."""
-    names = [work_folder.slug(path, "picture") for path in (config.content, *config.style[:2])]
-    return work_folder.default_path("_".join(names), fingerprint)
+def check_is_folder(path: Path) -> None:
+    """Raise InputError if there is a file at the place of a folder."""
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--workdir={path}: is a file, not a folder")

@@ -1,7 +1,6 @@
-"""The page of a run: one web page that needs no network and no other file.
+"""The page of a run, with its pictures inside: it needs no network and no other file.
 
-Pictures are data URIs; style and script are inline. This module collects what the page shows;
-`data/gallery.html` decides how it looks.
+This module collects what the page shows; `data/gallery.html` decides how it looks.
 """
 
 import base64
@@ -11,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -22,8 +21,6 @@ from PIL import Image
 from nst_keras.imaging import images
 from nst_keras.imaging.animation import evenly
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.metrics import read_metrics
-from nst_keras.runs.record import RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 
@@ -40,7 +37,10 @@ def write_page(folder: RunFolder) -> Path:
 
     It may be written at any time of a run: what is not there yet is left out.
     """
-    files.write_text(folder.page, _render(gather(folder)))
+    page = gather(folder)
+    content, *styles = page["names"]
+    title = f"{content} after {', '.join(styles)}" if styles else content
+    files.write_text(folder.page, fill_template("gallery.html", title, page))
     return folder.page
 
 
@@ -48,30 +48,26 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     """Everything that the page shows, as plain data; a missing picture is None."""
     record = folder.read_record()
     result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if record.has_result else None
+    styles = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
+    frames = evenly(folder.existing_iterations(), MAX_FRAMES)
+    linked = (folder.result, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return {
-        "names": _names(record),
+        "names": [_title(one.name) for one in (record.content, *record.styles)],
         "run": record.as_json(),
         "content": picture(folder.content),
-        "styles": _style_pictures(record, folder),
+        "styles": [picture(folder.style(number)) for number in range(1, styles + 1)],
         "picture": result or picture(folder.latest),
         "finished": result is not None,
-        "frames": _frames(folder),
-        "curves": curves(evenly(read_metrics(folder.metrics), MAX_POINTS)),
+        "frames": with_steps(frames),
+        "curves": curves(evenly(folder.read_metrics(), MAX_POINTS)),
         "score_notes": {name: score.explanation for name, score in SCORES.items()},
-        "files": _files(folder),
+        "files": [p.name for p in (*linked, folder.metrics, folder.flags) if p.exists()],
     }
 
 
-def _files(folder: RunFolder) -> list[str]:
-    """Names of the files that the page links to."""
-    pictures = (folder.result, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
-    return [path.name for path in (*pictures, folder.metrics, folder.flags) if path.exists()]
-
-
-def _render(page: dict[str, Any]) -> str:
-    content, *styles = page["names"]
-    title = f"{content} after {', '.join(styles)}" if styles else content
-    return fill_template("gallery.html", title, page)
+def _title(name: str) -> str:
+    """The name of a picture file as a title: "lily pond" for lily_pond.jpg."""
+    return re.sub(r"[\s_-]+", " ", Path(name).stem).strip() or "Untitled"
 
 
 def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
@@ -97,12 +93,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _names(record: RunRecord) -> list[str]:
-    """The pictures' names as titles, the content first: "lily pond" for lily_pond.jpg."""
-    stems = [Path(picture.name).stem for picture in (record.content, *record.styles)]
-    return [re.sub(r"[\s_-]+", " ", stem).strip() or "Untitled" for stem in stems]
-
-
 def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The columns of the chart of losses; a term is None at a step that did not log it."""
     names = dict.fromkeys(name for row in metrics for name in row["terms"])
@@ -117,24 +107,18 @@ def _short(value: object) -> float | None:
     return float(f"{value:.5g}") if usable else None
 
 
-def _frames(folder: RunFolder) -> list[dict[str, Any]]:
-    shown = evenly(folder.existing_iterations(), MAX_FRAMES)
-    pictures = [(step, picture(path)) for step, path in shown]
-    return [{"step": step, **found} for step, found in pictures if found]
-
-
-def _style_pictures(record: RunRecord, folder: RunFolder) -> list[dict[str, Any] | None]:
-    count = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
-    return [picture(folder.style(number)) for number in range(1, count + 1)]
+def with_steps(frames: Iterable[tuple[int, Path]], *limits: int) -> list[dict[str, Any]]:
+    """The pictures that can be read of (step, path); `limits` as for `picture`."""
+    found = [(step, picture(path, *limits)) for step, path in frames]
+    return [{"step": step, **one} for step, one in found if one]
 
 
 def picture(
     path: Path, longest: int = MAX_SIDE, quality: int = 85, most: int = MAX_BYTES
 ) -> dict[str, Any] | None:
-    """A picture file as a data URI with the width and height of the file.
+    """A picture file as a data URI with the file's width and height; None if it cannot be read.
 
-    Returns None if there is no such picture that can be read. What is embedded is reduced until no
-    side is above `longest` px and the JPEG is not above `most` bytes.
+    It is reduced until no side is above `longest` px and the JPEG is not above `most` bytes.
     """
     try:
         status = path.stat()

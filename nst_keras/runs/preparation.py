@@ -1,79 +1,204 @@
-"""What a run's folder needs before the first step, and what the log says of the plan."""
+"""A run before its first step: as asked for by flags, its folder, its record; the log of its plan.
+
+Imports no TensorFlow at its start, so that bad input is refused at once.
+"""
 
 import dataclasses
+import datetime
 import logging
+import platform
 from pathlib import Path
 
+import numpy as np
+
+import nst_keras
 from nst_keras.devices import startup
-from nst_keras.runs import new_record, pictures
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.record import RunRecord
-from nst_keras.runs.request import RequestedRun
-from nst_keras.runs.work_folder import Status
+from nst_keras.imaging import animation, geometry, images
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import RunFolder, Status
+from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime import files
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import Settings, unused
+from nst_keras.settings.presets import PRESETS
+from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
+from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.plan import Plan
 
 _log = logging.getLogger(__name__)
 
+_THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
+# These decide the defaults of the others, so they are compared with their own plain defaults.
+_SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
+
+
+@dataclasses.dataclass(frozen=True)
+class RequestedRun:
+    """A run as asked for; once it is planned, with every setting decided."""
+
+    arguments: list[str]  # of its command line
+    given: Config  # before it was resolved
+    settings: Settings
+    inputs: Inputs
+    folder: RunFolder
+    fingerprint: Fingerprint  # of what was asked for
+    prolongs: bool  # it is the folder's run with more steps
+    notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
+
+    def begun(self) -> Settings:
+        """The settings, with what the folder's run has decided, unless it was stopped before."""
+        if not self.folder.flags.exists():
+            return self.settings
+        saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
+        names = ["precision", "coarse_iterations"]
+        names += [] if self.prolongs else ["iterations"]
+        names += ["tile_size"] if self.settings.tile_size == "auto" else []
+        decided = {name: value for name in names if (value := getattr(saved, name)) is not None}
+        return dataclasses.replace(self.settings, time_limit=None, **decided)
+
+
+def read_run(arguments: list[str], given: Config) -> RequestedRun:
+    """Resolve the settings that the arguments give, and read all that the run reads.
+
+    Raises:
+        InputError: a setting or a file is missing or cannot be used.
+    """
+    given = _with_flags_of_folder(arguments, given)
+    settings = resolve(given)
+    if settings.mp4:
+        animation.find_ffmpeg()
+    inputs = read_inputs(settings)
+    fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
+    sources = (settings.content, *settings.style[:2])
+    folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))
+    prolongs = not settings.overwrite and folder.can_extend(folder.read_record(), fingerprint)
+    return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
+
+
+def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
+    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
+    if config.content or config.style or not config.workdir:
+        return config
+    saved = RunFolder(config.workdir).flags
+    if not saved.exists():
+        raise InputError(
+            f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
+        )
+    return flags.parse_config([f"--flagfile={saved}", *arguments])[0]
+
 
 def prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns what it held of the run."""
+    """Prepare the locked folder for the run; returns how much of the run was done there."""
     status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
     if status is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
-        run.folder.remove_animations()
+        for animation in (run.folder.gif, run.folder.mp4):
+            animation.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
     return status
 
 
-def begin_record(run: RequestedRun, settled: Settings, plan: Plan, notes: list[str]) -> RunRecord:
-    """Log what is going to happen, and write what a resume and the page need."""
-    inputs, folder = run.inputs, run.folder
-    for at in settled.image_at:
+def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
+    """Log what a planned run is going to do, and write what a resume and the page need."""
+    from nst_keras.transfer.cost import CostModel
+
+    folder, settings, inputs = run.folder, run.settings, run.inputs
+    for at in settings.image_at:
         if at > plan.total_steps:
-            _log.warning(
-                "--image_at=%d: the run has only %d steps; no image will be kept for it",
-                at,
-                plan.total_steps,
-            )
-    notes[:0] = [note for note in folder.read_record().notes if note not in notes]
-    record = new_record.make_record(
-        run.arguments, settled, inputs, plan.scales, run.fingerprint, folder, notes
-    )
-    _announce(settled, plan, inputs.channels, record.device, folder)
-    files.write_text(folder.flags, flags.format_flagfile(_replayable(settled, folder)))
-    pictures.write_thumbnail(folder.content, inputs.content)
-    for number, style in enumerate(inputs.styles, start=1):
-        pictures.write_thumbnail(folder.style(number), style)
+            message = "--image_at=%d: the run has only %d steps; no image will be kept for it"
+            _log.warning(message, at, plan.total_steps)
+    run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
+    record = make_record(run, plan)
+    content, *styles = (Path(path).name for path in (settings.content, *settings.style))
+    what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
+    _log.info("%s on %s; folder %s", what, record.device, folder.path)
+    costs = CostModel(settings, plan.precision, inputs.channels)
+    rate = startup.matrix_rate(plan.precision)
+    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
+    where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
+    replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
+    files.write_text(folder.flags, flags.format_flagfile(replayable))
+    copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
+    for path, pixels in zip(copies, (inputs.content, *inputs.styles), strict=True):
+        images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
     return record
 
 
-def _replayable(settings: Settings, folder: RunFolder) -> Settings:
-    """The settings with paths that hold wherever the flagfile lies."""
-    settings = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
-    return dataclasses.replace(settings, **absolute_paths(vars(settings), OPTIONS))
+def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
+    """The record of a run before its next step.
 
+    A resumed run keeps its start and the time spent so far, and unless it is extended by more steps
+    also its command.
+    """
+    import keras
+    import PIL
+    import tensorflow as tf
 
-def _announce(
-    settings: Settings, plan: Plan, channels: tuple[int, ...], device: str, folder: RunFolder
-) -> None:
-    from nst_keras.transfer.cost import CostModel
-
-    _log.info(
-        "%s with %s: %d steps in %s on %s; folder %s",
-        Path(settings.content).name,
-        ", ".join(Path(style).name for style in settings.style),
-        plan.total_steps,
-        plan.precision,
-        device,
-        folder.path,
+    libraries = {"tensorflow": tf, "keras": keras, "numpy": np, "pillow": PIL}
+    versions = {name: library.__version__ for name, library in libraries.items()}
+    settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
+    old = run.folder.read_record()
+    same = old.is_of(run.fingerprint)
+    blend = settings.blend(len(settings.style))
+    styles = zip(settings.style, inputs.styles, blend, strict=True)
+    return RunRecord(
+        version=nst_keras.__version__,
+        status="running",
+        command=(same and old.command) or flags.format_command(run.arguments),
+        resume_command=flags.format_command([f"--workdir={run.folder.path.absolute()}"]),
+        started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        seconds=old.seconds or 0.0,
+        step=old.step or 0,
+        total_steps=plan.total_steps,
+        device=startup.describe_device(),
+        content=_describe_picture(settings.content, inputs.content, hashes["content"]),
+        styles=tuple(
+            _describe_picture(path, pixels, hashes[f"style {n}"], weight / sum(blend))
+            for n, (path, pixels, weight) in enumerate(styles, start=1)
+        ),
+        scales=tuple(
+            ScaleSteps(it.width, it.height, it.steps, it.first_step) for it in plan.scales
+        ),
+        settings=settings_text(settings),
+        changed=tuple(changed_settings(settings)),
+        versions={"python": platform.python_version(), **versions},
+        notes=tuple(run.notes),
+        fingerprint=folder_lib.fingerprint(settings, hashes),
+        requested=old.requested if same else run.fingerprint,
     )
-    costs = CostModel(settings, plan.precision, channels)
-    rate = startup.matrix_rate(plan.precision)
-    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
+
+
+def _describe_picture(
+    path: str, pixels: np.ndarray, sha256: str, weight: float | None = None
+) -> InputPicture:
+    height, width = pixels.shape[:2]
+    return InputPicture(Path(path).name, width, height, sha256, weight)
+
+
+def settings_text(config: Config) -> dict[str, str]:
+    """All settings that have a value, as the text of a flag, by the flag's name."""
+    return {
+        name: option.format(value)
+        for name, option in OPTIONS.items()
+        if (value := getattr(config, name)) is not None
+    }
+
+
+def changed_settings(config: Config) -> list[str]:
+    """Names of the settings that differ from what the objective and this machine would choose."""
+    chosen_by = {name: getattr(config, name) for name in _SETS_DEFAULTS}
+    preset = preset_values(Config(**chosen_by))
+    usual = vars(resolve(Config(**chosen_by, learning_rate=config.learning_rate))) | {
+        "learning_rate": preset["learning_rate"],  # None where the user must give it
+        "precision": startup.settle_precision("auto"),
+    }
+    own = {"content", "style", "tile_size", "image_every"}  # have no usual value
+    own |= {name for name, option in OPTIONS.items() if option.destination}
+    changed = [n for n in OPTIONS if n not in own and getattr(config, n) != usual[n]]
+    plain = vars(Config(optimizer=PRESETS[config.objective].defaults["optimizer"]))
+    chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
+    return chosen + changed

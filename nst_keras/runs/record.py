@@ -1,21 +1,85 @@
-"""The record of a run, `run.json`, and what it has in common with that of a training.
+"""What a run or a training says of itself in a JSON file, and what identifies its result.
 
 Records may be damaged or written by other people, so each field is checked once, on reading: a
 value of the wrong type becomes the field's empty value. Nothing raises.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
 import typing
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runtime import files
+from nst_keras.settings.option import Option
 
 _UNFINISHED = ("running", "interrupted", "failed")
 _LARGEST = 1e300  # of a number that is not taken for damaged
+_SHOWN = 4  # differing settings in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """Everything that decides a result. Work of equal fingerprints ends with the same bytes."""
+
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)  # texts of flags, by name
+    # SHA-256 in hexadecimal, by input: 'content', 'style 1', 'weights'.
+    hashes: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, config: Any, options: Mapping[str, Option], hashes: Mapping[str, str]
+    ) -> "Fingerprint":
+        """The fingerprint of a config, a dataclass whose fields are described by `options`.
+
+        Files count by their hashes and not by their paths, which are not among the settings.
+        """
+        settings = {}
+        for name, option in options.items():
+            value = getattr(config, name)
+            is_path = option.hashed and value not in option.words
+            if option.changes_result and value is not None and not is_path:
+                settings[name] = option.format(value)
+        return cls({name: text for name, text in settings.items() if text}, dict(hashes))
+
+    def named_values(self) -> dict[str, str]:
+        """All settings, and the hashes as 'sha256 of NAME'."""
+        return {**self.settings, **{f"sha256 of {name}": h for name, h in self.hashes.items()}}
+
+    def digest(self) -> str:
+        """A hash in hexadecimal that differs between different fingerprints."""
+        text = json.dumps(self.named_values(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: "Fingerprint") -> dict[str, tuple[str | None, str | None]]:
+        """The settings and hashes in which the two differ: this one's value and the other's."""
+        ours, theirs = self.named_values(), other.named_values()
+        pairs = {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    def describe_differences(self, asked: "Fingerprint") -> str:
+        """What differs between this fingerprint, of a folder, and the one that is asked for."""
+        found = [
+            f"{name}: {_brief(there)} there, {_brief(here)} here"
+            for name, (there, here) in self.differences(asked).items()
+        ]
+        return "; ".join(found[:_SHOWN]) + ("; ..." if len(found) > _SHOWN else "")
+
+    def has_more_steps_than(self, other: "Fingerprint") -> bool:
+        """Whether the two differ only in --iterations, of which this one has more."""
+        if [*self.differences(other)] != ["iterations"] or "time_limit" in self.settings:
+            return False
+        ours, theirs = (one.settings.get("iterations", "") for one in (self, other))
+        return ours.isdecimal() and theirs.isdecimal() and int(ours) > int(theirs)
+
+
+def _brief(text: str | None) -> str:
+    if text is None:
+        return "not set"
+    return text if len(text) <= 40 else text[:8] + "..."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,45 +153,32 @@ class RunRecord(WorkRecord):
 
     @property
     def has_result(self) -> bool:
-        """Whether the result in the folder belongs to this record.
-
-        While a finished run is extended by more steps, its folder still has the earlier result.
-        """
+        """Whether the result in the folder is that of this record, and not of a run with fewer
+        steps, which is being extended."""
         return self.status not in _UNFINISHED
 
     def png_texts(self) -> dict[str, str]:
         """The text chunks of `result.png`: what decided the picture, but no path and no date."""
-        settings = [f"--{name}={text}" for name, text in self.fingerprint.settings.items()]
-        hashes = self.fingerprint.hashes
-        return {
-            "Software": f"nst_keras {self.version}",
-            "nst_keras settings": "\n".join(settings),
-            **{f"nst_keras sha256 of {name}": text for name, text in hashes.items()},
-        }
+        decided = self.fingerprint
+        settings = "\n".join(f"--{name}={text}" for name, text in decided.settings.items())
+        hashes = {f"nst_keras sha256 of {name}": text for name, text in decided.hashes.items()}
+        return {"Software": f"nst_keras {self.version}", "nst_keras settings": settings, **hashes}
 
 
-_Record = TypeVar("_Record", bound=WorkRecord)
-
-
-def read_record(kind: type[_Record], path: str | os.PathLike) -> _Record:
-    """The record in a JSON file; an empty one if there is none that can be read."""
-    return _checked(kind, files.read_json(path))
-
-
-def _checked(kind: Any, value: Any) -> Any:
+def checked(kind: Any, value: Any) -> Any:
     """The value, if it is what the annotation `kind` says; else the empty value of that kind.
 
     A missing number in a mapping is NaN, so that no sum over the others passes for a whole one.
     """
     origin, items = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
-        return tuple(_checked(items[0], it) for it in value) if isinstance(value, list) else ()
+        return tuple(checked(items[0], it) for it in value) if isinstance(value, list) else ()
     found = value if isinstance(value, dict) else {}
     if origin is dict:
-        return {name: _checked(items[1], item) for name, item in found.items()}
+        return {name: checked(items[1], item) for name, item in found.items()}
     if hasattr(kind, "__dataclass_fields__"):
         kinds = {field.name: field.type for field in dataclasses.fields(kind)}
-        return kind(**{n: _checked(kinds[n], it) for n, it in found.items() if n in kinds})
+        return kind(**{n: checked(kinds[n], it) for n, it in found.items() if n in kinds})
     if kind is str:
         return value if isinstance(value, str) else ""
     types = (int, float) if float in (kind, *items) else int

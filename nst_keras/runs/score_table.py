@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nst_keras.network import vgg
+from nst_keras.objective.term_names import kind_of
 
 
 class Score(NamedTuple):
-    """One score of `scores.Scorer`."""
+    """What one score of `scores.Scorer` means."""
 
     best: float
     explanation: str  # one sentence for a person
@@ -23,15 +24,15 @@ class Score(NamedTuple):
 SCORES = {
     "gram_error": Score(
         0.0,
-        "Distance from the styles' textures at a layer that was not optimized; lower is better: "
-        "0 is the styles' own, a bare photo has 0.3 to 1.5.",
+        "Difference in texture from the styles, at a layer that no style loss uses; lower is "
+        "better: 0 is none, the photo itself has 0.3 to 1.5.",
         ("size", "backbone", "weights", "style_layers"),
         by_layer=True,
     ),
     "content_cosine": Score(
         1.0,
-        "Likeness of the scene to the network's eye, -1 to 1; higher is more faithful: 1 is the "
-        "photo, 0 is unrelated.",
+        "Similarity of result and photo in the network's features, -1 to 1; higher is more "
+        "faithful: 1 is the photo, 0 is unrelated.",
         ("size", "backbone", "weights"),
     ),
     "ssim": Score(
@@ -41,23 +42,23 @@ SCORES = {
     ),
     "edge_correlation": Score(
         1.0,
-        "Whether outlines lie where the photo has them, -1 to 1; higher is more faithful: 1 is the "
-        "photo, 0 is unrelated.",
+        "Agreement of the outlines with those of the photo, -1 to 1; higher is more faithful: "
+        "1 is the photo, 0 is unrelated.",
     ),
     "color_distance": Score(
         0.0,
-        "Distance from the styles' colors in CIELAB units; lower is better: 0 is the styles' "
-        "palette, 10 is another one.",
+        "Difference of the colors from those of the styles, in CIELAB units; lower is better: "
+        "0 is the same palette, 10 is another one.",
     ),
     "total_variation": Score(
         1.0,
-        "Roughness over that of photo or styles, whichever is rougher; near 1 is best, far above "
-        "is noise, far below is blur.",
+        "Roughness divided by that of photo or styles, whichever is rougher; near 1 is best, far "
+        "above is noise, far below is blur.",
     ),
     "high_frequency": Score(
         1.0,
-        "Share of finest detail over that of photo or styles, whichever has more; near 1 is best, "
-        "far above is shimmer, far below is blur.",
+        "Fine detail divided by that of photo or styles, whichever has more; near 1 is best, far "
+        "above is shimmer, far below is blur.",
     ),
 }
 # Layers for Gram errors, unless they are style layers.
@@ -80,12 +81,9 @@ def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tup
 
 
 def loss(score: str, values: Sequence[float]) -> float:
-    """The distance to the best score; infinite if there is no usable value.
+    """The distance to the best value of a score, a key of SCORES or 'gram_error/LAYER'.
 
-    Args:
-        score: a key of SCORES, or 'gram_error/LAYER'.
-        values: of the score; a score by layer may have several, which count by their mean.
+    Several values, of a score by layer, count by their mean. Infinite if one or all are missing.
     """
-    if not values or not all(math.isfinite(value) for value in values):
-        return math.inf
-    return abs(sum(values) / len(values) - SCORES[score.partition("/")[0]].best)
+    mean = sum(values) / len(values) if values else math.inf
+    return abs(mean - SCORES[kind_of(score)].best) if math.isfinite(mean) else math.inf

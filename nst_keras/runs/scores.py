@@ -1,13 +1,13 @@
-"""Scores of a finished picture beyond its loss: how much of the scene is left, how close it is to
-the look of the styles, and how much noise it has.
+"""Scores of a finished picture: how much of the scene is left, how close it is to the look of the
+styles, and how much noise it has.
 
-They are the same for every objective, so they can compare runs of different objectives if size,
-network and held-out layers are the same. Pictures are float32 sRGB in [0, 1], (height, width, 3).
-Luma follows Rec. 601 and is computed from the encoded values.
+They compare runs of any objectives if size, network and held-out layers are the same. Pictures are
+float32 sRGB in [0, 1], (H, W, 3). Luma follows Rec. 601, from the encoded values.
 """
 
 import functools
 import itertools
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +17,9 @@ from nst_keras.imaging import geometry
 from nst_keras.network import extractor, vgg
 from nst_keras.network.weights import Weights
 from nst_keras.runs.score_table import HELD_OUT, held_out_layers
-from nst_keras.transfer.iterate import References
+from nst_keras.transfer.iterate import Iterate
+
+_log = logging.getLogger(__name__)
 
 MAX_SIDE = 1024  # px; larger pictures are reduced, to limit the memory of a forward pass
 CONTENT_LAYER = "block4_conv2"  # where Gatys et al. 2016 compare contents
@@ -46,31 +48,9 @@ _DIRECTIONS /= np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
 _BIN, _REACH = 0.5, 150.0  # CIELAB units; the color of sRGB farthest from 0, blue, is at 138
 
 
-def score_result(picture: np.ndarray, references: References) -> dict[str, float]:
-    """The scores of a run's result (H, W, 3) by name; see `Scorer.score`.
-
-    Raises:
-        MemoryError: there is not enough memory for them.
-    """
-    held_out = held_out_layers(references.style_layers, references.weights.backbone)
-    try:
-        return _scorer(references.weights, held_out).score(
-            picture, references.content, references.styles, references.style_blend
-        )
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError("there is not enough memory") from error
-
-
-@functools.lru_cache(maxsize=1)  # shared by the pictures of a batch
-def _scorer(weights: Weights, held_out: tuple[str, ...]) -> "Scorer":
-    return Scorer(weights, held_out)
-
-
 class Scorer:
-    """Scores pictures by one network, which is built once.
-
-    Scores must be comparable: whatever the objective used, the network computes in float32, with
-    max pooling and zero padding, as it was trained.
+    """Scores pictures by one network, which is built once: as it was trained, with max pooling and
+    zero padding, in float32, whatever the objective used.
 
     Args:
         held_out: layers of the Gram errors; see `held_out_layers`.
@@ -83,12 +63,8 @@ class Scorer:
         names = (vgg.canonical_layer(name, weights.backbone, "held_out") for name in held_out)
         self.held_out = tuple(names)
         self._extractor = extractor.feature_extractor(weights, (*self.held_out, CONTENT_LAYER))
-        # For any size, so that pictures of all sizes share one trace.
-        self._look = tf.function(
-            self._statistics,
-            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-            autograph=False,
-        )
+        any_size = [tf.TensorSpec((1, None, None, 3), tf.float32)]  # all share one trace
+        self._look = tf.function(self._statistics, input_signature=any_size, autograph=False)
 
     def score(
         self,
@@ -97,25 +73,24 @@ class Scorer:
         styles: Sequence[np.ndarray],
         style_blend: Sequence[float] = (),
     ) -> dict[str, float]:
-        """The scores of a picture by name, all finite: those of `score_table.SCORES`, with
-        a `gram_error/LAYER` for each held-out layer.
+        """The scores of a picture by name, all finite; `gram_error/LAYER` for each held-out layer.
+
+        If a side is above `MAX_SIDE`, picture and styles are reduced by one factor first.
 
         Args:
-            picture: (H, W, 3), with sides of at least 16 px.
-            content: (h, w, 3), of any size; it is resized to that of the picture.
-            styles: (h, w, 3) each, at the size that the objective used: the size of strokes counts.
+            content: of any size; it is resized to that of the picture.
+            styles: at the size that the objective used: the size of strokes counts.
             style_blend: a share for each style, scaled to a sum of 1; equal by default.
 
-        If a side is above `MAX_SIDE`, picture and styles are reduced by one factor, and the scores
-        are those of the reduced copies.
-
         Raises:
-            ValueError: a shape is not (height, width, 3), a side is under 16 px, values are not
-                finite, or the number of shares differs from that of the styles.
+            ValueError: a shape is not (H, W, 3), a side is under 16 px, values are not finite, or
+                the number of shares differs from that of the styles.
         """
         shares = _shares(len(styles), style_blend)
-        picture, *styles = [_checked(pixels) for pixels in _reduced([picture, *styles])]
-        content = geometry.resize(_checked(content), *picture.shape[:2])
+        for pixels in (picture, content, *styles):
+            _check(pixels)
+        picture, *styles = _reduced([picture, *styles])
+        content = geometry.resize(content, *picture.shape[:2])
         (grams, scene), (_, target_scene) = self._measure(picture), self._measure(content)
         style_grams = [self._measure(style)[0] for style in styles]
         figures = {}
@@ -150,12 +125,26 @@ class Scorer:
         return grams, features[CONTENT_LAYER]
 
 
+_cached_scorer = functools.lru_cache(maxsize=1)(Scorer)  # shared by the pictures of a batch
+
+
+def score_result(last: Iterate) -> dict[str, float]:
+    """The scores of a run's result by name; none, with a warning, if there is too little memory."""
+    try:
+        sources = last.references()
+        held_out = held_out_layers(sources.style_layers, sources.weights.backbone)
+        scorer = _cached_scorer(sources.weights, held_out)
+        return scorer.score(last.image, sources.content, sources.styles, sources.style_blend)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        _log.warning("scores: there is not enough memory")
+        return {}
+
+
 def gram_error(gram: np.ndarray, target: np.ndarray) -> float:
     """|G - A|^2 / |A|^2 (Frobenius) of Gram matrices per position (N, N).
 
     0 for equal matrices, 1 without any features, no upper bound. It is the relative style term of
-    Gatys et al. 2016 (equation 4, without its constants), but at a layer that was not optimized: a
-    picture that satisfies only the optimized layers has a large error here.
+    Gatys et al. 2016 (equation 4, without its constants), at a layer that was not optimized.
     """
     floor = _FLOOR * target.size
     return float(np.square(gram - target).sum() / max(np.square(target).sum(), floor))
@@ -165,8 +154,8 @@ def content_cosine(features: np.ndarray, target: np.ndarray) -> float:
     """Cosine of the features (h, w, N) of two pictures, after subtracting each channel's mean.
 
     In [-1, 1]; 0 if features are the same at all positions. After a ReLU all features are positive,
-    so plain cosines of unrelated pictures are high; and a style changes the means of the channels.
-    Without the means, what is left is which things are where.
+    so plain cosines of unrelated pictures are high. Without the means, which a style changes, what
+    is left is which things are where.
     """
     least = 1e-4 * float(np.sqrt(np.square(target).mean()))  # flat pictures have rounding errors
     return _cosine(features - features.mean((0, 1)), target - target.mean((0, 1)), least)
@@ -175,9 +164,8 @@ def content_cosine(features: np.ndarray, target: np.ndarray) -> float:
 def ssim(picture: np.ndarray, content: np.ndarray) -> float:
     """Mean structural similarity of two pictures of one size (Wang et al. 2004).
 
-    It is computed from luma, with their 11x11 Gaussian window of sigma 1.5, K = 0.01 and 0.03, and
-    no padding. In [-1, 1], 1 for equal pictures. Even a gray picture may reach 0.4 if the content
-    is smooth.
+    From luma, with their 11x11 Gaussian window of sigma 1.5, K = 0.01 and 0.03, and no padding. In
+    [-1, 1], 1 for equal pictures. Even a gray picture may reach 0.4 if the content is smooth.
     """
     planes = (tf.constant(luma(it)[..., None], tf.float32) for it in (picture, content))
     return float(tf.image.ssim(*planes, max_val=1.0))
@@ -200,8 +188,7 @@ def color_distance(
 
     It says how far the color of a pixel must move along a direction of CIELAB, as a mean over
     pixels and 13 directions (Rabin et al. 2011). 0 for the same colors in the same shares, wherever
-    they are; about d / 2 if all colors are shifted by d. Distances by channel could not tell orange
-    and blue from purple and green, and histogram distances ignore how far apart two bins are.
+    they are; about d / 2 if all colors are shifted by d.
     """
     mixture = sum(s * _projections(style) for s, style in zip(shares, styles, strict=True))
     gaps = np.cumsum(_projections(picture) - mixture, axis=1)
@@ -275,22 +262,15 @@ def _shares(count: int, style_blend: Sequence[float]) -> list[float]:
     return [share / sum(blend) for share in blend]
 
 
-def _check_shape(picture: np.ndarray) -> None:
+def _check(picture: np.ndarray) -> None:
     if picture.ndim != 3 or picture.shape[-1] != 3 or min(picture.shape[:2]) < geometry.MIN_SIDE:
         raise ValueError(f"shape {picture.shape}: must be (H, W, 3), from {geometry.MIN_SIDE} px")
-
-
-def _checked(picture: np.ndarray) -> np.ndarray:
-    _check_shape(picture)
     if not np.isfinite(picture).all():
         raise ValueError("a picture has values that are not finite")
-    return np.clip(picture, 0, 1).astype(np.float32)
 
 
 def _reduced(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Reduce all pictures by one factor, so that no side is above MAX_SIDE."""
-    for pixels in pictures:
-        _check_shape(pixels)
+    """Reduce all pictures by one factor, so that no side is above MAX_SIDE, and clip them."""
     factor = min(1.0, MAX_SIDE / max(max(pixels.shape) for pixels in pictures))
 
     def reduce(pixels: np.ndarray) -> np.ndarray:

@@ -9,15 +9,13 @@ import dataclasses
 import importlib.util
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import memory, startup
-from nst_keras.runs import extras, output
-from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.preparation import begin_record, prepare_folder
-from nst_keras.runs.request import RequestedRun, read_run
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs import extras
+from nst_keras.runs.folder import Status
+from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background
@@ -27,9 +25,8 @@ from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer import grouping
-from nst_keras.transfer import scales as scales_lib
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Plan, plan_run
 
 if TYPE_CHECKING:
     from nst_keras.devices.replicas import Replicas
@@ -43,33 +40,28 @@ _PATIENCE = 10.0  # seconds from a stop signal until the current step is given u
 def do_runs(call: Call) -> int:
     """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
     runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
-    if len(runs) == 1:
-        return _run_alone(runs[0], call.started, quiet=call.quiet)
-    return _run_batch(runs, call.started, quiet=call.quiet)
+    return _run_alone(runs[0], call) if len(runs) == 1 else _run_batch(runs, call)
 
 
-def _run_alone(run: RequestedRun, started: float, *, quiet: bool) -> int:
+def _run_alone(run: RequestedRun, call: Call) -> int:
     if startup.host_number(run.settings.distribute):
         return _help_chief(run)
     folder, settings = run.folder, run.settings
     if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
-        _log.info(
-            "%s is already finished (result: %s); use --overwrite to run it again",
-            folder.path,
-            folder.result,
-        )
+        message = "%s is already finished (result: %s); use --overwrite to run it again"
+        _log.info(message, folder.path, folder.result)
         extras.complete(folder, settings)
-        output.copy_result(folder, settings)
+        extras.copy_result(folder, settings)
         return 0
     _check_extras(settings)
     with files.held(folder.path):
-        return _run_held([run], started, quiet=quiet)
+        return _run_held([run], call)
 
 
-def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
+def _run_batch(runs: list[RequestedRun], call: Call) -> int:
     grouping.check([run.settings for run in runs])
     sizes = [run.inputs.content.shape[:2] for run in runs]
-    plans = {scales_lib.plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
+    plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
     if len(plans) > 1:
         raise InputError("--batch: the pictures are of different sizes")
     with contextlib.ExitStack() as stack:
@@ -78,7 +70,7 @@ def _run_batch(runs: list[RequestedRun], started: float, *, quiet: bool) -> int:
             stack.enter_context(files.held(run.folder.path))
         if any(run.folder.is_finished(run.fingerprint) for run in runs):
             raise InputError("--batch: some of the runs are already finished")
-        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], started, quiet=quiet)
+        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], call)
 
 
 def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
@@ -95,83 +87,66 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
 def _check_extras(settings: Settings) -> None:
     """Refuse what could not be written in the end, before any work starts."""
     files.check_temporary_folder()
-    output.check_output(settings)
+    extras.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 
 
 def _help_chief(run: RequestedRun) -> int:
     """The whole run on a host that is not the chief: it computes, and writes nothing."""
-    folder, settings = run.folder, run.settings
-    if folder.is_finished(run.fingerprint) and not settings.overwrite:
+    if run.folder.is_finished(run.fingerprint) and not run.settings.overwrite:
         return 0
-    replicas = _start(settings)
+    replicas = _start(run.settings)
     replicas.from_chief(0)  # from here on, the folder is as the chief has made it
-    plan, settled = _make_plan(run, Status.BEGUN, replicas, started=time.monotonic())
+    run, plan = _make_plan(run, Status.BEGUN, replicas, started=time.monotonic())
     from nst_keras.transfer.loop import optimize
     from nst_keras.transfer.problem import StyleTransferProblem
 
-    fingerprint = folder_lib.fingerprint(settled, run.inputs.hashes)
-    checkpointer = make_checkpointer(settled, folder, fingerprint)
-    problem = StyleTransferProblem(settled, run.inputs, plan, replicas)
-    for (iterate,) in optimize([problem], [checkpointer]):
+    problem = StyleTransferProblem(run.settings, run.inputs, plan, replicas)
+    for (iterate,) in optimize([problem], [make_checkpointer(run)]):
         if iterate.is_last:  # all hosts evaluate the result's losses together
             iterate.evaluate()
     _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
     return 0
 
 
-def _run_held(runs: Sequence[RequestedRun], started: float, *, quiet: bool) -> int:
+def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
     """Do runs whose folders are locked; returns the exit status."""
-    notes: list[list[str]] = [[] for _ in runs]  # the warnings of each run, for its record
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with cli.stop_signals() as stopping:
-        writers, iterates = _optimize(runs, notes, started, stopping, quiet=quiet)
-        if iterates is None:
-            return cli.INTERRUPTED
-        if not iterates[0].is_last:
+        writers, iterates = _optimize(runs, call, stopping)
+        if iterates and iterates[0].is_last:
             for writer, iterate in zip(writers, iterates, strict=True):
-                resume = writer.resume_command
-                _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
-            return cli.INTERRUPTED
-        for writer, iterate, own in zip(writers, iterates, notes, strict=True):
-            with cli.noting(own):
                 writer.finish(iterate)
-    return 0
+            return 0
+        for writer, iterate in zip(writers, iterates, strict=False):  # none if given up
+            resume = writer.resume_command
+            _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
+        return cli.INTERRUPTED
 
 
 def _optimize(
-    runs: Sequence[RequestedRun],
-    notes: Sequence[list[str]],
-    started: float,
-    stopping: StopSignal,
-    *,
-    quiet: bool,
-) -> tuple[list[RunWriter], list[Iterate] | None]:
-    """Run in the folders until the end or a stop signal.
-
-    Args:
-        notes: for each run, the list that takes its warnings.
-
-    Returns:
-        The writers of the folders, and the last iterates; None: the current step was given up.
-    """
+    runs: Sequence[RequestedRun], call: Call, stopping: StopSignal
+) -> tuple[list[RunWriter], list[Iterate]]:
+    """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
+    none if the current step was given up."""
     states = []
-    for run, own in zip(runs, notes, strict=True):
-        with cli.noting(own):
+    for run in runs:
+        with cli.noting(run.notes):
             states.append(prepare_folder(run))
+    notes = [run.notes for run in runs]
     with cli.noting(*notes):
         replicas = _start(runs[0].settings)
         if warning := memory.unused_gpu():
             _log.warning("%s", warning)
     background = Background()
     writers, planned = [], []
-    for run, status, own in zip(runs, states, notes, strict=True):
-        with cli.noting(own):
-            plan, settled = _make_plan(run, status, replicas, started)
-            record = begin_record(run, settled, plan, own)
-        planned.append((run, settled, plan))
-        writers.append(RunWriter(run.folder, settled, record, own, background))
+    for run, status in zip(runs, states, strict=True):
+        with cli.noting(run.notes):
+            settled, plan = _make_plan(run, status, replicas, call.started)
+            record = begin_record(settled, plan)
+        planned.append((settled, plan))
+        writers.append(RunWriter(settled, record, background))
     if len(runs) > 1:
         from nst_keras.transfer.batch import rewind_to_common_step
 
@@ -181,14 +156,14 @@ def _optimize(
         try:
             with contextlib.ExitStack() as stack:
                 for number, writer in enumerate(writers):
-                    stack.enter_context(writer.open(quiet=quiet or number > 0))
+                    stack.enter_context(writer.open(quiet=call.quiet or number > 0))
                 stack.enter_context(background)  # which ends first, however the block ends
                 problems = _make_problems(planned, replicas, stopping)
                 return writers, _write_iterates(problems, writers, stopping)
         except StepDropped as where:
             again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
-            return writers, None
+            return writers, []
 
 
 def _start(settings: Settings) -> "Replicas":
@@ -203,25 +178,23 @@ def _start(settings: Settings) -> "Replicas":
 
 def _make_plan(
     run: RequestedRun, status: Status, replicas: "Replicas", started: float
-) -> tuple[Plan, Settings]:
-    """The plan, and the settings with which the run can be repeated."""
+) -> tuple[RequestedRun, Plan]:
+    """The run with every setting decided, so that it can be repeated, and its plan."""
     from nst_keras.transfer.planning import make_plan
 
     plan = make_plan(
-        run.settings,
+        run.begun() if status is Status.BEGUN else run.settings,
         run.inputs,
         replicas,
-        begun=run.begun() if status is Status.BEGUN else None,
         started=started,
         iterations_given=run.given.iterations is not None,
     )
-    return plan, dataclasses.replace(run.settings, **plan.decided())
+    settings = dataclasses.replace(run.settings, **plan.decided())
+    return dataclasses.replace(run, settings=settings), plan
 
 
 def _make_problems(
-    planned: Sequence[tuple[RequestedRun, Settings, Plan]],
-    replicas: "Replicas",
-    stopping: StopSignal,
+    planned: Sequence[tuple[RequestedRun, Plan]], replicas: "Replicas", stopping: StopSignal
 ) -> list["StyleTransferProblem"]:
     """The problems of runs, all with the network of the first one."""
     from nst_keras.transfer.problem import StyleTransferProblem
@@ -230,38 +203,19 @@ def _make_problems(
         return stopping.seconds_ago() > _PATIENCE
 
     problems: list[StyleTransferProblem] = []
-    for run, settled, plan in planned:
-        extractors = problems[0].extractors if problems else None
-        problems.append(
-            StyleTransferProblem(settled, run.inputs, plan, replicas, is_dropped, extractors)
-        )
+    for run, plan in planned:
+        options = (replicas, is_dropped, problems[0].extractors if problems else None)
+        problems.append(StyleTransferProblem(run.settings, run.inputs, plan, *options))
     return problems
 
 
 def _write_iterates(
-    problems: Sequence["StyleTransferProblem"],
-    writers: Sequence[RunWriter],
-    stopping: StopSignal,
+    problems: Sequence["StyleTransferProblem"], writers: Sequence[RunWriter], stopping: StopSignal
 ) -> list[Iterate]:
     """Optimize, and write iterates until the last one or a stop signal; returns the last ones."""
     from nst_keras.transfer.loop import optimize
 
     rounds = optimize(problems, [writer.checkpointer for writer in writers])
-    iterates = _follow(rounds, writers, stopping)
-    if iterates[0].is_last:
-        stopping.clear()  # the rest is short, and has no step that could be given up
-    else:
-        for writer, iterate in zip(writers, iterates, strict=True):
-            writer.interrupt(iterate)
-    return iterates
-
-
-def _follow(
-    rounds: Generator[list[Iterate], None, None],
-    writers: Sequence[RunWriter],
-    stopping: StopSignal,
-) -> list[Iterate]:
-    """Write iterates until the last ones or a stop signal; returns the last ones."""
     try:
         for iterates in rounds:
             for writer, iterate in zip(writers, iterates, strict=True):
@@ -277,4 +231,9 @@ def _follow(
                 rounds.throw(error)
         raise
     rounds.close()  # saves the state unless the run is finished
+    if iterates[0].is_last:
+        stopping.clear()  # the rest is short, and has no step that could be given up
+        return iterates
+    for writer, iterate in zip(writers, iterates, strict=True):
+        writer.show(iterate, status="interrupted")
     return iterates

@@ -1,26 +1,75 @@
-"""Where the iterates of a run go: checkpoints, metrics, pictures, TensorBoard and the terminal."""
+"""Where the iterates of a run go: metrics, TensorBoard, the terminal, pictures and checkpoints."""
 
 import contextlib
+import dataclasses
+import functools
+import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from nst_keras.imaging import images
 from nst_keras.objective.term_names import kind_of
-from nst_keras.runs import output
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder, steps_fingerprint
-from nst_keras.runs.metrics import MetricsWriter, TensorBoardWriter, Writer
-from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runs import extras, gallery
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
-from nst_keras.runtime import cli
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
-from nst_keras.runtime.progress import Reporter, format_seconds
-from nst_keras.settings.config import Config
+from nst_keras.runtime.progress import EventWriter, Reporter, format_seconds
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
+
+# Between renewals of the page: it holds megabytes, so long runs renew it less often.
+_REFRESH_SECONDS = 20.0
+_REFRESH_SHARE = 0.01  # of the time so far
+
+
+class MetricsWriter:
+    """Writes `metrics.jsonl`: one JSON line for each logged step, without clock readings.
+
+    A step is logged if it is a multiple of `every`, or the last one of its scale. Lines of the
+    steps after `resume_step`, with which the run resumes, are removed.
+    """
+
+    def __init__(self, folder: RunFolder, every: int, resume_step: int, submit: Submit = at_once):
+        self._folder, self._every, self._submit = folder, every, submit
+        self._newest = resume_step
+        self._cut(resume_step)
+
+    def __call__(self, iterate: Iterate) -> None:
+        if iterate.step == self._newest:
+            return
+        if iterate.step < self._newest:  # the run went back after numerical trouble
+            last = iterate.step - 1
+            self._submit(lambda: self._cut(last))
+        self._newest = iterate.step
+        if iterate.is_logged(self._every):
+            row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
+            line = _json_line(row)
+            self._submit(lambda: self._add(line))
+
+    def _cut(self, last_step: int) -> None:
+        """Remove the rows of later steps."""
+        kept = [row for row in self._folder.read_metrics() if row["step"] <= last_step]
+        files.write_text(self._folder.metrics, "".join(map(_json_line, kept)))
+
+    def _add(self, line: str) -> None:
+        with open(self._folder.metrics, "a", encoding="utf-8", newline="\n") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())  # no checkpoint may be ahead of it
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"
 
 
 class ProgressWriter:
@@ -50,45 +99,25 @@ def describe(iterate: Iterate) -> str:
     scale = iterate.scale
     losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
-        kind = kind_of(name)
-        losses[kind] = losses.get(kind, 0.0) + value
-    parts = [
-        f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}",
-        f"step {iterate.step}/{iterate.total_steps}",
-        *(f"{kind} {value:.4g}" for kind, value in losses.items()),
-    ]
+        losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
+    where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
+    parts = [where, f"step {iterate.step}/{iterate.total_steps}"]
+    parts += [f"{kind} {value:.4g}" for kind, value in losses.items()]
     if math.isfinite(iterate.seconds_left):
-        parts.append(f"{iterate.steps_per_second:.3g} steps/s")
-        parts.append(f"{format_seconds(iterate.seconds_left)} left")
+        left = format_seconds(iterate.seconds_left)
+        parts += [f"{iterate.steps_per_second:.3g} steps/s", f"{left} left"]
     return "  ".join(parts)
 
 
 class RunWriter:
-    """Writes everything that a run folder keeps.
+    """Writes everything that a run folder keeps, of a planned run that begins with `record`."""
 
-    Args:
-        config: with every setting decided.
-        record: that the run begins with.
-        notes: its warnings, a list that may grow during the run.
-        background: does the writing.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        config: Config,
-        record: RunRecord,
-        notes: Sequence[str],
-        background: Background,
-    ):
-        self.folder, self.config = folder, config
-        self.resume_command = record.resume_command
-        self._background = background
-        self.checkpointer = make_checkpointer(
-            config, folder, record.fingerprint, background.submit, background.wait
-        )
-        self._pictures = PictureWriter(folder, config, record, notes, background.submit)
+    def __init__(self, run: RequestedRun, record: RunRecord, background: Background):
+        self.folder, self.resume_command = run.folder, record.resume_command
+        self.checkpointer = make_checkpointer(run, background.submit, background.wait)
+        self._run, self._record, self._submit = run, record, background.submit
         self._sinks: list[Callable[[Iterate], None]] = []
+        self._refreshed = time.monotonic()
 
     @contextlib.contextmanager
     def open(self, *, quiet: bool) -> Iterator[None]:
@@ -101,10 +130,16 @@ class RunWriter:
         if step:
             _log.info("resuming after step %d", step)
         with self._recording_failure(), contextlib.ExitStack() as stack:
-            self._pictures.refresh()
-            writers = self._make_writers(step, quiet=quiet)
-            opened = [stack.enter_context(contextlib.closing(writer)) for writer in writers]
-            self._sinks = [opened[0], self._pictures, *opened[1:]]
+            self._refresh()
+            settings = self._run.settings
+            # The metrics are first: no checkpoint, which is written later, may be ahead of them.
+            metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
+            self._sinks = [metrics, self.write_pictures]
+            if settings.tensorboard:
+                events = stack.enter_context(contextlib.closing(EventWriter(self.folder.events)))
+                self._sinks.append(functools.partial(self._write_events, events, step))
+            if not quiet:
+                self._sinks.append(stack.enter_context(contextlib.closing(ProgressWriter())))
             yield
 
     def take(self, iterate: Iterate) -> None:
@@ -112,27 +147,70 @@ class RunWriter:
         for sink in self._sinks:
             sink(iterate)
 
-    def interrupt(self, iterate: Iterate) -> None:
-        """Leave the newest picture, and a page that says how to resume."""
-        self._pictures.interrupt(iterate)
-
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
-        with self._recording_failure():
-            self._pictures.finish(iterate)
-            output.copy_result(self.folder, self.config)
-        _log.info("result: %s", self.folder.result)
-        _log.info("gallery: %s", self.folder.page)
+        folder, settings = self.folder, self._run.settings
+        with cli.noting(self._run.notes), self._recording_failure():
+            images.write_image(folder.latest, iterate.image)
+            images.write_image(folder.result, iterate.image, self._record.png_texts())
+            self._update(final_terms=iterate.evaluate())
+            if settings.scores:
+                from nst_keras.runs import scores  # imports TensorFlow, which is there by now
 
-    def _make_writers(self, step: int, *, quiet: bool) -> list[Writer]:
-        """The writers beside that of the pictures, for a run that resumes after a step."""
-        config, folder, submit = self.config, self.folder, self._background.submit
-        # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-        found: list[Writer] = [MetricsWriter(folder.metrics, config.log_every, step, submit)]
-        if config.tensorboard:
-            when = (config.log_every, config.image_every, config.image_at)
-            found.append(TensorBoardWriter(folder.events, *when, step, submit))
-        return found if quiet else [*found, ProgressWriter()]
+                self._update(scores=scores.score_result(iterate))
+            extras.write_strips(folder, settings, iterate.scale.height)
+            extras.write_animations(folder, settings)
+            self._refresh(status="finished")
+            extras.copy_result(folder, settings)
+        _log.info("result: %s", folder.result)
+        _log.info("gallery: %s", folder.page)
+
+    def write_pictures(self, iterate: Iterate) -> None:
+        """Write the iteration image, and show the step on the page, where these are due."""
+        settings = self._run.settings
+        if iterate.is_pictured(settings.image_every, settings.image_at):
+            path, image = self.folder.iteration(iterate.step), iterate.image
+            self._submit(lambda: images.write_image(path, image))
+        self._update(step=iterate.step, seconds=round(iterate.seconds, 1))
+        pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
+        due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
+        if due or iterate.stopped:  # a run that resumes after this step does not note it again
+            self.show(iterate)
+            self._refreshed = time.monotonic()
+
+    def _write_events(self, events: EventWriter, resume_step: int, iterate: Iterate) -> None:
+        """Write the losses that are logged and the image that is kept to TensorBoard."""
+        step, settings = iterate.step, self._run.settings
+        if step <= resume_step:
+            return
+        terms = iterate.terms if iterate.is_logged(settings.log_every) else {}
+        pictured = iterate.is_pictured(settings.image_every, settings.image_at)
+        image = iterate.image if pictured else None
+        if terms or image is not None:
+            self._submit(lambda: events.write(step, terms, image))
+
+    def show(self, iterate: Iterate, **changes: Any) -> None:
+        """Have the newest picture, the record with these changes, and the page written."""
+        self._update(**changes)
+        image, record = iterate.image, self._record
+
+        def write() -> None:
+            images.write_image(self.folder.latest, image)
+            self._write_page(record)
+
+        self._submit(write)
+
+    def _refresh(self, **changes: Any) -> None:
+        """Write the record with these changes, and the page, at once."""
+        self._update(**changes)
+        self._write_page(self._record)
+
+    def _update(self, **changes: Any) -> None:
+        self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
+
+    def _write_page(self, record: RunRecord) -> None:
+        record.write(self.folder.record)
+        gallery.write_page(self.folder)
 
     @contextlib.contextmanager
     def _recording_failure(self) -> Iterator[None]:
@@ -143,32 +221,25 @@ class RunWriter:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
-                    self._pictures.end("interrupted")
+                    self._refresh(status="interrupted")
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"
-                    self._pictures.end("failed", reason)
+                    self._refresh(status="failed", reason=reason)
             raise
 
 
 def make_checkpointer(
-    config: Config,
-    folder: RunFolder,
-    fingerprint: Fingerprint,
-    submit: Submit = at_once,
-    wait: Callable[[], None] = lambda: None,
+    run: RequestedRun, submit: Submit = at_once, wait: Callable[[], None] = lambda: None
 ) -> Checkpointer:
-    """The checkpointer of a run folder.
-
-    Args:
-        fingerprint: of the run, with every setting decided.
-        submit, wait: see `Checkpointer`.
-    """
+    """The checkpointer of a planned run; see `Checkpointer` for `submit` and `wait`."""
+    settings = run.settings
+    fingerprint = folder_lib.fingerprint(settings, run.inputs.hashes)
     return Checkpointer(
-        folder.checkpoints,
-        steps_fingerprint(fingerprint).digest(),
-        every=config.checkpoint_every,
-        minutes=config.checkpoint_minutes,
-        keep=config.keep_checkpoints,
+        run.folder.checkpoints,
+        folder_lib.steps_fingerprint(fingerprint).digest(),
+        every=settings.checkpoint_every,
+        minutes=settings.checkpoint_minutes,
+        keep=settings.keep_checkpoints,
         submit=submit,
         wait=wait,
     )

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
-
-_IMAGENET_DEVIATION = 0.226  # of pixels in [0, 1]: the unit of torchvision's inputs
 
 
 class Preset:
@@ -148,7 +147,7 @@ PRESETS = {
         style_weight=1e6,
         learning_rate=0.003,
         iterations=2000,
-        pixel_range=1.0 / _IMAGENET_DEVIATION,
+        pixel_range=1.0 / vgg.IMAGENET_DEVIATION,
         shares=False,
     ),
     # crowsonkb/style-transfer-pytorch, which also carries Adam's moments from scale to scale.

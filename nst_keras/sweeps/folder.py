@@ -9,9 +9,9 @@ from typing import BinaryIO, NamedTuple
 
 from nst_keras.imaging import images
 from nst_keras.network import weights
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder, fingerprint
-from nst_keras.runs.work_folder import Status, check_is_folder
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import RunFolder, Status, check_is_folder
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.sweeps.trials import Trial, locate
@@ -91,7 +91,9 @@ class SweepFolder:
                 }
             except InputError as error:
                 raise locate(error, trial.settings, trial.place) from error
-            asked = fingerprint(config, {name: sha256 for name, (sha256, _) in found.items()})
+            asked = folder_lib.fingerprint(
+                config, {name: sha256 for name, (sha256, _) in found.items()}
+            )
             try:
                 status = folder.status(asked, overwrite=False)
             except InputError as error:

@@ -11,8 +11,7 @@ from typing import Any
 from nst_keras.objective.term_names import kind_of, matches, term_names
 from nst_keras.runs import comparison, score_table
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.record import RunRecord
+from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once

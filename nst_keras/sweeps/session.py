@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs.folder import Status
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED, stop_signals

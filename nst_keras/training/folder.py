@@ -4,8 +4,8 @@ import dataclasses
 import os
 from collections.abc import Mapping
 
+from nst_keras.runs.folder import WorkFolder
 from nst_keras.runs.record import WorkRecord
-from nst_keras.runs.work_folder import WorkFolder
 from nst_keras.runtime import checkpoints
 from nst_keras.runtime.progress import EventWriter
 from nst_keras.runtime.tables import StepTable

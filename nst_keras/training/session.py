@@ -9,9 +9,9 @@ from pathlib import Path
 from nst_keras.devices import memory, startup
 from nst_keras.network import vgg, weights
 from nst_keras.network.weights import Weights
-from nst_keras.runs import work_folder
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.folder import Status
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
@@ -77,8 +77,7 @@ def _starting_weights(config: TrainConfig) -> Weights:
 def _default_path(config: TrainConfig, job: Fingerprint) -> Path:
     """runs/vgg19_photos-3f2a: readable, and the same for the same command."""
     source = "cifar100" if config.cifar100 else str(config.csv or config.folder)
-    name = work_folder.slug(source, "pictures")
-    return work_folder.default_path(f"{config.backbone}_{name}", job)
+    return folder_lib.default_path((config.backbone, source), job)
 
 
 def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> None:

@@ -5,59 +5,93 @@ import math
 import time
 
 import numpy as np
+import tensorflow as tf
 
-from nst_keras.devices.replicas import Replicas
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
-from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.iterate import Iterate, Pace, PictureSource
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
+from nst_keras.runtime.progress import TimeEstimate
+from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Scale
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
 
 # A call into the graph lasts about this long: short enough for Ctrl-C and the progress bar, long
 # enough to make Python's overhead negligible.
 _CALL_SECONDS = 1.0
+# Errors of operations when another host or the device is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+# Parts of messages on GPUs when memory runs out: from copies to the device, convolutions without
+# workspace, and the driver.
+_NO_MEMORY = (
+    "Dst tensor is not initialized",
+    "No algorithm worked",
+    "OUT_OF_MEMORY",
+    "failed to allocate",
+)
 
 
 class Controller:
     """Counts steps and seconds over the scales; reports and saves what is due.
 
     Args:
-        checkpointer: where states are saved; None: nowhere.
-        saved: the checkpoint to resume from.
-        replicas: of the run; only the chief saves.
+        checkpointer: where states are saved by the chief, and resumed from; None: nowhere.
         batch: identifies the batch that the picture belongs to; empty: it has none.
+
+    Attributes:
+        start: the state that the scale is set up with; None: it starts from `picture`.
+        picture: the result of the scale before, if there is one: (H, W, 3).
+
+    Raises:
+        InputError: the checkpoint is not of a step of the plan, or hosts found different ones.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        plan: Plan,
-        checkpointer: Checkpointer | None,
-        saved: Checkpoint | None,
-        replicas: Replicas,
+        problem: StyleTransferProblem,
+        checkpointer: Checkpointer | None = None,
         batch: str = "",
     ):
-        self.settings, self.plan, self.checkpointer = settings, plan, checkpointer
-        self.tile_size = plan.tile_size
+        self.problem, self.settings, self.plan = problem, problem.settings, problem.plan
+        self.checkpointer, self._batch = checkpointer, batch
+        self.start: State | None = None
+        self.picture: np.ndarray | None = None
         self.step, self.halvings = 0, 0
-        self._replicas, self._batch = replicas, batch
-        self._pace = Pace(plan.scales)
+        self._pace = TimeEstimate(memory=0.7)  # of steps times their pixels
         self._started = time.perf_counter()
-        if saved:
-            self.step = saved.step
+        if saved := checkpointer.latest() if checkpointer else None:
+            self.step, self.start = saved.step, saved.state
             self.halvings = int(saved.state["run"]["halvings"])
             self._started -= saved.seconds
+        if self.step > self.plan.total_steps:
+            raise InputError(
+                f"--workdir: its checkpoint is of step {self.step}, but the run has only "
+                f"{self.plan.total_steps} steps"
+            )
+        own = (self.step, self.plan.tile_size or 0)
+        step, tile_size = map(int, problem.replicas.from_chief(own))  # hosts wait for each other
+        if self.step != step:
+            raise InputError(
+                f"--workdir: its newest checkpoint is of step {self.step} here and of step {step} "
+                "on the first host; all hosts must see the same folder"
+            )
+        self.tile_size = tile_size or None
 
-    def begin(self, scale: Scale, state: State | None) -> None:
-        """Start a scale, or resume it from a state of its own."""
+    def begin(self, scale: Scale) -> None:
+        """Begin a scale, or resume it in its state `start`."""
         self.scale = scale
         self.step = max(self.step, scale.first_step - 1)
         self._begun_at = self._last_sound = self.step
-        monitors = {} if state is None else state.get("monitors", {})
+        monitors = self.start.get("monitors", {}) if self.start else {}
         self._divergence = DivergenceMonitor(scale.first_step, monitors)
         self._stopping = EarlyStopping(
             self.settings.tolerance, self.settings.patience, scale.first_step, monitors
@@ -78,14 +112,13 @@ class Controller:
         """Steps of the next call: about a second of them, up to the next one that is due."""
         if not self._traced:
             return 1
-        pace = self._pace.seconds_per_step(self.scale)
-        steps = max(1, int(_CALL_SECONDS / pace)) if math.isfinite(pace) else 1
-        settings = self.settings
-        due: list[float] = [self.scale.last_step, self._divergence.next_check(self.step)]
-        due.append(self._stopping.next_check(self.step))
-        due += [at for at in settings.image_at if at > self.step]
+        pace = self._pace.seconds(self.scale.pixels)
+        steps = 1 if math.isnan(pace) else max(1, int(_CALL_SECONDS / pace))
+        monitors = (self._divergence, self._stopping)
+        due = [self.scale.last_step, *(monitor.next_check(self.step) for monitor in monitors)]
+        due += [at for at in self.settings.image_at if at > self.step]
         saved_every = self.checkpointer.every if self.checkpointer else 0
-        for every in (settings.log_every, self.plan.image_every, saved_every):
+        for every in (self.settings.log_every, self.plan.image_every, saved_every):
             if every:
                 due.append(self.step - self.step % every + every)
         return int(min(steps, min(due) - self.step))
@@ -98,7 +131,7 @@ class Controller:
         """
         self.step += steps
         if self._traced:
-            self._pace.update(self.scale, steps, seconds)
+            self._pace.observe(steps * self.scale.pixels, seconds)
         self._traced = True
         self._divergence.update(self.step, losses)
         self._stopping.update(self.step, losses["total"])
@@ -111,8 +144,12 @@ class Controller:
             )
         self._last_sound = self.step
 
-    def report(self, source: PictureSource, losses: dict[str, float]) -> Iterate:
+    def report(self, source: PictureSource | None, losses: dict[str, float]) -> Iterate:
         """The iterate after the steps so far."""
+        pixels_left = sum(
+            scale.pixels * max(0, scale.last_step - max(self.step, scale.first_step - 1))
+            for scale in self.plan.scales
+        )
         return Iterate(
             step=self.step,
             total_steps=self.plan.total_steps,
@@ -120,8 +157,8 @@ class Controller:
             scales=self.plan.scales,
             terms=losses,
             seconds=self._seconds(),
-            seconds_left=self._pace.seconds_left(self.step),
-            steps_per_second=1.0 / self._pace.seconds_per_step(self.scale),
+            seconds_left=self._pace.seconds(pixels_left),
+            steps_per_second=1.0 / self._pace.seconds(self.scale.pixels),
             stopped=self._stopping.stopped,
             source=source,
         )
@@ -131,13 +168,40 @@ class Controller:
         due = self.checkpointer and self.checkpointer.is_due(self.step, iterate.seconds)
         return bool(due) or iterate.is_last  # if writing the result fails, a resume starts here
 
-    def recover(self, error: FloatingPointError) -> State | None:
-        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
-        finite step. Returns its state, or None if the scale starts again.
+    def recover(self, run: ScaleRun | None, error: Exception) -> None:
+        """Have the scale set up again after an error, with smaller steps or tiles.
+
+        Args:
+            run: the scale; None if it could not be set up.
 
         Raises:
-            FloatingPointError: the rate has been halved as often as allowed.
+            DeviceError: the only host's device failed; nothing is saved.
+            LostHostError: another host is gone; the chief has saved the state.
+            Exception: the error, or one that says what it means, if the run cannot continue.
         """
+        lost = isinstance(error, _LOST)
+        if isinstance(error, FloatingPointError):
+            self._halve_rate(error)
+        elif _is_out_of_memory(error):
+            self.tile_size = self._smaller_tiles(error)
+            if run is not None:
+                self.step = self.scale.first_step - 1 + run.steps  # that were completed
+                self.start = self.state(run)
+        elif lost and self.problem.replicas.hosts == 1:  # its memory may be gone: nothing is saved
+            raise DeviceError(
+                f"the device failed after step {self.step}: {first_line(error)}"
+            ) from error
+        else:
+            if run is not None and (lost or isinstance(error, StepDropped)):
+                self.step = self.scale.first_step - 1 + run.steps
+                self.save(run)
+            if lost:
+                raise LostHostError(f"another host is gone: {first_line(error)}") from error
+            raise error
+
+    def _halve_rate(self, error: FloatingPointError) -> None:
+        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
+        finite step, or to the start of the scale."""
         if self.halvings >= self.settings.max_recoveries:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
             often = f" after {self.halvings} recoveries" if self.halvings else ""
@@ -149,6 +213,7 @@ class Controller:
         last = self._last_sound if self._last_sound > self._begun_at else self._begun_at - 1
         saved = self._saved_between(self.scale.first_step, last)
         self.step = saved.step if saved else self.scale.first_step - 1
+        self.start = saved.state if saved else None
         _log.warning(
             "%s; resuming from step %d at half the learning rate (recovery %d of %d)",
             error,
@@ -156,16 +221,36 @@ class Controller:
             self.halvings,
             self.settings.max_recoveries,
         )
-        return saved.state if saved else None
+
+    def _smaller_tiles(self, error: Exception) -> int:
+        """Half the size of the tiles that did not fit; a MemoryError where that is impossible."""
+        scale, problem = self.scale, self.problem
+        size = f"{scale.width}x{scale.height}"
+        longest = max(scale.height, scale.width)
+        now = min(self.tile_size or longest, longest)
+        smaller = max(now // 2, problem.field.least_side)
+        if smaller >= now:
+            has_history = FACTS[self.settings.optimizer].images_per_history > 0
+            others = " or --history, or --optimizer=adam," if has_history else ""
+            raise MemoryError(
+                f"out of memory at {size} with tiles of {now} px; a smaller --size{others} "
+                "needs less"
+            ) from error
+        if problem.replicas.hosts > 1:  # which would wait for each other's old tiles
+            raise MemoryError(
+                f"out of memory at {size}; use --tile_size={smaller} on all hosts"
+            ) from error
+        _log.warning("out of memory; continuing with tiles of %d px", smaller)
+        return smaller
 
     def _saved_between(self, first: int, last: int) -> Checkpoint | None:
         """The checkpoint that the chief chooses, the same on all hosts."""
         if self.checkpointer is None:
             return None
-        is_chief = self._replicas.is_chief
-        saved = self.checkpointer.nearest(first, last) if is_chief else None
-        step = int(self._replicas.from_chief(saved.step if saved else 0))
-        if is_chief:
+        replicas = self.problem.replicas
+        saved = self.checkpointer.nearest(first, last) if replicas.is_chief else None
+        step = int(replicas.from_chief(saved.step if saved else 0))
+        if replicas.is_chief:
             self.checkpointer.forget_after(step or first - 1)
         elif step:
             saved = self.checkpointer.nearest(step, step)
@@ -173,22 +258,24 @@ class Controller:
 
     def state(self, run: ScaleRun) -> State:
         """Everything that the next step depends on, nested by owner."""
-        monitors = {**self._stopping.state(), **self._divergence.state()}
         about = {"precision": self.plan.precision, "batch": self._batch, "halvings": self.halvings}
         return {
             **run.state(),
-            "monitors": monitors,
+            "monitors": {**self._stopping.state(), **self._divergence.state()},
             "run": {name: np.array(value) for name, value in about.items()},
         }
 
     def save(self, run: ScaleRun) -> None:
         """Save the state, if this host is the chief."""
-        if self.checkpointer and self._replicas.is_chief:
+        if self.checkpointer and self.problem.replicas.is_chief:
             self.checkpointer.save(Checkpoint(self.step, self._seconds(), self.state(run)))
-
-    def count_completed(self, run: ScaleRun) -> None:
-        """Count the steps that were completed before a call failed."""
-        self.step = run.scale.first_step - 1 + run.steps
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; on GPUs only the message may say so."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
+        return any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, tf.errors.ResourceExhaustedError)

@@ -1,6 +1,5 @@
 """What a run costs before it starts: memory, operations, and the tiles that make it fit."""
 
-import functools
 from collections.abc import Sequence
 
 from nst_keras.devices.memory import GIB, MemoryBudget
@@ -10,7 +9,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _PIXEL = 12  # bytes of a float32 RGB pixel
@@ -27,44 +26,29 @@ _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
 
 
 class CostModel:
-    """Memory and operations of the steps of a run.
+    """Memory and operations of a run's steps; `channels` are those of the network, per block."""
 
-    Args:
-        precision: of the convolutions.
-        channels: of the network, per block.
-    """
-
-    def __init__(
-        self, settings: Settings, precision: str, channels: tuple[int, ...] = vgg.CHANNELS
-    ):
+    def __init__(self, settings: Settings, precision: str, channels: tuple[int, ...]):
         self._settings, self._precision = settings, precision
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
+        self._field = tiles.receptive_field(settings.layers, settings.backbone)
 
-    @functools.cached_property
-    def _field(self) -> tiles.ReceptiveField:
-        return tiles.receptive_field(self._settings.layers, self._settings.backbone)
-
-    def choose_tile_size(
-        self, scales: Sequence[Scale], budget: MemoryBudget, tile_size: int | str
-    ) -> int | None:
+    def choose_tile_size(self, scales: Sequence[Scale], budget: MemoryBudget) -> int | None:
         """The longest side of tiles in pixels, or None for whole pictures.
-
-        Args:
-            tile_size: as in settings.
 
         Raises:
             InputError: even the smallest tiles do not fit, or a given size is too small or large.
         """
-        largest = max(scales, key=lambda scale: scale.pixels)
-        most_pixels = self._most_pixels(budget)
-        if tile_size != "auto":
-            side = None if tile_size == "none" else int(tile_size)
+        largest = scales[-1]
+        most_pixels, given = self._most_pixels(budget), self._settings.tile_size
+        if given != "auto":
+            side = None if given == "none" else int(given)
             pixels = max(tile.pixels for tile in self._tiles(largest, side))
             if pixels > most_pixels:
                 raise InputError(
-                    f"--tile_size={tile_size}: tiles of {pixels} pixels exceed this device's limit "
+                    f"--tile_size={given}: tiles of {pixels} pixels exceed this device's limit "
                     f"of {most_pixels:.0f}; use --tile_size=auto"
                 )
             return side
@@ -74,16 +58,12 @@ class CostModel:
         needed = {side: self.peak_bytes(largest, side) for side in sides}
         if fitting := [side for side in sides if needed[side] <= budget.bytes]:
             # Not just the largest: if its last row of tiles is small, overlaps cost more.
-            return min(fitting, key=lambda side: self._pixels_with_halos(largest, side))
+            return min(fitting, key=lambda side: sum(t.pixels for t in self._tiles(largest, side)))
         raise self._too_large(largest, needed[sides[-1]], budget)
 
     def check_batch(self, scales: Sequence[Scale], count: int, budget: MemoryBudget) -> None:
-        """Check that `count` whole pictures fit at once.
-
-        Raises:
-            InputError: they do not.
-        """
-        largest = max(scales, key=lambda scale: scale.pixels)
+        """Raise an InputError unless `count` whole pictures fit at once."""
+        largest = scales[-1]
         pictures = f"--batch={count}: {count} pictures of {largest.width}x{largest.height}"
         if count * largest.pixels > self._most_pixels(budget):
             raise InputError(f"{pictures} have more pixels than this device can index at once")
@@ -97,11 +77,7 @@ class CostModel:
     def describe(
         self, scales: Sequence[Scale], tile_size: int | None, flops_per_second: float
     ) -> str:
-        """One line for the user: sizes, steps, time and memory.
-
-        Args:
-            flops_per_second: of matrix products on the device.
-        """
+        """One line for the user; `flops_per_second` are of matrix products on the device."""
         rate = _STEP_SHARE * flops_per_second
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
@@ -117,56 +93,41 @@ class CostModel:
         )
 
     def peak_bytes(self, scale: Scale, side: int | None) -> int:
-        """Peak resident memory of the process at a scale, as measured on CPUs.
-
-        Args:
-            side: of tiles in pixels; None: the picture is not cut.
-        """
+        """Peak resident memory of the process, as measured on CPUs, with tiles of this side."""
         settings, size = self._settings, _BYTES[self._precision]
         kept = self._kept_floats() * size * _OVERHEAD[self._precision]
         largest = max(tile.pixels for tile in self._tiles(scale, side))
         images = _IMAGES + self._optimizer.images + bool(settings.average)
         images += self._optimizer.images_per_history * settings.history
-        targets = sum(
-            _features(conv) for conv in self._convs if conv.name in settings.content_layers
-        )
+        # Features of the content; of styles only matrices are kept, whatever their number.
+        compared = [conv for conv in self._convs if conv.name in settings.content_layers]
+        targets = sum(map(_features, compared))
         return round(_BASE + kept * largest + (images * _PIXEL + targets * size) * scale.pixels)
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""
+        styled = [conv for conv in self._convs if conv.name in self._settings.style_layers]
+        grams = sum(2 * conv.outputs * _features(conv) for conv in styled)
+        forward = sum(2 * 9 * conv.inputs * _features(conv) for conv in self._convs)
         parts = self._tiles(scale, side)
-        forward, grams = 0.0, 0.0
-        for conv in self._convs:
-            positions = 1 / vgg.stride(conv.name) ** 2
-            forward += 2 * 9 * conv.inputs * conv.outputs * positions
-            if conv.name in self._settings.style_layers:
-                grams += 2 * conv.outputs**2 * positions
         passes = 2 if len(parts) == 1 else 3
         return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
 
     def _tiles(self, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
         return tiles.plan_tiles(scale.height, scale.width, side, self._field)
 
-    def _pixels_with_halos(self, scale: Scale, side: int) -> int:
-        return sum(tile.pixels for tile in self._tiles(scale, side))
-
     def _kept_floats(self) -> float:
         """Features per pixel that a step keeps: of all convolutions and poolings."""
-        kept, block = 0.0, 1
-        for conv in self._convs:
-            if conv.block > block:
-                kept += conv.inputs / vgg.stride(conv.name) ** 2
-                block = conv.block
-            kept += _features(conv)
-        return kept
+        pooled = [conv for conv in self._convs[1:] if conv.name.endswith("_conv1")]
+        poolings = sum(conv.inputs / vgg.stride(conv.name) ** 2 for conv in pooled)
+        return poolings + sum(map(_features, self._convs))
 
     def _most_pixels(self, budget: MemoryBudget) -> float:
         """The most pixels that can go through the network at once, by the number of features."""
         return budget.features / max(map(_features, self._convs))
 
     def _too_large(self, scale: Scale, needed: int, budget: MemoryBudget) -> InputError:
-        settings = self._settings
-        history, advice = "", "or more memory"
+        settings, history, advice = self._settings, "", "or more memory"
         if self._optimizer.images_per_history:
             history = f" --history={settings.history}"
             advice = "a smaller --history or --optimizer=adam"

@@ -104,33 +104,26 @@ def read_inputs(
         )
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    pictures: dict[str, np.ndarray] = {}
+    pictures: dict[str, list[np.ndarray]] = {"--init": []}  # by flag
     for name, flag, origin in sources(settings, content, styles):
         if name == "weights":
             weights = weights or weights_lib.read_weights(str(origin), settings.backbone)
             hashes[name] = weights.sha256
-        elif isinstance(origin, np.ndarray):
-            pictures[name] = _checked(origin, name)
+            continue
+        if isinstance(origin, np.ndarray):
+            pixels = _checked(origin, name)
         else:
             picture = images.read_image(origin, flag, settings.max_pixels)
-            pictures[name], hashes[name] = picture.pixels, picture.sha256
+            pixels, hashes[name] = picture.pixels, picture.sha256
             notes += [f"{flag}={origin}: {note}" for note in picture.notes]
-    return Inputs(
-        geometry.crop_to_fit(pictures["content"], settings.fit),
-        tuple(pixels for name, pixels in pictures.items() if name.startswith("style")),
-        pictures.get("init"),
-        weights,
-        hashes,
-        (*notes, *_note_of_size(settings, pictures["content"])),
-    )
-
-
-def _note_of_size(settings: Settings, content: np.ndarray) -> list[str]:
-    height, width = geometry.crop_to_fit(content, settings.fit).shape[:2]
-    if settings.size == "original" or int(settings.size) <= max(height, width):
-        return []
-    name = settings.content or "content"
-    return [f"--content={name}: is {width}x{height}, enlarged to --size={settings.size}"]
+        pictures.setdefault(flag, []).append(pixels)
+    photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
+    height, width = photo.shape[:2]
+    if settings.size != "original" and int(settings.size) > max(height, width):
+        name, size = settings.content or "content", settings.size
+        notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
+    init = next(iter(pictures["--init"]), None)
+    return Inputs(photo, tuple(pictures["--style"]), init, weights, hashes, tuple(notes))
 
 
 def _checked(picture: np.ndarray, name: str) -> np.ndarray:

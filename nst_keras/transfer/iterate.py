@@ -1,18 +1,13 @@
-"""What a run reports of its steps, and estimates of the time that is left."""
+"""What a run reports of its steps."""
 
 import dataclasses
-import logging
-import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from nst_keras.network.weights import Weights
-from nst_keras.runtime.progress import TimeEstimate
-from nst_keras.transfer.scales import Scale
-
-_log = logging.getLogger(__name__)
+from nst_keras.transfer.plan import Scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +21,12 @@ class References:
     weights: Weights
 
 
-class PictureSource(Protocol):
+class PictureSource(NamedTuple):
     """Where an iterate gets its image from: the scale that is being optimized."""
 
-    def picture(self) -> np.ndarray:
-        """Float32 RGB in [0, 1], (height, width, 3)."""
-
-    def value(self) -> dict[str, float]:
-        """The losses of the picture by term name."""
-
-    def references(self) -> References:
-        """What the picture is compared with."""
+    picture: Callable[[], np.ndarray]  # float32 RGB in [0, 1], (height, width, 3)
+    value: Callable[[], dict[str, float]]  # the losses of the picture by term name
+    references: Callable[[], References]
 
 
 @dataclasses.dataclass
@@ -61,7 +51,7 @@ class Iterate:
     seconds_left: float
     steps_per_second: float
     stopped: bool = False
-    source: "PictureSource | None" = dataclasses.field(repr=False, default=None)
+    source: PictureSource | None = dataclasses.field(repr=False, default=None)
 
     @property
     def image(self) -> np.ndarray:
@@ -98,7 +88,7 @@ class Iterate:
         """Whether it is the last one of the run."""
         return self.step == self.total_steps or (self.stopped and self.scale == self.scales[-1])
 
-    def _current_source(self) -> "PictureSource":
+    def _current_source(self) -> PictureSource:
         if self.source is None:
             raise RuntimeError("read the image of an iterate before asking for the next iterate")
         return self.source
@@ -107,48 +97,3 @@ class Iterate:
 def is_due(step: int, every: int) -> bool:
     """Whether a step is a multiple of `every`; never if that is 0."""
     return every > 0 and step % every == 0
-
-
-class Pace:
-    """Seconds per step, and seconds left of the whole run, estimated from the steps so far.
-
-    Assumes that a step costs in proportion to its pixels. Recent steps count most.
-    """
-
-    def __init__(self, scales: tuple[Scale, ...]):
-        self._scales = scales
-        self._estimate = TimeEstimate(memory=0.7)  # its unit of work is one step of one pixel
-
-    def update(self, scale: Scale, steps: int, seconds: float) -> None:
-        """Learn that `steps` steps at this scale took `seconds`."""
-        self._estimate.observe(steps * scale.pixels, seconds)
-
-    def seconds_per_step(self, scale: Scale) -> float:
-        """An estimate for a scale; NaN before the first update."""
-        return self._estimate.seconds(scale.pixels)
-
-    def seconds_left(self, step: int) -> float:
-        """An estimate for all steps after `step`; NaN before the first update."""
-        pixel_steps = sum(
-            scale.pixels * max(0, scale.last_step - max(step, scale.first_step - 1))
-            for scale in self._scales
-        )
-        return self._estimate.seconds(pixel_steps)
-
-
-class TileProgress:
-    """Logs the progress of a single evaluation if it takes long."""
-
-    _SECONDS = 30.0
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, in_all: int) -> None:
-        """Report a tile that is done; an evaluation with a gradient takes each tile twice."""
-        now = time.monotonic()
-        if done == in_all:
-            self._last = now
-        elif now - self._last >= self._SECONDS:
-            self._last = now
-            _log.info("within this step: tile %d of %d", done, in_all)

@@ -15,66 +15,50 @@ class EarlyStopping:
 
     Args:
         tolerance: the scale stops if the total fell by less than this share; 0: never.
-        patience: steps between comparisons.
         first_step: of the scale.
         state: of the same scale, from `state`.
     """
 
     def __init__(
-        self,
-        tolerance: float,
-        patience: int,
-        first_step: int,
-        state: Mapping[str, np.ndarray],
+        self, tolerance: float, patience: int, first_step: int, state: Mapping[str, np.ndarray]
     ):
-        self.tolerance, self.patience, self.first_step = tolerance, patience, first_step
-        self.stopped = False
-        self._last = math.nan
-        if "early_stopping" in state:
-            self._last, stopped = (float(number) for number in state["early_stopping"])
-            self.stopped = bool(stopped)
+        self.tolerance, self.first_step = tolerance, first_step
+        self._every = patience if tolerance else math.inf
+        self._last, stopped = map(float, state.get("early_stopping", (math.nan, 0)))
+        self.stopped = bool(stopped)
 
     def next_check(self, step: int) -> float:
         """The first step after this one at which totals are compared."""
-        if not self.tolerance:
-            return math.inf
-        taken = step - self.first_step + 1
-        return step + self.patience - taken % self.patience
+        return _next(step, self.first_step, self._every)
 
     def update(self, step: int, total: float) -> None:
         """Compare the total of a step, if one is due."""
-        if not self.tolerance or (step - self.first_step + 1) % self.patience:
-            return
-        self.stopped = bool(self._last - total < self.tolerance * abs(self._last))
-        self._last = total
+        if self.next_check(step - 1) == step:
+            self.stopped = bool(self._last - total < self.tolerance * abs(self._last))
+            self._last = total
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for a checkpoint."""
-        if not self.tolerance:
-            return {}
-        return {"early_stopping": np.array([self._last, float(self.stopped)])}
+        state = np.array([self._last, float(self.stopped)])
+        return {"early_stopping": state} if self.tolerance else {}
 
 
 class DivergenceMonitor:
     """Finds losses that are not finite, and a total that explodes.
 
     Args:
-        first_step: of the scale.
-        state: of the same scale, from `state`.
+        first_step, state: as for `EarlyStopping`.
     """
 
     def __init__(self, first_step: int, state: Mapping[str, np.ndarray]):
         self._first_step = first_step
-        self._first_totals: list[float] = []
-        self._exploded = 0  # checks in a row
-        if "divergence" in state:
-            exploded, *self._first_totals = (float(number) for number in state["divergence"])
-            self._exploded = int(exploded)
+        # Checks in a row at which the total was too large, and the first totals.
+        exploded, *self._first_totals = map(float, state.get("divergence", (0,)))
+        self._exploded = int(exploded)
 
-    def next_check(self, step: int) -> int:
+    def next_check(self, step: int) -> float:
         """The first step after this one at which the size of the total is checked."""
-        taken = step - self._first_step + 1
-        return step + _EVERY - taken % _EVERY
+        return _next(step, self._first_step, _EVERY)
 
     def update(self, step: int, losses: Mapping[str, float]) -> None:
         """Check the losses of a step.
@@ -86,10 +70,9 @@ class DivergenceMonitor:
         if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
             names = ", ".join(name for name in bad if name != "total") or "the gradient"
             raise FloatingPointError(f"{names} not finite at step {step}")
-        if (step - self._first_step + 1) % _EVERY == 0:
-            self._check(step, losses["total"])
-
-    def _check(self, step: int, total: float) -> None:
+        if self.next_check(step - 1) != step:
+            return
+        total = losses["total"]
         if len(self._first_totals) < _CHECKS:  # one alone may be 0, if the content is the style
             self._first_totals.append(total)
             return
@@ -102,6 +85,10 @@ class DivergenceMonitor:
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for a checkpoint."""
-        if not self._first_totals:
-            return {}
-        return {"divergence": np.array([self._exploded, *self._first_totals])}
+        state = np.array([self._exploded, *self._first_totals])
+        return {"divergence": state} if self._first_totals else {}
+
+
+def _next(step: int, first_step: int, every: float) -> float:
+    """The first step after this one that ends a group of `every` steps of a scale."""
+    return step + every - (step - first_step + 1) % every

@@ -1,9 +1,35 @@
-"""What is decided before the first step of a run. Imports no TensorFlow."""
+"""The plan of a run: scales with their steps, precision and tiles. Imports no TensorFlow."""
 
 import dataclasses
+import math
 from typing import Any
 
-from nst_keras.transfer.scales import Scale
+import numpy as np
+
+from nst_keras.imaging import geometry
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.resolve import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole run."""
+
+    index: int
+    height: int
+    width: int
+    steps: int
+    first_step: int
+
+    @property
+    def last_step(self) -> int:
+        """The number of its last step."""
+        return self.first_step + self.steps - 1
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image."""
+        return self.height * self.width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,7 +37,7 @@ class Plan:
     """Sizes, steps, precision and tiles of a run.
 
     Attributes:
-        scales: from coarse to fine, each with its steps.
+        scales: from coarse to fine.
         precision: of the convolutions: 'float32', 'bfloat16' or 'float16'.
         tile_size: the longest side of tiles in pixels; None: the picture is not cut.
         image_every: steps between iteration images.
@@ -32,21 +58,80 @@ class Plan:
 
     def decided(self) -> dict[str, Any]:
         """The decisions as settings by name; with these the run can be repeated."""
-        return {
-            "precision": self.precision,
-            "tile_size": self.tile_size or "none",
-            "image_every": self.image_every,
-            "iterations": self.iterations,
-            "coarse_iterations": self.coarse_iterations,
-            "time_limit": None,
-        }
+        names = ("precision", "image_every", "iterations", "coarse_iterations")
+        decided = {name: getattr(self, name) for name in names}
+        return {**decided, "tile_size": self.tile_size or "none", "time_limit": None}
 
 
-@dataclasses.dataclass(frozen=True)
-class Begun:
-    """Decisions of the run that is resumed; None where a plan decides again."""
+def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, ...]:
+    """The scales for a content of (height, width)."""
+    size = max(content_size) if settings.size == "original" else int(settings.size)
+    longest_sides = plan_sizes(size, settings.min_size, settings.scales, settings.scale_ratio)
+    given = settings.coarse_iterations or (settings.iterations,)
+    coarse = spread_steps(given, len(longest_sides) - 1)
+    return plan_scales(content_size, longest_sides, (*coarse, settings.iterations))
 
-    precision: str
-    iterations: int | None = None
-    coarse_iterations: tuple[int, ...] | None = None
-    tile_size: int | str | None = None  # as in settings
+
+def plan_sizes(
+    size: int, min_size: int, scales: int | str, largest_ratio: float
+) -> tuple[int, ...]:
+    """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
+
+    'auto' takes the fewest scales whose ratio is at most `largest_ratio`, which is above 1. The
+    first longest side is `min_size`, unless `size` is smaller.
+    """
+    start = min(size, min_size)
+    if scales == "auto":
+        # The allowance keeps 512/128 = sqrt(2)^4 at five scales in spite of rounding.
+        count = 1 + math.ceil(math.log(size / start) / math.log(largest_ratio) - 1e-9)
+    else:
+        count = int(scales)
+    if count == 1:
+        return (size,)
+    ratio = (size / start) ** (1.0 / (count - 1))
+    return tuple(round(start * ratio**index) for index in range(count))
+
+
+def spread_steps(given: tuple[int, ...], coarse_scales: int) -> tuple[int, ...]:
+    """Steps of each coarse scale, from a list for another number of scales.
+
+    The list is a curve from coarsest to finest: its first and last values stay, the rest is
+    interpolated. A single number applies to all scales.
+    """
+    jumps = max(coarse_scales - 1, 1)
+    places = [index * (len(given) - 1) / jumps for index in range(coarse_scales)]
+    return tuple(round(steps) for steps in np.interp(places, range(len(given)), given).tolist())
+
+
+def plan_scales(
+    content_size: tuple[int, int], longest_sides: tuple[int, ...], steps: tuple[int, ...]
+) -> tuple[Scale, ...]:
+    """The scales for a content of (height, width), from longest sides and steps per scale."""
+    plan, first_step = [], 1
+    for index, (longest, count) in enumerate(zip(longest_sides, steps, strict=True)):
+        height, width = geometry.fit_size(content_size, longest)
+        plan.append(Scale(index, height, width, count, first_step))
+        first_step += count
+    return tuple(plan)
+
+
+def fit_steps(
+    steps: tuple[int, ...], seconds_per_step: tuple[float, ...], fixed_seconds: float, limit: float
+) -> tuple[int, ...]:
+    """Multiply all steps by one factor, so that with `fixed_seconds` the run takes `limit` seconds.
+
+    Raises:
+        InputError: even one step per scale would take longer.
+    """
+    available = limit - fixed_seconds
+    least = sum(seconds_per_step)
+    if available < least:
+        needed = math.ceil(least + fixed_seconds)
+        raise InputError(
+            f"--time_limit={limit:g}s: even one step at each scale needs about {needed} s here; "
+            "allow more, or give a smaller --size"
+        )
+    planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
+    # Each scale gets one step first; the factor distributes the time that is left.
+    factor = (available - least) / planned
+    return tuple(1 + math.floor(n * factor) for n in steps)

@@ -1,10 +1,10 @@
-"""The style transfer problem of one picture: its network, its inputs, its objectives by scale."""
+"""The style transfer problem of one picture: its network, first image, and objectives by scale."""
 
+import functools
 import logging
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,37 +12,42 @@ from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
-from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network, WholeEvaluator
+from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
-from nst_keras.objective.targets import Targets, capture_targets
-from nst_keras.objective.term_names import WeightedTerm, weigh_terms
-from nst_keras.objective.terms import make_terms
-from nst_keras.objective.tiled import Report, TiledEvaluator
+from nst_keras.objective.targets import capture_targets
+from nst_keras.objective.term_names import weigh_terms
+from nst_keras.objective.terms import layer_sums, make_terms
+from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer import inits
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.iterate import References, TileProgress
-from nst_keras.transfer.plan import Plan
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.iterate import References
+from nst_keras.transfer.plan import Plan, Scale
 
 _log = logging.getLogger(__name__)
+
+_LOG_SECONDS = 30.0  # between lines about one evaluation
 
 
 class FeatureExtractors:
     """The network on each device; pictures with the same settings share it."""
 
-    def __init__(
-        self, settings: Settings, precision: str, weights: Weights, replicas: Replicas = ALONE
-    ):
+    def __init__(self, settings: Settings, precision: str, weights: Weights, replicas: Replicas):
         self.weights = weights
-        models = [
-            _extractor_on(device, settings, precision, weights) for device in replicas.devices
-        ]
+        models = []
+        for device in replicas.devices:
+            with tf.device(device or None):
+                model = extractor.feature_extractor(
+                    weights,
+                    settings.layers,
+                    pooling=settings.pooling,
+                    padding=settings.padding,
+                    precision=precision,
+                )
+            models.append(model)
         largest = extractor.LARGEST_GRADIENT.get(precision)
         self.networks = [Network(extractor.sections(model), largest) for model in models]
         # Of any size, so that one trace computes the targets of all scales and styles.
@@ -86,49 +91,56 @@ class StyleTransferProblem:
         self._styles = [self._fit_style(style, largest) for style in inputs.styles]
         self._blend = settings.blend(len(inputs.styles))
         self._terms = _weighted_terms(settings)
-        self._field = receptive_field(settings.layers, settings.backbone)
-
-    @property
-    def least_tile_size(self) -> int:
-        """The smallest side of tiles in pixels; smaller tiles would consist of overlap alone."""
-        return self._field.least_side
+        self.field = receptive_field(settings.layers, settings.backbone)
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale: float32 (H, W, 3)."""
-        scale, settings = self.plan.scales[0], self.settings
-        return inits.initial_image(
-            settings.init,
+        scale = self.plan.scales[0]
+        return initial_image(
+            self.settings,
             geometry.resize(self._content, scale.height, scale.width),
             self._styles,
-            style_blend=self._blend,
-            picture=self._init,
-            mean_color=self.extractors.weights.mean_color,
-            noise=settings.init_noise,
-            seed=settings.seed,
+            self._init,
+            self.extractors.weights.mean_color,
         )
 
     def objective(self, scale: Scale, tile_size: int | None = None) -> Objective:
         """The objective at a scale, its targets captured.
 
         Args:
-            tile_size: the longest side of tiles in pixels; None: the image is not cut.
+            tile_size: the longest side of tiles in pixels; None: the image is not cut. Several
+                replicas get smaller tiles that keep all of them busy, unless the picture is too
+                small to be shared; then each host computes it on its own.
         """
-        side = self._side(scale, tile_size)
+        side, count = tile_size, self.replicas.count
+        if count > 1:
+            side = side_for(count, scale.height, scale.width, self.field, most=side) or side
 
         def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
-            return plan_tiles(height, width, side, self._field)
+            return plan_tiles(height, width, side, self.field)
 
-        targets = self._targets(scale, tiles_of)
+        formulas = FORMULAS[self.settings.objective]
+        targets = capture_targets(
+            self.extractors.capture,
+            geometry.resize(self._content, scale.height, scale.width)[None],
+            [self._fit_style(style, scale)[None] for style in self._styles],
+            self._blend,
+            self._terms,
+            formulas,
+            tiles_of,
+        )
         for note in targets.notes:
             _log.warning("%s", note)
-        terms = make_terms(self._terms, targets, self._formulas)
+        terms = make_terms(self._terms, targets, formulas)
         tiles = tiles_of(scale.height, scale.width)
         networks = self.extractors.networks
         if len(tiles) == 1:
-            return Objective(terms, WholeEvaluator(networks[0], terms, targets.content[0]))
+            sums_of_layer = functools.partial(layer_sums, terms, targets.content[0])
+            return Objective(terms, WholeEvaluator(networks[0], sums_of_layer))
         xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
+        report = TileProgress(self._is_dropped)
         evaluator = TiledEvaluator(
-            networks, terms, targets.content, tiles, self.replicas, self._reporter(), xla
+            networks, terms, targets.content, tiles, self.replicas, report, xla
         )
         return Objective(terms, evaluator)
 
@@ -141,45 +153,6 @@ class StyleTransferProblem:
             self.settings.style_layers,
             self.extractors.weights,
         )
-
-    @property
-    def _formulas(self) -> formulas_lib.Formulas:
-        return formulas_lib.FORMULAS[self.settings.objective]
-
-    def _targets(self, scale: Scale, tiles_of: Callable[[int, int], tuple[Tile, ...]]) -> Targets:
-        content = geometry.resize(self._content, scale.height, scale.width)
-        styles = [self._fit_style(style, scale) for style in self._styles]
-        return capture_targets(
-            self.extractors.capture,
-            content[None],
-            [style[None] for style in styles],
-            self._blend,
-            self._terms,
-            self._formulas,
-            tiles_of,
-        )
-
-    def _reporter(self) -> Report:
-        """A function that logs the progress of an evaluation, and gives it up if asked to."""
-        progress = TileProgress()
-
-        def report(done: int, in_all: int) -> None:
-            progress(done, in_all)
-            if self._is_dropped():
-                raise StepDropped(f"tile {done} of {in_all}")
-
-        return report
-
-    def _side(self, scale: Scale, tile_size: int | None) -> int | None:
-        """The side of tiles that fit the memory and keep all replicas busy; None: no tiles.
-
-        A picture that is too small to be shared is computed by each host on its own.
-        """
-        count = self.replicas.count
-        if count == 1:
-            return tile_size
-        most = side_for(count, scale.height, scale.width, self._field, most=tile_size)
-        return most or tile_size
 
     def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
         """The style with its longest side at `style_scale` times the picture's.
@@ -194,27 +167,82 @@ class StyleTransferProblem:
         return geometry.resize(style, *size)
 
 
-def _extractor_on(device: str, settings: Settings, precision: str, weights: Weights) -> keras.Model:
-    with tf.device(device or None):
-        return extractor.feature_extractor(
-            weights,
-            settings.layers,
-            pooling=settings.pooling,
-            padding=settings.padding,
-            precision=precision,
-        )
+class TileProgress:
+    """Logs the progress of a single evaluation if it takes long, and gives it up if asked to."""
+
+    def __init__(self, is_dropped: Callable[[], bool] = lambda: False):
+        self._is_dropped, self._last = is_dropped, time.monotonic()
+
+    def __call__(self, done: int, in_all: int) -> None:
+        """Report a tile that is done; an evaluation with a gradient takes each tile twice."""
+        now = time.monotonic()
+        if done == in_all:
+            self._last = now
+        elif now - self._last >= _LOG_SECONDS:
+            self._last = now
+            _log.info("within this step: tile %d of %d", done, in_all)
+        if self._is_dropped():
+            raise StepDropped(f"tile {done} of {in_all}")
 
 
-def _weighted_terms(settings: Settings) -> tuple[WeightedTerm, ...]:
+def initial_image(
+    settings: Settings,
+    content: np.ndarray,
+    styles: Sequence[np.ndarray],
+    picture: np.ndarray | None,
+    mean_color: Sequence[float],
+) -> np.ndarray:
+    """The first image, of the content's size: float32 RGB in [0, 1], (H, W, 3).
+
+    `--init=noise` is uniform, `gray` of the content's mean lightness, `style_stats` normal noise
+    with the blended styles' mean and deviation of each channel. Pictures are cropped.
+
+    Args:
+        picture: the one that `--init` names, if it names one.
+        mean_color: of the pictures that the network was trained with, RGB in [0, 1].
+    """
+    height, width = content.shape[:2]
+    init, random = settings.init, np.random.default_rng(settings.seed)
+    if init == "content":
+        image = content.copy()
+    elif init == "noise":
+        image = random.random(content.shape, dtype=np.float32)
+    elif init == "gray":
+        image = np.full_like(content, content.mean())
+    elif init == "mean":
+        image = np.broadcast_to(np.asarray(mean_color, np.float32), content.shape).copy()
+    elif init == "style_stats":
+        mean, deviation = _color_statistics(styles, settings.blend(len(styles)))
+        image = mean + deviation * random.standard_normal(content.shape, np.float32)
+    else:
+        source = styles[0] if init == "style" or picture is None else picture
+        image = geometry.resize(geometry.crop_to_aspect(source, height, width), height, width)
+    if settings.init_noise:
+        image += settings.init_noise * random.standard_normal(content.shape, np.float32)
+    return np.clip(image, 0.0, 1.0, out=image)
+
+
+def _color_statistics(
+    styles: Sequence[np.ndarray], style_blend: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
+    shares = np.asarray(style_blend) / sum(style_blend)
+    pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
+    means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))
+    squares = sum(share * (one**2).mean(0) for share, one in zip(shares, pixels, strict=True))
+    deviation = np.sqrt(np.maximum(squares - means**2, 0.0))
+    return means.astype(np.float32), deviation.astype(np.float32)
+
+
+def _weighted_terms(settings: Settings) -> dict[str, float]:
+    def by_layer(layers: tuple[str, ...], weights: tuple) -> dict[str, float]:
+        return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))
+
     return weigh_terms(
         settings.content_weight,
         settings.style_weight,
         settings.tv_weight,
-        content_layers=_by_layer(settings.content_layers, settings.content_layer_weights),
-        style_layers=_by_layer(settings.style_layers, settings.style_layer_weights),
-        shares=PRESETS[settings.objective].shares,
+        content_layers=by_layer(settings.content_layers, settings.content_layer_weights),
+        style_layers=by_layer(settings.style_layers, settings.style_layer_weights),
+        normalized=PRESETS[settings.objective].shares,
     )
-
-
-def _by_layer(layers: tuple[str, ...], weights: tuple[Any, ...]) -> dict[str, float]:
-    return dict(zip(layers, weights or (1.0,) * len(layers), strict=True))

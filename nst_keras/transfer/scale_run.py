@@ -2,14 +2,13 @@
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.objective.balance import balanced_weights
-from nst_keras.objective.objective import Objective
+from nst_keras.objective.objective import balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import FACTS
@@ -17,10 +16,8 @@ from nst_keras.optimizers.strips import add_by_strips
 from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
-from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.compiled import compiled_step, repeated
+from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
-from nst_keras.transfer.scales import Scale
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +30,9 @@ class ScaleRun:
         state: the result of `state` at the same scale, to resume from.
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
+
+    Attributes:
+        image: the iterate that steps change, (1, H, W, 3); `picture` is what is shown of it.
 
     Raises:
         InputError: the state belongs to another run.
@@ -48,47 +48,55 @@ class ScaleRun:
         halvings: int = 0,
     ):
         self.scale, self.problem, self._settings = scale, problem, problem.settings
-        self._decay = self._settings.average
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
-        self._add = _adder(self.objective)
+        in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
+        # Strips save memory on the host; on a GPU they would copy everything there and back.
+        by_strips = not in_graph and not memory.on_gpu()
+        self._add = add_by_strips if by_strips else optimizer.add_at_once
         shape = (1, scale.height, scale.width, 3)
-        self._optimizer = _make_optimizer(
-            self._settings, scale, shape, self.objective.names, self._add, 0.5**halvings
-        )
+        self._optimizer = self._make_optimizer(shape, halvings)
         self._warning = ""
-        if state is None:
-            self._image = tf.Variable(start()[None], trainable=False)
-        else:
-            self._image = tf.Variable(tf.zeros(shape), trainable=False)
-        self._average = None
-        if self._decay:
-            self._average = tf.Variable(tf.zeros(shape), trainable=False)
+        first = start()[None] if state is None else tf.zeros(shape)
+        self.image = tf.Variable(first, trainable=False)
+        own = {"image": self.image}
+        if self._settings.average:
+            own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
+        self._average = own.get("average")
+        # By owner and name, as in checkpoints.
+        self._variables = {"scale": own, "optimizer": self._optimizer.variables()}
         if state is not None:
             self._restore(state)
         elif self._settings.balance:
             self._balance()
-        for variable in self._all_variables():
-            variable.assign(problem.replicas.from_chief(variable.read_value()))
-        self._compile()
+        for variables in self._variables.values():
+            for variable in variables.values():
+                variable.assign(problem.replicas.from_chief(variable.read_value()))
+        self._run: Callable[[tf.Tensor], tf.Tensor] = self._one_by_one
+        if in_graph:
+            self._run = compiled_steps(
+                self._one_step,
+                (len(self.objective.names),),
+                xla=self._settings.xla,
+                with_conditions=facts.has_conditions,
+            )
 
     def run(self, steps: int) -> dict[str, float]:
-        """Take some steps.
-
-        Returns:
-            The losses that the last step saw, or the first step that saw a total or a gradient that
-            is not finite; its total is then not finite.
-        """
-        losses = self._run(tf.constant(steps))
+        """Take some steps; returns the losses that the last one saw, or the first one whose total
+        or gradient is not finite: then their total is not."""
+        losses = self._run(tf.constant(steps)).numpy()
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
         self._warning = warning or self._warning
-        return {name: float(value) for name, value in losses.items()}
+        return self.named(losses)
 
-    @property
-    def variable(self) -> tf.Variable:
-        """The iterate that steps change, (1, H, W, 3); `picture` is what is shown of it."""
-        return self._image
+    def row(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The losses in the order of the objective's names."""
+        return tf.stack([losses[name] for name in self.objective.names])
+
+    def named(self, row: np.ndarray) -> dict[str, float]:
+        """The losses of a row by term name."""
+        return dict(zip(self.objective.names, map(float, row), strict=True))
 
     @property
     def steps(self) -> int:
@@ -97,66 +105,51 @@ class ScaleRun:
 
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
-        picture = _array(self._image)[0]
-        if self._shows_image():
-            return picture
+        picture = _array(self.image)[0]
         if self._average is not None and self.steps:
-            picture = _array(self._average)[0] / np.float32(1.0 - self._decay**self.steps)
+            correction = np.float32(1.0 - self._settings.average**self.steps)
+            picture = _array(self._average)[0] / correction
+        elif self._settings.clamp:
+            return picture  # which need not be copied
         return np.clip(picture, 0.0, 1.0)
 
     def value(self) -> dict[str, float]:
         """The losses of the picture by term name."""
-        image = self._image.read_value() if self._shows_image() else self.picture()[None]
-        losses = self.objective.compiled(self.objective.value)(tf.convert_to_tensor(image))
-        return {name: float(value) for name, value in losses.items()}
+        image = tf.convert_to_tensor(self.picture()[None])
+        losses = self.objective.compiled(self.objective.value)(image)
+        return {name: float(loss) for name, loss in losses.items()}
 
     def state(self) -> State:
         """Everything that the next step depends on, beside the settings."""
-        scale = {name: _array(variable) for name, variable in self._variables().items()}
-        if self._settings.balance:
-            scale["weights"] = np.array(list(self.objective.weights.values()))
-        moments = self._optimizer.variables()
-        return {
-            "scale": scale,
-            "optimizer": {name: _array(variable) for name, variable in moments.items()},
+        state = {
+            owner: {name: _array(variable) for name, variable in variables.items()}
+            for owner, variables in self._variables.items()
         }
+        if self._settings.balance:
+            state["scale"]["weights"] = np.array(list(self.objective.weights.values()))
+        return state
 
     def advance(self, value_and_grad: optimizer.ValueAndGrad) -> dict[str, tf.Tensor]:
         """Take one step, part of a graph unless in tiles; returns the losses that it saw."""
-        losses = self._optimizer.step(self._image, value_and_grad)
+        losses = self._optimizer.step(self.image, value_and_grad)
         if self._settings.clamp:
             # Exact: a float and its difference to a bound add up to that bound.
-            self._add(self._image, _excess)
+            self._add(self.image, _excess)
         if self._average is not None:
-            mix = functools.partial(_toward, share=1.0 - self._decay)
-            self._add(self._average, mix, self._image)
+            mix = functools.partial(_toward, share=1.0 - self._settings.average)
+            self._add(self._average, mix, self.image)
         return losses
 
-    def _compile(self) -> None:
-        self._step, self._run = self._one_step, self._steps_one_by_one
-        if self.objective.evaluator.in_graph:
-            facts = FACTS[self._settings.optimizer]
-            self._step = compiled_step(
-                self._one_step, xla=self._settings.xla, with_conditions=facts.has_conditions
-            )
-            self._run = tf.function(self._steps, autograph=False)
-
-    def _shows_image(self) -> bool:
-        """Whether the picture is the iterate itself, which need not be copied."""
-        averaged = self._average is not None and self.steps
-        return self._settings.clamp and not averaged
-
     def _restore(self, state: State) -> None:
-        owners = {"scale": self._variables(), "optimizer": self._optimizer.variables()}
         wrong = []
-        for owner, variables in owners.items():
-            saved = state.get(owner, {})
-            extra = saved.keys() - variables.keys() - {"weights"}
-            unfit = {name for name in variables if not _fits(saved, name, variables[name])}
-            wrong += [f"{owner}/{name}" for name in sorted(extra | unfit)]
+        for owner, variables in self._variables.items():
+            needed = {name: _form(variable) for name, variable in variables.items()}
+            found = {name: _form(array) for name, array in state.get(owner, {}).items()}
+            differing = {name for name, _ in needed.items() ^ found.items()} - {"weights"}
+            wrong += [f"{owner}/{name}" for name in sorted(differing)]
         if wrong:
             raise InputError(f"--workdir: its checkpoint is of another run: {', '.join(wrong)}")
-        for owner, variables in owners.items():
+        for owner, variables in self._variables.items():
             for name, variable in variables.items():
                 variable.assign(state[owner][name])
         if self._settings.balance:
@@ -169,7 +162,7 @@ class ScaleRun:
             tuple(name for name in self.objective.weights if matches(name, chosen)): share
             for chosen, share in self._settings.balance
         }
-        image = self._image.read_value()
+        image = self.image.read_value()
         weights = balanced_weights(self.objective, image, shares, self._settings.seed)
         self.objective = self.objective.reweighted(weights)
         _log.info(
@@ -179,47 +172,77 @@ class ScaleRun:
             ", ".join(f"{name} {weight:.4g}" for name, weight in weights.items()),
         )
 
-    def _variables(self) -> dict[str, tf.Variable]:
-        average = {} if self._average is None else {"average": self._average}
-        return {"image": self._image, **average}
+    def _make_optimizer(self, shape: tuple[int, ...], halvings: int) -> optimizer.Optimizer:
+        settings = self._settings
+        rate = schedules.make_schedule(
+            settings.schedule,
+            settings.learning_rate * 0.5**halvings,
+            steps=self.scale.steps,
+            end=settings.schedule_end,
+            fall_steps=settings.schedule_steps,
+            at=[(int(step), factor) for step, factor in settings.schedule_at],
+            warmup_steps=settings.warmup_steps,
+        )
+        return by_name.make_optimizer(
+            settings.optimizer,
+            shape,
+            rate,
+            {name: getattr(settings, name) for name in FACTS[settings.optimizer].takes},
+            pixel_range=PRESETS[settings.objective].pixel_range,
+            bounded=settings.clamp,
+            loss_names=self.objective.names,
+            add=self._add,
+        )
 
-    def _all_variables(self) -> list[tf.Variable]:
-        return [*self._variables().values(), *self._optimizer.variables().values()]
-
-    def _steps_one_by_one(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses: dict[str, tf.Tensor] = {}
+    def _one_by_one(self, count: tf.Tensor) -> tf.Tensor:
+        losses = tf.constant([])
         for _ in range(int(count)):
-            losses = self._step()
-            if not tf.math.is_finite(losses["total"]):
+            losses = self._one_step()
+            if not tf.math.is_finite(losses[0]):
                 break
         return losses
 
-    def _steps(self, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        names = self.objective.names
-
-        def step() -> tf.Tensor:
-            losses = self._step()
-            return tf.stack([losses[name] for name in names])
-
-        return dict(zip(names, tf.unstack(repeated(step, count, (len(names),))), strict=True))
-
-    def _one_step(self) -> dict[str, tf.Tensor]:
-        return self.advance(self.objective.value_and_grad)
+    def _one_step(self) -> tf.Tensor:
+        return self.row(self.advance(self.objective.value_and_grad))
 
 
-def _adder(objective: Objective) -> optimizer.Add:
-    """The function that updates variables as large as the image.
+def compiled_steps(
+    step: Callable[[], tf.Tensor],
+    shape: tuple[int, ...],
+    *,
+    xla: bool = False,
+    with_conditions: bool = False,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Compile a function of a number of steps that takes them.
 
-    Updating by strips saves memory on the host; on a GPU it would copy everything there and back.
+    It returns the losses of the last step or, for each picture, those of the first step whose total
+    is not finite. Later losses do not show where the trouble began, and may even look sound, since
+    a GPU clips NaN to black.
+
+    Args:
+        step: takes one step and returns its losses of this shape, the total first: (..., terms).
+        with_conditions: whether it has Python conditions on tensors; converting takes a second.
     """
-    by_strips = not objective.evaluator.in_graph and not memory.on_gpu()
-    return add_by_strips if by_strips else optimizer.add_at_once
+    # A graph of its own: in a graph with a loop, TensorFlow visits nodes in an order that varies
+    # between processes, and on that order depends whether oneDNN computes the gradients of pooling.
+    # If it does not, a single thread computes them, and a step takes a quarter longer. Besides, XLA
+    # would compile again for each number of steps.
+    one_step = tf.function(
+        step,
+        jit_compile=xla or None,
+        autograph=with_conditions,
+        experimental_attributes={"_noinline": True},
+    )
 
+    def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sound = tf.math.is_finite(before[..., :1])
+        return number + 1, tf.where(sound, one_step(), before)
 
-def _fits(saved: Mapping[str, np.ndarray], name: str, variable: tf.Variable) -> bool:
-    there = saved.get(name)
-    dtype = variable.dtype.as_numpy_dtype
-    return there is not None and there.shape == tuple(variable.shape) and there.dtype == dtype
+    def steps(count: tf.Tensor) -> tf.Tensor:
+        start = (tf.constant(0), tf.zeros(shape))
+        return tf.while_loop(lambda number, _: number < count, more, start)[1]
+
+    return tf.function(steps, autograph=False)
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:
@@ -231,36 +254,10 @@ def _toward(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
     return share * (image - average)
 
 
+def _form(array: np.ndarray | tf.Variable) -> tuple:
+    return tuple(array.shape), tf.as_dtype(array.dtype)
+
+
 def _array(variable: tf.Variable) -> np.ndarray:
-    """The value of a variable, without a copy where it is in the host's memory: TensorFlow copies
-    it when the variable changes."""
+    """Its value, not copied where it is in the host's memory: TensorFlow copies it on a change."""
     return np.asarray(variable.read_value())
-
-
-def _make_optimizer(
-    settings: Settings,
-    scale: Scale,
-    shape: tuple[int, ...],
-    loss_names: tuple[str, ...],
-    add: optimizer.Add,
-    rate_factor: float,
-) -> optimizer.Optimizer:
-    rate = schedules.make_schedule(
-        settings.schedule,
-        settings.learning_rate * rate_factor,
-        steps=scale.steps,
-        end=settings.schedule_end,
-        fall_steps=settings.schedule_steps,
-        at=[(int(step), factor) for step, factor in settings.schedule_at],
-        warmup_steps=settings.warmup_steps,
-    )
-    return by_name.make_optimizer(
-        settings.optimizer,
-        shape,
-        rate,
-        {name: getattr(settings, name) for name in FACTS[settings.optimizer].takes},
-        pixel_range=PRESETS[settings.objective].pixel_range,
-        bounded=settings.clamp,
-        loss_names=loss_names,
-        add=add,
-    )

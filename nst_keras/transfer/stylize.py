@@ -1,6 +1,7 @@
 """The Python interface: from pictures and a config to a stream of iterates."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Generator, Sequence
 
@@ -16,7 +17,6 @@ from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.inputs import PictureLike, read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
-from nst_keras.transfer.plan import Begun
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
 
@@ -69,14 +69,9 @@ def stylize(
     take_gpu_memory_as_needed()
     if replicas is None:
         replicas = make_replicas(settings.distribute, settings.replicas)
-    plan = make_plan(
-        settings,
-        inputs,
-        replicas,
-        begun=_begun(settings, checkpointer),
-        started=started,
-        iterations_given=config.iterations is not None,
-    )
+    settings = _as_begun(settings, checkpointer)
+    given = config.iterations is not None
+    plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
     problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
     return _only(optimize([problem], [checkpointer]))
 
@@ -98,19 +93,15 @@ def _refuse_file_settings(config: Config) -> None:
             )
 
 
-def _begun(settings: Settings, checkpointer: Checkpointer | None) -> Begun | None:
-    """The precision of the checkpoint, so that a run ends as it began, on whatever device.
-
-    Raises:
-        InputError: another precision is asked for.
-    """
+def _as_begun(settings: Settings, checkpointer: Checkpointer | None) -> Settings:
+    """With the precision of the checkpoint: a run ends as it began, on whatever device."""
     saved = checkpointer.peek() if checkpointer else None
     if saved is None:
-        return None
+        return settings
     precision = str(saved.state["run"]["precision"])
     if settings.precision not in ("auto", precision):
         raise InputError(
             f"--precision={settings.precision}: the checkpoint of step {saved.step} was computed "
             f"in {precision}; resume with --precision={precision} or auto, or use another folder"
         )
-    return Begun(precision)
+    return dataclasses.replace(settings, precision=precision, time_limit=None)

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from benchmarks import machine, scipy_lbfgs
 from nst_keras import Config
+from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.scales import Scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

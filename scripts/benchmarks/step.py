@@ -121,7 +121,7 @@ def our_steps(
     )
     problem = machine.make_problem(content, style, config)
     runs = [ScaleRun(problem, problem.plan.scales[-1], lambda: content) for _ in range(count)]
-    batch = ScaleBatch(runs, xla=xla)
+    batch = ScaleBatch(runs)
     return lambda steps: batch.run(steps) and None
 
 

@@ -12,8 +12,8 @@ from benchmarks import machine
 from nst_keras import Config
 from nst_keras.devices import startup
 from nst_keras.objective import tiles
+from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
-from nst_keras.transfer.scales import Scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

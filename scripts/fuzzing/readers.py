@@ -11,7 +11,7 @@ import numpy as np
 
 from nst_keras.imaging import animation, images
 from nst_keras.network import vgg, weights
-from nst_keras.runs import comparison, gallery, metrics
+from nst_keras.runs import comparison, gallery, writers
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line, flags
@@ -161,9 +161,9 @@ def _read_status(folder: Path) -> str:
 
 
 def _resume_metrics(folder: Path) -> None:
-    path = folder / "run/metrics.jsonl"
-    metrics.MetricsWriter(path, 1, 2).close()
-    _need(all(row["step"] <= 2 for row in metrics.read_metrics(path)), "rows after the step")
+    run = RunFolder(folder / "run")
+    writers.MetricsWriter(run, 1, 2)
+    _need(all(row["step"] <= 2 for row in run.read_metrics()), "rows after the step")
 
 
 def _read_collection(folder: Path) -> None:

@@ -128,7 +128,7 @@ def test_each_device_computes_its_tiles_with_its_own_network(tiny_weights, xla):
     image, used = tf.constant(CONTENT[None]), []
     for worker, name in enumerate(evaluator._replicas.devices):
         number = evaluator._rounds[0][worker]
-        sums = evaluator._run(name, evaluator._sums_of_tile[worker], number, image)
+        sums = evaluator._run(name, evaluator._passes[worker][0], number, image)
         device = sums["style/block1_conv1"].device
         network = problem.extractors.networks[worker].sections[0]
         assert {weight.value.device for weight in network.weights} == {device}

@@ -14,11 +14,10 @@ from nst_keras.network import extractor as extractor_lib
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective import term_names, tiles
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.terms import make_terms
+from nst_keras.objective.terms import layer_sums, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture
 from tests.network.conftest import reference
@@ -35,12 +34,12 @@ NAMES = (
 )
 LAYERS_SUMMED_AS_THEY_ARE = ("jcjohnson", "pytorch_tutorial")
 TORCHVISION = 255 * 0.226  # divides features and pixels of networks trained there
-MIX = {
-    name: np.random.default_rng(seed).normal(0, 2, (3, channels))
-    for seed, (name, channels) in enumerate({"block1_conv2": 4, "block3_conv1": 6}.items())
-}
-STRIDE = {"block1_conv2": 1, "block3_conv1": 4}
 STRENGTH = 60.0  # of the made-up features: about that of VGG's
+MIX = {
+    "block1_conv2": np.random.default_rng(0).normal(0, 2, (3, 4)),
+    "block3_conv1": np.random.default_rng(1).normal(0, 1, (4, 6)) / STRENGTH,
+}
+STRIDE = {"block1_conv2": 1, "block3_conv1": 4}  # relative to the layer before, too
 BOTH = {"block1_conv2": 3.0, "block3_conv1": 1.0}
 TERMS = (*(f"content/{layer}" for layer in BOTH), *(f"style/{layer}" for layer in BOTH), "tv")
 IMAGE, CONTENT = picture(18, 27, seed=3), picture(18, 27, seed=4)  # odd: pooling drops pixels
@@ -51,24 +50,48 @@ STYLES = [picture(20, 16, seed=5), picture(12, 33, seed=6)]
 
 
 def numpy_features(image):
-    """Softplus of mixed means over squares of pixels: {layer: (h, w, N)} in float64."""
-    found = {}
+    """Softplus of mixed means over squares of the layer before: {layer: (h, w, N)} in float64."""
+    found, below = {}, image.astype(np.float64)
     for name, mix in MIX.items():
         stride = STRIDE[name]
-        rows, columns = image.shape[0] // stride, image.shape[1] // stride
-        cut = image[: rows * stride, : columns * stride].astype(np.float64)
-        means = cut.reshape(rows, stride, columns, stride, 3).mean(axis=(1, 3))
-        found[name] = STRENGTH * np.logaddexp(0, means @ mix)
+        rows, columns = below.shape[0] // stride, below.shape[1] // stride
+        cut = below[: rows * stride, : columns * stride]
+        means = cut.reshape(rows, stride, columns, stride, -1).mean(axis=(1, 3))
+        below = found[name] = STRENGTH * np.logaddexp(0, means @ mix)
     return found
 
 
-def toy_extractor(image):
-    """The same in TensorFlow, for an image (1, H, W, 3)."""
-    found = {}
-    for name, mix in MIX.items():
-        means = tf.nn.avg_pool2d(image, STRIDE[name], STRIDE[name], "VALID")
-        found[name] = STRENGTH * tf.nn.softplus(means @ mix.astype(np.float32))
-    return found
+def toy_section(name, changed):
+    """A layer of the same in TensorFlow, its features changed by a function."""
+
+    def apply(below):
+        means = tf.nn.avg_pool2d(below, STRIDE[name], STRIDE[name], "VALID")
+        return {name: changed(STRENGTH * tf.nn.softplus(means @ MIX[name].astype(np.float32)))}
+
+    return apply
+
+
+def toy(changed=lambda features: features):
+    """The made-up network for an image (1, H, W, 3)."""
+    return chained(tuple(toy_section(name, changed) for name in MIX))
+
+
+def chained(sections):
+    """All layers of a network in sections."""
+
+    def extract(image):
+        found = {}
+        for one in sections:
+            outputs = one(image)
+            found |= outputs
+            (image,) = outputs.values()
+        return found
+
+    extract.sections = sections
+    return extract
+
+
+toy_extractor = toy()
 
 
 # The published formulas.
@@ -191,15 +214,14 @@ def small(image):
 
 def weigh(name, content=2.0, style=5.0, tv=0.7, content_layers=BOTH, style_layers=BOTH):
     """The weights of an objective's terms by name."""
-    terms = term_names.weigh_terms(
+    return term_names.weigh_terms(
         content,
         style,
         tv,
         content_layers=content_layers,
         style_layers=style_layers,
-        shares=name not in LAYERS_SUMMED_AS_THEY_ARE,
+        normalized=name not in LAYERS_SUMMED_AS_THEY_ARE,
     )
-    return {term.name: term.weight for term in terms}
 
 
 def expected_weights(name):
@@ -211,14 +233,6 @@ def expected_weights(name):
 
 def batch(image):
     return tf.constant(np.asarray(image, np.float32)[None])
-
-
-def weighted(weights):
-    """Weighted terms, given their weights by name."""
-    return tuple(
-        term_names.WeightedTerm(term_names.kind_of(name), term_names.layer_of(name), weight)
-        for name, weight in weights.items()
-    )
 
 
 def capture(
@@ -235,8 +249,9 @@ def capture(
         batch(content),
         [batch(style) for style in styles],
         blend[: len(styles)],
-        weighted(weigh(name) if weights is None else weights),
+        weigh(name) if weights is None else weights,
         formulas_lib.FORMULAS[name],
+        uncut,
     )
 
 
@@ -259,15 +274,19 @@ def objective_of(
 ):
     """The same on targets that are captured already."""
     weights = weigh(name) if weights is None else weights
-    terms = make_terms(weighted(weights), targets, formulas_lib.FORMULAS[name])
+    terms = make_terms(weights, targets, formulas_lib.FORMULAS[name])
     network = Network(sections(extractor), largest_gradient)
-    return Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    return Objective(terms, whole_evaluator(network, terms, targets))
+
+
+def whole_evaluator(network, terms, targets):
+    return WholeEvaluator(network, functools.partial(layer_sums, terms, targets.content[0]))
 
 
 def sections(extractor):
-    """The sections of a network; the made-up one is in one piece."""
-    whole = not isinstance(extractor, keras.Model)
-    return (extractor,) if whole else extractor_lib.sections(extractor)
+    """The sections of a network of Keras or a made-up one."""
+    ours = not isinstance(extractor, keras.Model)
+    return extractor.sections if ours else extractor_lib.sections(extractor)
 
 
 def gradient_of(objective, image):
@@ -281,10 +300,8 @@ def directions(gradient, count=2):
     return [one / np.linalg.norm(one) for one in (gradient, *others)]
 
 
-def rectified(image):
-    """Features that are all zero on a black picture."""
-    nothing = STRENGTH * np.log(2) + 1e-4
-    return {name: tf.nn.relu(value - nothing) for name, value in toy_extractor(image).items()}
+# Its features are all zero on a black picture.
+rectified = toy(lambda features: tf.nn.relu(features - STRENGTH * np.log(2) - 1e-4))
 
 
 # Through a network.
@@ -399,20 +416,6 @@ def section(name, steps):
     return apply
 
 
-def chained(sections):
-    """All layers of a network in sections."""
-
-    def extract(image):
-        found = {}
-        for one in sections:
-            outputs = one(image)
-            found |= outputs
-            (image,) = outputs.values()
-        return found
-
-    return extract
-
-
 def noise(height, width, seed, dtype=np.float64):
     return tf.constant(np.random.default_rng(seed).random((1, height, width, 3)), dtype)
 
@@ -420,6 +423,11 @@ def noise(height, width, seed, dtype=np.float64):
 def equal_weights(content=("block5_conv2",), style=TILED_STYLES):
     """Terms at these layers and total variation, all of weight 1."""
     return dict.fromkeys(term_names.term_names(content, style), 1.0)
+
+
+def uncut(height, width):
+    """An image of any height and width in one tile."""
+    return tiles.plan_tiles(height, width, None, tiles.ReceptiveField(0, 1))
 
 
 def tile_plan(side, layers, backbone="vgg19"):
@@ -435,15 +443,15 @@ def whole_and_tiled(
     """The objective of the whole image and that of its tiles; all terms about equally large."""
     content, style, image = pictures
     formulas = formulas_lib.FORMULAS[name]
-    given = extractor or chained(sections), content, [style], [1.0], weighted(weights), formulas
+    given = extractor or chained(sections), content, [style], [1.0], weights, formulas
     network = Network(sections, largest_gradient)
-    targets = capture_targets(*given)
-    terms = make_terms(weighted(weights), targets, formulas)
-    whole = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    targets = capture_targets(*given, uncut)
+    terms = make_terms(weights, targets, formulas)
+    whole = Objective(terms, whole_evaluator(network, terms, targets))
     losses = whole.value(image)
     weights = {term: 1 / float(losses[term]) for term in weights}
     targets = capture_targets(*given, tiles_of=plan)
-    terms = make_terms(weighted(weights), targets, formulas)
+    terms = make_terms(weights, targets, formulas)
     cut = plan(*image.shape[1:3])
     tiled = Objective(terms, TiledEvaluator([network], terms, targets.content, cut, xla=xla))
     return whole.reweighted(weights), tiled

@@ -23,8 +23,8 @@ from tests.objective.conftest import (
     objective_of,
     random_vgg,
     rectified,
+    uncut,
     weigh,
-    weighted,
 )
 
 
@@ -54,9 +54,9 @@ def test_targets_captured_by_tiles_are_those_of_the_whole():
     field = receptive_field(layers, "vgg19")
     weights = dict.fromkeys(("content/block3_conv1", "style/block1_conv1", "style/block3_conv1"), 1)
     pictures = noise(93, 79, 1), [noise(61, 90, 2)], [1.0]
-    given = chained(random_vgg(layers)), *pictures, weighted(weights)
+    given = chained(random_vgg(layers)), *pictures, weights
     formulas = formulas_lib.FORMULAS["relative"]
-    whole = targets_lib.capture_targets(*given, formulas)
+    whole = targets_lib.capture_targets(*given, formulas, uncut)
     tiled = targets_lib.capture_targets(
         *given, formulas, lambda height, width: plan_tiles(height, width, 48, field)
     )
@@ -132,7 +132,7 @@ def test_notes_say_which_picture_has_no_features():
 
 
 def test_the_layers_of_a_kind_are_those_of_its_terms():
-    terms = weighted(weigh("relative", content_layers={"block5_conv2": 1.0}))
+    terms = weigh("relative", content_layers={"block5_conv2": 1.0})
     assert targets_lib.layers_of("content", terms) == ("block5_conv2",)
     assert targets_lib.layers_of("style", terms) == ("block1_conv2", "block3_conv1")
-    assert targets_lib.layers_of("content", weighted({"tv": 1.0})) == ()
+    assert targets_lib.layers_of("content", {"tv": 1.0}) == ()

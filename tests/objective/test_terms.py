@@ -18,12 +18,11 @@ from tests.objective.conftest import (
     numpy_terms,
     toy_extractor,
     weigh,
-    weighted,
 )
 
 
 def terms_of(name, **pictures):
-    return make_terms(weighted(weigh(name)), capture(name, **pictures), formulas_lib.FORMULAS[name])
+    return make_terms(weigh(name), capture(name, **pictures), formulas_lib.FORMULAS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,9 +7,9 @@ import tensorflow as tf
 from nst_keras.devices.replicas import Replicas
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.objective import tiles
-from nst_keras.objective.backprop import Network
+from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
-from nst_keras.objective.objective import Objective
+from nst_keras.objective.objective import Objective, balanced_weights
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import TiledEvaluator
@@ -25,7 +25,6 @@ from tests.objective.conftest import (
     noise,
     random_vgg,
     tile_plan,
-    weighted,
     whole_and_tiled,
 )
 
@@ -172,15 +171,16 @@ def test_an_overflow_in_a_tile_shows_in_the_total(tiny_weights):
     assert np.isfinite(totals[0]) and np.isnan(totals[1])
 
 
-def test_the_norm_of_some_terms_is_that_of_the_whole_and_weights_can_be_changed():
+def test_balanced_weights_are_those_of_the_whole_and_weights_can_be_changed():
     layers = ("block3_conv1",)
     pictures = noise(*SIZE, 1), noise(50, 130, 2), noise(*SIZE, 3)
     given = random_vgg(layers), equal_weights(layers, layers), "relative"
     whole, tiled = whole_and_tiled(*given, tile_plan(60, layers), pictures)
-    for chosen in ([1.0, 0.0, 0.0], [0.0, 1.0, 1.0]):
-        mask = tf.constant(chosen, tf.float64)
-        expected = whole.gradient_norm(pictures[2], mask)
-        np.testing.assert_allclose(tiled.gradient_norm(pictures[2], mask), expected, rtol=1e-10)
+    content, *others = whole.weights
+    shares = {(content,): 1.0, tuple(others): 3.0}
+    expected, found = (balanced_weights(one, pictures[2], shares, 0) for one in (whole, tiled))
+    assert found == pytest.approx(expected, rel=1e-10)
+    assert found[content] != pytest.approx(whole.weights[content], rel=0.01)
     twice = {name: 2 * weight for name, weight in tiled.weights.items()}
     found = tiled.reweighted(twice).value(pictures[2])
     np.testing.assert_allclose(found["total"], 2 * whole.value(pictures[2])["total"], rtol=1e-10)
@@ -190,7 +190,7 @@ def test_the_norm_of_some_terms_is_that_of_the_whole_and_weights_can_be_changed(
 
 def evaluator_of(plan, image, layers=("block3_conv1",), **options):
     """An evaluator of an image in tiles, and its terms."""
-    sections, weights = random_vgg(layers), weighted(equal_weights((), layers))
+    sections, weights = random_vgg(layers), equal_weights((), layers)
     formulas = FORMULAS["relative"]
     given = chained(sections), image, [image], [1.0], weights, formulas
     targets = capture_targets(*given, lambda height, width: plan)

@@ -95,7 +95,7 @@ def term_and_gradient(name, image):
     image = tf.constant(image[None])
     with tf.GradientTape() as tape:
         tape.watch(image)
-        term = kind.term(kind.sums(image), *image.shape[1:3])
+        term = kind.loss(kind.sums(image), *image.shape[1:3])
     return float(term), tape.gradient(term, image).numpy()[0]
 
 

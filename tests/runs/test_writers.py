@@ -1,23 +1,35 @@
-"""What a run writes and shows while it runs, and what it leaves when it fails."""
+"""What a run writes and shows while it runs, its metrics, and what it leaves when it fails."""
 
 import contextlib
+import dataclasses
+import errno
+import json
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from nst_keras.imaging import images
 from nst_keras.runs import writers
-from nst_keras.runs.fingerprint import Fingerprint
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.record import RunRecord
-from nst_keras.runs.writers import ProgressWriter, RunWriter, make_checkpointer
-from nst_keras.runtime.background import Background
+from nst_keras.runs.record import Fingerprint, RunRecord
+from nst_keras.runs.writers import MetricsWriter, ProgressWriter, RunWriter, make_checkpointer
+from nst_keras.runtime.background import Background, at_once
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 from nst_keras.settings.config import Config
-from tests.runs.conftest import FakeSource, iterate
+from tests.conftest import picture
+from tests.runs.conftest import TERMS, FakeSource, iterate, run_in
 
 CONFIG = Config(
-    log_every=1, image_every=0, checkpoint_every=1, checkpoint_minutes=0, keep_checkpoints=2
+    schedule="constant",
+    iterations=80,
+    log_every=1,
+    image_every=0,
+    checkpoint_every=1,
+    checkpoint_minutes=0,
+    keep_checkpoints=2,
 )
 
 
@@ -36,7 +48,7 @@ def make(folder, background):
     record = RunRecord(
         status="running", fingerprint=asked(), requested=asked(), resume_command="nst --workdir=x"
     )
-    return RunWriter(folder, CONFIG, record, [], background)
+    return RunWriter(run_in(folder, CONFIG), record, background)
 
 
 def step(number):
@@ -69,7 +81,7 @@ def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
     with writer.open(quiet=True), background:
         for number in (1, 2):
             writer.take(step(number))
-        writer.interrupt(step(2))
+        writer.show(step(2), status="interrupted")
     assert folder.metrics.read_text().count("\n") == 2
     record = folder.read_record()
     assert (record.status, record.step) == ("interrupted", 2)
@@ -79,7 +91,7 @@ def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
 
 def test_a_resume_continues_after_the_newest_checkpoint(folder, caplog):
     caplog.set_level("INFO")
-    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(7, 1.0, {}))
+    make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(7, 1.0, {}))
     background = Background()
     writer = make(folder, background)
     with writer.open(quiet=True), background:
@@ -134,9 +146,233 @@ def test_the_error_is_raised_even_if_it_cannot_be_recorded(folder, monkeypatch):
 
 
 def test_checkpoints_at_a_constant_rate_are_those_of_more_steps_too(folder):
-    make_checkpointer(CONFIG, folder, asked()).save(Checkpoint(5, 1.0, {}))
-    for same in (asked(), asked(iterations="200")):
-        found = make_checkpointer(CONFIG, folder, same).latest()
+    make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(5, 1.0, {}))
+    for same in ({}, {"iterations": 200}):
+        config = dataclasses.replace(CONFIG, **same)
+        found = make_checkpointer(run_in(folder, config)).latest()
         assert found and found.step == 5
-    for other in (asked(size="64"), asked(schedule="cosine")):
-        assert make_checkpointer(CONFIG, folder, other).latest() is None
+    for other in ({"size": 64}, {"schedule": "cosine"}):
+        config = dataclasses.replace(CONFIG, **other)
+        assert make_checkpointer(run_in(folder, config)).latest() is None
+
+
+# Metrics
+
+
+def write_metrics(folder, steps, every=10, resume_step=0):
+    writer = MetricsWriter(folder, every, resume_step)
+    for step in steps:
+        writer(iterate(step))
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+
+
+def steps_in(folder):
+    return [line["step"] for line in lines_of(folder)]
+
+
+@pytest.fixture
+def other(tmp_path):
+    folder = RunFolder(tmp_path / "other")
+    folder.prepare(asked())
+    return folder
+
+
+def test_metrics_are_json_lines_of_step_scale_and_terms(folder):
+    write_metrics(folder, [10, 40])
+    assert lines_of(folder) == [
+        {"step": 10, "scale": 0, "terms": TERMS},
+        {"step": 40, "scale": 1, "terms": TERMS},
+    ]
+    assert folder.read_metrics() == lines_of(folder)
+
+
+def test_metrics_are_written_when_due_and_at_the_ends_of_scales(folder):
+    write_metrics(folder, range(1, 81), every=25)
+    assert steps_in(folder) == [25, 30, 50, 75, 80]
+
+
+def test_each_metric_can_be_read_at_once(folder):
+    writer = MetricsWriter(folder, 1, 0)
+    writer(iterate(1))
+    assert steps_in(folder) == [1]
+
+
+def test_late_work_writes_the_same_metrics(folder, other):
+    waiting, terms = [], dict(TERMS)
+    writer = MetricsWriter(folder, 1, 0, waiting.append)
+    for step in (1, 2, 3):
+        writer(iterate(step, terms=terms))
+    terms.clear()
+    assert folder.metrics.read_bytes() == b"" and len(waiting) == 3
+    for count, work in enumerate(waiting, start=1):
+        work()
+        assert steps_in(folder) == list(range(1, count + 1))
+    write_metrics(other, (1, 2, 3), every=1)
+    assert folder.metrics.read_bytes() == other.metrics.read_bytes()
+
+
+def test_metrics_do_not_depend_on_clocks(folder, other):
+    for one, seconds in ((folder, 1.0), (other, 2.0)):
+        writer = MetricsWriter(one, 1, 0)
+        writer(iterate(1, seconds, seconds_left=seconds, steps_per_second=seconds))
+    assert folder.metrics.read_bytes() == other.metrics.read_bytes()
+
+
+def test_a_run_that_goes_back_leaves_no_step_twice(folder):
+    writer = MetricsWriter(folder, 1, 0)
+    for step in (1, 2, 3, 4, 5):
+        writer(iterate(step))
+    changed = {**TERMS, "total": 7.0}
+    for step in (3, 4):
+        writer(iterate(step, terms=changed))
+    assert steps_in(folder) == [1, 2, 3, 4]
+    assert [line["terms"]["total"] for line in lines_of(folder)] == [6.0, 6.0, 7.0, 7.0]
+
+
+def test_a_resume_cuts_metrics_after_its_step_and_skips_what_is_there(folder):
+    write_metrics(folder, range(1, 51))
+    before = folder.metrics.read_bytes()
+    write_metrics(folder, range(15, 51), resume_step=20)
+    assert folder.metrics.read_bytes() == before
+    write_metrics(folder, [], resume_step=20)
+    assert steps_in(folder) == [10, 20]
+    write_metrics(folder, [])
+    assert folder.metrics.read_bytes() == b""
+
+
+TORN = [
+    '{"step":30,"scale":0,"te',
+    '{"step":30,"scale":0}',
+    "\0\0\0\0",
+    "7",
+    "[]",
+    '{"step":30,"scale":0,"terms":1}',
+]
+
+
+@pytest.mark.parametrize("torn", TORN)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_torn_line_is_left_out(folder, torn, end):
+    write_metrics(folder, [10, 20])
+    with folder.metrics.open("a") as file:
+        file.write(torn + end)
+        if end:
+            file.write('{"step":40,"scale":1,"terms":{}}\n')
+    assert [row["step"] for row in folder.read_metrics()] == [10, 20] + [40] * bool(end)
+    write_metrics(folder, [30], resume_step=25)
+    assert steps_in(folder) == [10, 20, 30]
+
+
+def test_a_missing_file_has_no_rows(folder):
+    assert not folder.metrics.exists() and folder.read_metrics() == []
+
+
+# Pictures, record and page, by work that is done later
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Renew the page at every iterate."""
+    monkeypatch.setattr(writers, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(writers, "_REFRESH_SHARE", 0.0)
+
+
+def make_late(path, notes=None, submit=at_once):
+    """A writer whose work is only submitted, and its folder."""
+    folder = RunFolder(path)
+    folder.prepare(Fingerprint({}, {}))
+    run = run_in(folder, dataclasses.replace(CONFIG, image_every=2), notes)
+    background = SimpleNamespace(submit=submit, wait=lambda: None)
+    return folder, RunWriter(run, RunRecord(status="running"), background)
+
+
+def files_of(folder):
+    paths = [path for path in folder.path.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder.path)): path.read_bytes() for path in paths}
+
+
+def report(writer, *steps, **changes):
+    """As in a run: an iterate has no image any more when the next one comes."""
+    for number in steps:
+        one = iterate(number, number * 1.5, source=FakeSource(number), **changes)
+        writer.write_pictures(one)
+        one.source = None
+
+
+def test_by_default_everything_is_written_at_once(tmp_path, always):
+    folder, writer = make_late(tmp_path)
+    report(writer, 2)
+    assert folder.iteration(2).exists() and folder.latest.exists() and folder.page.exists()
+    assert folder.read_record() == RunRecord(status="running", step=2, seconds=3.0)
+
+
+def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
+    waiting = []
+    folder, writer = make_late(tmp_path, submit=waiting.append)
+    before = files_of(folder)
+    report(writer, 1, 2, 3)
+    writer.show(step(3), status="interrupted")
+    assert files_of(folder) == before and waiting
+
+
+def test_late_work_writes_the_record_as_it_was_when_submitted(tmp_path, always):
+    waiting, records = [], []
+    late, writer = make_late(tmp_path / "late", submit=waiting.append)
+    report(writer, 1, 2, 3, 4)
+    for work in waiting:
+        work()
+        records.append(late.read_record())
+    shown = [one.step for one in records if one.step is not None]
+    assert sorted(set(shown)) == [1, 2, 3, 4] and shown == sorted(shown)
+    assert records[-1] == RunRecord(status="running", step=4, seconds=6.0)
+    same, writer = make_late(tmp_path / "at_once")
+    report(writer, 1, 2, 3, 4)
+    assert files_of(late) == files_of(same)
+
+
+def test_warnings_after_the_submission_are_not_in_its_record(tmp_path, always):
+    waiting, notes = [], ["the first"]
+    folder, writer = make_late(tmp_path, notes, submit=waiting.append)
+    report(writer, 1)
+    notes.append("the second")
+    for work in waiting:
+        work()
+    assert folder.read_record().notes == ("the first",)
+
+
+def test_an_interruption_leaves_its_picture_and_status(tmp_path):
+    waiting = []
+    folder, writer = make_late(tmp_path / "late", submit=waiting.append)
+    one = step(5)
+    writer.show(one, status="interrupted")
+    one.source = None
+    for work in waiting:
+        work()
+    assert folder.read_record().status == "interrupted" and folder.page.exists()
+    images.write_image(tmp_path / "same.jpg", picture(20, 30, seed=5))
+    assert folder.latest.read_bytes() == (tmp_path / "same.jpg").read_bytes()
+    assert not np.array_equal(picture(20, 30, seed=5), picture(20, 30, seed=4))
+
+
+def test_an_early_stop_is_recorded_before_the_next_checkpoint(tmp_path):
+    """A run that is killed then and resumes does not note it again."""
+    notes: list[str] = []
+    folder, writer = make_late(tmp_path, notes)
+    report(writer, 2)
+    notes.append("converged at step 3")
+    report(writer, 3, stopped=True)
+    assert folder.read_record().notes == tuple(notes)
+
+
+def test_a_failure_is_on_disk_at_once_with_its_reason(tmp_path):
+    folder, writer = make_late(tmp_path, submit=lambda work: None)
+    with contextlib.suppress(OSError), writer.open(quiet=True):
+        report(writer, 3)
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert folder.read_record() == RunRecord(
+        status="failed", reason="the disk: No space left on device", step=3, seconds=4.5
+    )
+    assert "No space left on device" in folder.page.read_text()

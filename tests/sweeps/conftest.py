@@ -7,8 +7,7 @@ import itertools
 import pytest
 
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.settings import flags
 from nst_keras.settings.command_line import split_groups
 from nst_keras.settings.resolve import resolve

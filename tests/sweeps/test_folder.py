@@ -2,7 +2,7 @@
 
 import pytest
 
-from nst_keras.runs.work_folder import Status
+from nst_keras.runs.folder import Status
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder, last_line, open_log
@@ -59,7 +59,7 @@ def test_a_run_of_other_settings_is_replaced_only_if_asked_for(folder, trials):
     first, second = trials
     states = folder.states(trials, overwrite=False)
     finish(folder.run(first.name), states[second.name].fingerprint)
-    with pytest.raises(InputError, match="holds another run .style_weight: 8.0 there, 4.0 here"):
+    with pytest.raises(InputError, match="contains another run .style_weight: 8.0 there, 4.0 here"):
         folder.states(trials, overwrite=False)
     state = folder.states(trials, overwrite=True)[first.name]
     assert (state.status, state.replaces) == (Status.NEW, True)

@@ -192,7 +192,7 @@ def test_changed_settings_need_overwrite(sweep_flags, here, capsys, tmp_path):
     assert sweep.main(command) == 2
 
     said = capsys.readouterr().err
-    assert "t.csv, row 3: --workdir=sweep/trials/b: holds another run (style_weight: 8.0" in said
+    assert "t.csv, row 3: --workdir=sweep/trials/b: contains another run (style_weight: 8.0" in said
     assert here.ran == []
     here.stop_after = 0
     assert sweep.main([*command, "--overwrite"]) == 75

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nst_keras import run, train_backbone
 from nst_keras.network import vgg, weights
-from nst_keras.runs.fingerprint import Fingerprint
+from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets, session

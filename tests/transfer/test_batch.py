@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from nst_keras import stylize
+from nst_keras.optimizers import adam, by_name, schedules
+from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.batch import ScaleBatch, batch_name, rewind_to_common_step
 from nst_keras.transfer.loop import optimize
@@ -101,15 +103,14 @@ def test_a_batch_of_one_is_the_run_itself(tiny_weights):
     batch = ScaleBatch(runs[:1])
     assert batch.run(2) == [runs[1].run(2)]
     assert batch.values() == [runs[1].value()]
-    (source,) = batch.sources()
-    np.testing.assert_array_equal(source.picture(), runs[1].picture())
+    np.testing.assert_array_equal(batch.source(0).picture(), runs[1].picture())
 
 
 def test_runs_in_tiles_are_no_batch(tiny_weights):
     problem = make_problem(tiny_weights, dataclasses.replace(TILED, scales=1))
     scale = problem.plan.scales[-1]
     runs = [ScaleRun(problem, scale, problem.first_image, tile_size=40) for _ in range(2)]
-    with pytest.raises(InputError, match="must fit the memory whole, without tiles"):
+    with pytest.raises(InputError, match="must fit in memory without tiles"):
         ScaleBatch(runs)
 
 
@@ -138,6 +139,46 @@ def test_each_picture_has_settings_of_its_own(tiny_weights):
         seed=(1, 2),
     )
     assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
+
+
+def test_pictures_may_have_different_numbers_of_styles(tiny_weights):
+    given = [(CONTENTS[0], STYLES), (CONTENTS[1], STYLES[:1])]
+    problems = [make_problem(tiny_weights, SINGLE, *one) for one in given]
+    *_, last = optimize(problems, (None, None))
+    alone = [[*stylize(*one, SINGLE, weights=tiny_weights)][-1] for one in given]
+    assert_alike(last, alone)
+
+
+def test_an_optimizer_that_evaluates_elsewhere_gets_no_gradient_of_its_image(
+    tiny_weights, monkeypatch
+):
+    normal = adam.Adam.step
+
+    def ahead(self, image, value_and_grad):
+        return normal(self, image, lambda pixels: value_and_grad(pixels + 1e-6))
+
+    monkeypatch.setattr(adam.Adam, "step", ahead)
+    with pytest.raises(FloatingPointError, match="the gradient not finite at step 1"):
+        paint(tiny_weights, configs_of(SINGLE))
+
+
+@pytest.mark.parametrize("name", [name for name, facts in FACTS.items() if facts.joins_batches])
+def test_an_optimizer_that_joins_batches_evaluates_its_image_once(name):
+    image = tf.Variable(picture(8, 8, seed=1)[None])
+    rate = schedules.make_schedule("constant", 0.1, steps=3, end=1.0)
+    settings = {
+        taken: {**FACTS[name].defaults, "momentum": 0.5}[taken] for taken in FACTS[name].takes
+    }
+    one = by_name.make_optimizer(name, image.shape, rate, settings)
+    for _ in range(3):
+        asked, before = [], image.numpy()
+
+        def value_and_grad(pixels, asked=asked):
+            asked.append(pixels.numpy())
+            return {"total": tf.reduce_sum(pixels)}, tf.ones_like(pixels)
+
+        one.step(image, value_and_grad)
+        np.testing.assert_array_equal(asked, [before])
 
 
 # Resuming

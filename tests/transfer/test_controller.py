@@ -1,26 +1,34 @@
-"""What is due, early stopping, and recovery from losses that are not finite or explode."""
+"""What is due, early stopping, and recovery from bad losses, want of memory and lost devices."""
 
 import dataclasses
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nst_keras import Config, stylize
-from nst_keras.devices.replicas import ALONE
+from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.network import extractor
 from nst_keras.runtime.checkpoints import Checkpoint
+from nst_keras.runtime.errors import DeviceError, LostHostError, StepDropped
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller
 from nst_keras.transfer.controller import Controller
-from nst_keras.transfer.plan import Plan
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Plan, Scale
+from nst_keras.transfer.scale_run import ScaleRun
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    OUT_OF_MEMORY,
     SINGLE,
     STYLE,
     TEN_STEPS,
+    TILED,
     TILES,
+    count_tiles,
+    fail_at_calls,
     interrupt,
     make_checkpointer,
     paint,
@@ -31,10 +39,11 @@ from tests.transfer.conftest import (
 SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
 
 
-def make_controller(checkpointer=None, saved=None, **settings):
+def make_controller(checkpointer=None, **settings):
     """The controller of a run of 80 steps at two scales, which computes nothing."""
     plan = Plan(SCALES, "float32", None, 0, 50, (30,))
-    return Controller(resolve(Config(**settings)), plan, checkpointer, saved, ALONE)
+    problem = SimpleNamespace(settings=resolve(Config(**settings)), plan=plan, replicas=ALONE)
+    return Controller(problem, checkpointer)
 
 
 def halvings(keeper):
@@ -71,7 +80,7 @@ def test_early_stopping_ends_a_scale_and_leaves_step_numbers_out(tiny_weights, c
 @pytest.mark.parametrize(("tolerance", "share"), [(0.4, "40 %"), (0.001, "0.1 %")])
 def test_the_message_of_early_stopping_names_the_share(caplog, tolerance, share):
     one = make_controller(tolerance=tolerance, patience=2)
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     for total in (1000.0, 999.0, 998.8, 998.6):  # a fall of 0.4 is one of 0.04 %
         assert not one.ends_scale
         one.count(1, 0.1, {"total": total})
@@ -82,13 +91,13 @@ def test_the_message_of_early_stopping_names_the_share(caplog, tolerance, share)
 
 def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
     one = make_controller()
-    one.begin(SCALES[0], None)
+    one.begin(SCALES[0])
     assert one.step == 0 and not one.ends_scale
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     assert one.step == 30
     saved = Checkpoint(42, 1000.0, {"run": {"halvings": np.array(2)}})
-    resumed = make_controller(saved=saved)
-    resumed.begin(SCALES[1], saved.state)
+    resumed = make_controller(SimpleNamespace(latest=lambda: saved))
+    resumed.begin(SCALES[1])
     assert (resumed.step, resumed.halvings) == (42, 2)
     iterate = resumed.report(None, {"total": 1.0})
     assert (iterate.step, iterate.total_steps) == (42, 80)
@@ -97,7 +106,7 @@ def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
 
 def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
     one = make_controller(make_checkpointer(tmp_path, every=4))
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     due = []
     for _ in range(50):
         one.count(1, 0.1, {"total": 1.0})
@@ -105,9 +114,48 @@ def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
             due.append(one.step)
     assert due == [*range(32, 81, 4)] and one.is_over
     one = make_controller()
-    one.begin(SCALES[1], None)
+    one.begin(SCALES[1])
     one.count(50, 0.1, {"total": 1.0})
     assert one.is_save_due(one.report(None, {"total": 1.0}))
+
+
+# The pace
+
+
+def paced(*calls, scale=SCALES[0], step=None):
+    """The iterate at a scale after calls of so many steps and seconds at the coarse scale."""
+    one = make_controller()
+    one.begin(SCALES[0])
+    one.count(1, 99.0, {"total": 1.0})  # the call that traces does not count
+    for steps, seconds in calls:
+        one.count(steps, seconds, {"total": 1.0})
+    one.begin(scale)
+    one.step = one.step if step is None else step
+    return one.report(None, {"total": 1.0})
+
+
+def test_a_pace_knows_nothing_before_the_first_step():
+    assert math.isnan(paced().seconds_left) and math.isnan(paced().steps_per_second)
+
+
+def test_a_pace_grows_with_pixels():
+    # 0.2 s a step for 200 px.
+    assert 1 / paced((10, 2.0)).steps_per_second == pytest.approx(0.2)
+    assert 1 / paced((10, 2.0), scale=SCALES[1]).steps_per_second == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("step", "left"), [(0, 30 * 0.2 + 50 * 0.8), (10, 44.0), (30, 40.0), (31, 39.2), (80, 0.0)]
+)
+def test_what_is_left_is_the_steps_of_all_scales_to_come(step, left):
+    assert paced((1, 0.2), step=step).seconds_left == pytest.approx(left)
+
+
+def test_a_pace_follows_a_change_of_load():
+    calls = [(1, 1.0), (1, 2.0)]
+    assert 1 / paced(*calls).steps_per_second == pytest.approx(0.7 * 1 + 0.3 * 2)
+    calls += [(1, 2.0)] * 20
+    assert 1 / paced(*calls).steps_per_second == pytest.approx(2.0, rel=1e-2)
 
 
 # Recovery from numerical trouble
@@ -191,3 +239,122 @@ def test_losses_that_stay_not_finite_end_the_run_and_name_the_step(tiny_weights)
         paint(SINGLE, broken)
     with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; try a smaller"):
         paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)
+
+
+# Steps that fail for want of memory, are dropped, or lose their device
+
+WHOLE = dataclasses.replace(TILED, tile_size="none", scales=1)
+TWO_HOSTS = Replicas(("",), hosts=2)
+
+
+def test_without_memory_a_run_continues_from_the_same_step_in_tiles(
+    tiny_weights, monkeypatch, caplog
+):
+    expected = painted(WHOLE, tiny_weights)
+    made = count_tiles(monkeypatch)
+    fail_at_calls(monkeypatch, {4})
+    seen = painted(WHOLE, tiny_weights)
+    assert [step for step, _ in seen] == [step for step, _ in expected] == [1, 2, 3, 4, 5, 6]
+    assert made == [6] and "out of memory; continuing with tiles of 32 px" in caplog.text
+    for (_, image), (_, same) in zip(seen[:3], expected[:3], strict=True):
+        np.testing.assert_array_equal(image, same)
+    np.testing.assert_allclose(seen[-1][1], expected[-1][1], atol=3 / 255)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.InternalError(None, None, "CPU:0 to GPU:0: Dst tensor is not initialized."),
+        tf.errors.InternalError(None, None, "cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY"),
+        tf.errors.NotFoundError(None, None, "No algorithm worked!  Error messages: ..."),
+    ],
+    ids=str,
+)
+def test_gpus_say_in_other_words_that_memory_runs_out(tiny_weights, monkeypatch, error):
+    made = count_tiles(monkeypatch)
+    fail_at_calls(monkeypatch, {4}, error)
+    assert paint(WHOLE, tiny_weights).step == 6 and made == [6]
+
+
+def test_an_operation_that_is_not_found_is_not_taken_for_want_of_memory(tiny_weights, monkeypatch):
+    error = tf.errors.NotFoundError(None, None, "no such operation")
+    fail_at_calls(monkeypatch, {4}, error)
+    with pytest.raises(tf.errors.NotFoundError):
+        paint(SINGLE, tiny_weights)
+
+
+def test_of_several_hosts_none_takes_smaller_tiles_alone(tiny_weights, monkeypatch):
+    fail_at_calls(monkeypatch, {3})
+    out = r"out of memory at 64x43; use --tile_size=\d+ on all hosts"
+    with pytest.raises(MemoryError, match=out):
+        paint(dataclasses.replace(TILED, scales=1), tiny_weights, replicas=TWO_HOSTS)
+
+
+def test_tiles_are_tried_if_memory_runs_out_before_the_first_step(tiny_weights, monkeypatch):
+    normal, made = ScaleRun.__init__, count_tiles(monkeypatch)
+
+    def fail_on_whole_pictures(self, problem, scale, start, state, tile_size, *others):
+        if tile_size is None:
+            raise OUT_OF_MEMORY
+        normal(self, problem, scale, start, state, tile_size, *others)
+
+    monkeypatch.setattr(ScaleRun, "__init__", fail_on_whole_pictures)
+    assert paint(WHOLE, tiny_weights).step == 6 and made == [6]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "advice"), [("adam", ""), ("lbfgs", " or --history, or --optimizer=adam,")]
+)
+def test_a_run_ends_where_the_smallest_tiles_do_not_fit(
+    tiny_weights, monkeypatch, optimizer, advice
+):
+    fail_at_calls(monkeypatch, set(range(4, 100)))
+    config = dataclasses.replace(TILED, scales=1, optimizer=optimizer)
+    out = f"at 64x43 with tiles of .* px; a smaller --size{advice} needs less"
+    with pytest.raises(MemoryError, match=out):
+        paint(config, tiny_weights)
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs", "learning_rate": 1.0}])
+def test_a_step_that_is_dropped_between_tiles_is_repeated(tiny_weights, tmp_path, settings):
+    config = dataclasses.replace(TEN_STEPS, iterations=4, **TILES, **settings)
+    whole, asked = painted(config, tiny_weights), []
+
+    def drop():
+        asked.append(1)
+        return len(asked) == 21  # 8 tiles forth and back make a step: in the third one
+
+    keeper = make_checkpointer(tmp_path)
+    begun = stylize(
+        CONTENT, [STYLE], config, weights=tiny_weights, checkpointer=keeper, is_dropped=drop
+    )
+    with pytest.raises(StepDropped, match="^tile 5 of 8$"):
+        list(begun)
+    assert keeper.latest().step == 2
+    resumed = painted(config, tiny_weights, keeper)
+    assert [step for step, _ in resumed] == [3, 4]
+    for (_, image), (_, same) in zip(resumed, whole[2:], strict=True):
+        np.testing.assert_array_equal(image, same)
+
+
+LOST = tf.errors.UnavailableError(None, None, "Socket closed\nand more")
+
+
+def test_a_device_that_fails_saves_nothing(tiny_weights, tmp_path, monkeypatch):
+    fail_at_calls(monkeypatch, {3}, LOST)
+    keeper = make_checkpointer(tmp_path)
+    with pytest.raises(DeviceError, match="^the device failed after step 2: Socket closed$"):
+        paint(SINGLE, tiny_weights, checkpointer=keeper)
+    assert keeper.steps() == []
+
+
+def test_a_lost_host_leaves_the_state_of_the_last_step(tiny_weights, tmp_path, monkeypatch):
+    whole = paint(SINGLE, tiny_weights, replicas=TWO_HOSTS).image
+    keeper = make_checkpointer(tmp_path)
+    with monkeypatch.context() as patch:
+        fail_at_calls(patch, {3}, LOST)
+        with pytest.raises(LostHostError, match="^another host is gone: Socket closed$"):
+            paint(SINGLE, tiny_weights, checkpointer=keeper, replicas=TWO_HOSTS)
+    assert keeper.steps() == [2]
+    resumed = paint(SINGLE, tiny_weights, checkpointer=keeper, replicas=TWO_HOSTS)
+    np.testing.assert_array_equal(resumed.image, whole)

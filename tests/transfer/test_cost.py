@@ -11,7 +11,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.cost import CostModel
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.plan import Scale
 
 
 def costs(channels=vgg.CHANNELS, precision="float32", **settings):
@@ -66,16 +66,16 @@ def test_a_network_of_other_channels_costs_what_it_is_wide():
     peaks = [model.peak_bytes(LARGE, None) for model in models]
     assert peaks[0] < peaks[1] / 2 and 1.8 < peaks[2] / peaks[1] < 2
     plan, budget = (SMALL, LARGE), MemoryBudget(peaks[1])
-    assert narrow.choose_tile_size(plan, budget, "auto") is None
-    assert usual.choose_tile_size(plan, budget, "auto") is None
-    assert wide.choose_tile_size(plan, budget, "auto") is not None
+    assert narrow.choose_tile_size(plan, budget) is None
+    assert usual.choose_tile_size(plan, budget) is None
+    assert wide.choose_tile_size(plan, budget) is not None
     exact = MemoryBudget(math.inf, 128 * LARGE.pixels)
-    assert wide.choose_tile_size(plan, exact, "auto") is None
-    assert wide.choose_tile_size(plan, MemoryBudget(math.inf, exact.features - 1), "auto")
+    assert wide.choose_tile_size(plan, exact) is None
+    assert wide.choose_tile_size(plan, MemoryBudget(math.inf, exact.features - 1))
 
 
-def chosen(limit, scale=LARGE, tile_size="auto", **settings):
-    return costs(**settings).choose_tile_size((SMALL, scale), MemoryBudget(limit), tile_size)
+def chosen(limit, scale=LARGE, **settings):
+    return costs(**settings).choose_tile_size((SMALL, scale), MemoryBudget(limit))
 
 
 def test_auto_takes_whole_pictures_where_they_fit_and_else_the_largest_tiles_that_do():
@@ -121,12 +121,12 @@ def test_a_device_that_cannot_index_so_many_features_has_tiles():
     plan = (SMALL, LARGE)
     model, less = costs(precision="bfloat16"), MemoryBudget(math.inf, 64 * LARGE.pixels - 1)
     exact = MemoryBudget(math.inf, 64 * LARGE.pixels)
-    assert model.choose_tile_size(plan, exact, "auto") is None
-    side = model.choose_tile_size(plan, less, "auto")
+    assert model.choose_tile_size(plan, exact) is None
+    side = model.choose_tile_size(plan, less)
     assert side * side < LARGE.pixels
     too_large = "--tile_size=none: tiles of 12582912 pixels exceed .* use --tile_size=auto"
     with pytest.raises(InputError, match=too_large):
-        costs().choose_tile_size(plan, less, "none")
+        costs(tile_size="none").choose_tile_size(plan, less)
 
 
 def test_a_batch_fits_in_bytes_and_in_pixels():

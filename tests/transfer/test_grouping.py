@@ -54,7 +54,7 @@ def test_contents_of_one_size_in_the_plan_go_together():
 def test_some_settings_cannot_be_part_of_a_batch(settings, said):
     alone = settings_of(**settings)
     assert group(2, (alone, (30, 40)), (alone, (30, 40))) == [[0], [1]]
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=f"^--batch: {said}.* cannot be used in a batch"):
         grouping.check([alone])
 
 

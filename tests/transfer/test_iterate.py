@@ -1,13 +1,11 @@
-"""Reported steps, the pace of a run, and the progress of one evaluation."""
-
-import math
+"""Reported steps."""
 
 import numpy as np
 import pytest
 
 from nst_keras.transfer import iterate as iterate_lib
-from nst_keras.transfer.iterate import Iterate, Pace
-from nst_keras.transfer.scales import Scale
+from nst_keras.transfer.iterate import Iterate
+from nst_keras.transfer.plan import Scale
 
 SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
 
@@ -78,47 +76,3 @@ def test_pictures_are_kept_at_multiples_at_given_steps_and_at_the_end():
     assert pictured(30) == [30, 60, 80]
     assert pictured(30, (7, 30)) == [7, 30, 60, 80]
     assert pictured(0) == [] and pictured(0, (7,)) == [7]
-
-
-def test_a_pace_knows_nothing_before_the_first_step():
-    pace = Pace(SCALES)
-    assert math.isnan(pace.seconds_left(0)) and math.isnan(pace.seconds_per_step(SCALES[0]))
-
-
-def test_a_pace_grows_with_pixels():
-    pace = Pace(SCALES)
-    pace.update(SCALES[0], steps=10, seconds=2.0)  # 0.2 s a step for 200 px
-    assert pace.seconds_per_step(SCALES[0]) == pytest.approx(0.2)
-    assert pace.seconds_per_step(SCALES[1]) == pytest.approx(0.8)
-
-
-@pytest.mark.parametrize(
-    ("step", "left"), [(0, 30 * 0.2 + 50 * 0.8), (10, 44.0), (30, 40.0), (31, 39.2), (80, 0.0)]
-)
-def test_what_is_left_is_the_steps_of_all_scales_to_come(step, left):
-    pace = Pace(SCALES)
-    pace.update(SCALES[0], steps=1, seconds=0.2)
-    assert pace.seconds_left(step) == pytest.approx(left)
-
-
-def test_a_pace_follows_a_change_of_load():
-    pace = Pace(SCALES)
-    pace.update(SCALES[0], 1, 1.0)
-    pace.update(SCALES[0], 1, 2.0)
-    assert pace.seconds_per_step(SCALES[0]) == pytest.approx(0.7 * 1 + 0.3 * 2)
-    for _ in range(20):
-        pace.update(SCALES[0], 5, 10.0)
-    assert pace.seconds_per_step(SCALES[0]) == pytest.approx(2.0, rel=1e-2)
-
-
-def test_a_long_evaluation_logs_how_far_it_is(monkeypatch, caplog):
-    caplog.set_level("INFO")
-    now = [100.0]
-    monkeypatch.setattr(iterate_lib.time, "monotonic", lambda: now[0])
-    report = iterate_lib.TileProgress()
-    for done, seconds in ((1, 10), (2, 25), (3, 5), (4, 31), (5, 40), (6, 40), (1, 29), (2, 2)):
-        now[0] += seconds
-        report(done, 6)
-    assert [record.getMessage().split("tile ")[1] for record in caplog.records] == [
-        *("2 of 6", "4 of 6", "5 of 6", "2 of 6")
-    ]

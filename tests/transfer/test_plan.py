@@ -1,12 +1,113 @@
-"""The plan of a run, as settings and as steps."""
+"""The coarse-to-fine plan, as settings and as steps."""
 
 import dataclasses
+import math
 
-from nst_keras.settings.config import OPTIONS, Config
-from nst_keras.transfer.plan import Plan
-from nst_keras.transfer.scales import Scale
+import pytest
+
+from nst_keras import Config
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import plan as plan_lib
+from nst_keras.transfer.plan import Plan, Scale
 
 PLAN = Plan((Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31)), "bfloat16", None, 4, 50, (30,))
+
+
+def test_auto_takes_steps_of_root_two_from_128_to_512():
+    assert plan_lib.plan_sizes(512, 128, "auto", math.sqrt(2)) == (128, 181, 256, 362, 512)
+
+
+def test_auto_doubles_from_128_to_512():
+    assert plan_lib.plan_sizes(512, 128, "auto", 2.0) == (128, 256, 512)
+
+
+@pytest.mark.parametrize("size", [129, 181, 182, 256, 300, 511, 512, 513, 1000, 2048, 8000])
+@pytest.mark.parametrize("min_size", [32, 128])
+@pytest.mark.parametrize("ratio", [1.2, math.sqrt(2), 2.0, 8.0])
+def test_auto_is_the_fewest_scales_of_at_most_the_ratio(size, min_size, ratio):
+    sizes = plan_lib.plan_sizes(size, min_size, "auto", ratio)
+    assert (sizes[0], sizes[-1]) == (min_size, size)
+    jumps = len(sizes) - 1
+    assert (size / min_size) ** (1 / jumps) <= ratio * (1 + 1e-9)
+    if jumps > 1:
+        assert (size / min_size) ** (1 / (jumps - 1)) > ratio
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_auto_is_one_scale_where_the_size_is_not_above_the_smallest(size):
+    assert plan_lib.plan_sizes(size, 128, "auto", 2.0) == (size,)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(1, (512,)), (2, (128, 512)), (3, (128, 256, 512)), (4, (128, 203, 323, 512))],
+)
+def test_a_number_of_scales_has_one_equal_ratio_and_ends_at_the_size(count, sizes):
+    assert plan_lib.plan_sizes(512, 128, count, 2.0) == sizes
+
+
+@pytest.mark.parametrize(
+    ("given", "coarse", "spread"),
+    [
+        ((100,), 0, ()),
+        ((100,), 3, (100, 100, 100)),
+        ((150, 80, 60, 50), 4, (150, 80, 60, 50)),
+        ((150, 80, 60, 50), 2, (150, 50)),
+        ((150, 80, 60, 50), 1, (150,)),
+        ((150, 50), 3, (150, 100, 50)),
+        ((100, 50, 20), 5, (100, 75, 50, 35, 20)),
+    ],
+)
+def test_steps_are_read_as_a_curve_over_the_coarse_scales(given, coarse, spread):
+    assert plan_lib.spread_steps(given, coarse) == spread
+
+
+def test_the_plan_counts_steps_over_the_whole_run():
+    plan = plan_lib.plan_scales((300, 400), (128, 256), (30, 20))
+    assert plan == (Scale(0, 96, 128, 30, 1), Scale(1, 192, 256, 20, 31))
+    assert [(s.first_step, s.last_step, s.pixels) for s in plan] == [
+        (1, 30, 96 * 128),
+        (31, 50, 192 * 256),
+    ]
+
+
+def test_the_plan_needs_steps_for_each_scale():
+    with pytest.raises(ValueError):
+        plan_lib.plan_scales((300, 400), (128, 256), (30,))
+
+
+def test_fitted_steps_use_the_time_and_keep_the_proportions():
+    # 10 s less 2 beside the steps; one step each takes 0.3 s; 7.7 s over 20*0.1 + 10*0.2 s: 1.925.
+    assert plan_lib.fit_steps((20, 10), (0.1, 0.2), 2.0, 10.0) == (39, 20)
+
+
+@pytest.mark.parametrize("limit", [1.0, 7.3, 60.0, 1000.0])
+def test_fitted_steps_end_within_the_limit_but_not_much_before(limit):
+    steps, seconds = (150, 80, 100), (0.01, 0.03, 0.2)
+    fitted = plan_lib.fit_steps(steps, seconds, 0.6, limit)
+    spent = 0.6 + sum(n * each for n, each in zip(fitted, seconds, strict=True))
+    assert limit - sum(seconds) <= spent <= limit
+    assert min(fitted) >= 1
+
+
+def test_a_limit_that_allows_one_step_per_scale_gives_just_that():
+    assert plan_lib.fit_steps((100, 100), (1.0, 2.0), 1.0, 4.0) == (1, 1)
+
+
+def test_a_limit_below_one_step_per_scale_is_refused():
+    with pytest.raises(InputError) as caught:
+        plan_lib.fit_steps((100, 100), (1.0, 2.0), 1.0, 3.9)
+    message = str(caught.value)
+    assert message.startswith("--time_limit=3.9s: ")
+    assert "about 4 s" in message and "--size" in message and "\n" not in message
+
+
+def test_original_size_is_the_contents_own():
+    config = resolve(Config(size="original"))
+    last = plan_lib.plan_run(config, (40, 60))[-1]
+    assert (last.height, last.width) == (40, 60)
 
 
 def test_total_steps_are_those_of_all_scales():

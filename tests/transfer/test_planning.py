@@ -6,13 +6,11 @@ import time
 
 import pytest
 
-from nst_keras.devices import startup
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import planning
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import read_inputs
-from nst_keras.transfer.plan import Begun
 from nst_keras.transfer.planning import make_plan
 from tests.transfer.conftest import CONFIG, CONTENT, SINGLE, STYLE, TILED, count_tiles
 
@@ -52,18 +50,6 @@ def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
     assert enough.tile_size is None and less.tile_size < 800
     with pytest.raises(InputError, match="is available|are available"):
         plan_of(tiny_weights, dataclasses.replace(config, memory_limit=1 << 20))
-
-
-def test_what_a_run_began_with_holds(tiny_weights, monkeypatch):
-    monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": "avx512_bf16"})
-    auto = dataclasses.replace(CONFIG, precision="auto", time_limit=3600.0)
-    begun = Begun("float32", 3, (2,), 512)
-    plan = plan_of(tiny_weights, auto, begun=begun)  # and nothing is measured again
-    assert (plan.precision, plan.iterations, plan.coarse_iterations) == ("float32", 3, (2,))
-    assert plan.tile_size == 512
-    own = dataclasses.replace(auto, tile_size=40)
-    assert plan_of(tiny_weights, own, begun=begun).tile_size == 40
-    assert plan_of(tiny_weights, auto, begun=Begun("float32", None, (2,))).iterations == 6
 
 
 # Time limits
