@@ -105,7 +105,10 @@ def from_gamma(gamma: float | None, chromaticities: Sequence[float] = ()) -> Col
         if gamma <= 0:
             raise ValueError("a gamma of 0")
         if abs(gamma * 2.2 - 1) > _SAME_GAMMA:
-            curve, shown = power(1 / gamma), f"gamma {1 / gamma:.3g}"
+            curve, shown = (
+                power(1 / gamma),
+                "linear light" if gamma == 1 else f"gamma {1 / gamma:.3g}",
+            )
     matrix = _SRGB_TO_XYZ
     if chromaticities:
         white, *points = zip(chromaticities[::2], chromaticities[1::2], strict=True)

@@ -31,8 +31,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _JPEG_END = b"\xff\xd9"
-# Bytes that a decoder which still waits for pixels would take for some.
-_NOISE = bytes(range(0, 250, 7)) * 4
+# Bits that decoders which still wait for pixels take for some, each for other ones.
+_FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
 
 # Without a handler, what Pillow logs about damaged files would be printed on standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -257,13 +257,13 @@ def _completed_jpeg(data: bytes) -> bytes | None:
     scan = data.removesuffix(b"\xff")  # half of the marker
     completed = scan + _JPEG_END
     try:
-        found, other = (
-            np.asarray(Image.open(io.BytesIO(one), formats=["JPEG"]))
-            for one in (completed, scan + _NOISE + _JPEG_END)
+        found, *others = (
+            np.asarray(Image.open(io.BytesIO(scan + filler + _JPEG_END), formats=["JPEG"]))
+            for filler in (b"", *_FILLERS)
         )
     except Exception:  # as in `images.read_image`
         return None
-    return completed if np.array_equal(found, other) else None
+    return completed if all(np.array_equal(found, other) for other in others) else None
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
