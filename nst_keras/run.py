@@ -7,12 +7,13 @@ Exit status: 0 finished, 1 the optimization failed, 2 bad input, 74 a file could
 import sys
 
 from nst_keras.runs import session
-from nst_keras.settings import command_line, flags
+from nst_keras.settings import command_line
+from nst_keras.settings.config import COMMAND
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do one run, or several as a batch; returns the exit status."""
-    return command_line.run(flags.COMMAND, session.do_runs, arguments)
+    return command_line.run(COMMAND, session.do_runs, arguments)
 
 
 if __name__ == "__main__":

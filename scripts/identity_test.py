@@ -23,7 +23,7 @@ from nst_keras.imaging import geometry
 from nst_keras.network.extractor import imagenet_weights
 from nst_keras.runs import score_table, scores
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.flags import parse_config
+from nst_keras.settings.config import parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.inputs import read_inputs
 

@@ -83,7 +83,7 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "RUN: give at least one run folder"),
+        ([], "RUN is missing; give at least one run folder"),
         (["not there"], "not there: is not a folder"),
         (["file"], "file: is not a folder"),
         (["empty"], "empty: is not a run folder"),

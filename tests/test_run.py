@@ -501,11 +501,12 @@ def test_a_long_step_is_given_up_some_seconds_after_a_signal(small, capsys, tmp_
     assert run.main([*tiled, "--workdir=whole"]) == 0
     seen = []
 
-    class Progress:
+    class Progress(problem.TileProgress):
         def __call__(self, done, in_all):
             seen.append(done)
             if len(seen) == 3 * in_all + 2:
                 signal.raise_signal(signal.SIGTERM)
+            super().__call__(done, in_all)
 
     with monkeypatch.context() as patch:
         patch.setattr(problem, "TileProgress", Progress)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ def available_bytes() -> int:
 
 
 def _free_bytes() -> float:
-    """Bytes that this process has and could get, at worst all that are installed, or infinite."""
+    """Bytes that this process holds or could get; if unknown, all that are installed, or inf."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
@@ -90,25 +89,26 @@ def take_gpu_memory_as_needed() -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
-@functools.cache
 def gpu_bytes() -> tuple[int, ...]:
     """Bytes that runs plan to take of each GPU of this process; unlimited where that is not known.
 
-    The first answer is kept, so ask before TensorFlow computes: later, memory that it holds would
-    count as taken. Where it takes all memory at once, that is the total.
+    Free memory is measured only at the first call, so call this before TensorFlow computes: later,
+    memory that TensorFlow holds would count as taken. Where it takes all memory at once, the total
+    counts.
     """
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     as_needed = all(tf.config.experimental.get_memory_growth(gpu) for gpu in gpus)
-    installed = _installed_gpus()
-    names = _visible(installed)
-    return tuple(_planned_bytes(name, installed, as_needed) for name in names) or (sys.maxsize,)
+    return tuple(_planned_bytes(name, as_needed) for name in visible_gpus()) or (sys.maxsize,)
 
 
 def visible_gpus() -> list[str]:
     """The GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES names them."""
-    return _visible(_installed_gpus())
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return [index for index, *_ in _installed_gpus()]
+    return [] if allowed.strip() in ("", "-1") else [name.strip() for name in allowed.split(",")]
 
 
 def unused_gpu() -> str | None:
@@ -123,6 +123,7 @@ def unused_gpu() -> str | None:
     )
 
 
+@functools.cache
 def _installed_gpus() -> list[list[str]]:
     """Index, UUID, free and total MiB of each GPU of this machine; none if nvidia-smi fails."""
     columns = "--query-gpu=index,uuid,memory.free,memory.total"
@@ -135,17 +136,9 @@ def _installed_gpus() -> list[list[str]]:
     return [row for row in rows if len(row) == 4]
 
 
-def _visible(installed: Sequence[Sequence[str]]) -> list[str]:
-    """The names of the GPUs that this process may use."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        return [index for index, *_ in installed]
-    return [] if allowed.strip() in ("", "-1") else [name.strip() for name in allowed.split(",")]
-
-
-def _planned_bytes(name: str, installed: Sequence[Sequence[str]], as_needed: bool) -> int:
+def _planned_bytes(name: str, as_needed: bool) -> int:
     """Bytes to plan with on a GPU of this index or (beginning of a) UUID."""
-    for index, uuid, free, total in installed:
+    for index, uuid, free, total in _installed_gpus():
         mebibytes = free if as_needed else total
         is_named = name == index or (name.startswith("GPU-") and uuid.startswith(name))
         if is_named and mebibytes.isdecimal():  # not [N/A]

@@ -17,17 +17,12 @@ from nst_keras.runtime.errors import InputError, first_line
 
 @dataclasses.dataclass(frozen=True)
 class Replicas:
-    """The devices of this host, and its place among all hosts.
+    """The devices of this host, and its place among all hosts."""
 
-    Args:
-        devices: names such as '/device:GPU:0'; every host has as many.
-        host: the number of this host, from 0. Only host 0, the chief, writes files.
-        total: adds up tensors, in a nest, over all hosts; the result is the same on each.
-    """
-
-    devices: tuple[str, ...]
+    devices: tuple[str, ...]  # names such as '/device:GPU:0'; every host has as many
     hosts: int = 1
-    host: int = 0
+    host: int = 0  # from 0; only host 0, the chief, writes files
+    # Adds up tensors, in a nest, over all hosts; the result is the same on each.
     total: Callable[[Any], Any] = lambda nest: nest
 
     @property
@@ -41,7 +36,7 @@ class Replicas:
         return self.host == 0
 
     def own(self, index: int) -> int | None:
-        """This host's number of the device with this number among all; None if it has none."""
+        """The number on this host of device `index` of all hosts; None if it is on another host."""
         own = index - self.host * len(self.devices)
         return own if 0 <= own < len(self.devices) else None
 
@@ -71,9 +66,8 @@ def _split_processor(count: int) -> None:
 def make_replicas(distribute: str, count: int = 0) -> Replicas:
     """The replicas for `--distribute` and `--replicas`, before TensorFlow computes anything.
 
-    Raises:
-        InputError: there are fewer devices, TF_CONFIG does not name the hosts, or TensorFlow has
-            computed something before the CPU is split.
+    Raises InputError if there are fewer devices, TF_CONFIG does not name the hosts, or TensorFlow
+    has computed something before the CPU is split.
     """
     if distribute == "none":
         return ALONE

@@ -54,8 +54,7 @@ def one_operation_at_a_time() -> None:
 def host_number(distribute: str) -> int:
     """The number of this host among those of a run, from TF_CONFIG; 0 is the chief or the only one.
 
-    Raises:
-        InputError: TF_CONFIG does not name the hosts and this one's place among them.
+    Raises InputError unless TF_CONFIG names the hosts and this one's place among them.
     """
     if distribute != "multiworker":
         return 0
@@ -107,7 +106,7 @@ def _fastest_precision() -> tuple[str, str]:
 
 
 def matrix_rate(precision: str) -> float:
-    """Floating point operations per second, measured on a few matrix products."""
+    """Floating-point operations per second, measured on a few matrix products."""
     import tensorflow as tf
 
     slow = precision == "float16" and not on_gpu()

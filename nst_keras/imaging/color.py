@@ -139,7 +139,7 @@ def _in_range(values: np.ndarray, notes: list[str]) -> np.ndarray:
     if values.ndim == 3:
         notes.append(f"values from {low:g} to {high:g} were clipped to black and white")
         return np.clip(values, 0, 1)
-    notes.append(f"gray values from {low:g} to {high:g} were stretched to black and white")
+    notes.append(f"gray values from {low:g} to {high:g} were scaled to run from black to white")
     return (values - low) / max(high - low, 1e-12)
 
 

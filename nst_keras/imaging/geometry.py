@@ -9,8 +9,8 @@ MIN_SIDE = 16  # px
 def fit_size(size: tuple[int, int], longest: int, least: int = MIN_SIDE) -> tuple[int, int]:
     """Scale `size` = (height, width) so that its longest side is exactly `longest` pixels.
 
-    The aspect is kept to the nearest pixel, except that no side gets smaller than `least`, which
-    `longest` must not be either: that raises ValueError.
+    The aspect ratio is kept to the nearest pixel, except that no side gets smaller than `least`.
+    Raises ValueError if `longest` is less than `least`.
     """
     if longest < least:
         raise ValueError(f"longest side of {longest} px: at least {least} px are needed")

@@ -62,7 +62,7 @@ def read_image(
         data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE)
         return _picture(data, decoder, decoder.floats(data))
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = " (--max_megapixels)" if getattr(error, "flags", ()) else ""
+        hint = "; --max_megapixels allows more" if getattr(error, "flags", ()) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
 
 
@@ -70,7 +70,7 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
     """Read a picture of any size up to MAX_PIXELS as `read_image` does, but as uint8 RGB.
 
     That takes a quarter of the memory of floats. If `least` is given, a JPEG may be decoded at a
-    half, a quarter or an eighth of its size, the smallest of which no side is shorter than this.
+    half, a quarter or an eighth of its size: the smallest of these with no side below `least`.
 
     Raises:
         InputError: one line that starts with `path`, see `read_image`.

@@ -105,8 +105,8 @@ def imagenet_weights(backbone: str) -> Weights:
         model = builders[backbone](weights="imagenet", include_top=False)
     except Exception as error:  # keras.utils.get_file raises plain Exception when offline
         raise InputError(
-            f"--weights=imagenet: cannot be downloaded ({first_line(error)}); use "
-            "--weights=embedded, which is included, or the path of a downloaded notop .h5 file"
+            f"--weights=imagenet: cannot be downloaded ({first_line(error)}); use the path of a "
+            "downloaded notop .h5 file or, for vgg19, --weights=embedded, which is included"
         ) from error
     kernels, biases, digest = {}, {}, hashlib.sha256()
     for name in vgg.layer_names(backbone):

@@ -1,4 +1,4 @@
-"""Weights files to arrays, without TensorFlow: a bad file is refused before it is imported."""
+"""Reads weights files into arrays, without TensorFlow: bad files are refused before its import."""
 
 import collections
 import dataclasses
@@ -36,7 +36,7 @@ class Weights:
     channels: tuple[int, ...]  # outputs per block
     kernels: Mapping[str, np.ndarray]  # by layer name, float32 (3, 3, inputs, outputs)
     biases: dict[str, np.ndarray]  # by layer name, float32 (outputs,)
-    sha256: str  # of the file's bytes, in hexadecimal
+    sha256: str  # in hexadecimal, of the file's bytes, or of the arrays of `imagenet_weights`
     channel_order: str = "bgr"  # or 'rgb'
     mean: tuple[float, ...] = CAFFE_MEAN  # per channel in that order, on 0..255
     std: tuple[float, ...] = (1.0, 1.0, 1.0)  # likewise

@@ -29,8 +29,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         sums: statistics by term name.
-        pull_back: makes the gradient at what they are of, of its shape, from their own gradients.
-            To be called once.
+        pull_back: makes the gradient with respect to the tensor that the statistics were computed
+            from, given those with respect to the statistics. To be called once.
     """
 
     sums: Sums

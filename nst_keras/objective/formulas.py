@@ -90,8 +90,8 @@ class Formulas:
     """How a published method turns statistics into losses, before their weights.
 
     Attributes:
-        content: the loss of sum (F - P)^2, the floored sum of P^2 and N M.
-        style: the loss of the image's moments per position, the style's target and the counts.
+        content: makes the loss from sum (F - P)^2, the floored sum of P^2, and N M.
+        style: makes the loss from moments per position, the style's target and the counts.
         variation: the kind of total variation.
         style_sums: the moments summed over positions, of features (1, H, W, N).
         style_target: what a step needs of the blended styles' moments, computed once.
@@ -105,7 +105,7 @@ class Formulas:
 
 
 def square_sum(*parts: tf.Tensor) -> tuple[tf.Tensor, float]:
-    """The sum of the squares of a target given in parts, and what it is taken for if it is less.
+    """The sum of the squares of a target given in parts, and the floor to use if it is smaller.
 
     Relative losses divide by it.
     """

@@ -106,7 +106,7 @@ def balanced_weights(
 
     A group's share is that of its gradient's norm in the sum of the groups' norms; that sum stays
     the same. It costs one evaluation per group. Where the gradient of a group vanishes, as the
-    content's does at the content itself, it is measured at the image with noise.
+    content's does at the content itself, it is measured once more, at the image with noise.
 
     Args:
         image: where the gradients are measured, (1, H, W, 3).

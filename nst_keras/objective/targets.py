@@ -21,7 +21,7 @@ class Targets:
 
     Attributes:
         content: for each tile, the content's features (1, h, w, N) by layer, at the positions that
-            the tile owns, in the network's precision.
+            the tile owns, in the dtype of the extractor's outputs.
         content_sums: the sum of their squares by layer, over all tiles, never below a floor.
         style: the target of the style formula by layer, from the styles' blended moments.
         notes: warnings for the user.

@@ -1,11 +1,11 @@
-"""An image evaluated tile by tile: the same statistics and gradient, in the memory of one tile.
+"""An image evaluated tile by tile: the same statistics and gradient, in less memory.
 
 A first pass adds up the statistics of all tiles. After the losses have been differentiated by these
 sums, a second pass pulls the result back through each tile and adds the gradients where tiles
-overlap. (The two passes are those of Galerne et al., "Scaling Painting Style Transfer", 2024; to
-add up the overlaps needs a halo half as wide as theirs.) Tiles run from Python, one after the other
-on each device, so an image of any size takes the memory of itself, its gradient and one tile's
-features.
+overlap. (The two passes are those of Galerne et al., "Scaling Painting Style Transfer", 2024;
+adding up the overlaps needs a halo only half as wide as theirs.) Tiles run from Python, one after
+the other on each device, so an image of any size takes the memory of itself, its gradient, the
+content's features and, for each device, one tile's features.
 """
 
 import functools
@@ -36,7 +36,7 @@ class TiledEvaluator(evaluation.Evaluator):
         networks: one for each device of this host.
         terms: the terms of the objective; their weights do not matter here.
         contents: the content's features by layer, for each tile.
-        tiles: the parts of the image, of which they own all.
+        tiles: the tiles; the parts that they own make up the whole image.
         replicas: the devices that share the tiles.
         report: called after each tile with the number of tiles that this host has done, and the
             number that an evaluation with its gradient takes.
@@ -64,7 +64,7 @@ class TiledEvaluator(evaluation.Evaluator):
         if len(tiles) < replicas.count:
             raise InputError(
                 f"--distribute: a picture of {self._width}x{self._height} px makes "
-                f"{len(tiles)} tiles, too few for {replicas.count} devices"
+                f"{len(tiles)} tiles, too few for {replicas.count} devices; use fewer"
             )
         own = map(replicas.own, range(replicas.count))
         numbers_of = dict(zip(own, assign(tiles, replicas.count), strict=True))

@@ -1,4 +1,7 @@
-"""What the rest of the program needs to know about each optimizer. Imports no TensorFlow."""
+"""What the rest of the program needs to know about each optimizer. Imports no TensorFlow.
+
+`docs/design.md` lists what to change for a new one.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +24,7 @@ class OptimizerFacts:
         images: the number of float32 images that a step needs in memory besides the image itself.
         images_per_history: how many more for each remembered step.
         joins_batches: whether several pictures can be optimized at once, through one network. Each
-            step must then evaluate the image once, where it is, since a batch is evaluated before.
+            step must evaluate the current image alone, once: a batch is evaluated before it.
         has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 

@@ -35,7 +35,7 @@ class Optimizer(abc.ABC):
         """The variables on which the next step depends, by their names in checkpoints."""
 
     def warning(self) -> str:
-        """A warning about its progress for the user; empty where nothing can stall."""
+        """A warning for the user about the optimizer's progress; empty if there is none."""
         return ""
 
 

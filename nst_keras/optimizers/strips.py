@@ -14,8 +14,8 @@ def add_by_strips(
 ) -> None:
     """Add to a variable (1, H, W, N) the results of `change` for strips of it and of others.
 
-    It does what `optimizer.add_at_once` does, without temporaries of the image's size, whose memory
-    TensorFlow's allocator would not give back.
+    It does what `optimizer.add_at_once` does, but its only temporary of the image's size is a NumPy
+    array, which is freed at once. TensorFlow's allocator would keep the memory.
     """
     found = aligned_array(variable.shape, variable.dtype.as_numpy_dtype)
     values = [np.asarray(tf.convert_to_tensor(one)) for one in (variable, *others)]

@@ -36,22 +36,21 @@ def write_page(
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
 
     Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the fewer and
-    smaller are the pictures of each, so that the page stays below about 35 MB.
+    smaller are the pictures of each, so that the page stays below about 35 MB. Raises InputError if
+    it cannot be written to `path`, or `layout` names no settings of the runs.
 
     Args:
-        layout: two settings; the grid has a row for each value of the first and a column for each
-            value of the second.
+        layout: two settings, for the rows and the columns of the grid.
         notes: texts to show with some of the runs, by run folder.
-
-    Raises:
-        InputError: the page cannot be written to `path`, or `layout` names no settings of the runs.
     """
     path = Path(path)
     _check_output(path)
     folders = [RunFolder(run) for run in dict.fromkeys(map(os.path.abspath, runs))]
     count = len(folders)
     if not count:
-        raise InputError("RUN: give at least one run folder; see --help")
+        raise InputError(
+            "RUN is missing; give at least one run folder, such as runs/photo_painting-3f2a"
+        )
     records = [folder.read_record() for folder in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):

@@ -39,7 +39,9 @@ def write_animations(folder: RunFolder, config: Config) -> None:
     found = folder.existing_iterations()
     if len(found) < 2:
         if config.mp4:
-            _log.warning("--mp4: there are too few iteration images for a video")
+            _log.warning(
+                "--mp4: a video needs at least two iteration images; use a smaller --image_every"
+            )
         return
     frames = [(path, f"{step:,}" if config.frame_labels else "") for step, path in found]
     if config.gif and not folder.gif.exists():
@@ -110,7 +112,10 @@ def copy_result(folder: RunFolder, config: Config) -> None:
     images.check_writable_suffix(path)
     files.remove_temporaries_of(path)
     if path.exists() and not config.overwrite:
-        _log.info("%s exists already and is not replaced", path)
+        _log.info(
+            "--output=%s: exists already and was not replaced; give another name, or --overwrite",
+            path,
+        )
         return
     if path.suffix.lower() == ".png":
         with files.atomic(path) as file, open(folder.result, "rb") as result:

@@ -39,6 +39,9 @@ class WorkFolder(Generic[_Record]):
         self.path = Path(path)
         self.record = self.path / self.record_name
         self.result = self.path / self.result_name
+        self.flags = self.path / "flags.cfg"
+        self.checkpoints = self.path / "checkpoints"
+        self.events = self.path / "events"
 
     def read_record(self) -> _Record:
         """The record; an empty one if there is none that can be read."""
@@ -52,10 +55,7 @@ class WorkFolder(Generic[_Record]):
         """Whether this folder can take the requested work, and how much of it is done.
 
         Unfinished work is resumed even with `overwrite`, so that a command with that flag can be
-        repeated after an interruption, too.
-
-        Raises:
-            InputError: the folder contains something else.
+        repeated after an interruption, too. Raises InputError if something else is in the folder.
         """
         check_is_folder(self.path)
         if not self.path.exists() or files.is_unused(self.path):
@@ -92,11 +92,7 @@ class WorkFolder(Generic[_Record]):
         return False
 
     def prepare(self, fingerprint: Fingerprint) -> None:
-        """Make the folder for new work, and remove the files of earlier work.
-
-        Raises:
-            InputError: the folder cannot be written to.
-        """
+        """Make the folder for new work without files of earlier work, or raise InputError."""
         with files.preparing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # The record comes first, so that a crash here leaves a folder that can be taken again.
@@ -128,13 +124,10 @@ class RunFolder(WorkFolder[RunRecord]):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__(path)
-        self.flags = self.path / "flags.cfg"
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
-        self.checkpoints = self.path / "checkpoints"
-        self.events = self.path / "events"
         self.latest = self.path / "latest.jpg"
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"
@@ -201,8 +194,10 @@ def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
 
 
 def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
-    """What decides the states of a run on its way, and with them which checkpoints it can use; at a
-    constant learning rate that is not how many steps are still to come."""
+    """What decides the intermediate states of a run, and so which checkpoints it can use.
+
+    At a constant learning rate, the number of iterations is not part of it.
+    """
     if whole.settings["schedule"] != "constant":
         return whole
     settings = {name: text for name, text in whole.settings.items() if name != "iterations"}

@@ -8,7 +8,6 @@ import functools
 import html
 import io
 import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -33,13 +32,11 @@ MAX_RESULT_SIDE = 1600  # px, of the result, which is shown larger than the othe
 
 
 def write_page(folder: RunFolder) -> Path:
-    """Write the page of a run folder, atomically, and return its path.
-
-    It may be written at any time of a run: what is not there yet is left out.
-    """
+    """Write the page of a run folder, atomically, and return its path. It may be written at any
+    time of a run: what is not there yet is left out."""
     page = gather(folder)
     content, *styles = page["names"]
-    title = f"{content} after {', '.join(styles)}" if styles else content
+    title = f"{content} in the style of {', '.join(styles)}" if styles else content
     files.write_text(folder.page, fill_template("gallery.html", title, page))
     return folder.page
 
@@ -73,8 +70,9 @@ def _title(name: str) -> str:
 def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
     """Fill the template `data/<name>`, with the style and script that all pages share."""
     folder = resources.files("nst_keras") / "data"
+    finite = json.loads(json.dumps(data), parse_constant=lambda _: None)  # JSON has no NaN
     # Only "<" can end the data inside a script element; names enter the page as text nodes only.
-    text = json.dumps(_finite(data), allow_nan=False).replace("<", "\\u003c")
+    text = json.dumps(finite).replace("<", "\\u003c")
     return Template((folder / name).read_text("utf-8")).substitute(
         # JSON may contain half a surrogate pair, which no UTF-8 file can hold.
         title=html.escape(title.encode("utf-8", "replace").decode()),
@@ -82,15 +80,6 @@ def fill_template(name: str, title: str, data: dict[str, Any]) -> str:
         script=(folder / "page.js").read_text("utf-8").rstrip(),
         data=text,
     )
-
-
-def _finite(value: Any) -> Any:
-    """The value with None for the numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def curves(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.config import OPTIONS, Config, format_command, format_flagfile, parse_config
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
@@ -48,10 +47,10 @@ class RequestedRun:
     notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
 
     def begun(self) -> Settings:
-        """The settings, with what the folder's run has decided, unless it was stopped before."""
+        """The settings, with what the run in the prepared folder has decided, if it has."""
         if not self.folder.flags.exists():
             return self.settings
-        saved, _ = flags.parse_config([f"--flagfile={self.folder.flags}"])
+        saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
         names = ["precision", "coarse_iterations"]
         names += [] if self.prolongs else ["iterations"]
         names += ["tile_size"] if self.settings.tile_size == "auto" else []
@@ -60,11 +59,8 @@ class RequestedRun:
 
 
 def read_run(arguments: list[str], given: Config) -> RequestedRun:
-    """Resolve the settings that the arguments give, and read all that the run reads.
-
-    Raises:
-        InputError: a setting or a file is missing or cannot be used.
-    """
+    """Resolve the settings that the arguments give, and read all that the run reads, or raise
+    InputError."""
     given = _with_flags_of_folder(arguments, given)
     settings = resolve(given)
     if settings.mp4:
@@ -86,20 +82,18 @@ def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
         raise InputError(
             f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
         )
-    return flags.parse_config([f"--flagfile={saved}", *arguments])[0]
+    return parse_config([f"--flagfile={saved}", *arguments])[0]
 
 
-def prepare_folder(run: RequestedRun) -> Status:
-    """Prepare the locked folder for the run; returns how much of the run was done there."""
-    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
-    if status is Status.NEW:
+def prepare_folder(run: RequestedRun) -> None:
+    """Prepare the locked folder for the run."""
+    if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
         for animation in (run.folder.gif, run.folder.mp4):
             animation.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
-    return status
 
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
@@ -121,7 +115,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
-    files.write_text(folder.flags, flags.format_flagfile(replayable))
+    files.write_text(folder.flags, format_flagfile(replayable))
     copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
     for path, pixels in zip(copies, (inputs.content, *inputs.styles), strict=True):
         images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
@@ -148,8 +142,8 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
-        command=(same and old.command) or flags.format_command(run.arguments),
-        resume_command=flags.format_command([f"--workdir={run.folder.path.absolute()}"]),
+        command=(same and old.command) or format_command(run.arguments),
+        resume_command=format_command([f"--workdir={run.folder.path.absolute()}"]),
         started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         seconds=old.seconds or 0.0,
         step=old.step or 0,

@@ -80,7 +80,7 @@ def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tup
     return tuple(found)
 
 
-def loss(score: str, values: Sequence[float]) -> float:
+def distance_from_best(score: str, values: Sequence[float]) -> float:
     """The distance to the best value of a score, a key of SCORES or 'gram_error/LAYER'.
 
     Several values, of a score by layer, count by their mean. Infinite if one or all are missing.

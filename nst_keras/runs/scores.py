@@ -52,11 +52,8 @@ class Scorer:
     """Scores pictures by one network, which is built once: as it was trained, with max pooling and
     zero padding, in float32, whatever the objective used.
 
-    Args:
-        held_out: layers of the Gram errors; see `held_out_layers`.
-
-    Raises:
-        InputError: the backbone has no such layer.
+    `held_out` are the layers of the Gram errors, see `held_out_layers`. Raises InputError if the
+    backbone lacks one.
     """
 
     def __init__(self, weights: Weights, held_out: Sequence[str] = HELD_OUT):
@@ -75,16 +72,14 @@ class Scorer:
     ) -> dict[str, float]:
         """The scores of a picture by name, all finite; `gram_error/LAYER` for each held-out layer.
 
-        If a side is above `MAX_SIDE`, picture and styles are reduced by one factor first.
+        If a side is above `MAX_SIDE`, picture and styles are reduced by one factor first. Raises
+        ValueError if a shape is not (H, W, 3), a side is under 16 px, values are not finite, or the
+        number of shares differs from that of the styles.
 
         Args:
             content: of any size; it is resized to that of the picture.
             styles: at the size that the objective used: the size of strokes counts.
             style_blend: a share for each style, scaled to a sum of 1; equal by default.
-
-        Raises:
-            ValueError: a shape is not (H, W, 3), a side is under 16 px, values are not finite, or
-                the number of shares differs from that of the styles.
         """
         shares = _shares(len(styles), style_blend)
         for pixels in (picture, content, *styles):
@@ -272,9 +267,8 @@ def _check(picture: np.ndarray) -> None:
 def _reduced(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Reduce all pictures by one factor, so that no side is above MAX_SIDE, and clip them."""
     factor = min(1.0, MAX_SIDE / max(max(pixels.shape) for pixels in pictures))
-
-    def reduce(pixels: np.ndarray) -> np.ndarray:
+    reduced = []
+    for pixels in pictures:
         longest = max(geometry.MIN_SIDE, round(max(pixels.shape) * factor))
-        return geometry.resize(pixels, *geometry.fit_size(pixels.shape[:2], longest))
-
-    return [reduce(pixels) for pixels in pictures]
+        reduced.append(geometry.resize(pixels, *geometry.fit_size(pixels.shape[:2], longest)))
+    return reduced

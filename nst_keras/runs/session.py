@@ -98,12 +98,11 @@ def _help_chief(run: RequestedRun) -> int:
         return 0
     replicas = _start(run.settings)
     replicas.from_chief(0)  # from here on, the folder is as the chief has made it
-    run, plan = _make_plan(run, Status.BEGUN, replicas, started=time.monotonic())
+    run, plan = _make_plan(run, replicas, started=time.monotonic())
     from nst_keras.transfer.loop import optimize
-    from nst_keras.transfer.problem import StyleTransferProblem
 
-    problem = StyleTransferProblem(run.settings, run.inputs, plan, replicas)
-    for (iterate,) in optimize([problem], [make_checkpointer(run)]):
+    problems = _make_problems([(run, plan)], replicas, StopSignal())
+    for (iterate,) in optimize(problems, [make_checkpointer(run)]):
         if iterate.is_last:  # all hosts evaluate the result's losses together
             iterate.evaluate()
     _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
@@ -130,10 +129,9 @@ def _optimize(
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
     none if the current step was given up."""
-    states = []
     for run in runs:
         with cli.noting(run.notes):
-            states.append(prepare_folder(run))
+            prepare_folder(run)
     notes = [run.notes for run in runs]
     with cli.noting(*notes):
         replicas = _start(runs[0].settings)
@@ -141,9 +139,9 @@ def _optimize(
             _log.warning("%s", warning)
     background = Background()
     writers, planned = [], []
-    for run, status in zip(runs, states, strict=True):
+    for run in runs:
         with cli.noting(run.notes):
-            settled, plan = _make_plan(run, status, replicas, call.started)
+            settled, plan = _make_plan(run, replicas, call.started)
             record = begin_record(settled, plan)
         planned.append((settled, plan))
         writers.append(RunWriter(settled, record, background))
@@ -177,18 +175,13 @@ def _start(settings: Settings) -> "Replicas":
 
 
 def _make_plan(
-    run: RequestedRun, status: Status, replicas: "Replicas", started: float
+    run: RequestedRun, replicas: "Replicas", started: float
 ) -> tuple[RequestedRun, Plan]:
     """The run with every setting decided, so that it can be repeated, and its plan."""
     from nst_keras.transfer.planning import make_plan
 
-    plan = make_plan(
-        run.begun() if status is Status.BEGUN else run.settings,
-        run.inputs,
-        replicas,
-        started=started,
-        iterations_given=run.given.iterations is not None,
-    )
+    given = run.given.iterations is not None
+    plan = make_plan(run.begun(), run.inputs, replicas, started=started, iterations_given=given)
     settings = dataclasses.replace(run.settings, **plan.decided())
     return dataclasses.replace(run, settings=settings), plan
 

@@ -72,30 +72,25 @@ def _json_line(row: dict[str, Any]) -> str:
     return json.dumps(row, separators=(",", ":")) + "\n"
 
 
-class ProgressWriter:
+class ProgressWriter(Reporter):
     """Shows the newest iterate on standard error."""
 
     def __init__(self) -> None:
         self._newest: Iterate | None = None
-        self._reporter = Reporter(self._describe, self._share)
+        super().__init__(
+            lambda: describe(self._newest),
+            lambda: self._newest.step / self._newest.total_steps if self._newest else 0.0,
+        )
 
     def __call__(self, iterate: Iterate) -> None:
         self._newest = iterate
-        self._reporter.update(now=iterate.is_last)
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        self._reporter.close()
-
-    def _describe(self) -> str:
-        return describe(self._newest) if self._newest else "starting"
-
-    def _share(self) -> float:
-        return self._newest.step / self._newest.total_steps if self._newest else 0.0
+        self.update(now=iterate.is_last)
 
 
-def describe(iterate: Iterate) -> str:
+def describe(iterate: Iterate | None) -> str:
     """One line: scale, step, losses by kind, speed and the time left."""
+    if iterate is None:
+        return "starting"
     scale = iterate.scale
     losses: dict[str, float] = {}
     for name, value in iterate.terms.items():
@@ -116,7 +111,6 @@ class RunWriter:
         self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
-        self._sinks: list[Callable[[Iterate], None]] = []
         self._refreshed = time.monotonic()
 
     @contextlib.contextmanager
@@ -134,7 +128,7 @@ class RunWriter:
             settings = self._run.settings
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
             metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
-            self._sinks = [metrics, self.write_pictures]
+            self._sinks: list[Callable[[Iterate], None]] = [metrics, self.write_pictures]
             if settings.tensorboard:
                 events = stack.enter_context(contextlib.closing(EventWriter(self.folder.events)))
                 self._sinks.append(functools.partial(self._write_events, events, step))

@@ -11,7 +11,7 @@ from nst_keras.runtime.errors import reason_of
 
 _log = logging.getLogger(__name__)
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 Submit = Callable[[Work], None]
 
 _WARN_SECONDS, _GIVE_UP_SECONDS = 60.0, 600.0  # of waiting for a place

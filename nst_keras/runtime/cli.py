@@ -16,7 +16,7 @@ from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, fir
 # Exit statuses. As in BSD's sysexits.h, 74: a file could not be written, 75: run it again.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
-# Of a person, a closing terminal, a cluster that will take the machine back, a sweep on Windows.
+# Sent by Ctrl-C, service managers, a closing terminal, Slurm or a sweep, a sweep on Windows.
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
 
 _log = logging.getLogger("nst_keras")  # of the whole package

@@ -94,15 +94,16 @@ def preparing(folder: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[None]:
     """Lock a work folder during the block, and first remove what a killed process left unfinished.
 
-    Raises:
-        InputError: another process holds the folder, or it cannot be written to.
+    Raises InputError if another process holds the folder, or it cannot be written to.
     """
     with contextlib.ExitStack() as stack:
         with preparing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(folder / _LOCK, "ab"))
             if not lock(file):
-                raise InputError(f"--workdir={folder}: is in use by another process")
+                raise InputError(
+                    f"--workdir={folder}: is in use by another process; use another folder"
+                )
             for path in temporaries(folder):  # before the probe: they may fill the disk
                 path.unlink()
         yield

@@ -12,15 +12,14 @@ import numpy as np
 from nst_keras.runtime.cli import tell
 
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
+_MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against the newest one
 
 
 class Reporter:
     """Shows the progress of a job until it is closed: a bar on a terminal, plain lines elsewhere.
 
-    Args:
-        describe: returns one line about the progress.
-        share: returns the share of the job that is done, 0 to 1.
-        by_share: whether lines come at each tenth of the job, too, and not only by the clock.
+    `describe` returns one line about the progress, `share` the share of the job that is done, 0 to
+    1. Lines come by the clock and, if `by_share`, also at each tenth of the job.
     """
 
     def __init__(
@@ -86,21 +85,16 @@ class EventWriter:
 
 
 class TimeEstimate:
-    """Estimates how long work takes from the time that earlier work took.
+    """Estimates how long work takes from the time that earlier work took, the newest most."""
 
-    `memory`, 0 to 1, is the weight of all earlier observations against the newest one. With 0 only
-    the newest counts: then observe everything since the start each time.
-    """
-
-    def __init__(self, memory: float = 0.0):
-        self._memory = memory
+    def __init__(self) -> None:
         self._seconds_per_unit = math.nan
 
     def observe(self, work: float, seconds: float) -> None:
         """Take into account that `work` units, more than 0, took `seconds`."""
         new = max(seconds, 1e-9) / work  # the clock may not have advanced
         old = new if math.isnan(self._seconds_per_unit) else self._seconds_per_unit
-        self._seconds_per_unit = self._memory * old + (1.0 - self._memory) * new
+        self._seconds_per_unit = _MEMORY * old + (1.0 - _MEMORY) * new
 
     def seconds(self, work: float) -> float:
         """The seconds that `work` units take; NaN before the first observation."""

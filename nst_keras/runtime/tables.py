@@ -32,9 +32,8 @@ class CsvTable:
     Rows are counted as spreadsheets count them: the header of a file that begins with it is row 1,
     blank rows count, and a row whose cells span several lines is one row.
 
-    Raises:
-        InputError: the file, which `flag` names, cannot be read or holds nothing; while iterating
-            also a row that is not CSV, not UTF-8 or longer than the header, or no row at all.
+    Raises InputError if the file, which `flag` names, cannot be read or is empty. Iterating also
+    raises it for a row that is not CSV, not UTF-8 or longer than the header, and if there are none.
     """
 
     def __init__(self, path: str | os.PathLike, flag: str):

@@ -110,10 +110,8 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
 def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
     """The given options by name, and the actions (help, version, quiet).
 
-    Later flags override earlier ones, lists included; a flagfile stands for its lines.
-
-    Raises:
-        InputError: naming the flag, or the line of the flagfile.
+    Later flags override earlier ones, lists included; a flagfile stands for its lines. An
+    InputError names the flag, or the line of the flagfile.
     """
     given = list(_read_arguments(command, arguments))
     if command.flagfiles_first:
@@ -249,7 +247,8 @@ def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Itera
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
-    """One `--name=value` of a flagfile, with its paths made relative to the file's folder.
+    """One `--name=value` of a flagfile. Its paths, which are relative to the file's folder, become
+    relative to the working folder.
 
     Unless it is `literal`, what looks like a comment after the value is refused.
     """

@@ -1,10 +1,17 @@
-"""Every option of a run, declared once; the command line, Python and run folders share them."""
+"""Every option of a run, declared once for Python and for the flags of the command `run`.
+
+`docs/design.md` lists what to change for a new one.
+"""
 
 import dataclasses
 import math
+import shlex
+import shutil
+import sys
 
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
+from nst_keras.settings import command_line
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.settings.presets import PRESETS
 
@@ -45,10 +52,8 @@ class Config:
     """All settings of one run.
 
     The types are those of a resolved config. Until it is resolved, None stands for what the preset
-    of `objective`, or the plan of the run, will decide.
-
-    Raises:
-        InputError: a value is of the wrong type or out of range.
+    of `objective`, or the plan of the run, will decide. Raises InputError if a value is of the
+    wrong type or out of range.
     """
 
     content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)
@@ -66,13 +71,16 @@ class Config:
     )
     init: str = _picture(
         None,
-        "First image: content; noise; gray, with the content's lightness; mean, the network's mean "
-        "color; style; style_stats, noise in the styles' colors; or the path of a picture.",
+        "First image: content; noise; gray, one flat gray of the content's mean lightness; mean, "
+        "the network's mean color; style; style_stats, noise in the styles' colors; or the path of "
+        "a picture.",
         words=INITS,
         decides_loss=False,
     )
     init_noise: float = _start(
-        None, "Standard deviation of normal noise added to the first image; white is 1.", (0, 10)
+        None,
+        "Standard deviation of normal noise added to the first image; black is 0 and white is 1.",
+        (0, 10),
     )
     seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
     max_megapixels: int = _reading(
@@ -145,7 +153,7 @@ class Config:
     balance: tuple[tuple[str, float], ...] = _objective(
         (),
         "At the start of each scale, choose weights that give terms these shares of the gradient, "
-        "such as content:1,style:4,tv:0.1 or style/block1_conv1:1; costs an evaluation per term.",
+        "such as content:1,style:4,tv:0.1 or style/block1_conv1:1; costs 1 or 2 evaluations each.",
         (0, 1e6),
     )
 
@@ -237,7 +245,7 @@ class Config:
         None, "Show and keep a running average of iterates with this decay; 0: none.", (0, 0.99999)
     )
     deterministic: bool = _optimizer(
-        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
+        False, "Make results on GPUs repeatable to the byte, at some cost; on CPUs they always are."
     )
     xla: bool = _optimizer(
         False, "Compile the steps of each scale with XLA. For GPUs and TPUs; no gain on CPUs."
@@ -319,5 +327,33 @@ class Config:
 
 OPTIONS = options_of(Config)
 for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
-    _default = f"that of the objective ({OPTIONS[_name].format(_value) or 'none'})"
+    _default = f"that of the objective (relative: {OPTIONS[_name].format(_value) or 'none'})"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
+COMMAND = command_line.Command(
+    usage=(
+        "Neural style transfer: paints a photo in the style of a painting.",
+        "",
+        "  python -m nst_keras.run --content=photo.jpg --style=painting.jpg",
+        "  python -m nst_keras.run --flagfile=configs/monet.cfg",
+        "  python -m nst_keras.run --workdir=runs/photo_painting-3f2a      (resumes a run)",
+    ),
+    options=OPTIONS,
+    grouped=True,
+)
+
+
+def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
+    """The settings on a command line, and the actions asked for, as in `command_line.parse`."""
+    given, actions = command_line.parse(COMMAND, arguments)
+    return Config(**given), actions
+
+
+def format_flagfile(config: Config) -> str:
+    """Lines that `parse_config` turns back into the same settings."""
+    return command_line.format_flagfile(COMMAND, vars(config))
+
+
+def format_command(arguments: list[str]) -> str:
+    """The shell command that runs these arguments again."""
+    same = shutil.which("python") == sys.executable
+    return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])

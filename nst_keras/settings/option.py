@@ -78,7 +78,7 @@ class Option(flags.ArgumentParser):
             raise InputError(message, self.name)
 
     def _allows(self, value: Any) -> bool:
-        """Whether this is a value of the option, or of a list an item."""
+        """Whether this is a value of the option or, if that is a list, an item of it."""
         if self.choices:
             return value in self.choices
         types = KINDS[self.kind].types

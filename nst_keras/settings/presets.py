@@ -9,24 +9,16 @@ from nst_keras.optimizers.facts import FACTS
 
 
 class Preset:
-    """The settings that come with an objective; a value that the user gives always wins.
-
-    Args:
-        pixel_range: pixels are in [0, `pixel_range`] in the unit of the learning rate.
-        shares: whether the weights of layers are scaled to a sum of 1.
-        adam: settings for Adam, where the objective was published with another optimizer.
-        best: settings for --quality=best.
-        defaults: settings by name, where they differ from those that most presets share.
-    """
+    """The settings that come with an objective; a value that the user gives always wins."""
 
     def __init__(
         self,
         *,
-        pixel_range: float = 255.0,
-        shares: bool = True,
-        adam: Mapping[str, Any] | None = None,
-        best: Mapping[str, Any] | None = None,
-        **defaults: Any,
+        pixel_range: float = 255.0,  # in the unit of the learning rate, pixels are in [0, this]
+        shares: bool = True,  # whether the weights of layers are scaled to a sum of 1
+        adam: Mapping[str, Any] | None = None,  # for Adam, if published with another optimizer
+        best: Mapping[str, Any] | None = None,  # for --quality=best
+        **defaults: Any,  # where they differ from COMMON
     ):
         self.pixel_range, self.shares = pixel_range, shares
         self.adam, self.best = adam or {}, best or {}

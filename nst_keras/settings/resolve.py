@@ -1,4 +1,4 @@
-"""Settings: a config with nothing left open; presets filled in, layers by their Keras names."""
+"""Settings: a config with its preset filled in and its layers under their Keras names."""
 
 import dataclasses
 import re
@@ -17,7 +17,8 @@ _ALL_ZERO = "at least one value must be above 0"
 
 @dataclasses.dataclass(frozen=True)
 class Settings(Config):
-    """A config that has been resolved: None stands only where an option may have no value."""
+    """A config that has been resolved. None stands only where an option may have no value, or where
+    the plan of the run decides it (`image_every`)."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -35,11 +36,7 @@ class Settings(Config):
 
 
 def resolve(config: Config) -> Settings:
-    """Fill in the preset, give layers their Keras names and check what belongs together.
-
-    Raises:
-        InputError: settings contradict each other.
-    """
+    """Fill in the preset, and name layers as Keras does; InputError if settings conflict."""
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
@@ -88,7 +85,10 @@ def preset_values(config: Config) -> dict[str, Any]:
 
 
 def _refusal(settings: Settings, names: str, reason: str, *others: str) -> InputError:
-    """The error that shows these settings, separated by spaces; others take part in it."""
+    """The InputError that shows the settings in `names`, which are separated by spaces.
+
+    It is also about `others`.
+    """
     shown = names.split()
     flags = " ".join(f"--{name}={OPTIONS[name].format(getattr(settings, name))}" for name in shown)
     return InputError(f"{flags}: {reason}", *shown, *others)
@@ -145,7 +145,7 @@ def _check_weights(settings: Settings) -> None:
     terms = term_names(settings.content_layers, settings.style_layers)
     kinds = {kind_of(term) for term in terms} - {TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
-        reason = f"nothing to optimize; {_ALL_ZERO}, with layers"
+        reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
         names = "content_weight style_weight"
         raise _refusal(settings, names, reason, "content_layers", "style_layers")
     if settings.weights == "embedded" and settings.backbone != "vgg19":

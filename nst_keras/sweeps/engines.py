@@ -21,7 +21,8 @@ from nst_keras.devices import memory
 from nst_keras.runs import session
 from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
-from nst_keras.settings import command_line, flags
+from nst_keras.settings import command_line
+from nst_keras.settings.config import COMMAND
 from nst_keras.sweeps.folder import last_line, open_log
 
 _log = logging.getLogger(__name__)
@@ -29,9 +30,9 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS, _RAY_POLL_SECONDS = 0.1, 0.3
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
 RUN = (sys.executable, "-m", "nst_keras.run")
-# Ctrl-C reaches the sweep alone, which passes it on once, since a run that gets two signals of a
-# kind ends at once. It passes on a signal that is rarely sent to all processes of a service, unlike
-# SIGTERM; on Windows Ctrl-Break, since a terminated process cannot save its state there.
+# Ctrl-C reaches only the sweep, which then sends each run one signal: a run that gets the same
+# signal twice ends at once. It sends SIGUSR1, since a service manager may send SIGTERM to all
+# processes itself; on Windows Ctrl-Break, since a terminated process cannot save its state there.
 _DETACHED: dict[str, Any] = {"start_new_session": True}
 if hasattr(subprocess, "CREATE_NEW_PROCESS_GROUP"):
     _DETACHED = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -66,10 +67,8 @@ class Outcome(NamedTuple):
 
 
 def _failure_reason(trial: Task, before: str, log: Path) -> str:
-    """Why a trial failed: as its run recorded, or else the last line of the log.
-
-    If the record still says what it said `before` the attempt, the run recorded nothing.
-    """
+    """Why a trial failed: as its run recorded, unless that is what was there `before` the attempt,
+    or else the last line of the log."""
     reason = trial.failure()
     return reason if reason and reason != before else last_line(log)
 
@@ -82,17 +81,15 @@ class _Attempt(NamedTuple):
     failures: dict[str, str]  # recorded by earlier attempts, by the trial's name
 
 
+@dataclasses.dataclass(eq=False)
 class LocalEngine:
-    """Runs as many trials at a time as there are slots, each in a process of its own.
+    """Runs as many trials at a time as there are slots, each in a process of its own."""
 
-    Args:
-        slots: environment variables for the processes of each slot.
-        retries: how often a trial is resumed whose process was lost, that is, killed by a signal.
-    """
+    slots: Sequence[dict[str, str]]  # environment variables for the processes of each
+    retries: int  # how often a trial is resumed whose process was lost, that is, killed by a signal
 
-    def __init__(self, slots: Sequence[dict[str, str]], retries: int):
-        self.retries = retries
-        self._free = list(slots)
+    def __post_init__(self) -> None:
+        self._free = list(self.slots)
         self._waiting: collections.deque[tuple[Task, int]] = collections.deque()  # with retries
         self._running: list[_Attempt] = []
         self._announced: set[str] = set()  # tasks that another process is running
@@ -125,10 +122,8 @@ class LocalEngine:
                 attempt.process.wait()
 
     def _start_some(self) -> Iterator[Outcome]:
-        """Start trials in free slots, except those that another process is running.
-
-        Yields the outcomes of those that another process has finished meanwhile.
-        """
+        """Start trials in free slots, but none that another process is running; yields the outcomes
+        of those that another process has finished meanwhile."""
         for _ in range(len(self._waiting)):
             if not self._free:
                 break
@@ -251,7 +246,11 @@ class RayEngine:
         import ray
 
         with _connection(ray):
-            self._warn_of_lack(ray.cluster_resources())
+            resources = ray.cluster_resources()
+            text = "each trial needs %g %ss but the cluster has %g; waiting until it has more"
+            for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
+                if needed > (there := resources.get(name, 0)):
+                    _log.warning(text, needed, name, there)
             # A worker runs one trial: TensorFlow keeps memory and the effects of a signal.
             work = ray.remote(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
@@ -269,12 +268,6 @@ class RayEngine:
                 for reference in ended:
                     yield _ray_outcome(ray, reference, *waiting.pop(reference))
                 yield None
-
-    def _warn_of_lack(self, resources: dict[str, float]) -> None:
-        for name, needed in (("CPU", self.cpus), ("GPU", self.gpus)):
-            if needed > (there := resources.get(name, 0)):
-                text = "each trial needs %g %ss but the cluster has %g; waiting until it has more"
-                _log.warning(text, needed, name, there)
 
 
 @contextlib.contextmanager
@@ -320,7 +313,7 @@ def _run_in_worker(task: Task, cpus: float, gpus: float) -> int:
     ):
         print(f"nst_keras: on {platform.node()}, process {os.getpid()}")
         try:
-            return command_line.run(flags.COMMAND, session.do_runs, list(task.arguments))
+            return command_line.run(COMMAND, session.do_runs, list(task.arguments))
         except Exception:
             traceback.print_exc()
             return 1

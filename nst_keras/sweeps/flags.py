@@ -74,7 +74,9 @@ class SweepConfig:
         check_settings(self, OPTIONS)
         self.part()
         if self.engine == "ray" and self.jobs:
-            raise InputError(f"--jobs={self.jobs}: needs --engine=local; give --cpus_per_trial")
+            raise InputError(
+                f"--jobs={self.jobs}: needs --engine=local; with ray, use --cpus_per_trial"
+            )
         if self.engine == "ray" and self.batch > 1:
             raise InputError(f"--batch={self.batch}: needs --engine=local")
         if sys.platform == "win32" and self.batch > 1:
@@ -82,7 +84,7 @@ class SweepConfig:
         for name in ("cpus_per_trial", "gpus_per_trial"):
             value = getattr(self, name)
             if self.engine == "local" and value is not None:
-                raise InputError(f"--{name}={value:g}: needs --engine=ray; give --jobs")
+                raise InputError(f"--{name}={value:g}: needs --engine=ray; use --jobs")
         shown = {name for name, option in RUN_OPTIONS.items() if option.changes_result}
         if self.layout and (len(self.layout) != 2 or not shown.issuperset(self.layout)):
             raise InputError(

@@ -1,6 +1,7 @@
 """What the records of trials say: a table, a page that compares them, and the progress."""
 
 import csv
+import dataclasses
 import io
 import logging
 import math
@@ -27,34 +28,25 @@ _PAGE_SHARE = 0.1  # of the time that may go into writing the page, which holds 
 _READ_SECONDS = 1.0  # between readings of the run folders for the progress
 
 
+@dataclasses.dataclass(eq=False)
 class Results:
-    """The table and the page of a sweep, written again and again from the records of its trials.
+    """The table and the page of a sweep, written again and again from the records of its trials."""
 
-    Args:
-        metric: ranks the trials: a score, 'total', a kind of term, a term, or 'seconds'.
-        layout: two settings that lay out the page; by default the two that vary and change the
-            picture, if there are exactly two.
-        fingerprints: by the trial's name; for a trial that is missing, only its settings are
-            known and not its inputs.
-        submit: takes the work of writing the page, which takes a while if there are many trials.
-    """
+    folder: SweepFolder
+    trials: Sequence[Trial]
+    metric: str = ""  # ranks the trials: a score, total, a kind of term, a term, or seconds
+    # Two settings that lay out the page; by default those that vary and change the picture.
+    layout: tuple[str, ...] = ()
+    # By the trial's name; of a trial that is missing, only the settings are known, not the inputs.
+    fingerprints: Mapping[str, Fingerprint] = dataclasses.field(default_factory=dict)
+    submit: Submit = at_once  # takes the work of writing the page, which may take a while
 
-    def __init__(
-        self,
-        folder: SweepFolder,
-        trials: Sequence[Trial],
-        metric: str = "",
-        layout: tuple[str, ...] = (),
-        fingerprints: Mapping[str, Fingerprint] = {},
-        submit: Submit = at_once,
-    ):
-        self.folder, self.trials, self.metric = folder, trials, metric
-        varied = [name for name in varied_names(trials) if OPTIONS[name].changes_result]
-        self.layout = layout or (tuple(varied) if len(varied) == 2 else ())
-        settings = {trial.name: folder_lib.fingerprint(trial.config, {}) for trial in trials}
-        self._fingerprints = {**settings, **fingerprints}
+    def __post_init__(self) -> None:
+        varied = [name for name in varied_names(self.trials) if OPTIONS[name].changes_result]
+        self.layout = self.layout or (tuple(varied) if len(varied) == 2 else ())
+        settings = {trial.name: folder_lib.fingerprint(trial.config, {}) for trial in self.trials}
+        self.fingerprints = {**settings, **self.fingerprints}
         self._next_page = 0.0  # infinite while the page is being written
-        self._submit = submit
 
     def read(self, trial: str) -> RunRecord:
         """The record of a trial, by its name; an empty one if the trial has none yet.
@@ -62,7 +54,7 @@ class Results:
         A trial that replaces another run has none until it starts.
         """
         record = self.folder.run(trial).read_record()
-        asked, found = self._fingerprints[trial], [record.requested, record.fingerprint]
+        asked, found = self.fingerprints[trial], [record.requested, record.fingerprint]
         if not asked.hashes:
             found = [Fingerprint(one.settings) for one in found]
         return record if asked in found else RunRecord()
@@ -70,13 +62,9 @@ class Results:
     def refresh(self) -> None:
         """Write the table, and have the page written unless that was done just before."""
         shown, records = self._write_table()
-
-        def write() -> None:
-            self._write_page(shown, records)
-
         if shown and time.monotonic() >= self._next_page:
             self._next_page = math.inf
-            self._submit(write)
+            self.submit(lambda: self._write_page(shown, records))
 
     def conclude(self) -> bool:
         """Write the table and the page, at once; returns whether there is a page."""
@@ -101,8 +89,8 @@ class Results:
             status = "failed" if failure else record.status or "waiting"
             if self.metric:
                 rank = ["" if math.isinf(_loss(self.metric, record)) else str(number)]
-            figures = [record.final_terms.get(name, math.nan) for name in terms]
-            figures += [record.scores.get(name, math.nan) for name in scores]
+            found = {**record.final_terms, **record.scores}
+            figures = (found.get(name, math.nan) for name in (*terms, *scores))
             rows.append(
                 [
                     *(*rank, trial.name, status, *(trial.text(name) for name in settings)),
@@ -140,12 +128,8 @@ class Results:
 
 
 class SweepProgress:
-    """Counts the trials of a sweep, and estimates how long the rest takes.
-
-    Args:
-        read: returns the record of a trial, by its name.
-        names: of the trials to be done.
-    """
+    """Counts the trials of a sweep, by the records that `read` returns for the names of those that
+    are to be done, and estimates how long the rest takes."""
 
     def __init__(self, read: Callable[[str], RunRecord], names: Sequence[str]):
         self._read = read
@@ -160,9 +144,8 @@ class SweepProgress:
         parts = [f"{len(self.done)} of {len(self._shares)} trials done"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
-        self._update()
+        left = sum(1.0 - share for share in self._current())
         done = sum(self._shares.values()) - self._before
-        left = sum(1.0 - share for name, share in self._shares.items() if name not in self.failed)
         if done > 0 and left > 0:
             seconds = (time.monotonic() - self._began) / done * left
             parts.append(f"{format_seconds(seconds)} left")
@@ -170,19 +153,17 @@ class SweepProgress:
 
     def share(self) -> float:
         """The share of the work that is done, 0 to 1, leaving out failed trials."""
-        self._update()
-        shares = [share for name, share in self._shares.items() if name not in self.failed]
+        shares = self._current()
         return sum(shares) / max(1, len(shares))
 
-    def _update(self) -> None:
-        is_due = time.monotonic() - self._read_at >= _READ_SECONDS
-        for name in self._shares:
-            if name in self.done:
-                self._shares[name] = 1.0
-            elif is_due and name not in self.failed:
-                self._shares[name] = self._share(name)
-        if is_due:
+    def _current(self) -> list[float]:
+        """The present shares of trials that have not failed; records are not read all the time."""
+        self._shares |= dict.fromkeys(self.done, 1.0)
+        left = [name for name in self._shares if name not in self.failed]
+        if time.monotonic() - self._read_at >= _READ_SECONDS:
             self._read_at = time.monotonic()
+            self._shares |= {name: self._share(name) for name in left if name not in self.done}
+        return [self._shares[name] for name in left]
 
     def _share(self, name: str) -> float:
         """The share of its steps that an unfinished trial has done, below 1."""
@@ -226,5 +207,5 @@ def _loss(metric: str, record: RunRecord) -> float:
     figures = {**record.final_terms, **record.scores}
     values = [value for name, value in figures.items() if matches(name, metric)]
     if kind_of(metric) in SCORES:
-        return score_table.loss(metric, values)
+        return score_table.distance_from_best(metric, values)
     return sum(values) if values and all(map(math.isfinite, values)) else math.inf

@@ -67,21 +67,15 @@ def read_matrix(path: str | os.PathLike) -> list[TrialRow]:
     InputError, naming the file, the row and the column.
     """
     table = CsvTable(path, "--matrix")
-    names = _read_header(table)
-    return [_read_row(row, names, Path(path).parent) for row in table]
-
-
-def _read_header(table: CsvTable) -> dict[str, str]:
-    """By column, the present name of its option, or the word that is not an option."""
     table.check_columns(table.columns)
-    names: dict[str, str] = {}
+    names: dict[str, str] = {}  # by column, of its option, or the word that is not an option
     for column in table.columns:
         place = f"{table.place}, column {column}"
         name = column if column in _WORDS else _find(column, place, separator_hint(column))
         if name in names.values():
             raise InputError(f"{place}: appears twice")
         names[column] = name
-    return names
+    return [_read_row(row, names, Path(path).parent) for row in table]
 
 
 def _read_row(row: Row, names: dict[str, str], folder: Path) -> TrialRow:
@@ -142,7 +136,7 @@ def _expand(name: str, text: str, place: str) -> list[str]:
 
 
 def rebase_vary(text: str, folder: Path) -> str:
-    """A `NAME=v1,v2` whose paths are relative to the folder, for the working folder."""
+    """The same `NAME=v1,v2`, its paths made relative to the working folder instead of `folder`."""
     name, equals, values = text.partition("=")
     option = OPTIONS.get(name.strip())
     if not equals or not option or not option.path:
@@ -168,7 +162,8 @@ def _find(written: str, place: str, hint: str = "") -> str:
         return name
     if name in OPTIONS:
         raise InputError(
-            f"{place}: {name} cannot be set for a trial; a sweep's --workdir holds all its trials"
+            f"{place}: {name} cannot be set for a trial; remove it (each trial has its own folder "
+            "in the sweep's --workdir)"
         )
     close = difflib.get_close_matches(written, [*allowed, *_WORDS], n=1)
     suggestion = f"; did you mean {close[0]}?" if close else ""

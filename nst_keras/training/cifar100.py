@@ -24,8 +24,7 @@ Batch = tuple[np.ndarray, np.ndarray]  # uint8 RGB (N, 32, 32, 3) and int32 labe
 def read_cifar100(source: str) -> tuple[Batch, Batch, tuple[str, ...]]:
     """Training pictures, test pictures and class names from the binary archive or its folder.
 
-    Raises:
-        InputError: there is no such file, or it is damaged or not this version of CIFAR-100.
+    Raises InputError if there is none, or it is damaged or not this version of CIFAR-100.
     """
     flag, path = f"--cifar100={source}", Path(source)
     if not path.exists():

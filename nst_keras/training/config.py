@@ -21,8 +21,7 @@ _output = section("output", changes_result=False)
 class TrainConfig:
     """All settings of one training; None stands for what `settle` or the data will decide.
 
-    Raises:
-        InputError: a value is of the wrong type or out of range, or two do not go together.
+    Raises InputError if a value is of the wrong type or out of range, or two do not go together.
     """
 
     cifar100: str | None = _file(
@@ -83,7 +82,7 @@ class TrainConfig:
     batch_norm: bool = _network(
         None,
         "Batch normalization after each convolution; folded into the weights that are saved.",
-        unset="true, with --initial false",
+        unset="true; with --initial, false",
     )
     head: str = _network(
         "average",
@@ -95,8 +94,8 @@ class TrainConfig:
     dropout: float = _network(0.3, "Share of the classifier's inputs dropped.", (0, 0.95))
     precision: str = _network(
         "float32",
-        "float32, or bfloat16 for convolutions; weights, batch normalization and loss stay "
-        "float32.",
+        "float32, or bfloat16 for convolutions and --dense_units; weights, batch normalization and "
+        "loss stay float32.",
         choices=("float32", "bfloat16"),
     )
     distribute: str = _network(
@@ -105,7 +104,7 @@ class TrainConfig:
         choices=("none", "mirrored"),
     )
     deterministic: bool = _network(
-        False, "Repeatable to the byte on GPUs, too, at some cost; on CPUs it always is."
+        False, "Make results on GPUs repeatable to the byte, at some cost; on CPUs they always are."
     )
 
     epochs: int = _training(20, "Passes over all pictures.", (1, 10**6))
@@ -166,11 +165,7 @@ COMMAND = command_line.Command(
 
 
 def settle(config: TrainConfig) -> TrainConfig:
-    """The same settings with nothing left open but the folder.
-
-    Raises:
-        InputError: settings that do not go together.
-    """
+    """The same settings with nothing left open but the folder; InputError if some conflict."""
     given = [name for name in SOURCES if getattr(config, name)]
     if len(given) != 1:
         found = " and ".join(f"--{name}" for name in given) or "none"

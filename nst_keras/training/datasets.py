@@ -70,8 +70,7 @@ class _LabeledRow:
 def read_set(config: TrainConfig) -> LabeledSet:
     """Read the labels, decode every picture file once as a check, and split.
 
-    Raises:
-        InputError: one line that names the flag, or the file, row and column.
+    An InputError names the flag, or the file, row and column.
     """
     data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
     if not config.validation_csv:
@@ -261,7 +260,10 @@ def _refusal(bad: list[str], total: int, flag: str) -> str:
 
 
 def _check_label(label: str, place: str, classes: int) -> None:
-    """Whole numbers are numbers of classes, from 0; other labels are names."""
+    """Raise InputError if the label is a whole number that is not the number of a class, from 0.
+
+    Other labels are names.
+    """
     number = _whole(label)
     if number is not None and (number < 0 or classes and number >= classes):
         allowed = f"0 to {classes - 1}" if classes else "0 and up"

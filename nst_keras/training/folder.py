@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
 
 from nst_keras.runs.folder import WorkFolder
 from nst_keras.runs.record import WorkRecord
@@ -40,20 +39,16 @@ class TrainFolder(WorkFolder[TrainRecord]):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__(path)
-        self.flags = self.path / "flags.cfg"
         self.batches = self.path / "batches.csv"
         self.epochs = self.path / "epochs.csv"
         self.labels = self.path / "labels.json"
-        self.checkpoints = self.path / "checkpoints"
-        self.events = self.path / "events"
 
 
 class TrainingWriter:
     """Writes `batches.csv` and `epochs.csv`, and TensorBoard events where they are asked for.
 
-    Args:
-        step: batches done, over all epochs; the rows of later ones are dropped.
-        validated_step: likewise for the epochs that are validated.
+    The rows after `step`, which counts batches over all epochs, are dropped; likewise those of
+    epochs after `validated_step`.
     """
 
     def __init__(self, folder: TrainFolder, step: int, validated_step: int, *, tensorboard: bool):
@@ -61,13 +56,13 @@ class TrainingWriter:
         self._epochs = StepTable(folder.epochs, _EPOCH_COLUMNS, validated_step)
         self._events = EventWriter(folder.events) if tensorboard else None
 
-    def write_batch(self, step: int, **figures: float) -> None:
-        """Add a row to batches.csv."""
-        self._write(self._batches, "", step, figures)
-
-    def write_epoch(self, step: int, **figures: float | None) -> None:
-        """Add a row to epochs.csv."""
-        self._write(self._epochs, "epoch/", step, figures)
+    def write(self, step: int, *, ends_epoch: bool, **figures: float | None) -> None:
+        """Add a row to epochs.csv if it `ends_epoch`, otherwise to batches.csv."""
+        table, prefix = (self._epochs, "epoch/") if ends_epoch else (self._batches, "")
+        table.write(step=step, **figures)
+        if self._events:
+            scores = {f"{prefix}{name}": figures.get(name) for name in _SCORES}
+            self._events.write(step, {n: v for n, v in scores.items() if v is not None})
 
     def sync(self) -> None:
         """Make the rows durable; a checkpoint must not be newer than they are."""
@@ -79,11 +74,3 @@ class TrainingWriter:
         for file in (self._batches, self._epochs, self._events):
             if file:
                 file.close()
-
-    def _write(
-        self, table: StepTable, prefix: str, step: int, figures: Mapping[str, float | None]
-    ) -> None:
-        table.write(step=step, **figures)
-        if self._events:
-            scores = {f"{prefix}{name}": figures.get(name) for name in _SCORES}
-            self._events.write(step, {n: v for n, v in scores.items() if v is not None})

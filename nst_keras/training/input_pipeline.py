@@ -21,12 +21,9 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches of an epoch: images, float32 RGB in [0, 1] (B, size, size, 3); labels, int32 (B,).
 
-    Only whole batches: in a smaller one, pictures would count for more, and a replica could be left
-    without any. Which pictures are left over differs from epoch to epoch.
-
-    Args:
-        epoch: from 0.
-        first: the batch to begin with, from 0.
+    They begin with batch `first`, which counts from 0 as `epoch` does. Only whole batches: in a
+    smaller one, pictures would count for more, and a replica could be left without any. Which
+    pictures are left over differs from epoch to epoch.
     """
     count, batch_size = len(pictures), config.batch_size
     order = np.random.default_rng([config.seed, 2, epoch]).permutation(count)

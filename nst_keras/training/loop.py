@@ -40,11 +40,7 @@ class TrainingProgress:
 
 
 class TrainLoop:
-    """A training in its folder; resumes from the newest checkpoint.
-
-    Args:
-        job: identifies the training, see `Checkpointer`.
-    """
+    """A training in its folder; resumes from the newest checkpoint of this `job`."""
 
     def __init__(
         self, data: LabeledSet, trainer: Trainer, folder: TrainFolder, job: str, stop: StopSignal
@@ -85,15 +81,16 @@ class TrainLoop:
     def run(self, *, quiet: bool) -> dict[str, Any] | None:
         """Train, then write the best weights and test them; report progress unless `quiet`.
 
-        Returns:
-            The figures for the record, or None if a stop signal came; the state is saved.
+        Returns the figures for the record, or None if a stop signal came; the state is saved.
 
         Raises:
             InputError: a picture cannot be read, although it was checked before.
             FloatingPointError: the loss is not finite.
         """
         if not quiet:
-            self._reporter = Reporter(self._describe, self._share, by_share=False)
+            self._reporter = Reporter(
+                self._describe, lambda: self.step / self.total_steps, by_share=False
+            )
         try:
             while not self._is_over():
                 if not self._finish_epoch():
@@ -156,7 +153,12 @@ class TrainLoop:
             progress.batch += 1
             progress.loss += score.loss
             progress.accuracy += score.accuracy
-            self._report_batch(loss=score.loss, accuracy=score.accuracy, learning_rate=rate)
+            if self.step % self.config.log_every == 0:
+                row = {"epoch": progress.epoch + 1, "batch": progress.batch, **vars(score)}
+                self._writer.write(self.step, ends_epoch=False, learning_rate=rate, **row)
+            self._count_seconds()
+            if self._reporter:
+                self._reporter.update(now=self.step == self._resumed_at[0] + 1)
             if self.stop:
                 return False
             is_due = self.checkpointer.is_due(self.step, progress.seconds)
@@ -167,14 +169,6 @@ class TrainLoop:
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, which counts from 0."""
         return float(self._schedule(tf.constant(step)))
-
-    def _report_batch(self, **figures: float) -> None:
-        epoch, batch = self.progress.epoch + 1, self.progress.batch
-        if self.step % self.config.log_every == 0:
-            self._writer.write_batch(self.step, epoch=epoch, batch=batch, **figures)
-        self._count_seconds()
-        if self._reporter:
-            self._reporter.update(now=self.step == self._resumed_at[0] + 1)
 
     def _describe(self) -> str:
         """One line: epoch, batch, means over the epoch so far, speed, and the time left."""
@@ -190,9 +184,6 @@ class TrainLoop:
             parts.append(f"{format_seconds(pace * (self.total_steps - self.step))} left")
         return "  ".join(parts)
 
-    def _share(self) -> float:
-        return self.step / self.total_steps
-
     def _end_epoch(self, validation: Score | None) -> None:
         progress = self.progress
         figures = {
@@ -201,8 +192,8 @@ class TrainLoop:
             "val_loss": validation.loss if validation else None,
             "val_accuracy": validation.accuracy if validation else None,
         }
-        rate = self._learning_rate(self.step - 1)
-        self._writer.write_epoch(self.step, epoch=progress.epoch + 1, learning_rate=rate, **figures)
+        place = {"epoch": progress.epoch + 1, "learning_rate": self._learning_rate(self.step - 1)}
+        self._writer.write(self.step, ends_epoch=True, **place, **figures)
         shown = [
             f"{name} {value:.1%}" if "accuracy" in name else f"{name} {value:.4g}"
             for name, value in figures.items()

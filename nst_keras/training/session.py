@@ -17,9 +17,8 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import absolute_paths
-from nst_keras.training import config as config_lib
 from nst_keras.training import datasets
-from nst_keras.training.config import COMMAND, OPTIONS, SOURCES, TrainConfig
+from nst_keras.training.config import COMMAND, OPTIONS, SOURCES, TrainConfig, settle
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder
 
@@ -31,7 +30,7 @@ _IMAGENET_STD = (57.375, 57.12, 58.395)
 def run_training(call: Call) -> int:
     """Do the training that a command line asks for; returns the exit status."""
     ((arguments, values),) = call.groups
-    config = config_lib.settle(_with_flags_of_folder(arguments, TrainConfig(**values)))
+    config = settle(_with_flags_of_folder(arguments, TrainConfig(**values)))
     if config.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
     start = _starting_weights(config)
@@ -103,11 +102,18 @@ def _train(
     import tensorflow as tf
 
     from nst_keras.training.loop import TrainLoop
-    from nst_keras.training.trainer import Trainer
+    from nst_keras.training.trainer import Trainer, forward_flops
 
     if warning := memory.unused_gpu():
         _log.warning("%s", warning)
-    _announce(config, data, start, folder)
+    flops = 3 * forward_flops(start, config.image_size)
+    _log.info(
+        f"{config.backbone} of {'-'.join(map(str, start.channels))} channels: "
+        f"{len(data.names)} classes, {len(data.train)} pictures to train, "
+        f"{len(data.validation)} to validate; {flops / 1e9:.3g} GFLOP per picture, "
+        f"{flops * len(data.train) * config.epochs / 1e15:.3g} PFLOP in total, "
+        f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
+    )
     try:
         trainer = Trainer(config, start, len(data.names))
         folder.update_record(status="running")
@@ -130,16 +136,3 @@ def _train(
     given = f"--backbone={config.backbone} --weights={folder.result}"
     _log.info("use them with: python -m nst_keras.run %s", given)
     return 0
-
-
-def _announce(config: TrainConfig, data: LabeledSet, start: Weights, folder: TrainFolder) -> None:
-    from nst_keras.training import trainer
-
-    flops = 3 * trainer.forward_flops(start, config.image_size)
-    _log.info(
-        f"{config.backbone} of {'-'.join(map(str, start.channels))} channels: "
-        f"{len(data.names)} classes, {len(data.train)} pictures to train, "
-        f"{len(data.validation)} to validate; {flops / 1e9:.3g} GFLOP per picture, "
-        f"{flops * len(data.train) * config.epochs / 1e15:.3g} PFLOP in total, "
-        f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
-    )

@@ -27,14 +27,12 @@ class Score:
 
     loss: float  # mean cross-entropy in nats
     accuracy: float  # share of pictures, 0 to 1
-    count: int  # pictures
 
 
 class Trainer:
     """A network and its optimizer; see `build_classifier`.
 
-    Raises:
-        InputError: the batch size is not a multiple of the number of devices.
+    Raises InputError unless the batch size is a multiple of the number of devices.
     """
 
     def __init__(self, config: TrainConfig, start: Weights, classes: int):
@@ -59,8 +57,7 @@ class Trainer:
     def step(self, images: tf.Tensor, labels: tf.Tensor, learning_rate: float) -> Score:
         """Update the network by one batch; the score is that before the update.
 
-        Raises:
-            FloatingPointError: the loss is not finite.
+        Raises FloatingPointError if the loss is not finite.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         loss, right = map(float, self._process(images, labels, training=True))
@@ -69,8 +66,7 @@ class Trainer:
                 f"the loss is {loss} at a learning rate of {learning_rate:g}; "
                 "use a smaller --learning_rate or some --warmup_steps"
             )
-        size = self.config.batch_size
-        return Score(loss / size, right / size, size)
+        return Score(loss / self.config.batch_size, right / self.config.batch_size)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterable:
         """The batches of a dataset, each divided among all devices."""
@@ -85,7 +81,7 @@ class Trainer:
                 return None
             totals += [float(total) for total in self._process(images, labels, training=False)]
         loss, right = totals / len(pictures)
-        return Score(float(loss), float(right), len(pictures))
+        return Score(float(loss), float(right))
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
         """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""
@@ -151,9 +147,8 @@ def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras
     has six times as many weights as all convolutions and is bound to one image size, and its dense
     layers learn what the features should learn, which are all that is kept here.
 
-    Args:
-        start: channels, preprocessing, and the convolutions to start from; if there are none, they
-            are random.
+    `start` has channels, preprocessing, and the convolutions to start from; without these, they are
+    random.
     """
     policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
     image = keras.Input((config.image_size, config.image_size, 3))

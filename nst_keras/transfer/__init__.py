@@ -1,1 +1,1 @@
-"""Scales times steps: from settings and pictures to a stream of iterates. Knows no folder."""
+"""Runs the steps of every scale: from settings and pictures to iterates. Knows no folder."""

@@ -66,7 +66,7 @@ class Controller:
         self.start: State | None = None
         self.picture: np.ndarray | None = None
         self.step, self.halvings = 0, 0
-        self._pace = TimeEstimate(memory=0.7)  # of steps times their pixels
+        self._pace = TimeEstimate()  # of steps times their pixels
         self._started = time.perf_counter()
         if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state
@@ -206,7 +206,7 @@ class Controller:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
             often = f" after {self.halvings} recoveries" if self.halvings else ""
             raise FloatingPointError(
-                f"{error}{often}; try a smaller --learning_rate or style weight{exact}"
+                f"{error}{often}; use a smaller --learning_rate or --style_weight{exact}"
             ) from error
         self.halvings += 1
         # A state that led to no finite step was already bad.

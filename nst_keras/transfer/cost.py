@@ -71,7 +71,7 @@ class CostModel:
         if needed > budget.bytes:
             raise InputError(
                 f"{pictures} need about {needed / GIB:.1f} GiB at once; "
-                f"{budget.bytes / GIB:.1f} GiB are available"
+                f"{budget.bytes / GIB:.1f} GiB are available; use a smaller --batch"
             )
 
     def describe(

@@ -80,7 +80,8 @@ class Iterate:
         return is_due(self.step, every) or self.ends_scale
 
     def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
-        """Whether its image is kept: at multiples of `every`, at the steps `at`, and at the end."""
+        """Whether its image is kept: at multiples of `every`, at the steps `at`, and at the end
+        unless `every` is 0."""
         return is_due(self.step, every) or self.step in at or (every > 0 and self.is_last)
 
     @property

@@ -77,8 +77,8 @@ def plan_sizes(
 ) -> tuple[int, ...]:
     """Longest sides from coarse to fine, of one equal ratio, ending exactly at `size`.
 
-    'auto' takes the fewest scales whose ratio is at most `largest_ratio`, which is above 1. The
-    first longest side is `min_size`, unless `size` is smaller.
+    'auto' takes the fewest scales whose ratio is at most `largest_ratio`, which is above 1. One
+    scale has `size`; otherwise the first longest side is `min_size`, unless `size` is smaller.
     """
     start = min(size, min_size)
     if scales == "auto":

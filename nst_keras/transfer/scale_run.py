@@ -82,8 +82,8 @@ class ScaleRun:
             )
 
     def run(self, steps: int) -> dict[str, float]:
-        """Take some steps; returns the losses that the last one saw, or the first one whose total
-        or gradient is not finite: then their total is not."""
+        """Take some steps; returns the losses of the last one, or of the first one whose total or
+        gradient is not finite. In that case their total is not finite."""
         losses = self._run(tf.constant(steps)).numpy()
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
@@ -213,7 +213,7 @@ def compiled_steps(
     xla: bool = False,
     with_conditions: bool = False,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Compile a function of a number of steps that takes them.
+    """Compile a function that takes a given number of steps.
 
     It returns the losses of the last step or, for each picture, those of the first step whose total
     is not finite. Later losses do not show where the trouble began, and may even look sound, since
@@ -224,7 +224,7 @@ def compiled_steps(
         with_conditions: whether it has Python conditions on tensors; converting takes a second.
     """
     # A graph of its own: in a graph with a loop, TensorFlow visits nodes in an order that varies
-    # between processes, and on that order depends whether oneDNN computes the gradients of pooling.
+    # between processes, and that order decides whether oneDNN computes the gradients of pooling.
     # If it does not, a single thread computes them, and a step takes a quarter longer. Besides, XLA
     # would compile again for each number of steps.
     one_step = tf.function(

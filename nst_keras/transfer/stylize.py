@@ -47,9 +47,9 @@ def stylize(
             if it returns True.
 
     Yields:
-        An `Iterate` at least about every second of work, at every multiple of `log_every`,
-        `image_every` (by default about 24 in all) and the checkpointer's `every`, at every step in
-        `image_at`, and at the end of every scale.
+        An `Iterate` about every second of work, or after each step if a step takes longer; at every
+        multiple of `log_every`, `image_every` (by default about 24 in all) and the checkpointer's
+        `every`, at every step in `image_at`, and at the end of every scale.
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.

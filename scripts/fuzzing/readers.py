@@ -14,8 +14,8 @@ from nst_keras.network import vgg, weights
 from nst_keras.runs import comparison, gallery, writers
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
-from nst_keras.settings import command_line, flags
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings import command_line
+from nst_keras.settings.config import OPTIONS, Config, format_flagfile, parse_config
 from nst_keras.settings.resolve import resolve, unused
 from nst_keras.sweeps import trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
@@ -94,9 +94,9 @@ def _read_checkpoint(folder: Path) -> str:
 
 
 def _read_flags(folder: Path) -> None:
-    config, _ = flags.parse_config([f"--flagfile={folder / 'flags.cfg'}"])
+    config, _ = parse_config([f"--flagfile={folder / 'flags.cfg'}"])
     unused(config, resolve(config))
-    flags.format_flagfile(config)
+    format_flagfile(config)
 
 
 def _read_training_flags(folder: Path) -> None:

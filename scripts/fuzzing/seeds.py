@@ -14,8 +14,8 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import preparation
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import checkpoints
-from nst_keras.settings import command_line, flags
-from nst_keras.settings.config import Config
+from nst_keras.settings import command_line
+from nst_keras.settings.config import Config, format_flagfile
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import trials
 from nst_keras.training import config as config_lib
@@ -201,8 +201,8 @@ def flagfiles() -> list[bytes]:
     few = b"# Comments\n--content=photo.png\n--style=painting.png\n--xla\n--noscores\n"
     piecewise = b"--schedule=piecewise\n--schedule_at=10:0.5,20:0.1\n--style=a.png\n"
     piecewise += b"--optimizer=sgd\n--learning_rate=1"
-    full = flags.format_flagfile(run_config()).encode()
-    return [flags.format_flagfile(given).encode(), few, piecewise, full]
+    full = format_flagfile(run_config()).encode()
+    return [format_flagfile(given).encode(), few, piecewise, full]
 
 
 def training_flagfiles() -> list[bytes]:

@@ -31,9 +31,9 @@ def listed(monkeypatch):
     config = tf.config.experimental
     monkeypatch.setattr(config, "set_memory_growth", lambda gpu, _: grown.append(gpu))
     monkeypatch.setattr(config, "get_memory_growth", lambda gpu: gpu in grown)
-    memory.gpu_bytes.cache_clear()
+    memory._installed_gpus.cache_clear()
     yield asked, grown
-    memory.gpu_bytes.cache_clear()
+    memory._installed_gpus.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_a_gpu_whose_memory_nvidia_smi_does_not_know_is_still_there(monkeypatch)
         memory.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 0, rows)
     )
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    memory.gpu_bytes.cache_clear()
+    memory._installed_gpus.cache_clear()
     assert memory.visible_gpus() == ["0"] and memory.gpu_bytes() == (sys.maxsize,)
-    memory.gpu_bytes.cache_clear()
+    memory._installed_gpus.cache_clear()
 
 
 def raising(error):
@@ -140,7 +140,9 @@ def test_gpus_are_those_that_a_process_would_see(visible, listed, gpus, tmp_path
         program.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    memory._installed_gpus.cache_clear()
     assert memory.visible_gpus() == gpus
+    memory._installed_gpus.cache_clear()
 
 
 # The system

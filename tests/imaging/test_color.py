@@ -81,7 +81,7 @@ def test_floats_inside_the_range_are_kept_and_others_stretched(tmp_path):
     assert picture.notes == ()
     picture = save(tmp_path / "b.tif", Image.fromarray(ramp * 40 - 10))
     np.testing.assert_allclose(picture.pixels[..., 2], ramp * 2, atol=1e-6)
-    assert picture.notes == ("gray values from -10 to 10 were stretched to black and white",)
+    assert picture.notes == ("gray values from -10 to 10 were scaled to run from black to white",)
     ramp[0, 0] = np.nan
     assert save(tmp_path / "c.tif", Image.fromarray(ramp)).pixels[0, 0, 0] == 0
 

@@ -210,7 +210,9 @@ def test_progress_is_reported_tile_by_tile():
 def test_fewer_tiles_than_devices_are_refused():
     plan = tile_plan(44, ("block3_conv1",))(*SMALL)
     assert len(plan) == 4
-    message = r"^--distribute: a picture of 53x61 px makes 4 tiles, too few for 5 devices$"
+    message = (
+        r"^--distribute: a picture of 53x61 px makes 4 tiles, too few for 5 devices; use fewer$"
+    )
     with pytest.raises(InputError, match=message):
         evaluator_of(plan, noise(*SMALL, 1), replicas=Replicas(("/cpu:0",), hosts=5))
 

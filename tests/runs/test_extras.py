@@ -63,7 +63,9 @@ def test_one_picture_makes_no_animation(folder, caplog):
         folder.iteration(step).unlink()
     extras.write_animations(folder, config(gif=True, mp4=True))
     assert not folder.gif.exists() and not folder.mp4.exists()
-    assert caplog.messages == ["--mp4: there are too few iteration images for a video"]
+    assert caplog.messages == [
+        "--mp4: a video needs at least two iteration images; use a smaller --image_every"
+    ]
 
 
 def test_a_video_that_fails_is_a_warning(folder, caplog, monkeypatch):
@@ -162,7 +164,10 @@ def test_a_file_that_is_there_by_now_is_not_replaced(folder, tmp_path, caplog):
     (tmp_path / ".copy.png.0a1b2c3d.tmp").touch()  # left by a crash
     extras.copy_result(folder, copied_to(tmp_path / "copy.png"))
     assert (tmp_path / "copy.png").read_text() == "mine"
-    assert caplog.messages == [f"{tmp_path}/copy.png exists already and is not replaced"]
+    assert caplog.messages == [
+        f"--output={tmp_path}/copy.png: exists already and was not replaced; give another name, or "
+        "--overwrite"
+    ]
     assert not (tmp_path / ".copy.png.0a1b2c3d.tmp").exists()
     extras.copy_result(folder, copied_to(tmp_path / "copy.png", overwrite=True))
     assert (tmp_path / "copy.png").read_bytes() == folder.result.read_bytes()

@@ -105,7 +105,7 @@ def test_hostile_names_are_text(folder):
     page = read_page(folder)
 
     assert sum(tag == "script" for tag, _ in page.tags) == 2  # the data and the page's own
-    assert page.text["title"].startswith("<script>alert(1)<script> after ")
+    assert page.text["title"].startswith("<script>alert(1)<script> in the style of ")
     data = json.loads(page.text["data"])
     assert data["run"]["content"]["name"] == name
     assert data["run"]["notes"][1] == "$title ${data} <!--"

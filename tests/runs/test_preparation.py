@@ -12,8 +12,7 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import Config, parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Plan, Scale, plan_run
@@ -28,7 +27,7 @@ def small(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
 
 
 def read(*arguments):
-    config, _ = flags.parse_config(list(arguments))
+    config, _ = parse_config(list(arguments))
     return read_run(list(arguments), config)
 
 
@@ -99,7 +98,7 @@ def requested(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
 
     def request(*more):
         arguments = [*flags_of(picture_paths, tiny_weights_path), *more]
-        return read_run(arguments, flags.parse_config(arguments)[0])
+        return read_run(arguments, parse_config(arguments)[0])
 
     return request
 
@@ -118,12 +117,18 @@ def begin(run, notes=()):
     return begin_record(run, plan), run.notes
 
 
+def prepared_from(run):
+    status = run.folder.status(run.fingerprint, overwrite=run.settings.overwrite)
+    prepare_folder(run)
+    return status
+
+
 def test_a_new_folder_is_made_once(requested):
     run = requested()
-    assert prepare_folder(run) is Status.NEW
-    assert prepare_folder(run) is Status.NEW  # stopped before its record was written
+    assert prepared_from(run) is Status.NEW
+    assert prepared_from(run) is Status.NEW  # stopped before its record was written
     write_record(run)
-    assert prepare_folder(run) is Status.BEGUN
+    assert prepared_from(run) is Status.BEGUN
 
 
 def test_settings_without_effect_and_notes_of_files_are_logged(requested, caplog):
@@ -139,7 +144,7 @@ def test_animations_of_a_run_that_gets_more_steps_are_removed(requested):
     write_record(run)
     for path in (run.folder.gif, run.folder.mp4, run.folder.strip):
         path.touch()
-    assert prepare_folder(run) is Status.BEGUN and run.folder.gif.exists()
+    assert prepared_from(run) is Status.BEGUN and run.folder.gif.exists()
     prepare_folder(requested("--schedule=constant", "--iterations=9"))
     assert not run.folder.gif.exists() and not run.folder.mp4.exists()
     assert run.folder.strip.exists()
@@ -150,7 +155,7 @@ def test_the_saved_flags_repeat_the_run_from_anywhere(requested, tmp_path, monke
     prepare_folder(run)
     begin(run)
     monkeypatch.chdir("/")
-    saved, _ = flags.parse_config([f"--flagfile={tmp_path / 'job' / 'flags.cfg'}"])
+    saved, _ = parse_config([f"--flagfile={tmp_path / 'job' / 'flags.cfg'}"])
     assert saved.content == run.settings.content and Path(saved.workdir) == tmp_path / "job"
     assert saved.tile_size == "none" and not saved.overwrite
 

@@ -26,16 +26,18 @@ from nst_keras.settings.config import OPTIONS
     ],
 )
 def test_the_better_score_has_the_lower_loss(score, better, worse):
-    assert score_table.loss(score, [better]) < score_table.loss(score, [worse])
+    assert score_table.distance_from_best(score, [better]) < score_table.distance_from_best(
+        score, [worse]
+    )
 
 
 def test_scores_of_several_layers_count_by_their_mean():
-    assert score_table.loss("gram_error", [0.2, 0.4]) == pytest.approx(0.3)
+    assert score_table.distance_from_best("gram_error", [0.2, 0.4]) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("values", [[], [math.nan], [0.5, math.inf]])
 def test_without_a_usable_score_the_loss_is_infinite(values):
-    assert score_table.loss("ssim", values) == math.inf
+    assert score_table.distance_from_best("ssim", values) == math.inf
 
 
 def test_scores_depend_on_settings_that_there_are():

@@ -18,7 +18,7 @@ from nst_keras.runs import preparation, session
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
-from nst_keras.settings.flags import parse_config
+from nst_keras.settings.config import parse_config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
 from tests.conftest import files_of, flags_of, logged_steps

@@ -77,12 +77,11 @@ def test_an_estimate_knows_nothing_at_first_and_then_grows_with_the_work():
     assert estimate.seconds(5) == pytest.approx(15.0)
 
 
-def test_the_newest_observation_counts_alone_unless_there_is_a_memory():
-    for memory, seconds in ((0.0, 2.0), (0.7, 0.7 * 1 + 0.3 * 2)):
-        estimate = TimeEstimate(memory)
-        estimate.observe(1, 1.0)
-        estimate.observe(1, 2.0)
-        assert estimate.seconds(1) == pytest.approx(seconds)
+def test_an_estimate_follows_the_newest_observation_slowly():
+    estimate = TimeEstimate()
+    estimate.observe(1, 1.0)
+    estimate.observe(1, 2.0)
+    assert estimate.seconds(1) == pytest.approx(0.7 * 1 + 0.3 * 2)
 
 
 def test_a_clock_that_stands_still_gives_a_finite_estimate():

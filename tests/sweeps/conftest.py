@@ -8,8 +8,8 @@ import pytest
 
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
-from nst_keras.settings import flags
 from nst_keras.settings.command_line import split_groups
+from nst_keras.settings.config import parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps import session
 from nst_keras.sweeps.engines import Outcome
@@ -47,7 +47,7 @@ class Here:
 
 def paint(arguments):
     """What `run` does with a folder, but for the picture's looks."""
-    config = resolve(flags.parse_config(arguments)[0])
+    config = resolve(parse_config(arguments)[0])
     asked = folder_lib.fingerprint(config, read_inputs(config).hashes)
     folder = RunFolder(config.workdir)
     assert folder.status(asked, overwrite=config.overwrite) is Status.NEW

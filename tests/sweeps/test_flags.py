@@ -75,10 +75,13 @@ def test_a_layout_needs_two_flags_that_change_the_picture(names):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"engine": "ray", "jobs": 2}, "--jobs=2: needs --engine=local; give --cpus_per_trial"),
+        (
+            {"engine": "ray", "jobs": 2},
+            "--jobs=2: needs --engine=local; with ray, use --cpus_per_trial",
+        ),
         ({"engine": "ray", "batch": 2}, "--batch=2: needs --engine=local"),
-        ({"cpus_per_trial": 2.0}, "--cpus_per_trial=2: needs --engine=ray; give --jobs"),
-        ({"gpus_per_trial": 0.0}, "--gpus_per_trial=0: needs --engine=ray; give --jobs"),
+        ({"cpus_per_trial": 2.0}, "--cpus_per_trial=2: needs --engine=ray; use --jobs"),
+        ({"gpus_per_trial": 0.0}, "--gpus_per_trial=0: needs --engine=ray; use --jobs"),
         ({"jobs": 0}, "--jobs=0: must be a whole number of at least 1"),
         ({"engine": "slurm"}, "--engine=slurm: must be one of local, ray"),
     ],

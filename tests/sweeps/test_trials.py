@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import flags
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import Config, parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps.trials import (
     Setting,
@@ -96,7 +95,7 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("style_weight;init\n1;noise\n", ["row 1, column style_weight;init", "by commas"]),
         ("style_weight,,init\n1,2,noise\n", ["row 1, column 2", "has no name"]),
         ("init,style_weight,init\na,1,b\n", ["row 1, column init", "twice"]),
-        ("workdir\nruns/x\n", ["row 1, column workdir", "--workdir holds all"]),
+        ("workdir\nruns/x\n", ["row 1, column workdir", "own folder in the sweep's --workdir"]),
         ("overwrite\ntrue\n", ["row 1, column overwrite", "cannot be set for a trial"]),
         ("output\nx.png\n", ["row 1, column output", "cannot be set for a trial"]),
         ("flagfile\nx.cfg\n", ["row 1, column flagfile", "unknown flag"]),
@@ -258,7 +257,7 @@ def test_a_trial_is_a_command_that_gives_its_config(tmp_path, monkeypatch):
     base = Config(**{**vars(BASE), "gif": False, "time_limit": 90.0, "init": "noise"})
     (trial,) = make_trials(base, [row("a", style_blend=(1.0,), coarse_iterations=(3, 4))], [])
 
-    given, _ = flags.parse_config(list(trial.arguments))
+    given, _ = parse_config(list(trial.arguments))
 
     assert resolve(given) == trial.config
     assert f"--content={tmp_path / 'photo.jpg'}" in trial.arguments  # wherever it is run

@@ -77,8 +77,8 @@ def test_data_count_by_their_content():
 def test_figures_go_to_tables_and_events(tmp_path, tensorboard):
     folder = TrainFolder(tmp_path)
     writer = TrainingWriter(folder, 0, 0, tensorboard=tensorboard)
-    writer.write_batch(1, **BATCH)
-    writer.write_epoch(1, **EPOCH)
+    writer.write(1, ends_epoch=False, **BATCH)
+    writer.write(1, ends_epoch=True, **EPOCH)
     writer.close()
     assert folder.batches.read_text().splitlines()[1:] == ["1,1,1,2.5,0.25,0.001"]
     assert folder.epochs.read_text().splitlines()[1:] == ["1,1,2.5,0.25,,,0.001"]
@@ -91,8 +91,8 @@ def test_a_resume_drops_rows_of_later_steps(tmp_path):
     folder = TrainFolder(tmp_path)
     writer = TrainingWriter(folder, 0, 0, tensorboard=False)
     for step in (1, 2, 3):
-        writer.write_batch(step, **BATCH)
-    writer.write_epoch(2, **EPOCH)
+        writer.write(step, ends_epoch=False, **BATCH)
+    writer.write(2, ends_epoch=True, **EPOCH)
     writer.close()
     TrainingWriter(folder, 2, 0, tensorboard=False).close()
     assert [row[0] for row in folder.batches.read_text().splitlines()] == ["s", "1", "2"]

@@ -101,7 +101,7 @@ def test_early_stopping_counts_epochs_without_a_better_accuracy(job, tmp_path, m
     scores = iter([0.5, 0.6, 0.6, 0.4, 0.7])
 
     def score(*_):
-        return trainer_lib.Score(1.0, next(scores), 10)
+        return trainer_lib.Score(1.0, next(scores))
 
     monkeypatch.setattr(Trainer, "evaluate", score)
     assert train_backbone.main([*job, "--epochs=5", "--patience=2", "--tensorboard"]) == 0
@@ -148,7 +148,7 @@ def test_errors_of_other_origin_are_not_blamed_on_pictures(job, monkeypatch):
 def test_of_equal_accuracies_the_lower_loss_is_better(accuracy, loss, better):
     training = loop.TrainLoop.__new__(loop.TrainLoop)
     training.progress = loop.TrainingProgress(best_accuracy=0.5, best_loss=1.0)
-    assert training._is_better(trainer_lib.Score(loss, accuracy, 10)) is better
+    assert training._is_better(trainer_lib.Score(loss, accuracy)) is better
 
 
 @pytest.mark.slow

@@ -237,7 +237,7 @@ def test_losses_that_stay_not_finite_end_the_run_and_name_the_step(tiny_weights)
     )
     with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1 after 3 recover"):
         paint(SINGLE, broken)
-    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; try a smaller"):
+    with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; use a smaller"):
         paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)
 
 
