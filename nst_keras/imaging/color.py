@@ -1,40 +1,87 @@
-"""From any samples that Pillow decodes to float32 sRGB in [0, 1], (height, width, 3)."""
+"""From any samples that are decoded to sRGB: depths, profiles, transparency."""
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from nst_keras.imaging import color_spaces
+from nst_keras.imaging.color_spaces import ColorSpace
+from nst_keras.imaging.tiff import Samples
 from nst_keras.runtime.errors import printable
 
-OVER_WHITE = "transparency was composited over white"
+_STRIP_VALUES = 1 << 22
+_ROUGH_CMYK = "CMYK without a profile was converted roughly: colors may differ"
+_UNUSABLE_PROFILE = (
+    "a color profile was ignored because it is damaged or does not match the pixel format"
+)
 
 
-def to_srgb(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """A decoded picture of any mode as float32 sRGB in [0, 1], shape (height, width, 3).
+def to_srgb(image: Image.Image, notes: list[str], space: ColorSpace | None = None) -> np.ndarray:
+    """A picture that Pillow decoded as float32 sRGB in [0, 1], shape (height, width, 3).
 
     Adds a short sentence to `notes` for everything that a person should know.
+
+    Args:
+        space: of its colors, if the file has another description of them than a profile.
     """
-    if is_deep(image):
-        return _deep_gray(image, notes)
-    pixels = np.array(without_profile(image, notes), np.float32)
+    if _is_deep(image):
+        return _deep_gray(image, notes, space)
+    pixels = np.array(_without_profile(image, notes), np.float32)
     pixels /= 255
+    if space and not image.info.get("icc_profile"):
+        pixels = space.to_srgb(pixels)
+        notes.append(f"colors were converted from {space.name} to sRGB")
     if image.has_transparency_data:
-        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32)[..., None] / 255
-        if alpha.min() < 1:  # over the white of sRGB, so after the profile
-            pixels *= alpha
-            pixels += 1 - alpha
-            notes.append(OVER_WHITE)
+        alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32) / 255
+        _composite(pixels, alpha, notes)
     return pixels
 
 
-def is_deep(image: Image.Image) -> bool:
+def to_uint8_srgb(
+    image: Image.Image, notes: list[str], space: ColorSpace | None = None
+) -> np.ndarray:
+    """Likewise, as uint8; most pictures are never floats, which take four times the memory."""
+    if _is_deep(image) or image.has_transparency_data or space:
+        return to_uint8(to_srgb(image, notes, space))
+    return np.asarray(_without_profile(image, notes))
+
+
+def samples_to_srgb(samples: Samples, notes: list[str]) -> np.ndarray:
+    """The samples of a TIFF as float32 sRGB in [0, 1], shape (height, width, 3), not turned."""
+    values, alpha = _in_range(samples.values, notes), samples.alpha
+    if alpha is not None:
+        alpha = np.clip(np.nan_to_num(alpha), 0, 1)
+        if samples.premultiplied:
+            values = np.clip(
+                values / np.maximum(alpha, 1e-6).reshape(*alpha.shape, *[1] * (values.ndim - 2)),
+                0,
+                1,
+            )
+    pixels = _without_any_profile(values, samples.profile, notes)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=-1)
+    if alpha is not None:
+        _composite(pixels, alpha, notes)
+    return pixels
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
+    found = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _STRIP_VALUES // max(pixels[0].size, 1))
+    for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
+        strip = np.clip(pixels[start : start + rows], 0, 1)
+        found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
+    return found
+
+
+def _is_deep(image: Image.Image) -> bool:
     """Whether the picture is gray of more than 8 bits: Pillow's modes I;16, I and F."""
     return image.mode[0] in "IF"
 
 
-def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
+def _without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
     """The picture in sRGB, its own color profile applied and its alpha channel dropped.
 
     A picture that is in sRGB already is returned itself: a copy of 100 megapixels takes 400 MB.
@@ -51,37 +98,80 @@ def without_profile(image: Image.Image, notes: list[str]) -> Image.Image:
                 notes.append(printable(f"the color profile '{title}' was converted to sRGB"))
             return converted
         except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            notes.append(
-                "a color profile was ignored because it is damaged or does not match the pixel "
-                "format"
-            )
+            notes.append(_UNUSABLE_PROFILE)
     if image.mode == "LAB":
-        return _apply_profile(image, ImageCms.createProfile("LAB"))
+        return _apply_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if image.mode == "CMYK":
-        notes.append("CMYK without a profile was converted roughly: colors may differ")
+        notes.append(_ROUGH_CMYK)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _deep_gray(image: Image.Image, notes: list[str]) -> np.ndarray:
-    if image.info.get("icc_profile"):
-        notes.append("the color profile was ignored: Pillow applies it to 8 bits only")
+def _without_any_profile(values: np.ndarray, profile: bytes | None, notes: list[str]) -> np.ndarray:
+    """Values in [0, 1], gray, RGB or CMYK, in sRGB: gray stays (height, width).
+
+    Profiles of matrices and curves are applied at full depth, others to 8 bits.
+    """
+    is_cmyk = values.ndim == 3 and values.shape[2] == 4
+    if not profile and not is_cmyk:
+        return values
+    try:
+        space = None if is_cmyk or not profile else color_spaces.from_icc(profile)
+    except ValueError:
+        notes.append(_UNUSABLE_PROFILE)
+        return values
+    if space and space.is_gray == (values.ndim == 2):
+        notes.append("the color profile was converted to sRGB")
+        return space.to_srgb(values)
+    if is_cmyk and not profile:
+        notes.append(_ROUGH_CMYK)
+        return (1 - values[..., :3]) * (1 - values[..., 3:])
+    image = Image.fromarray(to_uint8(values), "CMYK" if is_cmyk else None)
+    image.info["icc_profile"] = profile
+    return np.array(_without_profile(image, notes), np.float32) / 255
+
+
+def _in_range(values: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Values in [0, 1]: gray that is outside is stretched, color is clipped."""
+    values = np.nan_to_num(values, posinf=1, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        return values
+    if values.ndim == 3:
+        notes.append(f"values from {low:g} to {high:g} were clipped to black and white")
+        return np.clip(values, 0, 1)
+    notes.append(f"gray values from {low:g} to {high:g} were scaled to run from black to white")
+    return (values - low) / max(high - low, 1e-12)
+
+
+def _deep_gray(image: Image.Image, notes: list[str], space: ColorSpace | None) -> np.ndarray:
+    """Gray of more than 8 bits; black to white is [0, 65535], or [0, 1] for floats."""
     values = np.asarray(image)
     top = 1 if image.mode == "F" else 65535
-    gray = np.nan_to_num(values.astype(np.float64), posinf=top, neginf=0)
-    low, high = gray.min(), gray.max()
-    if low < 0 or high > top:
-        notes.append(f"gray values from {low:g} to {high:g} were scaled to run from black to white")
-    else:
-        low, high = 0, top
-    gray = (gray - low) / max(high - low, 1e-12)
+    gray = _in_range(values.astype(np.float64) / top, notes).astype(np.float32)
+    if space:
+        gray = space.to_srgb(gray)
+        notes.append(f"colors were converted from {space.name} to sRGB")
+    gray = _without_any_profile(gray, image.info.get("icc_profile"), notes)
+    pixels = np.repeat(gray[..., None], 3, axis=-1) if gray.ndim == 2 else gray
     transparent = image.info.get("transparency")
     if isinstance(transparent, int) and (values == transparent).any():
-        gray[values == transparent] = 1
-        notes.append(OVER_WHITE)
-    return np.repeat(gray[..., None].astype(np.float32), 3, axis=-1)
+        _composite(pixels, (values != transparent).astype(np.float32), notes)
+    return pixels
 
 
-def _apply_profile(image: Image.Image, source: Any) -> Image.Image:
+def _composite(pixels: np.ndarray, alpha: np.ndarray, notes: list[str]) -> None:
+    """Composite pixels (height, width, 3) over white, in place."""
+    if alpha.min() >= 1:
+        return
+    pixels *= alpha[..., None]
+    pixels += 1 - alpha[..., None]
+    if alpha.max() > 0:
+        notes.append("transparency was composited over white")
+    else:
+        notes.append("it is transparent everywhere, so all of it is white")
+
+
+def _apply_profile(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     srgb = ImageCms.createProfile("sRGB")

@@ -3,20 +3,18 @@
 import contextlib
 import hashlib
 import io
-import logging
 import os
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from nst_keras.imaging import color
+from nst_keras.imaging.color import to_uint8
+from nst_keras.imaging.decoding import FORMATS, Decoder, without_limits
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
@@ -27,10 +25,6 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 
-# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-
 _WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -38,23 +32,6 @@ _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
-
-_UPRIGHT = {  # by the EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# Without a handler, what Pillow logs about damaged files would be printed on standard error.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_lock = threading.Lock()
-_users = 0  # threads inside `without_limits`
-_lifted = contextlib.ExitStack()  # what the last of them restores
 
 
 @dataclass(frozen=True)
@@ -82,7 +59,8 @@ def read_image(
             before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
-        return _decode(_read_bytes(path, max_pixels), max_pixels, MIN_SIDE, color.to_srgb)
+        data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE)
+        return _picture(data, decoder, decoder.floats(data))
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
         hint = "; --max_megapixels allows more" if getattr(error, "flags", ()) else ""
         raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
@@ -98,9 +76,14 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
         InputError: one line that starts with `path`, see `read_image`.
     """
     try:
-        return _decode(_read_bytes(path, MAX_PIXELS), MAX_PIXELS, 1, _to_rgb, least)
+        data, decoder = _read_bytes(path, MAX_PIXELS), Decoder(MAX_PIXELS, 1, least, min)
+        return _picture(data, decoder, decoder.integers(data))
     except Exception as error:  # as in `read_image`
         raise InputError(f"{path}: {_reason(error)}") from error
+
+
+def _picture(data: bytes, decoder: Decoder, pixels: np.ndarray) -> Picture:
+    return Picture(pixels, tuple(decoder.notes), hashlib.sha256(data).hexdigest())
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -129,39 +112,6 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
             yield image
     except Exception as error:  # as in `read_image`
         raise InputError(f"{file}: cannot be read as a picture: {error}") from error
-
-
-@contextlib.contextmanager
-def without_limits() -> Iterator[None]:
-    """Lift Pillow's size limit and silence its warnings, which are both global.
-
-    The block must check the size itself. Threads may be inside at the same time.
-    """
-    global _users
-    with _lock:
-        if not _users:
-            _lifted.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            _lifted.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-            Image.MAX_IMAGE_PIXELS = None
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _lifted.close()
-
-
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
-    found = np.empty(pixels.shape, np.uint8)
-    rows = max(1, (1 << 22) // max(pixels[0].size, 1))
-    for start in range(0, len(pixels), rows):  # a few temporaries of all would take gigabytes
-        strip = np.clip(pixels[start : start + rows], 0, 1)
-        found[start : start + rows] = (strip * 255 + 0.5).astype(np.uint8)
-    return found
 
 
 def check_writable_suffix(path: str | os.PathLike) -> None:
@@ -219,60 +169,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # from the system, not from a decoder
         return f"cannot be read ({error.strerror})"
     return f"cannot be read: damaged or cut short ({type(error).__name__}: {error})"
-
-
-def _decode(
-    data: bytes,
-    max_pixels: int,
-    min_side: int,
-    to_pixels: Callable[[Image.Image, list[str]], np.ndarray],
-    least: int = 0,
-) -> Picture:
-    notes: list[str] = []
-    with without_limits(), Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
-        shown = f"{image.width}x{image.height} px"
-        if image.width * image.height > max_pixels:
-            message = f"{shown} is too large: at most {max_pixels:,} px are read"
-            raise InputError(message, "max_megapixels")
-        if min(image.size) < min_side:
-            raise InputError(f"{shown} is too small: at least {min_side} px a side are needed")
-        # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            notes.append("only the first frame was read")
-        if ";16" in str(image.tile) and not image.mode.startswith("I"):
-            notes.append("16-bit color was read with 8 bits")
-        if least:
-            image.draft(None, (least, least))
-        image.load()
-        pixels = to_pixels(_upright(image, notes), notes)
-    return Picture(pixels, tuple(notes), hashlib.sha256(data).hexdigest())
-
-
-def _formats_of(data: bytes) -> tuple[str, ...]:
-    """The decoders to try; that of HEIF is an optional package."""
-    head = data[:32]
-    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
-        return FORMATS
-    try:
-        import pillow_heif
-    except ImportError:
-        raise InputError("HEIC pictures need pip install '.[heif]'") from None
-    pillow_heif.register_heif_opener()
-    return (*FORMATS, "HEIF")
-
-
-def _to_rgb(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """A decoded picture as uint8 sRGB; most are never floats, which take four times the memory."""
-    if color.is_deep(image) or image.has_transparency_data:
-        return to_uint8(color.to_srgb(image, notes))
-    return np.asarray(color.without_profile(image, notes))
-
-
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The picture turned as its EXIF data say."""
-    try:  # `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken
-        number = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # broken data raise nearly every type; the picture may be whole
-        notes.append("broken EXIF data were ignored")
-        return image
-    return image.transpose(_UPRIGHT[number]) if number in _UPRIGHT else image

@@ -16,6 +16,12 @@ SRGB = np.array(
 )
 
 
+NOTES = {
+    "some": "transparency was composited over white",
+    "all": "it is transparent everywhere, so all of it is white",
+}
+
+
 def cmyk_profile():
     """No ink is white, cyan alone is Lab (60, -20, -20), every other corner black."""
     corners = np.zeros((2, 2, 2, 2, 3), np.uint8) + np.uint8([0, 128, 128])
@@ -99,7 +105,7 @@ def test_whole_numbers_of_32_bits(tmp_path):
 def test_transparency_over_white(tmp_path, mode, color, expected):
     picture = save(tmp_path / "a.png", flat(mode, color))
     np.testing.assert_allclose(picture.pixels[3, 4] * 255, expected, atol=1e-4)
-    assert picture.notes == ("transparency was composited over white",)
+    assert picture.notes == (NOTES["some" if color[-1] else "all"],)
 
 
 def test_an_opaque_alpha_changes_nothing(tmp_path, photo):
@@ -128,7 +134,7 @@ def test_palette_with_transparency(tmp_path, name, transparency, expected):
 
 def test_an_rgb_picture_without_a_profile_is_not_copied(photo):
     image = Image.fromarray(photo)
-    assert color.without_profile(image, []) is image
+    assert color._without_profile(image, []) is image
 
 
 def test_one_bit_and_gray(tmp_path):
@@ -199,3 +205,18 @@ def test_a_profile_that_does_not_fit_is_ignored_and_said(tmp_path, photo, profil
     assert picture.notes == (
         "a color profile was ignored because it is damaged or does not match the pixel format",
     )
+
+
+def gray_profile(exponent):
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(exponent * 256))
+    return icc(b"mntr", b"GRAY", b"XYZ ", "Dark gray", {b"kTRC": curve})
+
+
+def test_a_profile_of_deep_gray_is_applied_at_full_depth(tmp_path):
+    values = np.linspace(0, 65535, 16 * 16).astype(np.uint16).reshape(16, 16)
+    for name in ("a.png", "a.tif"):
+        picture = save(tmp_path / name, Image.fromarray(values), icc_profile=gray_profile(1.0))
+        light = values / 65535
+        expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+        np.testing.assert_allclose(picture.pixels[..., 1], expected, atol=1e-6)
+        assert picture.notes == ("the color profile was converted to sRGB",)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import sys
-import threading
 import warnings
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from nst_keras.imaging import images
+from nst_keras.imaging.decoding import Decoder
 from nst_keras.imaging.images import check_writable_suffix, read_image, to_uint8, write_image
 from nst_keras.runtime.errors import InputError
 from tests.imaging.conftest import adobe_profile, flat, png, save
@@ -73,13 +73,13 @@ def test_the_hash_is_of_the_bytes_that_were_decoded(tmp_path, monkeypatch):
     flat("RGB", "red").save(first)
     flat("RGB", "blue").save(second)
     expected = hashlib.sha256(first.read_bytes()).hexdigest()
-    decode = images._decode
+    decode = Decoder.floats
 
-    def replace_the_file(data, *options):
+    def replace_the_file(decoder, data):
         os.replace(second, first)
-        return decode(data, *options)
+        return decode(decoder, data)
 
-    monkeypatch.setattr(images, "_decode", replace_the_file)
+    monkeypatch.setattr(Decoder, "floats", replace_the_file)
     picture = read_image(first)
     assert picture.sha256 == expected
     np.testing.assert_array_equal(picture.pixels[0, 0], [1, 0, 0])
@@ -294,41 +294,3 @@ def test_a_reduced_jpeg_shows_the_same(tmp_path):
     assert whole.shape == (320, 640, 3) and reduced.shape == (80, 160, 3)
     mean = whole.reshape(80, 4, 160, 4, 3).mean((1, 3))
     np.testing.assert_allclose(reduced, mean, atol=4)
-
-
-def test_the_limit_is_restored_when_the_last_thread_leaves(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    inside, leave = threading.Event(), threading.Event()
-
-    def decode():
-        with images.without_limits():
-            inside.set()
-            leave.wait(20)
-
-    thread = threading.Thread(target=decode)
-    with images.without_limits():
-        thread.start()
-        assert inside.wait(20)  # two threads at the same time
-    assert Image.MAX_IMAGE_PIXELS is None
-    leave.set()
-    thread.join()
-    assert Image.MAX_IMAGE_PIXELS == 10
-
-
-def test_warnings_are_silent_inside_only():
-    with pytest.warns(UserWarning, match="heard"):
-        with images.without_limits():
-            warnings.warn("silenced", UserWarning, stacklevel=1)
-        warnings.warn("heard", UserWarning, stacklevel=1)
-
-
-def test_an_error_inside_restores_the_limit(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(ValueError, match="damaged"), images.without_limits():
-        raise ValueError("damaged")
-    assert Image.MAX_IMAGE_PIXELS == 10
-
-
-@pytest.mark.parametrize("brand", [b"avif", b"xxxx"])
-def test_other_containers_need_no_heif_decoder(brand):
-    assert images._formats_of(b"\0\0\0\x18ftyp" + brand + bytes(200)) == images.FORMATS

@@ -1,0 +1,279 @@
+"""From the bytes of a picture file to its pixels: Pillow, tifffile, and what the file declares."""
+
+import contextlib
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from nst_keras.imaging import color, containers
+from nst_keras.imaging.color_spaces import ColorSpace
+from nst_keras.imaging.tiff import Samples, Tiff
+from nst_keras.runtime.errors import InputError
+
+# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_JPEG_END = b"\xff\xd9"
+# Bits that decoders which still wait for pixels take for some, each for other ones.
+_FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
+
+# Without a handler, what Pillow logs about damaged files would be printed on standard error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_lock = threading.Lock()
+_users = 0  # threads inside `without_limits`
+_lifted = contextlib.ExitStack()  # what the last of them restores
+
+
+@contextlib.contextmanager
+def without_limits() -> Iterator[None]:
+    """Lift Pillow's size limit and silence its warnings, which are both global.
+
+    The block must check the size itself. Threads may be inside at the same time.
+    """
+    global _users
+    with _lock:
+        if not _users:
+            _lifted.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            _lifted.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            Image.MAX_IMAGE_PIXELS = None
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _lifted.close()
+
+
+class Decoder:
+    """Decodes pictures of one size range.
+
+    Args:
+        max_pixels, min_side: pictures of more pixels, or with a shorter side, are refused.
+        enough: 0, or pixels: a picture may be reduced to a half, a third and so on of its size, as
+            long as its `side` keeps this length.
+        side: `max` for the longest side, `min` for the shortest.
+        truncated: whether the rest of a file that was cut short is used.
+    """
+
+    def __init__(
+        self,
+        max_pixels: int,
+        min_side: int,
+        enough: int = 0,
+        side: Callable[[tuple[int, int]], int] = max,
+        truncated: bool = False,
+    ):
+        self._max_pixels, self._min_side = max_pixels, min_side
+        self._enough, self._side, self._truncated = enough, side, truncated
+        self.notes: list[str] = []  # what a person should know about the conversion
+
+    def floats(self, data: bytes) -> np.ndarray:
+        """The first frame as float32 sRGB in [0, 1], upright, shape (height, width, 3)."""
+        return self._decode(data, color.to_srgb)
+
+    def integers(self, data: bytes) -> np.ndarray:
+        """Likewise, as uint8, a quarter of the memory."""
+        return self._decode(data, color.to_uint8_srgb)
+
+    def _decode(self, data: bytes, to_pixels: Callable[..., np.ndarray]) -> np.ndarray:
+        samples = self._tiff_samples(data) if data.startswith(_TIFF_STARTS) else None
+        if samples is not None:
+            return self._upright_samples(samples, to_pixels)
+        space = self._color_space(data)
+        with without_limits(), self._opened(data) as image:
+            # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
+            if image.format != "MPO" and getattr(image, "is_animated", False):
+                self.notes.append("only the first frame was read")
+            self._describe(image, data)
+            return to_pixels(self._upright(self._shown_part(image, data)), self.notes, space)
+
+    @contextlib.contextmanager
+    def _opened(self, data: bytes) -> Iterator[Image.Image]:
+        """The picture, decoded, and reduced if that is asked for."""
+        formats = _formats_of(data)
+        kept = containers.png_without_texts(data)
+        with Image.open(io.BytesIO(kept), formats=formats) as image:
+            self._check_size(image.size)
+            if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
+                self.notes.append("16-bit color was read with 8 bits")
+            try:
+                self._load(image)
+            except OSError:
+                image = self._incomplete(kept, formats)
+            factor = self._side(image.size) // self._enough if self._enough else 1
+            frames = getattr(image, "is_animated", False)
+            yield image if factor < 2 or frames else _reduced(image, factor)
+
+    def _load(self, image: Image.Image) -> None:
+        if self._enough:
+            share = min(1.0, self._enough / self._side(image.size))
+            width, height = (max(1, round(side * share)) for side in image.size)
+            image.draft(None, (width, height))
+        image.load()
+
+    def _incomplete(self, data: bytes, formats: tuple[str, ...]) -> Image.Image:
+        """A picture whose file ends too early, if it can be used nevertheless."""
+        completed = _completed_jpeg(data)
+        if completed is not None:
+            self.notes.append("the end marker of the JPEG is missing; all of it was read")
+            image = Image.open(io.BytesIO(completed), formats=formats)
+            self._load(image)
+            return image
+        if not self._truncated:
+            raise ValueError("damaged or cut short; --truncated reads what is there")
+        image = Image.open(io.BytesIO(data), formats=formats)
+        with _lock:
+            ImageFile.LOAD_TRUNCATED_IMAGES = True
+            try:
+                self._load(image)
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+        self.notes.append("the file is cut short; what is missing is one color")
+        return image
+
+    def _tiff_samples(self, data: bytes) -> Samples | None:
+        """The samples of a TIFF; None if it is of a kind for Pillow."""
+        try:
+            tiff = Tiff(data)
+            if tiff.is_for_pillow():
+                return None
+        except Exception:  # damaged, or unknown to tifffile: Pillow decides
+            return None
+        self._check_size(tiff.size)
+        tiff.check_kind()
+        try:
+            return tiff.samples()
+        except InputError:  # a package is missing
+            if tiff.is_for_pillow_at_8_bits():
+                return None
+            raise
+
+    def _upright_samples(self, samples: Samples, to_pixels: Callable) -> np.ndarray:
+        if samples.frames > 1:
+            self.notes.append("only the first frame was read")
+        pixels = color.samples_to_srgb(samples, self.notes)
+        if to_pixels is color.to_uint8_srgb:
+            pixels = color.to_uint8(pixels)
+        return _turned(pixels, samples.orientation)
+
+    def _color_space(self, data: bytes) -> ColorSpace | None:
+        try:
+            return containers.color_space(data)
+        except ValueError as error:
+            self.notes.append(f"its description of colors ({error}) was ignored")
+            return None
+
+    def _describe(self, image: Image.Image, data: bytes) -> None:
+        """Correct what Pillow took from the file besides its pixels."""
+        if transparency := containers.png_transparency(data):
+            image.info["transparency"] = transparency
+        if profile := containers.png_profile(data):
+            image.info["icc_profile"] = profile
+        if containers.overrides_profile(data):
+            image.info.pop("icc_profile", None)
+        for name in ("xmp", "XML:com.adobe.xmp"):  # browsers, too, turn by EXIF alone
+            image.info.pop(name, None)
+
+    def _shown_part(self, image: Image.Image, data: bytes) -> Image.Image:
+        if image.format == "BMP" and image.mode == "RGBA" and not image.getbbox(alpha_only=True):
+            return image.convert("RGB")  # in a BMP, no alpha at all means opaque
+        aperture = containers.clean_aperture(data, image.size) if image.format == "AVIF" else None
+        return image.crop(aperture) if aperture else image
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        width, height = size
+        shown = f"{width}x{height} px"
+        if width * height > self._max_pixels:
+            message = f"{shown} is too large: at most {self._max_pixels:,} px are read"
+            raise InputError(message, "max_megapixels")
+        if min(size) < self._min_side:
+            raise InputError(
+                f"{shown} is too small: at least {self._min_side} px a side are needed"
+            )
+
+    def _upright(self, image: Image.Image) -> Image.Image:
+        """The picture turned as its EXIF data say.
+
+        `ImageOps.exif_transpose` would fail if any other part of the EXIF data is broken.
+        """
+        try:
+            number = image.getexif().get(_ORIENTATION)
+        except Exception:  # broken data raise nearly every type; the picture may be whole
+            self.notes.append("broken EXIF data were ignored")
+            return image
+        return image.transpose(_UPRIGHT[number]) if number in _UPRIGHT else image
+
+
+def _formats_of(data: bytes) -> tuple[str, ...]:
+    """The decoders to try; that of HEIF is an optional package."""
+    head = data[:32]
+    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError:
+        raise InputError("HEIC pictures need pip install '.[heif]'") from None
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """The picture at 1/factor of its size, each pixel the mean of a square."""
+    if image.mode in ("1", "P"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    small = image.reduce(factor)
+    small.info, small.format = image.info, image.format
+    return small
+
+
+def _completed_jpeg(data: bytes) -> bytes | None:
+    """A JPEG with the end marker that it lacks; None if it lacks more, or is no JPEG.
+
+    If pixels are missing, the decoder makes some of any bytes that follow.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    scan = data.removesuffix(b"\xff")  # half of the marker
+    completed = scan + _JPEG_END
+    try:
+        found, *others = (
+            np.asarray(Image.open(io.BytesIO(scan + filler + _JPEG_END), formats=["JPEG"]))
+            for filler in (b"", *_FILLERS)
+        )
+    except Exception:  # as in `images.read_image`
+        return None
+    return completed if all(np.array_equal(found, other) for other in others) else None
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels (height, width, 3) turned by an EXIF orientation, 1 to 8."""
+    if orientation not in _UPRIGHT:
+        return pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

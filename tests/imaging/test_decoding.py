@@ -1,0 +1,175 @@
+"""From bytes to pixels: Pillow's limits, cut files, orientation, what files declare."""
+
+import io
+import struct
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from nst_keras.imaging import decoding
+from nst_keras.imaging.decoding import Decoder
+from nst_keras.runtime.errors import InputError
+from tests.imaging.conftest import png
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def decode(data, **options):
+    decoder = Decoder(10**6, 1, **options)
+    return decoder.floats(data) * 255, decoder.notes
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kept", [b"\xff", b""])
+def test_a_jpeg_without_its_end_is_read_and_that_is_said(photo, progressive, kept):
+    whole = encoded(Image.fromarray(photo), "JPEG", quality=95, progressive=progressive)
+    pixels, notes = decode(whole.removesuffix(b"\xff\xd9") + kept)
+    np.testing.assert_array_equal(pixels, decode(whole)[0])
+    assert notes == ["the end marker of the JPEG is missing; all of it was read"]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_pixels_is_refused_unless_asked_for(progressive):
+    noise = np.random.default_rng(0).integers(0, 256, (256, 320, 3), np.uint8)
+    whole = encoded(Image.fromarray(noise), "JPEG", quality=95, progressive=progressive)
+    for size in (len(whole) // 2, len(whole) - 40):
+        with pytest.raises(ValueError, match="--truncated reads what is there"):
+            decode(whole[:size])
+    pixels, notes = decode(whole[: len(whole) // 2], truncated=True)
+    assert notes == ["the file is cut short; what is missing is one color"]
+    if not progressive:
+        np.testing.assert_array_equal(pixels[:64], decode(whole)[0][:64])
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_other_cut_files_are_read_as_far_as_they_go(photo):
+    data = encoded(Image.fromarray(photo), "PNG")[:-600]
+    with pytest.raises(ValueError, match="--truncated"):
+        decode(data)
+    pixels, _ = decode(data, truncated=True)
+    np.testing.assert_array_equal(pixels[0], photo[0])
+
+
+def test_xmp_alone_does_not_turn_a_picture(photo):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    image = Image.fromarray(photo)
+    for kind in ("JPEG", "WEBP", "AVIF"):
+        assert decode(encoded(image, kind, xmp=xmp))[0].shape == photo.shape
+    chunk = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    rows = b"".join(b"\0" + row.tobytes() for row in photo)
+    assert decode(png((40, 32, 8, 2), rows, chunk))[0].shape == photo.shape
+
+
+def bmp(photo, alpha):
+    """A BMP with the V4 header and a mask for alpha, which is the same everywhere."""
+    height, width = photo.shape[:2]
+    bgra = np.concatenate([photo[::-1, :, ::-1], np.full((height, width, 1), alpha, np.uint8)], -1)
+    size = bgra.size
+    info = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, size, 0, 0, 0, 0)
+    info += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
+    start = 14 + len(info)
+    return struct.pack("<2sIHHI", b"BM", start + size, 0, 0, start) + info + bgra.tobytes()
+
+
+def test_no_alpha_at_all_in_a_bmp_means_opaque(photo):
+    pixels, notes = decode(bmp(photo, 0))
+    np.testing.assert_allclose(pixels, photo, atol=1e-4)
+    assert notes == []
+    pixels, notes = decode(bmp(photo, 51))
+    np.testing.assert_allclose(pixels, photo * 0.2 + 255 * 0.8, atol=1e-3)
+    assert notes == ["transparency was composited over white"]
+
+
+@pytest.mark.parametrize(
+    ("depth", "color", "samples", "key"),
+    [(4, 0, [0x3A, 0x5B], [0xA]), (2, 0, [0b00011011], [2]), (16, 2, [0x1234] * 3, [0x1234] * 3)],
+)
+def test_the_transparent_color_of_a_png_of_any_depth(depth, color, samples, key):
+    pixels = 2 * len(samples) if depth == 4 else 4 if depth == 2 else 1
+    line = b"\0" + struct.pack(f">{len(samples)}{'H' if depth == 16 else 'B'}", *samples)
+    trns = (b"tRNS", struct.pack(f">{len(key)}H", *key))
+    found, _ = decode(png((pixels, 1, depth, color), line, trns))
+    place = {4: 1, 2: 2, 16: 0}[depth]
+    np.testing.assert_array_equal(found[0, place], 255)
+    assert sum((found[0] == 255).all(-1)) == (2 if depth == 2 else 1)  # 2 bits: white, besides
+
+
+def test_large_texts_and_profiles_do_not_matter(photo):
+    rows = b"".join(b"\0" + row.tobytes() for row in photo)
+    text = (b"tEXt", b"Comment\0" + bytes(range(32, 127)) * 15_000)
+    pixels, notes = decode(png((40, 32, 8, 2), rows, text, text))
+    np.testing.assert_allclose(pixels, photo, atol=1e-4)
+    assert notes == []
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+def test_a_large_picture_is_reduced_as_far_as_asked(kind):
+    pixels = np.zeros((320, 640, 3), np.uint8)
+    pixels[:, :320, 0] = pixels[160:, :, 1] = 200
+    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    data = encoded(Image.fromarray(pixels), kind, **options)
+    whole, _ = decode(data)
+    for enough, width in ((160, 160), (161, 320 if kind == "JPEG" else 214), (641, 640)):
+        found, _ = decode(data, enough=enough)
+        assert found.shape[1] == width
+        side = round(640 / width)
+        rows, columns = 320 // side, 640 // side
+        part = whole[: rows * side, : columns * side]
+        means = part.reshape(rows, side, columns, side, 3).mean((1, 3))
+        np.testing.assert_allclose(found[:rows, :columns], means, atol=12)
+
+
+def test_a_size_out_of_range_is_refused_before_decoding(photo):
+    data = encoded(Image.fromarray(photo), "PNG")
+    with pytest.raises(
+        InputError, match="40x32 px is too large: at most 1,279 px are read"
+    ) as raised:
+        Decoder(1279, 1).floats(data)
+    assert raised.value.flags == ("max_megapixels",)
+    with pytest.raises(InputError, match="40x32 px is too small: at least 33 px a side"):
+        Decoder(1280, 33).floats(data)
+
+
+def test_the_limit_is_restored_when_the_last_thread_leaves(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    inside, leave = threading.Event(), threading.Event()
+
+    def decode():
+        with decoding.without_limits():
+            inside.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=decode)
+    with decoding.without_limits():
+        thread.start()
+        assert inside.wait(20)  # two threads at the same time
+    assert Image.MAX_IMAGE_PIXELS is None
+    leave.set()
+    thread.join()
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_warnings_are_silent_inside_only():
+    with pytest.warns(UserWarning, match="heard"):
+        with decoding.without_limits():
+            warnings.warn("silenced", UserWarning, stacklevel=1)
+        warnings.warn("heard", UserWarning, stacklevel=1)
+
+
+def test_an_error_inside_restores_the_limit(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match="damaged"), decoding.without_limits():
+        raise ValueError("damaged")
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"xxxx"])
+def test_other_containers_need_no_heif_decoder(brand):
+    assert decoding._formats_of(b"\0\0\0\x18ftyp" + brand + bytes(200)) == decoding.FORMATS

@@ -1,0 +1,169 @@
+"""TIFFs of more than 8 bits, of kinds that Pillow reads wrongly, and of rare kinds."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from nst_keras.imaging.decoding import Decoder
+from nst_keras.imaging.tiff import Tiff
+from nst_keras.runtime.errors import InputError
+
+SIDE = 16
+TOP = {"uint8": 255, "uint16": 65535, "uint32": 2**32 - 1, "float16": 1, "float32": 1}
+
+
+def ramp(channels, dtype="uint16"):
+    """Samples (SIDE, SIDE, channels) of all sizes, and their values in [0, 1]."""
+    values = np.random.default_rng(channels).random((SIDE, SIDE, channels))
+    samples = (values * TOP[dtype]).astype(dtype)
+    return samples, samples.astype(np.float64) / TOP[dtype]
+
+
+def tiff(samples, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, metadata=None, **options)
+    return stream.getvalue()
+
+
+def decode(data):
+    decoder = Decoder(10**6, 1)
+    return decoder.floats(data), decoder.notes
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "float16", "float32"])
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_color_of_all_depths_keeps_them(dtype, separate, order):
+    samples, values = ramp(3, dtype)
+    options = {"photometric": "rgb", "byteorder": order}
+    if separate:
+        data = tiff(np.moveaxis(samples, -1, 0), planarconfig="separate", **options)
+    else:
+        data = tiff(samples, **options)
+    pixels, notes = decode(data)
+    np.testing.assert_allclose(pixels, values, atol=1e-6)
+    assert pixels.dtype == np.float32 and notes == []
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_alpha_is_composited_over_white(dtype, channels, kind):
+    samples, values = ramp(channels + 1, dtype)
+    color, alpha = values[..., :-1], values[..., -1:]
+    if kind == "assocalpha":
+        samples[..., :-1] = np.minimum(samples[..., :-1], samples[..., -1:])
+        color = samples[..., :-1] / TOP[dtype]
+    photometric = "rgb" if channels == 3 else "minisblack"
+    pixels, notes = decode(tiff(samples, photometric=photometric, extrasamples=[kind]))
+    expected = (color if kind == "assocalpha" else color * alpha) + 1 - alpha
+    np.testing.assert_allclose(pixels, np.broadcast_to(expected, pixels.shape), atol=2e-3)
+    assert notes == ["transparency was composited over white"]
+
+
+def test_white_is_zero_where_the_file_says_so():
+    samples, values = ramp(1)
+    pixels, _ = decode(tiff(samples[..., 0], photometric="miniswhite"))
+    np.testing.assert_allclose(pixels[..., :1], 1 - values, atol=1e-6)
+
+
+@pytest.mark.parametrize("largest", [255, 65535])
+def test_a_color_map_of_8_or_16_bits(largest):
+    index = np.arange(256, dtype=np.uint8).reshape(SIDE, SIDE)
+    table = np.random.default_rng(0).integers(0, largest, (3, 256), endpoint=True)
+    table[:, 0] = largest
+    data = tiff(index, photometric="palette", colormap=table.astype(np.uint16))
+    pixels, _ = decode(data)
+    # Pillow, which reads the common kind, takes the higher byte.
+    np.testing.assert_allclose(pixels, (table / largest).T[index], atol=1 / 255)
+
+
+def test_cmyk_without_a_profile_at_any_depth():
+    for dtype in ("uint8", "uint16"):
+        ink, values = ramp(4, dtype)
+        pixels, notes = decode(tiff(ink, photometric="separated"))
+        expected = (1 - values[..., :3]) * (1 - values[..., 3:])
+        np.testing.assert_allclose(pixels, expected, atol=1.6 / 255)
+        assert notes[-1].startswith("CMYK without a profile")
+
+
+def test_lab_of_16_bits():
+    # L = 60, a = 20, b = -20 as in `test_color.test_lab`: signed numbers of 256ths.
+    one = np.array([60 / 100 * 65535, 20 * 256, 65536 - 20 * 256]).round().astype(np.uint16)
+    pixels, _ = decode(tiff(np.broadcast_to(one, (SIDE, SIDE, 3)), photometric="cielab"))
+    eight = Image.new("LAB", (SIDE, SIDE), (153, 148, 108))
+    stream = io.BytesIO()
+    eight.save(stream, "TIFF")
+    np.testing.assert_allclose(pixels, decode(stream.getvalue())[0], atol=2 / 255)
+
+
+def test_floats_out_of_range_are_clipped_in_color_and_stretched_in_gray():
+    samples, values = ramp(3, "float32")
+    pixels, notes = decode(tiff(samples * 2 - 0.5, photometric="rgb"))
+    np.testing.assert_allclose(pixels, np.clip(values * 2 - 0.5, 0, 1), atol=1e-6)
+    assert "were clipped to black and white" in notes[0]
+    samples[0, 0] = np.nan, np.inf, -np.inf
+    assert decode(tiff(samples, photometric="rgb"))[0][0, 0].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "options"),
+    [
+        (np.zeros((SIDE, SIDE, 3), np.int8), {"photometric": "rgb"}),
+        (np.zeros((SIDE, SIDE), np.complex64), {"photometric": "minisblack"}),
+        (np.zeros((SIDE, SIDE, 5), np.uint16), {"planarconfig": "contig"}),
+        (np.zeros((SIDE, SIDE, 3), np.uint16), {"photometric": 32845}),
+        (np.zeros((SIDE, SIDE), np.uint16), {"photometric": "cfa"}),
+    ],
+)
+def test_rare_kinds_are_not_called_damaged(samples, options):
+    with pytest.raises(InputError, match="a TIFF of a kind that is not read"):
+        decode(tiff(samples, **options))
+
+
+def test_a_missing_codec_is_named(monkeypatch):
+    data = tiff(ramp(4)[0], photometric="rgb", extrasamples=["unassalpha"])
+
+    def fail(page):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
+    with pytest.raises(InputError, match=r"compressed with NONE need pip install '.\[tiff\]'"):
+        decode(data)
+    # Color of 16 bits that is not in planes is read by Pillow, with 8 of them.
+    samples, values = ramp(3)
+    pixels, notes = decode(tiff(samples, photometric="rgb"))
+    np.testing.assert_allclose(pixels, values, atol=1.6 / 255)
+    assert notes == ["16-bit color was read with 8 bits"]
+
+
+def test_missing_and_swollen_parts_are_found():
+    whole = tiff(ramp(3)[0], photometric="rgb", rowsperstrip=4)
+    with pytest.raises(ValueError, match="a part of the pixels is missing"):
+        Tiff(whole[:-100]).samples()
+    packed = tiff(ramp(3)[0], photometric="rgb", compression="deflate", rowsperstrip=4)
+    found = Tiff(packed)
+    found._page.__dict__["chunks"] = (1, SIDE, 3)
+    with pytest.raises(ValueError, match="a part of the pixels is too large"):
+        found.samples()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_that_of_pillow(orientation):
+    tag = [(274, "H", 1, orientation, True)]
+    deep, _ = ramp(3)
+    shallow = (deep >> 8).astype(np.uint8)
+    ours, _ = decode(tiff(shallow.astype(np.uint16) * 257, photometric="rgb", extratags=tag))
+    pillows, _ = decode(tiff(shallow, photometric="rgb", extratags=tag))
+    np.testing.assert_allclose(ours, pillows, atol=1e-6)
+
+
+def test_only_the_first_frame():
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        for _ in range(2):
+            writer.write(ramp(3)[0], photometric="rgb")
+    assert decode(stream.getvalue())[1] == ["only the first frame was read"]
