@@ -52,6 +52,16 @@ def available_bytes() -> int:
     return sys.maxsize if available == math.inf else round(_CPU_SHARE * available)
 
 
+def peak_bytes() -> int:
+    """The most bytes that this process has held in memory so far; 0 if unknown."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _free_bytes() -> float:
     """Bytes that this process holds or could get; if unknown, all that are installed, or inf."""
     with contextlib.suppress(OSError, ValueError, KeyError):

@@ -130,24 +130,25 @@ def _without_any_profile(values: np.ndarray, profile: bytes | None, notes: list[
     return np.array(_without_profile(image, notes), np.float32) / 255
 
 
-def _in_range(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Values in [0, 1]: gray that is outside is stretched, color is clipped."""
-    values = np.nan_to_num(values, posinf=1, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
-        return values
+def _in_range(values: np.ndarray, notes: list[str], white: float = 1) -> np.ndarray:
+    """Values from 0 to `white` as float32 in [0, 1]; outside of that, gray is stretched to its own
+    range, and color is clipped."""
+    values = np.nan_to_num(values, posinf=white, neginf=0)
+    low, high = values.min(), values.max()
+    if low >= 0 and high <= white:
+        return (values / white).astype(np.float32, copy=False)
     if values.ndim == 3:
         notes.append(f"values from {low:g} to {high:g} were clipped to black and white")
-        return np.clip(values, 0, 1)
+        return np.clip(values, 0, white) / white
     notes.append(f"gray values from {low:g} to {high:g} were scaled to run from black to white")
-    return (values - low) / max(high - low, 1e-12)
+    wide = values.astype(np.float64) - float(low)
+    return (wide / max(float(high) - float(low), 1e-12)).astype(np.float32)
 
 
 def _deep_gray(image: Image.Image, notes: list[str], space: ColorSpace | None) -> np.ndarray:
     """Gray of more than 8 bits; black to white is [0, 65535], or [0, 1] for floats."""
     values = np.asarray(image)
-    top = 1 if image.mode == "F" else 65535
-    gray = _in_range(values.astype(np.float64) / top, notes).astype(np.float32)
+    gray = _in_range(values, notes, 1 if image.mode == "F" else 65535)
     if space:
         gray = space.to_srgb(gray)
         notes.append(f"colors were converted from {space.name} to sRGB")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,9 +31,16 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_ITS_SIDE = (5, 6, 7, 8)
 _JPEG_END = b"\xff\xd9"
 # Bits that decoders which still wait for pixels take for some, each for other ones.
 _FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
+
+GIB = 1 << 30
+# Bytes that decoding takes, as measured: of each pixel of the file, by its format; more for the
+# coefficients of a progressive JPEG; and of each pixel that is then converted to floats.
+_DECODED, _DECODED_BY_FORMAT = 5, {"AVIF": 10, "HEIF": 10, "WEBP": 17}
+_PROGRESSIVE, _CONVERTED = 6, 20
 
 # Without a handler, what Pillow logs about damaged files would be printed on standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -70,10 +78,14 @@ class Decoder:
 
     Args:
         max_pixels, min_side: pictures of more pixels, or with a shorter side, are refused.
-        enough: 0, or pixels: a picture may be reduced to a half, a third and so on of its size, as
-            long as its `side` keeps this length.
+        enough: 0, or pixels: a picture may be reduced, as long as its `side` keeps this length.
         side: `max` for the longest side, `min` for the shortest.
         truncated: whether the rest of a file that was cut short is used.
+        max_bytes: pictures whose decoding would take more memory are refused.
+
+    Attributes:
+        notes: what a person should know about the conversion.
+        size: height and width of the picture, upright, before it was reduced.
     """
 
     def __init__(
@@ -83,10 +95,12 @@ class Decoder:
         enough: int = 0,
         side: Callable[[tuple[int, int]], int] = max,
         truncated: bool = False,
+        max_bytes: float = math.inf,
     ):
-        self._max_pixels, self._min_side = max_pixels, min_side
+        self._max_pixels, self._min_side, self._max_bytes = max_pixels, min_side, max_bytes
         self._enough, self._side, self._truncated = enough, side, truncated
-        self.notes: list[str] = []  # what a person should know about the conversion
+        self.notes: list[str] = []
+        self.size = (0, 0)
 
     def floats(self, data: bytes) -> np.ndarray:
         """The first frame as float32 sRGB in [0, 1], upright, shape (height, width, 3)."""
@@ -106,31 +120,46 @@ class Decoder:
             if image.format != "MPO" and getattr(image, "is_animated", False):
                 self.notes.append("only the first frame was read")
             self._describe(image, data)
-            return to_pixels(self._upright(self._shown_part(image, data)), self.notes, space)
+            shown = self._reduced(self._shown_part(image, data))
+            return to_pixels(self._upright(shown), self.notes, space)
 
     @contextlib.contextmanager
     def _opened(self, data: bytes) -> Iterator[Image.Image]:
-        """The picture, decoded, and reduced if that is asked for."""
+        """The picture, decoded, a JPEG perhaps at a half, a quarter or an eighth of its size."""
         formats = _formats_of(data)
         kept = containers.png_without_texts(data)
         with Image.open(io.BytesIO(kept), formats=formats) as image:
             self._check_size(image.size)
+            self._check_memory(image, len(data))
             if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
                 self.notes.append("16-bit color was read with 8 bits")
             try:
                 self._load(image)
             except OSError:
                 image = self._incomplete(kept, formats)
-            factor = self._side(image.size) // self._enough if self._enough else 1
-            frames = getattr(image, "is_animated", False)
-            yield image if factor < 2 or frames else _reduced(image, factor)
+            yield image
 
     def _load(self, image: Image.Image) -> None:
         if self._enough:
-            share = min(1.0, self._enough / self._side(image.size))
-            width, height = (max(1, round(side * share)) for side in image.size)
-            image.draft(None, (width, height))
+            image.draft(None, self._least_size(image.size))
         image.load()
+
+    def _least_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The smallest size with the same aspect ratio that is enough."""
+        share = min(1.0, self._enough / self._side(size)) if self._enough else 1.0
+        width, height = (max(1, round(length * share)) for length in size)
+        return width, height
+
+    def _reduced(self, image: Image.Image) -> Image.Image:
+        """The picture, averaged to the size that is enough if it has at least twice that."""
+        least = self._least_size(image.size)
+        if 2 * max(least) > max(image.size):
+            return image
+        if image.mode in ("1", "P"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        small = image.resize(least, Image.Resampling.BOX)
+        small.info, small.format = image.info, image.format
+        return small
 
     def _incomplete(self, data: bytes, formats: tuple[str, ...]) -> Image.Image:
         """A picture whose file ends too early, if it can be used nevertheless."""
@@ -141,7 +170,7 @@ class Decoder:
             self._load(image)
             return image
         if not self._truncated:
-            raise ValueError("damaged or cut short; --truncated reads what is there")
+            raise InputError("damaged or cut short", "truncated")
         image = Image.open(io.BytesIO(data), formats=formats)
         with _lock:
             ImageFile.LOAD_TRUNCATED_IMAGES = True
@@ -162,8 +191,10 @@ class Decoder:
             return None
         self._check_size(tiff.size)
         tiff.check_kind()
+        least = self._least_size(tiff.size)
+        self._check_bytes(len(data) + tiff.bytes_for(least))
         try:
-            return tiff.samples()
+            return tiff.samples(least)
         except InputError:  # a package is missing
             if tiff.is_for_pillow_at_8_bits():
                 return None
@@ -175,6 +206,7 @@ class Decoder:
         pixels = color.samples_to_srgb(samples, self.notes)
         if to_pixels is color.to_uint8_srgb:
             pixels = color.to_uint8(pixels)
+        self._turn_size(samples.orientation)
         return _turned(pixels, samples.orientation)
 
     def _color_space(self, data: bytes) -> ColorSpace | None:
@@ -199,7 +231,11 @@ class Decoder:
         if image.format == "BMP" and image.mode == "RGBA" and not image.getbbox(alpha_only=True):
             return image.convert("RGB")  # in a BMP, no alpha at all means opaque
         aperture = containers.clean_aperture(data, image.size) if image.format == "AVIF" else None
-        return image.crop(aperture) if aperture else image
+        if not aperture:
+            return image
+        image = image.crop(aperture)
+        self.size = image.size[::-1]
+        return image
 
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size
@@ -210,6 +246,28 @@ class Decoder:
         if min(size) < self._min_side:
             raise InputError(
                 f"{shown} is too small: at least {self._min_side} px a side are needed"
+            )
+        self.size = (height, width)
+
+    def _check_memory(self, image: Image.Image, file_bytes: int) -> None:
+        """Refuse a picture that has been opened if decoding it would take too much memory."""
+        pixels = math.prod(image.size)
+        least = math.prod(self._least_size(image.size))
+        kept = least if pixels >= 4 * least else pixels
+        if image.format in ("JPEG", "MPO"):
+            decoded = _PROGRESSIVE * pixels if image.info.get("progressive") else 0
+            decoded += _DECODED * min(pixels, 4 * least)  # its factors are powers of two
+        else:
+            decoded = _DECODED_BY_FORMAT.get(image.format or "", _DECODED) * pixels
+        self._check_bytes(file_bytes + decoded + _CONVERTED * kept)
+
+    def _check_bytes(self, needed: int) -> None:
+        if needed > self._max_bytes:
+            height, width = self.size
+            raise InputError(
+                f"reading its {width}x{height} px takes about {needed / GIB:.2g} GiB, but "
+                f"{self._max_bytes / GIB:.2g} GiB are available",
+                "memory_limit",
             )
 
     def _upright(self, image: Image.Image) -> Image.Image:
@@ -222,7 +280,12 @@ class Decoder:
         except Exception:  # broken data raise nearly every type; the picture may be whole
             self.notes.append("broken EXIF data were ignored")
             return image
+        self._turn_size(number)
         return image.transpose(_UPRIGHT[number]) if number in _UPRIGHT else image
+
+    def _turn_size(self, orientation: int | None) -> None:
+        if orientation in _ON_ITS_SIDE:
+            self.size = self.size[::-1]
 
 
 def _formats_of(data: bytes) -> tuple[str, ...]:
@@ -236,15 +299,6 @@ def _formats_of(data: bytes) -> tuple[str, ...]:
         raise InputError("HEIC pictures need pip install '.[heif]'") from None
     pillow_heif.register_heif_opener()
     return (*FORMATS, "HEIF")
-
-
-def _reduced(image: Image.Image, factor: int) -> Image.Image:
-    """The picture at 1/factor of its size, each pixel the mean of a square."""
-    if image.mode in ("1", "P"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    small = image.reduce(factor)
-    small.info, small.format = image.info, image.format
-    return small
 
 
 def _completed_jpeg(data: bytes) -> bytes | None:
@@ -270,7 +324,7 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Pixels (height, width, 3) turned by an EXIF orientation, 1 to 8."""
     if orientation not in _UPRIGHT:
         return pixels
-    if orientation in (5, 6, 7, 8):
+    if orientation in _ON_ITS_SIDE:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]

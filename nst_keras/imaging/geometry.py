@@ -39,6 +39,21 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(resized, 0, 1, out=resized)
 
 
+def average(values: np.ndarray, top: float, bottom: float, height: int, width: int) -> np.ndarray:
+    """Rows `top` to `bottom` of floats (h, w) or (h, w, channels), averaged to a smaller size."""
+    planes = np.moveaxis(values, -1, 0) if values.ndim == 3 else values[None]
+    box = (0, top, values.shape[1], bottom)
+    small = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
+                (width, height), Image.Resampling.BOX, box
+            )
+        )
+        for plane in planes
+    ]
+    return np.stack(small, axis=-1) if values.ndim == 3 else small[0]
+
+
 def crop_to_aspect(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
     """A view of the largest centered part of (h, w, channels) with the aspect height : width."""
     factor = min(pixels.shape[0] / height, pixels.shape[1] / width)

@@ -33,6 +33,13 @@ _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
+# What helps against errors that name a flag.
+_HINTS = {
+    "max_megapixels": "--max_megapixels allows more",
+    "truncated": "--truncated reads what is there",
+    "memory_limit": "use a smaller picture, or one that is saved as JPEG",
+}
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -41,12 +48,16 @@ class Picture:
     pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
     sha256: str  # of the bytes that the pixels were decoded from
+    size: tuple[int, int]  # height and width of the picture, also if `pixels` are fewer
 
 
 def read_image(
-    path: str | os.PathLike, flag: str = "--content", max_pixels: int = MAX_PIXELS
+    path: str | os.PathLike, flag: str = "--content", max_pixels: int = MAX_PIXELS, **options: Any
 ) -> Picture:
     """Read the first frame of a picture file, upright and in sRGB.
+
+    Args:
+        options: `enough`, `side`, `truncated` and `max_bytes` of `decoding.Decoder`.
 
     Transparency is composited over white on the sRGB-encoded values, as browsers do. Pillow reads
     16-bit color with 8 bits; 16-bit gray keeps all of them. In gray pictures of 32-bit integers and
@@ -59,18 +70,18 @@ def read_image(
             before any decoding) or is too large a file for that, or has a side under MIN_SIDE.
     """
     try:
-        data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE)
+        data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE, **options)
         return _picture(data, decoder, decoder.floats(data))
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hint = "; --max_megapixels allows more" if getattr(error, "flags", ()) else ""
-        raise InputError(f"{flag}={path}: {_reason(error)}{hint}") from error
+        hints = [_HINTS[name] for name in getattr(error, "flags", ()) if name in _HINTS]
+        raise InputError("; ".join([f"{flag}={path}: {_reason(error)}", *hints])) from error
 
 
 def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
     """Read a picture of any size up to MAX_PIXELS as `read_image` does, but as uint8 RGB.
 
-    That takes a quarter of the memory of floats. If `least` is given, a JPEG may be decoded at a
-    half, a quarter or an eighth of its size: the smallest of these with no side below `least`.
+    That takes a quarter of the memory of floats. If `least` is given, a picture may be reduced, but
+    so that no side gets below it.
 
     Raises:
         InputError: one line that starts with `path`, see `read_image`.
@@ -83,7 +94,7 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
 
 
 def _picture(data: bytes, decoder: Decoder, pixels: np.ndarray) -> Picture:
-    return Picture(pixels, tuple(decoder.notes), hashlib.sha256(data).hexdigest())
+    return Picture(pixels, tuple(decoder.notes), hashlib.sha256(data).hexdigest(), decoder.size)
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:

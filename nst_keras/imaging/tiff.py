@@ -6,12 +6,13 @@ Pillow keeps the common kinds of 8 bits and fewer. Which kind a file is of is wh
 import dataclasses
 import io
 import logging
+import math
 import zlib
 
 import numpy as np
 import tifffile
 
-from nst_keras.imaging import color_spaces
+from nst_keras.imaging import color_spaces, geometry
 from nst_keras.runtime.errors import InputError
 
 # Without a handler, what tifffile logs about damaged files would be printed on standard error.
@@ -26,6 +27,8 @@ _NOT_COMPRESSED, _LZW, _PACKBITS = 1, 5, 32773
 _DEFLATE = (8, 32946)
 _PILLOWS_OWN = (2, 3, 4, 6, 7)  # fax and JPEG
 _ORIENTATION, _INK_SET = 274, 332
+_BAND = 64  # rows of a reduced picture that are made at a time
+_FLOATS = 4  # float32 copies of the samples while they are converted, as measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Tiff:
         self._bits, self._format = page.bitspersample, page.sampleformat
         self._extra = tuple(int(kind) for kind in page.extrasamples)
         self._photometric, self._compression = int(page.photometric), int(page.compression)
+        self._is_premultiplied = self._extra == (_PREMULTIPLIED,)
         self._separate = page.planarconfig == 2 and page.samplesperpixel > 1
 
     @property
@@ -108,8 +112,22 @@ class Tiff:
         if self._photometric in (_PALETTE, _CIELAB, _ICCLAB) and self._format == _FLOAT:
             raise InputError(f"a TIFF of a kind that is not read ({kind}, floats)")
 
-    def samples(self) -> Samples:
+    def bytes_for(self, size: tuple[int, int]) -> int:
+        """Bytes of memory that `samples` takes, about, for a picture of this (width, height)."""
+        page = self._page
+        stored = page.imagelength * page.imagewidth * page.samplesperpixel * -(-self._bits // 8)
+        kept = size if self._is_reduced(size) else self.size
+        return stored * 3 // 2 + _FLOATS * 4 * page.samplesperpixel * kept[0] * kept[1]
+
+    def _is_reduced(self, size: tuple[int, int]) -> bool:
+        return 2 * max(size) <= max(self.size)
+
+    def samples(self, size: tuple[int, int]) -> Samples:
         """Decode the picture.
+
+        Args:
+            size: width and height that are enough; a picture of at least twice that is averaged
+                to it.
 
         Raises:
             InputError: decoding needs a package that is not installed.
@@ -129,16 +147,48 @@ class Tiff:
         planes = (-1, height, width) if self._separate else (height, width, -1)
         stored = stored.reshape(planes)
         stored = np.moveaxis(stored, 0, -1) if self._separate else stored
-        count = _CHANNELS[self._photometric]
-        alpha = self._unit(stored[..., count]) if self._extra else None
+        is_reduced = self._is_reduced(size)
+        values, alpha = self._averaged(stored, size) if is_reduced else self._floats(stored)
         return Samples(
-            self._values(stored[..., :count]),
+            values,
             alpha,
-            self._extra == (_PREMULTIPLIED,),
+            self._is_premultiplied or is_reduced,
             self._page.iccprofile,
             int(self._page.tags.valueof(_ORIENTATION, 1)),
             len(self._file.pages),
         )
+
+    def _floats(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """`Samples.values` and `Samples.alpha` of some rows (rows, width, samples)."""
+        count = _CHANNELS[self._photometric]
+        alpha = self._unit(stored[..., count]) if self._extra else None
+        return self._values(stored[..., :count]), alpha
+
+    def _averaged(
+        self, stored: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Likewise, averaged to (width, height), and multiplied by alpha if there is any.
+
+        In bands of rows, since floats of all samples would take gigabytes.
+        """
+        width, height = size
+        bands = []
+        for first in range(0, height, _BAND):
+            last = min(first + _BAND, height)
+            top, bottom = (row * len(stored) / height for row in (first, last))
+            start = int(top)
+            values, alpha = self._floats(stored[start : math.ceil(bottom)])
+            if alpha is not None:
+                values = values.reshape(*alpha.shape, -1)
+                if not self._is_premultiplied:
+                    values = values * alpha[..., None]
+                values = np.dstack([values, alpha])
+            bands.append(geometry.average(values, top - start, bottom - start, last - first, width))
+        small = np.concatenate(bands)
+        if not self._extra:
+            return small, None
+        values, alpha = small[..., :-1], small[..., -1]
+        return values[..., 0] if values.shape[-1] == 1 else values, alpha
 
     def _values(self, stored: np.ndarray) -> np.ndarray:
         """The samples without alpha as `Samples.values`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import nst_keras
-from nst_keras.devices import startup
+from nst_keras.devices import memory, startup
 from nst_keras.imaging import animation, geometry, images
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
@@ -110,9 +110,9 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     content, *styles = (Path(path).name for path in (settings.content, *settings.style))
     what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
     _log.info("%s on %s; folder %s", what, record.device, folder.path)
-    costs = CostModel(settings, plan.precision, inputs.channels)
+    costs = CostModel(settings, plan.precision, inputs.channels, inputs.held_bytes)
     rate = startup.matrix_rate(plan.precision)
-    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate))
+    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate, memory.peak_bytes()))
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))
@@ -138,7 +138,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
     blend = settings.blend(len(settings.style))
-    styles = zip(settings.style, inputs.styles, blend, strict=True)
+    styles = enumerate(zip(settings.style, blend, strict=True), start=1)
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
@@ -149,10 +149,10 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         step=old.step or 0,
         total_steps=plan.total_steps,
         device=startup.describe_device(),
-        content=_describe_picture(settings.content, inputs.content, hashes["content"]),
+        content=_describe_picture(inputs, "content", settings.content),
         styles=tuple(
-            _describe_picture(path, pixels, hashes[f"style {n}"], weight / sum(blend))
-            for n, (path, pixels, weight) in enumerate(styles, start=1)
+            _describe_picture(inputs, f"style {n}", path, weight / sum(blend))
+            for n, (path, weight) in styles
         ),
         scales=tuple(
             ScaleSteps(it.width, it.height, it.steps, it.first_step) for it in plan.scales
@@ -167,10 +167,10 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
 
 
 def _describe_picture(
-    path: str, pixels: np.ndarray, sha256: str, weight: float | None = None
+    inputs: Inputs, name: str, path: str, weight: float | None = None
 ) -> InputPicture:
-    height, width = pixels.shape[:2]
-    return InputPicture(Path(path).name, width, height, sha256, weight)
+    height, width = inputs.sizes[name]
+    return InputPicture(Path(path).name, width, height, inputs.hashes[name], weight)
 
 
 def settings_text(config: Config) -> dict[str, str]:

@@ -60,7 +60,7 @@ def _run_alone(run: RequestedRun, call: Call) -> int:
 
 def _run_batch(runs: list[RequestedRun], call: Call) -> int:
     grouping.check([run.settings for run in runs])
-    sizes = [run.inputs.content.shape[:2] for run in runs]
+    sizes = [run.inputs.sizes["content"] for run in runs]
     plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
     if len(plans) > 1:
         raise InputError("--batch: the pictures are of different sizes")

@@ -86,6 +86,9 @@ class Config:
     max_megapixels: int = _reading(
         200, "Largest picture read, in megapixels; raise it for pictures you trust.", (1, 10**6)
     )
+    truncated: bool = _reading(
+        False, "Read what is there of pictures that are cut short; the rest of them is one color."
+    )
 
     workdir: str | None = _folder(
         None, "The run folder.", unset="runs/CONTENT_STYLE-XXXX", path=True

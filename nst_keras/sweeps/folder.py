@@ -18,6 +18,7 @@ from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
 
 _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked for
+_ENOUGH = 64  # px, to which pictures are reduced that are only checked
 
 
 class TrialState(NamedTuple):
@@ -86,7 +87,9 @@ class SweepFolder:
             config, folder, replaces = trial.config, self.run(trial.name), False
             try:
                 found = {
-                    name: read(flag, str(path), config.max_pixels, config.backbone)
+                    name: read(
+                        flag, str(path), config.max_pixels, config.truncated, config.backbone
+                    )
                     for name, flag, path in inputs.sources(config)
                 }
             except InputError as error:
@@ -105,16 +108,17 @@ class SweepFolder:
         return states
 
 
-def _read_input(flag: str, path: str, limit: int, backbone: str) -> tuple[str, tuple[int, int]]:
+def _read_input(
+    flag: str, path: str, max_pixels: int, truncated: bool, backbone: str
+) -> tuple[str, tuple[int, int]]:
     """The SHA-256 of an input that can be read, and the height and width of a picture."""
     try:
         if flag == "--weights":
             return weights.read_weights(path, backbone).sha256, (0, 0)
-        picture = images.read_image(path, flag, limit)
+        picture = images.read_image(path, flag, max_pixels, enough=_ENOUGH, truncated=truncated)
     except InputError as error:
         raise InputError(str(error), flag.removeprefix("--")) from error
-    height, width = picture.pixels.shape[:2]
-    return picture.sha256, (height, width)
+    return picture.sha256, picture.size
 
 
 @contextlib.contextmanager

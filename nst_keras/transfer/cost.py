@@ -26,10 +26,21 @@ _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
 
 
 class CostModel:
-    """Memory and operations of a run's steps; `channels` are those of the network, per block."""
+    """Memory and operations of a run's steps.
 
-    def __init__(self, settings: Settings, precision: str, channels: tuple[int, ...]):
-        self._settings, self._precision = settings, precision
+    Args:
+        channels: of the network, per block.
+        held_bytes: of the pictures that the run has read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        precision: str,
+        channels: tuple[int, ...],
+        held_bytes: int = 0,
+    ):
+        self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
@@ -75,9 +86,18 @@ class CostModel:
             )
 
     def describe(
-        self, scales: Sequence[Scale], tile_size: int | None, flops_per_second: float
+        self,
+        scales: Sequence[Scale],
+        tile_size: int | None,
+        flops_per_second: float,
+        so_far: int = 0,
     ) -> str:
-        """One line for the user; `flops_per_second` are of matrix products on the device."""
+        """One line for the user.
+
+        Args:
+            flops_per_second: of matrix products on the device.
+            so_far: bytes that the process has taken at most, as for reading pictures.
+        """
         rate = _STEP_SHARE * flops_per_second
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
@@ -85,7 +105,7 @@ class CostModel:
             f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
             for scale, taken in zip(scales, seconds, strict=True)
         )
-        most = max(self.peak_bytes(scale, tile_size) for scale in scales)
+        most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
         return (
             f"{', '.join(parts)}; in all about {format_seconds(sum(seconds))} if nothing "
             f"else runs here, and up to about {most / GIB:.1f} GiB, "
@@ -102,7 +122,8 @@ class CostModel:
         # Features of the content; of styles only matrices are kept, whatever their number.
         compared = [conv for conv in self._convs if conv.name in settings.content_layers]
         targets = sum(map(_features, compared))
-        return round(_BASE + kept * largest + (images * _PIXEL + targets * size) * scale.pixels)
+        own = kept * largest + (images * _PIXEL + targets * size) * scale.pixels
+        return round(_BASE + self._held_bytes + own)
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""

@@ -1,12 +1,14 @@
 """Everything that a run reads, read and checked once, before TensorFlow is imported."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nst_keras.devices import memory
 from nst_keras.imaging import geometry, images
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
@@ -14,6 +16,10 @@ from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
+
+# A picture is reduced to this many times the size that the run needs, and from there with a better
+# filter; the difference is too small to be seen.
+_REDUCED_TO = 3
 
 PictureLike = str | os.PathLike | np.ndarray
 
@@ -23,10 +29,13 @@ class Inputs:
     """Everything that a run has read. Pictures are float32 RGB in [0, 1], (H, W, 3).
 
     Attributes:
-        content: cropped as `--fit` says.
+        content: cropped as `--fit` says. Pictures that are much larger than the run needs are
+            reduced.
         init: the picture that `--init` names, if it names one.
         weights: None where only `keras.applications` can fetch them.
         hashes: SHA-256 of each file by the name of its source (see `sources`).
+        sizes: height and width of each picture by the name of its source, before it was reduced;
+            of the content, of the part that is used.
         notes: warnings about how files were read.
     """
 
@@ -35,7 +44,14 @@ class Inputs:
     init: np.ndarray | None
     weights: Weights | None
     hashes: dict[str, str]
+    sizes: dict[str, tuple[int, int]]
     notes: tuple[str, ...]
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the pictures in memory."""
+        pictures = [self.content, *self.styles, *([] if self.init is None else [self.init])]
+        return sum(picture.nbytes for picture in pictures)
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -103,6 +119,7 @@ def read_inputs(
             f"styles is {len(styles)}"
         )
     hashes: dict[str, str] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     notes: list[str] = []
     pictures: dict[str, list[np.ndarray]] = {"--init": []}  # by flag
     for name, flag, origin in sources(settings, content, styles):
@@ -112,18 +129,47 @@ def read_inputs(
             continue
         if isinstance(origin, np.ndarray):
             pixels = _checked(origin, name)
+            sizes[name] = pixels.shape[:2]
         else:
-            picture = images.read_image(origin, flag, settings.max_pixels)
-            pixels, hashes[name] = picture.pixels, picture.sha256
+            picture = _read(settings, flag, origin, sizes.get("content"))
+            pixels, hashes[name], sizes[name] = picture.pixels, picture.sha256, picture.size
             notes += [f"{flag}={origin}: {note}" for note in picture.notes]
         pictures.setdefault(flag, []).append(pixels)
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
-    height, width = photo.shape[:2]
+    if settings.fit == "crop":
+        sizes["content"] = (min(sizes["content"]),) * 2
+    height, width = sizes["content"]
     if settings.size != "original" and int(settings.size) > max(height, width):
         name, size = settings.content or "content", settings.size
         notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
     init = next(iter(pictures["--init"]), None)
-    return Inputs(photo, tuple(pictures["--style"]), init, weights, hashes, tuple(notes))
+    return Inputs(photo, tuple(pictures["--style"]), init, weights, hashes, sizes, tuple(notes))
+
+
+def _read(
+    settings: Settings, flag: str, path: str | os.PathLike, content: tuple[int, int] | None
+) -> images.Picture:
+    """Read a picture, reduced if it is much larger than the run needs.
+
+    `content` is the height and width of the content, which is read first.
+    """
+    reduced: dict[str, Any] = {}
+    if longest := settings.size if settings.size != "original" else max(content or (0,)):
+        scale = settings.style_scale if flag == "--style" else 1.0
+        cropped = flag == "--init" or flag == "--content" and settings.fit == "crop"
+        reduced = {
+            "enough": math.ceil(_REDUCED_TO * scale * int(longest)),
+            "side": min if cropped else max,
+        }
+    limit = math.inf if memory.visible_gpus() else settings.memory_limit or math.inf
+    return images.read_image(
+        path,
+        flag,
+        settings.max_pixels,
+        truncated=settings.truncated,
+        max_bytes=min(limit, memory.available_bytes()),
+        **reduced,
+    )
 
 
 def _checked(picture: np.ndarray, name: str) -> np.ndarray:

@@ -44,7 +44,7 @@ def make_plan(
     precision = startup.settle_precision(settings.precision, announce=True)
     plan = _plan(settings, inputs, precision)
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
-    costs = CostModel(settings, precision, inputs.channels)
+    costs = CostModel(settings, precision, inputs.channels, inputs.held_bytes)
     tile_size = costs.choose_tile_size(plan.scales, budget)
     plan = dataclasses.replace(plan, tile_size=tile_size)
     if not settings.time_limit:
@@ -62,7 +62,7 @@ def make_plan(
 
 
 def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | None = None) -> Plan:
-    scales = plan_run(settings, inputs.content.shape[:2])
+    scales = plan_run(settings, inputs.sizes["content"])
     image_every = settings.image_every
     if image_every is None:
         image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))

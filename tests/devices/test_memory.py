@@ -186,3 +186,10 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.delattr(memory.os, "sched_getaffinity")
     monkeypatch.setattr(memory.os, "cpu_count", lambda: None)
     assert memory.cpu_cores() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_peak_is_that_of_the_process():
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (kibibytes,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    assert memory.peak_bytes() == pytest.approx(kibibytes * 1024, rel=0.02)

@@ -143,12 +143,12 @@ def test_a_missing_codec_is_named(monkeypatch):
 def test_missing_and_swollen_parts_are_found():
     whole = tiff(ramp(3)[0], photometric="rgb", rowsperstrip=4)
     with pytest.raises(ValueError, match="a part of the pixels is missing"):
-        Tiff(whole[:-100]).samples()
+        Tiff(whole[:-100]).samples((SIDE, SIDE))
     packed = tiff(ramp(3)[0], photometric="rgb", compression="deflate", rowsperstrip=4)
     found = Tiff(packed)
     found._page.__dict__["chunks"] = (1, SIDE, 3)
     with pytest.raises(ValueError, match="a part of the pixels is too large"):
-        found.samples()
+        found.samples(found.size)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -167,3 +167,31 @@ def test_only_the_first_frame():
         for _ in range(2):
             writer.write(ramp(3)[0], photometric="rgb")
     assert decode(stream.getvalue())[1] == ["only the first frame was read"]
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", None])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_reduced_picture_holds_means(kind, channels):
+    height, width = 4 * 100, 4 * 30  # more than a band of rows
+    values = np.random.default_rng(0).random((height, width, channels + 1)).astype(np.float32)
+    values[..., :-1] *= values[..., -1:]  # multiplied by alpha
+    stored = values.copy() if kind else values[..., :-1]
+    if kind == "unassalpha":
+        stored[..., :-1] /= stored[..., -1:]
+    photometric = "rgb" if channels == 3 else "minisblack"
+    extra = {"extrasamples": [kind]} if kind else {}
+    decoder = Decoder(10**6, 1, enough=100)
+    stored = stored[..., 0] if stored.shape[-1] == 1 else stored
+    pixels = decoder.floats(tiff(stored, photometric=photometric, **extra))
+    means = values.reshape(100, 4, 30, 4, channels + 1).mean((1, 3))
+    expected = means[..., :-1] + (1 - means[..., -1:] if kind else 0)
+    np.testing.assert_allclose(pixels, np.broadcast_to(expected, (100, 30, 3)), atol=1e-5)
+    assert decoder.size == (height, width)
+
+
+def test_memory_for_a_tiff_is_checked_before_it_is_decoded():
+    data = tiff(np.zeros((1000, 1000, 3), np.uint16), photometric="rgb")
+    needed = len(data) + 9_000_000 + 48_000_000  # 1.5 times the samples, and 4 copies as floats
+    assert Decoder(10**6, 1, max_bytes=needed).floats(data).shape == (1000, 1000, 3)
+    with pytest.raises(InputError, match="reading its 1000x1000 px takes about 0.059 GiB"):
+        Decoder(10**6, 1, max_bytes=needed - 1).floats(data)

@@ -114,7 +114,7 @@ def iterate(step, seconds=0.0, **changes):
 
 def run_in(folder, config, notes=None):
     """A run in a folder, as its writers get it."""
-    inputs = Inputs(picture(20, 30), (), None, None, {}, ())
+    inputs = Inputs(picture(20, 30), (), None, None, {}, {}, ())
     return RequestedRun(
         [], config, config, inputs, folder, Fingerprint(), False, [] if notes is None else notes
     )

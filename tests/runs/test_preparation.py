@@ -187,7 +187,9 @@ def test_the_plan_is_logged_and_so_are_pictures_beyond_its_end(requested, caplog
 
 
 HASHES = {name: name[0] * 64 for name in ("content", "style 1", "style 2", "weights")}
-INPUTS = Inputs(picture(30, 40), (picture(20, 20), picture(20, 10)), None, None, HASHES, ())
+SIZES = {"content": (30, 40), "style 1": (20, 20), "style 2": (20, 10)}
+STYLES = (picture(20, 20), picture(20, 10))
+INPUTS = Inputs(picture(30, 40), STYLES, None, None, HASHES, SIZES, ())
 PLAN = Plan((Scale(0, 15, 20, 30, 1), Scale(1, 30, 40, 50, 31)), "float32", None, 5, 50, (30,))
 CONFIG = dataclasses.replace(
     resolve(Config(content="a/photo.jpg", style=("b/x.jpg", "c/y.jpg"), style_blend=(1.0, 3.0))),

@@ -147,3 +147,11 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
     assert text.endswith("GiB, in whole pictures")
     tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
     assert tiled.endswith("in tiles of 512 px")
+
+
+def test_the_plan_counts_what_reading_took_and_the_pictures_that_are_held():
+    channels = (64, 128, 256, 512, 512)
+    settings, one = resolve(Config()), scale(128, 96)
+    plain, holding = (CostModel(settings, "float32", channels, held) for held in (0, 2 * GIB))
+    assert holding.peak_bytes(one, None) - plain.peak_bytes(one, None) == 2 * GIB
+    assert "up to about 7.5 GiB" in plain.describe((one,), None, 1e12, round(7.5 * GIB))

@@ -70,8 +70,8 @@ def test_each_picture_is_opened_once(named, monkeypatch):
 def test_hashed_bytes_are_the_used_picture_even_if_the_file_is_replaced(named, monkeypatch):
     before, normal = sha256(named.init), images.read_image
 
-    def replaced(path, *arguments):
-        found = normal(path, *arguments)
+    def replaced(path, *arguments, **options):
+        found = normal(path, *arguments, **options)
         if path == named.init:
             images.write_image(path, picture(64, 64, seed=6))
         return found
@@ -156,6 +156,54 @@ def test_a_content_is_cropped_as_fit_says(tiny_weights):
     settings = resolve(Config(size=32, fit="crop"))
     found = read_inputs(settings, CONTENT, STYLE, tiny_weights)
     np.testing.assert_array_equal(found.content, CONTENT[:, 10:50])
+
+
+@pytest.mark.parametrize(
+    ("changes", "content", "style", "init"),
+    [
+        ({}, (48, 144), (144, 72), (144, 288)),
+        ({"style_scale": 2.0}, (48, 144), (288, 144), (144, 288)),
+        ({"fit": "crop"}, (144, 144), (144, 72), (144, 288)),
+        ({"size": "original"}, (400, 1200), (2000, 1000), (1000, 2000)),
+        ({"size": 201}, (400, 1200), (603, 302), (1000, 2000)),
+    ],
+)
+def test_pictures_are_reduced_to_three_times_what_is_needed(
+    named, tmp_path, changes, content, style, init
+):
+    paths = {}
+    for name, size in (("content", (400, 1200)), ("style", (2000, 1000)), ("init", (1000, 2000))):
+        paths[name] = str(tmp_path / f"large_{name}.png")
+        images.write_image(paths[name], np.full((*size, 3), 0.25, np.float32))
+    paths["style"] = (paths["style"],)
+    found = read_inputs(dataclasses.replace(named, **paths, **changes))
+    shapes = [it.shape[:2] for it in (found.content, *found.styles, found.init)]
+    assert shapes == [content, style, init]
+    used = (400, 400) if "fit" in changes else (400, 1200)
+    assert found.sizes == {"content": used, "style 1": (2000, 1000), "init": (1000, 2000)}
+    assert found.held_bytes == sum(12 * height * width for height, width in shapes)
+    np.testing.assert_allclose(found.content, 64 / 255, atol=1e-6)
+
+
+def test_reading_counts_for_the_memory_limit(named, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    words = f"--content={named.content}: reading its 60x40 px takes about .* GiB, but .* available"
+    with pytest.raises(InputError, match=words):
+        read_inputs(dataclasses.replace(named, memory_limit=1000))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # there, the limit is the GPU's
+    assert read_inputs(dataclasses.replace(named, memory_limit=1000)).content.size
+
+
+def test_a_cut_picture_is_read_if_asked_for(named, tmp_path):
+    path = tmp_path / "cut.png"
+    path.write_bytes(Path(named.content).read_bytes()[:-600])
+    cut = dataclasses.replace(named, content=str(path))
+    words = f"--content={path}: damaged or cut short; --truncated reads what is there"
+    with pytest.raises(InputError, match=words):
+        read_inputs(cut)
+    found = read_inputs(dataclasses.replace(cut, truncated=True))
+    assert "cut short" in found.notes[0]
+    np.testing.assert_array_equal(found.content[0], read_inputs(named).content[0])
 
 
 def test_a_style_blend_needs_as_many_styles(tiny_weights):

@@ -41,7 +41,8 @@ def test_about_24_pictures_are_kept_unless_given(tiny_weights, given, steps, eve
 def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
     config = dataclasses.replace(SINGLE, size=800)
     (scale,) = plan_of(tiny_weights, config).scales
-    costs = CostModel(resolve(config), "float32", tiny_weights.channels)
+    held = settled(config, tiny_weights)[1].held_bytes
+    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
     whole = costs.peak_bytes(scale, None)
     enough, less = (
         plan_of(tiny_weights, dataclasses.replace(config, memory_limit=whole + more))
