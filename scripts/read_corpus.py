@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number, path in enumerate(path for path in paths if path.name not in Expected.FILES):
         outcome = read_in_process(path, int(given.max_megapixels * 1e6), given.timeout)
         outcome.problems.extend(expected.problems(path, outcome))
+        if outcome.pixels is not None:  # all of thousands would take gigabytes
+            outcome.pixels = outcome.pixels[:1, :1].copy()
         outcomes.append(outcome)
         if sys.stderr.isatty() and number % 20 == 0:
             print(f"\r{number} of {len(paths)}", end="", file=sys.stderr, flush=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from corpus import scene
-from corpus.expected import Case
+from . import scene
+from .expected import Case
 
 _HEADERS = {"os2": 12, "v3": 40, "v4": 108, "v5": 124}
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from corpus.reading import Outcome
+from .reading import Outcome
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from corpus import light, scene
-from corpus.expected import Case
+from . import light, scene
+from .expected import Case
 
 _LOSSY = 24 / 255
 _EXIF_ORIENTATION = 0x0112

@@ -9,8 +9,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from corpus import scene
-from corpus.expected import Case
+from . import scene
+from .expected import Case
 
 _TYPES = ("bool", "uint8", "uint16", "uint32", "float16", "float32", "float64")
 _NAMES = {"bool": "1", "uint8": "8", "uint16": "16", "uint32": "32", "float16": "f16"}

@@ -7,12 +7,15 @@ import zlib
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image, ImageCms
 
 from .formats import write_png
 
 SIDE = (24, 20)  # width and height of the pictures, in pixels
 USED = 144  # a palette index that pixels have; Pillow leaves out the transparency of unused ones
+# White, red, green and blue, each x and y.
+_REC2020 = struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600)
 
 
 def _pixels(mode: str = "RGB") -> Image.Image:
@@ -39,8 +42,8 @@ def save_picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def _deep_png(color_type: int, depth: int, interlaced: bool) -> bytes:
-    """A PNG that Pillow cannot write: 16-bit color, or interlaced in seven passes."""
+def _deep_png(color_type: int, depth: int, interlaced: bool, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG that Pillow cannot write: 16-bit color, interlaced in seven passes, other chunks."""
     width, height = SIDE
     each = {0: 1, 2: 3, 4: 2, 6: 4}[color_type] * depth // 8
     grid = np.arange(width * height * each, dtype=np.uint32).astype(np.uint8)
@@ -49,8 +52,8 @@ def _deep_png(color_type: int, depth: int, interlaced: bool) -> bytes:
     passes = (*starts, (0, 1, 1, 2)) if interlaced else ((0, 0, 1, 1),)
     lines = (b"\0" + row.tobytes() for x, y, dx, dy in passes for row in grid[y::dy, x::dx])
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, int(interlaced))
-    body = (b"IHDR", header), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")
-    return write_png(list(body))
+    data = zlib.compress(b"".join(lines))
+    return write_png([(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")])
 
 
 def _profile() -> bytes:
@@ -74,6 +77,8 @@ def _pngs() -> list[bytes]:
         save_picture("PNG", "I;16"),
         save_picture("PNG", "LA"),
         save_picture("PNG", save_all=True, append_images=[later], duration=80, disposal=1),
+        _deep_png(2, 8, False, (b"cICP", bytes([9, 16, 0, 1]))),
+        _deep_png(2, 8, False, (b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", _REC2020)),
         *(_deep_png(kind, 16, False) for kind in (0, 2, 6)),
         *(_deep_png(kind, depth, True) for kind, depth in ((0, 8), (2, 16), (6, 8))),
     ]
@@ -99,7 +104,32 @@ def _tiffs() -> list[bytes]:
         save_picture("TIFF", exif=_exif(), icc_profile=_profile(), big_tiff=True),
         save_picture("TIFF", save_all=True, append_images=[_pixels(), _pixels()]),
         save_picture("TIFF", "RGB", tiffinfo={305: "x" * 40, 700: b"<xmp/>"}),
+        *_deep_tiffs(),
     ]
+
+
+def _deep_tiffs() -> list[bytes]:
+    """TIFFs that Pillow cannot write: more bits, floats, alpha, planes, tiles."""
+    color = np.asarray(_pixels(), np.float32) / 255
+    deep, alpha = np.uint16(color * 65535), {"extrasamples": ["unassalpha"]}
+    four = np.dstack([deep, deep[..., :1]])
+    return [
+        _tiff(deep, byteorder=">", bigtiff=True),
+        _tiff(np.moveaxis(deep, -1, 0), planarconfig="separate", compression="zlib"),
+        _tiff(four, compression="zlib", predictor=True, rowsperstrip=5, **alpha),
+        _tiff(four, photometric="separated"),
+        _tiff(color, tile=(16, 16), compression="zlib"),
+        _tiff(color.astype(np.float16), iccprofile=_profile()),
+        _tiff(deep[..., 0], photometric="miniswhite"),
+        _tiff(deep, photometric="cielab"),
+    ]
+
+
+def _tiff(samples: np.ndarray, photometric: str | None = None, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    photometric = photometric or ("rgb" if samples.ndim == 3 else "minisblack")
+    tifffile.imwrite(stream, samples, photometric=photometric, metadata=None, **options)
+    return stream.getvalue()
 
 
 @functools.cache

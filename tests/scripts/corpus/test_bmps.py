@@ -1,0 +1,11 @@
+"""The BMPs of the corpus; all of them are read rightly."""
+
+from scripts.corpus import bmps
+from tests.scripts.corpus.conftest import problems_of
+
+
+def test_each_is_another_file_and_is_read_rightly(tmp_path):
+    cases = list(bmps.cases())
+    assert len({case.data for case in cases}) == len({case.name for case in cases}) == len(cases)
+    assert len(cases) > 50
+    assert problems_of(cases, tmp_path) == []
