@@ -12,6 +12,9 @@ from nst_keras.imaging import color_spaces
 from nst_keras.imaging.color_spaces import ColorSpace
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_AT_ONCE = 1 << 20  # bytes unpacked at a time
+_USUAL_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, by Huffman
 # Texts do not change the picture, and Pillow refuses those of over a megabyte.
 _LEFT_OUT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _MAX_PROFILE = 1 << 26  # bytes
@@ -26,6 +29,35 @@ def png_without_texts(data: bytes) -> bytes:
     kept = [whole for name, whole in chunks if name not in _LEFT_OUT]
     end = len(_PNG) + sum(len(whole) for _, whole in chunks)
     return b"".join([_PNG, *kept, data[end:]])
+
+
+def png_with_end(data: bytes) -> bytes | None:
+    """A PNG with the end chunk that it lacks; None if it lacks more, or is no PNG."""
+    chunks = list(_png_chunks(data))
+    pixels = zlib.decompressobj()
+    try:
+        for name, whole in chunks:
+            rest = whole[8:-4] if name == b"IDAT" else b""
+            while rest:
+                pixels.decompress(rest, _AT_ONCE)  # which is not kept
+                rest = pixels.unconsumed_tail
+    except zlib.error:
+        return None
+    return b"".join([_PNG, *(whole for _, whole in chunks), _PNG_END]) if pixels.eof else None
+
+
+def jpeg_kind(data: bytes) -> str | None:
+    """What is rare about a JPEG: more than 8 bits, or a coding other than Huffman's in blocks."""
+    place = 2
+    while data.startswith(b"\xff\xd8") and place + 5 <= len(data) and data[place] == 0xFF:
+        marker, (length,) = data[place + 1], struct.unpack_from(">H", data, place + 2)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits = data[place + 4]
+            if marker in _USUAL_FRAMES:
+                return f"{bits} bits" if bits != 8 else None
+            return f"frame type {marker - 0xC0}, {bits} bits"
+        place += 2 + length
+    return None
 
 
 def png_profile(data: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from nst_keras.imaging import color, containers
 from nst_keras.imaging.color_spaces import ColorSpace
@@ -32,6 +32,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = (5, 6, 7, 8)
+_UNSUPPORTED_BMP = "Unsupported BMP "
 _JPEG_END = b"\xff\xd9"
 # Bits that decoders which still wait for pixels take for some, each for other ones.
 _FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
@@ -128,7 +129,7 @@ class Decoder:
         """The picture, decoded, a JPEG perhaps at a half, a quarter or an eighth of its size."""
         formats = _formats_of(data)
         kept = containers.png_without_texts(data)
-        with Image.open(io.BytesIO(kept), formats=formats) as image:
+        with _identified(kept, formats) as image:
             self._check_size(image.size)
             self._check_memory(image, len(data))
             if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
@@ -163,9 +164,9 @@ class Decoder:
 
     def _incomplete(self, data: bytes, formats: tuple[str, ...]) -> Image.Image:
         """A picture whose file ends too early, if it can be used nevertheless."""
-        completed = _completed_jpeg(data)
+        completed = _completed_jpeg(data) or containers.png_with_end(data)
         if completed is not None:
-            self.notes.append("the end marker of the JPEG is missing; all of it was read")
+            self.notes.append("the end mark of the file is missing; all of the picture was read")
             image = Image.open(io.BytesIO(completed), formats=formats)
             self._load(image)
             return image
@@ -299,6 +300,34 @@ def _formats_of(data: bytes) -> tuple[str, ...]:
         raise InputError("HEIC pictures need pip install '.[heif]'") from None
     pillow_heif.register_heif_opener()
     return (*FORMATS, "HEIF")
+
+
+def _identified(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """A picture before its pixels are decoded.
+
+    Raises:
+        InputError: it is of a kind that is not read.
+        UnidentifiedImageError: it is no picture, or is damaged.
+    """
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except UnidentifiedImageError:
+        if data.startswith(_TIFF_STARTS):
+            words = ""
+            with contextlib.suppress(Exception):  # nearly any type, if it is damaged
+                words = Tiff(data).not_read()
+            if words:
+                raise InputError(words) from None
+        if kind := containers.jpeg_kind(data):
+            raise InputError(f"a JPEG of a kind that is not read ({kind})") from None
+        raise
+    except OSError as error:
+        if str(error).startswith(_UNSUPPORTED_BMP):
+            kind = str(error).removeprefix(_UNSUPPORTED_BMP)
+            raise InputError(f"a BMP of a kind that is not read ({kind})") from None
+        if "runcated" in str(error):  # with a small or a capital t
+            raise InputError("damaged or cut short") from error
+        raise
 
 
 def _completed_jpeg(data: bytes) -> bytes | None:

@@ -102,15 +102,20 @@ class Tiff:
     def check_kind(self) -> None:
         """Raise InputError unless files of this kind are read."""
         channels = _CHANNELS.get(self._photometric)
-        shown = getattr(self._page.photometric, "name", self._photometric)
-        kind = f"{shown}, {self._page.samplesperpixel} x {self._bits} bits"
         fits = channels and self._page.samplesperpixel - channels == len(self._extra) <= 1
         if self._photometric == _CMYK and self._page.tags.valueof(_INK_SET, 1) != 1:
             fits = False
         if not fits or self._format not in (_UNSIGNED, _FLOAT) or self._bits == 1 and self._extra:
-            raise InputError(f"a TIFF of a kind that is not read ({kind})")
+            raise InputError(self.not_read())
         if self._photometric in (_PALETTE, _CIELAB, _ICCLAB) and self._format == _FLOAT:
-            raise InputError(f"a TIFF of a kind that is not read ({kind}, floats)")
+            raise InputError(self.not_read())
+
+    def not_read(self) -> str:
+        """Words that refuse it, with its kind."""
+        page, form = self._page, {_SIGNED: " signed", _FLOAT: " float"}.get(self._format, "")
+        names = [getattr(it, "name", str(it)) for it in (page.photometric, page.compression)]
+        kind = f"{names[0]}, {page.samplesperpixel} x {self._bits} bits{form}, {names[1]}"
+        return f"a TIFF of a kind that is not read ({kind})"
 
     def bytes_for(self, size: tuple[int, int]) -> int:
         """Bytes of memory that `samples` takes, about, for a picture of this (width, height)."""

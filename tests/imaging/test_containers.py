@@ -106,3 +106,31 @@ def test_damaged_boxes_count_as_absent():
             containers.color_space(found)
         except ValueError as error:
             assert "color primaries" in str(error)
+
+
+def jpeg_frame(marker, bits):
+    """The start of a JPEG: a comment, and a frame of this kind."""
+    return b"\xff\xd8\xff\xfe\0\4ab" + bytes([0xFF, marker, 0, 17, bits]) + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (jpeg_frame(0xC0, 8), None),
+        (jpeg_frame(0xC2, 8), None),
+        (jpeg_frame(0xC1, 12), "12 bits"),
+        (jpeg_frame(0xC3, 16), "frame type 3, 16 bits"),
+        (jpeg_frame(0xC4, 9), None),  # a table
+        (jpeg_frame(0xC1, 12)[2:], None),
+        (b"\xff\xd8\xff", None),
+    ],
+)
+def test_rare_kinds_of_jpegs_are_named(data, kind):
+    assert containers.jpeg_kind(data) == kind
+
+
+def test_a_png_gets_the_end_that_it_lacks():
+    whole = png((2, 2, 8, 0), b"\0ab\0cd")
+    assert containers.png_with_end(whole[:-12]) == containers.png_with_end(whole[:-1]) == whole
+    assert containers.png_with_end(whole[:-13]) is None
+    assert containers.png_with_end(b"GIF89a") is None

@@ -1,6 +1,7 @@
 """From bytes to pixels: Pillow's limits, cut files, orientation, what files declare."""
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -13,6 +14,8 @@ from nst_keras.imaging import decoding
 from nst_keras.imaging.decoding import Decoder
 from nst_keras.runtime.errors import InputError
 from tests.imaging.conftest import png
+
+ENDLESS = "the end mark of the file is missing; all of the picture was read"
 
 
 def encoded(image, kind, **options):
@@ -32,7 +35,42 @@ def test_a_jpeg_without_its_end_is_read_and_that_is_said(photo, progressive, kep
     whole = encoded(Image.fromarray(photo), "JPEG", quality=95, progressive=progressive)
     pixels, notes = decode(whole.removesuffix(b"\xff\xd9") + kept)
     np.testing.assert_array_equal(pixels, decode(whole)[0])
-    assert notes == ["the end marker of the JPEG is missing; all of it was read"]
+    assert notes == [ENDLESS]
+
+
+@pytest.mark.parametrize("missing", [1, 5, 12])  # the last chunk has 12 bytes
+def test_a_png_without_its_end_is_read_and_that_is_said(photo, missing):
+    whole = encoded(Image.fromarray(photo), "PNG")
+    pixels, notes = decode(whole[:-missing])
+    np.testing.assert_array_equal(pixels, decode(whole)[0])
+    assert notes == ([] if missing == 12 else [ENDLESS])  # Pillow does not need it
+    with pytest.raises(InputError, match="damaged or cut short"):
+        decode(whole[:-17])  # and the end of the pixels
+
+
+def with_precision(bits):
+    """A JPEG whose header claims so many bits."""
+    data = bytearray(encoded(Image.new("RGB", (32, 32)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = bits
+    return bytes(data)
+
+
+BITFIELDS = struct.pack("<IiiHHIIiiIIIII", 40, 20, 20, 1, 32, 3, 0, 0, 0, 0, 0, 1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (with_precision(12), "a JPEG of a kind that is not read (12 bits)"),
+        (
+            b"BM" + struct.pack("<IHHI", 0, 0, 0, 66) + BITFIELDS + bytes(1600),
+            "a BMP of a kind that is not read (bitfields layout)",
+        ),
+    ],
+)
+def test_rare_kinds_are_not_called_damaged(data, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        decode(data)
 
 
 @pytest.mark.parametrize("progressive", [False, True])

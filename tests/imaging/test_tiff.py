@@ -195,3 +195,8 @@ def test_memory_for_a_tiff_is_checked_before_it_is_decoded():
     assert Decoder(10**6, 1, max_bytes=needed).floats(data).shape == (1000, 1000, 3)
     with pytest.raises(InputError, match="reading its 1000x1000 px takes about 0.059 GiB"):
         Decoder(10**6, 1, max_bytes=needed - 1).floats(data)
+
+
+def test_a_kind_that_neither_library_reads_is_named():
+    with pytest.raises(InputError, match=r"kind that is not read \(MINISBLACK, 1 x 64 bits signed"):
+        decode(tiff(np.zeros((SIDE, SIDE), np.int64)))
