@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nst_keras import train_backbone
+from nst_keras.network import vgg
 from nst_keras.training import input_pipeline
 from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig, settle
@@ -65,7 +66,10 @@ def config_of(**settings):
 
 @pytest.fixture(scope="package")
 def reused_trainers():
-    """Networks are built and traced once: a training gets one with the variables of a new one."""
+    """Networks are built and traced once: a training gets one with the variables of a new one.
+
+    A VGG16 has few convolutions here, since most of a test's time goes into compiling.
+    """
     made = {}
 
     def make(config, start, classes):
@@ -82,6 +86,7 @@ def reused_trainers():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer_lib, "Trainer", make)
+        patch.setitem(vgg.BLOCKS, "vgg16", (1, 1, 1, 1, 2))
         yield
 
 

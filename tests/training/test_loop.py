@@ -111,8 +111,17 @@ def test_early_stopping_counts_epochs_without_a_better_accuracy(job, tmp_path, m
     assert len(list((tmp_path / "job" / "events").glob("events.out.tfevents.*"))) == 1
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(job, capsys):
-    flags = ["--learning_rate=10", "--batch_norm=false", "--workdir=bad", "--epochs=9"]
+def test_a_loss_that_is_not_finite_ends_the_training(job, capsys, monkeypatch):
+    make = trainer_lib.Trainer
+
+    def overflowing(*arguments):
+        trainer = make(*arguments)
+        large = {name: value * 1e38 for name, value in trainer.state()["model"].items()}
+        trainer.restore({"model": {n: v for n, v in large.items() if v.ndim == 2}})  # of the head
+        return trainer
+
+    monkeypatch.setattr(trainer_lib, "Trainer", overflowing)
+    flags = ["--batch_norm=false", "--workdir=bad", "--epochs=1"]
     assert train_backbone.main([*job, *flags]) == 1
     assert "smaller --learning_rate" in capsys.readouterr().err
 
@@ -152,9 +161,10 @@ def test_of_equal_accuracies_the_lower_loss_is_better(accuracy, loss, better):
 
 
 @pytest.mark.slow
-def test_kill_9_and_the_same_command(job, whole, tmp_path):
+def test_kill_9_and_the_same_command(job, tmp_path):
     """The same with real processes: killed twice, then finished."""
     command = [sys.executable, "-m", "nst_keras.train_backbone", *job]
+    assert subprocess.run([*command, "--workdir=whole"]).returncode == 0
     for step in (3, 9):
         process = subprocess.Popen(command)
         table = tmp_path / "job" / "batches.csv"
@@ -163,7 +173,7 @@ def test_kill_9_and_the_same_command(job, whole, tmp_path):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
     assert subprocess.run(command).returncode == 0
-    assert outcome(tmp_path / "job") == outcome(whole)
+    assert outcome(tmp_path / "job") == outcome(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("quiet", [False, True])

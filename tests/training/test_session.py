@@ -109,7 +109,8 @@ def test_embedded_weights_can_be_the_start(shapes):
 def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
     assert train_backbone.main([*job, "--precision=bfloat16", "--epochs=1"]) == 0
     ours, theirs = (rows_of(f / "batches.csv")[0]["loss"] for f in (tmp_path / "job", whole))
-    assert float(ours) == pytest.approx(float(theirs), rel=0.02)
+    # Two roundings of 2**-9 in each of seven layers, which batch norm over ten pictures may triple.
+    assert float(ours) == pytest.approx(float(theirs), rel=3 * 7 * 2 * 2**-9)
     read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg16")
     assert all(kernel.dtype == np.float32 for kernel in read.kernels.values())
 
