@@ -3,13 +3,16 @@
 There are three of one interface, with the same results: one image, several images at once (both
 here), and an image in tiles (`tiled`). All pass through the network by
 `evaluate_features`.
+
+Each statistic comes with its own pull-back. `tf.custom_gradient` would do the same, but in a graph
+it enters a function that holds the graph and its weights into a registry that is never emptied.
 """
 
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -19,22 +22,21 @@ _LEAST = 1e-30  # its inverse is far below float32's largest number
 Features = dict[str, tf.Tensor]  # by layer
 Extractor = Callable[[tf.Tensor], Features]
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
-# Makes statistics of a layer's features (N, h, w, C); without a name, of pixels (N, H, W, 3).
-SumsOfLayer = Callable[[str, tf.Tensor], Sums]
-_Section = tuple[tf.GradientTape, tf.Tensor, str, tf.Tensor]  # its input, layer and features
+# Makes the gradient by the input of a function from that by its output (a vector-Jacobian product).
+# To be called once.
+PullBack = Callable[[Any], Any]
+Statistic = tuple[tf.Tensor, PullBack]  # sums over the positions of a tensor
 
 
 class Evaluation(NamedTuple):
-    """Statistics, and the way back from them (a vector-Jacobian product).
-
-    Attributes:
-        sums: statistics by term name.
-        pull_back: makes the gradient with respect to the tensor that the statistics were computed
-            from, given those with respect to the statistics. To be called once.
-    """
+    """Statistics by term name, and their common pull-back to the tensor they were computed from."""
 
     sums: Sums
-    pull_back: Callable[[Sums], tf.Tensor]
+    pull_back: PullBack
+
+
+# Evaluates a layer's features (N, h, w, C); without a name, pixels (N, H, W, 3).
+EvaluateLayer = Callable[[str, tf.Tensor], Evaluation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,40 +56,43 @@ class Network:
     largest_gradient: float | None = None
 
 
-def evaluate(tensor: tf.Tensor, sums_of: Callable[[tf.Tensor], Sums]) -> Evaluation:
-    """Statistics of an image or of features.
+def vjp(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, PullBack]:
+    """The value of a function that TensorFlow can differentiate, and its pull-back."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        value = function(inputs)
+    return value, functools.partial(tape.gradient, value, inputs)
+
+
+def combined(statistics: Mapping[str, Statistic]) -> Evaluation:
+    """Statistics of the same image or features, by term name.
 
     Their gradients are added two at a time, since AddN adds three in an order that varies between
     runs.
     """
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        tape.watch(tensor)
-        sums = sums_of(tensor)
 
     def pull_back(cotangents: Sums) -> tf.Tensor:
-        gradients = [tape.gradient(value, tensor, cotangents[name]) for name, value in sums.items()]
+        gradients = [own(cotangents[name]) for name, (_, own) in statistics.items()]
         return functools.reduce(_added_flat, gradients)
 
-    return Evaluation(sums, pull_back)
+    return Evaluation({name: sums for name, (sums, _) in statistics.items()}, pull_back)
 
 
 def evaluate_features(
-    network: Network, images: tf.Tensor, sums_of_layer: SumsOfLayer
+    network: Network, images: tf.Tensor, evaluate_layer: EvaluateLayer
 ) -> Evaluation:
     """Statistics of the features of images (N, H, W, 3), at least one for each layer.
 
-    Each section of the network has a tape of its own, for the same reason as in `evaluate`.
+    Each section of the network is pulled back alone, for the same reason as in `combined`.
     """
-    sections: list[_Section] = []
+    sections: dict[str, PullBack] = {}
     layers: dict[str, Evaluation] = {}
     entry = images
     for section in network.sections:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(entry)
-            ((layer, features),) = section(entry).items()
-        sections.append((tape, entry, layer, features))
-        layers[layer] = evaluate(features, functools.partial(sums_of_layer, layer))
-        entry = features
+        outputs, through_section = vjp(section, entry)
+        ((layer, entry),) = outputs.items()
+        sections[layer] = through_section
+        layers[layer] = evaluate_layer(layer, entry)
 
     def pull_back(cotangents: Sums) -> tf.Tensor:
         if network.largest_gradient is None:
@@ -104,15 +109,15 @@ def evaluate_features(
     return Evaluation(sums, pull_back)
 
 
-def _through(sections: list[_Section], at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+def _through(sections: dict[str, PullBack], at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
     """The gradient at the images, given those at each layer's features from its statistics."""
     upstream = None
-    for tape, entry, layer, features in reversed(sections):
+    for layer, pull_back in reversed(sections.items()):
         # The gradient of a Gram is as large as its features and could be computed long before the
         # gradient from deeper layers arrives; waiting for that saves memory.
         with tf.control_dependencies([] if upstream is None else [upstream]):
             own = at_features(layer)
-        upstream = tape.gradient(features, entry, own if upstream is None else own + upstream)
+        upstream = pull_back({layer: own if upstream is None else own + upstream})
     return upstream
 
 
@@ -135,11 +140,11 @@ class WholeEvaluator(Evaluator):
     """Evaluates images in one piece."""
 
     network: Network
-    sums_of_layer: SumsOfLayer
+    evaluate_layer: EvaluateLayer
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        features = evaluate_features(self.network, image, self.sums_of_layer)
-        pixels = evaluate(image, functools.partial(self.sums_of_layer, ""))
+        features = evaluate_features(self.network, image, self.evaluate_layer)
+        pixels = self.evaluate_layer("", image)
 
         def pull_back(cotangents: Sums) -> tf.Tensor:
             return pixels.pull_back(cotangents) + features.pull_back(cotangents)
@@ -155,11 +160,22 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> E
         images: (N, H, W, 3).
     """
 
-    def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
+    def evaluate_layer(layer: str, features: tf.Tensor) -> Evaluation:
         parts = zip(evaluators, tf.split(features, len(evaluators)), strict=True)
-        return stacked([evaluator.sums_of_layer(layer, part) for evaluator, part in parts])
+        found = [evaluator.evaluate_layer(layer, part) for evaluator, part in parts]
 
-    return WholeEvaluator(evaluators[0].network, sums_of_layer)(images)
+        def pull_back(cotangents: Sums) -> tf.Tensor:
+            return tf.concat(
+                [
+                    own.pull_back({name: cotangents[name][index] for name in own.sums})
+                    for index, own in enumerate(found)
+                ],
+                axis=0,
+            )
+
+        return Evaluation(stacked([own.sums for own in found]), pull_back)
+
+    return WholeEvaluator(evaluators[0].network, evaluate_layer)(images)
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:

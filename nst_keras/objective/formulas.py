@@ -18,21 +18,20 @@ import tensorflow as tf
 from nst_keras.network import vgg
 from nst_keras.objective import total_variation as variations
 from nst_keras.objective import wasserstein
+from nst_keras.objective.evaluation import Statistic, vjp
 
 _FLOOR = 1e-6  # a target whose mean square is below this counts as zero
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
 TORCHVISION_SCALE = 255.0 * vgg.IMAGENET_DEVIATION
 
-PullBack = Callable[[tf.Tensor], tf.Tensor]
 StyleTarget = tuple[tf.Tensor, ...]
 
 
-@tf.custom_gradient
-def gram_sums(features: tf.Tensor) -> tuple[tf.Tensor, PullBack]:
+def gram_sums(features: tf.Tensor) -> Statistic:
     """F F^T, summed over positions: (1, H, W, N) -> (N, N).
 
-    Its gradient takes one product where autodiff takes two, and it casts inside, since autodiff
-    would keep the larger copy until the backward pass.
+    Its pull-back takes one product where autodiff takes two, and needs no float32 copy of the
+    features, which autodiff would keep until then.
     """
     rows = _rows(features)
     wide = exact(rows)
@@ -43,8 +42,7 @@ def gram_sums(features: tf.Tensor) -> tuple[tf.Tensor, PullBack]:
     return tf.matmul(wide, wide, transpose_a=True), pull_back
 
 
-@tf.custom_gradient
-def moment_sums(features: tf.Tensor) -> tuple[tf.Tensor, PullBack]:
+def moment_sums(features: tf.Tensor) -> Statistic:
     """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
     rows = _rows(features)
     wide = exact(rows)
@@ -66,9 +64,13 @@ def _pulled_from_gram(rows: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
 
 
-def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> Statistic:
     """Sum of (F - P)^2 over positions and channels."""
-    return tf.reduce_sum(tf.math.squared_difference(exact(features), exact(target)))
+
+    def error_sum(features: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.math.squared_difference(exact(features), exact(target)))
+
+    return vjp(error_sum, features)
 
 
 def exact(features: tf.Tensor) -> tf.Tensor:
@@ -100,7 +102,7 @@ class Formulas:
     content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
     style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
     variation: variations.Variation
-    style_sums: Callable[[tf.Tensor], tf.Tensor] = gram_sums
+    style_sums: Callable[[tf.Tensor], Statistic] = gram_sums
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 

@@ -61,8 +61,8 @@ def capture_targets(
         for features in features_of(style):
             for layer in moments:
                 positions = float(vgg.positions(layer, *style.shape[1:3]))
-                own = formulas.style_sums(features[layer]) / positions
-                moments[layer] += share / sum(style_blend) * own
+                sums, _ = formulas.style_sums(features[layer])
+                moments[layer] += share / sum(style_blend) * (sums / positions)
     return Targets(
         content=tuple(kept),
         content_sums={

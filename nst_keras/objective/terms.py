@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.evaluation import Features, Sums
+from nst_keras.objective.evaluation import Evaluation, Features, Statistic, combined
 from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.targets import Targets
 from nst_keras.objective.term_names import CONTENT, STYLE, TV, kind_of, layer_of
@@ -18,7 +18,7 @@ from nst_keras.objective.term_names import CONTENT, STYLE, TV, kind_of, layer_of
 # Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. Those
 # of pixels may combine a row with the next one, but not reach further, since strips overlap by one
 # row. The second argument holds the content's features at the same positions, None for pixels.
-Statistics = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
+Statistics = Callable[[tf.Tensor, tf.Tensor | None], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
 
@@ -45,16 +45,15 @@ def make_terms(
     return tuple(terms)
 
 
-def layer_sums(terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor) -> Sums:
-    """Statistics of a layer's features (1, h, w, N), by term name.
+def evaluate_layer(
+    terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor
+) -> Evaluation:
+    """Statistics of a layer's features (1, h, w, N).
 
     Of an image (1, H, W, 3) if the layer is ''. The content's features are at the same positions.
     """
-    return {
-        term.name: term.statistics(features, content.get(layer))
-        for term in terms
-        if term.layer == layer
-    }
+    own = [term for term in terms if term.layer == layer]
+    return combined({term.name: term.statistics(features, content.get(layer)) for term in own})
 
 
 def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:

@@ -19,9 +19,9 @@ import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.objective import evaluation
-from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums
+from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums, vjp
 from nst_keras.objective.targets import owned
-from nst_keras.objective.terms import Term, layer_sums
+from nst_keras.objective.terms import Term, evaluate_layer
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
@@ -76,8 +76,7 @@ class TiledEvaluator(evaluation.Evaluator):
         by_xla = functools.partial(tf.function, jit_compile=True, autograph=False)
         self._passes = [_passes(work, by_xla if xla else _compiled_for_any_size) for work in works]
         # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
-        strip_sums = functools.partial(layer_sums, self._terms, {}, "")
-        strip = functools.partial(evaluation.evaluate, sums_of=strip_sums)
+        strip = functools.partial(evaluate_layer, self._terms, {}, "")
         self._strip_sums, self._strip_gradient = _passes(strip, _compiled_for_any_size)
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
@@ -160,10 +159,12 @@ def _evaluate_tile(
 ) -> Evaluation:
     """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
 
-    def sums_of_layer(layer: str, features: tf.Tensor) -> Sums:
-        return layer_sums(terms, content, layer, owned(features, layer, window))
+    def evaluate_owned(layer: str, features: tf.Tensor) -> Evaluation:
+        own, to_all = vjp(lambda features: owned(features, layer, window), features)
+        sums, to_own = evaluate_layer(terms, content, layer, own)
+        return Evaluation(sums, lambda cotangents: to_all(to_own(cotangents)))
 
-    return evaluation.evaluate_features(network, tile, sums_of_layer)
+    return evaluation.evaluate_features(network, tile, evaluate_owned)
 
 
 def _passes(

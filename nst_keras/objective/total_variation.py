@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from nst_keras.objective.evaluation import PullBack, Statistic, vjp
+
 PIXEL_RANGE = 255.0  # several published formulas are on 0..255
 
 _Offset = tuple[int, int]  # rows, columns
@@ -24,33 +26,27 @@ class Variation:
         loss: makes it from the statistics, and the height and width in pixels.
     """
 
-    sums: Callable[[tf.Tensor], tf.Tensor]
+    sums: Callable[[tf.Tensor], Statistic]
     loss: Callable[[tf.Tensor, int, int], tf.Tensor]
 
 
-def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> list[tf.Tensor]:
+def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> tuple[list[tf.Tensor], PullBack]:
     """Pixels minus their neighbors, (h, w, 3) for each offset, where both are in the image.
 
-    Autodiff would return two gradients for each offset, which AddN would add to that of the network
-    in an order that varies between runs. Here they are one gradient, so that the same image gives
-    the same bytes.
+    Autodiff would make two gradients for each offset, which AddN would add in an order that varies
+    between runs. This pull-back makes one, so that the same image gives the same bytes.
     """
+    plane = image[0]
+    found = [_part(plane, (y, x)) - _part(plane, (-y, -x)) for y, x in offsets]
 
-    @tf.custom_gradient
-    def subtract(image: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., tf.Tensor]]:
-        plane = image[0]
-        found = [_part(plane, (y, x)) - _part(plane, (-y, -x)) for y, x in offsets]
+    def pull_back(upstream: Sequence[tf.Tensor]) -> tf.Tensor:
+        total = tf.zeros_like(plane)
+        for (y, x), gradient in zip(offsets, upstream, strict=True):
+            # Differences only: graph optimization would merge sums into an AddN.
+            total -= _placed(gradient, (-y, -x)) - _placed(gradient, (y, x))
+        return total[None]
 
-        def pull_back(*upstream: tf.Tensor) -> tf.Tensor:
-            total = tf.zeros_like(plane)
-            for (y, x), gradient in zip(offsets, upstream, strict=True):
-                # Differences only: graph optimization would merge sums into an AddN.
-                total -= _placed(gradient, (-y, -x)) - _placed(gradient, (y, x))
-            return total[None]
-
-        return found, pull_back
-
-    return subtract(image)
+    return found, pull_back
 
 
 def _part(plane: tf.Tensor, offset: _Offset) -> tf.Tensor:
@@ -70,29 +66,56 @@ def _margins(offset: _Offset) -> tuple[_Offset, _Offset]:
     return (max(y, 0), max(-y, 0)), (max(x, 0), max(-x, 0))
 
 
-def square_sums(image: tf.Tensor) -> tf.Tensor:
+def square_sums(image: tf.Tensor) -> Statistic:
     """Sums of dx^2 and of dy^2: (2,)."""
-    return tf.stack([tf.reduce_sum(tf.square(d)) for d in differences(image, (_X, _Y))])
+    return _sums_of_differences(image, (_X, _Y), _sums_of_squares)
 
 
-def absolute_sums(image: tf.Tensor) -> tf.Tensor:
+def absolute_sums(image: tf.Tensor) -> Statistic:
     """Sums of |dx| and of |dy|: (2,)."""
-    return tf.stack([tf.reduce_sum(tf.abs(d)) for d in differences(image, (_X, _Y))])
+    return _sums_of_differences(
+        image, (_X, _Y), lambda found: tf.stack([tf.reduce_sum(tf.abs(d)) for d in found])
+    )
 
 
-def power_sums(image: tf.Tensor) -> tf.Tensor:
+def power_sums(image: tf.Tensor) -> Statistic:
     """The sum of (dx^2 + dy^2)^1.25 where both differences exist: (1,)."""
-    dx, dy = differences(image, (_X, _Y))
-    squares = tf.square(dx[:-1]) + tf.square(dy[:, :-1])
-    return tf.reduce_sum(squares**1.25)[None]
+
+    def power_sum(found: Sequence[tf.Tensor]) -> tf.Tensor:
+        dx, dy = found
+        squares = tf.square(dx[:-1]) + tf.square(dy[:, :-1])
+        return tf.reduce_sum(squares**1.25)[None]
+
+    return _sums_of_differences(image, (_X, _Y), power_sum)
 
 
-def nine_point_sums(image: tf.Tensor) -> tf.Tensor:
+def nine_point_sums(image: tf.Tensor) -> Statistic:
     """Sums of squared differences along x, y and both diagonals, edge pixels repeated: (4,)."""
-    padded = tf.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
-    dx, dy, *diagonals = differences(padded, (_X, _Y, _DOWN_RIGHT, _DOWN_LEFT))
-    parts = (dx[1:-1, 1:], dy[1:, 1:-1], *diagonals)
-    return tf.stack([tf.reduce_sum(tf.square(part)) for part in parts])
+
+    def sums_of_own(found: Sequence[tf.Tensor]) -> tf.Tensor:
+        dx, dy, *diagonals = found
+        return _sums_of_squares((dx[1:-1, 1:], dy[1:, 1:-1], *diagonals))
+
+    framed, to_image = vjp(
+        lambda image: tf.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC"), image
+    )
+    offsets = (_X, _Y, _DOWN_RIGHT, _DOWN_LEFT)
+    sums, to_framed = _sums_of_differences(framed, offsets, sums_of_own)
+    return sums, lambda upstream: to_image(to_framed(upstream))
+
+
+def _sums_of_differences(
+    image: tf.Tensor,
+    offsets: Sequence[_Offset],
+    function: Callable[[Sequence[tf.Tensor]], tf.Tensor],
+) -> Statistic:
+    found, to_image = differences(image, offsets)
+    sums, to_differences = vjp(function, found)
+    return sums, lambda upstream: to_image(to_differences(upstream))
+
+
+def _sums_of_squares(found: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tf.stack([tf.reduce_sum(tf.square(d)) for d in found])
 
 
 def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:

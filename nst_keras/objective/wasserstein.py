@@ -4,8 +4,6 @@ Computed in float64 from the covariances on: their eigenvalues span twelve order
 the smaller half of them, which float32 loses, determines the gradient.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 _RIDGE = 1e-4  # added to the covariances' diagonals, in the units of their features
@@ -38,18 +36,17 @@ def squared_distance(
     return tf.cast(distance / mean.shape[0], moments.dtype)
 
 
-@tf.custom_gradient
-def trace_of_root(matrix: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+def trace_of_root(matrix: tf.Tensor) -> tf.Tensor:
     """tr(A^1/2) of a symmetric positive matrix (N, N), with its gradient A^-1/2 / 2.
 
     Autodiff through the eigenvectors would divide by differences of eigenvalues, which may be zero.
+    So it sees a constant plus the gradient times A - A, which is zero. (For the reason why this is
+    no `tf.custom_gradient`, see `evaluation`.)
     """
-    values, vectors = _eigen(matrix)
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return upstream * 0.5 * tf.matmul(vectors / tf.sqrt(values), vectors, transpose_b=True)
-
-    return tf.reduce_sum(tf.sqrt(values)), pull_back
+    constant = tf.stop_gradient(matrix)
+    values, vectors = _eigen(constant)
+    gradient = 0.5 * tf.matmul(vectors / tf.sqrt(values), vectors, transpose_b=True)
+    return tf.reduce_sum(tf.sqrt(values)) + tf.reduce_sum(gradient * (matrix - constant))
 
 
 def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -60,14 +57,13 @@ def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return mean, covariance + _RIDGE * tf.eye(mean.shape[0], dtype=tf.float64)
 
 
-@tf.custom_gradient
-def _outer(vector: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """v v^T, with one gradient where autodiff would add two."""
+def _outer(vector: tf.Tensor) -> tf.Tensor:
+    """v v^T, for which autodiff returns one gradient, (U + U^T) v, and not two.
 
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return tf.linalg.matvec(upstream + tf.transpose(upstream), vector)
-
-    return vector[:, None] * vector[None, :], pull_back
+    With a third one, it would add them by AddN, in an order that varies between runs.
+    """
+    half = tf.matmul(vector[:, None], tf.stop_gradient(vector)[None, :])
+    return half + tf.transpose(half) - tf.stop_gradient(half)
 
 
 def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

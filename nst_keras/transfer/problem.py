@@ -17,7 +17,7 @@ from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.term_names import weigh_terms
-from nst_keras.objective.terms import layer_sums, make_terms
+from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -135,8 +135,8 @@ class StyleTransferProblem:
         tiles = tiles_of(scale.height, scale.width)
         networks = self.extractors.networks
         if len(tiles) == 1:
-            sums_of_layer = functools.partial(layer_sums, terms, targets.content[0])
-            return Objective(terms, WholeEvaluator(networks[0], sums_of_layer))
+            at_layer = functools.partial(evaluate_layer, terms, targets.content[0])
+            return Objective(terms, WholeEvaluator(networks[0], at_layer))
         xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
         report = TileProgress(self._is_dropped)
         evaluator = TiledEvaluator(

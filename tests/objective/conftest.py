@@ -17,7 +17,7 @@ from nst_keras.objective import term_names, tiles
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.terms import layer_sums, make_terms
+from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture
 from tests.network.conftest import reference
@@ -280,7 +280,7 @@ def objective_of(
 
 
 def whole_evaluator(network, terms, targets):
-    return WholeEvaluator(network, functools.partial(layer_sums, terms, targets.content[0]))
+    return WholeEvaluator(network, functools.partial(evaluate_layer, terms, targets.content[0]))
 
 
 def sections(extractor):

@@ -11,10 +11,10 @@ from tensorflow.python.eager import context
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.network import weights as weights_lib
 from nst_keras.objective import evaluation
-from nst_keras.objective.evaluation import Network, evaluate_batch
+from nst_keras.objective.evaluation import Network, evaluate_batch, vjp
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.targets import capture_targets, owned
-from nst_keras.objective.terms import layer_sums, make_terms
+from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture
 from tests.network.conftest import rounding, strengthened, switching
@@ -113,11 +113,12 @@ def test_pulling_back_is_linear_and_the_transpose_of_the_derivative():
 def test_a_window_leaves_only_the_positions_that_a_tile_owns():
     terms = make_terms({"style/block1_conv2": 1.0}, capture(), FORMULAS["relative"])
     features = toy_extractor(batch(IMAGE))["block1_conv2"]
-    found = layer_sums(terms, {}, "block1_conv2", owned(features, "block1_conv2", (2, 9, 4, 20)))
+    part = owned(features, "block1_conv2", (2, 9, 4, 20))
+    found = evaluate_layer(terms, {}, "block1_conv2", part).sums
     own = features.numpy()[0, 2:9, 4:20].reshape(-1, features.shape[-1]).astype(np.float64)
     assert list(found) == ["style/block1_conv2"]
     np.testing.assert_allclose(found["style/block1_conv2"], own.T @ own, rtol=1e-5)
-    assert layer_sums(terms, {}, "block3_conv1", features) == {}
+    assert evaluate_layer(terms, {}, "block3_conv1", features).sums == {}
 
 
 def test_where_no_term_of_features_counts_the_gradient_is_that_of_the_pixels():
@@ -299,13 +300,17 @@ def test_features_are_pulled_back_as_by_one_tape():
     sections = random_vgg(("block1_conv1", "block2_conv1"))
     images = tf.concat([noise(12, 10, seed) for seed in (1, 2)], axis=0)
 
-    def sums_of_layer(layer, features):
-        sums = {f"square/{layer}": tf.reduce_sum(features**2, axis=(1, 2))}
+    def functions_of(layer):
+        functions = {f"square/{layer}": lambda features: tf.reduce_sum(features**2, axis=(1, 2))}
         if layer == "block1_conv1":
-            sums[f"sum/{layer}"] = tf.reduce_sum(features, axis=(1, 2))
-        return sums
+            functions[f"sum/{layer}"] = lambda features: tf.reduce_sum(features, axis=(1, 2))
+        return functions
 
-    forward = evaluation.evaluate_features(evaluation.Network(sections), images, sums_of_layer)
+    def evaluate_layer(layer, features):
+        functions = functions_of(layer).items()
+        return evaluation.combined({name: vjp(one, features) for name, one in functions})
+
+    forward = evaluation.evaluate_features(evaluation.Network(sections), images, evaluate_layer)
     rng = np.random.default_rng(0)
     cotangents = {
         name: tf.constant(rng.normal(0, 1, value.shape)) for name, value in forward.sums.items()
@@ -314,7 +319,7 @@ def test_features_are_pulled_back_as_by_one_tape():
         tape.watch(images)
         sums = {}
         for layer, features in chained(sections)(images).items():
-            sums |= sums_of_layer(layer, features)
+            sums |= {name: one(features) for name, one in functions_of(layer).items()}
         total = sum(tf.reduce_sum(cotangents[name] * value) for name, value in sums.items())
     expected = tape.gradient(total, images)
     assert list(forward.sums) == list(sums) and len(sums) == 3

@@ -33,9 +33,9 @@ def test_each_term_makes_its_own_statistics_and_unweighted_loss(name):
     assert {term.name: term.weight for term in terms} == weigh(name)
     for term, expected in zip(terms, numpy_terms(IMAGE, name), strict=True):
         if term.layer:
-            sums = term.statistics(features[term.layer], content[term.layer])
+            sums, _ = term.statistics(features[term.layer], content[term.layer])
         else:
-            sums = term.statistics(batch(IMAGE), None)
+            sums, _ = term.statistics(batch(IMAGE), None)
         loss = term.loss(sums, *IMAGE.shape[:2])
         np.testing.assert_allclose(loss, expected, rtol=1e-4, err_msg=term.name)
 
