@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def no_tensorflow(monkeypatch):
         raise AssertionError("bad input should have been refused before TensorFlow starts")
 
     monkeypatch.setattr(startup, "start_tensorflow", too_late)
+
+
+def test_a_file_and_variables_for_keras_change_nothing(small, tmp_path):
+    asked = {"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps({**asked, "epsilon": 0.1}))
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}
+    folder = {**os.environ, "PYTHONPATH": str(Path(nst_keras.__file__).parent.parent)}
+    command = [sys.executable, "-m", "nst_keras.run", *small, "--optimizer=sgd"]
+    command += ["--learning_rate=0.02"]
+    processes = [
+        subprocess.Popen([*command, f"--workdir={name}"], env=environment)
+        for name, environment in (("plain", folder), ("asked", folder | variables))
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    folders = [tmp_path / name for name in ("plain", "asked")]
+    assert len({(folder / "metrics.jsonl").read_bytes() for folder in folders}) == 1
+    np.testing.assert_array_equal(*(np.asarray(Image.open(it / "result.png")) for it in folders))
 
 
 def refused(arguments, capsys) -> str:

@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
-import tensorflow as tf
-
+from nst_keras.devices import keras_settings
 from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.network.weights import Weights
@@ -64,23 +65,40 @@ def stylize(
     settings = resolve(config)
     _refuse_file_settings(config)
     inputs = read_inputs(settings, content, styles, weights)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    take_gpu_memory_as_needed()
-    if replicas is None:
-        replicas = make_replicas(settings.distribute, settings.replicas)
-    settings = _as_begun(settings, checkpointer)
-    given = config.iterations is not None
-    plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
-    problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
-    return _only(optimize([problem], [checkpointer]))
+    ours = functools.partial(keras_settings.ours, settings.deterministic)
+    with ours():
+        take_gpu_memory_as_needed()
+        if replicas is None:
+            replicas = make_replicas(settings.distribute, settings.replicas)
+        settings = _as_begun(settings, checkpointer)
+        given = config.iterations is not None
+        plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
+        problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
+        rounds = optimize([problem], [checkpointer])
+    return _only(rounds, ours)
 
 
-def _only(rounds: Generator[list[Iterate], None, None]) -> Generator[Iterate, None, None]:
-    """The iterates of the only picture."""
-    with contextlib.closing(rounds):
-        for (iterate,) in rounds:
+def _only(
+    rounds: Generator[list[Iterate], None, None],
+    ours: Callable[[], contextlib.AbstractContextManager],
+) -> Generator[Iterate, None, None]:
+    """The iterates of the only picture, each computed within `ours()`; the user's code is not."""
+
+    def within(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(*arguments: Any) -> Any:
+            with ours():
+                return compute(*arguments)
+
+        return computed
+
+    try:
+        while iterates := within(next)(rounds, None):
+            (iterate,) = iterates
+            if iterate.source is not None:
+                iterate.source = iterate.source._replace(value=within(iterate.source.value))
             yield iterate
+    finally:
+        within(rounds.close)()
 
 
 def _refuse_file_settings(config: Config) -> None:

@@ -1,18 +1,23 @@
 """`stylize` from Python: what it obeys, what it refuses, and what it reads and plans."""
 
 import dataclasses
+import random
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nst_keras import stylize
-from nst_keras.devices import startup
+from nst_keras.devices import keras_settings, startup
 from nst_keras.devices.replicas import Replicas
 from nst_keras.imaging import images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
+from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.scale_run import ScaleRun
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -79,14 +84,67 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_determinism_is_obeyed(tiny_weights, monkeypatch, asked):
-    calls = []
-    monkeypatch.setattr(
-        stylize_lib.tf.config.experimental, "enable_op_determinism", lambda: calls.append(1)
-    )
+def test_determinism_is_obeyed_in_steps_evaluations_and_at_the_end(tiny_weights, monkeypatch, asked):
+    is_on, seen = keras_settings.tf_config.is_op_determinism_enabled, {}
+
+    def remember(owner, name):
+        normal = getattr(owner, name)
+
+        def remembered(*arguments):
+            seen[name] = is_on()
+            return normal(*arguments)
+
+        monkeypatch.setattr(owner, name, remembered)
+
+    for owner, name in ((ScaleRun, "run"), (ScaleRun, "value"), (Controller, "save")):
+        remember(owner, name)
     config = dataclasses.replace(SINGLE, deterministic=asked)
-    stylize(CONTENT, STYLE, config, weights=tiny_weights)
-    assert bool(calls) == asked
+    iterates = stylize(CONTENT, STYLE, config, weights=tiny_weights)
+    next(iterates).evaluate()
+    assert not is_on()  # in the user's own code
+    iterates.close()
+    assert seen == dict.fromkeys(("run", "value", "save"), asked) and not is_on()
+
+
+# Beside the user's own models
+
+
+def choose(settings):
+    for name, value in settings.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_settings_of_keras_change_nothing_and_are_left_as_they_are(tiny_weights, optimizer):
+    config = dataclasses.replace(SINGLE, optimizer=optimizer, learning_rate=0.01, iterations=2)
+    config = dataclasses.replace(config, beta_2=None, schedule="cosine")
+    expected = paint(config, tiny_weights).image
+    usual = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
+    other = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}
+    try:
+        for policy in ("float16", "mixed_bfloat16", "float64"):
+            choose({**other, "dtype_policy": policy})
+            for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights):
+                found = {name: getattr(keras.config, name)() for name in other}
+                assert found == other and keras.config.dtype_policy().name == policy
+                last = iterate
+            np.testing.assert_array_equal(last.image, expected)
+    finally:
+        choose({**usual, "dtype_policy": "float32"})
+
+
+def test_random_numbers_of_the_user_are_left_alone(tiny_weights):
+    def drawn():
+        return random.random(), np.random.rand(), float(tf.random.uniform(()))
+
+    def seed():
+        keras.utils.set_random_seed(4)
+
+    seed()
+    expected = drawn()
+    seed()
+    paint(SINGLE, tiny_weights)
+    assert drawn() == expected
 
 
 @pytest.mark.parametrize(
