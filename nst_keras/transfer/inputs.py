@@ -2,20 +2,19 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nst_keras.imaging import geometry, images
+from nst_keras.imaging import geometry, images, in_memory
+from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
-
-PictureLike = str | os.PathLike | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Inputs:
 
 
 class Source(NamedTuple):
-    """A file, or an array in its place."""
+    """A file, or a picture in memory in its place."""
 
     name: str  # 'content', 'style 1', 'style 2', ..., 'init' or 'weights'
     flag: str
@@ -56,7 +55,7 @@ def sources(
     content: PictureLike | None = None,
     styles: Sequence[PictureLike] | None = None,
 ) -> list[Source]:
-    """The files that the settings name, and the paths or arrays that are given in their place.
+    """The files that the settings name, and the paths or pictures that are given in their place.
 
     Raises:
         InputError: the content or the style is missing.
@@ -81,42 +80,44 @@ def sources(
 def read_inputs(
     settings: Settings,
     content: PictureLike | None = None,
-    styles: PictureLike | Sequence[PictureLike] | None = None,
+    styles: PictureLike | Iterable[PictureLike] | None = None,
     weights: Weights | None = None,
 ) -> Inputs:
     """Read and check everything that a run needs.
 
     Args:
-        content, styles: paths or arrays (H, W, 3) of RGB, uint8 or floats in [0, 1], in place of
+        content, styles: paths, or pictures in memory (see `in_memory.read_object`), in place of
             the files that the settings name.
         weights: if they have been read already.
 
     Raises:
         InputError: a picture or the weights are missing or cannot be used.
     """
-    if isinstance(styles, (str, os.PathLike, np.ndarray)):
-        styles = [styles]
-    if styles is not None and len(settings.style_blend) not in (0, len(styles)):
+    listed = _listed(styles)
+    if listed is not None and len(settings.style_blend) not in (0, len(listed)):
         text = OPTIONS["style_blend"].format(settings.style_blend)
         raise InputError(
             f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
-            f"styles is {len(styles)}"
+            f"styles is {len(listed)}"
         )
     hashes: dict[str, str] = {}
     notes: list[str] = []
     pictures: dict[str, list[np.ndarray]] = {"--init": []}  # by flag
-    for name, flag, origin in sources(settings, content, styles):
+    for name, flag, origin in sources(settings, content, listed):
         if name == "weights":
             weights = weights or weights_lib.read_weights(str(origin), settings.backbone)
             hashes[name] = weights.sha256
             continue
-        if isinstance(origin, np.ndarray):
-            pixels = _checked(origin, name)
-        else:
+        if isinstance(origin, str | os.PathLike):
             picture = images.read_image(origin, flag, settings.max_pixels)
-            pixels, hashes[name] = picture.pixels, picture.sha256
-            notes += [f"{flag}={origin}: {note}" for note in picture.notes]
-        pictures.setdefault(flag, []).append(pixels)
+            label = f"{flag}={origin}"
+        else:
+            picture = in_memory.read_object(origin, name, settings.max_pixels)
+            label = name
+        if picture.sha256:
+            hashes[name] = picture.sha256
+        notes += [f"{label}: {note}" for note in picture.notes]
+        pictures.setdefault(flag, []).append(picture.pixels)
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
     height, width = photo.shape[:2]
     if settings.size != "original" and int(settings.size) > max(height, width):
@@ -126,17 +127,8 @@ def read_inputs(
     return Inputs(photo, tuple(pictures["--style"]), init, weights, hashes, tuple(notes))
 
 
-def _checked(picture: np.ndarray, name: str) -> np.ndarray:
-    """An array as float32 RGB in [0, 1], (H, W, 3)."""
-    if picture.ndim != 3 or picture.shape[-1] != 3:
-        raise InputError(f"{name}: has shape {picture.shape}; must be (height, width, 3)")
-    if min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise InputError(
-            f"{name}: has shape {picture.shape}; its sides must be at least {geometry.MIN_SIDE} px"
-        )
-    if picture.dtype == np.uint8:
-        return picture.astype(np.float32) / 255.0
-    pixels = np.asarray(picture, np.float32)
-    if not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
-        raise InputError(f"{name}: floats must be in [0, 1], or use uint8 for 0 to 255")
-    return pixels
+def _listed(styles: PictureLike | Iterable[PictureLike] | None) -> list[Any] | None:
+    """The styles as a list; one alone need not be in one. An open file is an iterator, too."""
+    if isinstance(styles, (list, tuple, Iterator)) and not hasattr(styles, "read"):
+        return list(styles)
+    return None if styles is None else [styles]

@@ -1,12 +1,14 @@
 """`stylize` from Python: what it obeys, what it refuses, and what it reads and plans."""
 
 import dataclasses
+import io
 import random
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.devices import keras_settings, startup
@@ -84,7 +86,7 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_determinism_is_obeyed_in_steps_evaluations_and_at_the_end(tiny_weights, monkeypatch, asked):
+def test_determinism_is_obeyed_in_steps_evaluations_and_saves(tiny_weights, monkeypatch, asked):
     is_on, seen = keras_settings.tf_config.is_op_determinism_enabled, {}
 
     def remember(owner, name):
@@ -149,11 +151,54 @@ def test_random_numbers_of_the_user_are_left_alone(tiny_weights):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(np.zeros((40, 60), np.uint8), "height, width, 3"), ("missing.jpg", "no such file")],
+    [
+        (np.zeros((40, 60, 5), np.uint8), "^content: has shape"),
+        (np.zeros((3, 40, 60), np.uint8), "^content: .* puts channels last"),
+        ([CONTENT], "^content: is of type list"),
+        (7, "^content: is of type int"),
+        (None, "^--content is missing"),
+        ("missing.jpg", "^--content=missing.jpg: no such file"),
+    ],
 )
 def test_bad_input_is_refused_by_the_call_itself(tiny_weights, content, words):
     with pytest.raises(InputError, match=words):
         stylize(content, STYLE, SINGLE, weights=tiny_weights)
+
+
+@pytest.mark.parametrize(
+    ("styles", "words"),
+    [
+        ([7], "^style 1: is of type int"),
+        ([STYLE, None], "^style 2: is of type NoneType"),
+        (np.stack([STYLE, STYLE]), "^style 1: .* several pictures"),
+        ({"style": STYLE}, "^style 1: is of type dict"),
+        ([], "^--style is missing"),
+    ],
+)
+def test_bad_styles_are_refused_with_their_number(tiny_weights, styles, words):
+    with pytest.raises(InputError, match=words):
+        stylize(CONTENT, styles, SINGLE, weights=tiny_weights)
+
+
+def test_pictures_of_many_kinds_give_what_their_files_give(tiny_weights, tmp_path):
+    photo, painting = (Image.fromarray(images.to_uint8(it)) for it in (CONTENT, STYLE))
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    painting = painting.convert("L")
+    for name, image in (("photo", photo), ("painting", painting)):
+        image.save(tmp_path / f"{name}.png")
+    files = tmp_path / "photo.png", tmp_path / "painting.png"
+    config = dataclasses.replace(SINGLE, iterations=1)
+    *_, expected = stylize(*files, config, weights=tiny_weights)
+    with open(files[0], "rb") as opened:
+        for content, styles in (
+            (photo, painting),
+            (np.asarray(photo), [np.asarray(painting)]),
+            (tf.constant(np.asarray(photo)), (tf.constant(np.asarray(painting)),)),
+            (files[0].read_bytes(), io.BytesIO(files[1].read_bytes())),
+            (opened, tmp_path.glob("painting.*")),
+        ):
+            *_, last = stylize(content, styles, config, weights=tiny_weights)
+            np.testing.assert_array_equal(last.image, expected.image)
 
 
 def test_paths_and_arrays_give_the_same_picture(tiny_weights, tiny_weights_path, tmp_path):
