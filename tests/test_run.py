@@ -141,6 +141,13 @@ def test_bad_pictures_are_refused(job, name, content, words, capsys, tmp_path, n
     assert str(path) in message and all(word in message for word in words), message
 
 
+def test_a_size_at_which_the_picture_is_too_thin_is_refused(job, capsys, tmp_path, no_tensorflow):
+    images.write_image(tmp_path / "thin.png", picture(20, 600))
+    message = refused([*job, "--content=thin.png", "--size=64"], capsys)
+    assert message.startswith("nst_keras: --size=64: the content of 600x20 would become 64x2, ")
+    assert "--size=465 or more" in message and not (tmp_path / "job").exists()
+
+
 def _bad_png(kind: str) -> bytes:
     import struct
     import zlib
