@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def no_tensorflow(monkeypatch):
         raise AssertionError("bad input should have been refused before TensorFlow starts")
 
     monkeypatch.setattr(startup, "start_tensorflow", too_late)
+
+
+def test_a_file_and_variables_for_keras_change_nothing(small, tmp_path):
+    asked = {"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps({**asked, "epsilon": 0.1}))
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}
+    folder = {**os.environ, "PYTHONPATH": str(Path(nst_keras.__file__).parent.parent)}
+    command = [sys.executable, "-m", "nst_keras.run", *small, "--optimizer=sgd"]
+    command += ["--learning_rate=0.02"]
+    processes = [
+        subprocess.Popen([*command, f"--workdir={name}"], env=environment)
+        for name, environment in (("plain", folder), ("asked", folder | variables))
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    folders = [tmp_path / name for name in ("plain", "asked")]
+    assert len({(folder / "metrics.jsonl").read_bytes() for folder in folders}) == 1
+    np.testing.assert_array_equal(*(np.asarray(Image.open(it / "result.png")) for it in folders))
 
 
 def refused(arguments, capsys) -> str:
@@ -121,6 +139,13 @@ def test_bad_pictures_are_refused(job, name, content, words, capsys, tmp_path, n
     path.write_bytes(content if isinstance(content, bytes) else _bad_png(content))
     message = refused([*job, f"--content={path}"], capsys)
     assert str(path) in message and all(word in message for word in words), message
+
+
+def test_a_size_at_which_the_picture_is_too_thin_is_refused(job, capsys, tmp_path, no_tensorflow):
+    images.write_image(tmp_path / "thin.png", picture(20, 600))
+    message = refused([*job, "--content=thin.png", "--size=64"], capsys)
+    assert message.startswith("nst_keras: --size=64: the content of 600x20 would become 64x2, ")
+    assert "--size=465 or more" in message and not (tmp_path / "job").exists()
 
 
 def _bad_png(kind: str) -> bytes:

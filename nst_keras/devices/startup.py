@@ -12,30 +12,52 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, reason_of
 
 _log = logging.getLogger(__name__)
 
 
-def start_tensorflow(*, deterministic: bool, seed: int) -> None:
-    """Import TensorFlow, before anything else does, without its log messages, and set it up."""
+def start_tensorflow() -> None:
+    """Import TensorFlow, before anything else does, and set it up."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # the user wants to see the messages
-        import tensorflow as tf
-    else:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        with _stderr_aside():
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
+    import_tensorflow()
     if on_gpu():
         take_gpu_memory_as_needed()
         gpu_bytes()  # kept from here on: what is free before TensorFlow takes any
-    import keras
 
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its log messages, unless TF_CPP_MIN_LOG_LEVEL asks for them, and
+    Keras with it as the backend."""
+    aside = contextlib.nullcontext() if "TF_CPP_MIN_LOG_LEVEL" in os.environ else _stderr_aside()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with aside, _keras_on_tensorflow():
+        import keras  # noqa: F401  before TensorFlow, which would hide why it failed
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _keras_on_tensorflow() -> Iterator[None]:
+    """Have Keras choose TensorFlow if the block imports it, whatever the user has set.
+
+    Raises InputError if Keras cannot be imported because of its configuration file.
+    """
+    asked = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        yield
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        path = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
+        if not path.exists():
+            raise
+        message = f"{path}: Keras cannot use it ({reason_of(error)}); correct it or remove it"
+        raise InputError(message) from error
+    finally:
+        del os.environ["KERAS_BACKEND"]
+        if asked is not None:
+            os.environ["KERAS_BACKEND"] = asked
 
 
 def one_operation_at_a_time() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from nst_keras.imaging import images
-from nst_keras.imaging.geometry import MIN_SIDE, fit_size
+from nst_keras.imaging.geometry import MIN_SIDE, fit_size, least_longest
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic
 
@@ -81,7 +81,7 @@ def write_mp4(path: Path, frames: Sequence[Frame]) -> None:
     frames = evenly(frames, VIDEO_FRAMES)
     ffmpeg = find_ffmpeg("an MP4")
     largest = largest_size(frames)
-    size = fit_size(largest, max(MIN_SIDE, min(VIDEO_SIDE, max(largest))))
+    size = fit_size(largest, max(least_longest(largest, 2), min(VIDEO_SIDE, max(largest))))
     even = size[0] // 2 * 2, size[1] // 2 * 2
     with atomic(path) as file:
         # The file is only kept open: ffmpeg writes it by its name, since it has to seek in it.

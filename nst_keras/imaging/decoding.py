@@ -33,6 +33,7 @@ _UPRIGHT = {
 }
 _ON_ITS_SIDE = (5, 6, 7, 8)
 _UNSUPPORTED_BMP = "Unsupported BMP "
+_STRAIGHT = {"RGBa": "RGBA", "La": "LA"}  # modes for premultiplied alpha
 _JPEG_END = b"\xff\xd9"
 # Bits that decoders which still wait for pixels take for some, each for other ones.
 _FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
@@ -110,6 +111,28 @@ class Decoder:
     def integers(self, data: bytes) -> np.ndarray:
         """Likewise, as uint8, a quarter of the memory."""
         return self._decode(data, color.to_uint8_srgb)
+
+    def floats_of(self, picture: Image.Image) -> np.ndarray:
+        """Likewise of the present frame of an image that the user has opened or made."""
+        self._check_size(picture.size)
+        picture.load()
+        mode = _STRAIGHT.get(picture.mode, picture.mode)
+        # A copy, since its information is changed below.
+        image = picture.copy() if mode == picture.mode else picture.convert(mode)
+        if mode in ("I", "F") and not picture.format:
+            image = self._from_eight_bits(image)
+        image.format = picture.format
+        self._describe(image, b"")
+        shown = self._reduced(self._shown_part(image, b""))
+        return color.to_srgb(self._upright(shown), self.notes)
+
+    def _from_eight_bits(self, image: Image.Image) -> Image.Image:
+        """Gray that Pillow has converted to a mode of more than 8 bits still runs to 255."""
+        low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
+        if not (low >= 0 and 1 < high <= 255):
+            return image
+        self.notes.append("gray values were taken for 8 bits, with white at 255")
+        return image.convert("F").point(lambda value: value * (1 / 255))
 
     def _decode(self, data: bytes, to_pixels: Callable[..., np.ndarray]) -> np.ndarray:
         samples = self._tiff_samples(data) if data.startswith(_TIFF_STARTS) else None

@@ -3,20 +3,22 @@
 import numpy as np
 from PIL import Image
 
-MIN_SIDE = 16  # px
+MIN_SIDE = 16  # px; VGG's fifth block sees one position for each 16 of them
 
 
-def fit_size(size: tuple[int, int], longest: int, least: int = MIN_SIDE) -> tuple[int, int]:
+def fit_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Scale `size` = (height, width) so that its longest side is exactly `longest` pixels.
 
-    The aspect ratio is kept to the nearest pixel, except that no side gets smaller than `least`.
-    Raises ValueError if `longest` is less than `least`.
+    The aspect ratio is kept to the nearest pixel, but no side is below 1.
     """
-    if longest < least:
-        raise ValueError(f"longest side of {longest} px: at least {least} px are needed")
     top = max(size)  # in whole numbers, halves up: exact at any size
-    height, width = (max(least, (2 * side * longest + top) // (2 * top)) for side in size)
+    height, width = (max(1, (2 * side * longest + top) // (2 * top)) for side in size)
     return height, width
+
+
+def least_longest(size: tuple[int, int], least: int = MIN_SIDE) -> int:
+    """The smallest longest side with which `fit_size` leaves no side below `least`."""
+    return -((1 - 2 * least) * max(size) // (2 * min(size)))  # rounded up
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -57,7 +59,7 @@ def average(values: np.ndarray, top: float, bottom: float, height: int, width: i
 def crop_to_aspect(pixels: np.ndarray, height: float, width: float) -> np.ndarray:
     """A view of the largest centered part of (h, w, channels) with the aspect height : width."""
     factor = min(pixels.shape[0] / height, pixels.shape[1] / width)
-    rows, columns = round(height * factor), round(width * factor)
+    rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
     top, left = (pixels.shape[0] - rows) // 2, (pixels.shape[1] - columns) // 2
     return pixels[top : top + rows, left : left + columns]
 
@@ -70,4 +72,4 @@ def crop_to_fit(pixels: np.ndarray, fit: str) -> np.ndarray:
 def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:
     """Shrink (h, w, 3) floats in [0, 1] so that no side exceeds `longest`; never enlarges."""
     size = pixels.shape[:2]
-    return resize(pixels, *fit_size(size, min(longest, max(size)), least=1))
+    return resize(pixels, *fit_size(size, min(longest, max(size))))

@@ -25,6 +25,8 @@ MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
 
+_LONGEST_NAME = 1000  # that is shown whole in errors
+
 _WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -47,7 +49,7 @@ class Picture:
 
     pixels: np.ndarray  # float32 sRGB in [0, 1], shape (height, width, 3); see also `read_rgb`
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
-    sha256: str  # of the bytes that the pixels were decoded from
+    sha256: str  # of the bytes that the pixels were decoded from; empty if there are none
     size: tuple[int, int]  # height and width of the picture, also if `pixels` are fewer
 
 
@@ -73,8 +75,32 @@ def read_image(
         data, decoder = _read_bytes(path, max_pixels), Decoder(max_pixels, MIN_SIDE, **options)
         return _picture(data, decoder, decoder.floats(data))
     except Exception as error:  # on hostile bytes decoders raise nearly every type there is
-        hints = [_HINTS[name] for name in getattr(error, "flags", ()) if name in _HINTS]
-        raise InputError("; ".join([f"{flag}={path}: {_reason(error)}", *hints])) from error
+        raise _refusal(f"{flag}={path}", error) from error
+
+
+def decode(
+    picture: bytes | Image.Image, name: str, max_pixels: int = MAX_PIXELS, **options: Any
+) -> Picture:
+    """The bytes of a picture file, or an image of Pillow, as `read_image` would read the file.
+
+    Of an image of Pillow, the present frame is used. Errors start with `name`. `options` are those
+    of `Decoder`.
+    """
+    try:
+        decoder = Decoder(max_pixels, MIN_SIDE, **options)
+        if isinstance(picture, bytes):
+            return _picture(picture, decoder, decoder.floats(picture))
+        pixels = decoder.floats_of(picture)
+        return Picture(pixels, tuple(decoder.notes), "", decoder.size)
+    except Exception as error:  # as in `read_image`
+        raise _refusal(name, error) from error
+
+
+def _refusal(what: str, error: Exception) -> InputError:
+    if len(what) > _LONGEST_NAME:  # not a path, but perhaps a picture in base64
+        what = f"{what[:40]}... ({len(what)} characters)"
+    hints = [_HINTS[name] for name in getattr(error, "flags", ()) if name in _HINTS]
+    return InputError("; ".join([f"{what}: {_reason(error)}", *hints]))
 
 
 def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:

@@ -58,12 +58,19 @@ def feature_extractor(
     outputs, block = {}, 1
     for index, conv in enumerate(convs):
         if conv.block > block:
-            features = pool(2, strides=2, name=f"block{block}_pool", dtype=precision)(features)
+            features = pool(
+                2,
+                strides=2,
+                data_format="channels_last",
+                name=f"block{block}_pool",
+                dtype=precision,
+            )(features)
             block = conv.block
         features = layers.Conv2D(
             conv.outputs,
             3,
             padding="valid" if index == 0 and padding == "replicate" else "same",
+            data_format="channels_last",
             activation="relu",
             kernel_initializer="zeros",  # set below; random ones would take time
             name=conv.name,

@@ -64,7 +64,7 @@ class KerasOptimizer(Optimizer):
         self, optimizer: keras.optimizers.Optimizer, shape: tuple[int, ...], pixel_range: float
     ):
         self.pixel_range, self._optimizer = pixel_range, optimizer
-        self._pixels = keras.Variable(tf.zeros(shape), name="pixels")
+        self._pixels = keras.Variable(tf.zeros(shape), dtype="float32", name="pixels")
         optimizer.build([self._pixels])
         self.steps = optimizer.iterations.value
 

@@ -24,7 +24,7 @@ from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
 from nst_keras.transfer.inputs import Inputs, read_inputs
-from nst_keras.transfer.plan import Plan
+from nst_keras.transfer.plan import Plan, plan_run
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     if settings.mp4:
         animation.find_ffmpeg()
     inputs = read_inputs(settings)
+    plan_run(settings, inputs.content.shape[:2])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     sources = (settings.content, *settings.style[:2])
     folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))

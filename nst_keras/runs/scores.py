@@ -265,10 +265,14 @@ def _check(picture: np.ndarray) -> None:
 
 
 def _reduced(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Reduce all pictures by one factor, so that no side is above MAX_SIDE, and clip them."""
+    """Reduce all pictures by one factor, so that no side is above MAX_SIDE, and clip them.
+
+    Pictures of which a side would get too short for the network are reduced by less.
+    """
     factor = min(1.0, MAX_SIDE / max(max(pixels.shape) for pixels in pictures))
     reduced = []
     for pixels in pictures:
-        longest = max(geometry.MIN_SIDE, round(max(pixels.shape) * factor))
-        reduced.append(geometry.resize(pixels, *geometry.fit_size(pixels.shape[:2], longest)))
+        size = pixels.shape[:2]
+        longest = max(geometry.least_longest(size), round(max(size) * factor))
+        reduced.append(geometry.resize(pixels, *geometry.fit_size(size, longest)))
     return reduced

@@ -96,15 +96,16 @@ def _help_chief(run: RequestedRun) -> int:
     """The whole run on a host that is not the chief: it computes, and writes nothing."""
     if run.folder.is_finished(run.fingerprint) and not run.settings.overwrite:
         return 0
-    replicas = _start(run.settings)
-    replicas.from_chief(0)  # from here on, the folder is as the chief has made it
-    run, plan = _make_plan(run, replicas, started=time.monotonic())
-    from nst_keras.transfer.loop import optimize
+    with contextlib.ExitStack() as stack:
+        replicas = _start(run.settings, stack)
+        replicas.from_chief(0)  # from here on, the folder is as the chief has made it
+        run, plan = _make_plan(run, replicas, started=time.monotonic())
+        from nst_keras.transfer.loop import optimize
 
-    problems = _make_problems([(run, plan)], replicas, StopSignal())
-    for (iterate,) in optimize(problems, [make_checkpointer(run)]):
-        if iterate.is_last:  # all hosts evaluate the result's losses together
-            iterate.evaluate()
+        problems = _make_problems([(run, plan)], replicas, StopSignal())
+        for (iterate,) in optimize(problems, [make_checkpointer(run)]):
+            if iterate.is_last:  # all hosts evaluate the result's losses together
+                iterate.evaluate()
     _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)
     return 0
 
@@ -112,8 +113,8 @@ def _help_chief(run: RequestedRun) -> int:
 def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
-    with cli.stop_signals() as stopping:
-        writers, iterates = _optimize(runs, call, stopping)
+    with cli.stop_signals() as stopping, contextlib.ExitStack() as process:
+        writers, iterates = _optimize(runs, call, stopping, process)
         if iterates and iterates[0].is_last:
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
@@ -125,16 +126,16 @@ def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], call: Call, stopping: StopSignal
+    runs: Sequence[RequestedRun], call: Call, stopping: StopSignal, process: contextlib.ExitStack
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
-    none if the current step was given up."""
+    none if the current step was given up. `process` is as for `_start`."""
     for run in runs:
         with cli.noting(run.notes):
             prepare_folder(run)
     notes = [run.notes for run in runs]
     with cli.noting(*notes):
-        replicas = _start(runs[0].settings)
+        replicas = _start(runs[0].settings, process)
         if warning := memory.unused_gpu():
             _log.warning("%s", warning)
     background = Background()
@@ -164,10 +165,16 @@ def _optimize(
             return writers, []
 
 
-def _start(settings: Settings) -> "Replicas":
-    """Start TensorFlow; returns the devices and hosts of the run."""
-    startup.start_tensorflow(deterministic=settings.deterministic, seed=settings.seed)
+def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
+    """Start TensorFlow; returns the devices and hosts of the run.
+
+    The settings of the process are the run's until `process` is closed.
+    """
+    startup.start_tensorflow()
+    from nst_keras.devices import keras_settings
     from nst_keras.devices.replicas import make_replicas
+
+    process.enter_context(keras_settings.ours(settings.deterministic))
 
     if settings.distribute == "none":
         startup.one_operation_at_a_time()

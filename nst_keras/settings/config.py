@@ -110,7 +110,12 @@ class Config:
         "scale: the whole content, its longest side --size; crop: its center, a square of --size.",
         choices=("scale", "crop"),
     )
-    min_size: int = _size(128, "Longest side at the coarsest scale, in pixels.", _PIXELS)
+    min_size: int = _size(
+        128,
+        "Longest side at the coarsest scale, in pixels; more where the other side would be below "
+        "16.",
+        _PIXELS,
+    )
     scales: int | str = _size(
         None,
         "Number of sizes from coarse to fine, 1 for full size only; auto: the fewest with one "

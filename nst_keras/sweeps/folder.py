@@ -16,6 +16,7 @@ from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
+from nst_keras.transfer.plan import cropped_size, plan_run
 
 _TAIL = 20_000  # bytes at the end of a log, among which its last line is looked for
 _ENOUGH = 64  # px, to which pictures are reduced that are only checked
@@ -92,6 +93,8 @@ class SweepFolder:
                     )
                     for name, flag, path in inputs.sources(config)
                 }
+                size = found["content"][1]
+                plan_run(config, cropped_size(config, size))  # for the errors that it raises
             except InputError as error:
                 raise locate(error, trial.settings, trial.place) from error
             asked = folder_lib.fingerprint(
@@ -103,7 +106,6 @@ class SweepFolder:
                 if not overwrite or not folder.read_record():
                     raise InputError(f"{trial.place}: {error}") from error
                 status, replaces = Status.NEW, True
-            size = found["content"][1]
             states[trial.name] = TrialState(trial, status, replaces, asked, size)
         return states
 

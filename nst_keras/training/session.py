@@ -98,9 +98,10 @@ def _train(
     quiet: bool,
 ) -> int:
     """Train in a folder that is ready; returns the exit status."""
-    startup.start_tensorflow(deterministic=config.deterministic, seed=config.seed)
+    startup.start_tensorflow()
     import tensorflow as tf
 
+    from nst_keras.devices import keras_settings
     from nst_keras.training.loop import TrainLoop
     from nst_keras.training.trainer import Trainer, forward_flops
 
@@ -115,9 +116,9 @@ def _train(
         f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
     )
     try:
-        trainer = Trainer(config, start, len(data.names))
-        folder.update_record(status="running")
-        with cli.stop_signals() as stopping:
+        with keras_settings.ours(config.deterministic), cli.stop_signals() as stopping:
+            trainer = Trainer(config, start, len(data.names))
+            folder.update_record(status="running")
             loop = TrainLoop(data, trainer, folder, job.digest(), stopping)
             if (figures := loop.run(quiet=quiet)) is None:
                 folder.update_record(status="interrupted")

@@ -20,6 +20,8 @@ from nst_keras.training import input_pipeline
 from nst_keras.training.config import TrainConfig
 from nst_keras.training.datasets import Pictures
 
+_LAYOUT = "channels_last"  # of layers, whatever Keras is set to
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
@@ -151,7 +153,7 @@ def build_classifier(config: TrainConfig, start: Weights, classes: int) -> keras
     random.
     """
     policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
-    image = keras.Input((config.image_size, config.image_size, 3))
+    image = keras.Input((config.image_size, config.image_size, 3), dtype="float32")
     features = preprocess(image, start.channel_order, start.mean, start.std)
     for layer in (*_convolutions(config, start, policy), *_head(config, classes, policy)):
         features = layer(features)
@@ -178,12 +180,13 @@ def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[
     block = 1
     for number, conv in enumerate(vgg.convolutions(start.backbone, channels=start.channels)):
         if conv.block > block:
-            yield layers.MaxPooling2D(dtype=policy)
+            yield layers.MaxPooling2D(data_format=_LAYOUT, dtype=policy)
             block = conv.block
         yield layers.Conv2D(
             conv.outputs,
             3,
             padding="same",
+            data_format=_LAYOUT,
             use_bias=not config.batch_norm,
             kernel_initializer=HeNormal(seed=config.seed + number),
             name=conv.name,
@@ -198,10 +201,10 @@ def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[
 
 def _head(config: TrainConfig, classes: int, policy: str) -> Iterator[layers.Layer]:
     if config.head == "flatten":
-        yield layers.MaxPooling2D(dtype=policy)
-        yield layers.Flatten(name="flatten", dtype=policy)
+        yield layers.MaxPooling2D(data_format=_LAYOUT, dtype=policy)
+        yield layers.Flatten(data_format=_LAYOUT, name="flatten", dtype=policy)
     else:
-        yield layers.GlobalAveragePooling2D(dtype="float32")
+        yield layers.GlobalAveragePooling2D(data_format=_LAYOUT, dtype="float32")
     if config.dense_units:
         yield layers.Dense(
             config.dense_units,

@@ -6,7 +6,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.plan import plan_run
+from nst_keras.transfer.plan import cropped_size, plan_run
 
 # The options that all runs of a batch share. They may have different numbers of styles, of which
 # only blended statistics go into the batch.
@@ -59,5 +59,5 @@ def group(wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int) -> 
 
 def _kind(settings: Settings, size: tuple[int, int]) -> tuple:
     """What is equal in all runs of a batch."""
-    shape = (min(size),) * 2 if settings.fit == "crop" else size
-    return (plan_run(settings, shape), *(getattr(settings, name) for name in _SHARED))
+    scales = plan_run(settings, cropped_size(settings, size))
+    return (scales, *(getattr(settings, name) for name in _SHARED))

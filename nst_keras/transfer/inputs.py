@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nst_keras.devices import memory
-from nst_keras.imaging import geometry, images
+from nst_keras.imaging import geometry, images, in_memory
+from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
@@ -20,8 +21,6 @@ from nst_keras.settings.resolve import Settings
 # A picture is reduced to this many times the size that the run needs, and from there with a better
 # filter; the difference is too small to be seen.
 _REDUCED_TO = 3
-
-PictureLike = str | os.PathLike | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Inputs:
 
 
 class Source(NamedTuple):
-    """A file, or an array in its place."""
+    """A file, or a picture in memory in its place."""
 
     name: str  # 'content', 'style 1', 'style 2', ..., 'init' or 'weights'
     flag: str
@@ -72,7 +71,7 @@ def sources(
     content: PictureLike | None = None,
     styles: Sequence[PictureLike] | None = None,
 ) -> list[Source]:
-    """The files that the settings name, and the paths or arrays that are given in their place.
+    """The files that the settings name, and the paths or pictures that are given in their place.
 
     Raises:
         InputError: the content or the style is missing.
@@ -97,44 +96,42 @@ def sources(
 def read_inputs(
     settings: Settings,
     content: PictureLike | None = None,
-    styles: PictureLike | Sequence[PictureLike] | None = None,
+    styles: PictureLike | Iterable[PictureLike] | None = None,
     weights: Weights | None = None,
 ) -> Inputs:
     """Read and check everything that a run needs.
 
     Args:
-        content, styles: paths or arrays (H, W, 3) of RGB, uint8 or floats in [0, 1], in place of
+        content, styles: paths, or pictures in memory (see `in_memory.read_object`), in place of
             the files that the settings name.
         weights: if they have been read already.
 
     Raises:
         InputError: a picture or the weights are missing or cannot be used.
     """
-    if isinstance(styles, (str, os.PathLike, np.ndarray)):
-        styles = [styles]
-    if styles is not None and len(settings.style_blend) not in (0, len(styles)):
+    listed = _listed(styles)
+    if listed is not None and len(settings.style_blend) not in (0, len(listed)):
         text = OPTIONS["style_blend"].format(settings.style_blend)
         raise InputError(
             f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
-            f"styles is {len(styles)}"
+            f"styles is {len(listed)}"
         )
     hashes: dict[str, str] = {}
     sizes: dict[str, tuple[int, int]] = {}
     notes: list[str] = []
     pictures: dict[str, list[np.ndarray]] = {"--init": []}  # by flag
-    for name, flag, origin in sources(settings, content, styles):
+    for name, flag, origin in sources(settings, content, listed):
         if name == "weights":
             weights = weights or weights_lib.read_weights(str(origin), settings.backbone)
             hashes[name] = weights.sha256
             continue
-        if isinstance(origin, np.ndarray):
-            pixels = _checked(origin, name)
-            sizes[name] = pixels.shape[:2]
-        else:
-            picture = _read(settings, flag, origin, sizes.get("content"))
-            pixels, hashes[name], sizes[name] = picture.pixels, picture.sha256, picture.size
-            notes += [f"{flag}={origin}: {note}" for note in picture.notes]
-        pictures.setdefault(flag, []).append(pixels)
+        picture = _read(settings, name, flag, origin, sizes.get("content"))
+        if picture.sha256:
+            hashes[name] = picture.sha256
+        sizes[name] = picture.size
+        label = f"{flag}={origin}" if isinstance(origin, str | os.PathLike) else name
+        notes += [f"{label}: {note}" for note in picture.notes]
+        pictures.setdefault(flag, []).append(picture.pixels)
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
     if settings.fit == "crop":
         sizes["content"] = (min(sizes["content"]),) * 2
@@ -147,42 +144,29 @@ def read_inputs(
 
 
 def _read(
-    settings: Settings, flag: str, path: str | os.PathLike, content: tuple[int, int] | None
+    settings: Settings, name: str, flag: str, origin: Any, content: tuple[int, int] | None
 ) -> images.Picture:
-    """Read a picture, reduced if it is much larger than the run needs.
+    """Read a picture, reduced if its file is much larger than the run needs.
 
     `content` is the height and width of the content, which is read first.
     """
-    reduced: dict[str, Any] = {}
+    limit = math.inf if memory.visible_gpus() else settings.memory_limit or math.inf
+    options: dict[str, Any] = {
+        "truncated": settings.truncated,
+        "max_bytes": min(limit, memory.available_bytes()),
+    }
     if longest := settings.size if settings.size != "original" else max(content or (0,)):
         scale = settings.style_scale if flag == "--style" else 1.0
         cropped = flag == "--init" or flag == "--content" and settings.fit == "crop"
-        reduced = {
-            "enough": math.ceil(_REDUCED_TO * scale * int(longest)),
-            "side": min if cropped else max,
-        }
-    limit = math.inf if memory.visible_gpus() else settings.memory_limit or math.inf
-    return images.read_image(
-        path,
-        flag,
-        settings.max_pixels,
-        truncated=settings.truncated,
-        max_bytes=min(limit, memory.available_bytes()),
-        **reduced,
-    )
+        options["enough"] = math.ceil(_REDUCED_TO * scale * int(longest))
+        options["side"] = min if cropped else max
+    if isinstance(origin, str | os.PathLike):
+        return images.read_image(origin, flag, settings.max_pixels, **options)
+    return in_memory.read_object(origin, name, settings.max_pixels, **options)
 
 
-def _checked(picture: np.ndarray, name: str) -> np.ndarray:
-    """An array as float32 RGB in [0, 1], (H, W, 3)."""
-    if picture.ndim != 3 or picture.shape[-1] != 3:
-        raise InputError(f"{name}: has shape {picture.shape}; must be (height, width, 3)")
-    if min(picture.shape[:2]) < geometry.MIN_SIDE:
-        raise InputError(
-            f"{name}: has shape {picture.shape}; its sides must be at least {geometry.MIN_SIDE} px"
-        )
-    if picture.dtype == np.uint8:
-        return picture.astype(np.float32) / 255.0
-    pixels = np.asarray(picture, np.float32)
-    if not (np.isfinite(pixels).all() and pixels.min() >= 0.0 and pixels.max() <= 1.0):
-        raise InputError(f"{name}: floats must be in [0, 1], or use uint8 for 0 to 255")
-    return pixels
+def _listed(styles: PictureLike | Iterable[PictureLike] | None) -> list[Any] | None:
+    """The styles as a list; one alone need not be in one. An open file is an iterator, too."""
+    if isinstance(styles, (list, tuple, Iterator)) and not hasattr(styles, "read"):
+        return list(styles)
+    return None if styles is None else [styles]

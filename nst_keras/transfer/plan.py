@@ -8,6 +8,7 @@ import numpy as np
 
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
 
 
@@ -64,12 +65,34 @@ class Plan:
 
 
 def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, ...]:
-    """The scales for a content of (height, width)."""
+    """The scales for a content of (height, width), cropped as `--fit` says.
+
+    The coarsest one is larger than `--min_size` where a side would be too short otherwise.
+
+    Raises:
+        InputError: so is a side of the result.
+    """
     size = max(content_size) if settings.size == "original" else int(settings.size)
-    longest_sides = plan_sizes(size, settings.min_size, settings.scales, settings.scale_ratio)
+    least = geometry.least_longest(content_size)
+    if size < least:
+        height, width = geometry.fit_size(content_size, size)
+        raise InputError(
+            f"--size={size}: the content of {content_size[1]}x{content_size[0]} would become "
+            f"{width}x{height}, and no side may be below {geometry.MIN_SIDE} px; use "
+            + (f"--size={least} or more, " if least <= OPTIONS["size"].limits[1] else "")
+            + "--size=original or --fit=crop",
+            "size",
+        )
+    start = max(settings.min_size, least)
+    longest_sides = plan_sizes(size, start, settings.scales, settings.scale_ratio)
     given = settings.coarse_iterations or (settings.iterations,)
     coarse = spread_steps(given, len(longest_sides) - 1)
     return plan_scales(content_size, longest_sides, (*coarse, settings.iterations))
+
+
+def cropped_size(settings: Settings, size: tuple[int, int]) -> tuple[int, int]:
+    """The height and width of the part of a content that `--fit` selects."""
+    return (min(size), min(size)) if settings.fit == "crop" else size
 
 
 def plan_sizes(

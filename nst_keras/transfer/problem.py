@@ -158,13 +158,13 @@ class StyleTransferProblem:
         """The style with its longest side at `style_scale` times the picture's.
 
         Strokes then come out at the size at which the network sees them. Enlarging adds no detail,
-        so it is only done when asked for.
+        so it is only done when asked for. No side gets too short for the network.
         """
         longest = round(max(scale.height, scale.width) * self.settings.style_scale)
         if self.settings.style_scale <= 1.0:
             longest = min(longest, max(style.shape[:2]))
-        size = geometry.fit_size(style.shape[:2], max(longest, geometry.MIN_SIDE))
-        return geometry.resize(style, *size)
+        longest = max(longest, geometry.least_longest(style.shape[:2]))
+        return geometry.resize(style, *geometry.fit_size(style.shape[:2], longest))
 
 
 class TileProgress:

@@ -2,19 +2,21 @@
 
 import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
-import tensorflow as tf
-
+from nst_keras.devices import keras_settings
 from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
+from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import Settings, resolve
-from nst_keras.transfer.inputs import PictureLike, read_inputs
+from nst_keras.transfer.inputs import read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
 from nst_keras.transfer.planning import make_plan
@@ -23,7 +25,7 @@ from nst_keras.transfer.problem import StyleTransferProblem
 
 def stylize(
     content: PictureLike,
-    styles: PictureLike | Sequence[PictureLike],
+    styles: PictureLike | Iterable[PictureLike],
     config: Config | None = None,
     *,
     weights: Weights | None = None,
@@ -34,7 +36,9 @@ def stylize(
     """Paint the content in the style of other pictures (Gatys et al. 2016), from coarse to fine.
 
     Args:
-        content, styles: paths, or arrays (H, W, 3) of RGB: uint8, or floats in [0, 1].
+        content, styles: paths; images of Pillow; arrays or tensors (H, W) or (H, W, channels) of
+            gray, gray with alpha, RGB or RGBA, as floats in [0, 1], uint8 or uint16; or picture
+            files as bytes or open files. Alpha is composited over white.
         config: settings; those that are None come from its objective's preset. Settings about
             files are refused: nothing is written but the checkpointer's files.
         weights: of the backbone, if they have been read already.
@@ -64,23 +68,40 @@ def stylize(
     settings = resolve(config)
     _refuse_file_settings(config)
     inputs = read_inputs(settings, content, styles, weights)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    take_gpu_memory_as_needed()
-    if replicas is None:
-        replicas = make_replicas(settings.distribute, settings.replicas)
-    settings = _as_begun(settings, checkpointer)
-    given = config.iterations is not None
-    plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
-    problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
-    return _only(optimize([problem], [checkpointer]))
+    ours = functools.partial(keras_settings.ours, settings.deterministic)
+    with ours():
+        take_gpu_memory_as_needed()
+        if replicas is None:
+            replicas = make_replicas(settings.distribute, settings.replicas)
+        settings = _as_begun(settings, checkpointer)
+        given = config.iterations is not None
+        plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
+        problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
+        rounds = optimize([problem], [checkpointer])
+    return _only(rounds, ours)
 
 
-def _only(rounds: Generator[list[Iterate], None, None]) -> Generator[Iterate, None, None]:
-    """The iterates of the only picture."""
-    with contextlib.closing(rounds):
-        for (iterate,) in rounds:
+def _only(
+    rounds: Generator[list[Iterate], None, None],
+    ours: Callable[[], contextlib.AbstractContextManager],
+) -> Generator[Iterate, None, None]:
+    """The iterates of the only picture, each computed within `ours()`; the user's code is not."""
+
+    def within(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(*arguments: Any) -> Any:
+            with ours():
+                return compute(*arguments)
+
+        return computed
+
+    try:
+        while iterates := within(next)(rounds, None):
+            (iterate,) = iterates
+            if iterate.source is not None:
+                iterate.source = iterate.source._replace(value=within(iterate.source.value))
             yield iterate
+    finally:
+        within(rounds.close)()
 
 
 def _refuse_file_settings(config: Config) -> None:

@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 def start() -> None:
     """Start TensorFlow as a run does."""
-    startup.start_tensorflow(deterministic=False, seed=0)
+    startup.start_tensorflow()
     startup.one_operation_at_a_time()
 
 

@@ -1,10 +1,10 @@
 """TensorFlow's start, the device's name, and what 'auto' precision makes of it."""
 
 import json
+import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -88,22 +88,42 @@ def test_the_start_lets_gpu_memory_grow_before_anything_is_asked_of_it(monkeypat
     monkeypatch.setattr(startup, "on_gpu", lambda: True)
     for name in ("take_gpu_memory_as_needed", "gpu_bytes"):
         monkeypatch.setattr(startup, name, lambda name=name: calls.append(name))
-    startup.start_tensorflow(deterministic=False, seed=3)
+    startup.start_tensorflow()
     assert calls == ["take_gpu_memory_as_needed", "gpu_bytes"]
 
 
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_the_start_seeds_all_generators(monkeypatch, deterministic):
-    chosen = []
+@pytest.mark.parametrize("asked", [None, "jax"])
+def test_the_backend_that_the_user_asks_for_is_put_aside(monkeypatch, asked):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if asked:
+        monkeypatch.setenv("KERAS_BACKEND", asked)
+    seen = []
     monkeypatch.setattr(
-        tf.config.experimental, "enable_op_determinism", lambda: chosen.append(True)
+        tf.config, "list_physical_devices", lambda: seen.append(os.environ["KERAS_BACKEND"])
     )
-    drawn = []
-    for seed in (3, 3, 4):
-        startup.start_tensorflow(deterministic=deterministic, seed=seed)
-        drawn.append((np.random.rand(), float(tf.random.uniform(()))))
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert chosen == [True] * 3 * deterministic
+    startup.import_tensorflow()
+    assert seen == ["tensorflow"] and os.environ.get("KERAS_BACKEND") == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"floatx": "bfloat16"}', "Invalid `floatx` configuration"),
+        ('{"epsilon": 1}', "Invalid `epsilon` configuration"),
+        ("[1]", "'list' object has no attribute 'get'"),
+        (None, "Is a directory"),
+    ],
+)
+def test_a_configuration_that_keras_cannot_use_is_refused_in_one_line(tmp_path, text, words):
+    path = tmp_path / "keras.json"
+    path.mkdir() if text is None else path.write_text(text)
+    code = "from nst_keras.devices import startup; startup.start_tensorflow()"
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"InputError: {path}: Keras cannot use it (" in last and words in last
 
 
 def test_a_matrix_product_takes_some_time():

@@ -83,6 +83,11 @@ def read_gif(path):
         return gif.info.get("loop"), frames
 
 
+def test_a_thin_gif_is_not_stretched(tmp_path, write_gif):
+    _, shown = read_gif(write_gif(tmp_path / "out.gif", [flat(2325, 16, 0.5)] * 2))
+    assert {size for _, size, _ in shown} == {(512, 4)}
+
+
 def test_gif_loops_at_one_size_and_holds_the_last_frame(tmp_path, write_gif):
     frames = [
         save(tmp_path / "a.jpg", 20, 15, "red"),
@@ -364,6 +369,8 @@ def test_of_too_many_frames_of_a_video_first_and_last_are_kept(ffmpeg, tmp_path,
         ((301, 200), 90, (90, 60)),
         ((200, 301), 91, (60, 90)),
         ((16, 16), 1920, (16, 16)),
+        ((16, 1000), 200, (2, 200)),
+        ((1000, 16), 50, (94, 2)),  # 1.5 px
     ],
 )
 def test_size_is_even_and_limited(ffmpeg, tmp_path, size, longest, expected, write_mp4):

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from nst_keras.imaging.geometry import crop_to_aspect, crop_to_fit, fit_size, resize, thumbnail
+from nst_keras.imaging.geometry import (
+    crop_to_aspect,
+    crop_to_fit,
+    fit_size,
+    least_longest,
+    resize,
+    thumbnail,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,7 +20,9 @@ from nst_keras.imaging.geometry import crop_to_aspect, crop_to_fit, fit_size, re
         ((1024, 768), 512, (512, 384)),
         ((100, 100), 512, (512, 512)),
         ((333, 1000), 500, (167, 500)),  # 166.5: halves up
-        ((20, 10_000), 512, (16, 512)),
+        ((20, 10_000), 512, (1, 512)),
+        ((20, 10_000), 7750, (16, 7750)),  # 15.5
+        ((2, 10_000), 512, (1, 512)),
         ((16, 16), 16, (16, 16)),
         ((5461, 8191), 8191, (5461, 8191)),
     ],
@@ -22,9 +31,25 @@ def test_fit_size(size, longest, expected):
     assert fit_size(size, longest) == expected
 
 
-def test_fit_size_refuses_less_than_the_smallest_side():
-    with pytest.raises(ValueError, match="at least 16"):
-        fit_size((100, 100), 15)
+@pytest.mark.parametrize("least", [1, 2, 16])
+@pytest.mark.parametrize("ratio", [1, 1.001, 1.5, 2.0, 7.99, 8.01, 23.7, 150, 1999])
+def test_the_least_size_is_the_smallest_that_keeps_both_sides(ratio, least):
+    for short in (16, 17, 20, 333):
+        size = short, round(short * ratio)
+        for shape in (size, size[::-1]):
+            longest = least_longest(shape, least)
+            assert min(fit_size(shape, longest)) >= least
+            if longest > 1:
+                exact = min(shape) * (longest - 1) / max(shape)
+                assert exact < least - 0.5  # so one pixel less would be too small
+            assert longest <= max(shape)  # no picture has to be enlarged
+
+
+@pytest.mark.parametrize("longest", [16, 128, 181, 362, 512, 5000])
+def test_sides_are_off_by_half_a_pixel_at_most(longest):
+    for width in range(100, 10_000, 37):
+        height, found = fit_size((100, width), longest)
+        assert found == longest and (abs(height - 100 * longest / width) <= 0.5 or height == 1)
 
 
 def test_resize_to_the_same_size_is_exact_and_a_copy(photo):
@@ -93,6 +118,8 @@ def test_thumbnail_never_enlarges():
         ((10, 5), np.s_[:, 12:27]),
         ((2, 4), np.s_[5:25, :]),
         ((3, 4), np.s_[:, :]),
+        ((1, 1000), np.s_[14:15, :]),
+        ((1000, 1), np.s_[:, 19:20]),
     ],
 )
 def test_a_crop_is_the_largest_centered_part_and_a_view(aspect, expected):

@@ -279,6 +279,12 @@ def test_scores_are_repeatable_and_leave_pictures_alone(scorer):
         np.testing.assert_array_equal(one, copy)
 
 
+def test_pictures_are_not_stretched_where_they_are_reduced(monkeypatch):
+    monkeypatch.setattr(scores, "MAX_SIDE", 100)
+    thin, wide = scores._reduced([picture(20, 400), picture(80, 200)])
+    assert thin.shape[:2] == (16, 310) and wide.shape[:2] == (20, 50)
+
+
 def test_large_pictures_are_reduced_with_their_styles_and_seen_once(scorer, monkeypatch):
     monkeypatch.setattr(scores, "MAX_SIDE", 32)
     seen = []

@@ -2,11 +2,13 @@
 
 import pytest
 
+from nst_keras.imaging import images
 from nst_keras.runs.folder import Status
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.sweeps.folder import SweepFolder, last_line, open_log
 from nst_keras.sweeps.trials import make_trials, read_vary
+from tests.conftest import picture
 
 
 @pytest.fixture
@@ -72,6 +74,19 @@ def test_an_input_that_cannot_be_read_is_refused_with_its_place(folder, picture_
     base = Config(content=str(picture_paths[0]), style=(str(picture_paths[1]),))
     trials = make_trials(base, [], [read_vary("content=missing.png")])
     with pytest.raises(InputError, match=r"--vary=content.*missing\.png"):
+        folder.states(trials, overwrite=False)
+
+
+@pytest.mark.parametrize("fit", ["scale", "crop"])
+def test_a_size_that_is_too_small_is_refused_with_its_place(folder, picture_paths, tmp_path, fit):
+    images.write_image(tmp_path / "thin.png", picture(20, 600))
+    style = (str(picture_paths[1]),)
+    base = Config(content=str(tmp_path / "thin.png"), style=style, fit=fit)
+    trials = make_trials(base, [], [read_vary("size=465,464")])
+    if fit == "crop":
+        assert len(folder.states(trials, overwrite=False)) == 2
+        return
+    with pytest.raises(InputError, match="--vary=size.*--size=464: the content of 600x20"):
         folder.states(trials, overwrite=False)
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +15,7 @@ from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.training import config as config_lib
 from nst_keras.training import datasets, session
+from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig
 from tests.training.conftest import Trainer, draw_shapes, outcome, refused, rows_of
 
@@ -49,6 +52,26 @@ def test_run_paints_with_the_weights(whole, picture_paths, tmp_path, monkeypatch
         *("--content_layers=block2_conv1", "--style_layers=block1_conv1", "--nogif"),
     ]
     assert run.main(arguments) == 0 and (tmp_path / "x" / "result.png").exists()
+
+
+def test_settings_of_keras_change_nothing_and_are_left_as_they_are(job, whole, monkeypatch):
+    monkeypatch.setattr(trainer_lib, "Trainer", Trainer)  # a new one
+    usual = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
+    other = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}
+    policies = {"dtype_policy": "float32"}, {"dtype_policy": "mixed_float16"}
+
+    def choose(settings):
+        for name, value in settings.items():
+            getattr(keras.config, f"set_{name}")(value)
+
+    try:
+        choose(other | policies[1])
+        assert train_backbone.main(job) == 0
+        assert {name: getattr(keras.config, name)() for name in other} == other
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        choose(usual | policies[0])
+    assert outcome(Path("job")) == outcome(whole)
 
 
 def test_a_finished_training_is_left_alone_and_another_refused(whole, shapes, capsys):

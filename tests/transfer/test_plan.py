@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import pytest
 
@@ -108,6 +109,56 @@ def test_original_size_is_the_contents_own():
     config = resolve(Config(size="original"))
     last = plan_lib.plan_run(config, (40, 60))[-1]
     assert (last.height, last.width) == (40, 60)
+
+
+@pytest.mark.parametrize("ratio", [1, 1.5, 4, 7.9, 8.1, 10, 20, 31.9, 32.1, 150, 1000])
+@pytest.mark.parametrize("size", [32, 100, 256, 512, 3000, "original"])
+@pytest.mark.parametrize("scales", [1, 3, "auto"])
+def test_no_scale_is_stretched_or_the_size_is_refused(ratio, size, scales):
+    config = resolve(Config(size=size, scales=scales, min_size=32))
+    for content in ((40, round(40 * ratio)), (round(40 * ratio), 40)):
+        try:
+            plan = plan_lib.plan_run(config, content)
+        except InputError:
+            assert min(content) * size / max(content) < 15.5
+            continue
+        assert max(plan[-1].height, plan[-1].width) == (
+            max(content) if size == "original" else size
+        )
+        for scale in plan:
+            longest = max(scale.height, scale.width)
+            assert min(scale.height, scale.width) >= 16
+            exact = [side * longest / max(content) for side in content]
+            assert abs(scale.height - exact[0]) <= 0.5 and abs(scale.width - exact[1]) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "words"),
+    [
+        ((20, 3000), 512, "3000x20 would become 512x3, .* --size=2325 or more, --size=original or"),
+        ((500, 10_000), 256, "10000x500 would become 256x13, .*; use --size=310 or more, "),
+        ((10_000, 500), 256, "500x10000 would become 13x256, "),
+        ((16, 40_000), 512, "40000x16 would become 512x1, .*; use --size=original or --fit=crop$"),
+    ],
+)
+def test_a_size_that_makes_a_side_too_short_is_refused_with_one_that_works(content, size, words):
+    with pytest.raises(InputError, match=f"^--size={size}: the content of {words}") as caught:
+        plan_lib.plan_run(resolve(Config(size=size)), content)
+    assert caught.value.flags == ("size",)
+    for advice in re.findall(r"--size=(\w+)", str(caught.value))[1:]:
+        config = resolve(Config(size=advice if advice == "original" else int(advice)))
+        assert plan_lib.plan_run(config, content)
+
+
+def test_the_coarsest_scale_is_larger_where_a_side_would_be_too_short():
+    sizes = [(it.width, it.height) for it in plan_lib.plan_run(resolve(Config()), (100, 1000))]
+    assert sizes == [(155, 16), (282, 28), (512, 51)]
+
+
+def test_fit_crop_makes_a_square_of_the_content():
+    config = resolve(Config(fit="crop"))
+    assert plan_lib.cropped_size(config, (20, 3000)) == (20, 20)
+    assert plan_lib.cropped_size(dataclasses.replace(config, fit="scale"), (20, 30)) == (20, 30)
 
 
 def test_total_steps_are_those_of_all_scales():

@@ -34,6 +34,25 @@ def test_a_style_is_never_enlarged_unless_asked(tiny_weights, style_scale, shape
     assert problem._fit_style(STYLE, problem.plan.scales[-1]).shape == shape
 
 
+@pytest.mark.parametrize("size", [48, 128, 400])
+@pytest.mark.parametrize("style_scale", [0.1, 1.0, 2.0])
+@pytest.mark.parametrize("shape", [(20, 300), (300, 16), (100, 90)])
+def test_a_style_is_never_stretched(tiny_weights, shape, style_scale, size):
+    config = dataclasses.replace(SINGLE, size=size, style_scale=style_scale)
+    problem = make_problem(tiny_weights, config, styles=(picture(*shape),))
+    height, width, _ = problem._fit_style(picture(*shape), problem.plan.scales[-1]).shape
+    longest = max(height, width)
+    exact = [side * longest / max(shape) for side in shape]
+    assert min(height, width) >= 16
+    assert abs(height - exact[0]) <= 0.5 and abs(width - exact[1]) <= 0.5
+
+
+def test_a_start_image_for_a_much_wider_picture_is_a_strip_of_it(tiny_weights):
+    config = dataclasses.replace(SINGLE, size="original", init="style")
+    first = make_problem(tiny_weights, config, content=picture(16, 4000)).first_image()
+    assert first.shape == (16, 4000, 3)
+
+
 def test_the_first_image_is_the_photo_at_the_coarsest_scale(tiny_weights):
     problem = make_problem(tiny_weights)
     first = problem.plan.scales[0]

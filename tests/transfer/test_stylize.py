@@ -1,18 +1,25 @@
 """`stylize` from Python: what it obeys, what it refuses, and what it reads and plans."""
 
 import dataclasses
+import io
+import random
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 from nst_keras import stylize
-from nst_keras.devices import startup
+from nst_keras.devices import keras_settings, startup
 from nst_keras.devices.replicas import Replicas
 from nst_keras.imaging import images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
+from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.scale_run import ScaleRun
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -79,23 +86,119 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_determinism_is_obeyed(tiny_weights, monkeypatch, asked):
-    calls = []
-    monkeypatch.setattr(
-        stylize_lib.tf.config.experimental, "enable_op_determinism", lambda: calls.append(1)
-    )
+def test_determinism_is_obeyed_in_steps_evaluations_and_saves(tiny_weights, monkeypatch, asked):
+    is_on, seen = keras_settings.tf_config.is_op_determinism_enabled, {}
+
+    def remember(owner, name):
+        normal = getattr(owner, name)
+
+        def remembered(*arguments):
+            seen[name] = is_on()
+            return normal(*arguments)
+
+        monkeypatch.setattr(owner, name, remembered)
+
+    for owner, name in ((ScaleRun, "run"), (ScaleRun, "value"), (Controller, "save")):
+        remember(owner, name)
     config = dataclasses.replace(SINGLE, deterministic=asked)
-    stylize(CONTENT, STYLE, config, weights=tiny_weights)
-    assert bool(calls) == asked
+    iterates = stylize(CONTENT, STYLE, config, weights=tiny_weights)
+    next(iterates).evaluate()
+    assert not is_on()  # in the user's own code
+    iterates.close()
+    assert seen == dict.fromkeys(("run", "value", "save"), asked) and not is_on()
+
+
+# Beside the user's own models
+
+
+def choose(settings):
+    for name, value in settings.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_settings_of_keras_change_nothing_and_are_left_as_they_are(tiny_weights, optimizer):
+    config = dataclasses.replace(SINGLE, optimizer=optimizer, learning_rate=0.01, iterations=2)
+    config = dataclasses.replace(config, beta_2=None, schedule="cosine")
+    expected = paint(config, tiny_weights).image
+    usual = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
+    other = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}
+    try:
+        for policy in ("float16", "mixed_bfloat16", "float64"):
+            choose({**other, "dtype_policy": policy})
+            for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights):
+                found = {name: getattr(keras.config, name)() for name in other}
+                assert found == other and keras.config.dtype_policy().name == policy
+                last = iterate
+            np.testing.assert_array_equal(last.image, expected)
+    finally:
+        choose({**usual, "dtype_policy": "float32"})
+
+
+def test_random_numbers_of_the_user_are_left_alone(tiny_weights):
+    def drawn():
+        return random.random(), np.random.rand(), float(tf.random.uniform(()))
+
+    def seed():
+        keras.utils.set_random_seed(4)
+
+    seed()
+    expected = drawn()
+    seed()
+    paint(SINGLE, tiny_weights)
+    assert drawn() == expected
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(np.zeros((40, 60), np.uint8), "height, width, 3"), ("missing.jpg", "no such file")],
+    [
+        (np.zeros((40, 60, 5), np.uint8), "^content: has shape"),
+        (np.zeros((3, 40, 60), np.uint8), "^content: .* puts channels last"),
+        ([CONTENT], "^content: is of type list"),
+        (7, "^content: is of type int"),
+        (None, "^--content is missing"),
+        ("missing.jpg", "^--content=missing.jpg: no such file"),
+    ],
 )
 def test_bad_input_is_refused_by_the_call_itself(tiny_weights, content, words):
     with pytest.raises(InputError, match=words):
         stylize(content, STYLE, SINGLE, weights=tiny_weights)
+
+
+@pytest.mark.parametrize(
+    ("styles", "words"),
+    [
+        ([7], "^style 1: is of type int"),
+        ([STYLE, None], "^style 2: is of type NoneType"),
+        (np.stack([STYLE, STYLE]), "^style 1: .* several pictures"),
+        ({"style": STYLE}, "^style 1: is of type dict"),
+        ([], "^--style is missing"),
+    ],
+)
+def test_bad_styles_are_refused_with_their_number(tiny_weights, styles, words):
+    with pytest.raises(InputError, match=words):
+        stylize(CONTENT, styles, SINGLE, weights=tiny_weights)
+
+
+def test_pictures_of_many_kinds_give_what_their_files_give(tiny_weights, tmp_path):
+    photo, painting = (Image.fromarray(images.to_uint8(it)) for it in (CONTENT, STYLE))
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    painting = painting.convert("L")
+    for name, image in (("photo", photo), ("painting", painting)):
+        image.save(tmp_path / f"{name}.png")
+    files = tmp_path / "photo.png", tmp_path / "painting.png"
+    config = dataclasses.replace(SINGLE, iterations=1)
+    *_, expected = stylize(*files, config, weights=tiny_weights)
+    with open(files[0], "rb") as opened:
+        for content, styles in (
+            (photo, painting),
+            (np.asarray(photo), [np.asarray(painting)]),
+            (tf.constant(np.asarray(photo)), (tf.constant(np.asarray(painting)),)),
+            (files[0].read_bytes(), io.BytesIO(files[1].read_bytes())),
+            (opened, tmp_path.glob("painting.*")),
+        ):
+            *_, last = stylize(content, styles, config, weights=tiny_weights)
+            np.testing.assert_array_equal(last.image, expected.image)
 
 
 def test_paths_and_arrays_give_the_same_picture(tiny_weights, tiny_weights_path, tmp_path):
