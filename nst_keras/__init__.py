@@ -14,6 +14,9 @@ __all__ = ["Config", "stylize"]
 def __getattr__(name: str):
     # TensorFlow takes seconds to import, and refusing bad input does not need it.
     if name == "stylize":
+        from nst_keras.devices import startup
+
+        startup.import_tensorflow()
         from nst_keras.transfer.stylize import stylize
 
         return stylize

@@ -5,29 +5,27 @@ import json
 import logging
 import os
 import platform
-import sys
 import tempfile
 import timeit
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
+from nst_keras.runtime.cli import open_standard_descriptors
 from nst_keras.runtime.errors import InputError
 
 _log = logging.getLogger(__name__)
 
+_STDERR = 2  # the descriptor that C++ code writes to
+
 
 def start_tensorflow(*, deterministic: bool, seed: int) -> None:
-    """Import TensorFlow, before anything else does, without its log messages, and set it up."""
+    """Import TensorFlow, before anything else does, and set it up."""
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:  # the user wants to see the messages
-        import tensorflow as tf
-    else:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        with _stderr_aside():
-            import tensorflow as tf
+    import_tensorflow()
+    import tensorflow as tf
 
-            tf.config.list_physical_devices()
     if on_gpu():
         take_gpu_memory_as_needed()
         gpu_bytes()  # kept from here on: what is free before TensorFlow takes any
@@ -36,6 +34,19 @@ def start_tensorflow(*, deterministic: bool, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its log messages, unless TF_CPP_MIN_LOG_LEVEL asks for them."""
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    # Errors, too: what matters of them is also raised, and the rest is about GPUs that are not
+    # there and instructions that a processor lacks.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _stderr_aside():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
 
 
 def one_operation_at_a_time() -> None:
@@ -135,15 +146,10 @@ def _stderr_aside() -> Iterator[None]:
 
     TensorFlow writes some lines before it reads its own log level.
     """
-    try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # not a real file, as under a test runner
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(descriptor)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), descriptor)
+    open_standard_descriptors()
+    kept = os.dup(_STDERR)  # `sys.stderr` may be another file, as in notebooks
+    with _temporary_file() as aside:
+        os.dup2(aside.fileno(), _STDERR)
         try:
             yield
         except BaseException:
@@ -151,8 +157,16 @@ def _stderr_aside() -> Iterator[None]:
             os.write(kept, aside.read())
             raise
         finally:
-            os.dup2(kept, descriptor)
+            os.dup2(kept, _STDERR)
             os.close(kept)
+
+
+def _temporary_file() -> BinaryIO:
+    """A file without a name, or one that keeps nothing where there can be none."""
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  the caller closes it
+    except OSError:
+        return open(os.devnull, "w+b")
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -95,10 +95,10 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
             groups.append(Group(group, values))
             actions |= asked
         if "help" in actions:
-            print(help_text(command))
+            cli.show(*help_text(command).split("\n"))
             return 0
         if "version" in actions:
-            print(f"nst_keras {nst_keras.__version__}")
+            cli.show(f"nst_keras {nst_keras.__version__}")
             return 0
         quiet = "quiet" in actions
         with cli.messages(quiet=quiet):
