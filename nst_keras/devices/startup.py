@@ -164,7 +164,7 @@ def _stderr_aside() -> Iterator[None]:
 def _temporary_file() -> BinaryIO:
     """A file without a name, or one that keeps nothing where there can be none."""
     try:
-        return cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  the caller closes it
+        return cast(BinaryIO, tempfile.TemporaryFile())
     except OSError:
         return open(os.devnull, "w+b")
 

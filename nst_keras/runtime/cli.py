@@ -183,7 +183,7 @@ class StopSignal:
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[StopSignal]:
+def stop_signals(names: tuple[str, ...] = _STOPPING) -> Iterator[StopSignal]:
     """Record stop signals during the block instead of ending the process.
 
     A second signal of the same kind has its usual effect. Python allows signal handlers in the main
@@ -197,7 +197,7 @@ def stop_signals() -> Iterator[StopSignal]:
 
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]:
+        for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
             handler = signal.getsignal(number)
             # Jobs in a shell's background ignore Ctrl-C, and nohup ignores SIGHUP: keep it so.
             if handler not in (signal.SIG_IGN, None):
