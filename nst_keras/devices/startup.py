@@ -1,7 +1,6 @@
 """TensorFlow's start on the device that computes; the device's name, precision and speed."""
 
 import contextlib
-import json
 import logging
 import os
 import platform
@@ -13,7 +12,6 @@ from typing import BinaryIO, cast
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
 from nst_keras.runtime.cli import open_standard_descriptors
-from nst_keras.runtime.errors import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -60,32 +58,6 @@ def one_operation_at_a_time() -> None:
     if not on_gpu():
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def host_number(distribute: str) -> int:
-    """The number of this host among those of a run, from TF_CONFIG; 0 is the chief or the only one.
-
-    Raises InputError unless TF_CONFIG names the hosts and this one's place among them.
-    """
-    if distribute != "multiworker":
-        return 0
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config = json.loads(text)
-        hosts, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--distribute=multiworker: TF_CONFIG={text or '(not set)'} must be JSON such as "
-            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
-            '"task": {"type": "worker", "index": 0}}'
-        ) from error
-    if task.get("type") != "worker" or not 0 <= index < len(hosts):
-        raise InputError(
-            f"--distribute=multiworker: TF_CONFIG={text}: the task must be one of the "
-            f"{len(hosts)} workers, by its index from 0"
-        )
-    return index
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:

@@ -279,6 +279,13 @@ class Config:
         0, "GPUs for --distribute=mirrored, 0: all; without a GPU, parts of the CPU.", (0, 1024)
     )
 
+    cluster_timeout: float = _device(
+        600.0,
+        "multiworker: how long to wait for the other hosts at the start.",
+        (1, 10**8),
+        kind="duration",
+    )
+
     quality: str = _effort(
         "good",
         "Factor on the preset's steps: draft 0.4; best 2.5, or the preset's own settings for best.",

@@ -81,7 +81,8 @@ def stylize(
         tf.config.experimental.enable_op_determinism()
     take_gpu_memory_as_needed()
     if replicas is None:
-        replicas = make_replicas(settings.distribute, settings.replicas)
+        count, timeout = settings.replicas, settings.cluster_timeout
+        replicas = make_replicas(settings.distribute, count, timeout)
     if checkpoints is not None:
         checkpointer = _checkpointer(Path(checkpoints), settings, inputs)
     settings = _as_begun(settings, checkpointer)
