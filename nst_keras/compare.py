@@ -12,6 +12,7 @@ import sys
 
 from nst_keras.runs.comparison import write_page
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call, Command
@@ -66,7 +67,8 @@ def _write(call: Call) -> int:
     config = CompareConfig(**call.groups[0].values)
     for run in config.run:
         if not os.path.isdir(run):
-            raise InputError(f"{run}: is not a folder; give a run folder")
+            reason = "is not a folder" if os.path.exists(run) else files.missing(run, "folder")
+            raise InputError(f"{run}: {reason}; give a run folder")
         if not RunFolder(run).read_record():
             raise InputError(f"{run}: is not a run folder; it has no run.json that can be read")
     page = write_page(config.output, config.run, config.title, config.layout)

@@ -9,6 +9,7 @@ import functools
 import gc
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,12 @@ def picture_paths(tmp_path_factory) -> tuple[Path, Path]:
     images.write_image(content, picture(40, 60, seed=1))
     images.write_image(style, picture(50, 50, seed=2))
     return content, style
+
+
+def in_a_thread(work):
+    """What a function returns in a thread that is not the main one; its error, if it raises one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 # The command line

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras import compare
+from tests.conftest import in_a_thread
 from tests.runs.conftest import Parsed, page_data, write_run
 
 
@@ -35,6 +36,13 @@ def test_writes_the_page_here(command, tmp_path, runs):
     data = page_data(tmp_path / "here" / "comparison.html")
     assert data["title"] == "2 runs side by side"
     assert data["runs"][0]["link"] == "../runs/a/index.html"
+
+
+def test_off_the_main_thread_it_does_the_same(command, runs):
+    assert in_a_thread(lambda: command(*runs)) == (
+        0,
+        "nst_keras: comparison: comparison.html\n",
+    )
 
 
 def test_output_title_and_layout(command, tmp_path, runs):
@@ -84,7 +92,8 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
     ("arguments", "message"),
     [
         ([], "RUN is missing; give at least one run folder"),
-        (["not there"], "not there: is not a folder"),
+        (["not there"], "not there: no such folder; give a run folder"),
+        (["https://example.com/run"], "URLs are not read; download the file"),
         (["file"], "file: is not a folder"),
         (["empty"], "empty: is not a run folder"),
         (["RUN", "torn"], "torn: is not a run folder"),

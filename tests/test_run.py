@@ -22,7 +22,7 @@ from nst_keras.runs import extras, session, writers
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
-from tests.conftest import files_of, flags_of, logged_steps, picture
+from tests.conftest import files_of, flags_of, in_a_thread, logged_steps, picture
 from tests.transfer.conftest import spoil_gradients
 
 
@@ -193,12 +193,14 @@ def test_missing_inputs_are_named(capsys, tmp_path, monkeypatch, no_tensorflow):
     assert "contains no run" in refused(["--workdir=nowhere"], capsys)
 
 
-def test_full_disk_is_refused_before_work(job, capsys, monkeypatch, no_tensorflow):
+def test_a_full_disk_ends_with_its_status_before_work(job, capsys, monkeypatch, no_tensorflow):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert "No space left on device" in refused(job, capsys)
+    assert run.main(job) == 74
+    said = "nst_keras: --workdir=job: cannot be written to: No space left on device\n"
+    assert capsys.readouterr().err == said
 
 
 def test_foreign_folder_is_left_alone(job, capsys, tmp_path, no_tensorflow):
@@ -219,8 +221,9 @@ def test_existing_output_is_refused(job, capsys, tmp_path, no_tensorflow):
 
 
 def test_help_and_version(capsys):
-    assert run.main(["--help"]) == 0
-    assert "--style_weight" in capsys.readouterr().out
+    for flag in ("--help", "-h"):
+        assert run.main([flag]) == 0
+        assert "--style_weight" in capsys.readouterr().out
     assert run.main(["--version"]) == 0
     assert nst_keras.__version__ in capsys.readouterr().out
 
@@ -265,6 +268,37 @@ def test_same_command_gives_same_bytes(small, tmp_path):
     assert run.main([*small, "--workdir=again"]) == 0
     for name in ("result.png", "metrics.jsonl", "progress.gif"):
         assert (tmp_path / "job" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_off_the_main_thread_and_without_streams_the_bytes_are_the_same(
+    job, whole, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert in_a_thread(lambda: run.main(job)) == 0
+    assert files_of(tmp_path / "job")["result.png"] == whole["result.png"]
+
+
+def test_closed_descriptors_put_no_message_into_a_file(small, tmp_path):
+    """In a process of its own: what C++ code would write goes to descriptor 2."""
+    command = [sys.executable, "-m", "nst_keras.run", *small]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, env=environment).returncode == 0
+    found = files_of(tmp_path / "job")
+    assert not [name for name, data in found.items() if b"oneDNN" in data or b"nst_keras: " in data]
+    assert RunFolder(tmp_path / "job").read_record().status == "finished"
+
+
+def test_names_of_pictures_reach_the_terminal_without_control_characters(small, capsys, tmp_path):
+    content = tmp_path / "a\nb\x1b]0;title\x07.png"
+    content.write_bytes(Path(small[0].removeprefix("--content=")).read_bytes())
+    command = [flag for flag in small if not flag.startswith("--workdir")]
+    assert run.main([*command, f"--content={content}", "--size=64", f"--output={content}.jpg"]) == 0
+    log = capsys.readouterr().err
+    assert log.replace("\n", "").isprintable()
+    assert all(line.startswith("nst_keras: ") for line in log.splitlines())
+    assert r"a\nb\x1b]0;title\x07.png with painting.png" in log
 
 
 def test_finished_run_is_left_as_it_is(small, capsys, tmp_path, request):

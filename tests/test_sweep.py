@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from nst_keras import sweep
+from nst_keras.sweeps import engines
 from nst_keras.sweeps.folder import SweepFolder
+from tests.conftest import in_a_thread
 from tests.sweeps.conftest import read_table
 
 
@@ -105,6 +107,20 @@ def test_dry_run_lists_the_trials_and_writes_nothing(sweep_flags, capsys, tmp_pa
         "high (new): --style_weight=16",
     ]
     assert os.listdir() == ["t.csv"]
+
+
+def test_cells_of_a_table_are_listed_without_control_characters(sweep_flags, capsys, tmp_path):
+    (tmp_path / "t.csv").write_text('style_weight,note\n4,"two\nlines \x1b[31m"\n')
+    assert sweep.main([*sweep_flags, "--matrix=t.csv", "--dry_run"]) == 0
+    assert r"# two\nlines \x1b[31m" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_off_the_main_thread_and_without_streams_it_does_the_same(sweep_flags, monkeypatch, capsys):
+    monkeypatch.setattr(engines, "RUN", (sys.executable, "-c", ""))  # each trial ends at once
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert in_a_thread(lambda: sweep.main([*sweep_flags, "--vary=style_weight=4,8"])) == 0
+    assert len(read_table()) == 2
 
 
 def test_names_of_any_bytes_are_listed(sweep_flags, picture_paths, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nst_keras.devices import startup
+from nst_keras.devices import hosts as hosts_lib
 from nst_keras.runtime.errors import InputError, first_line
 
 
@@ -63,16 +63,17 @@ def _split_processor(count: int) -> None:
         raise InputError(f"--replicas={count}: {error}") from error
 
 
-def make_replicas(distribute: str, count: int = 0) -> Replicas:
+def make_replicas(distribute: str, count: int = 0, cluster_timeout: float = 600.0) -> Replicas:
     """The replicas for `--distribute` and `--replicas`, before TensorFlow computes anything.
 
     Raises InputError if there are fewer devices, TF_CONFIG does not name the hosts, or TensorFlow
-    has computed something before the CPU is split.
+    has computed something before the CPU is split; and LostHostError if other hosts do not come
+    within `cluster_timeout` seconds.
     """
     if distribute == "none":
         return ALONE
     if distribute == "multiworker":
-        return _multiworker()
+        return _multiworker(cluster_timeout)
     if distribute == "tpu":
         strategy = _tpu_strategy()
     else:
@@ -97,8 +98,11 @@ def _local_devices(count: int) -> list[str]:
     return [f"/cpu:{index}" for index in range(count)]
 
 
-def _multiworker() -> Replicas:
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+def _multiworker(cluster_timeout: float) -> Replicas:
+    cluster = hosts_lib.read_cluster()
+    hosts_lib.wait_for_hosts(cluster, cluster_timeout)
+    with hosts_lib.ending_at_once():
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     devices = tuple(strategy.extended.worker_devices)
     hosts = strategy.num_replicas_in_sync // len(devices)
 
@@ -112,7 +116,7 @@ def _multiworker() -> Replicas:
 
         return tf.nest.map_structure(add_up, nest)
 
-    return Replicas(devices, hosts, startup.host_number("multiworker"), total)
+    return Replicas(devices, hosts, cluster.number, total)
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:

@@ -1,20 +1,22 @@
 """TensorFlow's start on the device that computes; the device's name, precision and speed."""
 
 import contextlib
-import json
 import logging
 import os
 import platform
-import sys
 import tempfile
 import timeit
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
+from nst_keras.runtime.cli import open_standard_descriptors
 from nst_keras.runtime.errors import InputError, reason_of
 
 _log = logging.getLogger(__name__)
+
+_STDERR = 2  # the descriptor that C++ code writes to
 
 
 def start_tensorflow() -> None:
@@ -30,7 +32,9 @@ def import_tensorflow() -> None:
     """Import TensorFlow without its log messages, unless TF_CPP_MIN_LOG_LEVEL asks for them, and
     Keras with it as the backend."""
     aside = contextlib.nullcontext() if "TF_CPP_MIN_LOG_LEVEL" in os.environ else _stderr_aside()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Errors, too: what matters of them is also raised, and the rest is about GPUs that are not
+    # there and instructions that a processor lacks.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with aside, _keras_on_tensorflow():
         import keras  # noqa: F401  before TensorFlow, which would hide why it failed
         import tensorflow as tf
@@ -71,32 +75,6 @@ def one_operation_at_a_time() -> None:
     if not on_gpu():
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def host_number(distribute: str) -> int:
-    """The number of this host among those of a run, from TF_CONFIG; 0 is the chief or the only one.
-
-    Raises InputError unless TF_CONFIG names the hosts and this one's place among them.
-    """
-    if distribute != "multiworker":
-        return 0
-    text = os.environ.get("TF_CONFIG", "")
-    try:
-        config = json.loads(text)
-        hosts, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--distribute=multiworker: TF_CONFIG={text or '(not set)'} must be JSON such as "
-            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
-            '"task": {"type": "worker", "index": 0}}'
-        ) from error
-    if task.get("type") != "worker" or not 0 <= index < len(hosts):
-        raise InputError(
-            f"--distribute=multiworker: TF_CONFIG={text}: the task must be one of the "
-            f"{len(hosts)} workers, by its index from 0"
-        )
-    return index
 
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:
@@ -157,15 +135,10 @@ def _stderr_aside() -> Iterator[None]:
 
     TensorFlow writes some lines before it reads its own log level.
     """
-    try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # not a real file, as under a test runner
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(descriptor)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), descriptor)
+    open_standard_descriptors()
+    kept = os.dup(_STDERR)  # `sys.stderr` may be another file, as in notebooks
+    with _temporary_file() as aside:
+        os.dup2(aside.fileno(), _STDERR)
         try:
             yield
         except BaseException:
@@ -173,8 +146,16 @@ def _stderr_aside() -> Iterator[None]:
             os.write(kept, aside.read())
             raise
         finally:
-            os.dup2(kept, descriptor)
+            os.dup2(kept, _STDERR)
             os.close(kept)
+
+
+def _temporary_file() -> BinaryIO:
+    """A file without a name, or one that keeps nothing where there can be none."""
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile())
+    except OSError:
+        return open(os.devnull, "w+b")
 
 
 def _cpuinfo() -> dict[str, str]:

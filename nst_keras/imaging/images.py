@@ -17,7 +17,7 @@ from nst_keras.imaging.color import to_uint8
 from nst_keras.imaging.decoding import FORMATS, Decoder, without_limits
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.files import atomic
+from nst_keras.runtime.files import atomic, is_url, missing
 
 MAX_PIXELS = 200_000_000
 MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
@@ -197,8 +197,9 @@ def _reason(error: Exception) -> str:
     """Why a picture could not be read, for a person."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "no such file"
+    name = str(getattr(error, "filename", ""))
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or is_url(name):
+        return missing(name)
     if isinstance(error, PermissionError):
         return "no permission to read this file"
     if isinstance(error, UnidentifiedImageError):

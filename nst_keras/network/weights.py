@@ -64,7 +64,7 @@ def read_weights(path: str | Path, backbone: str, flag: str = "--weights") -> We
     source, path = f"{flag}={path}", Path(path)
     if not path.is_file():
         others = "; must be 'embedded', 'imagenet' or the path of a file"
-        raise InputError(f"{source}: no such file{others if flag == '--weights' else ''}")
+        raise InputError(f"{source}: {files.missing(path)}{others if flag == '--weights' else ''}")
     readers = {".npz": _read_npz, ".h5": _read_h5}
     if path.suffix not in readers:
         raise InputError(f"{source}: must be the path of a file that ends in .npz or .h5")

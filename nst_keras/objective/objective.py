@@ -8,6 +8,7 @@ and only this module makes losses and gradients from them.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -37,7 +38,9 @@ class Objective:
 
     def compiled(self, function: Callable) -> Callable:
         """Compile a function that calls this objective's methods, where these can be in a graph."""
-        return tf.function(function, autograph=False) if self.evaluator.in_graph else function
+        if not self.evaluator.in_graph:
+            return function
+        return traced_once(tf.function(function, autograph=False))
 
     @property
     def weights(self) -> dict[str, float]:
@@ -85,6 +88,21 @@ class Objective:
             tape.watch(sums)
             losses = self.losses(sums, height, width)
         return losses, tape.gradient(losses[TOTAL], sums)
+
+
+def traced_once(function: tf.types.experimental.PolymorphicFunction) -> Callable:
+    """A `tf.function` whose calls are all alike, traced at the first of them.
+
+    Each picture needs graphs of its own. TensorFlow would warn that one function is traced often.
+    """
+    traced: list[tf.types.experimental.ConcreteFunction] = []
+
+    def call(*tensors: tf.Tensor) -> Any:
+        if not traced:
+            traced.append(function.get_concrete_function(*tensors))
+        return traced[0](*tensors)
+
+    return call
 
 
 def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:

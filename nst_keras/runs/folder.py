@@ -213,6 +213,10 @@ def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
 
 
 def check_is_folder(path: Path) -> None:
-    """Raise InputError if there is a file at the place of a folder."""
+    """Raise InputError if a work folder can neither be at this path nor be made there."""
     if path.exists() and not path.is_dir():
         raise InputError(f"--workdir={path}: is a file, not a folder")
+    if files.is_url(str(path)):
+        raise InputError(f"--workdir={path}: must be a folder; URLs are not written to")
+    if link := files.dangling_link(path):
+        raise InputError(f"--workdir={path}: cannot be made: {link}")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nst_keras.devices import memory, startup
+from nst_keras.devices import hosts, memory, startup
 from nst_keras.runs import extras
 from nst_keras.runs.folder import Status
 from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
@@ -44,7 +44,7 @@ def do_runs(call: Call) -> int:
 
 
 def _run_alone(run: RequestedRun, call: Call) -> int:
-    if startup.host_number(run.settings.distribute):
+    if hosts.host_number(run.settings.distribute):
         return _help_chief(run)
     folder, settings = run.folder, run.settings
     if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
@@ -178,7 +178,7 @@ def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
 
     if settings.distribute == "none":
         startup.one_operation_at_a_time()
-    return make_replicas(settings.distribute, settings.replicas)
+    return make_replicas(settings.distribute, settings.replicas, settings.cluster_timeout)
 
 
 def _make_plan(

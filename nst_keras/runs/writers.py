@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,10 +61,10 @@ class MetricsWriter:
         files.write_text(self._folder.metrics, "".join(map(_json_line, kept)))
 
     def _add(self, line: str) -> None:
-        with open(self._folder.metrics, "a", encoding="utf-8", newline="\n") as file:
+        path = self._folder.metrics
+        with files.naming(path), open(path, "a", encoding="utf-8", newline="\n") as file:
             file.write(line)
-            file.flush()
-            os.fsync(file.fileno())  # no checkpoint may be ahead of it
+            files.sync(file)  # no checkpoint may be ahead of it
 
 
 def _json_line(row: dict[str, Any]) -> str:

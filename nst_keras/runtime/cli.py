@@ -1,7 +1,6 @@
 """What a command does beside its work: exit status, lines on standard error, signals to stop."""
 
 import contextlib
-import io
 import logging
 import os
 import signal
@@ -11,7 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, first_line, reason_of
+from nst_keras.runtime.errors import (
+    DeviceError,
+    InputError,
+    LostHostError,
+    first_line,
+    printable,
+    reason_of,
+)
 
 # Exit statuses. As in BSD's sysexits.h, 74: a file could not be written, 75: run it again.
 BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
@@ -27,19 +33,44 @@ def exit_status(work: Callable[[], int]) -> int:
 
     Errors in the program itself are raised, so that their traceback shows.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be valid text
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        return work()
-    except BrokenPipeError:  # the reader of standard output has left, as in --help | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
-        line, status = explain(error)
-        if not line:
-            raise
-        tell(line)
-        return status
+    with _standard_streams():
+        try:
+            return work()
+        except BrokenPipeError:  # the reader of standard output has left, as in --help | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except (Exception, KeyboardInterrupt) as error:
+            line, status = explain(error)
+            if not line:
+                raise
+            tell(line)
+            return status
+
+
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[None]:
+    """Give the block what a process without a console, or with closed descriptors, lacks."""
+    open_standard_descriptors()
+    with contextlib.ExitStack() as stack:
+        streams = (("stdout", contextlib.redirect_stdout), ("stderr", contextlib.redirect_stderr))
+        for name, redirect in streams:
+            if getattr(sys, name) is None:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect(nowhere))
+        yield
+
+
+def open_standard_descriptors() -> None:
+    """Open those of the descriptors 0 to 2 that are closed.
+
+    Otherwise one of the next files would get such a number, and messages of C++ code would be
+    written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -78,8 +109,17 @@ def tell(text: str) -> None:
 
     A long job must not end because its pipe or terminal is gone or the log's disk is full.
     """
-    with contextlib.suppress(OSError, ValueError):
-        print(f"nst_keras: {text}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # `print` would take None for standard output
+        with contextlib.suppress(OSError, ValueError):
+            print(f"nst_keras: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def show(*lines: str) -> None:
+    """Write lines to standard output."""
+    # An encoding may lack some letters.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 class _Handler(logging.Handler):
@@ -143,7 +183,7 @@ class StopSignal:
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[StopSignal]:
+def stop_signals(names: tuple[str, ...] = _STOPPING) -> Iterator[StopSignal]:
     """Record stop signals during the block instead of ending the process.
 
     A second signal of the same kind has its usual effect. Python allows signal handlers in the main
@@ -157,7 +197,7 @@ def stop_signals() -> Iterator[StopSignal]:
 
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]:
+        for number in [getattr(signal, name) for name in names if hasattr(signal, name)]:
             handler = signal.getsignal(number)
             # Jobs in a shell's background ignore Ctrl-C, and nohup ignores SIGHUP: keep it so.
             if handler not in (signal.SIG_IGN, None):

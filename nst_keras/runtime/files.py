@@ -1,6 +1,7 @@
 """Files that readers always see whole: atomic writes, JSON, and folders to write in."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -9,11 +10,26 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from nst_keras.runtime.errors import InputError, reason_of
 
 _LOCK = ".lock"
+
+
+def _numbers(*names: str) -> set[int | None]:
+    """Error numbers by name; not every system has all of them."""
+    return {getattr(errno, name, None) for name in names}
+
+
+# What more space, or a disk or network that is back, puts right.
+_MAY_PASS = _numbers(
+    *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EREMOTEIO", "ESTALE", "ETIMEDOUT", "ENOTCONN"),
+    *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+)
+_NO_SYNC = _numbers("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS")  # the file system has none
+# Also where it was joined to a folder.
+_URL = re.compile("(^|/)(https?|ftps?|sftp|s3|gs|hdfs|file):/", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -27,13 +43,14 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     # A random name: processes on machines that share a folder may have the same number.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path, temporary):
+            with open(temporary, "wb") as file:
+                yield file
+                sync(file)
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            temporary.unlink()
         raise
     with contextlib.suppress(OSError):  # Windows and some network folders cannot sync a rename
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -41,6 +58,54 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def missing(path: str | os.PathLike, kind: str = "file") -> str:
+    """What to say of a path at which there is no file, or other `kind`."""
+    text = os.fspath(path)
+    if is_url(text):
+        return "URLs are not read; download the file"
+    if link := dangling_link(path):
+        return f"no such {kind}: {link}"
+    if "\\" in text and os.sep == "/":
+        return f"no such {kind}; folders are separated by / here, not by \\"
+    return f"no such {kind}"
+
+
+def is_url(text: str) -> bool:
+    """Whether the text is a URL, perhaps one that `Path` has taken for a path."""
+    return bool(_URL.search(text))
+
+
+def dangling_link(path: str | os.PathLike) -> str:
+    """Which symbolic link on the way to a path leads nowhere, in words; empty if none does."""
+    for place in (Path(path), *Path(path).parents):
+        if os.path.islink(place) and not os.path.exists(place):
+            return f"{place} is a symbolic link to {os.readlink(place)}, which does not exist"
+    return ""
+
+
+def sync(file: IO) -> None:
+    """Have all that was written to an open file on disk, if its file system can do that."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike, temporary: str | os.PathLike = "") -> Iterator[None]:
+    """Have errors of the system in the block name this file, where they name none or only its
+    temporary one."""
+    try:
+        yield
+    except OSError as error:
+        # Errors of decoders have no number, and would lose their text.
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -73,28 +138,40 @@ def is_deep(value: Any, most: int = 50) -> bool:
 
 @contextlib.contextmanager
 def preparing(folder: Path) -> Iterator[None]:
-    """Prepare a work folder in the block; then raise InputError unless a file of 1 MiB fits in it.
+    """Prepare a work folder in the block; then raise an error unless a file of 1 MiB fits in it.
 
-    Several processes may do so at the same time.
+    It is an OSError if the disk may take the file later, otherwise an InputError. Several processes
+    may do so at the same time.
     """
-    probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
     try:
         yield
-        try:
-            # As large as a checkpoint of a small picture, so that a full disk shows.
-            probe.write_bytes(bytes(1 << 20))
-        finally:
-            probe.unlink(missing_ok=True)
+        _probe(folder)
     except OSError as error:
-        message = f"--workdir={folder}: cannot be written to: {reason_of(error)}"
-        raise InputError(message) from error
+        raise _unwritable(f"--workdir={folder}", "cannot be written to", error) from error
+
+
+def _probe(folder: Path) -> None:
+    """Write a file as large as a checkpoint of a small picture, so that a full disk shows."""
+    path = folder / f".probe.{secrets.token_hex(4)}.tmp"
+    try:
+        path.write_bytes(bytes(1 << 20))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _unwritable(name: str, what: str, error: OSError) -> InputError | OSError:
+    """The error to raise for what could not be written: who should try again needs to know."""
+    text = f"{what}: {reason_of(error)}"
+    if error.errno in _MAY_PASS:
+        return OSError(error.errno, text, name)
+    return InputError(f"{name}: {text}")
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Lock a work folder during the block, and first remove what a killed process left unfinished.
 
-    Raises InputError if another process holds the folder, or it cannot be written to.
+    Raises InputError if another process holds the folder; otherwise as `preparing` does.
     """
     with contextlib.ExitStack() as stack:
         with preparing(folder):
@@ -142,12 +219,17 @@ def remove_temporaries_of(path: Path) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Raise InputError unless temporary files can be written: TensorFlow compiles through them."""
+    """Raise an error, as `preparing` does, unless temporary files can be written: TensorFlow
+    compiles through them."""
     try:
         with tempfile.TemporaryFile() as file:
             file.write(bytes(1 << 16))
             file.flush()
     except OSError as error:
-        where = tempfile.tempdir or os.environ.get("TMPDIR", "")
-        message = f"TMPDIR={where}: temporary files cannot be written: {reason_of(error)}"
-        raise InputError(message) from error
+        where, reason = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp", error
+        try:  # `tempfile` tries several folders, and does not say what was wrong with them
+            _probe(Path(where))
+        except OSError as found:
+            reason = found
+        what = "temporary files cannot be written"
+        raise _unwritable(f"TMPDIR={where}", what, reason) from error

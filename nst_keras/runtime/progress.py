@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_keras.runtime.cli import tell
+from nst_keras.runtime.errors import printable
 
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
 _MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against the newest one
@@ -27,7 +28,7 @@ class Reporter:
     ):
         self._describe, self._share, self._by_share = describe, share, by_share
         self._next_share, self._next_time = 0.0, time.monotonic() + _LINE_SECONDS
-        self._bar = self._show_bar() if sys.stderr.isatty() else None
+        self._bar = self._show_bar() if _on_terminal() else None
 
     def update(self, *, now: bool = False) -> None:
         """Print a line if one is due, or if it must be `now`; a bar updates by itself."""
@@ -58,7 +59,15 @@ class Reporter:
         from rich import console, progress_bar, text
 
         bar = progress_bar.ProgressBar(1.0, self._share())
-        return console.Group(text.Text(self._describe()), bar)
+        return console.Group(text.Text(printable(self._describe())), bar)
+
+
+def _on_terminal() -> bool:
+    """Whether standard error is a terminal; False if it is missing or closed."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 class EventWriter:

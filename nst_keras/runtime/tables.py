@@ -76,7 +76,7 @@ class CsvTable:
         try:
             data = self.path.read_bytes()
         except FileNotFoundError as error:
-            raise InputError(f"{self._name}: no such file") from error
+            raise InputError(f"{self._name}: {files.missing(self.path)}") from error
         except OSError as error:
             raise InputError(f"{self._name}: cannot be read: {error.strerror}") from error
         if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
@@ -114,19 +114,20 @@ class StepTable:
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], resume_step: int):
-        self.columns = columns
+        self.columns, self._path = columns, path
         kept = [row for row in read_steps(path, columns) if int(row[0]) <= resume_step]
         files.write_text(path, "".join(map(_line, (columns, *kept))))
         self._file = open(path, "a", 1, "utf-8", newline="")  # noqa: SIM115  open for the whole job
 
     def write(self, **cells: float | None) -> None:
         """Add a row: floats with six digits, None as an empty cell."""
-        self._file.write(_line([_text(cells[name]) for name in self.columns]))
+        with files.naming(self._path):
+            self._file.write(_line([_text(cells[name]) for name in self.columns]))
 
     def sync(self) -> None:
         """Make the rows durable; a checkpoint must not be newer than they are."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with files.naming(self._path):
+            files.sync(self._file)
 
     def close(self) -> None:
         """Make the rows durable and close the file."""

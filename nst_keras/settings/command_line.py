@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 import nst_keras
-from nst_keras.runtime import cli
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.option import Option, join_list, split_list
 
@@ -31,8 +31,13 @@ _ACTIONS = {
 }
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
-_LITERAL = "# The # in the next line is part of its value."
 _COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
+_QUOTED = re.compile(r"""[^=]*=\s*(["']).*\1$""")  # by quotes such as a shell needs
+# The line before a line that looks as if it had one of these, and by which it is taken as it is.
+_LITERALS = {
+    _COMMENT: "# The # in the next line is part of its value.",
+    _QUOTED: "# The quotes in the next line are part of its value.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +100,10 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
             groups.append(Group(group, values))
             actions |= asked
         if "help" in actions:
-            print(help_text(command))
+            cli.show(*help_text(command).split("\n"))
             return 0
         if "version" in actions:
-            print(f"nst_keras {nst_keras.__version__}")
+            cli.show(f"nst_keras {nst_keras.__version__}")
             return 0
         quiet = "quiet" in actions
         with cli.messages(quiet=quiet):
@@ -155,7 +160,8 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
         value = values[name]
         for item in value if option.repeated else [] if value is None else [value]:
             line = f"--{name}={option.format(item)}"
-            lines += [_LITERAL, line] if _COMMENT.search(line) else [line]
+            lines += [mark for pattern, mark in _LITERALS.items() if pattern.search(line)][:1]
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 
@@ -229,8 +235,9 @@ def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Itera
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             text = file.read(_MAX_LETTERS + 1)  # pipes and devices may never end
     except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a NUL
-        message = f"--flagfile={path}: cannot be read: {reason_of(error)}"
-        raise InputError(message) from error
+        is_absent = isinstance(error, FileNotFoundError)
+        reason = files.missing(flag.text) if is_absent else reason_of(error)
+        raise InputError(f"--flagfile={path}: cannot be read: {reason}") from error
     if place_of_file in seen:
         raise InputError(f"--flagfile={path}: includes itself")
     if len(text) > _MAX_LETTERS or "\0" in text:
@@ -243,14 +250,15 @@ def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Itera
             inner = _read_flag(command, argument, collections.deque())
             for found in _expand(command, inner, (*seen, place_of_file)):
                 yield found._replace(in_file=True)
-        literal = line == _LITERAL
+        literal = line in _LITERALS.values()
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
     """One `--name=value` of a flagfile. Its paths, which are relative to the file's folder, become
     relative to the working folder.
 
-    Unless it is `literal`, what looks like a comment after the value is refused.
+    Unless it is `literal`, what looks like a comment after the value, or like the quotes that a
+    shell needs, is refused.
     """
     if not line.startswith("-"):
         raise InputError(f"{place}: {line!r} is not a flag; lines are --name=value or # comments")
@@ -261,11 +269,14 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     if equals and option.is_path(value):
         items = split_list(value) if option.is_list else [value]
         paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
-    there = bool(paths) and all(map(os.path.exists, paths))  # " #" may be in a name
-    if _COMMENT.search(line) and not literal and not there:
-        raise InputError(
-            f"{place}: {line!r} has a comment after the value; put it on a line of its own"
-        )
+    there = bool(paths) and all(map(os.path.exists, paths))  # names may hold " #" and quotes
+    if not literal and not there:
+        if _COMMENT.search(line):
+            raise InputError(
+                f"{place}: {line!r} has a comment after the value; put it on a line of its own"
+            )
+        if _QUOTED.match(line):
+            raise InputError(f"{place}: {line!r} has quotes around the value; leave them out")
     if option.rebase:
         return f"--{key}={option.rebase(value, folder)}"
     if paths:

@@ -58,7 +58,10 @@ class Config:
 
     content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)
     style: tuple[str, ...] = _picture(
-        (), "Paths of the pictures whose look is taken, separated by commas.", for_files=True
+        (),
+        "Paths of the pictures whose look is taken, separated by commas; write \\, for a comma in "
+        "a path.",
+        for_files=True,
     )
     style_blend: tuple[float, ...] = _inputs(
         (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
@@ -282,6 +285,13 @@ class Config:
     )
     replicas: int = _device(
         0, "GPUs for --distribute=mirrored, 0: all; without a GPU, parts of the CPU.", (0, 1024)
+    )
+
+    cluster_timeout: float = _device(
+        600.0,
+        "multiworker: how long to wait for the other hosts at the start.",
+        (1, 10**8),
+        kind="duration",
     )
 
     quality: str = _effort(

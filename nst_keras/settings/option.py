@@ -68,6 +68,16 @@ class Option(flags.ArgumentParser):
         # Shells leave the ~ of --content=~/photo.jpg alone.
         return os.path.expanduser(text) if self.path else value
 
+    def in_python(self, value: Any) -> Any:
+        """A value given in Python, which for a tuple may be one item or the text of the flag."""
+        if self.is_list and isinstance(value, str):
+            return self.parse(value)
+        if self.path and isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if self.many and self._allows(value):  # an item may be a tuple itself
+            return (value,)
+        return tuple(value) if self.many and isinstance(value, list) else value
+
     def check(self, value: Any) -> None:
         """Raise InputError unless the option accepts the value."""
         is_tuple = isinstance(value, (tuple, list))
@@ -150,9 +160,11 @@ def options_of(settings: type) -> dict[str, Option]:
 
 
 def check_settings(settings: Any, options: Mapping[str, Option]) -> None:
-    """Raise InputError unless each value is accepted, or is None where that is the default."""
+    """Bring values given in Python into form; raise InputError unless each of them is accepted, or
+    is None where that is the default."""
     for name, option in options.items():
-        value = getattr(settings, name)
+        value = option.in_python(getattr(settings, name))
+        object.__setattr__(settings, name, value)  # the dataclass is frozen
         if value is not None or option.default is not None:
             option.check(value)
 

@@ -206,6 +206,8 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["patience"] = "--tolerance=0"
     if settings.distribute != "mirrored":
         reasons["replicas"] = f"--distribute={settings.distribute}"
+    if settings.distribute != "multiworker":
+        reasons["cluster_timeout"] = f"--distribute={settings.distribute}"
     usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"

@@ -16,7 +16,7 @@ from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
@@ -119,7 +119,7 @@ class Results:
                 {paths[trial.name]: trial.note for trial in shown if trial.note},
             )
         except (InputError, OSError) as error:  # the trials and their table matter more
-            _log.warning("%s cannot be written: %s", self.folder.page, error)
+            _log.warning("%s cannot be written: %s", self.folder.page, reason_of(error))
             return False
         finally:
             now = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.runs.folder import Status
-from nst_keras.runtime import files
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED, stop_signals
 from nst_keras.runtime.errors import InputError
@@ -179,11 +179,11 @@ def _task(state: TrialState, folder: SweepFolder) -> Task:
 
 def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder) -> None:
     """Print the trials with their own settings."""
-    print(f"{len(trials)} trials in {folder.path}")
+    cli.show(f"{len(trials)} trials in {folder.path}")
     for trial in trials:
         status = states[trial.name].status.value if trial.name in states else "of another shard"
         own = " ".join(f"--{setting.name}={setting.text}" for setting in trial.settings)
-        print(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
+        cli.show(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
 
 
 def _announce(states: dict[str, TrialState], folder: SweepFolder) -> None:

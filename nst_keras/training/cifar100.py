@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError, first_line
 
 ARCHIVE = "cifar-100-binary.tar.gz"
@@ -28,7 +29,7 @@ def read_cifar100(source: str) -> tuple[Batch, Batch, tuple[str, ...]]:
     """
     flag, path = f"--cifar100={source}", Path(source)
     if not path.exists():
-        raise InputError(f"{flag}: no such file; give the path of {ARCHIVE}")
+        raise InputError(f"{flag}: {files.missing(path)}; give the path of {ARCHIVE}")
     try:
         content = _read_folder(path) if path.is_dir() else _read_archive(path)
         if missing := [name for name in _MEMBERS if name not in content]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from nst_keras.imaging import images
 from nst_keras.imaging.images import Picture
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.tables import CsvTable
+from nst_keras.runtime.tables import CsvTable, separator_hint
 from nst_keras.training import cifar100
 from nst_keras.training.config import TrainConfig
 
@@ -73,6 +74,7 @@ def read_set(config: TrainConfig) -> LabeledSet:
     An InputError names the flag, or the file, row and column.
     """
     data = _read_cifar(config.cifar100, config) if config.cifar100 else _read_files(config)
+    data = dataclasses.replace(data, notes=(*_single_pictures(data), *data.notes))
     if not config.validation_csv:
         parts = split(data.train.labels, config.validation_split, config.seed)
         train, validation = map(data.train.take, parts)
@@ -110,7 +112,8 @@ def read_picture(path: str | os.PathLike, size: int) -> Picture:
 def _read_csv(source: str, flag: str, config: TrainConfig) -> list[_LabeledRow]:
     """The rows of a CSV file in UTF-8; does not check that the pictures exist."""
     if config.image_root and not os.path.isdir(config.image_root):
-        raise InputError(f"--image_root={config.image_root}: no such folder")
+        reason = files.missing(config.image_root, "folder")
+        raise InputError(f"--image_root={config.image_root}: {reason}")
     root = Path(config.image_root) if config.image_root else Path(source).parent
     table = CsvTable(source, flag)
     columns = config.path_column, config.label_column
@@ -119,7 +122,8 @@ def _read_csv(source: str, flag: str, config: TrainConfig) -> list[_LabeledRow]:
     for row in table:
         for name in columns:
             if not row.cells.get(name):
-                raise InputError(f"{row.place_of(name)}: is empty")
+                hint = separator_hint("".join(row.cells.values()))
+                raise InputError(f"{row.place_of(name)}: is empty{hint}")
         path, label = (row.cells[name] for name in columns)
         place, label_place = map(row.place_of, columns)
         _check_label(label, label_place, config.classes)
@@ -131,7 +135,7 @@ def _read_folders(source: str) -> list[_LabeledRow]:
     """The pictures in the class folders of a folder, sorted by path, without hidden files."""
     root = Path(source)
     if not root.is_dir():
-        raise InputError(f"--folder={source}: no such folder")
+        raise InputError(f"--folder={source}: {files.missing(root, 'folder')}")
     rows = [
         _LabeledRow(path, folder.name, str(path), str(folder))
         for folder in sorted(root.iterdir())
@@ -214,19 +218,45 @@ def _read_rows(
 ) -> tuple[Pictures, str, tuple[str, ...]]:
     """The pictures that can be read, the hash of them and their labels, and notes on the others."""
     good, bad, digest = [], [], hashlib.sha256()
+    found: dict[str, list[_LabeledRow]] = {}  # by the hash of the picture
     for row, result in zip(rows, _hashes_or_errors(rows, config.image_size), strict=True):
         if isinstance(result, InputError):
             # A row of a folder has no other place than its path, with which the error begins.
             bad.append(str(result) if row.place == str(row.path) else f"{row.place}: {result}")
             continue
         good.append(row)
+        found.setdefault(result, []).append(row)
         digest.update(f"{result} {row.label}\n".encode("utf-8", "surrogateescape"))
     if bad and (not config.skip_unreadable or not good):
         raise InputError(_refusal(bad, len(rows), flag))
     if bad:
         bad.append(f"{flag}: skipped {len(bad)} of {len(rows)} pictures, which cannot be read")
+    notes = (*_unclear(found, flag), *bad)
     paths = np.array([str(row.path) for row in good], object)
-    return Pictures(paths, _numbers_of(good, names, owner)), digest.hexdigest(), tuple(bad)
+    return Pictures(paths, _numbers_of(good, names, owner)), digest.hexdigest(), notes
+
+
+def _unclear(found: dict[str, list[_LabeledRow]], flag: str) -> list[str]:
+    """A warning about pictures with more than one label; the rows are by the picture's hash."""
+    labels = [list({row.label: row for row in rows}.values()) for rows in found.values()]
+    unclear = [rows for rows in labels if len(rows) > 1]
+    if not unclear:
+        return []
+    first, second, *_ = unclear[0]
+    return [
+        f"{flag}: {len(unclear)} of {len(labels)} pictures have more than one label; the first: "
+        f"{first.label!r} for {first.place}, {second.label!r} for {second.place}"
+    ]
+
+
+def _single_pictures(data: LabeledSet) -> list[str]:
+    """A warning about classes with a single picture."""
+    counts = np.bincount(data.train.labels, minlength=len(data.names))
+    single = [repr(name) for name, count in zip(data.names, counts, strict=True) if count == 1]
+    if not single:
+        return []
+    shown = ", ".join(single[:_SHOWN]) + (", ..." if len(single) > _SHOWN else "")
+    return [f"classes with a single picture, {len(single)} of {len(data.names)}: {shown}"]
 
 
 def _hashes_or_errors(rows: list[_LabeledRow], size: int) -> list[str | InputError]:

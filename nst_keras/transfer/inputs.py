@@ -14,6 +14,7 @@ from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
@@ -74,7 +75,7 @@ def sources(
     """The files that the settings name, and the paths or pictures that are given in their place.
 
     Raises:
-        InputError: the content or the style is missing.
+        InputError: the content or the style is missing, or one of several styles is not there.
     """
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
@@ -82,6 +83,10 @@ def sources(
         raise InputError("--content is missing; give the path of a picture", "content")
     if styles is None or not len(styles):
         raise InputError("--style is missing; give the path of a picture", "style")
+    for style in styles:
+        if len(styles) > 1 and isinstance(style, str) and not os.path.exists(style):
+            reason = f"{files.missing(style)}; write \\, for a comma in a path"
+            raise InputError(f"--style={style}: {reason}", "style")
     found = [Source("content", "--content", content)]
     found += [Source(f"style {n}", "--style", style) for n, style in enumerate(styles, start=1)]
     if settings.init not in INITS:

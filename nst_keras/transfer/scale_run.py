@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.objective.objective import balanced_weights
+from nst_keras.objective.objective import balanced_weights, traced_once
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import FACTS
@@ -113,11 +113,14 @@ class ScaleRun:
             return picture  # which need not be copied
         return np.clip(picture, 0.0, 1.0)
 
+    @functools.cached_property
+    def _value(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        return self.objective.compiled(self.objective.value)
+
     def value(self) -> dict[str, float]:
         """The losses of the picture by term name."""
         image = tf.convert_to_tensor(self.picture()[None])
-        losses = self.objective.compiled(self.objective.value)(image)
-        return {name: float(loss) for name, loss in losses.items()}
+        return {name: float(loss) for name, loss in self._value(image).items()}
 
     def state(self) -> State:
         """Everything that the next step depends on, beside the settings."""
@@ -242,7 +245,7 @@ def compiled_steps(
         start = (tf.constant(0), tf.zeros(shape))
         return tf.while_loop(lambda number, _: number < count, more, start)[1]
 
-    return tf.function(steps, autograph=False)
+    return traced_once(tf.function(steps, autograph=False))
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:

@@ -3,9 +3,15 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
+import logging
+import os
 import time
 from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nst_keras.devices import keras_settings
 from nst_keras.devices.memory import take_gpu_memory_as_needed
@@ -13,14 +19,17 @@ from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.cli import StopSignal, stop_signals
+from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.resolve import Settings, resolve
-from nst_keras.transfer.inputs import read_inputs
+from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
+
+_log = logging.getLogger(__name__)
 
 
 def stylize(
@@ -29,6 +38,7 @@ def stylize(
     config: Config | None = None,
     *,
     weights: Weights | None = None,
+    checkpoints: str | os.PathLike | None = None,
     checkpointer: Checkpointer | None = None,
     replicas: Replicas | None = None,
     is_dropped: Callable[[], bool] = lambda: False,
@@ -42,8 +52,9 @@ def stylize(
         config: settings; those that are None come from its objective's preset. Settings about
             files are refused: nothing is written but the checkpointer's files.
         weights: of the backbone, if they have been read already.
-        checkpointer: where the state is saved when it is due, and resumed from at the start.
-            Closing the generator early also saves the state. With several hosts, only the chief
+        checkpoints: a folder where the state is saved every two minutes, and when the generator is
+            closed or interrupted. The same call with the same folder resumes from there.
+        checkpointer: in place of a folder, for other times. With several hosts, only the chief
             saves.
         replicas: the devices and hosts that share the tiles; by default, those that the config's
             `distribute` names.
@@ -54,6 +65,9 @@ def stylize(
         An `Iterate` about every second of work, or after each step if a step takes longer; at every
         multiple of `log_every`, `image_every` (by default about 24 in all) and the checkpointer's
         `every`, at every step in `image_at`, and at the end of every scale.
+
+    Ctrl-C, or a notebook's button that interrupts, is raised as KeyboardInterrupt after the current
+    iterate, whose image stays readable; a second one, at once.
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
@@ -69,39 +83,100 @@ def stylize(
     _refuse_file_settings(config)
     inputs = read_inputs(settings, content, styles, weights)
     ours = functools.partial(keras_settings.ours, settings.deterministic)
+    interrupts: list[StopSignal] = []  # while an iterate is computed: one, set by Ctrl-C
+
+    def is_given_up() -> bool:
+        return any(interrupts) or is_dropped()
+
     with ours():
         take_gpu_memory_as_needed()
         if replicas is None:
-            replicas = make_replicas(settings.distribute, settings.replicas)
+            count, timeout = settings.replicas, settings.cluster_timeout
+            replicas = make_replicas(settings.distribute, count, timeout)
+        if checkpoints is not None:
+            checkpointer = _checkpointer(Path(checkpoints), settings, inputs)
         settings = _as_begun(settings, checkpointer)
         given = config.iterations is not None
         plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
-        problem = StyleTransferProblem(settings, inputs, plan, replicas, is_dropped)
+        problem = StyleTransferProblem(settings, inputs, plan, replicas, is_given_up)
         rounds = optimize([problem], [checkpointer])
-    return _only(rounds, ours)
+    return _only(rounds, ours, interrupts)
 
 
 def _only(
     rounds: Generator[list[Iterate], None, None],
     ours: Callable[[], contextlib.AbstractContextManager],
+    interrupts: list[StopSignal],
 ) -> Generator[Iterate, None, None]:
-    """The iterates of the only picture, each computed within `ours()`; the user's code is not."""
+    """The iterates of the only picture, each computed within `ours()`; the user's code is not.
 
-    def within(compute: Callable[..., Any]) -> Callable[..., Any]:
-        def computed(*arguments: Any) -> Any:
-            with ours():
-                return compute(*arguments)
-
-        return computed
-
+    Between two of them an interrupt loses nothing.
+    """
+    newest: Iterate | None = None
     try:
-        while iterates := within(next)(rounds, None):
-            (iterate,) = iterates
-            if iterate.source is not None:
-                iterate.source = iterate.source._replace(value=within(iterate.source.value))
-            yield iterate
+        while True:
+            before, source = newest, newest.source if newest else None
+            with stop_signals(("SIGINT",)) as interrupt:
+                interrupts.append(interrupt)
+                try:
+                    (newest,) = _within(ours, next)(rounds, (None,))
+                except (StepDropped, KeyboardInterrupt) as error:
+                    if before:
+                        before.source = source
+                    if interrupt:
+                        raise KeyboardInterrupt from error
+                    raise
+                finally:
+                    interrupts.clear()
+            if newest:
+                if newest.source is not None:
+                    value = _within(ours, newest.source.value)
+                    newest.source = newest.source._replace(value=value)
+                yield newest
+            if interrupt:
+                raise KeyboardInterrupt
+            if not newest:
+                return
     finally:
-        within(rounds.close)()
+        _within(ours, rounds.close)()
+
+
+def _within(
+    ours: Callable[[], contextlib.AbstractContextManager], compute: Callable[..., Any]
+) -> Callable[..., Any]:
+    def computed(*arguments: Any) -> Any:
+        with ours():
+            return compute(*arguments)
+
+    return computed
+
+
+def _checkpointer(folder: Path, settings: Settings, inputs: Inputs) -> Checkpointer:
+    """The checkpoints of these settings and pictures in a folder."""
+    digest = hashlib.sha256()
+    for name, option in OPTIONS.items():
+        value = getattr(settings, name)
+        if option.changes_result and value is not None and not option.hashed:
+            digest.update(f"{name}={option.format(value)}\n".encode())
+    init = settings.init if inputs.init is None else inputs.init
+    for part in (init, inputs.content, *inputs.styles):
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            digest.update(f"{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+    digest.update((inputs.weights.sha256 if inputs.weights else settings.weights).encode())
+    checkpointer = Checkpointer(
+        folder,
+        digest.hexdigest(),
+        every=settings.checkpoint_every,
+        minutes=settings.checkpoint_minutes,
+        keep=settings.keep_checkpoints,
+    )
+    checkpointer.peek()
+    for message in checkpointer.ignored:
+        _log.warning("%s", message)
+    return checkpointer
 
 
 def _refuse_file_settings(config: Config) -> None:

@@ -1,6 +1,6 @@
 """TensorFlow's start, the device's name, and what 'auto' precision makes of it."""
 
-import json
+import errno
 import os
 import subprocess
 import sys
@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.devices import startup
-from nst_keras.runtime.errors import InputError
 from tests.devices.conftest import pretend
 
 
@@ -144,30 +143,23 @@ with contextlib.suppress(ValueError), startup._stderr_aside():
     assert done.stderr == shown
 
 
-# Hosts
+def test_messages_are_held_back_where_standard_error_of_python_is_another_file():
+    """As in a notebook, or without a console."""
+    code = """
+import os, sys
+from nst_keras.devices import startup
+sys.stderr = None
+with startup._stderr_aside():
+    os.write(2, b"a message")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
 
 
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_host_finds_its_number_in_tf_config(monkeypatch, index):
-    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}
-    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    assert startup.host_number("multiworker") == index
-    assert startup.host_number("none") == 0
+def test_messages_are_held_back_without_a_temporary_folder(monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        "[1]",
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
-        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
-    ],
-)
-def test_a_tf_config_without_hosts_or_a_place_among_them_is_refused(monkeypatch, text):
-    monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InputError, match="--distribute=multiworker: TF_CONFIG="):
-        startup.host_number("multiworker")
-    assert startup.host_number("mirrored") == 0
+    monkeypatch.setattr(startup.tempfile, "TemporaryFile", full)
+    with startup._stderr_aside():
+        os.write(2, b"a message")

@@ -111,6 +111,11 @@ def test_missing_file_and_folder(tmp_path):
     assert refusal(tmp_path / "file" / "foo.jpg").endswith("no such file")
     assert "foo\\nbar.jpg: no such file" in refusal(tmp_path / "foo\nbar.jpg")
     assert "cannot be read" in refusal(tmp_path / ("long" * 1000))
+    for name in ("a.jpg", "long" * 100):  # longer than a file's name may be
+        said = refusal(f"https://example.com/{name}")
+        assert said.endswith(": URLs are not read; download the file")
+    (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+    assert refusal(tmp_path / "link.jpg").endswith("to nowhere.jpg, which does not exist")
     assert "cannot be read" in refusal("nul\0.jpg")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.objective.objective import balanced_weights, with_nan
+from nst_keras.objective.objective import balanced_weights, traced_once, with_nan
 from tests.conftest import picture
 from tests.objective.conftest import (
     CONTENT,
@@ -287,3 +287,24 @@ def test_a_gradient_that_vanishes_everywhere_keeps_its_weight_and_stays_finite()
     found = balanced_weights(objective, batch(IMAGE), {("tv",): 1.0, CONTENTS: 1.0}, 0)
     assert all(np.isfinite(weight) for weight in found.values())
     assert found[CONTENTS[0]] == objective.weights[CONTENTS[0]]
+
+
+def test_a_function_that_is_traced_once_warns_of_no_other(caplog):
+    """As each picture has graphs of its own, of the same source lines."""
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for number in range(6):
+            traces = []
+
+            def double(value, traces=traces):
+                traces.append(value)
+                return {"twice": 2 * value}
+
+            call = traced_once(tf.function(double, autograph=False))
+            for value in (number, number + 1):
+                assert int(call(tf.constant(value))["twice"]) == 2 * value
+            assert len(traces) == 1
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text

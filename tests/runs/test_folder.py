@@ -156,3 +156,13 @@ def test_default_paths_are_short_and_safe():
     assert path.parent.name == "runs"
     assert path.name.startswith(f"photo_-script-rm-ü_{'x' * 24}_pictures-")
     assert path != default_path(sources, OTHER)
+
+
+@pytest.mark.parametrize("kind", [RunFolder, TrainFolder])
+def test_a_folder_that_cannot_be_made_is_refused_with_the_reason(tmp_path, kind):
+    (tmp_path / "link").symlink_to("nowhere")
+    for path in (tmp_path / "link", tmp_path / "link" / "job"):
+        with pytest.raises(InputError, match="link is a symbolic link to nowhere, which does not"):
+            kind(path).status(ASKED, overwrite=False)
+    with pytest.raises(InputError, match="must be a folder; URLs are not written to"):
+        kind("s3://bucket/job").status(ASKED, overwrite=False)

@@ -119,6 +119,57 @@ def test_a_line_names_the_program(capsys):
     assert capsys.readouterr().err == "nst_keras: here\n"
 
 
+# A new line, a title for the terminal, a C1 control sequence, text from right to left.
+HOSTILE = "a\nb\x1b]0;title\x07\x9b31m\u202eX"
+ESCAPED = r"a\nb\x1b]0;title\x07\x9b31m\u202eX"
+
+
+def test_nothing_reaches_the_terminal_raw(capsys):
+    cli.tell(HOSTILE)
+    cli.show(HOSTILE, "two")
+    with cli.messages(quiet=False):
+        logging.getLogger("nst_keras.runtime.anything").info("%s", HOSTILE)
+    captured = capsys.readouterr()
+    assert captured.out == f"{ESCAPED}\ntwo\n"
+    assert captured.err == f"nst_keras: {ESCAPED}\n" * 2
+
+
+def test_without_standard_error_lines_go_nowhere(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    cli.tell("a line")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_command_has_streams_even_where_the_process_has_none(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    found = []
+
+    def work():
+        cli.show("a line")
+        found.extend([sys.stdout.isatty(), sys.stderr.isatty()])
+        raise InputError("--size=0: too small")
+
+    assert cli.exit_status(work) == 2
+    assert found == [False, False] and sys.stdout is sys.stderr is None
+
+
+def test_no_file_gets_the_number_of_a_closed_standard_stream(tmp_path):
+    program = (
+        "import os, sys\n"
+        "from nst_keras.runtime import cli\n"
+        "def work():\n"
+        "    with open(sys.argv[1], 'wb') as file:\n"
+        "        os.write(1, b'lost')\n"
+        "        os.write(2, b'lost')\n"
+        "        return file.fileno()\n"
+        "sys.exit(cli.exit_status(work))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a")]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
+    assert done.returncode > 2 and (tmp_path / "a").read_bytes() == b""
+
+
 @pytest.mark.parametrize(("quiet", "shown"), [(False, ["info", "warning"]), (True, ["warning"])])
 def test_the_log_is_shown_and_its_warnings_are_kept(capsys, quiet, shown):
     log = logging.getLogger("nst_keras.runtime.anything")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_keras.runtime import files
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError
 
 
@@ -146,11 +146,93 @@ def test_a_folder_on_a_full_disk_is_refused(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.Path, "write_bytes", fill)
-    with pytest.raises(InputError) as caught, files.preparing(tmp_path):
+    with pytest.raises(OSError) as caught, files.preparing(tmp_path):
         pass
     said = f"--workdir={tmp_path}: cannot be written to: No space left on device"
-    assert str(caught.value) == said
+    assert cli.explain(caught.value) == (said, 74)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        *((name, 74) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ETIMEDOUT")),
+        *((name, 2) for name in ("EROFS", "EACCES", "ENAMETOOLONG", "ENOTDIR")),
+    ],
+)
+def test_only_trouble_that_may_pass_says_try_again(tmp_path, name, status):
+    number = getattr(errno, name)
+    with pytest.raises((OSError, InputError)) as caught, files.preparing(tmp_path):
+        raise OSError(number, os.strerror(number), "elsewhere")
+    said = f"--workdir={tmp_path}: cannot be written to: {os.strerror(number)}"
+    assert cli.explain(caught.value) == (said, status)
+
+
+def failing_fsync(number):
+    def fsync(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    return fsync
+
+
+@pytest.mark.parametrize("name", ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"])
+def test_a_file_system_without_fsync_is_written_to(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(os, "fsync", failing_fsync(getattr(errno, name)))
+    files.write_text(tmp_path / "a.txt", "text")
+    assert (tmp_path / "a.txt").read_text() == "text"
+
+
+def test_an_fsync_that_fails_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", failing_fsync(errno.EIO))
+    with pytest.raises(OSError) as caught:
+        files.write_text(tmp_path / "a.txt", "text")
+    assert cli.explain(caught.value) == (f"{tmp_path / 'a.txt'}: Input/output error", 74)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["open", "write", "replace"])
+def test_an_error_of_an_atomic_write_names_the_file_and_not_its_temporary(
+    tmp_path, monkeypatch, step
+):
+    path = tmp_path / ("a.txt" if step != "open" else "gone/a.txt")
+    if step == "replace":
+        path.mkdir()
+    with pytest.raises(OSError) as caught, files.atomic(path):
+        if step == "write":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert cli.explain(caught.value)[0].startswith(f"{path}: ")
+
+
+def test_an_error_without_a_number_keeps_its_text(tmp_path):
+    with pytest.raises(OSError, match="^broken data stream$"), files.atomic(tmp_path / "a.png"):
+        raise OSError("broken data stream")
+
+
+# Paths at which there is nothing
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("none.jpg", "no such file"),
+        ("https://example.com/a.jpg", "URLs are not read; download the file"),
+        (Path("folder", "HTTP://example.com/a.jpg"), "URLs are not read; download the file"),
+        ("s3://bucket/a.jpg", "URLs are not read; download the file"),
+        ("photos\\a.jpg", "no such file; folders are separated by / here, not by \\"),
+        ("a:/b.jpg", "no such file"),
+    ],
+)
+def test_what_is_not_there_is_told_from_what_cannot_be_read(path, said):
+    assert files.missing(path) == said
+
+
+def test_a_link_to_nowhere_is_named_wherever_it_is_in_the_path(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    said = f"no such folder: {link} is a symbolic link to nowhere, which does not exist"
+    assert files.missing(link, "folder") == files.missing(link / "a" / "b", "folder") == said
+    (tmp_path / "nowhere").mkdir()
+    assert files.dangling_link(link) == ""
 
 
 def test_an_unusable_temporary_folder_is_refused(tmp_path, monkeypatch):
@@ -164,10 +246,24 @@ def test_an_unusable_temporary_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-        with pytest.raises(InputError, match="File too large"):
+        with pytest.raises(OSError, match="temporary files cannot be written: File too large"):
             files.check_temporary_folder()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_full_temporary_folders_are_told_from_missing_ones(tmp_path, monkeypatch):
+    def none_works():  # what `tempfile` says, whatever was wrong with them
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", none_works)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(Path, "write_bytes", _refuse)
+    with pytest.raises(OSError) as caught:
+        files.check_temporary_folder()
+    said = f"TMPDIR={tmp_path}: temporary files cannot be written: No space left on device"
+    assert cli.explain(caught.value) == (said, 74)
 
 
 def test_unfinished_files_are_removed_even_if_the_disk_is_full(tmp_path, monkeypatch):
@@ -176,7 +272,7 @@ def test_unfinished_files_are_removed_even_if_the_disk_is_full(tmp_path, monkeyp
     for path in left:
         path.write_text("x")
     monkeypatch.setattr(Path, "write_bytes", _refuse)  # the probe of the disk
-    with pytest.raises(InputError, match="cannot be written to: No space"), files.held(tmp_path):
+    with pytest.raises(OSError, match="cannot be written to: No space"), files.held(tmp_path):
         raise AssertionError("the block was entered")
     assert not any(path.exists() for path in left)
 

@@ -70,6 +70,27 @@ def test_a_bar_is_for_terminals(monkeypatch, is_terminal):
         assert stream.getvalue() == "nst_keras: half of it\n"
 
 
+@pytest.mark.parametrize("missing", ["none", "closed"])
+def test_without_standard_error_there_is_no_bar(monkeypatch, capsys, missing):
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr("sys.stderr", None if missing == "none" else stream)
+    reporter = Reporter(lambda: "half of it", lambda: 0.5)
+    reporter.update(now=True)
+    reporter.close()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_shows_no_control_characters_of_names(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", stream := Terminal())
+    Reporter(lambda: "a\x1b[31m\nb", lambda: 0.5).close()
+    assert r"a\x1b[31m\nb" in stream.getvalue()
+
+
 def test_an_estimate_knows_nothing_at_first_and_then_grows_with_the_work():
     estimate = TimeEstimate()
     assert math.isnan(estimate.seconds(5))

@@ -123,8 +123,40 @@ def test_unreadable_rows_are_left_out_when_that_is_asked_for(table):
     data = datasets.read_set(config_of(csv=str(table), skip_unreadable=True, validation_split=0.2))
     assert len(data.train) + len(data.validation) == 9
     assert data.notes[-1] == f"--csv={table}: skipped 3 of 12 pictures, which cannot be read"
-    for note, place in zip(data.notes[:-1], places, strict=True):
+    single, *skipped = data.notes[:-1]
+    assert single == "classes with a single picture, 1 of 3: 'bird'"
+    for note, place in zip(skipped, places, strict=True):
         assert note.startswith(place)
+
+
+def test_a_picture_with_two_labels_is_reported_by_its_content(table):
+    again = table.parent / "pictures" / "copy of 1.png"
+    again.write_bytes((table.parent / "pictures" / "1.png").read_bytes())
+    with open(table, "a") as file:
+        file.write("pictures/0.png,dog\npictures/copy of 1.png,bird\npictures/2.png,bird\n")
+    (note,) = datasets.read_set(config_of(csv=str(table))).notes
+    assert note == (
+        f"--csv={table}: 2 of 12 pictures have more than one label; the first: 'cat' for {table}, "
+        f"row 2, column path, 'dog' for {table}, row 14, column path"
+    )
+
+
+def test_classes_of_one_picture_are_reported(tmp_path):
+    for name, count in (("one", 1), ("another", 1), ("more", 3)):
+        write_pictures(tmp_path / name, count, size=20 + len(name))
+    (note,) = datasets.read_set(config_of(folder=str(tmp_path))).notes
+    assert note == "classes with a single picture, 2 of 3: 'another', 'one'"
+
+
+def test_tables_of_other_systems_are_refused_with_a_hint(table):
+    write_csv(table, ["pictures\\0.png,cat", "pictures/1.png,dog"])
+    assert "no such file; folders are separated by / here, not by \\" in refusal(csv=str(table))
+    for separator in ";\t":
+        write_csv(table, ["a.png,b"], f"path{separator}label")
+        assert "; separate columns by commas" in refusal(csv=str(table))
+        write_csv(table, [f"a.png{separator}b"])
+        said = f"{table}, row 2, column label: is empty; separate columns by commas"
+        assert refusal(csv=str(table)) == said
 
 
 def test_with_no_readable_row_nothing_is_skipped(table):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from nst_keras.training import config as config_lib
 from nst_keras.training import datasets, session
 from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig
+from tests.conftest import in_a_thread
 from tests.training.conftest import Trainer, draw_shapes, outcome, refused, rows_of
 
 
@@ -33,6 +35,14 @@ def test_a_training_leaves_tables_labels_and_a_record(whole):
     record = json.loads((whole / "training.json").read_text())
     best = max(float(row["val_accuracy"]) for row in epochs)
     assert record["status"] == "finished" and record["val_accuracy"] == pytest.approx(best)
+
+
+def test_off_the_main_thread_and_without_streams_it_ends_as_well(job, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    talking = [flag for flag in job if flag != "--quiet"]
+    assert in_a_thread(lambda: train_backbone.main([*talking, "--epochs=1"])) == 0
+    assert (tmp_path / "job" / "weights.npz").exists()
 
 
 def test_the_weights_hold_their_shape_and_preprocessing(whole):

@@ -11,7 +11,7 @@ import pytest
 from nst_keras.imaging import images
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import Config, parse_config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.inputs import read_inputs, sources
 from tests.conftest import picture
@@ -231,3 +231,16 @@ def test_an_enlarged_content_is_noted(named, size, noted):
     found = read_inputs(dataclasses.replace(named, size=size))
     text = f"--content={named.content}: is 60x40, enlarged to --size={size}"
     assert found.notes == ((text,) if noted else ())
+
+
+def test_a_comma_in_the_path_of_a_style_has_a_hint(picture_paths, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, style = picture_paths
+    (tmp_path / "one, two.png").write_bytes(style.read_bytes())
+    flags = [f"--content={content}", "--style=one, two.png"]
+    with pytest.raises(InputError) as caught:
+        read_inputs(resolve(parse_config(flags)[0]))
+    assert str(caught.value) == "--style=one: no such file; write \\, for a comma in a path"
+    assert caught.value.flags == ("style",)
+    flags[1] = r"--style=one\, two.png"
+    assert len(read_inputs(resolve(parse_config(flags)[0])).styles) == 1

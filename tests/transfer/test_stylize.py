@@ -2,7 +2,11 @@
 
 import dataclasses
 import io
+import os
 import random
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -19,12 +23,15 @@ from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
 from nst_keras.transfer.controller import Controller
+from nst_keras.transfer.problem import TileProgress
 from nst_keras.transfer.scale_run import ScaleRun
+from tests.conftest import in_a_thread
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
     SINGLE,
     STYLE,
+    TILED,
     interrupt,
     paint,
 )
@@ -227,6 +234,127 @@ def test_inputs_are_read_and_planned_once(tiny_weights, monkeypatch):
         count(name)
     paint(CONFIG, tiny_weights)
     assert calls == ["resolve", "read_inputs", "make_plan"]
+
+
+# Other threads, interrupts, and going on afterwards
+
+
+def test_off_the_main_thread_it_paints_the_same(tiny_weights):
+    expected = paint(SINGLE, tiny_weights).image
+    found = in_a_thread(lambda: paint(SINGLE, tiny_weights).image)
+    np.testing.assert_array_equal(found, expected)
+
+
+def interrupt_at(monkeypatch, step, times=1):
+    """Have Ctrl-C come while a step is computed."""
+    normal = ScaleRun.run
+
+    def run(self, steps):
+        losses = normal(self, steps)
+        if self.steps == step:
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+        return losses
+
+    monkeypatch.setattr(ScaleRun, "run", run)
+
+
+def interrupted(tiny_weights, config=SINGLE, **options):
+    """The iterates of a run until it was interrupted, and their images then."""
+    before, seen = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt):
+        for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights, **options):
+            assert signal.getsignal(signal.SIGINT) is before  # while the caller works
+            seen.append((iterate, iterate.image.copy()))
+    assert signal.getsignal(signal.SIGINT) is before
+    return seen
+
+
+@pytest.mark.parametrize("step", [1, 3, 6])
+def test_an_interrupt_comes_after_the_step_whose_image_stays_readable(
+    tiny_weights, monkeypatch, step
+):
+    interrupt_at(monkeypatch, step)
+    seen = interrupted(tiny_weights)
+    assert [iterate.step for iterate, _ in seen] == list(range(1, step + 1))
+    last, image = seen[-1]
+    np.testing.assert_array_equal(last.image, image)
+    assert last.evaluate()["total"] > 0
+
+
+def test_a_second_interrupt_comes_at_once_and_leaves_an_image(tiny_weights, monkeypatch):
+    interrupt_at(monkeypatch, 3, times=2)
+    seen = interrupted(tiny_weights)
+    assert [iterate.step for iterate, _ in seen] == [1, 2]
+    assert seen[-1][0].image.shape == seen[-1][1].shape
+
+
+def test_a_long_step_in_tiles_is_given_up(tiny_weights, monkeypatch):
+    normal, tiles = TileProgress.__call__, []
+
+    def progress(self, done, in_all):
+        tiles.append(done)
+        if len(tiles) == 3 * in_all + 2:  # in the third step: targets take the first round
+            signal.raise_signal(signal.SIGINT)
+        normal(self, done, in_all)
+
+    monkeypatch.setattr(TileProgress, "__call__", progress)
+    tiled = dataclasses.replace(TILED, scales=1)
+    seen = interrupted(tiny_weights, tiled)
+    last, image = seen[-1]
+    assert last.step < tiled.iterations and tiles[-1] == 2
+    np.testing.assert_array_equal(last.image, image)
+
+
+@pytest.mark.parametrize("config", [SINGLE, CONFIG], ids=["one scale", "two scales"])
+def test_the_same_call_with_the_same_folder_goes_on(tiny_weights, tmp_path, monkeypatch, config):
+    whole = paint(config, tiny_weights).image
+    folder = tmp_path / "folder"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 3)
+        assert len(interrupted(tiny_weights, config, checkpoints=folder)) == 3
+    rest = [
+        (iterate.step, iterate.image)
+        for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights, checkpoints=folder)
+    ]
+    assert rest[0][0] == 4
+    np.testing.assert_array_equal(rest[-1][1], whole)
+    again = paint(config, tiny_weights, checkpoints=str(folder))  # of what is finished
+    np.testing.assert_array_equal(again.image, whole)
+
+
+@pytest.mark.parametrize("change", ["settings", "content", "style"])
+def test_checkpoints_of_another_picture_are_reported_and_not_used(
+    tiny_weights, tmp_path, caplog, change
+):
+    paint(SINGLE, tiny_weights, checkpoints=tmp_path)
+    config = dataclasses.replace(SINGLE, seed=int(change == "settings"))
+    content = CONTENT[::-1].copy() if change == "content" else CONTENT
+    style = STYLE[::-1].copy() if change == "style" else STYLE
+    other = stylize(content, style, config, weights=tiny_weights, checkpoints=tmp_path)
+    assert next(other).step == 1
+    assert "ignoring checkpoint step_000000006.npz: it belongs to another run" in caplog.text
+
+
+# TensorFlow's own lines
+
+
+def test_tensorflow_says_nothing_in_six_calls():
+    """In a process of its own, which TensorFlow starts in."""
+    program = """
+import numpy as np
+from nst_keras import Config, stylize
+config = Config(size=32, scales=1, iterations=1, content_layers=("block1_conv2",),
+                style_layers=("block1_conv1",))
+for _ in range(6):
+    for iterate in stylize(np.zeros((32, 32, 3)), np.ones((32, 32, 3)), config):
+        iterate.evaluate()
+"""
+    shown = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")
+    environment = {name: text for name, text in os.environ.items() if name not in shown}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # The precision of a run that is resumed
