@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from nst_keras import stylize
-from nst_keras.devices import startup
+from nst_keras.devices import precision
 from nst_keras.devices.replicas import Replicas
 from nst_keras.imaging import images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
+from tests.conftest import require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -133,15 +134,16 @@ AUTO = dataclasses.replace(SINGLE, precision="auto")
 
 
 @pytest.mark.parametrize(
-    ("first", "later", "chosen"),
-    [("avx512_bf16", "avx2", "bfloat16"), ("avx2", "avx512_bf16", "float32")],
+    ("first", "later", "chosen"), [(True, False, "bfloat16"), (False, True, "float32")]
 )
 def test_the_precision_that_auto_chose_holds_on_another_device(
     tiny_weights, tmp_path, monkeypatch, caplog, first, later, chosen
 ):
-    def on_a_processor(flags):
-        monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": flags})
+    def on_a_processor(has_bfloat16):
+        found = has_bfloat16, "for this reason"
+        monkeypatch.setattr(precision, "_bfloat16_instructions", lambda: found)
 
+    require_precision(chosen)
     caplog.set_level("INFO")
     whole = paint(dataclasses.replace(SINGLE, precision=chosen), tiny_weights).image
     assert "precision: " not in caplog.text
