@@ -8,15 +8,17 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 import functools
 import gc
 import json
+import platform
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.devices import startup
+from nst_keras.devices import precision, startup
 from nst_keras.imaging import geometry, images
 from nst_keras.network import vgg, weights
 
@@ -34,6 +36,39 @@ for _number, _handler in (
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
 )
+
+# Instruction sets that computing chooses by, as Linux names them, and variables that limit them.
+INSTRUCTION_SETS = (
+    *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx_ne_convert"),
+    *("avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
+    *("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2"),  # Arm
+)
+VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "PYTHONHASHSEED")
+
+
+def pytest_report_header() -> list[str]:
+    """The machine and the versions, since results may differ by them."""
+    cpu = startup.cpuinfo()
+    flags = cpu.get("flags", cpu.get("Features", "")).split()
+    found = [name for name in INSTRUCTION_SETS if name in flags]
+    able = {name: precision.obstacle(name) for name in ("float32", "bfloat16", "float16")}
+    libraries = {"TensorFlow": tf, "Keras": keras, "NumPy": np}
+    versions = [f"{name} {library.__version__}" for name, library in libraries.items()]
+    return [
+        f"{startup.describe_device()}; {' '.join(found) or 'instruction sets not known'}",
+        "; ".join(f"{name}: {why or 'computed'}" for name, why in able.items()),
+        f"{platform.platform()}; Python {platform.python_version()}, {', '.join(versions)}",
+        *(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ),
+    ]
+
+
+def require_precision(*names: str) -> None:
+    """Skip a test where TensorFlow cannot compute in these precisions on this device."""
+    for name in names:
+        if told := precision.obstacle(name):
+            pytest.skip(f"TensorFlow cannot compute in {name} on this device: {told}")
+
 
 ROOT = Path(__file__).parent.parent
 TINY_CHANNELS = (4, 6, 8, 8, 8)

@@ -1,7 +1,6 @@
-"""TensorFlow's start on the device that computes; the device's name, precision and speed."""
+"""TensorFlow's start on the device that computes; the device's name and speed."""
 
 import contextlib
-import logging
 import os
 import platform
 import tempfile
@@ -13,8 +12,6 @@ from typing import BinaryIO, cast
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
 from nst_keras.runtime.cli import open_standard_descriptors
 from nst_keras.runtime.errors import InputError, reason_of
-
-_log = logging.getLogger(__name__)
 
 _STDERR = 2  # the descriptor that C++ code writes to
 
@@ -77,34 +74,6 @@ def one_operation_at_a_time() -> None:
             tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def settle_precision(precision: str, *, announce: bool = False) -> str:
-    """The precision to compute in: for 'auto' the fastest here, told in the log if `announce`."""
-    if precision != "auto":
-        return precision
-    chosen, reason = _fastest_precision()
-    if announce:
-        _log.info("precision: %s, %s", chosen, reason)
-    return chosen
-
-
-def _fastest_precision() -> tuple[str, str]:
-    """bfloat16 where the hardware has instructions for it, otherwise float32; and the reason."""
-    import tensorflow as tf
-
-    if gpus := tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(gpus[0])
-        capability = details.get("compute_capability")  # (major, minor); some makers report none
-        if capability is None:
-            return "float32", "as this GPU does not report its compute capability"
-        text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
-        if tuple(capability) >= (8, 0):  # Ampere, the first whose tensor cores take bfloat16
-            return "bfloat16", f"which {text} includes"
-        return "float32", f"as {text} has no bfloat16"
-    if {"avx512_bf16", "amx_bf16"}.intersection(_cpuinfo().get("flags", "").split()):
-        return "bfloat16", "which this processor has instructions for"
-    return "float32", "as this processor has no instructions for bfloat16"
-
-
 def matrix_rate(precision: str) -> float:
     """Floating-point operations per second, measured on a few matrix products."""
     import tensorflow as tf
@@ -125,7 +94,7 @@ def describe_device() -> str:
     if gpus := tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpus[0])
         return f"GPU: {details.get('device_name', 'unnamed')}"
-    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    name = cpuinfo().get("model name") or platform.processor() or platform.machine()
     return f"CPU: {name}, {cpu_cores()} cores"
 
 
@@ -158,7 +127,7 @@ def _temporary_file() -> BinaryIO:
         return open(os.devnull, "w+b")
 
 
-def _cpuinfo() -> dict[str, str]:
+def cpuinfo() -> dict[str, str]:
     """Linux's description of the first core; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")

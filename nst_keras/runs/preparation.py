@@ -13,6 +13,7 @@ import numpy as np
 
 import nst_keras
 from nst_keras.devices import memory, startup
+from nst_keras.devices.precision import settle_precision
 from nst_keras.imaging import animation, geometry, images
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
@@ -189,7 +190,7 @@ def changed_settings(config: Config) -> list[str]:
     preset = preset_values(Config(**chosen_by))
     usual = vars(resolve(Config(**chosen_by, learning_rate=config.learning_rate))) | {
         "learning_rate": preset["learning_rate"],  # None where the user must give it
-        "precision": startup.settle_precision("auto"),
+        "precision": settle_precision("auto"),
     }
     own = {"content", "style", "tile_size", "image_every"}  # have no usual value
     own |= {name for name, option in OPTIONS.items() if option.destination}

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from nst_keras.devices import memory, startup
+from nst_keras.devices.precision import settle_precision
 from nst_keras.network import vgg, weights
 from nst_keras.network.weights import Weights
 from nst_keras.runs import folder as folder_lib
@@ -99,6 +100,7 @@ def _train(
 ) -> int:
     """Train in a folder that is ready; returns the exit status."""
     startup.start_tensorflow()
+    settle_precision(config.precision)
     import tensorflow as tf
 
     from nst_keras.devices import keras_settings

@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-from nst_keras.devices import memory, startup
+from nst_keras.devices import memory
+from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.settings.resolve import Settings
@@ -41,7 +42,7 @@ def make_plan(
         InputError: the run does not fit the memory or the time limit.
     """
     started = time.monotonic() if started is None else started
-    precision = startup.settle_precision(settings.precision, announce=True)
+    precision = settle_precision(settings.precision, announce=True)
     plan = _plan(settings, inputs, precision)
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
     costs = CostModel(settings, precision, inputs.channels, inputs.held_bytes)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks import machine, step
+from nst_keras.devices.precision import settle_precision
 from nst_keras.settings.command_line import join_groups
 
 _CONFIGS = machine.IMAGES.parent
@@ -30,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict:
     """Run in fresh processes; returns medians."""
     machine.start()
-    paces = [_pace()]
+    precision = settle_precision("auto")
+    paces = [_pace(precision)]
     seconds = []
     for _ in range(options.rounds):
         seconds.append(_seconds(options))
-        paces.append(_pace())
+        paces.append(_pace(precision))
     median = statistics.median(seconds)
     return {
         "flagfile": Path(options.flagfile).name,
@@ -43,7 +45,7 @@ def measure(options: argparse.Namespace) -> dict:
         "median_seconds": round(median, 1),
         "pictures_per_hour": round(options.batch * 3600 / median, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
-        "bfloat16_gflop_per_second_meanwhile": [round(pace) for pace in paces],
+        f"{precision}_gflop_per_second_meanwhile": [round(pace) for pace in paces],
         **machine.describe(),
     }
 
@@ -67,9 +69,9 @@ def _seconds(options: argparse.Namespace) -> float:
         return time.perf_counter() - began
 
 
-def _pace() -> float:
-    """GFLOP/s of matrix products in bfloat16."""
-    products = step.matrix_products("bfloat16")
+def _pace(precision: str) -> float:
+    """GFLOP/s of matrix products."""
+    products = step.matrix_products(precision)
     products(2)
     began = time.perf_counter()
     products(_PRODUCTS)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from benchmarks import machine, scipy_lbfgs
 from benchmarks.reference import ReferenceObjective
 from nst_keras import Config, stylize
-from nst_keras.devices import startup
+from nst_keras.devices.precision import settle_precision
 
 _JUDGED = 12  # pictures of each run
 _HISTORY = 20  # pairs that SciPy remembers, as many as ours
@@ -38,7 +38,7 @@ def measure(options: argparse.Namespace) -> dict:
     """The objective, seconds and full-size evaluations of each, and the ratios to SciPy."""
     machine.start()
     content, style = machine.read_pictures(options)
-    precision = startup.settle_precision(options.precision)
+    precision = settle_precision(options.precision)
     reference = ReferenceObjective(content, style, options.size)
     scale = reference.scale
     runners = [

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from benchmarks import machine
 from nst_keras import Config
-from nst_keras.devices import startup
+from nst_keras.devices.precision import settle_precision
 from nst_keras.objective import tiles
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
@@ -28,7 +28,7 @@ def measure(options: argparse.Namespace) -> dict:
     machine.start()
     width, height = options.size
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
-    precision = startup.settle_precision(options.precision)
+    precision = settle_precision(options.precision)
     config = Config(size=max(width, height), scales=1, precision=precision, tile_size="none")
     problem = machine.make_problem(content, style, config)
     sides = [None, *map(int, options.tile_sizes.split(","))]

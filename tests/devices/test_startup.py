@@ -1,4 +1,4 @@
-"""TensorFlow's start, the device's name, and what 'auto' precision makes of it."""
+"""TensorFlow's start, and the device's name and speed."""
 
 import errno
 import os
@@ -29,57 +29,6 @@ def test_operations_take_turns_where_there_is_no_gpu(monkeypatch, gpus, expected
 def test_it_is_no_error_once_tensorflow_has_begun():
     tf.constant(0)
     startup.one_operation_at_a_time()
-
-
-HAS, HAS_NOT = "fpu avx512_bf16", "fpu avx2"
-MACHINES = pytest.mark.parametrize(
-    ("machine", "chosen", "why"),
-    [
-        ({"flags": HAS}, "bfloat16", "which this processor has instructions for"),
-        ({"flags": "fpu amx_bf16"}, "bfloat16", "which this processor has instructions for"),
-        ({"flags": HAS_NOT}, "float32", "as this processor has no instructions for bfloat16"),
-        ({}, "float32", "as this processor has no instructions for bfloat16"),
-        (
-            {"flags": HAS_NOT, "gpus": 1, "compute_capability": (8, 0)},
-            "bfloat16",
-            "which this GPU's compute capability 8.0 includes",
-        ),
-        (
-            {"gpus": 2, "compute_capability": (10, 0)},
-            "bfloat16",
-            "which this GPU's compute capability 10.0 includes",
-        ),
-        (
-            {"flags": HAS, "gpus": 1, "compute_capability": (7, 5)},
-            "float32",
-            "as this GPU's compute capability 7.5 has no bfloat16",
-        ),
-        (
-            {"flags": HAS, "gpus": 1, "device_name": "other"},
-            "float32",
-            "as this GPU does not report its compute capability",
-        ),
-    ],
-    ids=str,
-)
-
-
-@MACHINES
-def test_auto_precision_follows_the_device_and_says_why(monkeypatch, caplog, machine, chosen, why):
-    caplog.set_level("INFO")
-    pretend(monkeypatch, **machine)
-    assert startup.settle_precision("auto") == chosen
-    assert caplog.messages == []
-    assert startup.settle_precision("auto", announce=True) == chosen
-    assert caplog.messages == [f"precision: {chosen}, {why}"]
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_precision_that_is_given_is_used_without_a_message(monkeypatch, caplog, precision):
-    caplog.set_level("INFO")
-    pretend(monkeypatch, HAS_NOT if precision == "bfloat16" else HAS)
-    assert startup.settle_precision(precision, announce=True) == precision
-    assert caplog.messages == []
 
 
 def test_the_start_lets_gpu_memory_grow_before_anything_is_asked_of_it(monkeypatch):

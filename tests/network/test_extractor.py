@@ -8,7 +8,7 @@ import pytest
 
 from nst_keras.network import extractor, vgg, weights
 from nst_keras.runtime.errors import InputError
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.network.conftest import SPACING, reference, rounding, strengthened
 
 CONVS = vgg.layer_names("vgg19")
@@ -88,6 +88,7 @@ def test_nothing_is_trainable_and_weights_are_those_given(tiny_weights):
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 @pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", "bfloat16"), ("float16", "float32")])
 def test_features_of_low_precision_are_close(tiny_weights, precision, dtype, pooling):
+    require_precision(precision)
     image = picture(32, 32)
     exact = reference(tiny_weights, image, pooling)
     model = extractor.feature_extractor(tiny_weights, DEEP, precision=precision, pooling=pooling)
@@ -101,6 +102,7 @@ def test_features_of_low_precision_are_close(tiny_weights, precision, dtype, poo
 
 
 def test_features_far_beyond_the_end_of_float16_do_not_overflow_in_it(tiny_weights):
+    require_precision("float16")
     image, network = picture(32, 32), strengthened(tiny_weights, 2.0**17)
     exact = reference(network, image)
     model = extractor.feature_extractor(network, DEEP, precision="float16")
@@ -135,6 +137,7 @@ def test_replicate_padding_keeps_a_flat_picture_flat_where_zeros_do_not(tiny_wei
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("padding", ["zero", "replicate"])
 def test_sections_one_after_the_other_are_the_whole(tiny_weights, precision, padding):
+    require_precision(precision)
     layers = ("block1_conv2", "block3_conv1", "block3_conv2")
     model = extractor.feature_extractor(tiny_weights, layers, precision=precision, padding=padding)
     parts = extractor.sections(model)

@@ -19,7 +19,7 @@ from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.network.conftest import reference
 
 NAMES = (
@@ -327,6 +327,7 @@ def network(tiny_weights):
 @pytest.fixture(scope="session")
 def half_network(tiny_weights):
     """The same in float16."""
+    require_precision("float16")
     return extractor_lib.feature_extractor(tiny_weights, NETWORK_LAYERS, precision="float16")
 
 

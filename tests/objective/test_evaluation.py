@@ -16,7 +16,7 @@ from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.targets import capture_targets, owned
 from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.network.conftest import rounding, strengthened, switching
 from tests.objective.conftest import (
     HALF,
@@ -177,6 +177,7 @@ def test_a_float16_gradient_of_any_size_is_close(network, half_network, name, fa
 
 @pytest.mark.parametrize("name", ["relative", "gatys"])
 def test_a_float16_gradient_of_large_features_is_close(tiny_weights, name):
+    require_precision("float16")
     loud = strengthened(tiny_weights, 2.0**17)
     exact, half = (
         extractor_lib.feature_extractor(loud, NETWORK_LAYERS, precision=precision)
@@ -209,6 +210,7 @@ def test_a_gradient_of_zero_stays_zero_when_scaled(half_network):
 
 
 def test_float16_of_the_real_weights_is_close_and_closer_than_bfloat16():
+    require_precision("bfloat16", "float16")
     shipped = weights_lib.read_weights(weights_lib.embedded_path(), "vgg19")
     layers = dict.fromkeys(("block1_conv1", "block3_conv1", "block4_conv1"), 1.0)
     weights = weigh("relative", 1.0, 1e3, 1.0, {"block4_conv1": 1.0}, layers)
@@ -256,11 +258,11 @@ def counts_of_add_n(graphs):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_no_sum_of_three_or_more_is_left_to_add_n(network, half_network, name, precision):
+def test_no_sum_of_three_or_more_is_left_to_add_n(request, name, precision):
     """AddN orders its inputs by what memory is free: bytes would differ from run to run."""
     half = precision == "float16"
-    features, cotangent = (half_network, HALF) if half else (network, None)
-    for found in add_n_inputs(name, features, cotangent):
+    features = request.getfixturevalue("half_network" if half else "network")
+    for found in add_n_inputs(name, features, HALF if half else None):
         assert max(found, default=0) <= 2
 
 

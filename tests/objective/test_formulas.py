@@ -9,6 +9,7 @@ import tensorflow as tf
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import vjp
 from nst_keras.settings import presets
+from tests.conftest import require_precision
 
 RNG = np.random.default_rng(0)
 FEATURES = np.maximum(RNG.normal(0, 2, (1, 6, 8, 5)), 0).astype(np.float32)
@@ -207,6 +208,7 @@ def test_every_objective_has_formulas_and_a_preset():
 
 @pytest.mark.parametrize("name", ["gram_sums", "moment_sums"])
 def test_sums_of_bfloat16_features_are_float32_and_their_gradients_bfloat16(name):
+    require_precision("bfloat16")
     statistic = getattr(formulas_lib, name)
     low = tf.cast(FEATURES, tf.bfloat16)
     found, gradients = [], []

@@ -15,7 +15,7 @@ from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.optimizers import strips
 from nst_keras.runtime.errors import InputError
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.network.conftest import SPACING, rounding
 from tests.objective.conftest import (
     HALF,
@@ -124,6 +124,7 @@ def test_tiles_in_float16_are_as_close_to_float32_as_the_whole_is(tiny_weights):
     So neither is compared with the other, but both with float32: they are two roundings of the
     same computation.
     """
+    require_precision("float16")
     pictures = [tf.constant(picture(*SIZE, seed)[None]) for seed in range(3)]
     exact, _ = through_keras(tiny_weights, "relative", "float32", pictures)
     whole, tiled = (
@@ -159,6 +160,7 @@ def test_compiled_tiles_are_the_whole():
 
 
 def test_an_overflow_in_a_tile_shows_in_the_total(tiny_weights):
+    require_precision("float16")
     layers = ("block1_conv1", "block3_conv1")
     model = extractor_lib.feature_extractor(tiny_weights, layers, precision="float16")
     pictures = [tf.constant(picture(*SMALL, seed)[None]) for seed in range(3)]

@@ -264,13 +264,13 @@ def test_settings_are_those_that_have_a_value():
     ],
 )
 def test_changed_settings_are_those_that_somebody_chose(monkeypatch, changes, changed):
-    monkeypatch.setattr(preparation.startup, "settle_precision", lambda _: "float32")
+    monkeypatch.setattr(preparation, "settle_precision", lambda _: "float32")
     found = preparation.changed_settings(dataclasses.replace(CONFIG, **changes))
     assert sorted(found) == sorted(changed)
 
 
 def test_settings_that_choose_others_are_compared_with_their_own_defaults(monkeypatch):
-    monkeypatch.setattr(preparation.startup, "settle_precision", lambda _: "float32")
+    monkeypatch.setattr(preparation, "settle_precision", lambda _: "float32")
     gatys = resolve(Config(content="p.jpg", style=("s.jpg",), objective="gatys"))
     assert preparation.changed_settings(dataclasses.replace(gatys, precision="float32")) == [
         "objective"

@@ -18,7 +18,7 @@ from nst_keras.training import config as config_lib
 from nst_keras.training import datasets, session
 from nst_keras.training import trainer as trainer_lib
 from nst_keras.training.config import TrainConfig
-from tests.conftest import in_a_thread
+from tests.conftest import in_a_thread, require_precision
 from tests.training.conftest import Trainer, draw_shapes, outcome, refused, rows_of
 
 
@@ -140,6 +140,7 @@ def test_embedded_weights_can_be_the_start(shapes):
 
 
 def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
+    require_precision("bfloat16")
     assert train_backbone.main([*job, "--precision=bfloat16", "--epochs=1"]) == 0
     ours, theirs = (rows_of(f / "batches.csv")[0]["loss"] for f in (tmp_path / "job", whole))
     # Two roundings of 2**-9 in each of seven layers, which batch norm over ten pictures may triple.

@@ -13,7 +13,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.batch import ScaleBatch, batch_name, rewind_to_common_step
 from nst_keras.transfer.loop import optimize
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.transfer.conftest import (
     CONFIG,
     SINGLE,
@@ -74,6 +74,7 @@ def assert_alike(batch, singles):
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_losses_and_gradients_are_those_of_each_objective(tiny_weights, precision):
+    require_precision(precision)
     config = dataclasses.replace(SINGLE, precision=precision)
     factors = (1.0, 1e5)
     own = configs_of(config, content_weight=factors, style_weight=[20 * f for f in factors])
@@ -127,6 +128,7 @@ def test_runs_in_tiles_are_no_batch(tiny_weights):
 )
 def test_a_batch_makes_the_pictures_that_are_made_alone(tiny_weights, settings):
     configs = configs_of(dataclasses.replace(CONFIG, **settings))
+    require_precision(configs[0].precision)
     assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
 
 

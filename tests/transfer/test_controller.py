@@ -18,6 +18,7 @@ from nst_keras.transfer import controller
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.plan import Plan, Scale
 from nst_keras.transfer.scale_run import ScaleRun
+from tests.conftest import require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -164,6 +165,7 @@ def test_a_pace_follows_a_change_of_load():
 @pytest.mark.parametrize("settings", [{}, TILES, {"precision": "bfloat16"}])
 def test_trouble_restarts_the_scale_at_half_the_rate(tiny_weights, monkeypatch, caplog, settings):
     config = dataclasses.replace(TEN_STEPS, **settings)
+    require_precision(config.precision)
     halved = dataclasses.replace(config, learning_rate=resolve(config).learning_rate / 2)
     expected = painted(halved, tiny_weights)
     spoil_gradients(monkeypatch, [4])
@@ -223,6 +225,7 @@ def test_an_image_that_explodes_is_brought_back(tiny_weights, caplog):
 
 
 def test_an_overflow_in_float16_ends_the_run_with_a_way_out(tiny_weights, monkeypatch):
+    require_precision("float16")
     monkeypatch.setitem(extractor.LARGEST_GRADIENT, "float16", 1e6)
     config = dataclasses.replace(SINGLE, precision="float16")
     gone = r"^the gradient not .* step 1 after 3 recoveries; .*--precision=float32"

@@ -13,7 +13,7 @@ from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller, loop
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.problem import StyleTransferProblem
-from tests.conftest import picture
+from tests.conftest import picture, require_precision
 from tests.network.conftest import rounding
 from tests.transfer.conftest import (
     CONFIG,
@@ -85,6 +85,7 @@ RESUMED = (
 @pytest.mark.parametrize(("stop_at", "settings"), RESUMED, ids=str)
 def test_a_resumed_run_equals_an_uninterrupted_one(tiny_weights, tmp_path, stop_at, settings):
     config = dataclasses.replace(CONFIG, **settings)
+    require_precision(config.precision)
     keeper = make_checkpointer(tmp_path, every=stop_at)
     whole = painted(config, tiny_weights, keeper)
     keeper.forget_after(stop_at)
@@ -197,6 +198,7 @@ XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  
     ids=str,
 )
 def test_steps_compiled_by_xla_are_those_without_it(tiny_weights, settings):
+    require_precision(settings.get("precision", "float32"))
     plain, compiled = (a_stage(tiny_weights, xla=xla, **XLA, **settings) for xla in (False, True))
     traced, advance = [], compiled.advance
     compiled.advance = lambda value_and_grad: traced.append(1) or advance(value_and_grad)

@@ -12,6 +12,7 @@ from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import scale_run
 from nst_keras.transfer.scale_run import ScaleRun, compiled_steps
+from tests.conftest import require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -129,6 +130,7 @@ def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, sett
 
 
 def test_float16_makes_the_picture_that_float32_does(tiny_weights):
+    require_precision("float16")
     config = dataclasses.replace(SINGLE, optimizer="sgd", learning_rate=0.1)  # no signs, as Adam's
     exact, half = (
         paint(dataclasses.replace(config, precision=precision), tiny_weights).image

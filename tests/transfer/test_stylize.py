@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from nst_keras import stylize
-from nst_keras.devices import keras_settings, startup
+from nst_keras.devices import keras_settings, precision
 from nst_keras.devices.replicas import Replicas
 from nst_keras.imaging import images
 from nst_keras.runtime.errors import InputError
@@ -25,7 +25,7 @@ from nst_keras.transfer import stylize as stylize_lib
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.problem import TileProgress
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import in_a_thread
+from tests.conftest import in_a_thread, require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -364,15 +364,16 @@ AUTO = dataclasses.replace(SINGLE, precision="auto")
 
 
 @pytest.mark.parametrize(
-    ("first", "later", "chosen"),
-    [("avx512_bf16", "avx2", "bfloat16"), ("avx2", "avx512_bf16", "float32")],
+    ("first", "later", "chosen"), [(True, False, "bfloat16"), (False, True, "float32")]
 )
 def test_the_precision_that_auto_chose_holds_on_another_device(
     tiny_weights, tmp_path, monkeypatch, caplog, first, later, chosen
 ):
-    def on_a_processor(flags):
-        monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": flags})
+    def on_a_processor(has_bfloat16):
+        found = has_bfloat16, "for this reason"
+        monkeypatch.setattr(precision, "_bfloat16_instructions", lambda: found)
 
+    require_precision(chosen)
     caplog.set_level("INFO")
     whole = paint(dataclasses.replace(SINGLE, precision=chosen), tiny_weights).image
     assert "precision: " not in caplog.text
