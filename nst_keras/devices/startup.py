@@ -3,17 +3,13 @@
 import contextlib
 import os
 import platform
-import tempfile
 import timeit
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
-from nst_keras.runtime.cli import open_standard_descriptors
+from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError, reason_of
-
-_STDERR = 2  # the descriptor that C++ code writes to
 
 
 def start_tensorflow() -> None:
@@ -28,7 +24,7 @@ def start_tensorflow() -> None:
 def import_tensorflow() -> None:
     """Import TensorFlow without its log messages, unless TF_CPP_MIN_LOG_LEVEL asks for them, and
     Keras with it as the backend."""
-    aside = contextlib.nullcontext() if "TF_CPP_MIN_LOG_LEVEL" in os.environ else _stderr_aside()
+    aside = contextlib.nullcontext() if "TF_CPP_MIN_LOG_LEVEL" in os.environ else stderr_aside()
     # Errors, too: what matters of them is also raised, and the rest is about GPUs that are not
     # there and instructions that a processor lacks.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -96,35 +92,6 @@ def describe_device() -> str:
         return f"GPU: {details.get('device_name', 'unnamed')}"
     name = cpuinfo().get("model name") or platform.processor() or platform.machine()
     return f"CPU: {name}, {cpu_cores()} cores"
-
-
-@contextlib.contextmanager
-def _stderr_aside() -> Iterator[None]:
-    """Hold back what C++ code writes to standard error, and show it only if the block fails.
-
-    TensorFlow writes some lines before it reads its own log level.
-    """
-    open_standard_descriptors()
-    kept = os.dup(_STDERR)  # `sys.stderr` may be another file, as in notebooks
-    with _temporary_file() as aside:
-        os.dup2(aside.fileno(), _STDERR)
-        try:
-            yield
-        except BaseException:
-            aside.seek(0)
-            os.write(kept, aside.read())
-            raise
-        finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
-
-
-def _temporary_file() -> BinaryIO:
-    """A file without a name, or one that keeps nothing where there can be none."""
-    try:
-        return cast(BinaryIO, tempfile.TemporaryFile())
-    except OSError:
-        return open(os.devnull, "w+b")
 
 
 def cpuinfo() -> dict[str, str]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from nst_keras.imaging import color, containers
 from nst_keras.imaging.color_spaces import ColorSpace
 from nst_keras.imaging.tiff import Samples, Tiff
+from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError
 
 # An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
@@ -166,7 +167,10 @@ class Decoder:
     def _load(self, image: Image.Image) -> None:
         if self._enough:
             image.draft(None, self._least_size(image.size))
-        image.load()
+        # libtiff writes about damaged files. With other threads at work, their lines might be lost.
+        silent = image.format == "TIFF" and threading.active_count() == 1
+        with stderr_aside(shows_failure=False) if silent else contextlib.nullcontext():
+            image.load()
 
     def _least_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The smallest size with the same aspect ratio that is enough."""

@@ -5,10 +5,11 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from nst_keras.runtime.errors import (
     DeviceError,
@@ -24,6 +25,8 @@ BAD_INPUT, IO_ERROR, INTERRUPTED = 2, 74, 75
 
 # Sent by Ctrl-C, service managers, a closing terminal, Slurm or a sweep, a sweep on Windows.
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGBREAK")
+
+_STDERR = 2  # the descriptor that C and C++ code writes to
 
 _log = logging.getLogger("nst_keras")  # of the whole package
 
@@ -71,6 +74,36 @@ def open_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+
+
+@contextlib.contextmanager
+def stderr_aside(*, shows_failure: bool = True) -> Iterator[None]:
+    """Hold back what C and C++ code writes to standard error during the block.
+
+    If the block fails, show it unless `shows_failure` is false.
+    """
+    open_standard_descriptors()
+    kept = os.dup(_STDERR)  # `sys.stderr` may be another file, as in notebooks
+    with _temporary_file() as aside:
+        os.dup2(aside.fileno(), _STDERR)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            if shows_failure:
+                os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, _STDERR)
+            os.close(kept)
+
+
+def _temporary_file() -> BinaryIO:
+    """A file without a name, or one that keeps nothing where there can be none."""
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile())
+    except OSError:
+        return open(os.devnull, "w+b")
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -1,6 +1,5 @@
 """TensorFlow's start, and the device's name and speed."""
 
-import errno
 import os
 import subprocess
 import sys
@@ -76,39 +75,3 @@ def test_a_configuration_that_keras_cannot_use_is_refused_in_one_line(tmp_path, 
 
 def test_a_matrix_product_takes_some_time():
     assert 1e7 < startup.matrix_rate("float32") < 1e16
-
-
-@pytest.mark.parametrize(("fails", "shown"), [(False, ""), (True, "the reason")])
-def test_messages_of_c_code_show_only_after_a_failure(fails, shown):
-    code = f"""
-import os, contextlib
-from nst_keras.devices import startup
-with contextlib.suppress(ValueError), startup._stderr_aside():
-    os.write(2, b"the reason")
-    if {fails}:
-        raise ValueError
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stderr == shown
-
-
-def test_messages_are_held_back_where_standard_error_of_python_is_another_file():
-    """As in a notebook, or without a console."""
-    code = """
-import os, sys
-from nst_keras.devices import startup
-sys.stderr = None
-with startup._stderr_aside():
-    os.write(2, b"a message")
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stderr == ""
-
-
-def test_messages_are_held_back_without_a_temporary_folder(monkeypatch):
-    def full():
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(startup.tempfile, "TemporaryFile", full)
-    with startup._stderr_aside():
-        os.write(2, b"a message")

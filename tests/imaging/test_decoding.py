@@ -3,6 +3,8 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -46,6 +48,19 @@ def test_a_png_without_its_end_is_read(photo, rest):
     assert notes == ([ENDLESS] if rest.endswith(b"IDAT") else [])  # Pillow passes over the rest
     with pytest.raises(InputError, match="damaged or cut short"):
         decode(whole[:-60] + rest)
+
+
+def test_libtiff_writes_no_lines_of_its_own(photo):
+    whole = encoded(Image.fromarray(photo), "TIFF", compression="tiff_lzw")
+    code = """
+import contextlib, sys
+from nst_keras.imaging.decoding import Decoder
+with contextlib.suppress(Exception):
+    Decoder(10**6, 1).floats(sys.stdin.buffer.read())
+"""
+    damaged = whole[:8] + b"\0" * 200 + whole[208:]
+    done = subprocess.run([sys.executable, "-c", code], input=damaged, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def with_precision(bits):

@@ -257,3 +257,42 @@ def test_other_threads_run_without_recording_signals():
     thread.start()
     thread.join()
     assert found == [False]
+
+
+@pytest.mark.parametrize(
+    ("fails", "option", "shown"),
+    [(False, "", ""), (True, "", "the reason"), (True, "shows_failure=False", "")],
+)
+def test_messages_of_c_code_show_only_after_a_failure(fails, option, shown):
+    code = f"""
+import os, contextlib
+from nst_keras.runtime import cli
+with contextlib.suppress(ValueError), cli.stderr_aside({option}):
+    os.write(2, b"the reason")
+    if {fails}:
+        raise ValueError
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == shown
+
+
+def test_messages_are_held_back_where_standard_error_of_python_is_another_file():
+    """As in a notebook, or without a console."""
+    code = """
+import os, sys
+from nst_keras.runtime import cli
+sys.stderr = None
+with cli.stderr_aside():
+    os.write(2, b"a message")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_messages_are_held_back_without_a_temporary_folder(monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli.tempfile, "TemporaryFile", full)
+    with cli.stderr_aside():
+        os.write(2, b"a message")
