@@ -65,6 +65,8 @@ def write_gif(path: Path, frames: Sequence[Frame]) -> None:
                 file.write(data)
             return
         longest, count = _reduced(longest, count, excess)
+        if longest < MIN_SIDE:
+            raise ValueError(f"{path}: does not fit {GIF_BYTES} bytes even with {MIN_SIDE} px")
 
 
 def write_mp4(path: Path, frames: Sequence[Frame]) -> None:

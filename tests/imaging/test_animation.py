@@ -139,7 +139,7 @@ def test_gif_of_noise_stays_under_the_limit(tmp_path, write_gif):
 
 
 def test_limit_that_no_gif_meets_is_refused_and_writes_nothing(tmp_path, write_gif):
-    with pytest.raises(ValueError, match="at least 16 px"):
+    with pytest.raises(ValueError, match="out.gif: does not fit 50 bytes even with 16 px"):
         write_gif(tmp_path / "out.gif", noise(2, 20, 20), GIF_BYTES=50)
 
     assert list(tmp_path.iterdir()) == []
