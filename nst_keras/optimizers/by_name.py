@@ -71,7 +71,11 @@ class KerasOptimizer(Optimizer):
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         losses, gradient = value_and_grad(image.read_value())
         self._pixels.assign(image * self.pixel_range)
-        self._optimizer.apply([gradient / self.pixel_range], [self._pixels])
+        gradient = gradient / self.pixel_range
+        # Otherwise Keras adds up the gradients of replicas, even of a single one, in a way that
+        # keeps the graph in memory forever (`tf.custom_gradient`).
+        across_replicas = tf.distribute.get_replica_context().merge_call
+        across_replicas(lambda _: self._optimizer.apply([gradient], [self._pixels]))
         image.assign(self._pixels / self.pixel_range)
         return losses
 

@@ -1,6 +1,7 @@
 """The style transfer problem of one picture: its network, first image, and objectives by scale."""
 
 import functools
+import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -79,6 +80,9 @@ class StyleTransferProblem:
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
         if extractors is None:
+            # What an earlier run of this process has left: its network, its graphs and what they
+            # act on refer to each other, and would stay in memory beside the new ones.
+            gc.collect()
             weights = inputs.weights or extractor.imagenet_weights(settings.backbone)
             extractors = FeatureExtractors(settings, plan.precision, weights, replicas)
         self.extractors = extractors

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
 
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.network import weights as weights_lib
@@ -278,6 +279,14 @@ def test_a_grams_pull_back_waits_for_the_gradient_from_deeper_layers(network):
     grams = sum(term.startswith("style/") for term in NETWORK_WEIGHTS)
     assert len(products) == 2 * grams
     assert len(waiting) == grams  # the deepest one waits for the layer of the content term
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiled_gradient_adds_nothing_to_tensorflows_registry(name):
+    """TensorFlow never removes what is in it: the graph and its weights would stay in memory."""
+    objective, registered = make(name), ops.gradient_registry.list()
+    tf.function(objective.value_and_grad).get_concrete_function(batch(IMAGE))
+    assert ops.gradient_registry.list() == registered
 
 
 def before(operation):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from nst_keras.optimizers import adam as adam_lib
 from nst_keras.optimizers import by_name, lbfgs
@@ -68,6 +69,15 @@ def test_steps_compiled_by_xla_are_those_without_it(name):
         assert int(optimizer.steps) == 5
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-4)
     np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_compiled_step_adds_nothing_to_tensorflows_registry_of_gradients(name):
+    """TensorFlow never removes what is in it: the graph and its weights would stay in memory."""
+    optimizer, image = made(name, rate_of()), tf.Variable(picture(4, 5)[None])
+    registered = ops.gradient_registry.list()
+    tf.function(lambda: optimizer.step(image, quadratic())).get_concrete_function()
+    assert ops.gradient_registry.list() == registered
 
 
 def with_preset(name, objective_name):

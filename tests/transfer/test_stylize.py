@@ -1,18 +1,21 @@
 """`stylize` from Python: what it obeys, what it refuses, and what it reads and plans."""
 
 import dataclasses
+import gc
 import io
 import os
 import random
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.python.framework import func_graph, ops
 
 from nst_keras import stylize
 from nst_keras.devices import keras_settings, precision
@@ -398,3 +401,105 @@ def test_a_state_of_another_precision_is_refused_with_both_names(tiny_weights, t
     )
     same = paint(SINGLE, tiny_weights, checkpointer=checkpointer)
     assert same.step == 6
+
+
+# What a call leaves in the process
+
+
+def kept():
+    """How many graphs, operations and variables are alive, and how many gradients are registered.
+
+    TensorFlow never removes the latter, and has no public way to count them.
+    """
+    gc.collect()
+    alive = [type(one) for one in gc.get_objects()]
+    counts = {
+        kind: alive.count(kind) for kind in (func_graph.FuncGraph, tf.Variable, ops.Operation)
+    }
+    return {**counts, "gradients": len(ops.gradient_registry.list())}
+
+
+CALLS = {
+    "scales": CONFIG,
+    "tiles": TILED,
+    "L-BFGS": dataclasses.replace(SINGLE, optimizer="lbfgs"),
+    "bfloat16": dataclasses.replace(SINGLE, precision="bfloat16"),
+    "crowsonkb": dataclasses.replace(SINGLE, objective="crowsonkb", optimizer="nadam"),
+}
+
+
+@pytest.mark.parametrize("config", CALLS.values(), ids=CALLS)
+def test_a_call_leaves_no_graph_no_variable_and_no_gradient(tiny_weights, config):
+    found = []
+    for _ in range(3):  # the first one may import and set up what is then kept
+        paint(config, tiny_weights)
+        found.append(kept())
+    assert found[2] == found[1]
+
+
+def test_a_call_that_is_closed_early_leaves_nothing_either(tiny_weights):
+    found = []
+    for _ in range(3):
+        iterates = stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights)
+        next(iterates)
+        iterates.close()
+        del iterates
+        found.append(kept())
+    assert found[2] == found[1]
+
+
+def test_a_call_frees_what_the_one_before_has_left(tiny_weights):
+    """Compiled steps and what they act on refer to each other: only a collection frees them."""
+
+    def graphs():
+        return sum(isinstance(one, func_graph.FuncGraph) for one in gc.get_objects())
+
+    gc.collect()
+    before = graphs()
+    gc.disable()
+    try:
+        paint(SINGLE, tiny_weights)
+        left = graphs() - before
+        iterates = stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights)
+        assert left > 0 and graphs() == before
+    finally:
+        gc.enable()
+    iterates.close()
+
+
+MANY_CALLS = """
+import sys
+from pathlib import Path
+from nst_keras import Config, stylize
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+content, style, calls, *flags = sys.argv[1:]
+settings = {name: value for name, value in (flag.split("=") for flag in flags)}
+config = Config(size=64, scales=1, iterations=2, **settings)
+for call in range(1, int(calls) + 1):
+    *_, last = stylize(content, style, config)
+    print(call, resident_bytes())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("precision=float32",),
+        ("precision=bfloat16",),
+        ("precision=float32", "optimizer=lbfgs"),
+        ("precision=float32", "objective=crowsonkb"),
+    ],
+    ids=" ".join,
+)
+def test_fifty_calls_end_within_50_mb_of_the_fifth(picture_paths, flags):
+    """The embedded VGG19 has 50 MB of weights in float32: one copy kept per call would be 2 GB."""
+    command = [sys.executable, "-c", MANY_CALLS, *map(str, picture_paths), "50", *flags]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
+    resident = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(resident) == 50
+    assert resident[-1] - resident[4] < 50e6
