@@ -37,10 +37,10 @@ def settle_precision(precision: str, *, announce: bool = False) -> str:
         precision, reason = _fastest_precision()
         if announce:
             _log.info("precision: %s, %s", precision, reason)
-    elif precision != "float32" and (reason := obstacle(precision)):
+    elif precision != "float32" and (told := obstacle(precision)):
         raise InputError(
             f"--precision={precision}: TensorFlow cannot compute in it on this device "
-            f"({reason}); use --precision=float32"
+            f"({told}); use --precision=float32"
         )
     return precision
 

@@ -56,6 +56,17 @@ def rounding(precision, convolutions):
     return SPACING[precision] * (4 / 3 * convolutions) ** 0.5
 
 
+def distance_error(precision, convolutions, positions):
+    """The largest relative error of a distance of features, or of their Gram matrices.
+
+    Gram matrices, squares of features, have about twice the relative error of these, and so has
+    their target. In float32 the sum over positions weighs more: by as many roundings.
+    """
+    if precision == "float32":
+        return positions * 2.0**-24
+    return 4 * rounding(precision, convolutions)
+
+
 def switching(error, convolutions):
     """The relative error of a gradient through features of this relative error.
 

@@ -16,7 +16,7 @@ from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.optimizers import strips
 from nst_keras.runtime.errors import InputError
 from tests.conftest import picture, require_precision
-from tests.network.conftest import SPACING, rounding
+from tests.network.conftest import SPACING, distance_error
 from tests.objective.conftest import (
     HALF,
     apart,
@@ -137,10 +137,8 @@ def test_tiles_in_float16_are_as_close_to_float32_as_the_whole_is(tiny_weights):
     )
     error, tiled_error = (apart(one, gradient)[1] for one in (from_whole, from_tiles))
     assert 0 < tiled_error < 1.5 * error + SPACING["float16"]
-    # A loss is the square of a distance. Grams, squares of features, have about twice the relative
-    # error of these, and so has their target.
-    most = 4 * rounding("float16", convolutions=10)
-    for name, weight in exact.weights.items():
+    most = distance_error("float16", convolutions=10, positions=SIZE[0] * SIZE[1])
+    for name, weight in exact.weights.items():  # a loss is the square of a distance
         distances = [np.sqrt(float(value[name]) / weight) for value in (found, losses)]
         assert abs(distances[0] - distances[1]) < most, name
 
