@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import logging
 import math
 import time
 
@@ -11,12 +12,15 @@ from nst_keras.devices import memory
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
+from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Plan, Scale, fit_steps, plan_run
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
+
+_log = logging.getLogger(__name__)
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
 _FINISH_SECONDS = 12.0  # reserved of a time limit for result, scores, page and animation
@@ -44,6 +48,7 @@ def make_plan(
     started = time.monotonic() if started is None else started
     precision = settle_precision(settings.precision, announce=True)
     plan = _plan(settings, inputs, precision)
+    _warn_of_rate(settings, plan.scales[0])
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
     costs = CostModel(settings, precision, inputs.channels, inputs.held_bytes)
     tile_size = costs.choose_tile_size(plan.scales, budget)
@@ -60,6 +65,27 @@ def make_plan(
     *coarse, last = fitted
     settings = dataclasses.replace(settings, iterations=last, coarse_iterations=tuple(coarse))
     return _plan(settings, inputs, precision, tile_size)
+
+
+def _warn_of_rate(settings: Settings, scale: Scale) -> None:
+    """Warn if the learning rate is known to be too large for a picture of this size."""
+    preset = PRESETS[settings.objective]
+    published = preset.defaults
+    if settings.optimizer != published["optimizer"] or not settings.style_weight:
+        return
+    stable = preset.stable_rate * scale.pixels * published["style_weight"] / settings.style_weight
+    if settings.learning_rate > stable * (1 + 1e-9):
+        _log.warning(
+            "--learning_rate=%g: with --objective=%s and --optimizer=%s, losses may grow to NaN at "
+            "%dx%d, where pixels have larger gradients than in a larger picture; use "
+            "--learning_rate=%.2g",
+            settings.learning_rate,
+            settings.objective,
+            settings.optimizer,
+            scale.width,
+            scale.height,
+            stable,
+        )
 
 
 def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | None = None) -> Plan:

@@ -7,11 +7,13 @@ import time
 import pytest
 
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import planning
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import read_inputs
 from nst_keras.transfer.planning import make_plan
+from tests.conftest import picture
 from tests.transfer.conftest import CONFIG, CONTENT, SINGLE, STYLE, TILED, count_tiles
 
 
@@ -51,6 +53,35 @@ def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
     assert enough.tile_size is None and less.tile_size < 800
     with pytest.raises(InputError, match="is available|are available"):
         plan_of(tiny_weights, dataclasses.replace(config, memory_limit=1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "advice"),
+    [
+        (128, {}, "16"),  # 100 * (128 * 96) / (320 * 240)
+        (192, {}, "36"),
+        (320, {}, None),
+        (128, {"learning_rate": 16.0}, None),
+        (320, {"style_weight": 4e-6}, "25"),
+        (128, {"style_weight": 0.0}, None),
+        (128, {"optimizer": "adam", "learning_rate": 1.0}, None),
+        (128, {"scales": 2, "size": 512}, "16"),  # at the coarsest scale
+        (128, {"objective": "tf_tutorial"}, None),
+    ],
+)
+def test_a_rate_that_is_known_to_diverge_is_warned_of(tiny_weights, caplog, size, changes, advice):
+    config = Config(
+        **{"objective": "keras_example", "size": size, "precision": "float32"} | changes
+    )
+    settings = resolve(config)
+    make_plan(settings, read_inputs(settings, picture(30, 40), STYLE, tiny_weights))
+    found = [it.message for it in caplog.records if it.levelname == "WARNING"]
+    if advice is None:
+        assert found == []
+    else:
+        (message,) = found
+        assert "losses may grow to NaN" in message
+        assert message.endswith(f"use --learning_rate={advice}")
 
 
 # Time limits
