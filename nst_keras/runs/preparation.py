@@ -67,7 +67,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     if settings.mp4:
         animation.find_ffmpeg()
     inputs = read_inputs(settings)
-    plan_run(settings, inputs.content.shape[:2])  # for the errors that it raises
+    plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     sources = (settings.content, *settings.style[:2])
     folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))

@@ -289,22 +289,27 @@ def test_a_gradient_that_vanishes_everywhere_keeps_its_weight_and_stays_finite()
     assert found[CONTENTS[0]] == objective.weights[CONTENTS[0]]
 
 
+def doubling(traced):
+    """A function that notes its traces in a list."""
+
+    def double(value):
+        traced.append(value)
+        return {"twice": 2 * value}
+
+    return double
+
+
 def test_a_function_that_is_traced_once_warns_of_no_other(caplog):
     """As each picture has graphs of its own, of the same source lines."""
     logger = tf.get_logger()
     logger.addHandler(caplog.handler)
     try:
         for number in range(6):
-            traces = []
-
-            def double(value, traces=traces):
-                traces.append(value)
-                return {"twice": 2 * value}
-
-            call = traced_once(tf.function(double, autograph=False))
+            traced = []
+            call = traced_once(tf.function(doubling(traced), autograph=False))
             for value in (number, number + 1):
                 assert int(call(tf.constant(value))["twice"]) == 2 * value
-            assert len(traces) == 1
+            assert len(traced) == 1
     finally:
         logger.removeHandler(caplog.handler)
     assert "retracing" not in caplog.text

@@ -90,7 +90,7 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
     monkeypatch.setattr(stylize_lib, "make_replicas", remember)
     mirrored = dataclasses.replace(SINGLE, distribute="mirrored", replicas=2)
     stylize(CONTENT, STYLE, mirrored, weights=tiny_weights)
-    assert made == [("mirrored", 2)]
+    assert made == [("mirrored", 2, SINGLE.cluster_timeout)]
     stylize(CONTENT, STYLE, mirrored, weights=tiny_weights, replicas=Replicas(("",)))
     assert len(made) == 1
 
