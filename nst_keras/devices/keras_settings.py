@@ -4,10 +4,13 @@ otherwise those of the user, who may have models of their own."""
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
-from keras.src.backend.common import global_state  # has what the public functions cannot tell:
-from tensorflow.python.framework import config as tf_config  # whether it is set; how to undo it
+
+# Private: no public function tells whether a policy was chosen, or undoes determinism.
+from keras.src.backend.common import global_state
+from tensorflow.python.framework import config as tf_config
 
 from nst_keras.runtime.errors import InputError
 
@@ -22,7 +25,8 @@ class _WhileUsed:
     """
 
     def __init__(self, change: Callable[[], Callable[[], None]]):
-        self._change, self._lock, self._users = change, threading.Lock(), 0
+        # Garbage collection may close an iterator of this thread, which comes here, at any time.
+        self._change, self._lock, self._users = change, threading.RLock(), 0
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -59,7 +63,7 @@ def ours(deterministic: bool) -> Iterator[None]:
             global_state.set_global_attribute(_POLICY, policy)
 
 
-def _set(values: dict) -> None:
+def _set(values: dict[str, Any]) -> None:
     for name, value in values.items():
         getattr(keras.config, f"set_{name}")(value)
 
