@@ -10,6 +10,7 @@ from nst_keras.objective.tiles import plan_tiles, receptive_field
 from tests.objective.conftest import (
     BOTH,
     CONTENT,
+    ERRORS,
     IMAGE,
     NAMES,
     STYLES,
@@ -98,7 +99,7 @@ def test_a_style_of_two_halves_is_the_blend_of_its_halves(name):
         for styles in (halves, whole)
     ]
     for term in TERMS:
-        np.testing.assert_allclose(found[0][term], found[1][term], rtol=1e-4, err_msg=term)
+        np.testing.assert_allclose(found[0][term], found[1][term], rtol=ERRORS[name], err_msg=term)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -126,7 +126,9 @@ def test_it_vanishes_with_its_gradient_at_the_style_itself(case):
     _, style = CASES[case]
     value, gradient = value_and_gradient(style, style)
     apart, slope = value_and_gradient(1.1 * style + np.float32(0.1), style)
-    assert abs(value) < 1e-9 * apart
+    # Moments in float32 are sums over all positions, and need not be quite symmetric.
+    error = len(style) * 2.0**-24 * np.square(style).mean()
+    assert abs(value) <= error < 0.01 * apart
     assert np.linalg.norm(gradient) < 1e-4 * np.linalg.norm(slope)
 
 
@@ -174,7 +176,7 @@ def test_a_target_is_mean_ridged_covariance_and_its_root():
     expected = gaussian(style)
     np.testing.assert_allclose(mean, expected[0], rtol=1e-5)
     np.testing.assert_allclose(covariance, expected[1], atol=1e-6)
-    np.testing.assert_allclose(root @ root, covariance, atol=1e-12)
+    np.testing.assert_allclose(root @ root, covariance, atol=1e-6)
     np.testing.assert_allclose(root, tf.transpose(root), atol=1e-12)
     assert np.linalg.eigvalsh(root).min() > 0
 

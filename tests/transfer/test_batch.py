@@ -14,6 +14,7 @@ from nst_keras.transfer.batch import ScaleBatch, batch_name, rewind_to_common_st
 from nst_keras.transfer.loop import optimize
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import picture, require_precision
+from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     SINGLE,
@@ -87,6 +88,7 @@ def test_losses_and_gradients_are_those_of_each_objective(tiny_weights, precisio
     batch = ScaleBatch(runs)
     found = batch._losses_and_gradients(tf.constant(np.stack(pictures)))
     tolerance = 1e-4 if precision == "float32" else 0.02
+    error = distance_error(precision, convolutions=4, positions=32 * 48)
     for run, (losses, gradient), value, image in zip(
         runs, found, batch.values(), pictures, strict=True
     ):
@@ -94,8 +96,8 @@ def test_losses_and_gradients_are_those_of_each_objective(tiny_weights, precisio
         for name, loss in expected.items():
             assert float(losses[name]) == pytest.approx(float(loss), rel=tolerance, abs=1e-8)
             assert value[name] == pytest.approx(float(loss), rel=tolerance, abs=1e-8)
-        scale = np.abs(expected_gradient).max()
-        np.testing.assert_allclose(gradient, expected_gradient, atol=tolerance * scale)
+        difference = np.linalg.norm(gradient - expected_gradient)
+        assert difference < switching(error, convolutions=4) * np.linalg.norm(expected_gradient)
 
 
 def test_a_batch_of_one_is_the_run_itself(tiny_weights):
@@ -120,7 +122,13 @@ def test_runs_in_tiles_are_no_batch(tiny_weights):
     [
         {},
         {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0, "scales": 1},
-        {"optimizer": "rmsprop", "average": 0.5, "precision": "bfloat16", "scales": 1},
+        {
+            "optimizer": "rmsprop",
+            "epsilon": 1e-4,
+            "average": 0.5,
+            "precision": "bfloat16",
+            "scales": 1,
+        },
         {"balance": (("content", 1.0), ("style", 2.0)), "scales": 1},
         {"xla": True, "scales": 1, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",)},
     ],
@@ -137,7 +145,7 @@ def test_each_picture_has_settings_of_its_own(tiny_weights):
         SINGLE,
         style_weight=(1.0, 30.0),
         learning_rate=(0.01, 0.03),
-        init=("noise", "gray"),
+        init=("noise", "content"),  # in a flat one, maxima of poolings are chosen by rounding
         seed=(1, 2),
     )
     assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
