@@ -81,7 +81,7 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
     monkeypatch.setattr(stylize_lib, "make_replicas", remember)
     mirrored = dataclasses.replace(SINGLE, distribute="mirrored", replicas=2)
     stylize(CONTENT, STYLE, mirrored, weights=tiny_weights)
-    assert made == [("mirrored", 2)]
+    assert made == [("mirrored", 2, mirrored.cluster_timeout)]
     stylize(CONTENT, STYLE, mirrored, weights=tiny_weights, replicas=Replicas(("",)))
     assert len(made) == 1
 
@@ -237,12 +237,13 @@ def test_checkpoints_of_another_picture_are_reported_and_not_used(
 # TensorFlow's own lines
 
 
-def test_tensorflow_says_nothing_in_six_calls():
+def test_tensorflow_says_nothing_in_six_calls(tiny_weights_path):
     """In a process of its own, which TensorFlow starts in."""
     program = """
+import sys
 import numpy as np
 from nst_keras import Config, stylize
-config = Config(size=32, scales=1, iterations=1, content_layers=("block1_conv2",),
+config = Config(weights=sys.argv[1], size=32, scales=1, iterations=1, content_layers=("block1_conv2",),
                 style_layers=("block1_conv1",))
 for _ in range(6):
     for iterate in stylize(np.zeros((32, 32, 3)), np.ones((32, 32, 3)), config):
@@ -250,7 +251,7 @@ for _ in range(6):
 """
     shown = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")
     environment = {name: text for name, text in os.environ.items() if name not in shown}
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, str(tiny_weights_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
