@@ -120,14 +120,17 @@ def test_a_signal_ends_the_wait(cluster, monkeypatch, number):
 
 def test_hosts_find_each_other_in_whatever_order_they_start(cluster, caplog):
     caplog.set_level("INFO")
-    other = cluster._replace(number=1 - cluster.number)
-    second = threading.Timer(0.3, wait_for_hosts, (other, 600.0))
+    both_are_there = threading.Barrier(2)
+
+    def join(number):
+        wait_for_hosts(cluster._replace(number=number), 600.0)
+        with socket.create_server(("localhost", cluster.hosts[number].port)):  # TensorFlow's
+            both_are_there.wait(600.0)
+
+    second = threading.Timer(0.3, join, (1 - cluster.number,))
     second.start()
-    # As the server of TensorFlow, this host still answers after its own wait.
-    wait_for_hosts(cluster, 600.0)
-    with socket.create_server(("localhost", cluster.hosts[cluster.number].port)):
-        second.join(600.0)
-    assert not second.is_alive()
+    join(cluster.number)
+    second.join(600.0)
     assert caplog.messages[0].startswith(f"waiting for {other_host(cluster)}; ")
 
 

@@ -8,7 +8,6 @@ from nst_keras.objective.objective import balanced_weights, traced_once, with_na
 from tests.conftest import picture
 from tests.objective.conftest import (
     CONTENT,
-    ERRORS,
     HALF,
     IMAGE,
     NAMES,
@@ -37,8 +36,8 @@ def test_every_loss_is_that_of_numpy(name):
     expected = expected_weights(name) * numpy_terms(IMAGE, name)
     assert tuple(found) == ("total", *TERMS)
     for term, value in zip(TERMS, expected, strict=True):
-        np.testing.assert_allclose(found[term], value, rtol=ERRORS[name], err_msg=term)
-    np.testing.assert_allclose(found["total"], expected.sum(), rtol=ERRORS[name])
+        np.testing.assert_allclose(found[term], value, rtol=1e-4, err_msg=term)
+    np.testing.assert_allclose(found["total"], expected.sum(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,8 +132,8 @@ def test_a_graph_gives_the_same_losses_and_gradient(name):
     objective = make(name)
     terms, gradient = tf.function(objective.value_and_grad)(batch(IMAGE))
     eager_terms, eager = objective.value_and_grad(batch(IMAGE))
-    np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=ERRORS[name])
-    assert np.linalg.norm(gradient - eager) < ERRORS[name] * np.linalg.norm(eager)
+    np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=1e-5)
+    assert np.linalg.norm(gradient - eager) < 1e-5 * np.linalg.norm(eager)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -143,8 +142,8 @@ def test_xla_gives_the_same_losses_and_gradient(name):
     terms, gradient = tf.function(objective.value_and_grad, jit_compile=True)(batch(IMAGE))
     expected, exact = objective.value_and_grad(batch(IMAGE))
     for term, value in expected.items():
-        np.testing.assert_allclose(terms[term], value, rtol=ERRORS[name], err_msg=term)
-    assert np.linalg.norm(gradient - exact) < 10 * ERRORS[name] * np.linalg.norm(exact)
+        np.testing.assert_allclose(terms[term], value, rtol=1e-4, err_msg=term)
+    assert np.linalg.norm(gradient - exact) < 1e-3 * np.linalg.norm(exact)
 
 
 def test_other_weights_make_another_objective_with_the_same_targets():
@@ -290,27 +289,23 @@ def test_a_gradient_that_vanishes_everywhere_keeps_its_weight_and_stays_finite()
     assert found[CONTENTS[0]] == objective.weights[CONTENTS[0]]
 
 
-def doubling(traced):
-    """A function that notes its traces in a list."""
-
-    def double(value):
-        traced.append(value)
-        return {"twice": 2 * value}
-
-    return double
-
-
-def test_a_function_that_is_traced_once_warns_of_no_other(caplog):
+def test_functions_that_are_traced_once_bring_no_warning(caplog):
     """As each picture has graphs of its own, of the same source lines."""
-    logger = tf.get_logger()
-    logger.addHandler(caplog.handler)
+    traces = []
+
+    def doubling():
+        def double(value):
+            traces.append(value)
+            return {"twice": 2 * value}
+
+        return traced_once(tf.function(double, autograph=False))
+
+    tf.get_logger().addHandler(caplog.handler)
     try:
         for number in range(6):
-            traced = []
-            call = traced_once(tf.function(doubling(traced), autograph=False))
+            call = doubling()
             for value in (number, number + 1):
                 assert int(call(tf.constant(value))["twice"]) == 2 * value
-            assert len(traced) == 1
     finally:
-        logger.removeHandler(caplog.handler)
-    assert "retracing" not in caplog.text
+        tf.get_logger().removeHandler(caplog.handler)
+    assert len(traces) == 6 and "retracing" not in caplog.text
