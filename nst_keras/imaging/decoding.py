@@ -116,16 +116,17 @@ class Decoder:
     def floats_of(self, picture: Image.Image) -> np.ndarray:
         """Likewise of the present frame of an image that the user has opened or made."""
         self._check_size(picture.size)
-        picture.load()
-        mode = _STRAIGHT.get(picture.mode, picture.mode)
-        # A copy, since its information is changed below.
-        image = picture.copy() if mode == picture.mode else picture.convert(mode)
-        if mode in ("I", "F") and not picture.format:
-            image = self._from_eight_bits(image)
-        image.format = picture.format
-        self._describe(image, b"")
-        shown = self._reduced(self._shown_part(image, b""))
-        return color.to_srgb(self._upright(shown), self.notes)
+        with without_limits():
+            picture.load()
+            mode = _STRAIGHT.get(picture.mode, picture.mode)
+            # A copy, since its information is changed below.
+            image = picture.copy() if mode == picture.mode else picture.convert(mode)
+            if mode in ("I", "F") and not picture.format:
+                image = self._from_eight_bits(image)
+            image.format = picture.format
+            self._describe(image, b"")
+            shown = self._reduced(self._shown_part(image, b""))
+            return color.to_srgb(self._upright(shown), self.notes)
 
     def _from_eight_bits(self, image: Image.Image) -> Image.Image:
         """Gray that Pillow has converted to a mode of more than 8 bits still runs to 255."""

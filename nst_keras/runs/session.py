@@ -175,7 +175,6 @@ def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
     from nst_keras.devices.replicas import make_replicas
 
     process.enter_context(keras_settings.ours(settings.deterministic))
-
     if settings.distribute == "none":
         startup.one_operation_at_a_time()
     return make_replicas(settings.distribute, settings.replicas, settings.cluster_timeout)

@@ -67,10 +67,10 @@ class Plan:
 def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, ...]:
     """The scales for a content of (height, width), cropped as `--fit` says.
 
-    The coarsest one is larger than `--min_size` where a side would be too short otherwise.
+    The coarsest one is larger than `--min_size` where its shorter side would be below MIN_SIDE.
 
     Raises:
-        InputError: so is a side of the result.
+        InputError: the shorter side of the result would be.
     """
     size = max(content_size) if settings.size == "original" else int(settings.size)
     least = geometry.least_longest(content_size)

@@ -243,8 +243,8 @@ def test_tensorflow_says_nothing_in_six_calls(tiny_weights_path):
 import sys
 import numpy as np
 from nst_keras import Config, stylize
-config = Config(weights=sys.argv[1], size=32, scales=1, iterations=1, content_layers=("block1_conv2",),
-                style_layers=("block1_conv1",))
+layers = {"content_layers": ("block1_conv2",), "style_layers": ("block1_conv1",)}
+config = Config(weights=sys.argv[1], size=32, scales=1, iterations=1, **layers)
 for _ in range(6):
     for iterate in stylize(np.zeros((32, 32, 3)), np.ones((32, 32, 3)), config):
         iterate.evaluate()
