@@ -8,6 +8,7 @@ from nst_keras.objective.objective import balanced_weights, traced_once, with_na
 from tests.conftest import picture
 from tests.objective.conftest import (
     CONTENT,
+    ERRORS,
     HALF,
     IMAGE,
     NAMES,
@@ -36,8 +37,8 @@ def test_every_loss_is_that_of_numpy(name):
     expected = expected_weights(name) * numpy_terms(IMAGE, name)
     assert tuple(found) == ("total", *TERMS)
     for term, value in zip(TERMS, expected, strict=True):
-        np.testing.assert_allclose(found[term], value, rtol=1e-4, err_msg=term)
-    np.testing.assert_allclose(found["total"], expected.sum(), rtol=1e-4)
+        np.testing.assert_allclose(found[term], value, rtol=ERRORS[name], err_msg=term)
+    np.testing.assert_allclose(found["total"], expected.sum(), rtol=ERRORS[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,8 +133,8 @@ def test_a_graph_gives_the_same_losses_and_gradient(name):
     objective = make(name)
     terms, gradient = tf.function(objective.value_and_grad)(batch(IMAGE))
     eager_terms, eager = objective.value_and_grad(batch(IMAGE))
-    np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=1e-5)
-    assert np.linalg.norm(gradient - eager) < 1e-5 * np.linalg.norm(eager)
+    np.testing.assert_allclose(terms["total"], eager_terms["total"], rtol=ERRORS[name])
+    assert np.linalg.norm(gradient - eager) < ERRORS[name] * np.linalg.norm(eager)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -142,8 +143,8 @@ def test_xla_gives_the_same_losses_and_gradient(name):
     terms, gradient = tf.function(objective.value_and_grad, jit_compile=True)(batch(IMAGE))
     expected, exact = objective.value_and_grad(batch(IMAGE))
     for term, value in expected.items():
-        np.testing.assert_allclose(terms[term], value, rtol=1e-4, err_msg=term)
-    assert np.linalg.norm(gradient - exact) < 1e-3 * np.linalg.norm(exact)
+        np.testing.assert_allclose(terms[term], value, rtol=ERRORS[name], err_msg=term)
+    assert np.linalg.norm(gradient - exact) < 10 * ERRORS[name] * np.linalg.norm(exact)
 
 
 def test_other_weights_make_another_objective_with_the_same_targets():

@@ -1,25 +1,34 @@
 """`stylize` from Python: what it obeys, what it refuses, and what it reads and plans."""
 
 import dataclasses
+import gc
+import io
 import os
+import random
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.python.framework import func_graph, ops
 
 from nst_keras import stylize
-from nst_keras.devices import startup
+from nst_keras.devices import keras_settings, precision
 from nst_keras.devices.replicas import Replicas
 from nst_keras.imaging import images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
+from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.problem import TileProgress
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import in_a_thread
+from tests.conftest import in_a_thread, require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -87,23 +96,119 @@ def test_devices_are_those_of_the_config_unless_they_are_given(tiny_weights, mon
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_determinism_is_obeyed(tiny_weights, monkeypatch, asked):
-    calls = []
-    monkeypatch.setattr(
-        stylize_lib.tf.config.experimental, "enable_op_determinism", lambda: calls.append(1)
-    )
+def test_determinism_is_obeyed_in_steps_evaluations_and_saves(tiny_weights, monkeypatch, asked):
+    is_on, seen = keras_settings.tf_config.is_op_determinism_enabled, {}
+
+    def remember(owner, name):
+        normal = getattr(owner, name)
+
+        def remembered(*arguments):
+            seen[name] = is_on()
+            return normal(*arguments)
+
+        monkeypatch.setattr(owner, name, remembered)
+
+    for owner, name in ((ScaleRun, "run"), (ScaleRun, "value"), (Controller, "save")):
+        remember(owner, name)
     config = dataclasses.replace(SINGLE, deterministic=asked)
-    stylize(CONTENT, STYLE, config, weights=tiny_weights)
-    assert bool(calls) == asked
+    iterates = stylize(CONTENT, STYLE, config, weights=tiny_weights)
+    next(iterates).evaluate()
+    assert not is_on()  # in the user's own code
+    iterates.close()
+    assert seen == dict.fromkeys(("run", "value", "save"), asked) and not is_on()
+
+
+# Beside the user's own models
+
+
+def choose(settings):
+    for name, value in settings.items():
+        getattr(keras.config, f"set_{name}")(value)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_settings_of_keras_change_nothing_and_are_left_as_they_are(tiny_weights, optimizer):
+    config = dataclasses.replace(SINGLE, optimizer=optimizer, learning_rate=0.01, iterations=2)
+    config = dataclasses.replace(config, beta_2=None, schedule="cosine")
+    expected = paint(config, tiny_weights).image
+    usual = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
+    other = {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}
+    try:
+        for policy in ("float16", "mixed_bfloat16", "float64"):
+            choose({**other, "dtype_policy": policy})
+            for iterate in stylize(CONTENT, STYLE, config, weights=tiny_weights):
+                found = {name: getattr(keras.config, name)() for name in other}
+                assert found == other and keras.config.dtype_policy().name == policy
+                last = iterate
+            np.testing.assert_array_equal(last.image, expected)
+    finally:
+        choose({**usual, "dtype_policy": "float32"})
+
+
+def test_random_numbers_of_the_user_are_left_alone(tiny_weights):
+    def drawn():
+        return random.random(), np.random.rand(), float(tf.random.uniform(()))
+
+    def seed():
+        keras.utils.set_random_seed(4)
+
+    seed()
+    expected = drawn()
+    seed()
+    paint(SINGLE, tiny_weights)
+    assert drawn() == expected
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(np.zeros((40, 60), np.uint8), "height, width, 3"), ("missing.jpg", "no such file")],
+    [
+        (np.zeros((40, 60, 5), np.uint8), "^content: has shape"),
+        (np.zeros((3, 40, 60), np.uint8), "^content: .* puts channels last"),
+        ([CONTENT], "^content: is of type list"),
+        (7, "^content: is of type int"),
+        (None, "^--content is missing"),
+        ("missing.jpg", "^--content=missing.jpg: no such file"),
+    ],
 )
 def test_bad_input_is_refused_by_the_call_itself(tiny_weights, content, words):
     with pytest.raises(InputError, match=words):
         stylize(content, STYLE, SINGLE, weights=tiny_weights)
+
+
+@pytest.mark.parametrize(
+    ("styles", "words"),
+    [
+        ([7], "^style 1: is of type int"),
+        ([STYLE, None], "^style 2: is of type NoneType"),
+        (np.stack([STYLE, STYLE]), "^style 1: .* several pictures"),
+        ({"style": STYLE}, "^style 1: is of type dict"),
+        ([], "^--style is missing"),
+    ],
+)
+def test_bad_styles_are_refused_with_their_number(tiny_weights, styles, words):
+    with pytest.raises(InputError, match=words):
+        stylize(CONTENT, styles, SINGLE, weights=tiny_weights)
+
+
+def test_pictures_of_many_kinds_give_what_their_files_give(tiny_weights, tmp_path):
+    photo, painting = (Image.fromarray(images.to_uint8(it)) for it in (CONTENT, STYLE))
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    painting = painting.convert("L")
+    for name, image in (("photo", photo), ("painting", painting)):
+        image.save(tmp_path / f"{name}.png")
+    files = tmp_path / "photo.png", tmp_path / "painting.png"
+    config = dataclasses.replace(SINGLE, iterations=1)
+    *_, expected = stylize(*files, config, weights=tiny_weights)
+    with open(files[0], "rb") as opened:
+        for content, styles in (
+            (photo, painting),
+            (np.asarray(photo), [np.asarray(painting)]),
+            (tf.constant(np.asarray(photo)), (tf.constant(np.asarray(painting)),)),
+            (files[0].read_bytes(), io.BytesIO(files[1].read_bytes())),
+            (opened, tmp_path.glob("painting.*")),
+        ):
+            *_, last = stylize(content, styles, config, weights=tiny_weights)
+            np.testing.assert_array_equal(last.image, expected.image)
 
 
 def test_paths_and_arrays_give_the_same_picture(tiny_weights, tiny_weights_path, tmp_path):
@@ -263,15 +368,16 @@ AUTO = dataclasses.replace(SINGLE, precision="auto")
 
 
 @pytest.mark.parametrize(
-    ("first", "later", "chosen"),
-    [("avx512_bf16", "avx2", "bfloat16"), ("avx2", "avx512_bf16", "float32")],
+    ("first", "later", "chosen"), [(True, False, "bfloat16"), (False, True, "float32")]
 )
 def test_the_precision_that_auto_chose_holds_on_another_device(
     tiny_weights, tmp_path, monkeypatch, caplog, first, later, chosen
 ):
-    def on_a_processor(flags):
-        monkeypatch.setattr(startup, "_cpuinfo", lambda: {"flags": flags})
+    def on_a_processor(has_bfloat16):
+        found = has_bfloat16, "for this reason"
+        monkeypatch.setattr(precision, "_bfloat16_instructions", lambda: found)
 
+    require_precision(chosen)
     caplog.set_level("INFO")
     whole = paint(dataclasses.replace(SINGLE, precision=chosen), tiny_weights).image
     assert "precision: " not in caplog.text
@@ -296,3 +402,105 @@ def test_a_state_of_another_precision_is_refused_with_both_names(tiny_weights, t
     )
     same = paint(SINGLE, tiny_weights, checkpointer=checkpointer)
     assert same.step == 6
+
+
+# What a call leaves in the process
+
+
+def kept():
+    """How many graphs, operations and variables are alive, and how many gradients are registered.
+
+    TensorFlow never removes the latter, and has no public way to count them.
+    """
+    gc.collect()
+    alive = [type(one) for one in gc.get_objects()]
+    counts = {
+        kind: alive.count(kind) for kind in (func_graph.FuncGraph, tf.Variable, ops.Operation)
+    }
+    return {**counts, "gradients": len(ops.gradient_registry.list())}
+
+
+CALLS = {
+    "scales": CONFIG,
+    "tiles": TILED,
+    "L-BFGS": dataclasses.replace(SINGLE, optimizer="lbfgs"),
+    "bfloat16": dataclasses.replace(SINGLE, precision="bfloat16"),
+    "crowsonkb": dataclasses.replace(SINGLE, objective="crowsonkb", optimizer="nadam"),
+}
+
+
+@pytest.mark.parametrize("config", CALLS.values(), ids=CALLS)
+def test_a_call_leaves_no_graph_no_variable_and_no_gradient(tiny_weights, config):
+    found = []
+    for _ in range(3):  # the first one may import and set up what is then kept
+        paint(config, tiny_weights)
+        found.append(kept())
+    assert found[2] == found[1]
+
+
+def test_a_call_that_is_closed_early_leaves_nothing_either(tiny_weights):
+    found = []
+    for _ in range(3):
+        iterates = stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights)
+        next(iterates)
+        iterates.close()
+        del iterates
+        found.append(kept())
+    assert found[2] == found[1]
+
+
+def test_a_call_frees_what_the_one_before_has_left(tiny_weights):
+    """Compiled steps and what they act on refer to each other: only a collection frees them."""
+
+    def graphs():
+        return sum(isinstance(one, func_graph.FuncGraph) for one in gc.get_objects())
+
+    gc.collect()
+    before = graphs()
+    gc.disable()
+    try:
+        paint(SINGLE, tiny_weights)
+        left = graphs() - before
+        iterates = stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights)
+        assert left > 0 and graphs() == before
+    finally:
+        gc.enable()
+    iterates.close()
+
+
+MANY_CALLS = """
+import sys
+from pathlib import Path
+from nst_keras import Config, stylize
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+content, style, calls, *flags = sys.argv[1:]
+settings = {name: value for name, value in (flag.split("=") for flag in flags)}
+config = Config(size=64, scales=1, iterations=2, **settings)
+for call in range(1, int(calls) + 1):
+    *_, last = stylize(content, style, config)
+    print(call, resident_bytes())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("precision=float32",),
+        ("precision=bfloat16",),
+        ("precision=float32", "optimizer=lbfgs"),
+        ("precision=float32", "objective=crowsonkb"),
+    ],
+    ids=" ".join,
+)
+def test_fifty_calls_end_within_50_mb_of_the_fifth(picture_paths, flags):
+    """The embedded VGG19 has 50 MB of weights in float32: one copy kept per call would be 2 GB."""
+    command = [sys.executable, "-c", MANY_CALLS, *map(str, picture_paths), "50", *flags]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600)
+    resident = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(resident) == 50
+    assert resident[-1] - resident[4] < 50e6
