@@ -40,7 +40,7 @@ class Objective:
         """Compile a function that calls this objective's methods, where these can be in a graph."""
         if not self.evaluator.in_graph:
             return function
-        return traced_once(tf.function(function, autograph=False))
+        return TracedOnce(tf.function(function, autograph=False))
 
     @property
     def weights(self) -> dict[str, float]:
@@ -90,19 +90,21 @@ class Objective:
         return losses, tape.gradient(losses[TOTAL], sums)
 
 
-def traced_once(function: tf.types.experimental.PolymorphicFunction) -> Callable:
+class TracedOnce:
     """A `tf.function` whose calls are all alike, traced at the first of them.
 
     Each picture needs graphs of its own. TensorFlow would warn that one function is traced often.
     """
-    traced: list[tf.types.experimental.ConcreteFunction] = []
 
-    def call(*tensors: tf.Tensor) -> Any:
-        if not traced:
-            traced.append(function.get_concrete_function(*tensors))
-        return traced[0](*tensors)
+    def __init__(self, function: tf.types.experimental.PolymorphicFunction):
+        self._function = function
+        self.traced: tf.types.experimental.ConcreteFunction | None = None
 
-    return call
+    def __call__(self, *tensors: tf.Tensor) -> Any:
+        """Call the function with tensors of the same shapes and types as the first time."""
+        if self.traced is None:
+            self.traced = self._function.get_concrete_function(*tensors)
+        return self.traced(*tensors)
 
 
 def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:

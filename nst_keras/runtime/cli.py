@@ -84,13 +84,13 @@ def stderr_aside(*, shows_failure: bool = True) -> Iterator[None]:
     """
     open_standard_descriptors()
     kept = os.dup(_STDERR)  # `sys.stderr` may be another file, as in notebooks
-    with _temporary_file() as aside:
+    with _temporary_file() if shows_failure else open(os.devnull, "w+b") as aside:
         os.dup2(aside.fileno(), _STDERR)
         try:
             yield
         except BaseException:
-            aside.seek(0)
             if shows_failure:
+                aside.seek(0)
                 os.write(kept, aside.read())
             raise
         finally:

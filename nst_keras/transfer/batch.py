@@ -19,7 +19,7 @@ from nst_keras.objective.evaluation import (
     evaluate_batch,
     stacked,
 )
-from nst_keras.objective.objective import Losses, traced_once, with_nan
+from nst_keras.objective.objective import Losses, TracedOnce, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.iterate import PictureSource
@@ -41,7 +41,7 @@ class ScaleBatch:
             shape = (len(runs), len(runs[0].objective.names))
             xla = runs[0].problem.settings.xla
             self._run = compiled_steps(self._one_step, shape, xla=xla)
-            self._evaluate = traced_once(tf.function(self._losses_of, autograph=False))
+            self._evaluate = TracedOnce(tf.function(self._losses_of, autograph=False))
 
     def run(self, steps: int) -> list[dict[str, float]]:
         """Take some steps; returns for each picture what `ScaleRun.run` does."""

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.objective.objective import balanced_weights, traced_once
+from nst_keras.objective.objective import TracedOnce, balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import FACTS
@@ -245,7 +245,7 @@ def compiled_steps(
         start = (tf.constant(0), tf.zeros(shape))
         return tf.while_loop(lambda number, _: number < count, more, start)[1]
 
-    return traced_once(tf.function(steps, autograph=False))
+    return TracedOnce(tf.function(steps, autograph=False))
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.objective.objective import balanced_weights, traced_once, with_nan
+from nst_keras.objective.objective import TracedOnce, balanced_weights, with_nan
 from tests.conftest import picture
 from tests.objective.conftest import (
     CONTENT,
@@ -299,7 +299,7 @@ def test_functions_that_are_traced_once_bring_no_warning(caplog):
             traces.append(value)
             return {"twice": 2 * value}
 
-        return traced_once(tf.function(double, autograph=False))
+        return TracedOnce(tf.function(double, autograph=False))
 
     tf.get_logger().addHandler(caplog.handler)
     try:

@@ -168,7 +168,8 @@ def test_pictures_that_need_tiles_are_refused(tiny_weights):
 def test_too_little_memory_is_reported_before_the_first_step(tiny_weights):
     config = dataclasses.replace(SINGLE, size=480)
     (scale,) = make_problem(tiny_weights, config).plan.scales
-    costs = CostModel(resolve(config), "float32", tiny_weights.channels)
+    held = CONTENT.nbytes + STYLE.nbytes
+    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
     config = dataclasses.replace(config, memory_limit=costs.peak_bytes(scale, None))
     with pytest.raises(InputError, match=r"--batch=2: 2 pictures of 480x320 need about .* at once"):
         begin_batch(tiny_weights, [config, config])

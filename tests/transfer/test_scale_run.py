@@ -38,13 +38,13 @@ def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
 
     monkeypatch.setattr(ScaleRun, "__init__", remember)
     paint(CONFIG, tiny_weights)
-    assert [run._run.experimental_get_tracing_count() for run in made] == [1, 1]
+    assert [run._run._function.experimental_get_tracing_count() for run in made] == [1, 1]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_step_is_a_graph_of_its_own_in_the_loop(tiny_weights, optimizer):
     run = make_scale_run(tiny_weights, optimizer=optimizer)
-    graph = run._run.get_concrete_function(tf.constant(1)).graph.as_graph_def()
+    graph = run._run._function.get_concrete_function(tf.constant(1)).graph.as_graph_def()
     kept = [function for function in graph.library.function if function.attr["_noinline"].b]
     assert len(kept) == 1
     assert any("MaxPoolGrad" in node.op for node in kept[0].node_def)
@@ -250,5 +250,5 @@ def test_a_step_keeps_its_own_graph_and_is_traced_once(xla):
     steps = compiled_steps(step, (1,), xla=xla)
     assert [steps(tf.constant(count)).numpy().item() for count in (1, 3)] == [2.0, 8.0]
     assert len(traced) == 1
-    graph = steps.get_concrete_function(tf.TensorSpec((), tf.int32)).graph.as_graph_def()
+    graph = steps.traced.graph.as_graph_def()
     assert sum(function.attr["_noinline"].b for function in graph.library.function) == 1
