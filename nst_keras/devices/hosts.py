@@ -101,7 +101,7 @@ def wait_for_hosts(cluster: Cluster, seconds: float) -> None:
     with cli.stop_signals() as stop, contextlib.ExitStack() as stack:
         for host in cluster.hosts:
             if host is not own:
-                stack.enter_context(_knocking(host, reached.add))
+                stack.enter_context(_connecting(host, reached.add))
         listening = False
         while True:
             listening = listening or _listen(own.port, stack)
@@ -126,33 +126,37 @@ def _listen(port: int, stack: contextlib.ExitStack) -> bool:
 
     From then on, TensorFlow's server answers there.
     """
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
-    try:
-        server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    except OSError:
-        return False
-    stack.enter_context(server)
-    return True
+    kinds = [(socket.AF_INET6, True)] if socket.has_dualstack_ipv6() else []
+    for family, both in (*kinds, (socket.AF_INET, False)):  # IPv6 may be switched off
+        with contextlib.suppress(OSError):
+            server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+            stack.enter_context(server)
+            return True
+    return False
 
 
 @contextlib.contextmanager
-def _knocking(host: Host, tell: Callable[[Host], None]) -> Iterator[None]:
+def _connecting(host: Host, tell: Callable[[Host], None]) -> Iterator[None]:
     """During the block, try to connect to a host until it answers; then tell of it.
 
     A thread does so: looking up a name may take long, and no signal ends it.
     """
     done = threading.Event()
 
-    def knock() -> None:
+    def connect() -> None:
+        address = host.name.strip("[]"), host.port
         while not done.is_set():
-            with contextlib.suppress(OSError, UnicodeError):  # the latter: of odd names
-                socket.create_connection((host.name.strip("[]"), host.port), _CONNECT).close()
-                tell(host)
-                return
+            with (
+                contextlib.suppress(OSError, UnicodeError),  # the latter: of odd names
+                socket.create_connection(address, _CONNECT) as one,
+            ):
+                # To a port of this machine that nobody has, it may connect to itself.
+                if one.getsockname() != one.getpeername():
+                    tell(host)
+                    return
             done.wait(_POLL)
 
-    threading.Thread(target=knock, daemon=True).start()
+    threading.Thread(target=connect, daemon=True).start()
     try:
         yield
     finally:

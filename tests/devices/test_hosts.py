@@ -154,3 +154,30 @@ def test_in_the_block_signals_end_the_process_and_afterwards_they_are_handled_as
         assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGINT, ignored)
+
+
+def test_hosts_are_found_where_ipv6_is_switched_off(cluster, monkeypatch):
+    normal = socket.create_server
+
+    def create(address, *, family=socket.AF_INET, **options):
+        if family == socket.AF_INET6:
+            raise OSError("Cannot assign requested address")
+        return normal(address, family=family, **options)
+
+    monkeypatch.setattr(hosts.socket, "create_server", create)
+    wait_for_hosts(hosts.Cluster((cluster.hosts[cluster.number],), 0), 5.0)
+
+
+def test_a_connection_to_itself_is_no_other_host(cluster, monkeypatch):
+    """As a port that nobody listens to may give, if the system takes it for the near end, too."""
+
+    def connect(address, _):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(address)
+        one.connect(address)
+        return one
+
+    monkeypatch.setattr(hosts.socket, "create_connection", connect)
+    with pytest.raises(LostHostError):
+        wait_for_hosts(cluster, 0.5)
