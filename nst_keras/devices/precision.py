@@ -69,9 +69,9 @@ def obstacle(precision: str) -> str | None:
 
 
 def _compute_in(dtype: "tf.DType") -> None:
-    """Poolings, a convolution and a product, each forward and backward.
+    """A pooling, a convolution and a product, each forward and backward.
 
-    Poolings come first: if oneDNN refuses them, TensorFlow raises an exception, while a product
+    The pooling comes first: if oneDNN refuses it, TensorFlow raises an exception, while a product
     and, in TensorFlow 2.18, a convolution would end the process.
     """
     import tensorflow as tf
@@ -80,7 +80,6 @@ def _compute_in(dtype: "tf.DType") -> None:
     rows = tf.reshape(features, (-1, 8))
     operations = (
         (lambda x: tf.nn.max_pool2d(x, 2, 2, "VALID"), features),
-        (lambda x: tf.nn.avg_pool2d(x, 2, 2, "VALID"), features),
         (lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"), features),
         (lambda x: tf.nn.conv2d(features, x, 1, "SAME"), kernel),
         (lambda x: tf.matmul(x, x, transpose_a=True), rows),

@@ -45,7 +45,7 @@ def _keras_on_tensorflow() -> Iterator[None]:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         yield
-    except (AttributeError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:
         path = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
         if not path.exists():
             raise

@@ -87,7 +87,7 @@ def write_weights(path: str | Path, weights: Weights) -> None:
     arrays |= {f"{name}/bias": bias for name, bias in weights.biases.items()}
     with files.atomic(path) as file:
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
+        files.write_arrays(file, arrays)
 
 
 def _read_npz(content: bytes, backbone: str, source: str) -> Weights:

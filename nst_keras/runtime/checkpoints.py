@@ -114,7 +114,7 @@ class Checkpointer:
         header["sha256"] = _digest(header, arrays)
         with files.atomic(path) as file:
             arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes them for flags
+            files.write_arrays(file, arrays)
         # One of a later step is damaged or of another run; it must not push this one out.
         earlier = [other for other in self._newest_first() if other < path]
         for old in earlier[self.keep - 1 :]:

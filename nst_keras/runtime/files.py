@@ -8,9 +8,12 @@ import os
 import re
 import secrets
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+
+import numpy as np
 
 from nst_keras.runtime.errors import InputError, reason_of
 
@@ -117,6 +120,14 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         # JSON can spell half a surrogate pair, which no encoding can store.
         text = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+    """Write an `.npz` as `numpy.savez` does, which in NumPy 1 leaves it open where that fails."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def read_json(path: str | os.PathLike) -> dict[str, Any]:

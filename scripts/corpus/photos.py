@@ -64,7 +64,8 @@ def _jpegs() -> Iterator[Case]:
     yield Case("gray.jpg", _saved(Image.fromarray(gray), "JPEG", quality=98), right, _LOSSY)
     ink = np.concatenate([1 - scene.color(), scene.gray()[..., None] / 2], -1)
     ink = scene.quantized(ink, "uint8")
-    data = _saved(Image.fromarray(ink, "CMYK"), "JPEG", quality=98)
+    printed = Image.frombytes("CMYK", ink.shape[1::-1], ink.tobytes())
+    data = _saved(printed, "JPEG", quality=98)
     yield Case("cmyk.jpg", data, scene.over_white(scene.from_cmyk(scene.unit(ink))), _LOSSY)
     for orientation in range(1, 9):
         data = _saved(image, "JPEG", quality=98, exif=_exif(orientation))
@@ -143,7 +144,7 @@ def _heics() -> Iterator[Case]:
 def _gifs() -> Iterator[Case]:
     rgb = np.resize(_rgb().reshape(-1, 3)[::2], (256, 3))
     index = np.arange(scene.HEIGHT * scene.WIDTH).reshape(scene.HEIGHT, scene.WIDTH) % 256
-    image = Image.fromarray(index.astype(np.uint8), "P")
+    image = Image.fromarray(index.astype(np.uint8))
     image.putpalette(rgb.tobytes())
     right = scene.over_white(scene.unit(rgb)[index])
     for interlace in (0, 1):

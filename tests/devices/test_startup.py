@@ -70,7 +70,8 @@ def test_a_configuration_that_keras_cannot_use_is_refused_in_one_line(tmp_path, 
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
     )
     last = done.stderr.strip().splitlines()[-1]
-    assert f"InputError: {path}: Keras cannot use it (" in last and words in last
+    assert f"InputError: {path}: Keras cannot use it (" in last
+    assert words in last or "(AssertionError)" in last  # of older versions of Keras
 
 
 def test_a_matrix_product_takes_some_time():

@@ -106,7 +106,7 @@ def test_an_image_that_was_opened_is_turned_and_converted_as_its_file(tmp_path):
     [
         (GRAY, Image.fromarray(GRAY)),
         (GRAY[..., None], Image.fromarray(GRAY)),
-        (GRAY_ALPHA, Image.fromarray(GRAY_ALPHA, "LA")),
+        (GRAY_ALPHA, Image.fromarray(GRAY_ALPHA)),
         (RGB, Image.fromarray(RGB)),
         (RGBA, Image.fromarray(RGBA)),
         (RGBA[None], Image.fromarray(RGBA)),

@@ -126,9 +126,7 @@ def test_it_vanishes_with_its_gradient_at_the_style_itself(case):
     _, style = CASES[case]
     value, gradient = value_and_gradient(style, style)
     apart, slope = value_and_gradient(1.1 * style + np.float32(0.1), style)
-    # Moments in float32 are sums over all positions, and need not be quite symmetric.
-    error = len(style) * 2.0**-24 * np.square(style).mean()
-    assert abs(value) <= error < 0.01 * apart
+    assert abs(value) < 1e-3 * apart  # moments, sums in float32, need not be quite symmetric
     assert np.linalg.norm(gradient) < 1e-4 * np.linalg.norm(slope)
 
 

@@ -1,6 +1,8 @@
 """Atomic writes, JSON from anywhere, and folders that are locked and checked."""
 
 import errno
+import gc
+import io
 import json
 import os
 import resource
@@ -10,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nst_keras.runtime import cli, files
@@ -87,6 +90,33 @@ def test_a_missing_folder_is_an_error(tmp_path):
 def test_write_text_keeps_utf8_and_line_ends(tmp_path):
     files.write_text(tmp_path / "a.txt", "Gemälde\n漢字\r\n")
     assert (tmp_path / "a.txt").read_bytes() == "Gemälde\n漢字\r\n".encode()
+
+
+ARRAYS = {"a/b": np.arange(6.0).reshape(2, 3), "one": np.float32(2.0), "none": np.zeros(0, int)}
+
+
+def test_arrays_are_written_as_numpy_writes_them():
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    files.write_arrays(ours, ARRAYS)
+    np.savez(theirs, **ARRAYS)
+    assert ours.getvalue() == theirs.getvalue()
+
+
+def test_arrays_that_do_not_fit_leave_nothing_that_complains_later(monkeypatch):
+    """As an archive does that is still open when it is thrown away."""
+
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 100:
+                raise OSError(errno.ENOSPC, "No space left")
+            return super().write(data)
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with Full() as file, pytest.raises(OSError, match="No space left"):
+        files.write_arrays(file, ARRAYS)
+    gc.collect()
+    assert told == []
 
 
 def test_a_file_name_of_any_bytes_survives_json(tmp_path):

@@ -48,7 +48,7 @@ def test_pictures_that_lie_on_their_side_are_turned_upright(tmp_path, number):
 @pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "RGB"])
 def test_transparency_is_composited_over_white(tmp_path, kind):
     noise = np.random.default_rng(0).integers(0, 256, (18, 20, 4), np.uint8)
-    picture, more = Image.fromarray(noise, "RGBA"), {}
+    picture, more = Image.fromarray(noise), {}
     if kind == "P":  # one color is see-through
         picture, more = picture.convert("RGB").quantize(8), {"transparency": 3}
     elif kind == "RGB":

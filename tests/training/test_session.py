@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras import run, train_backbone
+from nst_keras.devices import precision
 from nst_keras.network import vgg, weights
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
@@ -147,6 +148,12 @@ def test_low_precision_gives_nearly_the_same(job, whole, tmp_path):
     assert float(ours) == pytest.approx(float(theirs), rel=3 * 7 * 2 * 2**-9)
     read = weights.read_weights(tmp_path / "job" / "weights.npz", "vgg16")
     assert all(kernel.dtype == np.float32 for kernel in read.kernels.values())
+
+
+def test_a_precision_that_tensorflow_cannot_compute_in_is_refused(job, capsys, monkeypatch):
+    monkeypatch.setattr(precision, "obstacle", lambda _: "no kernels")
+    message = refused([*job, "--precision=bfloat16"], capsys)
+    assert "--precision=bfloat16: TensorFlow cannot compute in it on this device (no k" in message
 
 
 def test_the_default_folder_is_named_after_network_and_data():
