@@ -81,7 +81,8 @@ class Decoder:
 
     Args:
         max_pixels, min_side: pictures of more pixels, or with a shorter side, are refused.
-        enough: 0, or pixels: a picture may be reduced, as long as its `side` keeps this length.
+        enough: 0, or pixels: a picture may be reduced, as long as its `side` keeps this length, and
+            no side gets shorter than `min_side`.
         side: `max` for the longest side, `min` for the shortest.
         truncated: whether the rest of a file that was cut short is used.
         max_bytes: pictures whose decoding would take more memory are refused.
@@ -175,16 +176,21 @@ class Decoder:
 
     def _least_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The smallest size with the same aspect ratio that is enough."""
-        share = min(1.0, self._enough / self._side(size)) if self._enough else 1.0
+        if not self._enough:
+            return size
+        share = min(1.0, max(self._enough / self._side(size), self._min_side / min(size)))
         width, height = (max(1, round(length * share)) for length in size)
         return width, height
 
     def _reduced(self, image: Image.Image) -> Image.Image:
         """The picture, averaged to the size that is enough if it has at least twice that."""
         least = self._least_size(image.size)
-        if 2 * max(least) > max(image.size):
+        has_key = "transparency" in image.info  # one color, which a mean would not be
+        if 2 * max(least) > max(image.size) or has_key and image.mode[0] == "I":
             return image
-        if image.mode in ("1", "P"):
+        if has_key:
+            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        elif image.mode in ("1", "P", "PA"):
             image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         small = image.resize(least, Image.Resampling.BOX)
         small.info, small.format = image.info, image.format

@@ -92,7 +92,8 @@ class StyleTransferProblem:
         if content.shape[0] > largest.height:
             content = geometry.resize(content, largest.height, largest.width)
         self._content, self._init = content, inputs.init
-        self._styles = [self._fit_style(style, largest) for style in inputs.styles]
+        self._style_sizes = [inputs.sizes[f"style {n}"] for n in range(1, len(inputs.styles) + 1)]
+        self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
         self._terms = _weighted_terms(settings)
         self.field = receptive_field(settings.layers, settings.backbone)
@@ -127,7 +128,7 @@ class StyleTransferProblem:
         targets = capture_targets(
             self.extractors.capture,
             geometry.resize(self._content, scale.height, scale.width)[None],
-            [self._fit_style(style, scale)[None] for style in self._styles],
+            [style[None] for style in self._fit_styles(self._styles, scale)],
             self._blend,
             self._terms,
             formulas,
@@ -158,17 +159,20 @@ class StyleTransferProblem:
             self.extractors.weights,
         )
 
-    def _fit_style(self, style: np.ndarray, scale: Scale) -> np.ndarray:
-        """The style with its longest side at `style_scale` times the picture's.
+    def _fit_styles(self, styles: Sequence[np.ndarray], scale: Scale) -> list[np.ndarray]:
+        """The styles with their longest sides at `style_scale` times the picture's.
 
         Strokes then come out at the size at which the network sees them. Enlarging adds no detail,
         so it is only done when asked for. No side gets too short for the network.
         """
-        longest = round(max(scale.height, scale.width) * self.settings.style_scale)
-        if self.settings.style_scale <= 1.0:
-            longest = min(longest, max(style.shape[:2]))
-        longest = max(longest, geometry.least_longest(style.shape[:2]))
-        return geometry.resize(style, *geometry.fit_size(style.shape[:2], longest))
+        fitted = []
+        for style, size in zip(styles, self._style_sizes, strict=True):
+            longest = round(max(scale.height, scale.width) * self.settings.style_scale)
+            if self.settings.style_scale <= 1.0:
+                longest = min(longest, max(size))
+            longest = max(longest, geometry.least_longest(size))
+            fitted.append(geometry.resize(style, *geometry.fit_size(size, longest)))
+        return fitted
 
 
 class TileProgress:

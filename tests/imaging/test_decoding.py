@@ -190,6 +190,25 @@ def test_a_size_out_of_range_is_refused_before_decoding(photo):
         Decoder(1280, 33).floats(data)
 
 
+@pytest.mark.parametrize(("mode", "key"), [("RGB", (9, 9, 9)), ("L", 9), ("I;16", 2313)])
+def test_a_transparent_color_is_one_before_a_picture_is_reduced(mode, key):
+    """Of every four pixels, one is transparent, that is white; the others are black."""
+    stripes = np.zeros((80, 80), np.uint16)
+    stripes[:, ::4] = key if mode == "I;16" else 9
+    values = stripes if mode == "I;16" else stripes.astype(np.uint8)
+    values = np.repeat(values[..., None], 3, -1) if mode == "RGB" else values
+    data = encoded(Image.fromarray(values), "PNG", transparency=key)
+    pixels, notes = decode(data, enough=20)
+    assert pixels.mean() == pytest.approx(255 / 4, abs=1)
+    assert notes == ["transparency was composited over white"]
+
+
+def test_no_side_is_reduced_below_the_shortest_that_is_read():
+    data = encoded(Image.new("RGB", (3000, 40)), "PNG")
+    assert Decoder(10**6, 16, 192).floats(data).shape == (16, 1200, 3)
+    assert Decoder(10**6, 1, 192).floats(data).shape == (3, 192, 3)
+
+
 def test_the_size_is_that_of_the_file(photo):
     exif = Image.Exif()
     exif[0x0112] = 6  # on its side

@@ -31,7 +31,7 @@ from tests.transfer.conftest import (
 def test_a_style_is_never_enlarged_unless_asked(tiny_weights, style_scale, shape):
     config = dataclasses.replace(CONFIG, size=200, style_scale=style_scale)
     problem = make_problem(tiny_weights, config)
-    assert problem._fit_style(STYLE, problem.plan.scales[-1]).shape == shape
+    assert [style.shape for style in problem._styles] == [shape]
 
 
 @pytest.mark.parametrize("size", [48, 128, 400])
@@ -40,7 +40,7 @@ def test_a_style_is_never_enlarged_unless_asked(tiny_weights, style_scale, shape
 def test_a_style_is_never_stretched(tiny_weights, shape, style_scale, size):
     config = dataclasses.replace(SINGLE, size=size, style_scale=style_scale)
     problem = make_problem(tiny_weights, config, styles=(picture(*shape),))
-    height, width, _ = problem._fit_style(picture(*shape), problem.plan.scales[-1]).shape
+    ((height, width, _),) = [style.shape for style in problem._styles]
     longest = max(height, width)
     exact = [side * longest / max(shape) for side in shape]
     assert min(height, width) >= 16
@@ -72,6 +72,20 @@ def test_extractors_are_shared_where_they_are_given(tiny_weights):
     first = make_problem(tiny_weights, SINGLE)
     second = make_problem(tiny_weights, SINGLE, extractors=first.extractors)
     assert second.extractors is first.extractors
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 3000), (3000, 21), (17, 1000), (150, 3000)])
+def test_a_thin_style_keeps_its_aspect_though_it_is_reduced(tiny_weights, tmp_path, height, width):
+    path = tmp_path / "thin.png"
+    images.write_image(path, picture(height, width))
+    config = dataclasses.replace(SINGLE, size=64)
+    problem = make_problem(tiny_weights, config, styles=(str(path),))
+    (fitted,) = problem._styles
+    short, long = sorted(fitted.shape[:2])
+    assert short >= geometry.MIN_SIDE
+    exact = short * max(height, width) / min(height, width)
+    assert abs(long - exact) <= 0.5 + 0.5 * max(height, width) / min(height, width)
+    assert fitted.std() > 0.5 * picture(*fitted.shape[:2]).std()  # not enlarged from a few pixels
 
 
 def test_an_objective_is_whole_or_in_tiles(tiny_weights):
