@@ -2,25 +2,18 @@
 
 import contextlib
 import io
-import logging
 import math
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
-from nst_keras.imaging import color, containers
+from nst_keras.imaging import color, containers, opening
 from nst_keras.imaging.color_spaces import ColorSpace
-from nst_keras.imaging.tiff import Samples, Tiff
+from nst_keras.imaging.tiff import STARTS, Samples, Tiff
 from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError
-
-# An explicit list: Pillow would otherwise try some forty decoders, one of which starts Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -33,47 +26,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = (5, 6, 7, 8)
-_UNSUPPORTED_BMP = "Unsupported BMP "
 _STRAIGHT = {"RGBa": "RGBA", "La": "LA"}  # modes for premultiplied alpha
-_JPEG_END = b"\xff\xd9"
-# Bits that decoders which still wait for pixels take for some, each for other ones.
-_FILLERS = tuple(bytes([value]) * 64 for value in (0x55, 0xAA, 0xFE))
-
-GIB = 1 << 30
+_GIB = 1 << 30
 # Bytes that decoding takes, as measured: of each pixel of the file, by its format; more for the
 # coefficients of a progressive JPEG; and of each pixel that is then converted to floats.
 _DECODED, _DECODED_BY_FORMAT = 5, {"AVIF": 10, "HEIF": 10, "WEBP": 17}
 _PROGRESSIVE, _CONVERTED = 6, 20
-
-# Without a handler, what Pillow logs about damaged files would be printed on standard error.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_lock = threading.Lock()
-_users = 0  # threads inside `without_limits`
-_lifted = contextlib.ExitStack()  # what the last of them restores
-
-
-@contextlib.contextmanager
-def without_limits() -> Iterator[None]:
-    """Lift Pillow's size limit and silence its warnings, which are both global.
-
-    The block must check the size itself. Threads may be inside at the same time.
-    """
-    global _users
-    with _lock:
-        if not _users:
-            _lifted.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            _lifted.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-            Image.MAX_IMAGE_PIXELS = None
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _lifted.close()
 
 
 class Decoder:
@@ -117,7 +75,7 @@ class Decoder:
     def floats_of(self, picture: Image.Image) -> np.ndarray:
         """Likewise of the present frame of an image that the user has opened or made."""
         self._check_size(picture.size)
-        with without_limits():
+        with opening.without_limits():
             picture.load()
             mode = _STRAIGHT.get(picture.mode, picture.mode)
             # A copy, since its information is changed below.
@@ -138,11 +96,11 @@ class Decoder:
         return image.convert("F").point(lambda value: value * (1 / 255))
 
     def _decode(self, data: bytes, to_pixels: Callable[..., np.ndarray]) -> np.ndarray:
-        samples = self._tiff_samples(data) if data.startswith(_TIFF_STARTS) else None
+        samples = self._tiff_samples(data) if data.startswith(STARTS) else None
         if samples is not None:
             return self._upright_samples(samples, to_pixels)
         space = self._color_space(data)
-        with without_limits(), self._opened(data) as image:
+        with opening.without_limits(), self._opened(data) as image:
             # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
             if image.format != "MPO" and getattr(image, "is_animated", False):
                 self.notes.append("only the first frame was read")
@@ -153,9 +111,9 @@ class Decoder:
     @contextlib.contextmanager
     def _opened(self, data: bytes) -> Iterator[Image.Image]:
         """The picture, decoded, a JPEG perhaps at a half, a quarter or an eighth of its size."""
-        formats = _formats_of(data)
+        formats = opening.formats_of(data)
         kept = containers.png_without_texts(data)
-        with _identified(kept, formats) as image:
+        with opening.identified(kept, formats) as image:
             self._check_size(image.size)
             self._check_memory(image, len(data))
             if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
@@ -198,7 +156,8 @@ class Decoder:
 
     def _incomplete(self, data: bytes, formats: tuple[str, ...]) -> Image.Image:
         """A picture whose file ends too early, if it can be used nevertheless."""
-        completed = _completed_jpeg(data) or containers.png_with_end(data)
+        self._check_bytes(len(data) + 2 * _DECODED * math.prod(self.size))  # to decode all of it
+        completed = opening.completed_jpeg(data) or containers.png_with_end(data)
         if completed is not None:
             self.notes.append("the end mark of the file is missing; all of the picture was read")
             image = Image.open(io.BytesIO(completed), formats=formats)
@@ -207,12 +166,8 @@ class Decoder:
         if not self._truncated:
             raise InputError("damaged or cut short", "truncated")
         image = Image.open(io.BytesIO(data), formats=formats)
-        with _lock:
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
-            try:
-                self._load(image)
-            finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
+        with opening.accepting_cut_files():
+            self._load(image)
         self.notes.append("the file is cut short; what is missing is one color")
         return image
 
@@ -300,8 +255,8 @@ class Decoder:
         if needed > self._max_bytes:
             height, width = self.size
             raise InputError(
-                f"reading its {width}x{height} px takes about {needed / GIB:.2g} GiB, but "
-                f"{self._max_bytes / GIB:.2g} GiB are available",
+                f"reading its {width}x{height} px takes about {needed / _GIB:.2g} GiB, but "
+                f"{self._max_bytes / _GIB:.2g} GiB are available",
                 "memory_limit",
             )
 
@@ -321,66 +276,6 @@ class Decoder:
     def _turn_size(self, orientation: int | None) -> None:
         if orientation in _ON_ITS_SIDE:
             self.size = self.size[::-1]
-
-
-def _formats_of(data: bytes) -> tuple[str, ...]:
-    """The decoders to try; that of HEIF is an optional package."""
-    head = data[:32]
-    if head[4:8] != b"ftyp" or head[8:12] not in _HEIF_BRANDS or b"avif" in head:
-        return FORMATS
-    try:
-        import pillow_heif
-    except ImportError:
-        raise InputError("HEIC pictures need pip install '.[heif]'") from None
-    pillow_heif.register_heif_opener()
-    return (*FORMATS, "HEIF")
-
-
-def _identified(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """A picture before its pixels are decoded.
-
-    Raises:
-        InputError: it is of a kind that is not read.
-        UnidentifiedImageError: it is no picture, or is damaged.
-    """
-    try:
-        return Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:
-        if data.startswith(_TIFF_STARTS):
-            words = ""
-            with contextlib.suppress(Exception):  # nearly any type, if it is damaged
-                words = Tiff(data).not_read()
-            if words:
-                raise InputError(words) from None
-        if kind := containers.jpeg_kind(data):
-            raise InputError(f"a JPEG of a kind that is not read ({kind})") from None
-        raise
-    except OSError as error:
-        if str(error).startswith(_UNSUPPORTED_BMP):
-            kind = str(error).removeprefix(_UNSUPPORTED_BMP)
-            raise InputError(f"a BMP of a kind that is not read ({kind})") from None
-        if "runcated" in str(error):  # with a small or a capital t
-            raise InputError("damaged or cut short") from error
-        raise
-
-
-def _completed_jpeg(data: bytes) -> bytes | None:
-    """A JPEG with the end marker that it lacks; None if it lacks more, or is no JPEG.
-
-    If pixels are missing, the decoder makes some of any bytes that follow.
-    """
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    scan = data.removesuffix(b"\xff")  # half of the marker
-    completed = scan + _JPEG_END
-    try:
-        found, *others = (
-            np.asarray(Image.open(io.BytesIO(scan + filler + _JPEG_END), formats=["JPEG"]))
-            for filler in (b"", *_FILLERS)
-        )
-    except Exception:  # as in `images.read_image`
-        return None
-    return completed if all(np.array_equal(found, other) for other in others) else None
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

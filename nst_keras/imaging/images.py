@@ -14,8 +14,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from nst_keras.imaging.color import to_uint8
-from nst_keras.imaging.decoding import FORMATS, Decoder, without_limits
+from nst_keras.imaging.decoding import Decoder
 from nst_keras.imaging.geometry import MIN_SIDE
+from nst_keras.imaging.opening import FORMATS, without_limits
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic, is_url, missing
 

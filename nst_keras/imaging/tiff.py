@@ -18,6 +18,8 @@ from nst_keras.runtime.errors import InputError
 # Without a handler, what tifffile logs about damaged files would be printed on standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 # Values of tags, in TIFF 6.0 and its supplements.
 _WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 _CHANNELS = {_WHITE_IS_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _CIELAB: 3, _ICCLAB: 3}

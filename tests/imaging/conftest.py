@@ -1,5 +1,6 @@
 """Pictures and color profiles that tests of pictures share."""
 
+import io
 import struct
 import zlib
 
@@ -92,3 +93,9 @@ def adobe_profile():
     tags = {name + b"XYZ": xyz(*row) for name, row in zip((b"r", b"g", b"b"), ADOBE, strict=True)}
     tags |= {name + b"TRC": gamma for name in (b"r", b"g", b"b")}
     return icc(b"mntr", b"RGB ", b"XYZ ", "Adobe-like", tags)
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()

@@ -1,29 +1,18 @@
 """From bytes to pixels: Pillow's limits, cut files, orientation, what files declare."""
 
-import io
-import re
 import struct
 import subprocess
 import sys
-import threading
-import warnings
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from nst_keras.imaging import decoding
 from nst_keras.imaging.decoding import Decoder
 from nst_keras.runtime.errors import InputError
-from tests.imaging.conftest import png
+from tests.imaging.conftest import encoded, png
 
 ENDLESS = "the end mark of the file is missing; all of the picture was read"
-
-
-def encoded(image, kind, **options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def decode(data, **options):
@@ -61,31 +50,6 @@ with contextlib.suppress(Exception):
     damaged = whole[:8] + b"\0" * 200 + whole[208:]
     done = subprocess.run([sys.executable, "-c", code], input=damaged, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-
-
-def with_precision(bits):
-    """A JPEG whose header claims so many bits."""
-    data = bytearray(encoded(Image.new("RGB", (32, 32)), "JPEG"))
-    data[data.index(b"\xff\xc0") + 4] = bits
-    return bytes(data)
-
-
-BITFIELDS = struct.pack("<IiiHHIIiiIIIII", 40, 20, 20, 1, 32, 3, 0, 0, 0, 0, 0, 1, 2, 4)
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (with_precision(12), "a JPEG of a kind that is not read (12 bits)"),
-        (
-            b"BM" + struct.pack("<IHHI", 0, 0, 0, 66) + BITFIELDS + bytes(1600),
-            "a BMP of a kind that is not read (bitfields layout)",
-        ),
-    ],
-)
-def test_rare_kinds_are_not_called_damaged(data, words):
-    with pytest.raises(InputError, match=re.escape(words)):
-        decode(data)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -228,41 +192,3 @@ def test_reading_takes_no_more_memory_than_allowed():
         Decoder(10**8, 1, max_bytes=needed - 1).floats(data)
     assert raised.value.flags == ("memory_limit",)
     assert Decoder(10**8, 1, 100, max_bytes=needed / 4).floats(data).shape == (75, 100, 3)
-
-
-def test_the_limit_is_restored_when_the_last_thread_leaves(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    inside, leave = threading.Event(), threading.Event()
-
-    def decode():
-        with decoding.without_limits():
-            inside.set()
-            leave.wait(20)
-
-    thread = threading.Thread(target=decode)
-    with decoding.without_limits():
-        thread.start()
-        assert inside.wait(20)  # two threads at the same time
-    assert Image.MAX_IMAGE_PIXELS is None
-    leave.set()
-    thread.join()
-    assert Image.MAX_IMAGE_PIXELS == 10
-
-
-def test_warnings_are_silent_inside_only():
-    with pytest.warns(UserWarning, match="heard"):
-        with decoding.without_limits():
-            warnings.warn("silenced", UserWarning, stacklevel=1)
-        warnings.warn("heard", UserWarning, stacklevel=1)
-
-
-def test_an_error_inside_restores_the_limit(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(ValueError, match="damaged"), decoding.without_limits():
-        raise ValueError("damaged")
-    assert Image.MAX_IMAGE_PIXELS == 10
-
-
-@pytest.mark.parametrize("brand", [b"avif", b"xxxx"])
-def test_other_containers_need_no_heif_decoder(brand):
-    assert decoding._formats_of(b"\0\0\0\x18ftyp" + brand + bytes(200)) == decoding.FORMATS
