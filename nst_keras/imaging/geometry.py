@@ -28,32 +28,34 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     kernels overshoot at edges, so the result is clipped to [0, 1], even if the size stays.
     """
     pixels = np.asarray(pixels, np.float32)
-    old_height, old_width, channels = pixels.shape
-    if (height, width) == (old_height, old_width):
+    if (height, width) == pixels.shape[:2]:
         resized = pixels.copy()
     else:
-        shrinks = height < old_height or width < old_width
+        shrinks = height < pixels.shape[0] or width < pixels.shape[1]
         kernel = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-        resized = np.empty((height, width, channels), np.float32)
-        for channel in range(channels):
-            plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel]))
-            resized[..., channel] = plane.resize((width, height), kernel)
+        resized = _resampled(pixels, height, width, kernel)
     return np.clip(resized, 0, 1, out=resized)
 
 
 def average(values: np.ndarray, top: float, bottom: float, height: int, width: int) -> np.ndarray:
-    """Rows `top` to `bottom` of floats (h, w) or (h, w, channels), averaged to a smaller size."""
-    planes = np.moveaxis(values, -1, 0) if values.ndim == 3 else values[None]
+    """Rows `top` to `bottom` of floats (h, w, channels), averaged to a smaller size."""
     box = (0, top, values.shape[1], bottom)
-    small = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(
-                (width, height), Image.Resampling.BOX, box
-            )
-        )
-        for plane in planes
-    ]
-    return np.stack(small, axis=-1) if values.ndim == 3 else small[0]
+    return _resampled(values, height, width, Image.Resampling.BOX, box)
+
+
+def _resampled(
+    values: np.ndarray,
+    height: int,
+    width: int,
+    kernel: Image.Resampling,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Floats (h, w, channels) at another size, of the part in a box (left, top, right, bottom)."""
+    found = np.empty((height, width, values.shape[2]), np.float32)
+    for channel in range(values.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(values[..., channel], np.float32))
+        found[..., channel] = np.asarray(plane.resize((width, height), kernel, box))
+    return found
 
 
 def crop_to_aspect(pixels: np.ndarray, height: float, width: float) -> np.ndarray:

@@ -185,16 +185,13 @@ class Tiff:
             top, bottom = (row * len(stored) / height for row in (first, last))
             start = int(top)
             values, alpha = self._floats(stored[start : math.ceil(bottom)])
+            values = values.reshape(*values.shape[:2], -1)
             if alpha is not None:
-                values = values.reshape(*alpha.shape, -1)
-                if not self._is_premultiplied:
-                    values = values * alpha[..., None]
-                values = np.dstack([values, alpha])
+                visible = values if self._is_premultiplied else values * alpha[..., None]
+                values = np.dstack([visible, alpha])
             bands.append(geometry.average(values, top - start, bottom - start, last - first, width))
         small = np.concatenate(bands)
-        if not self._extra:
-            return small, None
-        values, alpha = small[..., :-1], small[..., -1]
+        values, alpha = (small[..., :-1], small[..., -1]) if self._extra else (small, None)
         return values[..., 0] if values.shape[-1] == 1 else values, alpha
 
     def _values(self, stored: np.ndarray) -> np.ndarray:

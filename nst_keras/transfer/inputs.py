@@ -18,6 +18,7 @@ from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, OPTIONS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.plan import cropped_size
 
 # A picture is reduced to this many times the size that the run needs, and from there with a better
 # filter; the difference is too small to be seen.
@@ -138,9 +139,7 @@ def read_inputs(
         notes += [f"{label}: {note}" for note in picture.notes]
         pictures.setdefault(flag, []).append(picture.pixels)
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
-    if settings.fit == "crop":
-        sizes["content"] = (min(sizes["content"]),) * 2
-    height, width = sizes["content"]
+    height, width = sizes["content"] = cropped_size(settings, sizes["content"])
     if settings.size != "original" and int(settings.size) > max(height, width):
         name, size = settings.content or "content", settings.size
         notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
