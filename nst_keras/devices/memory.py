@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import ctypes
 import functools
+import gc
 import math
 import os
 import shutil
@@ -81,6 +83,17 @@ def _cgroup_bytes() -> float:
         with contextlib.suppress(OSError, ValueError):
             limit = min(limit, int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
     return limit
+
+
+def free_garbage() -> None:
+    """Free what nothing refers to any more, and return the memory to the system, where possible.
+
+    A network, its graphs and the steps that call them refer to each other, so they stay until a
+    collection. What they leave in glibc's heaps stays with the process until it is trimmed.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def on_gpu() -> bool:

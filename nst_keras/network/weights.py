@@ -47,6 +47,17 @@ class Weights:
         rgb = self.mean if self.channel_order == "rgb" else self.mean[::-1]
         return tuple(value / 255.0 for value in rgb)
 
+    def equals(self, other: "Weights") -> bool:
+        """Whether all attributes have the same values."""
+        names = ("backbone", "channels", "sha256", "channel_order", "mean", "std")
+        if any(getattr(self, name) != getattr(other, name) for name in names):
+            return False
+        pairs = ((self.kernels, other.kernels), (self.biases, other.biases))
+        return all(
+            own.keys() == others.keys() and all(np.array_equal(own[at], others[at]) for at in own)
+            for own, others in pairs
+        )
+
 
 def embedded_path() -> Path:
     """The path of the shipped ImageNet VGG19, 8 bits per weight; NOTICE states its origin."""

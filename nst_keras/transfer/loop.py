@@ -1,7 +1,6 @@
 """The loop over scales and steps: yields iterates, saves states and resumes from them."""
 
 import functools
-import gc
 import time
 from collections.abc import Generator, Sequence
 
@@ -72,9 +71,7 @@ def _run(controllers: Sequence[Controller]) -> _Iterates:
         is_done = scale.last_step < controllers[0].step
         while not is_done:
             is_done = yield from _run_scale(controllers, scale)
-            # The compiled steps and the batch refer to each other: without this, two batches stay
-            # in memory.
-            gc.collect()
+            memory.free_garbage()  # before there are two batches, whose graphs are large
 
 
 def _run_scale(

@@ -1,7 +1,6 @@
 """Makes the plan of a run: precision, scales, tiles, and the steps that fit a time limit."""
 
 import dataclasses
-import gc
 import logging
 import math
 import time
@@ -117,7 +116,7 @@ def _time_scale(
     problem: StyleTransferProblem, scale: Scale, image: np.ndarray
 ) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up, from a resized image."""
-    gc.collect()  # as between the scales of a run
+    memory.free_garbage()  # as between the scales of a run
     start = geometry.resize(image, scale.height, scale.width)
     began = time.perf_counter()
     run = ScaleRun(problem, scale, lambda: start, tile_size=problem.plan.tile_size)

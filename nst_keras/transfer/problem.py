@@ -1,14 +1,15 @@
 """The style transfer problem of one picture: its network, first image, and objectives by scale."""
 
 import functools
-import gc
 import logging
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices import memory
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.network import extractor
@@ -34,7 +35,7 @@ _LOG_SECONDS = 30.0  # between lines about one evaluation
 
 
 class FeatureExtractors:
-    """The network on each device; pictures with the same settings share it."""
+    """The network on each device."""
 
     def __init__(self, settings: Settings, precision: str, weights: Weights, replicas: Replicas):
         self.weights = weights
@@ -59,6 +60,25 @@ class FeatureExtractors:
         )
 
 
+# The networks that are in use, by what they are made of besides the values of their weights.
+_in_use: weakref.WeakValueDictionary[tuple, FeatureExtractors] = weakref.WeakValueDictionary()
+
+
+def feature_extractors(
+    settings: Settings, precision: str, weights: Weights, replicas: Replicas
+) -> FeatureExtractors:
+    """The network on each device; one of the same weights that is still in use is shared.
+
+    The last iterate of a run keeps its network, so a loop of runs would otherwise hold two.
+    """
+    memory.free_garbage()  # of earlier runs of this process, which is in use no more
+    kind = settings.layers, settings.pooling, settings.padding, precision, replicas.devices
+    found = _in_use.get(kind)
+    if found is None or (found.weights is not weights and not found.weights.equals(weights)):
+        found = _in_use[kind] = FeatureExtractors(settings, precision, weights, replicas)
+    return found
+
+
 class StyleTransferProblem:
     """What is optimized for one picture.
 
@@ -80,11 +100,8 @@ class StyleTransferProblem:
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
         if extractors is None:
-            # What an earlier run of this process has left: its network, its graphs and what they
-            # act on refer to each other, and would stay in memory beside the new ones.
-            gc.collect()
             weights = inputs.weights or extractor.imagenet_weights(settings.backbone)
-            extractors = FeatureExtractors(settings, plan.precision, weights, replicas)
+            extractors = feature_extractors(settings, plan.precision, weights, replicas)
         self.extractors = extractors
         # Reduced at once, so that large photos do not stay in memory for a small picture. Small
         # ones are only enlarged when that is needed.

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,19 @@ def test_the_peak_is_that_of_the_process():
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     (kibibytes,) = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     assert memory.peak_bytes() == pytest.approx(kibibytes * 1024, rel=0.02)
+
+
+class Cyclic:
+    """Refers to itself, so that only a collection frees it."""
+
+    def __init__(self):
+        self.own = self
+
+
+@pytest.mark.parametrize("error", [None, OSError("no such library"), AttributeError("malloc_trim")])
+def test_garbage_is_freed_with_any_c_library(monkeypatch, error):
+    if error:
+        monkeypatch.setattr(memory.ctypes, "CDLL", raising(error))
+    gone = weakref.ref(Cyclic())
+    memory.free_garbage()
+    assert gone() is None

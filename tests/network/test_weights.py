@@ -298,3 +298,24 @@ def test_only_what_a_flag_takes_is_offered(flag, offered):
     with pytest.raises(InputError, match=f"^{flag}=missing.npz: no such file") as caught:
         weights.read_weights("missing.npz", "vgg19", flag)
     assert ("imagenet" in str(caught.value)) == offered
+
+
+def test_weights_are_equal_if_all_their_values_are(tiny_weights):
+    def changed(**fields):
+        return dataclasses.replace(tiny_weights, **fields)
+
+    def with_one_off(arrays):
+        return {**arrays, LAYER: arrays[LAYER] + np.float32(1.0)}
+
+    without = {name: bias for name, bias in tiny_weights.biases.items() if name != LAYER}
+    copied = {name: kernel.copy() for name, kernel in tiny_weights.kernels.items()}
+    assert tiny_weights.equals(changed(kernels=copied))
+    for other in (
+        changed(kernels=with_one_off(tiny_weights.kernels)),
+        changed(biases=with_one_off(tiny_weights.biases)),
+        changed(biases=without),
+        changed(channel_order="rgb"),
+        changed(mean=(0.0, 0.0, 0.0)),
+        changed(sha256="1" * 64),
+    ):
+        assert not tiny_weights.equals(other)

@@ -1,11 +1,13 @@
 """The problem of one picture: what becomes of its inputs at each scale, and its first image."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
 
 from nst_keras import Config, stylize
+from nst_keras.devices import memory
 from nst_keras.imaging import geometry, images
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.tiled import TiledEvaluator
@@ -14,15 +16,20 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import problem as problem_lib
 from tests.conftest import picture
+from tests.network.conftest import strengthened
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
     SINGLE,
     STYLE,
+    TEN_STEPS,
     TILED,
     make_problem,
     paint,
 )
+
+AVERAGE = dataclasses.replace(SINGLE, pooling="avg")
+HALF = dataclasses.replace(SINGLE, precision="float16")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,26 @@ def test_a_thin_style_keeps_its_aspect_though_it_is_reduced(tiny_weights, tmp_pa
     exact = short * max(height, width) / min(height, width)
     assert abs(long - exact) <= 0.5 + 0.5 * max(height, width) / min(height, width)
     assert fitted.std() > 0.5 * picture(*fitted.shape[:2]).std()  # not enlarged from a few pixels
+
+
+def test_a_network_that_is_in_use_is_shared_with_a_run_of_the_same_weights(tiny_weights):
+    first = make_problem(tiny_weights, SINGLE)
+    copied = {name: kernel.copy() for name, kernel in tiny_weights.kernels.items()}
+    same = dataclasses.replace(tiny_weights, kernels=copied)
+    assert make_problem(same, TEN_STEPS).extractors is first.extractors
+    others = (
+        (strengthened(tiny_weights, 2.0), SINGLE),
+        (tiny_weights, AVERAGE),
+        (tiny_weights, HALF),
+    )
+    found = [make_problem(*other).extractors for other in others]
+    assert len({first.extractors, *found}) == 4
+
+
+def test_a_network_that_is_in_use_no_more_is_freed(tiny_weights):
+    gone = weakref.ref(make_problem(tiny_weights, SINGLE).extractors)
+    memory.free_garbage()
+    assert gone() is None
 
 
 def test_an_objective_is_whole_or_in_tiles(tiny_weights):
