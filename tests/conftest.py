@@ -74,12 +74,19 @@ ROOT = Path(__file__).parent.parent
 TINY_CHANNELS = (4, 6, 8, 8, 8)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_collections():
+    """Have the collections of a run not visit what lives on: objects of libraries and other tests.
+
+    Each scale of a run ends with a collection, which would take ever longer.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def tiny_weights() -> weights.Weights:
     """A random VGG19 of a few channels, scaled so that features stay of one order."""
-    # The loop collects garbage after each scale: not through TensorFlow's own objects each time.
-    gc.collect()
-    gc.freeze()
     rng = np.random.default_rng(0)
     kernels, biases = {}, {}
     for conv in vgg.convolutions("vgg19", channels=TINY_CHANNELS):
