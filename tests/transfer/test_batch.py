@@ -57,11 +57,11 @@ def paint(weights, configs, checkpointers=(None, None)):
     return last
 
 
-def paint_alone(weights, configs):
+def paint_alone(weights, configs, styles=STYLES):
     """The last iterate of each, made one by one."""
     found = []
-    for content, style, config in zip(CONTENTS, STYLES, configs, strict=True):
-        *_, last = stylize(content, style, config, weights=weights)
+    for content, own, config in zip(CONTENTS, styles, configs, strict=True):
+        *_, last = stylize(content, own, config, weights=weights)
         found.append(last)
     return found
 
@@ -131,8 +131,7 @@ def test_runs_in_tiles_are_no_batch(tiny_weights):
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0, "scales": 1},
+        {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0},
         {
             "optimizer": "rmsprop",
             "epsilon": 1e-4,
@@ -152,7 +151,7 @@ def test_a_batch_makes_the_pictures_that_are_made_alone(tiny_weights, settings):
     assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs), precision)
 
 
-def test_each_picture_has_settings_of_its_own(tiny_weights):
+def test_each_picture_has_settings_and_styles_of_its_own(tiny_weights):
     configs = configs_of(
         SINGLE,
         style_weight=(1.0, 30.0),
@@ -160,15 +159,10 @@ def test_each_picture_has_settings_of_its_own(tiny_weights):
         init=("noise", "content"),  # in a flat one, maxima of poolings are chosen by rounding
         seed=(1, 2),
     )
-    assert_alike(paint(tiny_weights, configs), paint_alone(tiny_weights, configs))
-
-
-def test_pictures_may_have_different_numbers_of_styles(tiny_weights):
-    given = [(CONTENTS[0], STYLES), (CONTENTS[1], STYLES[:1])]
-    problems = [make_problem(tiny_weights, SINGLE, *one) for one in given]
-    *_, last = optimize(problems, (None, None))
-    alone = [[*stylize(*one, SINGLE, weights=tiny_weights)][-1] for one in given]
-    assert_alike(last, alone)
+    styles = STYLES, STYLES[:1]
+    given = zip(configs, CONTENTS, styles, strict=True)
+    *_, last = optimize([make_problem(tiny_weights, *one) for one in given], (None, None))
+    assert_alike(last, paint_alone(tiny_weights, configs, styles))
 
 
 def test_an_optimizer_that_evaluates_elsewhere_gets_no_gradient_of_its_image(
@@ -231,16 +225,11 @@ def images_of(iterates):
     return [iterate.image for iterate in iterates]
 
 
-@pytest.mark.parametrize("step", [1, 4, 10])
-def test_a_batch_resumes_where_it_was(tiny_weights, whole, tmp_path, step):
-    keepers = interrupt(tiny_weights, tmp_path, step)
-    assert rewind_to_common_step(keepers) == step
-    resumed = paint(tiny_weights, configs_of(), keepers)
-    np.testing.assert_array_equal(images_of(resumed), whole)
-
-
-def test_a_batch_reads_each_newest_checkpoint_once(tiny_weights, tmp_path, monkeypatch):
-    keepers, read = interrupt(tiny_weights, tmp_path, 9), []
+@pytest.mark.parametrize("step", [4, 10])  # between two scales, and at the end
+def test_a_batch_resumes_where_it_was_and_reads_each_newest_checkpoint_once(
+    tiny_weights, whole, tmp_path, monkeypatch, step
+):
+    keepers, read = interrupt(tiny_weights, tmp_path, step), []
     for keeper in keepers:
 
         def load(path, normal=keeper._load):
@@ -248,25 +237,26 @@ def test_a_batch_reads_each_newest_checkpoint_once(tiny_weights, tmp_path, monke
             return normal(path)
 
         monkeypatch.setattr(keeper, "_load", load)
-    assert rewind_to_common_step(keepers) == 9
-    paint(tiny_weights, configs_of(), keepers)
-    assert sorted(read) == ["0/step_000000009", "1/step_000000009"]
-
-
-@pytest.mark.parametrize(("kept", "step"), [((2, 4, 6), 6), ((), 0)])
-def test_checkpoints_that_only_one_picture_has_are_removed(
-    tiny_weights, whole, tmp_path, kept, step
-):
-    interrupt(tiny_weights, tmp_path, 7)
-    for path in (tmp_path / "1").iterdir():  # killed before they were written
-        if path.stem not in [f"step_{number:09d}" for number in kept]:
-            path.unlink()
-    keepers = make_checkpointers(tmp_path)
-    with pytest.raises(InputError, match="--batch: the runs are at different steps"):
-        begin(tiny_weights, configs_of(), keepers)
     assert rewind_to_common_step(keepers) == step
     resumed = paint(tiny_weights, configs_of(), keepers)
     np.testing.assert_array_equal(images_of(resumed), whole)
+    assert sorted(read) == [f"{n}/step_{step:09d}" for n in range(2)]
+
+
+def test_checkpoints_that_only_one_picture_has_are_removed(tiny_weights, whole, tmp_path):
+    interrupt(tiny_weights, tmp_path, 7)
+    (tmp_path / "1" / "step_000000007.npz").unlink()  # killed before it was written
+    keepers = make_checkpointers(tmp_path)
+    with pytest.raises(InputError, match="--batch: the runs are at different steps"):
+        begin(tiny_weights, configs_of(), keepers)
+    assert rewind_to_common_step(keepers) == 6
+    resumed = paint(tiny_weights, configs_of(), keepers)
+    np.testing.assert_array_equal(images_of(resumed), whole)
+    for path in (tmp_path / "0").iterdir():
+        path.unlink()
+    keepers = make_checkpointers(tmp_path)
+    assert rewind_to_common_step(keepers) == 0
+    assert [keeper.steps() for keeper in keepers] == [[], []]
 
 
 def test_all_save_where_one_is_due(tiny_weights, tmp_path):
@@ -276,17 +266,19 @@ def test_all_save_where_one_is_due(tiny_weights, tmp_path):
     assert keepers[0].steps() == keepers[1].steps() == [6, 4, 3]
 
 
-def test_runs_that_have_continued_alone_are_no_batch_any_more(tiny_weights, tmp_path):
-    keepers = interrupt(tiny_weights, tmp_path, 4)
+def test_a_picture_of_a_batch_can_be_resumed_alone_and_is_of_no_batch_any_more(
+    tiny_weights, whole, tmp_path
+):
+    keepers = interrupt(tiny_weights, tmp_path, 7)
     given = {"weights": tiny_weights, "checkpointer": keepers[1]}
-    alone = stylize(CONTENTS[1], STYLES[1], CONFIG, **given)
-    next(alone)
-    alone.close()  # saves step 5
+    *_, last = stylize(CONTENTS[1], STYLES[1], CONFIG, **given)
+    moved = np.linalg.norm(whole[1] - geometry.resize(CONTENTS[1], 32, 48))
+    assert np.linalg.norm(last.image - whole[1]) < share_of_rounding() * moved
     with pytest.raises(InputError, match="continued outside of the batch"):
         rewind_to_common_step(keepers)
     with pytest.raises(InputError, match="continued outside of the batch"):
         rewind_to_common_step(keepers[::-1])
-    assert [keeper.steps()[0] for keeper in keepers] == [4, 5]
+    assert [keeper.steps()[0] for keeper in keepers] == [7, 10]
 
 
 def test_the_name_of_a_batch_tells_its_runs_and_their_order(tmp_path):
@@ -295,14 +287,6 @@ def test_the_name_of_a_batch_tells_its_runs_and_their_order(tmp_path):
     names = {batch_name(some) for some in ([first, second], [second, first], [first, first])}
     assert len(names) == 3 and "" not in names
     assert batch_name([first]) == "" and batch_name([None]) == ""
-
-
-def test_a_picture_of_a_batch_can_be_resumed_alone(tiny_weights, whole, tmp_path):
-    keeper, _ = interrupt(tiny_weights, tmp_path, 7)
-    given = {"weights": tiny_weights, "checkpointer": keeper}
-    *_, last = stylize(CONTENTS[0], STYLES[0], CONFIG, **given)
-    moved = np.linalg.norm(whole[0] - geometry.resize(CONTENTS[0], 32, 48))
-    assert np.linalg.norm(last.image - whole[0]) < share_of_rounding() * moved
 
 
 def test_trouble_of_one_ends_the_batch(tiny_weights, monkeypatch):

@@ -65,18 +65,21 @@ def test_an_image_is_gone_once_the_next_iterate_is_asked_for(tiny_weights):
 # Resuming
 
 RESUMED = (
-    (4, {}),  # between two scales
-    (2, {"average": 0.9, "scales": 1}),
+    (4, {"average": 0.9}),  # between two scales
     (6, {"scales": 1}),  # at the end
     (4, {"optimizer": "lbfgs", "history": 2, "scales": 1}),
     (5, {"optimizer": "lbfgs", "line_search": "backtrack", "average": 0.5, "scales": 1}),
-    (3, {"optimizer": "rmsprop", "warmup_steps": 3, "schedule": "cosine", "scales": 1}),
-    (3, {"balance": (("style", 3.0), ("content", 1.0)), "scales": 1}),
+    (
+        3,
+        {
+            **{"optimizer": "rmsprop", "warmup_steps": 3, "schedule": "cosine", "scales": 1},
+            "balance": (("style", 3.0), ("content", 1.0)),
+        },
+    ),
     (5, {"tolerance": 0.9, "patience": 1}),  # each scale stops after two steps
     (3, {"precision": "float16", "average": 0.5, "scales": 1}),
-    (5, {**TILES, "average": 0.5}),
+    (5, {**TILES, "precision": "bfloat16", "average": 0.5}),
     (3, {**TILES, "optimizer": "lbfgs", "history": 2, "scales": 1}),
-    (3, {**TILES, "precision": "bfloat16", "scales": 1}),
     (3, {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",), "scales": 1}),
 )
 
@@ -190,11 +193,12 @@ XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  
 @pytest.mark.parametrize(
     "settings",
     [
-        {"optimizer": "adam", "epsilon": 0.01, "average": 0.5},
+        {
+            **{"optimizer": "adam", "epsilon": 0.01, "average": 0.5},
+            **{"schedule": "cosine", "warmup_steps": 2},
+        },
         {"optimizer": "sgd", "learning_rate": 0.1, "precision": "float16"},
-        {"optimizer": "lbfgs", "history": 2},
         {"optimizer": "lbfgs", "line_search": "backtrack"},
-        {"optimizer": "rmsprop", "epsilon": 1e-4, "schedule": "cosine", "warmup_steps": 2},
     ],
     ids=str,
 )

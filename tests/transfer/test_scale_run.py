@@ -106,19 +106,19 @@ def test_the_value_is_that_of_the_image_itself(tiny_weights):
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        {"adam_colors": "opponent"},
-        {"average": 0.5, "balance": (("content", 1), ("style", 3))},
+        {"scales": 2},
+        {
+            **{"adam_colors": "opponent", "average": 0.5},
+            "balance": (("content", 1), ("style", 3)),
+        },
         {"optimizer": "lbfgs", "history": 3},
-        {"optimizer": "rmsprop", "learning_rate": 0.01},
-        {"objective": "crowsonkb"},
-        {"xla": True},
+        {"objective": "crowsonkb", "optimizer": "rmsprop", "learning_rate": 0.01},
+        {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_2",)},
     ],
     ids=str,
 )
 def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, settings):
-    scales = {} if not settings else {"scales": 1}
-    config = dataclasses.replace(TILED, **{"learning_rate": None, **scales, **settings})
+    config = dataclasses.replace(TILED, **{"learning_rate": None, "scales": 1, **settings})
     whole = paint(dataclasses.replace(config, tile_size="none"), tiny_weights)
     expected = whole.image, whole.evaluate()
     made = count_tiles(monkeypatch)
