@@ -165,7 +165,7 @@ def check_close(found, expected, features, exact, convolutions=NETWORK_CONVOLUTI
     assert difference < most < 0.3 and cosine > 1 - most**2 / 2
 
 
-@pytest.mark.parametrize("factor", [1e-15, 1.0, 1e15])
+@pytest.mark.parametrize("factor", [1e-15, 1e15])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_float16_gradient_of_any_size_is_close(network, half_network, name, factor):
     image = batch(picture(33, 50, seed=3))
@@ -257,8 +257,10 @@ def counts_of_add_n(graphs):
     return [node.attr["N"].i for node in nodes if node.op == "AddN"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "float32") for name in NAMES), ("relative", "float16"), ("crowsonkb", "float16")],
+)
 def test_no_sum_of_three_or_more_is_left_to_add_n(request, name, precision):
     """AddN orders its inputs by what memory is free: bytes would differ from run to run."""
     half = precision == "float16"
