@@ -193,6 +193,8 @@ class Decoder:
     def _upright_samples(self, samples: Samples, to_pixels: Callable) -> np.ndarray:
         if samples.frames > 1:
             self.notes.append("only the first frame was read")
+        if samples.has_more:
+            self.notes.append("channels beyond color and transparency were left out")
         pixels = color.samples_to_srgb(samples, self.notes)
         if to_pixels is color.to_uint8_srgb:
             pixels = color.to_uint8(pixels)

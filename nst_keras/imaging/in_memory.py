@@ -108,7 +108,7 @@ def _samples(array: np.ndarray, name: str) -> Samples:
     alpha = values[..., -1] if has_alpha else None
     values = values[..., : values.shape[2] - has_alpha]
     values = values[..., 0] if values.shape[2] == 1 else values
-    return Samples(values, alpha, premultiplied=False, profile=None, orientation=1, frames=1)
+    return Samples(values, alpha, premultiplied=False)
 
 
 def _unit(array: np.ndarray, name: str) -> np.ndarray:

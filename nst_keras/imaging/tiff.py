@@ -23,7 +23,8 @@ STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Values of tags, in TIFF 6.0 and its supplements.
 _WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _CMYK, _YCBCR, _CIELAB, _ICCLAB = 0, 1, 2, 3, 5, 6, 8, 9
 _CHANNELS = {_WHITE_IS_ZERO: 1, _GRAY: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _CIELAB: 3, _ICCLAB: 3}
-_PREMULTIPLIED, _STRAIGHT = 1, 2
+_UNSPECIFIED, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2
+_ALPHAS = (_PREMULTIPLIED, _STRAIGHT)
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _NOT_COMPRESSED, _LZW, _PACKBITS = 1, 5, 32773
 _DEFLATE = (8, 32946)
@@ -45,14 +46,16 @@ class Samples:
         profile: the ICC profile, if any.
         orientation: as in EXIF, 1 to 8.
         frames: the number of pictures in the file; this is the first one.
+        has_more: whether the file has other channels, which are neither color nor alpha.
     """
 
     values: np.ndarray
     alpha: np.ndarray | None
     premultiplied: bool
-    profile: bytes | None
-    orientation: int
-    frames: int
+    profile: bytes | None = None
+    orientation: int = 1
+    frames: int = 1
+    has_more: bool = False
 
 
 class Tiff:
@@ -68,9 +71,15 @@ class Tiff:
         page = self._file.pages.first
         self._page = page
         self._bits, self._format = page.bitspersample, page.sampleformat
-        self._extra = tuple(int(kind) for kind in page.extrasamples)
         self._photometric, self._compression = int(page.photometric), int(page.compression)
-        self._is_premultiplied = self._extra == (_PREMULTIPLIED,)
+        self._colors = _CHANNELS.get(self._photometric, page.samplesperpixel)
+        declared = tuple(int(kind) for kind in page.extrasamples)
+        # Of more samples than are declared, it is not known what they are.
+        undeclared = page.samplesperpixel - self._colors - len(declared)
+        self._extra = declared + (_UNSPECIFIED,) * undeclared
+        alphas = [place for place, kind in enumerate(self._extra) if kind in _ALPHAS]
+        self._alpha = self._colors + alphas[0] if alphas else None
+        self._is_premultiplied = bool(alphas) and self._extra[alphas[0]] == _PREMULTIPLIED
         self._separate = page.planarconfig == 2 and page.samplesperpixel > 1
 
     @property
@@ -93,8 +102,7 @@ class Tiff:
         if self._photometric == _PALETTE and np.asarray(self._page.colormap).max() < 256:
             return False
         alphas = ((), (_STRAIGHT,)) if self._photometric == _RGB else ((),)
-        channels = self._page.samplesperpixel - len(self._extra)
-        return self._extra in alphas and channels == _CHANNELS.get(self._photometric)
+        return self._extra in alphas and self._has_right_channels()
 
     def is_for_pillow_at_8_bits(self) -> bool:
         """Whether Pillow reads it rightly, but with 8 of its 16 bits."""
@@ -103,14 +111,19 @@ class Tiff:
 
     def check_kind(self) -> None:
         """Raise InputError unless files of this kind are read."""
-        channels = _CHANNELS.get(self._photometric)
-        fits = channels and self._page.samplesperpixel - channels == len(self._extra) <= 1
+        fits = self._has_right_channels()
+        if self._colors == 1 and len(self._extra) > 1:
+            fits = False  # bands of something, rather than gray
         if self._photometric == _CMYK and self._page.tags.valueof(_INK_SET, 1) != 1:
             fits = False
         if not fits or self._format not in (_UNSIGNED, _FLOAT) or self._bits == 1 and self._extra:
             raise InputError(self.not_read())
         if self._photometric in (_PALETTE, _CIELAB, _ICCLAB) and self._format == _FLOAT:
             raise InputError(self.not_read())
+
+    def _has_right_channels(self) -> bool:
+        channels = self._page.samplesperpixel - len(self._extra)
+        return channels == _CHANNELS.get(self._photometric)
 
     def not_read(self) -> str:
         """Words that refuse it, with its kind."""
@@ -163,13 +176,13 @@ class Tiff:
             self._page.iccprofile,
             int(self._page.tags.valueof(_ORIENTATION, 1)),
             len(self._file.pages),
+            len(self._extra) > (self._alpha is not None),
         )
 
     def _floats(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """`Samples.values` and `Samples.alpha` of some rows (rows, width, samples)."""
-        count = _CHANNELS[self._photometric]
-        alpha = self._unit(stored[..., count]) if self._extra else None
-        return self._values(stored[..., :count]), alpha
+        alpha = None if self._alpha is None else self._unit(stored[..., self._alpha])
+        return self._values(stored[..., : self._colors]), alpha
 
     def _averaged(
         self, stored: np.ndarray, size: tuple[int, int]
@@ -191,7 +204,7 @@ class Tiff:
                 values = np.dstack([visible, alpha])
             bands.append(geometry.average(values, top - start, bottom - start, last - first, width))
         small = np.concatenate(bands)
-        values, alpha = (small[..., :-1], small[..., -1]) if self._extra else (small, None)
+        values, alpha = (small, None) if alpha is None else (small[..., :-1], small[..., -1])
         return values[..., 0] if values.shape[-1] == 1 else values, alpha
 
     def _values(self, stored: np.ndarray) -> np.ndarray:

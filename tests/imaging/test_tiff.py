@@ -1,6 +1,7 @@
 """TIFFs of more than 8 bits, of kinds that Pillow reads wrongly, and of rare kinds."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -62,6 +63,45 @@ def test_alpha_is_composited_over_white(dtype, channels, kind):
     expected = (color if kind == "assocalpha" else color * alpha) + 1 - alpha
     np.testing.assert_allclose(pixels, np.broadcast_to(expected, pixels.shape), atol=2e-3)
     assert notes == ["transparency was composited over white"]
+
+
+LEFT_OUT = "channels beyond color and transparency were left out"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    ("kinds", "alpha"),
+    [
+        (["unspecified"], None),
+        (["unspecified", "unspecified"], None),
+        (["unassalpha", "unspecified"], 3),
+        (["unspecified", "unassalpha"], 4),
+        ([], None),  # a fourth channel that is not declared at all
+    ],
+)
+def test_channels_that_are_not_declared_as_alpha_are_left_out(dtype, kinds, alpha):
+    samples, values = ramp(3 + max(len(kinds), 1), dtype)
+    data = tiff(samples, photometric="rgb", extrasamples=kinds or ["unspecified"])
+    if not kinds:  # the tag ExtraSamples, of shorts, becomes a private one
+        data = data.replace(struct.pack("<HH", 338, 3), struct.pack("<HH", 65000, 3))
+    pixels, notes = decode(data)
+    opacity = 1 if alpha is None else values[..., alpha : alpha + 1]
+    np.testing.assert_allclose(pixels, values[..., :3] * opacity + 1 - opacity, atol=2e-3)
+    assert notes[0] == LEFT_OUT and (len(notes) == 2) == (alpha is not None)
+
+
+@pytest.mark.parametrize(("channels", "is_read"), [(2, True), (3, False), (5, False)])
+def test_gray_of_many_channels_is_refused_as_a_kind(channels, is_read):
+    samples, values = ramp(channels)
+    kinds = ["unspecified"] * (channels - 1)
+    data = tiff(samples, photometric="minisblack", extrasamples=kinds, planarconfig="contig")
+    if is_read:
+        pixels, notes = decode(data)
+        np.testing.assert_allclose(pixels[..., 0], values[..., 0], atol=1e-6)
+        assert notes == [LEFT_OUT]
+    else:
+        with pytest.raises(InputError, match=f"kind that is not read .*{channels} x 16 bits"):
+            decode(data)
 
 
 def test_white_is_zero_where_the_file_says_so():
