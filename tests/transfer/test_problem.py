@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nst_keras import Config, stylize
-from nst_keras.devices import memory
+from nst_keras.devices import memory, precision
 from nst_keras.imaging import geometry, images
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.tiled import TiledEvaluator
@@ -101,13 +101,11 @@ def test_a_network_that_is_in_use_is_shared_with_a_run_of_the_same_weights(tiny_
     copied = {name: kernel.copy() for name, kernel in tiny_weights.kernels.items()}
     same = dataclasses.replace(tiny_weights, kernels=copied)
     assert make_problem(same, TEN_STEPS).extractors is first.extractors
-    others = (
-        (strengthened(tiny_weights, 2.0), SINGLE),
-        (tiny_weights, AVERAGE),
-        (tiny_weights, HALF),
-    )
+    others = [(strengthened(tiny_weights, 2.0), SINGLE), (tiny_weights, AVERAGE)]
+    if not precision.obstacle("float16"):
+        others.append((tiny_weights, HALF))
     found = [make_problem(*other).extractors for other in others]
-    assert len({first.extractors, *found}) == 4
+    assert len({first.extractors, *found}) == 1 + len(others)
 
 
 def test_a_network_that_is_in_use_no_more_is_freed(tiny_weights):
