@@ -19,6 +19,7 @@ from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.plan import Plan, Scale
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
+from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -256,7 +257,10 @@ def test_without_memory_a_run_continues_from_the_same_step_in_tiles(
     assert made == [6] and "out of memory; continuing with tiles of 32 px" in caplog.text
     for (_, image), (_, same) in zip(seen[:3], expected[:3], strict=True):
         np.testing.assert_array_equal(image, same)
-    np.testing.assert_allclose(seen[-1][1], expected[-1][1], atol=3 / 255)
+    # Sums over tiles are rounded in another order; their gradient goes through ReLUs and maxima.
+    share = switching(distance_error("float32", 4, expected[-1][1][..., 0].size), 4)
+    moved = np.linalg.norm(expected[-1][1] - expected[0][1])
+    assert np.linalg.norm(seen[-1][1] - expected[-1][1]) < share * moved
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import scale_run
 from nst_keras.transfer.scale_run import ScaleRun, compiled_steps
 from tests.conftest import require_precision
+from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
@@ -124,9 +125,11 @@ def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, sett
     made = count_tiles(monkeypatch)
     tiled = paint(config, tiny_weights)
     assert made[-1] == 4
-    assert tiled.evaluate() == pytest.approx(expected[1], rel=0.01, abs=1e-6)
-    difference = np.abs(tiled.image - expected[0])
-    assert np.percentile(difference, 99) <= 1.5 / 255
+    # Sums are rounded in another order, and their gradient goes through ReLUs and maxima.
+    share = switching(distance_error("float32", 4, whole.image[..., 0].size), 4)
+    moved = np.linalg.norm(expected[0] - geometry.resize(CONTENT, *whole.image.shape[:2]))
+    assert np.linalg.norm(tiled.image - expected[0]) < share * moved
+    assert tiled.evaluate() == pytest.approx(expected[1], rel=share, abs=1e-6)
 
 
 def test_float16_makes_the_picture_that_float32_does(tiny_weights):
