@@ -21,7 +21,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.files import atomic, is_url, missing
 
 MAX_PIXELS = 200_000_000
-MAX_OWN_PIXELS = 32768**2  # of a picture that this project has written
+MAX_OWN_PIXELS, MAX_OWN_SIDE = 32768**2, 1 << 20  # of a picture that this project has written
 # A file is read into memory in one piece. The largest one has four samples of 16 bits each, not
 # compressed; metadata, and frames that are not used, come on top.
 _BYTES_PER_PIXEL, _BYTES_MORE = 8, 1 << 26
@@ -141,11 +141,12 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
     """Open a picture that this project has written.
 
     Raises:
-        InputError: it has more than MAX_OWN_PIXELS, or cannot be read, perhaps in the block only.
+        InputError: it has more than MAX_OWN_PIXELS or a side above MAX_OWN_SIDE, or cannot be read,
+            perhaps in the block only.
     """
     try:
         with without_limits(), Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_OWN_PIXELS:
+            if image.width * image.height > MAX_OWN_PIXELS or max(image.size) > MAX_OWN_SIDE:
                 raise ValueError(f"{image.width}x{image.height} px")
             yield image
     except Exception as error:  # as in `read_image`

@@ -32,7 +32,7 @@ _ACTIONS = {
 _WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
-_QUOTED = re.compile(r"""[^=]*=\s*(["']).*\1$""")  # by quotes such as a shell needs
+_QUOTED = re.compile(r"""^[^=]*=\s*(["']).*\1$""")  # by quotes such as a shell needs
 # The line before a line that looks as if it had one of these, and by which it is taken as it is.
 _LITERALS = {
     _COMMENT: "# The # in the next line is part of its value.",

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import struct
 import sys
 import warnings
 
@@ -94,6 +95,17 @@ def test_a_file_too_large_for_its_pixels_is_not_read(tmp_path, monkeypatch):
     os.truncate(path, 8 * 256 + 10_000 + 1)
     message = "a file of 12,049 bytes is too large: at most 12,048 are read"
     assert refusal(path, max_pixels=256).endswith(f"{message}; --max_megapixels allows more")
+
+
+def test_a_picture_of_its_own_is_not_opened_where_its_header_has_impossible_sides(tmp_path):
+    path = tmp_path / "a.bmp"
+    flat("RGB", "red").save(path)
+    data = bytearray(path.read_bytes())
+    for size in ((24, 16_711_700), (40_000, 40_000)):
+        struct.pack_into("<ii", data, 18, *size)
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=f"{size[0]}x{size[1]} px"), images.opened(path):
+            pass
 
 
 def refusal(path, flag="--content", **options):

@@ -160,6 +160,13 @@ def test_a_flagfile_has_a_line_for_each_value_of_a_repeated_option():
     assert parse(*text.splitlines()) == given
 
 
+def test_a_long_value_is_written_in_time_that_grows_with_its_length():
+    """A pattern that is tried at each letter of the line would take minutes here."""
+    long = "/" + "a" * 500_000
+    values = {"item": (long,), "color": "blue", "gray": True, "count": None, "rule": ()}
+    assert f"--item={long}\n" in command_line.format_flagfile(COMMAND, values)
+
+
 def test_help_lists_the_command_s_own_options_by_group():
     text = command_line.help_text(COMMAND)
     listed = re.findall(r"^  --(?:\[no\])?(\w+)|^(\w+):$", text, re.MULTILINE)
