@@ -24,6 +24,7 @@ class Faults:
     """
 
     _FUNCTIONS = (
+        # Python 3.10's pathlib has its own references to these, so what it does is not counted.
         *((os, name) for name in ("replace", "fsync", "unlink", "mkdir")),
         *((module, "open") for module in (builtins, io)),  # pathlib uses that of io
     )

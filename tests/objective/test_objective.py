@@ -137,7 +137,7 @@ def test_a_graph_gives_the_same_losses_and_gradient(name):
     assert np.linalg.norm(gradient - eager) < ERRORS[name] * np.linalg.norm(eager)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["relative", "keras_example", "crowsonkb"])
 def test_xla_gives_the_same_losses_and_gradient(name):
     objective = make(name)
     terms, gradient = tf.function(objective.value_and_grad, jit_compile=True)(batch(IMAGE))

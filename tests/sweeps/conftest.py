@@ -11,10 +11,16 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.settings.command_line import split_groups
 from nst_keras.settings.config import parse_config
 from nst_keras.settings.resolve import resolve
-from nst_keras.sweeps import session
+from nst_keras.sweeps import engines, session
 from nst_keras.sweeps.engines import Outcome
 from nst_keras.transfer.inputs import read_inputs
 from tests.runs.conftest import write_run
+
+
+@pytest.fixture(autouse=True)
+def short_polls(monkeypatch):
+    """Look for ended trials often: they take no time here."""
+    monkeypatch.setattr(engines, "_POLL_SECONDS", 0.01)
 
 
 class Here:
