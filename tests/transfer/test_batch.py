@@ -69,10 +69,10 @@ def paint_alone(weights, configs, styles=STYLES):
 def share_of_rounding(precision="float32"):
     """The largest relative difference of gradients that are computed in two ways."""
     if precision == "float32":
-        error = distance_error(precision, convolutions=4, positions=32 * 48)
+        error = distance_error(precision, convolutions=3, positions=32 * 48)
     else:
-        error = rounding(precision, convolutions=4)
-    return switching(error, convolutions=4)
+        error = rounding(precision, convolutions=3)
+    return switching(error, convolutions=3)
 
 
 def assert_alike(batch, singles, precision="float32"):

@@ -210,9 +210,12 @@ def test_the_only_checkpoint_is_resumed_from_even_if_the_next_step_fails(
     assert halvings(keeper) == 1
 
 
+TWO_STYLE_LAYERS = dataclasses.replace(SINGLE, style_layers=("block1_conv1", "block2_conv1"))
+
+
 def test_an_image_that_explodes_is_brought_back(tiny_weights, caplog):
     config = dataclasses.replace(
-        SINGLE, optimizer="sgd", learning_rate=3.0, clamp=False, iterations=40
+        TWO_STYLE_LAYERS, optimizer="sgd", learning_rate=3.0, clamp=False, iterations=40
     )
     last = painted(config, tiny_weights)[-1]
     assert "the total has grown from" in caplog.text or "not finite" in caplog.text
@@ -233,11 +236,11 @@ def test_losses_that_stay_not_finite_end_the_run_and_name_the_step(tiny_weights)
         tiny_weights,
         biases={**tiny_weights.biases, "block2_conv1": np.full(6, np.float32(1e25))},
     )
-    twice = dataclasses.replace(SINGLE, max_recoveries=2)
+    twice = dataclasses.replace(TWO_STYLE_LAYERS, max_recoveries=2)
     with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1 after 2 recover"):
         paint(twice, broken)
     with pytest.raises(FloatingPointError, match=r"style/block2_conv1.* step 1; use a smaller"):
-        paint(dataclasses.replace(SINGLE, max_recoveries=0), broken)
+        paint(dataclasses.replace(TWO_STYLE_LAYERS, max_recoveries=0), broken)
 
 
 # Steps that fail for want of memory, are dropped, or lose their device
@@ -258,7 +261,7 @@ def test_without_memory_a_run_continues_from_the_same_step_in_tiles(
     for (_, image), (_, same) in zip(seen[:3], expected[:3], strict=True):
         np.testing.assert_array_equal(image, same)
     # Sums over tiles are rounded in another order; their gradient goes through ReLUs and maxima.
-    share = switching(distance_error("float32", 4, expected[-1][1][..., 0].size), 4)
+    share = switching(distance_error("float32", 3, expected[-1][1][..., 0].size), 3)
     moved = np.linalg.norm(expected[-1][1] - expected[0][1])
     assert np.linalg.norm(seen[-1][1] - expected[-1][1]) < share * moved
 
