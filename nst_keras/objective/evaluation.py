@@ -137,13 +137,17 @@ class Evaluator(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class WholeEvaluator(Evaluator):
-    """Evaluates images in one piece."""
+    """Evaluates images in one piece.
+
+    `join` joins the statistics of terms of several layers.
+    """
 
     network: Network
     evaluate_layer: EvaluateLayer
+    join: Callable[[Evaluation], Evaluation]
 
     def __call__(self, image: tf.Tensor) -> Evaluation:
-        features = evaluate_features(self.network, image, self.evaluate_layer)
+        features = self.join(evaluate_features(self.network, image, self.evaluate_layer))
         pixels = self.evaluate_layer("", image)
 
         def pull_back(cotangents: Sums) -> tf.Tensor:
@@ -175,7 +179,8 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> E
 
         return Evaluation(stacked([own.sums for own in found]), pull_back)
 
-    return WholeEvaluator(evaluators[0].network, evaluate_layer)(images)
+    first = evaluators[0]  # all have the same kinds of terms
+    return WholeEvaluator(first.network, evaluate_layer, first.join)(images)
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:

@@ -202,10 +202,12 @@ def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
 
 
 # Weights, layers and other settings published with each are in `settings.presets`.
+_RELATIVE = Formulas(
+    relative_content, relative_style, variations.MEAN_SQUARES, style_target=relative_target
+)
 FORMULAS = {
-    "relative": Formulas(
-        relative_content, relative_style, variations.MEAN_SQUARES, style_target=relative_target
-    ),
+    "relative": _RELATIVE,
+    "neighbors": _RELATIVE,
     "gatys": Formulas(half_sum_content, gatys_style, variations.SQUARES_255),
     "jcjohnson": Formulas(mean_content, mean_style_per_channel, variations.HALF_SQUARES_255),
     "tf_tutorial": Formulas(mean_content, mean_style, variations.ABSOLUTE),

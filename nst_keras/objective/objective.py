@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import Evaluator, Sums
+from nst_keras.objective.neighbors import Neighbors
 from nst_keras.objective.term_names import TOTAL
 from nst_keras.objective.terms import Term
 
@@ -27,10 +28,13 @@ class Objective:
 
     Args:
         evaluator: evaluates images for the same terms.
+        neighbors: those of the term of that name, if there is one.
     """
 
-    def __init__(self, terms: Sequence[Term], evaluator: Evaluator):
-        self.terms, self.evaluator = tuple(terms), evaluator
+    def __init__(
+        self, terms: Sequence[Term], evaluator: Evaluator, neighbors: Neighbors | None = None
+    ):
+        self.terms, self.evaluator, self.neighbors = tuple(terms), evaluator, neighbors
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
         # compiled separately.
         compiled = tf.function(self.differentiate, autograph=False)
@@ -55,7 +59,7 @@ class Objective:
     def reweighted(self, weights: Mapping[str, float]) -> "Objective":
         """The same objective with other weights by term name."""
         terms = [dataclasses.replace(term, weight=weights[term.name]) for term in self.terms]
-        return Objective(terms, self.evaluator)
+        return Objective(terms, self.evaluator, self.neighbors)
 
     def losses(self, sums: Sums, height: int, width: int) -> Losses:
         """The weighted losses of the statistics of an image of this size."""

@@ -51,14 +51,14 @@ def capture_targets(
         terms: the names of the terms whose layers need targets.
         tiles_of: cuts pictures, so that only one tile at a time goes through the network.
     """
-    features_of = functools.partial(_owned_features, extractor, tiles_of)
+    features_of = functools.partial(features_in_tiles, extractor, tiles_of)
     layers = layers_of(CONTENT, terms)
     kept = [  # by layer, so that features of style layers are freed at once
-        {layer: features[layer] for layer in layers} for features in features_of(content)
+        {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
     moments = dict.fromkeys(layers_of(STYLE, terms), 0.0)
     for style, share in zip(styles, style_blend, strict=True):
-        for features in features_of(style):
+        for _, features in features_of(style):
             for layer in moments:
                 positions = float(vgg.positions(layer, *style.shape[1:3]))
                 sums, _ = formulas.style_sums(features[layer])
@@ -86,13 +86,13 @@ def owned(features: tf.Tensor, layer: str, window: Sequence[int]) -> tf.Tensor:
     return features[:, top:bottom, left:right]
 
 
-def _owned_features(
+def features_in_tiles(
     extractor: Extractor, tiles_of: TilesOf, picture: tf.Tensor
-) -> Iterator[Features]:
-    """For each tile of a picture (1, H, W, 3), the features that it owns."""
+) -> Iterator[tuple[Tile, Features]]:
+    """The tiles of a picture (1, H, W, 3), each with the features that it owns."""
     for tile in tiles_of(*picture.shape[1:3]):
         features = extractor(picture[tile.region])
-        yield {layer: owned(found, layer, tile.window) for layer, found in features.items()}
+        yield tile, {layer: owned(found, layer, tile.window) for layer, found in features.items()}
 
 
 def _notes(kind: str, targets: Sequence[Features]) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Names, kinds, layers and weights of the objective's terms. Imports no TensorFlow.
 
 In metrics, pages and settings, a term is named after its kind and the layer whose features it
-reads, such as 'content/block5_conv2'. A term of the pixels has no layer: 'tv'.
+reads, such as 'content/block5_conv2'. A term of the pixels has no layer: 'tv'; nor has one of
+several layers together: 'neighbors'.
 """
 
 from collections.abc import Iterable, Mapping
 
-CONTENT, STYLE, TV = "content", "style", "tv"
+CONTENT, STYLE, NEIGHBORS, TV = "content", "style", "neighbors", "tv"
 TOTAL = "total"  # the sum of all terms, reported beside them
 
 
@@ -16,7 +17,7 @@ def kind_of(name: str) -> str:
 
 
 def layer_of(name: str) -> str:
-    """The layer in a term's name; empty for a term of the pixels."""
+    """The layer in a term's name; empty if there is none."""
     return name.partition("/")[2]
 
 
@@ -25,11 +26,16 @@ def matches(name: str, chosen: str) -> bool:
     return chosen in (name, kind_of(name))
 
 
-def term_names(content_layers: Iterable[str], style_layers: Iterable[str]) -> tuple[str, ...]:
-    """The names of all terms of an objective on these layers, without the total."""
+def term_names(
+    content_layers: Iterable[str], style_layers: Iterable[str], neighbors: bool = False
+) -> tuple[str, ...]:
+    """The names of all terms of an objective on these layers, without the total.
+
+    `neighbors` is whether it has that term.
+    """
     content = (f"{CONTENT}/{layer}" for layer in content_layers)
     style = (f"{STYLE}/{layer}" for layer in style_layers)
-    return (*content, *style, TV)
+    return (*content, *style, *([NEIGHBORS] if neighbors else []), TV)
 
 
 def weigh_terms(
@@ -37,6 +43,7 @@ def weigh_terms(
     style: float,
     tv: float,
     *,
+    neighbors: float = 0.0,
     content_layers: Mapping[str, float],
     style_layers: Mapping[str, float],
     normalized: bool,
@@ -44,7 +51,7 @@ def weigh_terms(
     """The weights of an objective's terms by name, in the order of `term_names`.
 
     Args:
-        content, style, tv: weights of the three kinds.
+        content, style, tv, neighbors: weights of the kinds; of neighbors, 0 means no term.
         content_layers, style_layers: weights of layers within their kind.
         normalized: whether the weights of layers are scaled to a sum of 1, or used as they are.
     """
@@ -52,4 +59,6 @@ def weigh_terms(
     for weight, layers in ((content, content_layers), (style, style_layers)):
         total = sum(layers.values()) if normalized else 1.0
         weights += [weight * share / total for share in layers.values()]
-    return dict(zip(term_names(content_layers, style_layers), (*weights, tv), strict=True))
+    names = term_names(content_layers, style_layers, bool(neighbors))
+    weights += [neighbors] if neighbors else []
+    return dict(zip(names, (*weights, tv), strict=True))

@@ -4,56 +4,113 @@
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
-from nst_keras.objective.evaluation import Evaluation, Features, Statistic, combined
+from nst_keras.objective.evaluation import (
+    Evaluation,
+    Features,
+    Statistic,
+    Sums,
+    combined,
+    vjp,
+)
 from nst_keras.objective.formulas import Formulas, Size
+from nst_keras.objective.neighbors import Neighbors
 from nst_keras.objective.targets import Targets
-from nst_keras.objective.term_names import CONTENT, STYLE, TV, kind_of, layer_of
+from nst_keras.objective.term_names import CONTENT, NEIGHBORS, STYLE, TV, kind_of, layer_of
 
-# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3): sums over their positions. Those
-# of pixels may combine a row with the next one, but not reach further, since strips overlap by one
-# row. The second argument holds the content's features at the same positions, None for pixels.
-Statistics = Callable[[tf.Tensor, tf.Tensor | None], Statistic]
+# Statistics of features (1, h, w, N), or of pixels (1, H, W, 3). Those of a term of one layer are
+# sums over positions. Those of pixels may combine a row with the next one, but not reach further,
+# since strips overlap by one row. The second argument holds what is known at the same positions:
+# the content's features by layer, and the numbers of neighbors (see `neighbors`).
+Statistics = Callable[[tf.Tensor, Features], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
+# Makes a sum over positions from the statistics of several layers.
+Join = Callable[[Sequence[tf.Tensor]], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One term of the objective, with its target; without a layer, it is of the pixels."""
+    """One term of the objective, with its target.
+
+    Attributes:
+        statistics: by layer; '' is the image itself.
+        join: for a term of several layers.
+    """
 
     name: str
-    layer: str
     weight: float
-    statistics: Statistics
+    statistics: Mapping[str, Statistics]
     loss: Loss
+    join: Join | None = None
 
 
 def make_terms(
-    weights: Mapping[str, float], targets: Targets, formulas: Formulas
+    weights: Mapping[str, float],
+    targets: Targets,
+    formulas: Formulas,
+    neighbors: Neighbors | None = None,
 ) -> tuple[Term, ...]:
     """The terms of an objective, given weights by name and targets for the same formulas."""
     terms = []
     for name, weight in weights.items():
+        if name == NEIGHBORS and neighbors is not None:
+            terms.append(_neighbors(weight, neighbors))
+            continue
         layer = layer_of(name)
-        terms.append(Term(name, layer, weight, *_MAKERS[kind_of(name)](layer, targets, formulas)))
+        statistics, loss = _MAKERS[kind_of(name)](layer, targets, formulas)
+        terms.append(Term(name, weight, {layer: statistics}, loss))
     return tuple(terms)
 
 
 def evaluate_layer(
-    terms: Sequence[Term], content: Features, layer: str, features: tf.Tensor
+    terms: Sequence[Term], known: Features, layer: str, features: tf.Tensor
 ) -> Evaluation:
     """Statistics of a layer's features (1, h, w, N).
 
-    Of an image (1, H, W, 3) if the layer is ''. The content's features are at the same positions.
+    Of an image (1, H, W, 3) if the layer is ''. What is known is at the same positions.
     """
-    own = [term for term in terms if term.layer == layer]
-    return combined({term.name: term.statistics(features, content.get(layer)) for term in own})
+    return combined(
+        {
+            _part_name(term, layer): term.statistics[layer](features, known)
+            for term in terms
+            if layer in term.statistics
+        }
+    )
+
+
+def join_layers(terms: Sequence[Term], evaluation: Evaluation) -> Evaluation:
+    """The evaluation of all layers, with the statistics of each term of several layers joined.
+
+    Statistics may have a further axis in front.
+    """
+    for term in terms:
+        if term.join is not None:
+            evaluation = _joined(term, term.join, evaluation)
+    return evaluation
+
+
+def _joined(term: Term, join: Join, evaluation: Evaluation) -> Evaluation:
+    names = [_part_name(term, layer) for layer in term.statistics]
+    joined, to_parts = vjp(join, [evaluation.sums[name] for name in names])
+    others = {name: sums for name, sums in evaluation.sums.items() if name not in names}
+
+    def pull_back(cotangents: Sums) -> tf.Tensor:
+        parts = dict(zip(names, to_parts(cotangents[term.name]), strict=True))
+        return evaluation.pull_back({**cotangents, **parts})
+
+    return Evaluation({**others, term.name: joined}, pull_back)
+
+
+def _part_name(term: Term, layer: str) -> str:
+    """The name of a term's statistics at one of its layers."""
+    return term.name if term.join is None else f"{term.name}/{layer}"
 
 
 def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
@@ -65,7 +122,7 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
         count = float(vgg.positions(layer, height, width) * channels)
         return formulas.content(sums, target_sum, count)
 
-    return formulas_lib.squared_error_sum, loss
+    return lambda features, known: formulas_lib.squared_error_sum(features, known[layer]), loss
 
 
 def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
@@ -76,12 +133,24 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
         positions = float(vgg.positions(layer, height, width))
         return formulas.style(sums / positions, target, Size(positions, float(height * width)))
 
-    return lambda features, content: formulas.style_sums(features), loss
+    return lambda features, known: formulas.style_sums(features), loss
 
 
 def _total_variation(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """Differences of neighboring pixels."""
-    return lambda pixels, content: formulas.variation.sums(pixels), formulas.variation.loss
+    return lambda pixels, known: formulas.variation.sums(pixels), formulas.variation.loss
+
+
+def _neighbors(weight: float, neighbors: Neighbors) -> Term:
+    """Distances from the styles' features of each position's neighbor, in the mean."""
+
+    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        return sums / float(neighbors.count)
+
+    statistics = {
+        layer: functools.partial(neighbors.statistics, layer) for layer in neighbors.layers
+    }
+    return Term(NEIGHBORS, weight, statistics, loss, neighbors.joined)
 
 
 _MAKERS: dict[str, Callable[[str, Targets, Formulas], tuple[Statistics, Loss]]] = {

@@ -10,7 +10,7 @@ content's features and, for each device, one tile's features.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +21,7 @@ from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.objective import evaluation
 from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums, vjp
 from nst_keras.objective.targets import owned
-from nst_keras.objective.terms import Term, evaluate_layer
+from nst_keras.objective.terms import Term, evaluate_layer, join_layers
 from nst_keras.objective.tiles import Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
@@ -35,7 +35,8 @@ class TiledEvaluator(evaluation.Evaluator):
     Args:
         networks: one for each device of this host.
         terms: the terms of the objective; their weights do not matter here.
-        contents: the content's features by layer, for each tile.
+        known: for each tile what is known at its positions, such as the content's features by
+            layer; may hold variables.
         tiles: the tiles; the parts that they own make up the whole image.
         replicas: the devices that share the tiles.
         report: called after each tile with the number of tiles that this host has done, and the
@@ -52,13 +53,13 @@ class TiledEvaluator(evaluation.Evaluator):
         self,
         networks: Sequence[Network],
         terms: Sequence[Term],
-        contents: Sequence[Features],
+        known: Sequence[Mapping[str, tf.Tensor | tf.Variable]],
         tiles: Sequence[Tile],
         replicas: Replicas = ALONE,
         report: Report = lambda done, in_all: None,
         xla: bool = False,
     ):
-        self._terms, self._contents, self._tiles = tuple(terms), contents, tuple(tiles)
+        self._terms, self._known, self._tiles = tuple(terms), known, tuple(tiles)
         self._replicas, self._report, self._xla = replicas, report, xla
         self._height, self._width = tiles[-1].rows.stop, tiles[-1].columns.stop
         if len(tiles) < replicas.count:
@@ -119,12 +120,13 @@ class TiledEvaluator(evaluation.Evaluator):
     def _run(
         self, device: str, function: Callable, number: int, image: tf.Tensor, *more: Sums
     ) -> Any:
-        tile, content = self._tiles[number], self._contents[number]
+        tile = self._tiles[number]
+        known = {name: tf.convert_to_tensor(own) for name, own in self._known[number].items()}
         # XLA needs static shapes: a window of Python integers gives them.
         window = tile.window if self._xla else tf.constant(tile.window)
         # Otherwise it would run on the first device, wherever its weights are.
         with tf.device(device or None):
-            return function(image[tile.region], content, window, *more)
+            return function(image[tile.region], known, window, *more)
 
     def _pixel_sums(self, image: tf.Tensor) -> Sums:
         """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
@@ -154,17 +156,17 @@ def _evaluate_tile(
     terms: Sequence[Term],
     network: Network,
     tile: tf.Tensor,
-    content: Features,
+    known: Features,
     window: Sequence[int],
 ) -> Evaluation:
     """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
 
     def evaluate_owned(layer: str, features: tf.Tensor) -> Evaluation:
         own, to_all = vjp(lambda features: owned(features, layer, window), features)
-        sums, to_own = evaluate_layer(terms, content, layer, own)
+        sums, to_own = evaluate_layer(terms, known, layer, own)
         return Evaluation(sums, lambda cotangents: to_all(to_own(cotangents)))
 
-    return evaluation.evaluate_features(network, tile, evaluate_owned)
+    return join_layers(terms, evaluation.evaluate_features(network, tile, evaluate_owned))
 
 
 def _passes(

@@ -6,6 +6,7 @@ that halves a step if it raises the loss. Both take one evaluation per step, whi
 precision: nothing ends early because a line search fails.
 """
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -85,6 +86,13 @@ class Lbfgs(Optimizer):
             self.direction.assign(-_first_length(self.gradient) * self.gradient)
         self.steps.assign_add(1)
         return {name: kept.read_value() for name, kept in self.losses.items()}
+
+    def restart(self) -> None:
+        # The next step evaluates the image itself, and goes on from there without pairs.
+        self.pairs.assign(0)
+        self.halvings.assign(0)
+        self.direction.assign(tf.zeros_like(self.direction))
+        self.losses["total"].assign(math.inf)
 
     def warning(self) -> str:
         stalled = int(self.halvings) > 2 * _MOST_HALVINGS

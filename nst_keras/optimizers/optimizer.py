@@ -34,6 +34,9 @@ class Optimizer(abc.ABC):
     def variables(self) -> dict[str, tf.Variable]:
         """The variables on which the next step depends, by their names in checkpoints."""
 
+    def restart(self) -> None:  # noqa: B027 - most optimizers need nothing
+        """Forget what is known of the objective, which has changed; the image stays."""
+
     def warning(self) -> str:
         """A warning for the user about the optimizer's progress; empty if there is none."""
         return ""

@@ -134,6 +134,12 @@ class Config:
     coarse_iterations: tuple[int, ...] = _steps(
         None, "Steps at each coarser scale: one number, or a list, coarsest scale first.", _COUNT
     )
+    detail_iterations: int = _steps(
+        None,
+        "Steps at the end, at full size, that match each layer with the styles by itself; for the "
+        "neighbors term.",
+        _COUNT_OR_0,
+    )
 
     objective: str = _objective(
         "relative",
@@ -160,7 +166,25 @@ class Config:
     style_weight: float = _weight(
         None, "Weight of the style terms; a higher weight keeps less of the photo.", _TERM
     )
+    neighbors_weight: float = _weight(
+        None,
+        "Weight of the neighbors term, which holds each place of the picture against the place of "
+        "the styles that resembles it the most; 0: no such term.",
+        _TERM,
+    )
     tv_weight: float = _weight(None, "Total variation: a higher weight is smoother.", _TERM)
+    match_content: float = _objective(
+        0.75,
+        "Share of the content in what is matched with the styles for the neighbors term; with less "
+        "of it, forms of the styles replace forms of the content.",
+        (0, 1),
+    )
+    match_every: int = _objective(
+        10, "Steps between matches of each layer, in --detail_iterations.", _COUNT
+    )
+    rotate_style: bool = _objective(
+        False, "Also match with the styles turned by 90, 180 and 270 degrees."
+    )
     balance: tuple[tuple[str, float], ...] = _objective(
         (),
         "At the start of each scale, choose weights that give terms these shares of the gradient, "

@@ -31,6 +31,7 @@ COMMON: dict[str, Any] = {
     "style_layers": tuple(f"block{block}_conv1" for block in range(1, 6)),
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
     "content_weight": 1.0,
+    "neighbors_weight": 0.0,
     "tv_weight": 0.0,
     "optimizer": "adam",
     **FACTS["adam"].defaults,
@@ -47,6 +48,7 @@ COMMON: dict[str, Any] = {
     "scale_ratio": 2.0,
     "iterations": 1000,
     "coarse_iterations": (),
+    "detail_iterations": 0,
 }
 
 PRESETS = {
@@ -75,6 +77,21 @@ PRESETS = {
             "schedule_end": 0.1,
             "iterations": 290,
         },
+    ),
+    "neighbors": Preset(
+        content_layers=("block4_conv2",),
+        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
+        neighbors_weight=1.0,
+        style_weight=16.0,
+        tv_weight=2.0,
+        beta_2=0.9,
+        learning_rate=0.03,
+        schedule="linear",
+        clamp=True,
+        scales="auto",
+        iterations=80,
+        coarse_iterations=(100, 60),
+        pixel_range=1.0,
     ),
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean
     # activation of 1, ours is as trained. The number of steps is ours.

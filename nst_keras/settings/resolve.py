@@ -23,7 +23,19 @@ class Settings(Config):
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers whose features are used."""
-        return (*self.content_layers, *self.style_layers)
+        return (*self.content_layers, *self.style_layers, *self.neighbor_layers)
+
+    @property
+    def neighbor_layers(self) -> tuple[str, ...]:
+        """The layers whose features neighbors are matched by: those of the first four blocks."""
+        if not self.neighbors_weight:
+            return ()
+        return tuple(c.name for c in vgg.convolutions(self.backbone) if c.block <= 4)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The names of the objective's terms."""
+        return term_names(self.content_layers, self.style_layers, bool(self.neighbors_weight))
 
     @property
     def max_pixels(self) -> int:
@@ -142,7 +154,7 @@ def _check_lists(settings: Settings) -> None:
 
 def _check_weights(settings: Settings) -> None:
     """Check that there is something to optimize, and weights for the backbone."""
-    terms = term_names(settings.content_layers, settings.style_layers)
+    terms = settings.terms
     kinds = {kind_of(term) for term in terms} - {TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
         reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
@@ -177,7 +189,7 @@ def _check_schedule(settings: Settings) -> None:
 
 def _check_balance(settings: Settings) -> None:
     """Check that shares are of terms that exist, each named once, and one is above 0."""
-    terms = term_names(settings.content_layers, settings.style_layers)
+    terms = settings.terms
     taken: set[str] = set()
     for name, _ in settings.balance:
         members = {term for term in terms if matches(term, name)}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nst_keras.objective.term_names import kind_of, matches, term_names
+from nst_keras.objective.term_names import kind_of, matches
 from nst_keras.runs import comparison, score_table
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.record import Fingerprint, RunRecord
@@ -175,7 +175,7 @@ class SweepProgress:
 def check_metric(metric: str, trials: Sequence[Trial]) -> None:
     """Raise InputError, naming the possible metrics, if the trials will not have this one."""
     configs = [trial.config for trial in trials]
-    terms = {n for c in configs for n in term_names(c.content_layers, c.style_layers)}
+    terms = {name for config in configs for name in config.terms}
     kinds = sorted({kind_of(name) for name in terms})
     kind, _, layer = metric.partition("/")
     is_by_layer = kind in SCORES and SCORES[kind].by_layer

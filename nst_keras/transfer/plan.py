@@ -14,13 +14,20 @@ from nst_keras.settings.resolve import Settings
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole run."""
+    """One size of the coarse-to-fine plan. Steps are counted from 1 over the whole run.
+
+    Attributes:
+        by_layer: whether neighbors are matched in each layer by itself.
+        match_every: steps between matches of neighbors; 0: they are matched once.
+    """
 
     index: int
     height: int
     width: int
     steps: int
     first_step: int
+    by_layer: bool = False
+    match_every: int = 0
 
     @property
     def last_step(self) -> int:
@@ -87,7 +94,19 @@ def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, 
     longest_sides = plan_sizes(size, start, settings.scales, settings.scale_ratio)
     given = settings.coarse_iterations or (settings.iterations,)
     coarse = spread_steps(given, len(longest_sides) - 1)
-    return plan_scales(content_size, longest_sides, (*coarse, settings.iterations))
+    scales = plan_scales(content_size, longest_sides, (*coarse, settings.iterations))
+    if not settings.detail_iterations:
+        return scales
+    last = scales[-1]
+    detail = dataclasses.replace(
+        last,
+        index=last.index + 1,
+        steps=settings.detail_iterations,
+        first_step=last.last_step + 1,
+        by_layer=True,
+        match_every=settings.match_every,
+    )
+    return (*scales, detail)
 
 
 def cropped_size(settings: Settings, size: tuple[int, int]) -> tuple[int, int]:

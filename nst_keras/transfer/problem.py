@@ -16,10 +16,16 @@ from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.formulas import FORMULAS
+from nst_keras.objective.neighbors import (
+    HypercolumnNeighbors,
+    LayerNeighbors,
+    Neighbors,
+    capture_vectors,
+)
 from nst_keras.objective.objective import Objective
-from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.term_names import weigh_terms
-from nst_keras.objective.terms import evaluate_layer, make_terms
+from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
+from nst_keras.objective.term_names import NEIGHBORS, weigh_terms
+from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -153,18 +159,58 @@ class StyleTransferProblem:
         )
         for note in targets.notes:
             _log.warning("%s", note)
-        terms = make_terms(self._terms, targets, formulas)
         tiles = tiles_of(scale.height, scale.width)
+        neighbors = self._neighbors(scale, tiles_of)
+        terms = make_terms(self._terms, targets, formulas, neighbors)
+        known = [
+            {**features, **numbers}
+            for features, numbers in zip(
+                targets.content, neighbors.known if neighbors else ({},) * len(tiles), strict=True
+            )
+        ]
         networks = self.extractors.networks
         if len(tiles) == 1:
-            at_layer = functools.partial(evaluate_layer, terms, targets.content[0])
-            return Objective(terms, WholeEvaluator(networks[0], at_layer))
+            at_layer = functools.partial(evaluate_layer, terms, known[0])
+            join = functools.partial(join_layers, terms)
+            return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
         xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
         report = TileProgress(self._is_dropped)
-        evaluator = TiledEvaluator(
-            networks, terms, targets.content, tiles, self.replicas, report, xla
+        evaluator = TiledEvaluator(networks, terms, known, tiles, self.replicas, report, xla)
+        return Objective(terms, evaluator, neighbors)
+
+    def _neighbors(self, scale: Scale, tiles_of: TilesOf) -> Neighbors | None:
+        """The neighbors at a scale, not yet matched, if there is such a term."""
+        if NEIGHBORS not in self._terms:
+            return None
+        kind = LayerNeighbors if scale.by_layer else HypercolumnNeighbors
+        styles, blend = self._fit_styles(self._styles, scale), self._blend
+        if self.settings.rotate_style:
+            styles = [np.rot90(style, turns) for style in styles for turns in range(4)]
+            blend = tuple(np.repeat(blend, 4))
+        vectors = capture_vectors(
+            kind,
+            functools.partial(features_in_tiles, self.extractors.capture, tiles_of),
+            [tf.constant(style[None]) for style in styles],
+            blend,
+            self.settings.neighbor_layers,
+            self.settings.seed,
         )
-        return Objective(terms, evaluator)
+        return kind(vectors, scale.height, scale.width, tiles_of(scale.height, scale.width))
+
+    def match(self, neighbors: Neighbors, scale: Scale, image: np.ndarray) -> None:
+        """Match an image (H, W, 3) with the styles.
+
+        Between scales, the image is mixed with the content, which keeps the scene; at the coarsest
+        scale it is the content itself.
+        """
+        content = geometry.resize(self._content, scale.height, scale.width)
+        share = 0.0 if scale.by_layer else self.settings.match_content if scale.index else 1.0
+        mixed = tf.constant(((1.0 - share) * image + share * content)[None], tf.float32)
+        neighbors.match(
+            lambda: features_in_tiles(self.extractors.capture, lambda *_: neighbors.tiles, mixed)
+        )
+        chosen = self.replicas.from_chief(neighbors.state())
+        neighbors.restore(chosen)
 
     def references(self) -> References:
         """What a result at full size is compared with."""
@@ -267,6 +313,7 @@ def _weighted_terms(settings: Settings) -> dict[str, float]:
         settings.content_weight,
         settings.style_weight,
         settings.tv_weight,
+        neighbors=settings.neighbors_weight,
         content_layers=by_layer(settings.content_layers, settings.content_layer_weights),
         style_layers=by_layer(settings.style_layers, settings.style_layer_weights),
         normalized=PRESETS[settings.objective].shares,

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -58,6 +58,7 @@ class ScaleRun:
         self._optimizer = self._make_optimizer(shape, halvings)
         self._warning = ""
         first = start()[None] if state is None else tf.zeros(shape)
+        self._matched_at = 0  # the number of steps before the last match
         self.image = tf.Variable(first, trainable=False)
         own = {"image": self.image}
         if self._settings.average:
@@ -67,7 +68,9 @@ class ScaleRun:
         self._variables = {"scale": own, "optimizer": self._optimizer.variables()}
         if state is not None:
             self._restore(state)
-        elif self._settings.balance:
+        elif self.objective.neighbors is not None:
+            problem.match(self.objective.neighbors, scale, first[0])
+        if state is None and self._settings.balance:
             self._balance()
         for variables in self._variables.values():
             for variable in variables.values():
@@ -84,11 +87,21 @@ class ScaleRun:
     def run(self, steps: int) -> dict[str, float]:
         """Take some steps; returns the losses of the last one, or of the first one whose total or
         gradient is not finite. In that case their total is not finite."""
+        self.prepare()
         losses = self._run(tf.constant(steps)).numpy()
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
         self._warning = warning or self._warning
         return self.named(losses)
+
+    def prepare(self) -> None:
+        """Match the image with the styles anew if that is due before the next step."""
+        neighbors, every = self.objective.neighbors, self.scale.match_every
+        if neighbors is None or not every or self.steps % every or self.steps == self._matched_at:
+            return
+        self.problem.match(neighbors, self.scale, _array(self.image)[0])
+        self._matched_at = self.steps
+        self._optimizer.restart()
 
     def row(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
         """The losses in the order of the objective's names."""
@@ -128,6 +141,8 @@ class ScaleRun:
             owner: {name: _array(variable) for name, variable in variables.items()}
             for owner, variables in self._variables.items()
         }
+        if self.objective.neighbors is not None:
+            state["neighbors"] = self.objective.neighbors.state()
         if self._settings.balance:
             state["scale"]["weights"] = np.array(list(self.objective.weights.values()))
         return state
@@ -145,7 +160,11 @@ class ScaleRun:
 
     def _restore(self, state: State) -> None:
         wrong = []
-        for owner, variables in self._variables.items():
+        neighbors = self.objective.neighbors
+        all_needed: dict[str, Mapping[str, np.ndarray | tf.Variable]] = dict(self._variables)
+        if neighbors is not None:
+            all_needed["neighbors"] = neighbors.state()
+        for owner, variables in all_needed.items():
             needed = {name: _form(variable) for name, variable in variables.items()}
             found = {name: _form(array) for name, array in state.get(owner, {}).items()}
             differing = {name for name, _ in needed.items() ^ found.items()} - {"weights"}
@@ -155,6 +174,8 @@ class ScaleRun:
         for owner, variables in self._variables.items():
             for name, variable in variables.items():
                 variable.assign(state[owner][name])
+        if neighbors is not None:
+            neighbors.restore(state["neighbors"])
         if self._settings.balance:
             values = map(float, state["scale"]["weights"])
             weights = dict(zip(self.objective.weights, values, strict=True))

@@ -17,7 +17,7 @@ from nst_keras.objective import term_names, tiles
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
-from nst_keras.objective.terms import evaluate_layer, make_terms
+from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture, require_precision
 from tests.network.conftest import reference
@@ -283,7 +283,8 @@ def objective_of(
 
 
 def whole_evaluator(network, terms, targets):
-    return WholeEvaluator(network, functools.partial(evaluate_layer, terms, targets.content[0]))
+    at_layer = functools.partial(evaluate_layer, terms, targets.content[0])
+    return WholeEvaluator(network, at_layer, functools.partial(join_layers, terms))
 
 
 def sections(extractor):

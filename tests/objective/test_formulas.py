@@ -203,7 +203,15 @@ def test_wasserstein_style_is_that_of_features_on_torchvisions_scale():
 
 
 def test_every_objective_has_formulas_and_a_preset():
-    assert set(formulas_lib.FORMULAS) == set(presets.PRESETS) == {*STYLES, "crowsonkb"}
+    assert (
+        set(formulas_lib.FORMULAS)
+        == set(presets.PRESETS)
+        == {
+            *STYLES,
+            "crowsonkb",
+            "neighbors",
+        }
+    )
 
 
 @pytest.mark.parametrize("name", ["gram_sums", "moment_sums"])

@@ -10,11 +10,12 @@ from nst_keras.objective import term_names
     [
         ("content", "block5_conv2", "content/block5_conv2"),
         ("style", "block1_conv1", "style/block1_conv1"),
+        ("neighbors", "", "neighbors"),
         ("tv", "", "tv"),
     ],
 )
 def test_a_name_is_the_kind_and_the_layer_and_tells_both(kind, layer, name):
-    assert name in term_names.term_names(["block5_conv2"], ["block1_conv1"])
+    assert name in term_names.term_names(["block5_conv2"], ["block1_conv1"], neighbors=True)
     assert (term_names.kind_of(name), term_names.layer_of(name)) == (kind, layer)
 
 
@@ -68,3 +69,11 @@ def test_weighted_terms_come_in_the_order_of_their_names(normalized):
     terms = term_names.weigh_terms(1.0, 1.0, 1.0, **LAYERS, normalized=normalized)
     layers = LAYERS["content_layers"], LAYERS["style_layers"]
     assert tuple(terms) == term_names.term_names(*layers)
+
+
+def test_neighbors_are_a_term_if_they_have_a_weight():
+    terms = term_names.weigh_terms(1.0, 1.0, 0.5, neighbors=2.0, **LAYERS, normalized=True)
+    layers = LAYERS["content_layers"], LAYERS["style_layers"]
+    assert tuple(terms) == term_names.term_names(*layers, neighbors=True)
+    assert terms["neighbors"] == 2.0
+    assert "neighbors" not in term_names.term_names(*layers)

@@ -33,10 +33,8 @@ def test_each_term_makes_its_own_statistics_and_unweighted_loss(name):
     assert tuple(term.name for term in terms) == TERMS
     assert {term.name: term.weight for term in terms} == weigh(name)
     for term, expected in zip(terms, numpy_terms(IMAGE, name), strict=True):
-        if term.layer:
-            sums, _ = term.statistics(features[term.layer], content[term.layer])
-        else:
-            sums, _ = term.statistics(batch(IMAGE), None)
+        ((layer, statistics),) = term.statistics.items()
+        sums, _ = statistics(features[layer] if layer else batch(IMAGE), content)
         loss = term.loss(sums, *IMAGE.shape[:2])
         np.testing.assert_allclose(loss, expected, rtol=ERRORS[name], err_msg=term.name)
 

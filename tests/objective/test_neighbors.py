@@ -1,0 +1,270 @@
+"""Neighbors: matches, distances and gradients are those of NumPy, in tiles as in the whole."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst_keras.objective import formulas as formulas_lib
+from nst_keras.objective.evaluation import Network, WholeEvaluator
+from nst_keras.objective.neighbors import (
+    HypercolumnNeighbors,
+    LayerNeighbors,
+    capture_vectors,
+)
+from nst_keras.objective.objective import Objective
+from nst_keras.objective.targets import capture_targets, features_in_tiles
+from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
+from nst_keras.objective.tiled import TiledEvaluator
+from tests.objective.conftest import chained, noise, random_vgg, tile_plan, uncut
+
+LAYERS = ("block1_conv2", "block2_conv1", "block3_conv2", "block4_conv1")
+STRIDES = (1, 2, 4, 8)
+KINDS = [HypercolumnNeighbors, LayerNeighbors]
+
+
+def cosine_distance(a, b):
+    return 1 - (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+
+
+def squares(features, side):
+    """Means over squares of features (h, w, N)."""
+    rows, columns = (length // side for length in features.shape[:2])
+    cut = features[: rows * side, : columns * side]
+    return cut.reshape(rows, side, columns, side, -1).mean(axis=(1, 3))
+
+
+def numpy_columns(features):
+    """For each layer, features on a grid of 4 px that covers whole squares of 8 px."""
+    found = []
+    rows, columns = (2 * length for length in features[LAYERS[-1]].shape[1:3])
+    for layer, stride in zip(LAYERS, STRIDES, strict=True):
+        own = np.asarray(features[layer])[0]
+        own = own.repeat(2, 0).repeat(2, 1) if stride == 8 else squares(own, 4 // stride)
+        found.append(own[:rows, :columns].reshape(rows * columns, -1))
+    return found
+
+
+def hypercolumns(features, style):
+    """Those of an image and of the style, with equal shares of the layers."""
+    own, others = numpy_columns(features), numpy_columns(style)
+    factors = [1 / np.sqrt((layer**2).sum(1).mean()) for layer in others]
+    return (
+        np.concatenate([f * layer for f, layer in zip(factors, one, strict=True)], axis=1)
+        for one in (own, others)
+    )
+
+
+def numpy_centers(features):
+    """For each layer, features at the centers of squares of 8 px."""
+    found = []
+    rows, columns = features[LAYERS[-1]].shape[1:3]
+    for layer, stride in zip(LAYERS, STRIDES, strict=True):
+        first, step = 4 // stride, 8 // stride
+        own = np.asarray(features[layer])[0, first::step, first::step][:rows, :columns]
+        found.append(own.reshape(rows * columns, -1))
+    return found
+
+
+def nearest(queries, columns, query_mean, column_mean):
+    directions = columns - column_mean
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return ((queries - query_mean) @ directions.T).argmax(1)
+
+
+def numpy_matches(kind, query, style):
+    """The numbers of the neighbors, one array for each map."""
+    if kind is HypercolumnNeighbors:
+        both = [numpy_columns(query), numpy_columns(style)]
+        factors = [1 / np.sqrt((own**2).sum(1).mean()) for own in both[1]]
+        q, s = (
+            np.concatenate([f * own for f, own in zip(factors, one, strict=True)], 1)
+            for one in both
+        )
+        return [nearest(q, s, q.mean(0), s.mean(0))]
+    pairs = zip(numpy_centers(query), numpy_centers(style), strict=True)
+    return [nearest(q, s, s.mean(0), s.mean(0)) for q, s in pairs]
+
+
+def numpy_loss(kind, features, style, matches):
+    if kind is HypercolumnNeighbors:
+        both = [numpy_columns(features), numpy_columns(style)]
+        factors = [1 / np.sqrt((own**2).sum(1).mean()) for own in both[1]]
+        x, s = (
+            np.concatenate([f * own for f, own in zip(factors, one, strict=True)], 1)
+            for one in both
+        )
+        return cosine_distance(x, s[matches[0]]).mean()
+    found = []
+    for x, s, own in zip(numpy_centers(features), numpy_centers(style), matches, strict=True):
+        found.append(cosine_distance(x - s.mean(0), s[own] - s.mean(0)).mean())
+    return np.mean(found)
+
+
+@pytest.fixture(scope="module")
+def sections():
+    return random_vgg(LAYERS)
+
+
+@pytest.fixture(scope="module")
+def extractor(sections):
+    return chained(sections)
+
+
+IMAGE, QUERY, STYLE = noise(45, 70, 1), noise(45, 70, 2), noise(37, 52, 3)  # odd: pooling drops
+
+
+def make(kind, extractor, plan=uncut, image=IMAGE, styles=(STYLE,), blend=(1.0,)):
+    """Neighbors of an image of this size, not matched."""
+    features_of = functools.partial(features_in_tiles, extractor, plan)
+    vectors = capture_vectors(kind, features_of, styles, blend, LAYERS, seed=0)
+    height, width = image.shape[1:3]
+    return kind(vectors, height, width, plan(height, width))
+
+
+def match(neighbors, extractor, query=QUERY):
+    neighbors.match(lambda: features_in_tiles(extractor, lambda *_: neighbors.tiles, query))
+    return neighbors
+
+
+def objective_of(neighbors, sections, plan=None):
+    """The objective of this term alone, whole or in tiles."""
+    weights = {"neighbors": 3.0, "tv": 0.0}
+    formulas = formulas_lib.FORMULAS["neighbors"]
+    targets = capture_targets(
+        chained(sections), IMAGE, [STYLE], [1.0], weights, formulas, plan or uncut
+    )
+    terms = make_terms(weights, targets, formulas, neighbors)
+    network = Network(sections)
+    if plan is not None:
+        evaluator = TiledEvaluator([network], terms, neighbors.known, neighbors.tiles)
+    else:
+        at_layer = functools.partial(evaluate_layer, terms, neighbors.known[0])
+        evaluator = WholeEvaluator(network, at_layer, functools.partial(join_layers, terms))
+    return Objective(terms, evaluator, neighbors)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_matches_and_the_loss_are_those_of_numpy(kind, sections, extractor):
+    neighbors = match(make(kind, extractor), extractor)
+    query, style, features = extractor(QUERY), extractor(STYLE), extractor(IMAGE)
+    expected = numpy_matches(kind, query, style)
+    assert [numbers.reshape(-1).tolist() for numbers in neighbors.state().values()] == [
+        numbers.tolist() for numbers in expected
+    ]
+    loss = objective_of(neighbors, sections).value(IMAGE)["neighbors"]
+    np.testing.assert_allclose(loss, 3 * numpy_loss(kind, features, style, expected), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_is_that_of_central_differences(kind, sections, extractor):
+    objective = objective_of(match(make(kind, extractor), extractor), sections)
+    losses, gradient = objective.value_and_grad(IMAGE)
+    np.testing.assert_allclose(losses["total"], losses["neighbors"])
+    rng = np.random.default_rng(0)
+    for along in (gradient.numpy(), rng.normal(0, 1, IMAGE.shape), rng.normal(0, 1, IMAGE.shape)):
+        along = along / np.linalg.norm(along)
+        ahead, behind = (
+            float(objective.value(IMAGE + sign * 1e-6 * along)["total"]) for sign in (1, -1)
+        )
+        found = float((gradient.numpy() * along).sum())
+        np.testing.assert_allclose(found, (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tiles_have_the_same_neighbors_loss_and_gradient_as_the_whole(kind, sections, extractor):
+    image, query, style = noise(150, 170, 4), noise(150, 170, 5), noise(140, 130, 6)
+    plan = tile_plan(112, LAYERS)
+    whole = match(make(kind, extractor, image=image, styles=[style]), extractor, query)
+    tiled = match(make(kind, extractor, plan, image, [style]), extractor, query)
+    assert len(tiled.tiles) > 3
+    for name, numbers in whole.state().items():
+        assert tiled.state()[name].tolist() == numbers.tolist()
+    found, expected = (
+        one.value_and_grad(image)
+        for one in (objective_of(tiled, sections, plan), objective_of(whole, sections))
+    )
+    np.testing.assert_allclose(found[0]["total"], expected[0]["total"], rtol=1e-9)
+    gradient = expected[1].numpy()
+    np.testing.assert_allclose(found[1], gradient, rtol=0, atol=1e-9 * np.abs(gradient).max())
+
+
+def test_the_distance_of_a_small_example():
+    """One layer of stride 4: the four positions of a square of 8 px."""
+    x = np.array([[1, 0, 2], [0, 3, 1], [2, 2, 0], [1, 1, 1]], np.float32)
+    s = np.array([[1, 0, 1], [0, 2, 0], [3, 1, 0]], np.float32)
+    layer, tiles = "block3_conv1", uncut(8, 8)
+    neighbors = HypercolumnNeighbors({layer: tf.constant(s)}, 8, 8, tiles)
+    features = tf.constant(x.reshape(1, 2, 2, 3))
+    neighbors.match(lambda: [(tiles[0], {layer: features})])
+    assert neighbors.state()["neighbors"].tolist() == [[0, 1], [2, 0]]
+    parts, _ = neighbors.statistics(layer, features, neighbors.known[0])
+    np.testing.assert_allclose(neighbors.joined([parts]) / 4, 0.0979274, rtol=1e-5)
+
+
+def test_the_distance_by_layer_of_a_small_example():
+    x = np.array([[4, 4, 1], [3, 4, 3], [4, 3, 3]], np.float32)
+    s = np.array([[1, 4, 0], [2, 3, 4], [2, 1, 1]], np.float32)
+    layer, tiles = "block4_conv1", uncut(8, 24)
+    neighbors = LayerNeighbors({layer: tf.constant(s)}, 8, 24, tiles)
+    features = tf.constant(x.reshape(1, 1, 3, 3))
+    neighbors.match(lambda: [(tiles[0], {layer: features})])
+    assert neighbors.state()[f"neighbors/{layer}"].tolist() == [[0, 1, 1]]
+    summed, _ = neighbors.statistics(layer, features, neighbors.known[0])
+    np.testing.assert_allclose(neighbors.joined([summed]) / 3, 0.4788450, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_that_are_all_zero_have_no_gradient(kind):
+    layer, tiles = "block4_conv1", uncut(16, 16)
+    columns = tf.constant(np.random.default_rng(0).random((4, 5), np.float32))
+    neighbors = kind({layer: columns - tf.reduce_mean(columns, axis=0)}, 16, 16, tiles)
+    features = tf.zeros((1, 2, 2, 5))
+    neighbors.match(lambda: [(tiles[0], {layer: features})])
+    parts, pull_back = neighbors.statistics(layer, features, neighbors.known[0])
+    with tf.GradientTape() as tape:
+        tape.watch(parts)
+        loss = neighbors.joined([parts])
+    np.testing.assert_allclose(loss / neighbors.count, 1.0)
+    assert not np.any(pull_back(tape.gradient(loss, parts)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_holds_for_other_tiles(kind, extractor):
+    whole = match(make(kind, extractor), extractor)
+    tiled = make(kind, extractor, tile_plan(48, LAYERS[:2]))
+    tiled.restore(whole.state())
+    for name, numbers in whole.state().items():
+        assert tiled.state()[name].tolist() == numbers.tolist()
+
+
+def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):
+    def means(picture):
+        return {LAYERS[2]: tf.nn.avg_pool2d(picture, 4, 4, "VALID")}
+
+    features_of = functools.partial(features_in_tiles, means, uncut)
+    small, large = noise(32, 32, 7), noise(64, 64, 8)  # 64 and 256 positions
+    capture = functools.partial(
+        capture_vectors, HypercolumnNeighbors, features_of, layers=LAYERS[2:3], seed=1
+    )
+
+    def counts(styles, blend):
+        (columns,) = capture(styles=styles, style_blend=blend).values()
+        of_small = capture(styles=[small], style_blend=[1.0])[LAYERS[2]].numpy()
+        is_small = (columns.numpy()[:, None] == of_small[None]).all(-1).any(1)
+        return int(is_small.sum()), int((~is_small).sum())
+
+    assert counts([small, large], (1.0, 2.0)) == (64, 128)
+    assert counts([small, large], (1.0, 0.0)) == (64, 0)
+    monkeypatch.setattr(HypercolumnNeighbors, "most_vectors", 40)
+    assert math.isclose(sum(counts([large, large], (3.0, 1.0))), 40)
+    drawn = capture(styles=[large], style_blend=[1.0])[LAYERS[2]]
+    assert drawn.shape[0] == 40
+    assert (drawn.numpy() == capture(styles=[large], style_blend=[1.0])[LAYERS[2]].numpy()).all()
+
+
+def test_positions_cover_whole_squares_of_8_px():
+    assert HypercolumnNeighbors.grid(437, 512) == (108, 128)
+    assert LayerNeighbors.grid(437, 512) == (54, 64)
