@@ -82,8 +82,10 @@ class ReceptiveField:
         return 2 * self.halo + self.stride
 
 
-def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
-    """The receptive field of the deepest layer in use.
+def receptive_field(
+    layers: tuple[str, ...], backbone: str, least_stride: int = 1
+) -> ReceptiveField:
+    """The receptive field of the deepest layer in use, its stride being at least `least_stride`.
 
     A feature of stride s that depends on r pixels in a row depends on (r - s) / 2 pixels beyond its
     own s on each side. Borders at multiples of the largest stride keep all poolings aligned.
@@ -95,6 +97,7 @@ def receptive_field(layers: tuple[str, ...], backbone: str) -> ReceptiveField:
         seen += 2 * step
         if conv.name in layers:
             beyond, stride = max(beyond, (seen - step) // 2), step
+    stride = max(stride, least_stride)
     return ReceptiveField(math.ceil(beyond / stride) * stride, stride)
 
 

@@ -25,6 +25,7 @@ class OptimizerFacts:
         images_per_history: how many more for each remembered step.
         joins_batches: whether several pictures can be optimized at once, through one network. Each
             step must evaluate the current image alone, once: a batch is evaluated before it.
+        moves_alone: whether nothing else may move the image between its steps.
         has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 
@@ -36,6 +37,7 @@ class OptimizerFacts:
     images: int = 4
     images_per_history: int = 0
     joins_batches: bool = True
+    moves_alone: bool = False
     has_conditions: bool = False
 
     def learning_rate(self, pixel_range: float) -> float | None:
@@ -58,6 +60,7 @@ FACTS = {
         images=30,
         images_per_history=2,
         joins_batches=False,
+        moves_alone=True,
         has_conditions=True,
     ),
     "adadelta": OptimizerFacts(("epsilon",)),

@@ -142,10 +142,18 @@ class Config:
     )
 
     objective: str = _objective(
-        "relative",
+        "neighbors",
         "How losses are normalized, and the defaults shown as 'that of the objective'.",
         choices=tuple(PRESETS),
         sets_defaults=True,
+    )
+    strength: float = _objective(
+        0.5,
+        "How freely the picture follows the style: 0 is faithful to the content, 1 is free. Sets "
+        "those of --content_weight, --style_weight and --match_content that are not given.",
+        (0, 1),
+        sets_defaults=True,
+        per_picture=True,
     )
     content_layers: tuple[str, ...] = _objective(
         None, "Layers that keep the scene, such as block4_conv2; deeper layers allow more change."
@@ -166,15 +174,20 @@ class Config:
     style_weight: float = _weight(
         None, "Weight of the style terms; a higher weight keeps less of the photo.", _TERM
     )
-    neighbors_weight: float = _weight(
+    neighbors_weight: float = _objective(
         None,
         "Weight of the neighbors term, which holds each place of the picture against the place of "
         "the styles that resembles it the most; 0: no such term.",
         _TERM,
     )
+    neighbor_layers: tuple[str, ...] = _objective(
+        (),
+        "Layers that the neighbors term compares, of blocks 1 to 4.",
+        unset="all of these",
+    )
     tv_weight: float = _weight(None, "Total variation: a higher weight is smoother.", _TERM)
-    match_content: float = _objective(
-        0.75,
+    match_content: float = _weight(
+        None,
         "Share of the content in what is matched with the styles for the neighbors term; with less "
         "of it, forms of the styles replace forms of the content.",
         (0, 1),
@@ -224,11 +237,17 @@ class Config:
         choices=tuple(FACTS),
         sets_defaults=True,
     )
+    variables: str = _optimizer(
+        None,
+        "What the optimizer changes: pixels, or the coefficients of a Laplacian pyramid of them, "
+        "with which large areas change together.",
+        choices=("pixels", "pyramid"),
+    )
     learning_rate: float = _rate(
         None,
-        "Step size, in the objective's unit: pixels are in [0, 1] for relative, tf_tutorial and "
-        "crowsonkb, in ImageNet's standard deviation for pytorch_tutorial, otherwise in [0, 255]. "
-        "lbfgs: a factor on its steps, usually 1.",
+        "Step size, in the objective's unit: pixels are in [0, 1] for neighbors, relative, "
+        "tf_tutorial and crowsonkb, in ImageNet's standard deviation for pytorch_tutorial, "
+        "otherwise in [0, 255]. lbfgs: a factor on its steps, usually 1.",
         (1e-9, 1e6),
     )
     beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
@@ -368,8 +387,9 @@ class Config:
 
 
 OPTIONS = options_of(Config)
-for _name, _value in PRESETS[OPTIONS["objective"].default].defaults.items():
-    _default = f"that of the objective (relative: {OPTIONS[_name].format(_value) or 'none'})"
+_USUAL = OPTIONS["objective"].default
+for _name, _value in PRESETS[_USUAL].defaults.items():
+    _default = f"that of the objective ({_USUAL}: {OPTIONS[_name].format(_value) or 'none'})"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
 COMMAND = command_line.Command(
     usage=(

@@ -26,13 +26,18 @@ class Preset:
         self.defaults = {**COMMON, **defaults}
 
 
+# What --strength changes from 0.5 to 1: factors on weights, and the difference of a share.
+_CONTENT_RANGE, _STYLE_RANGE, _MATCH_CONTENT_RANGE = 4.0, 2.0, 0.4
+
 _LBFGS = {"optimizer": "lbfgs", **FACTS["lbfgs"].defaults, "learning_rate": 1.0}
 COMMON: dict[str, Any] = {
     "style_layers": tuple(f"block{block}_conv1" for block in range(1, 6)),
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
     "content_weight": 1.0,
     "neighbors_weight": 0.0,
+    "match_content": 0.5,
     "tv_weight": 0.0,
+    "variables": "pixels",
     "optimizer": "adam",
     **FACTS["adam"].defaults,
     "schedule": "constant",
@@ -52,6 +57,22 @@ COMMON: dict[str, Any] = {
 }
 
 PRESETS = {
+    "neighbors": Preset(
+        content_layers=("block4_conv2", "block5_conv2"),
+        content_weight=0.5,
+        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
+        style_weight=16.0,
+        neighbors_weight=0.5,
+        tv_weight=2.0,
+        beta_2=0.9,
+        learning_rate=0.03,
+        schedule="linear",
+        clamp=True,
+        scales="auto",
+        iterations=80,
+        coarse_iterations=(100, 60),
+        pixel_range=1.0,
+    ),
     "relative": Preset(
         content_layers=("block5_conv2",),
         # The deepest layer holds whole forms of the style; at an equal share they displace the
@@ -77,21 +98,6 @@ PRESETS = {
             "schedule_end": 0.1,
             "iterations": 290,
         },
-    ),
-    "neighbors": Preset(
-        content_layers=("block4_conv2",),
-        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
-        neighbors_weight=1.0,
-        style_weight=16.0,
-        tv_weight=2.0,
-        beta_2=0.9,
-        learning_rate=0.03,
-        schedule="linear",
-        clamp=True,
-        scales="auto",
-        iterations=80,
-        coarse_iterations=(100, 60),
-        pixel_range=1.0,
     ),
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean
     # activation of 1, ours is as trained. The number of steps is ours.
@@ -181,3 +187,18 @@ PRESETS = {
         pixel_range=1.0,
     ),
 }
+
+
+def with_strength(values: Mapping[str, Any], strength: float) -> dict[str, Any]:
+    """A preset's settings for a strength from 0, faithful to the content, to 1, free.
+
+    At 0.5 they stay as they are.
+    """
+    freedom = 2.0 * strength - 1.0
+    match_content = values["match_content"] - _MATCH_CONTENT_RANGE * freedom
+    return {
+        **values,
+        "content_weight": values["content_weight"] * _CONTENT_RANGE**-freedom,
+        "style_weight": values["style_weight"] * _STYLE_RANGE**freedom,
+        "match_content": min(max(match_content, 0.0), 1.0),
+    }

@@ -10,8 +10,9 @@ from nst_keras.objective.term_names import TV, kind_of, matches, term_names
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config
-from nst_keras.settings.presets import COMMON, PRESETS
+from nst_keras.settings.presets import COMMON, PRESETS, with_strength
 
+_NEIGHBORS_STRIDE = 8  # pixels of the squares that hold positions of neighbors
 _ALL_ZERO = "at least one value must be above 0"
 
 
@@ -26,11 +27,9 @@ class Settings(Config):
         return (*self.content_layers, *self.style_layers, *self.neighbor_layers)
 
     @property
-    def neighbor_layers(self) -> tuple[str, ...]:
-        """The layers whose features neighbors are matched by: those of the first four blocks."""
-        if not self.neighbors_weight:
-            return ()
-        return tuple(c.name for c in vgg.convolutions(self.backbone) if c.block <= 4)
+    def least_stride(self) -> int:
+        """The smallest stride that borders of tiles must be multiples of, in pixels."""
+        return _NEIGHBORS_STRIDE if self.neighbor_layers else 1
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -57,6 +56,7 @@ def resolve(config: Config) -> Settings:
     settings = Settings(**{**preset, **given})
     settings = _with_layers(settings, "content", {})
     settings = _with_layers(settings, "style", usual)
+    settings = _with_neighbor_layers(settings)
     _check_lists(settings)
     _check_weights(settings)
     _check_schedule(settings)
@@ -71,12 +71,12 @@ def resolve(config: Config) -> Settings:
 
 
 def preset_values(config: Config) -> dict[str, Any]:
-    """The preset's settings by name, for the objective, optimizer, schedule and quality given.
+    """The preset's settings by name, for the objective, strength, optimizer, schedule and quality.
 
     The learning rate is None for an optimizer for which none can be guessed.
     """
     source, factor = PRESETS[config.objective], QUALITIES[config.quality]
-    preset = dict(source.defaults)
+    preset = with_strength(source.defaults, config.strength)
     if config.optimizer not in (None, preset["optimizer"]):
         facts = FACTS[config.optimizer]
         rate = facts.learning_rate(source.pixel_range)
@@ -127,6 +127,18 @@ def _with_layers(settings: Settings, kind: str, usual: dict[str, float]) -> Sett
         weights = dict(zip(names, (weight for _, weight in items), strict=True))
         changed[of_weights] = tuple(weights.get(name, usual.get(name, 1.0)) for name in layers)
     return dataclasses.replace(settings, **changed)
+
+
+def _with_neighbor_layers(settings: Settings) -> Settings:
+    """Name these layers as Keras does; without the term there are none."""
+    choices = tuple(c.name for c in vgg.convolutions(settings.backbone) if c.block <= 4)
+    layers = _canonical(settings, "neighbor_layers", settings.neighbor_layers) or choices
+    if wrong := [layer for layer in layers if layer not in choices]:
+        reason = f"{wrong[0]} is not in the first four blocks"
+        raise _refusal(settings, "neighbor_layers", reason)
+    return dataclasses.replace(
+        settings, neighbor_layers=layers if settings.neighbors_weight else ()
+    )
 
 
 def _canonical(settings: Settings, option: str, layers: Sequence[str]) -> tuple[str, ...]:

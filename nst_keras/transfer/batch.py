@@ -48,6 +48,8 @@ class ScaleBatch:
         self._values = None
         if len(self.runs) == 1:
             return [self.runs[0].run(steps)]
+        for run in self.runs:
+            run.prepare()
         return self._named(self._run(tf.constant(steps)))
 
     def values(self) -> list[dict[str, float]]:
@@ -68,7 +70,7 @@ class ScaleBatch:
         return [run.named(row) for run, row in zip(self.runs, rows.numpy(), strict=True)]
 
     def _one_step(self) -> tf.Tensor:
-        own_images = [run.image.read_value() for run in self.runs]
+        own_images = [run.image() for run in self.runs]
         found = self._losses_and_gradients(tf.concat(own_images, axis=0))
         rows = [
             run.row(run.advance(functools.partial(_known, image, *known)))

@@ -44,7 +44,9 @@ class CostModel:
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
-        self._field = tiles.receptive_field(settings.layers, settings.backbone)
+        self._field = tiles.receptive_field(
+            settings.layers, settings.backbone, settings.least_stride
+        )
 
     def choose_tile_size(self, scales: Sequence[Scale], budget: MemoryBudget) -> int | None:
         """The longest side of tiles in pixels, or None for whole pictures.

@@ -16,12 +16,9 @@ from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.formulas import FORMULAS
-from nst_keras.objective.neighbors import (
-    HypercolumnNeighbors,
-    LayerNeighbors,
-    Neighbors,
-    capture_vectors,
-)
+from nst_keras.objective.hypercolumns import HypercolumnNeighbors
+from nst_keras.objective.layerwise import LayerNeighbors
+from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
 from nst_keras.objective.term_names import NEIGHBORS, weigh_terms
@@ -119,7 +116,7 @@ class StyleTransferProblem:
         self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
         self._terms = _weighted_terms(settings)
-        self.field = receptive_field(settings.layers, settings.backbone)
+        self.field = receptive_field(settings.layers, settings.backbone, settings.least_stride)
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale: float32 (H, W, 3)."""

@@ -12,6 +12,7 @@ from nst_keras.objective.objective import TracedOnce, balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.pyramid import Pyramid
 from nst_keras.optimizers.strips import add_by_strips
 from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
@@ -31,9 +32,6 @@ class ScaleRun:
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
 
-    Attributes:
-        image: the iterate that steps change, (1, H, W, 3); `picture` is what is shown of it.
-
     Raises:
         InputError: the state belongs to another run.
     """
@@ -51,16 +49,23 @@ class ScaleRun:
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
         in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
+        self._facts = facts
         # Strips save memory on the host; on a GPU they would copy everything there and back.
         by_strips = not in_graph and not memory.on_gpu()
         self._add = add_by_strips if by_strips else optimizer.add_at_once
-        shape = (1, scale.height, scale.width, 3)
+        of_pyramid = self._settings.variables == "pyramid"
+        self._pyramid = Pyramid(scale.height, scale.width) if of_pyramid else None
+        shape = self._pyramid.shape if self._pyramid else (1, scale.height, scale.width, 3)
         self._optimizer = self._make_optimizer(shape, halvings)
         self._warning = ""
-        first = start()[None] if state is None else tf.zeros(shape)
         self._matched_at = 0  # the number of steps before the last match
-        self.image = tf.Variable(first, trainable=False)
-        own = {"image": self.image}
+        first = tf.zeros(shape)
+        if state is None:
+            image = start()
+            first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
+        # What steps change: the pixels, or the coefficients of their pyramid.
+        self.variable = tf.Variable(first, trainable=False)
+        own = {self._settings.variables: self.variable}
         if self._settings.average:
             own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
         self._average = own.get("average")
@@ -69,7 +74,7 @@ class ScaleRun:
         if state is not None:
             self._restore(state)
         elif self.objective.neighbors is not None:
-            problem.match(self.objective.neighbors, scale, first[0])
+            problem.match(self.objective.neighbors, scale, image)
         if state is None and self._settings.balance:
             self._balance()
         for variables in self._variables.values():
@@ -99,9 +104,17 @@ class ScaleRun:
         neighbors, every = self.objective.neighbors, self.scale.match_every
         if neighbors is None or not every or self.steps % every or self.steps == self._matched_at:
             return
-        self.problem.match(neighbors, self.scale, _array(self.image)[0])
+        self.problem.match(neighbors, self.scale, self.image().numpy()[0])
         self._matched_at = self.steps
         self._optimizer.restart()
+
+    def image(self) -> tf.Tensor:
+        """The iterate that steps change, (1, H, W, 3); `picture` is what is shown of it."""
+        return self._image_of(self.variable)
+
+    def _image_of(self, variable: tf.Variable) -> tf.Tensor:
+        value = variable.read_value()
+        return self._pyramid.image(value) if self._pyramid else value
 
     def row(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
         """The losses in the order of the objective's names."""
@@ -118,11 +131,11 @@ class ScaleRun:
 
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
-        picture = _array(self.image)[0]
         if self._average is not None and self.steps:
             correction = np.float32(1.0 - self._settings.average**self.steps)
-            picture = _array(self._average)[0] / correction
-        elif self._settings.clamp:
+            return np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
+        picture = _array(self.image())[0]
+        if self._settings.clamp and self._pyramid is None:
             return picture  # which need not be copied
         return np.clip(picture, 0.0, 1.0)
 
@@ -149,14 +162,22 @@ class ScaleRun:
 
     def advance(self, value_and_grad: optimizer.ValueAndGrad) -> dict[str, tf.Tensor]:
         """Take one step, part of a graph unless in tiles; returns the losses that it saw."""
-        losses = self._optimizer.step(self.image, value_and_grad)
+        if self._pyramid is not None:
+            value_and_grad = functools.partial(_of_pyramid, self._pyramid, value_and_grad)
+        losses = self._optimizer.step(self.variable, value_and_grad)
         if self._settings.clamp:
-            # Exact: a float and its difference to a bound add up to that bound.
-            self._add(self.image, _excess)
+            self._clamp()
         if self._average is not None:
             mix = functools.partial(_toward, share=1.0 - self._settings.average)
-            self._add(self._average, mix, self.image)
+            self._add(self._average, mix, self.variable)
         return losses
+
+    def _clamp(self) -> None:
+        if self._pyramid is None:
+            # Exact: a float and its difference to a bound add up to that bound.
+            self._add(self.variable, _excess)
+        elif not self._facts.moves_alone:
+            self.variable.assign_add(self._pyramid.finest(_excess(self.image())))
 
     def _restore(self, state: State) -> None:
         wrong = []
@@ -186,7 +207,7 @@ class ScaleRun:
             tuple(name for name in self.objective.weights if matches(name, chosen)): share
             for chosen, share in self._settings.balance
         }
-        image = self.image.read_value()
+        image = self.image()
         weights = balanced_weights(self.objective, image, shares, self._settings.seed)
         self.objective = self.objective.reweighted(weights)
         _log.info(
@@ -213,7 +234,7 @@ class ScaleRun:
             rate,
             {name: getattr(settings, name) for name in FACTS[settings.optimizer].takes},
             pixel_range=PRESETS[settings.objective].pixel_range,
-            bounded=settings.clamp,
+            bounded=settings.clamp and self._pyramid is None,
             loss_names=self.objective.names,
             add=self._add,
         )
@@ -269,6 +290,14 @@ def compiled_steps(
     return TracedOnce(tf.function(steps, autograph=False))
 
 
+def _of_pyramid(
+    pyramid: Pyramid, value_and_grad: optimizer.ValueAndGrad, coefficients: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """The losses of the image of coefficients, and the gradient of the total by these."""
+    losses, gradient = value_and_grad(pyramid.image(coefficients))
+    return losses, pyramid.pull_back(gradient)
+
+
 def _excess(pixels: tf.Tensor) -> tf.Tensor:
     """The differences that bring pixels into [0, 1] when they are added."""
     return tf.clip_by_value(pixels, 0.0, 1.0) - pixels
@@ -282,6 +311,6 @@ def _form(array: np.ndarray | tf.Variable) -> tuple:
     return tuple(array.shape), tf.as_dtype(array.dtype)
 
 
-def _array(variable: tf.Variable) -> np.ndarray:
-    """Its value, not copied where it is in the host's memory: TensorFlow copies it on a change."""
-    return np.asarray(variable.read_value())
+def _array(value: tf.Variable | tf.Tensor) -> np.ndarray:
+    """The value, not copied where it is in the host's memory: TensorFlow copies it on a change."""
+    return np.asarray(value.read_value() if isinstance(value, tf.Variable) else value)

@@ -9,11 +9,9 @@ import tensorflow as tf
 
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Network, WholeEvaluator
-from nst_keras.objective.neighbors import (
-    HypercolumnNeighbors,
-    LayerNeighbors,
-    capture_vectors,
-)
+from nst_keras.objective.hypercolumns import HypercolumnNeighbors
+from nst_keras.objective.layerwise import LayerNeighbors
+from nst_keras.objective.neighbors import capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets, features_in_tiles
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms

@@ -19,6 +19,7 @@ from tests.conftest import picture
 
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
+    objective="relative",
     size=48,
     min_size=36,
     iterations=6,
@@ -34,6 +35,14 @@ SINGLE = dataclasses.replace(CONFIG, scales=1)  # for what does not depend on sc
 TEN_STEPS = dataclasses.replace(SINGLE, iterations=10)
 TILES = {"size": 64, "tile_size": 40}  # these layers have small halos, so this makes several tiles
 TILED = dataclasses.replace(CONFIG, **TILES)
+
+# With the neighbors term, matched once at each scale and then by layer, twice.
+NEIGHBORS = {
+    "objective": "neighbors",
+    "neighbor_layers": ("block1_conv1", "block2_conv1"),
+    "detail_iterations": 4,
+    "match_every": 2,
+}
 
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 

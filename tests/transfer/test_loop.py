@@ -17,6 +17,7 @@ from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    NEIGHBORS,
     SINGLE,
     STYLE,
     TEN_STEPS,
@@ -80,6 +81,11 @@ RESUMED = (
     (3, {"precision": "float16", "average": 0.5, "scales": 1}),
     (5, {**TILES, "precision": "bfloat16", "average": 0.5}),
     (3, {**TILES, "optimizer": "lbfgs", "history": 2, "scales": 1}),
+    (8, {**NEIGHBORS, "scales": 1}),  # after a match within the last phase
+    (7, {**NEIGHBORS, "scales": 1, "optimizer": "lbfgs", "history": 2, "variables": "pyramid"}),
+    (7, {**NEIGHBORS, **TILES, "scales": 1}),
+    (3, {**NEIGHBORS, **TILES, "scales": 1, "optimizer": "lbfgs", "history": 2}),
+    (3, {"variables": "pyramid", "average": 0.5, "size": 64, "scales": 1}),
     (3, {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",), "scales": 1}),
 )
 

@@ -139,7 +139,7 @@ def test_every_start_improves(tiny_weights):
     for init in ("content", "noise", "gray", "mean", "style", "style_stats"):
         problem = make_problem(tiny_weights, dataclasses.replace(config, init=init))
         run = run or ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
-        run.image.assign(problem.first_image()[None])
+        run.variable.assign(problem.first_image()[None])
         before = run.value()["total"]
         run.run(8)
         assert run.value()["total"] < before, init

@@ -17,6 +17,7 @@ from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    NEIGHBORS,
     SINGLE,
     STYLE,
     TILED,
@@ -114,6 +115,8 @@ def test_the_value_is_that_of_the_image_itself(tiny_weights):
         },
         {"optimizer": "lbfgs", "history": 3},
         {"objective": "crowsonkb", "optimizer": "rmsprop", "learning_rate": 0.01},
+        {**NEIGHBORS, "detail_iterations": 2},
+        {"variables": "pyramid", "learning_rate": 0.01},
         {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_2",)},
     ],
     ids=str,

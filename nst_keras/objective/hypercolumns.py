@@ -1,0 +1,152 @@
+"""Neighbors by hypercolumns: the features of all layers at one position, compared at once."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from nst_keras.network import vgg
+from nst_keras.objective.evaluation import Features, Statistic, vjp
+from nst_keras.objective.formulas import exact
+from nst_keras.objective.nearest import VectorSearch
+from nst_keras.objective.neighbors import (
+    LEAST_SQUARE,
+    FeaturesInTiles,
+    Neighbors,
+    Part,
+    distance_sum,
+    shape_of,
+)
+from nst_keras.objective.term_names import NEIGHBORS
+from nst_keras.objective.tiles import Tile
+
+
+class HypercolumnNeighbors(Neighbors):
+    """Compares each position's hypercolumn with that of its neighbor, by their cosine.
+
+    A hypercolumn holds the features of all layers, with the same share of its mean square for each
+    layer: averages over squares of 4 pixels, and for a stride of 8 the same for 2 x 2 positions.
+    """
+
+    spacing, most_vectors = 4, 1 << 14
+
+    def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
+        super().__init__(vectors, height, width, tiles)
+        self._vectors = vectors
+        self._factors = {layer: _to_mean_square_1(own) for layer, own in vectors.items()}
+        lengths = tf.norm(self._hypercolumns(vectors), axis=1)
+        self._inverse_lengths = tf.math.divide_no_nan(tf.ones_like(lengths), lengths)
+
+    def _maps(self) -> tuple[str, ...]:
+        return (NEIGHBORS,)
+
+    @staticmethod
+    def at_positions(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+        own = _averaged(features, layer, rows, columns)
+        if (side := _side(layer)) > 1:
+            own = tf.repeat(tf.repeat(own, side, axis=0), side, axis=1)
+        return tf.reshape(own, (-1, own.shape[-1]))
+
+    def statistics(
+        self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
+    ) -> Statistic:
+        """Products with the neighbors, and squares: (rows, columns, 2).
+
+        Both are sums over channels, so those of hypercolumns are sums over layers.
+        """
+        numbers = tf.convert_to_tensor(known[NEIGHBORS])[0, :, :, 0]
+        rows, columns = tf.unstack(tf.shape(numbers))
+        averaged = functools.partial(_averaged, layer=layer, rows=rows, columns=columns)
+        own, to_features = vjp(averaged, features)
+        side = _side(layer)
+        numbers = _to_squares(numbers, side)
+        square_factor = self._factors[layer] ** 2
+        factors = square_factor * tf.gather(self._inverse_lengths, numbers)
+
+        def neighbors() -> tf.Tensor:  # made twice, because they take much memory
+            return tf.gather(self._vectors[layer], numbers)
+
+        wide = exact(own)[:, :, None]
+        product = factors * tf.reduce_sum(exact(neighbors()) * wide, axis=-1)
+        square = square_factor * tf.reduce_sum(tf.square(wide), axis=-1)
+        both = tf.stack([product, tf.broadcast_to(square, tf.shape(product))], axis=-1)
+
+        def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+            of_product, of_square = tf.unstack(_to_squares(upstream, side), axis=-1)
+            of_product = tf.cast(factors * of_product, own.dtype)[:, :, None]
+            pulled = tf.matmul(of_product, neighbors())[:, :, 0]
+            of_square = 2.0 * square_factor * tf.reduce_sum(of_square, axis=-1, keepdims=True)
+            return to_features(pulled + own * tf.cast(of_square, own.dtype))
+
+        return _from_squares(both, side), pull_back
+
+    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        # Not add_n, which adds in an order that varies between runs.
+        product, square = tf.unstack(tf.reduce_sum(tf.stack(parts), axis=0), axis=-1)
+        return distance_sum(product, square)
+
+    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
+        sums = [
+            tf.reduce_sum(self._queries(features, part), axis=0)
+            for part, (_, features) in zip(self._parts, features_of(), strict=True)
+        ]
+        mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(self.count)
+        search = VectorSearch(self._hypercolumns(self._vectors))
+        for part, (_, features) in zip(self._parts, features_of(), strict=True):
+            yield {NEIGHBORS: search(self._queries(features, part), mean)}
+
+    def _queries(self, features: Features, part: Part) -> tf.Tensor:
+        return self._hypercolumns(
+            {
+                layer: self.at_positions(features[layer], layer, *shape_of(part))
+                for layer in self.layers
+            }
+        )
+
+    def _hypercolumns(self, vectors: Features) -> tf.Tensor:
+        """Vectors of all layers, (M, all channels), not below float32."""
+        own = [self._factors[layer] * exact(vectors[layer]) for layer in self.layers]
+        return tf.concat(own, axis=1)
+
+
+def _averaged(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+    """Features (1, h, w, N) averaged over squares of 4 px: (rows, columns, N).
+
+    Those of a stride of 8 stay as they are: (rows / 2, columns / 2, N).
+    """
+    if (pooled := HypercolumnNeighbors.spacing // vgg.stride(layer)) > 1:
+        features = tf.nn.avg_pool2d(features, pooled, pooled, "VALID")
+    side = _side(layer)
+    return features[0, : rows // side, : columns // side]
+
+
+def _side(layer: str) -> int:
+    """The side of the squares of positions of a hypercolumn that share a feature of the layer."""
+    return max(1, vgg.stride(layer) // HypercolumnNeighbors.spacing)
+
+
+def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:
+    """Values of positions (rows, columns, ...) with the positions of each square on an axis:
+    (rows / side, columns / side, side^2, ...)."""
+    rows, columns, *others = tf.unstack(tf.shape(values))
+    cut = tf.reshape(values, (rows // side, side, columns // side, side, *others))
+    return tf.reshape(_swapped(cut), (rows // side, columns // side, side * side, *others))
+
+
+def _from_squares(values: tf.Tensor, side: int) -> tf.Tensor:
+    """The inverse of `_to_squares`."""
+    rows, columns, _, *others = tf.unstack(tf.shape(values))
+    cut = tf.reshape(values, (rows, columns, side, side, *others))
+    return tf.reshape(_swapped(cut), (rows * side, columns * side, *others))
+
+
+def _swapped(values: tf.Tensor) -> tf.Tensor:
+    """With the second and the third axis exchanged."""
+    return tf.transpose(values, (0, 2, 1, *range(3, values.shape.rank)))
+
+
+def _to_mean_square_1(vectors: tf.Tensor) -> float:
+    """The factor that makes the mean square of vectors (M, N) 1, unless it vanishes."""
+    mean = tf.reduce_mean(tf.reduce_sum(tf.square(exact(vectors)), axis=1))
+    return 1.0 / math.sqrt(max(float(mean), LEAST_SQUARE))

@@ -1,0 +1,83 @@
+"""Neighbors in each layer by itself, for fine structure at the end of a run."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from nst_keras.network import vgg
+from nst_keras.objective.evaluation import Features, Statistic, vjp
+from nst_keras.objective.formulas import exact
+from nst_keras.objective.nearest import VectorSearch
+from nst_keras.objective.neighbors import (
+    DEEPEST_STRIDE,
+    LEAST_SQUARE,
+    FeaturesInTiles,
+    Neighbors,
+    distance_sum,
+    shape_of,
+)
+from nst_keras.objective.term_names import NEIGHBORS
+from nst_keras.objective.tiles import Tile
+
+
+class LayerNeighbors(Neighbors):
+    """Compares each position's features in each layer with those of its neighbor in that layer.
+
+    By their cosine, after the styles' mean has been subtracted from both. Positions are the centers
+    of squares of 8 pixels.
+    """
+
+    spacing, most_vectors = 8, 1 << 12
+
+    def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
+        super().__init__(vectors, height, width, tiles)
+        self._means = {layer: tf.reduce_mean(exact(own), 0) for layer, own in vectors.items()}
+        self._directions = {
+            layer: tf.math.l2_normalize(exact(own) - self._means[layer], 1, LEAST_SQUARE)
+            for layer, own in vectors.items()
+        }
+        self._searches = {
+            layer: VectorSearch(exact(own), exact=True) for layer, own in vectors.items()
+        }
+
+    def _maps(self) -> tuple[str, ...]:
+        return tuple(map(_map_name, self.layers))
+
+    @staticmethod
+    def at_positions(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+        return tf.reshape(_at_centers(features, layer, rows, columns), (-1, features.shape[-1]))
+
+    def statistics(
+        self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
+    ) -> Statistic:
+        """The distance summed over positions, a scalar."""
+        numbers = tf.convert_to_tensor(known[_map_name(layer)])[0, :, :, 0]
+        rows, columns = tf.unstack(tf.shape(numbers))
+
+        def summed(features: tf.Tensor) -> tf.Tensor:
+            own = exact(_at_centers(features, layer, rows, columns)) - self._means[layer]
+            product = tf.reduce_sum(own * tf.gather(self._directions[layer], numbers), axis=-1)
+            return distance_sum(product, tf.reduce_sum(tf.square(own), axis=-1))
+
+        return vjp(summed, features)
+
+    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.reduce_mean(tf.stack(parts), axis=0)
+
+    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
+        for part, (_, features) in zip(self._parts, features_of(), strict=True):
+            found = {}
+            for layer in self.layers:
+                own = exact(self.at_positions(features[layer], layer, *shape_of(part)))
+                found[_map_name(layer)] = self._searches[layer](own, self._means[layer])
+            yield found
+
+
+def _at_centers(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+    """Features (1, h, w, N) at the centers of squares of 8 px: (rows, columns, N)."""
+    step = DEEPEST_STRIDE // vgg.stride(layer)
+    return features[0, step // 2 :: step, step // 2 :: step][:rows, :columns]
+
+
+def _map_name(layer: str) -> str:
+    return f"{NEIGHBORS}/{layer}"
