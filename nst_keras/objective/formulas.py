@@ -11,7 +11,7 @@ F F^T assume a style of the image's size, so here M A takes the place of its Gra
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -64,11 +64,14 @@ def _pulled_from_gram(rows: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
 
 
-def squared_error_sum(features: tf.Tensor, target: tf.Tensor) -> Statistic:
-    """Sum of (F - P)^2 over positions and channels."""
+def squared_error_sum(
+    features: tf.Tensor, target: tf.Tensor, weights: tf.Tensor | None = None
+) -> Statistic:
+    """Sum of (F - P)^2 over positions and channels, with weights of positions (1, h, w, 1)."""
 
     def error_sum(features: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.math.squared_difference(exact(features), exact(target)))
+        errors = tf.math.squared_difference(exact(features), exact(target))
+        return tf.reduce_sum(errors if weights is None else weights * errors)
 
     return vjp(error_sum, features)
 
@@ -111,8 +114,19 @@ def square_sum(*parts: tf.Tensor) -> tuple[tf.Tensor, float]:
 
     Relative losses divide by it.
     """
-    size = sum(tf.TensorShape(part.shape).num_elements() for part in parts)
-    return sum(tf.reduce_sum(tf.square(exact(part))) for part in parts), _FLOOR * float(size)
+    return weighted_square_sum([(part, None) for part in parts])
+
+
+def weighted_square_sum(
+    parts: Sequence[tuple[tf.Tensor, tf.Tensor | None]],
+) -> tuple[tf.Tensor, float]:
+    """The same with weights of positions (1, h, w, 1), 1 in the mean, beside each part."""
+    size = sum(tf.TensorShape(part.shape).num_elements() for part, _ in parts)
+    squares = [
+        tf.square(exact(part)) if weights is None else weights * tf.square(exact(part))
+        for part, weights in parts
+    ]
+    return sum(map(tf.reduce_sum, squares)), _FLOOR * float(size)
 
 
 # Content losses of sum (F - P)^2, the floored sum of P^2 and the number of features N M.

@@ -11,6 +11,7 @@ from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.formulas import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
+    DEEPEST_STRIDE,
     LEAST_SQUARE,
     FeaturesInTiles,
     Neighbors,
@@ -20,6 +21,8 @@ from nst_keras.objective.neighbors import (
 )
 from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import Tile
+
+_MOST_QUERIES = 4096  # hypercolumns of an image in memory at once, about
 
 
 class HypercolumnNeighbors(Neighbors):
@@ -88,21 +91,29 @@ class HypercolumnNeighbors(Neighbors):
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         sums = [
-            tf.reduce_sum(self._queries(features, part), axis=0)
+            tf.reduce_sum(queries, axis=0)
             for part, (_, features) in zip(self._parts, features_of(), strict=True)
+            for queries in self._queries(features, part)
         ]
         mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(self.count)
         search = VectorSearch(self._hypercolumns(self._vectors))
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
-            yield {NEIGHBORS: search(self._queries(features, part), mean)}
+            found = [search(queries, mean) for queries in self._queries(features, part)]
+            yield {NEIGHBORS: tf.concat(found, axis=0)}
 
-    def _queries(self, features: Features, part: Part) -> tf.Tensor:
-        return self._hypercolumns(
-            {
-                layer: self.at_positions(features[layer], layer, *shape_of(part))
-                for layer in self.layers
-            }
-        )
+    def _queries(self, features: Features, part: Part) -> Iterator[tf.Tensor]:
+        """The hypercolumns of a tile (n, all channels), some rows of squares at a time."""
+        rows, columns = shape_of(part)
+        squares = rows * self.spacing // DEEPEST_STRIDE
+        step = max(1, _MOST_QUERIES * squares // (rows * columns))
+        for start in range(0, squares, step):
+            count = min(step, squares - start)
+            found = {}
+            for layer in self.layers:
+                per_square = DEEPEST_STRIDE // vgg.stride(layer)
+                strip = features[layer][:, start * per_square : (start + count) * per_square]
+                found[layer] = self.at_positions(strip, layer, count * rows // squares, columns)
+            yield self._hypercolumns(found)
 
     def _hypercolumns(self, vectors: Features) -> tf.Tensor:
         """Vectors of all layers, (M, all channels), not below float32."""

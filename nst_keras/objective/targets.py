@@ -9,6 +9,7 @@ import tensorflow as tf
 from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Extractor, Features
+from nst_keras.objective.focus import at_stride, position_weights
 from nst_keras.objective.term_names import CONTENT, STYLE, kind_of, layer_of
 from nst_keras.objective.tiles import Tile
 
@@ -21,8 +22,10 @@ class Targets:
 
     Attributes:
         content: for each tile, the content's features (1, h, w, N) by layer, at the positions that
-            the tile owns, in the dtype of the extractor's outputs.
-        content_sums: the sum of their squares by layer, over all tiles, never below a floor.
+            the tile owns, in the dtype of the extractor's outputs; if positions have weights, also
+            these (1, h, w, 1), by `weights_name`.
+        content_sums: the weighted sum of the features' squares by layer, over all tiles, never
+            below a floor.
         style: the target of the style formula by layer, from the styles' blended moments.
         notes: warnings for the user.
     """
@@ -41,6 +44,7 @@ def capture_targets(
     terms: Iterable[str],
     formulas: formulas_lib.Formulas,
     tiles_of: TilesOf,
+    focus: float = 0.0,
 ) -> Targets:
     """Compute the features of the content and the blended moments of the styles.
 
@@ -50,12 +54,17 @@ def capture_targets(
         style_blend: one weight per style; their sum does not matter.
         terms: the names of the terms whose layers need targets.
         tiles_of: cuts pictures, so that only one tile at a time goes through the network.
+        focus: see `focus.position_weights`.
     """
     features_of = functools.partial(features_in_tiles, extractor, tiles_of)
     layers = layers_of(CONTENT, terms)
     kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
+    if focus:
+        weights = position_weights(content, focus)
+        for tile, own in zip(tiles_of(*content.shape[1:3]), kept, strict=True):
+            own |= _owned_weights(weights, layers, tile)
     moments = dict.fromkeys(layers_of(STYLE, terms), 0.0)
     for style, share in zip(styles, style_blend, strict=True):
         for _, features in features_of(style):
@@ -66,17 +75,34 @@ def capture_targets(
     return Targets(
         content=tuple(kept),
         content_sums={
-            layer: tf.maximum(*formulas_lib.square_sum(*(features[layer] for features in kept)))
+            layer: tf.maximum(
+                *formulas_lib.weighted_square_sum(
+                    [(own[layer], own.get(weights_name(layer))) for own in kept]
+                )
+            )
             for layer in layers
         },
         style={layer: formulas.style_target(moment) for layer, moment in moments.items()},
-        notes=(*_notes(CONTENT, kept), *_notes(STYLE, [moments])),
+        notes=(*_notes(CONTENT, layers, kept), *_notes(STYLE, moments, [moments])),
     )
 
 
 def layers_of(kind: str, terms: Iterable[str]) -> tuple[str, ...]:
     """The layers of the terms of one kind."""
     return tuple(layer_of(name) for name in terms if kind_of(name) == kind)
+
+
+def weights_name(layer: str) -> str:
+    """The name of the weights of a content layer's positions, beside its features."""
+    return f"weights of {layer}"
+
+
+def _owned_weights(weights: tf.Tensor, layers: Sequence[str], tile: Tile) -> Features:
+    """Weights of the positions that a tile owns, given those of pixels."""
+    top, bottom, left, right = tile.window
+    y, x = tile.rows.start, tile.columns.start
+    own = weights[:, y + top : y + bottom, x + left : x + right]
+    return {weights_name(layer): at_stride(own, vgg.stride(layer)) for layer in layers}
 
 
 def owned(features: tf.Tensor, layer: str, window: Sequence[int]) -> tf.Tensor:
@@ -95,9 +121,9 @@ def features_in_tiles(
         yield tile, {layer: owned(found, layer, tile.window) for layer, found in features.items()}
 
 
-def _notes(kind: str, targets: Sequence[Features]) -> Iterator[str]:
+def _notes(kind: str, layers: Iterable[str], targets: Sequence[Features]) -> Iterator[str]:
     """Warnings of layers where the target is zero: relative losses divide by a floor there."""
-    for layer in targets[0]:
+    for layer in layers:
         total, floor = formulas_lib.square_sum(*(target[layer] for target in targets))
         if float(total) <= floor:
             yield f"the {kind} has no features at {layer}"

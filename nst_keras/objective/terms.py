@@ -21,13 +21,13 @@ from nst_keras.objective.evaluation import (
 )
 from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.neighbors import Neighbors
-from nst_keras.objective.targets import Targets
+from nst_keras.objective.targets import Targets, weights_name
 from nst_keras.objective.term_names import CONTENT, NEIGHBORS, STYLE, TV, kind_of, layer_of
 
 # Statistics of features (1, h, w, N), or of pixels (1, H, W, 3). Those of a term of one layer are
 # sums over positions. Those of pixels may combine a row with the next one, but not reach further,
 # since strips overlap by one row. The second argument holds what is known at the same positions:
-# the content's features by layer, and the numbers of neighbors (see `neighbors`).
+# the content's features by layer, weights of positions, and numbers of neighbors.
 Statistics = Callable[[tf.Tensor, Features], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
@@ -122,7 +122,11 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
         count = float(vgg.positions(layer, height, width) * channels)
         return formulas.content(sums, target_sum, count)
 
-    return lambda features, known: formulas_lib.squared_error_sum(features, known[layer]), loss
+    def error_sum(features: tf.Tensor, known: Features) -> Statistic:
+        weights = known.get(weights_name(layer))
+        return formulas_lib.squared_error_sum(features, known[layer], weights)
+
+    return error_sum, loss
 
 
 def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:

@@ -161,6 +161,12 @@ class Config:
     content_layer_weights: tuple[float | tuple[str, float], ...] = _weight(
         (), "Weights of content layers, in order or as LAYER:WEIGHT.", _LAYER, unset="equal weights"
     )
+    content_focus: float = _weight(
+        None,
+        "How much more the content counts where the photo has detail, such as a face, than where "
+        "it is flat, such as a sky: 0 is alike, 1 in proportion to the detail.",
+        (0, 1),
+    )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )

@@ -34,6 +34,7 @@ COMMON: dict[str, Any] = {
     "style_layers": tuple(f"block{block}_conv1" for block in range(1, 6)),
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
     "content_weight": 1.0,
+    "content_focus": 0.0,
     "neighbors_weight": 0.0,
     "match_content": 0.5,
     "tv_weight": 0.0,
@@ -60,6 +61,7 @@ PRESETS = {
     "neighbors": Preset(
         content_layers=("block4_conv2", "block5_conv2"),
         content_weight=0.5,
+        content_focus=0.9,
         style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
         style_weight=16.0,
         neighbors_weight=0.5,

@@ -135,7 +135,8 @@ def _with_neighbor_layers(settings: Settings) -> Settings:
     layers = _canonical(settings, "neighbor_layers", settings.neighbor_layers) or choices
     if wrong := [layer for layer in layers if layer not in choices]:
         reason = f"{wrong[0]} is not in the first four blocks"
-        raise _refusal(settings, "neighbor_layers", reason)
+        shown = dataclasses.replace(settings, neighbor_layers=layers)
+        raise _refusal(shown, "neighbor_layers", reason)
     return dataclasses.replace(
         settings, neighbor_layers=layers if settings.neighbors_weight else ()
     )
@@ -170,7 +171,7 @@ def _check_weights(settings: Settings) -> None:
     kinds = {kind_of(term) for term in terms} - {TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
         reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
-        names = "content_weight style_weight"
+        names = "content_weight style_weight neighbors_weight"
         raise _refusal(settings, names, reason, "content_layers", "style_layers")
     if settings.weights == "embedded" and settings.backbone != "vgg19":
         reason = (

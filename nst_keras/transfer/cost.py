@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from nst_keras.devices.memory import GIB, MemoryBudget
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
+from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
@@ -20,6 +21,9 @@ _BASE = 720 << 20  # TensorFlow, the network and its graphs
 # allocator does not return, and the float32 copy of low-precision features for a Gram matrix.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
 _IMAGES = 3  # the image, the copy that is being written, and fragmentation
+
+_SEARCH_COPIES = 3.5  # of the styles' vectors in float32, while neighbors are searched for
+_NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
 _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
@@ -125,7 +129,25 @@ class CostModel:
         compared = [conv for conv in self._convs if conv.name in settings.content_layers]
         targets = sum(map(_features, compared))
         own = kept * largest + (images * _PIXEL + targets * size) * scale.pixels
+        if settings.neighbor_layers:
+            own = self._with_neighbors(own, largest, scale)
         return round(_BASE + self._held_bytes + own)
+
+    def _with_neighbors(self, own: float, largest: int, scale: Scale) -> float:
+        """Bytes of a step with neighbors, or of the search for them if that takes more.
+
+        Args:
+            own: bytes of a step without them.
+            largest: pixels of the largest tile.
+        """
+        neighbors = HypercolumnNeighbors
+        compared = [conv for conv in self._convs if conv.name in self._settings.neighbor_layers]
+        positions = scale.pixels / neighbors.spacing**2
+        matrix = min(positions, neighbors.most_vectors) * sum(conv.outputs for conv in compared)
+        held = matrix * _BYTES[self._precision]
+        widest = max(conv.outputs for conv in compared)
+        step = own + _NEIGHBOR_COPIES * 4 * widest * largest / neighbors.spacing**2
+        return held + max(step, _SEARCH_COPIES * 4 * matrix)
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""

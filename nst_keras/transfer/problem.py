@@ -15,6 +15,7 @@ from nst_keras.imaging import geometry
 from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective.evaluation import Network, WholeEvaluator
+from nst_keras.objective.focus import position_weights
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.layerwise import LayerNeighbors
@@ -34,6 +35,7 @@ from nst_keras.transfer.plan import Plan, Scale
 
 _log = logging.getLogger(__name__)
 
+_MOST_CONTENT = 0.95  # share of the content in what is matched, where it has much detail
 _LOG_SECONDS = 30.0  # between lines about one evaluation
 
 
@@ -153,6 +155,7 @@ class StyleTransferProblem:
             self._terms,
             formulas,
             tiles_of,
+            self.settings.content_focus,
         )
         for note in targets.notes:
             _log.warning("%s", note)
@@ -200,9 +203,14 @@ class StyleTransferProblem:
         Between scales, the image is mixed with the content, which keeps the scene; at the coarsest
         scale it is the content itself.
         """
-        content = geometry.resize(self._content, scale.height, scale.width)
-        share = 0.0 if scale.by_layer else self.settings.match_content if scale.index else 1.0
-        mixed = tf.constant(((1.0 - share) * image + share * content)[None], tf.float32)
+        content = geometry.resize(self._content, scale.height, scale.width)[None]
+        share: float | tf.Tensor = 0.0 if scale.by_layer else 1.0
+        if scale.index and not scale.by_layer:
+            share = self.settings.match_content
+            if self.settings.content_focus:
+                weights = position_weights(tf.constant(content), self.settings.content_focus)
+                share = tf.minimum(share * weights, _MOST_CONTENT)
+        mixed = (1.0 - share) * tf.constant(image[None]) + share * tf.constant(content)
         neighbors.match(
             lambda: features_in_tiles(self.extractors.capture, lambda *_: neighbors.tiles, mixed)
         )

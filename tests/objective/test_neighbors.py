@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.objective import formulas as formulas_lib
+from nst_keras.objective import hypercolumns as hypercolumns_lib
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.layerwise import LayerNeighbors
@@ -154,6 +155,14 @@ def test_matches_and_the_loss_are_those_of_numpy(kind, sections, extractor):
     ]
     loss = objective_of(neighbors, sections).value(IMAGE)["neighbors"]
     np.testing.assert_allclose(loss, 3 * numpy_loss(kind, features, style, expected), rtol=1e-9)
+
+
+@pytest.mark.parametrize("most", [1, 90])
+def test_an_image_may_be_matched_some_rows_at_a_time(extractor, monkeypatch, most):
+    whole = match(make(HypercolumnNeighbors, extractor), extractor).state()
+    monkeypatch.setattr(hypercolumns_lib, "_MOST_QUERIES", most)
+    parts = match(make(HypercolumnNeighbors, extractor), extractor).state()
+    np.testing.assert_array_equal(parts["neighbors"], whole["neighbors"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective import targets as targets_lib
+from nst_keras.objective.focus import at_stride, position_weights
+from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiles import plan_tiles, receptive_field
 from tests.objective.conftest import (
     BOTH,
@@ -24,6 +26,7 @@ from tests.objective.conftest import (
     objective_of,
     random_vgg,
     rectified,
+    toy_extractor,
     uncut,
     weigh,
 )
@@ -50,16 +53,17 @@ def test_the_style_target_is_the_weighted_mean_of_grams_per_position():
         np.testing.assert_allclose(square_sum, (blended**2).sum(), rtol=1e-5)
 
 
-def test_targets_captured_by_tiles_are_those_of_the_whole():
+@pytest.mark.parametrize("focus", [0.0, 0.8])
+def test_targets_captured_by_tiles_are_those_of_the_whole(focus):
     layers = ("block1_conv1", "block3_conv1")
     field = receptive_field(layers, "vgg19")
     weights = dict.fromkeys(("content/block3_conv1", "style/block1_conv1", "style/block3_conv1"), 1)
     pictures = noise(93, 79, 1), [noise(61, 90, 2)], [1.0]
     given = chained(random_vgg(layers)), *pictures, weights
     formulas = formulas_lib.FORMULAS["relative"]
-    whole = targets_lib.capture_targets(*given, formulas, uncut)
+    whole = targets_lib.capture_targets(*given, formulas, uncut, focus)
     tiled = targets_lib.capture_targets(
-        *given, formulas, lambda height, width: plan_tiles(height, width, 48, field)
+        *given, formulas, lambda height, width: plan_tiles(height, width, 48, field), focus
     )
     assert len(tiled.content) > 2 and len(whole.content) == 1
     own = sum(int(tf.size(features["block3_conv1"])) for features in tiled.content)
@@ -69,6 +73,30 @@ def test_targets_captured_by_tiles_are_those_of_the_whole():
     for layer, (gram, square_sum) in whole.style.items():
         np.testing.assert_allclose(tiled.style[layer][0], gram, rtol=1e-10)
         np.testing.assert_allclose(tiled.style[layer][1], square_sum, rtol=1e-10)
+
+
+def test_positions_of_the_content_have_weights_if_there_is_a_focus():
+    layer = "block3_conv1"
+    assert list(capture().content[0]) == list(BOTH)
+    given = toy_extractor, batch(CONTENT), [batch(STYLES[0])], [1.0], weigh("relative")
+    formulas = formulas_lib.FORMULAS["relative"]
+    targets = targets_lib.capture_targets(*given, formulas, uncut, focus=0.7)
+    features = numpy_features(CONTENT)[layer]
+    weights = position_weights(batch(CONTENT), 0.7)
+    own = at_stride(weights, 4)[0].numpy()
+    np.testing.assert_allclose(targets.content[0][targets_lib.weights_name(layer)][0], own)
+    expected = (own * features**2).sum()
+    np.testing.assert_allclose(targets.content_sums[layer], expected, rtol=1e-5)
+    content = targets.content[0]
+    image = numpy_features(IMAGE)[layer]
+    (term,) = [
+        term
+        for term in make_terms(weigh("relative"), targets, formulas)
+        if term.name == f"content/{layer}"
+    ]
+    sums, _ = term.statistics[layer](toy_extractor(batch(IMAGE))[layer], content)
+    errors = (own * (image - features) ** 2).sum()
+    np.testing.assert_allclose(term.loss(sums, 18, 27), errors / expected, rtol=1e-5)
 
 
 def test_a_tile_owns_the_features_under_its_window():

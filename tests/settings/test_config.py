@@ -68,8 +68,8 @@ def test_python_values_are_taken():
         ("size", "512", "must be a whole number of pixels"),
         ("size", 31, "must be a whole number of pixels from 32"),
         ("size", None, "must be a whole number of pixels"),
-        ("objective", None, "must be one of relative, gatys"),
-        ("objective", "Gatys", "must be one of relative, gatys"),
+        ("objective", None, "must be one of neighbors, relative, gatys"),
+        ("objective", "Gatys", "must be one of neighbors, relative, gatys"),
         ("gif", 1, "must be true or false"),
         ("style_weight", math.nan, "must be a finite number of at least 0"),
         ("style_weight", math.inf, "must be a finite number of at least 0"),
@@ -139,7 +139,9 @@ def test_attributes_of_options():
 
     assert having("destination") == {"workdir", "output", "overwrite"}
     assert having("hashed") == {"content", "style", "init", "weights"}
-    assert having("sets_defaults") == {"objective", "optimizer", "quality", "backbone", "weights"}
+    assert having("sets_defaults") == {
+        *("objective", "strength", "optimizer", "quality", "backbone", "weights")
+    }
     assert having("decides_loss") >= {"content", "style_weight", "balance", "backbone", "pooling"}
     assert not having("decides_loss") & {"init", "seed", "precision", "size", "iterations"}
     assert having("per_picture") >= {"content", "seed", "style_weight", "learning_rate", "workdir"}
@@ -285,12 +287,15 @@ def test_a_flagfile_that_includes_itself_is_refused(flagfile, there):
         ("--style_layer_weights=a:", "--style_layer_weights=a:: must be a number or NAME:NUMBER"),
         ("--balance=style", "--balance=style: must be NAME:NUMBER of at least 0"),
         ("--balance=:1", "--balance=:1: must be NAME:NUMBER of at least 0"),
-        ("--objective=gaty", "--objective=gaty: must be one of relative, gatys, jcjohnson"),
+        (
+            "--objective=gaty",
+            "--objective=gaty: must be one of neighbors, relative, gatys, jcjohnson",
+        ),
         ("--optimizer=adma", "--optimizer=adma: must be one of adam, lbfgs, "),
         ("--schedule=cos", "--schedule=cos: must be one of constant, linear, cosine"),
         ("--history=0", "--history=0: must be a whole number from 1 to 1000"),
         ("--average=1", "--average=1: must be a finite number from 0 to 0.99999"),
-        ("--objective=foo", "--objective=foo: must be one of relative, gatys"),
+        ("--objective=foo", "--objective=foo: must be one of neighbors, relative, gatys"),
         ("--pooling=MAX", "--pooling=MAX: must be one of max, avg"),
         (
             "--precision=half",
@@ -444,7 +449,7 @@ def test_help_fits_100_columns():
     [
         "Longest side of the result in pixels; original: the content's own.",
         "Default: 512.",
-        "Default: that of the objective (relative: 8.0).",
+        "Default: that of the objective (neighbors: 16.0).",
         "max, avg",
         "--[no]gif",
     ],

@@ -18,6 +18,7 @@ EQUAL = (1.0, 1.0, 1.0, 1.0, 1.0)
 
 # Of 0..1, of 0..255 and of the deviation of ImageNet's pixels, 0.226.
 UNITS = {
+    "neighbors": 1.0,
     "relative": 1.0,
     "gatys": 255.0,
     "jcjohnson": 255.0,
@@ -50,8 +51,29 @@ PLAIN = {
     "padding": "zero",
     "scales": 1,
     "coarse_iterations": (),
+    "detail_iterations": 0,
+    "neighbors_weight": 0.0,
+    "variables": "pixels",
 }
 PUBLISHED = {
+    "neighbors": {  # our own
+        **PLAIN,
+        **ADAM,
+        "content_layers": ("block4_conv2", "block5_conv2"),
+        "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
+        "content_weight": 0.5,
+        "style_weight": 16.0,
+        "neighbors_weight": 0.5,
+        "match_content": 0.5,
+        "tv_weight": 2.0,
+        "beta_2": 0.9,
+        "learning_rate": 0.03,
+        "schedule": "linear",
+        "clamp": True,
+        "scales": "auto",
+        "iterations": 80,
+        "coarse_iterations": (100, 60),
+    },
     "relative": {  # our own
         **PLAIN,
         **ADAM,

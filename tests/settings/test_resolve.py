@@ -1,8 +1,10 @@
 """Presets filled in, names made canonical, contradictions refused."""
 
+import functools
+
 import pytest
 
-from nst_keras.objective.term_names import matches, term_names
+from nst_keras.objective.term_names import matches
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
@@ -31,7 +33,9 @@ def test_every_preset_fills_in_all_that_is_left_open(name):
 def test_resolving_makes_settings_that_are_still_a_config():
     settings = resolve(Config(style=("a", "b"), max_megapixels=3))
     assert isinstance(settings, Settings) and isinstance(settings, Config)
-    assert settings.layers == (*settings.content_layers, *settings.style_layers)
+    assert settings.layers == (
+        *(*settings.content_layers, *settings.style_layers, *settings.neighbor_layers),
+    )
     assert settings.max_pixels == 3_000_000
 
 
@@ -48,10 +52,42 @@ def test_resolving_twice_changes_nothing(name):
 
 def test_the_default_preset_holds_its_tuned_values():
     config = resolve(Config())
-    assert config.content_layers == ("block5_conv2",)
+    assert config.content_layers == ("block4_conv2", "block5_conv2")
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
-    assert (config.content_weight, config.style_weight, config.tv_weight) == (1.0, 8.0, 2.0)
+    assert (config.content_weight, config.style_weight, config.tv_weight) == (0.5, 16.0, 2.0)
+    assert (config.neighbors_weight, config.match_content) == (0.5, 0.5)
     assert (config.iterations, config.coarse_iterations) == (80, (100, 60))
+
+
+def test_neighbors_compare_all_layers_of_four_blocks_unless_layers_are_given():
+    assert resolve(Config()).neighbor_layers == tuple(
+        f"block{block}_conv{index}"
+        for block, count in enumerate((2, 2, 4, 4), start=1)
+        for index in range(1, count + 1)
+    )
+    vgg16 = resolve(Config(backbone="vgg16", weights="imagenet"))
+    assert len(vgg16.neighbor_layers) == 10
+    assert resolve(Config(neighbor_layers=("relu3_1",))).neighbor_layers == ("block3_conv1",)
+    without = resolve(Config(neighbors_weight=0.0))
+    assert without.neighbor_layers == () and "neighbors" not in without.terms
+    assert resolve(Config(objective="gatys", neighbors_weight=1.0)).terms[-2:] == (
+        "neighbors",
+        "tv",
+    )
+
+
+def test_strength_moves_content_and_style_together():
+    faithful, usual, free = (resolve(Config(strength=value)) for value in (0.0, 0.5, 1.0))
+    assert usual == resolve(Config())
+    for name, rises in (
+        ("content_weight", False),
+        ("style_weight", True),
+        ("match_content", False),
+    ):
+        values = [getattr(one, name) for one in (faithful, usual, free)]
+        assert values == sorted(values, reverse=not rises) and len({*values}) == 3
+    assert resolve(Config(objective="gatys", strength=1.0)).style_weight > 1000
+    assert resolve(Config(strength=1.0, style_weight=3.0)).style_weight == 3.0
 
 
 @pytest.mark.parametrize(
@@ -65,14 +101,19 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     assert resolve(Config(quality="draft")).iterations == 32
 
 
-def test_the_best_of_the_default_has_settings_of_its_own():
-    config = resolve(Config(quality="best"))
+def best_of(objective, **settings):
+    return resolve(Config(objective=objective, quality="best", **settings))
+
+
+def test_the_best_of_an_objective_may_have_settings_of_its_own():
+    config = resolve(Config(objective="relative", quality="best"))
     assert (config.iterations, config.coarse_iterations) == (290, (100, 60))
     assert (config.beta_1, config.learning_rate, config.schedule_end) == (0.95, 0.05, 0.1)
     # They are Adam's, and for its own schedule.
-    assert resolve(Config(quality="best", optimizer="lbfgs")).iterations == 200
-    assert resolve(Config(quality="best", schedule="cosine")).schedule_end == 0.2
-    assert resolve(Config(quality="best", beta_1=0.5)).beta_1 == 0.5
+    best = functools.partial(best_of, "relative")
+    assert best(optimizer="lbfgs").iterations == 200
+    assert best(schedule="cosine").schedule_end == 0.2
+    assert best(beta_1=0.5).beta_1 == 0.5
 
 
 def test_quality_leaves_steps_of_the_users_own_alone():
@@ -124,8 +165,8 @@ def test_layers_get_their_keras_names():
             "--style_layer_weights=1.0,2.0: has 2 values, but --style_layers has 5",
         ),
         (
-            {"content_layer_weights": (1.0, 2.0)},
-            "--content_layer_weights=1.0,2.0: has 2 values, but --content_layers has 1",
+            {"content_layer_weights": (1.0,)},
+            "--content_layer_weights=1.0: has 1 values, but --content_layers has 2",
         ),
         (
             {"style": ("a", "b"), "style_blend": (0.0, 0.0)},
@@ -133,12 +174,16 @@ def test_layers_get_their_keras_names():
         ),
         ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: at l"),
         (
-            {"content_layers": (), "style_layers": ()},
-            "--content_weight=1.0 --style_weight=8.0: nothing to optimize",
+            {"content_layers": (), "style_layers": (), "neighbors_weight": 0.0},
+            "--content_weight=0.5 --style_weight=16.0 --neighbors_weight=0.0: nothing to optimize",
         ),
         (
-            {"content_weight": 0.0, "style_weight": 0.0},
-            "--content_weight=0.0 --style_weight=0.0: n",
+            {"content_weight": 0.0, "style_weight": 0.0, "neighbors_weight": 0.0},
+            "--content_weight=0.0 --style_weight=0.0 --neighbors_weight=0.0: n",
+        ),
+        (
+            {"neighbor_layers": ("relu2_1", "relu5_1")},
+            "--neighbor_layers=block2_conv1,block5_conv1: block5_conv1 is not in the first four",
         ),
         ({"backbone": "vgg16"}, "--backbone=vgg16: --weights=embedded holds vgg19 only; give"),
     ],
@@ -278,8 +323,8 @@ def test_another_schedule_than_the_presets_has_the_usual_end():
 
 
 def test_terms_are_named_by_kind_or_one_by_one():
-    config = resolve(Config(style_layers=("relu1_1", "relu2_1")))
-    terms = term_names(config.content_layers, config.style_layers)
+    config = resolve(Config(objective="relative", style_layers=("relu1_1", "relu2_1")))
+    terms = config.terms
     assert terms == ("content/block5_conv2", "style/block1_conv1", "style/block2_conv1", "tv")
     assert [matches(term, "style") for term in terms] == [False, True, True, False]
     assert [matches(term, "style/block2_conv1") for term in terms] == [False, False, True, False]
