@@ -146,6 +146,7 @@ def flags_of(picture_paths, weights_path) -> list[str]:
         f"--content={content}",
         f"--style={style}",
         f"--weights={weights_path}",
+        "--objective=relative",
         "--content_layers=block2_conv2",  # shallow: most of a test's time goes into compiling
         "--style_layers=block1_conv1,block2_conv1",
         "--size=48",

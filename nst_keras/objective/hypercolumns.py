@@ -11,7 +11,6 @@ from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.formulas import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
-    DEEPEST_STRIDE,
     LEAST_SQUARE,
     FeaturesInTiles,
     Neighbors,
@@ -20,7 +19,7 @@ from nst_keras.objective.neighbors import (
     shape_of,
 )
 from nst_keras.objective.term_names import NEIGHBORS
-from nst_keras.objective.tiles import Tile
+from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
 _MOST_QUERIES = 4096  # hypercolumns of an image in memory at once, about
 
@@ -104,13 +103,13 @@ class HypercolumnNeighbors(Neighbors):
     def _queries(self, features: Features, part: Part) -> Iterator[tf.Tensor]:
         """The hypercolumns of a tile (n, all channels), some rows of squares at a time."""
         rows, columns = shape_of(part)
-        squares = rows * self.spacing // DEEPEST_STRIDE
+        squares = rows * self.spacing // NEIGHBORS_STRIDE
         step = max(1, _MOST_QUERIES * squares // (rows * columns))
         for start in range(0, squares, step):
             count = min(step, squares - start)
             found = {}
             for layer in self.layers:
-                per_square = DEEPEST_STRIDE // vgg.stride(layer)
+                per_square = NEIGHBORS_STRIDE // vgg.stride(layer)
                 strip = features[layer][:, start * per_square : (start + count) * per_square]
                 found[layer] = self.at_positions(strip, layer, count * rows // squares, columns)
             yield self._hypercolumns(found)

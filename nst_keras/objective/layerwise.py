@@ -9,7 +9,6 @@ from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.formulas import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
-    DEEPEST_STRIDE,
     LEAST_SQUARE,
     FeaturesInTiles,
     Neighbors,
@@ -17,7 +16,7 @@ from nst_keras.objective.neighbors import (
     shape_of,
 )
 from nst_keras.objective.term_names import NEIGHBORS
-from nst_keras.objective.tiles import Tile
+from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
 
 class LayerNeighbors(Neighbors):
@@ -75,7 +74,7 @@ class LayerNeighbors(Neighbors):
 
 def _at_centers(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
     """Features (1, h, w, N) at the centers of squares of 8 px: (rows, columns, N)."""
-    step = DEEPEST_STRIDE // vgg.stride(layer)
+    step = NEIGHBORS_STRIDE // vgg.stride(layer)
     return features[0, step // 2 :: step, step // 2 :: step][:rows, :columns]
 
 

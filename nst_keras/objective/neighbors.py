@@ -19,9 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import Features, Statistic
-from nst_keras.objective.tiles import Span, Tile
+from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Span, Tile
 
-DEEPEST_STRIDE = 8  # of layers that can be compared; positions cover whole squares of 8 px
 LEAST_SQUARE = 1e-6  # sums of squares below it count as zero
 
 FeaturesInTiles = Iterable[tuple[Tile, Features]]  # of a picture: each tile, and what it owns
@@ -61,8 +60,8 @@ class Neighbors(abc.ABC):
     @classmethod
     def grid(cls, height: int, width: int) -> tuple[int, int]:
         """The rows and columns of positions in an image."""
-        per_square = DEEPEST_STRIDE // cls.spacing
-        return height // DEEPEST_STRIDE * per_square, width // DEEPEST_STRIDE * per_square
+        per_square = NEIGHBORS_STRIDE // cls.spacing
+        return height // NEIGHBORS_STRIDE * per_square, width // NEIGHBORS_STRIDE * per_square
 
     @classmethod
     def owned_part(cls, tile: Tile) -> Part:

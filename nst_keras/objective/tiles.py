@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 
+# Pixels along the sides of the squares whose positions have neighbors (see `neighbors`).
+NEIGHBORS_STRIDE = 8
 # The smallest side of tiles for replicas, relative to the largest with which each gets a tile;
 # below it, halos cost more than balance gains. And about how many sides are compared.
 _SMALLEST_SHARE, _TRIED = 0.4, 24

@@ -7,12 +7,12 @@ from typing import Any
 
 from nst_keras.network import vgg
 from nst_keras.objective.term_names import TV, kind_of, matches, term_names
+from nst_keras.objective.tiles import NEIGHBORS_STRIDE
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import COMMON, PRESETS, with_strength
 
-_NEIGHBORS_STRIDE = 8  # pixels of the squares that hold positions of neighbors
 _ALL_ZERO = "at least one value must be above 0"
 
 
@@ -29,7 +29,7 @@ class Settings(Config):
     @property
     def least_stride(self) -> int:
         """The smallest stride that borders of tiles must be multiples of, in pixels."""
-        return _NEIGHBORS_STRIDE if self.neighbor_layers else 1
+        return NEIGHBORS_STRIDE if self.neighbor_layers else 1
 
     @property
     def terms(self) -> tuple[str, ...]:

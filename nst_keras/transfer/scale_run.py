@@ -65,7 +65,7 @@ class ScaleRun:
             first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
         # What steps change: the pixels, or the coefficients of their pyramid.
         self.variable = tf.Variable(first, trainable=False)
-        own = {self._settings.variables: self.variable}
+        own = {"pyramid" if self._pyramid else "image": self.variable}
         if self._settings.average:
             own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
         self._average = own.get("average")

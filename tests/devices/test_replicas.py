@@ -28,6 +28,7 @@ from tests.network.conftest import distance_error, switching
 
 CONTENT, STYLE = picture(90, 120, seed=1), picture(50, 50, seed=2)
 CONFIG = Config(
+    objective="relative",
     size=120,
     scales=1,
     iterations=6,

@@ -354,7 +354,11 @@ def test_pictures_of_one_name_in_two_folders():
             [],
             ["t.csv, row 2, column style_blend: ", "--style has 1"],
         ),
-        ([], ["content_weight=0,1", "style_weight=0,1"], ["nothing to optimize"]),
+        (
+            [],
+            ["content_weight=0,1", "style_weight=0,1", "neighbors_weight=0"],
+            ["nothing to optimize"],
+        ),
     ],
 )
 def test_contradictions_are_refused_with_the_place(rows, variations, words):

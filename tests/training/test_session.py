@@ -61,6 +61,7 @@ def test_run_paints_with_the_weights(whole, picture_paths, tmp_path, monkeypatch
         "--backbone=vgg16",
         *("--size=32", "--scales=1", "--iterations=2", "--noscores", "--quiet", "--workdir=x"),
         *("--content_layers=block2_conv1", "--style_layers=block1_conv1", "--nogif"),
+        "--objective=relative",
     ]
     assert run.main(arguments) == 0 and (tmp_path / "x" / "result.png").exists()
 

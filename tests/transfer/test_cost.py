@@ -15,7 +15,8 @@ from nst_keras.transfer.plan import Scale
 
 
 def costs(channels=vgg.CHANNELS, precision="float32", **settings):
-    return CostModel(resolve(Config(**settings)), precision, channels)
+    config = Config(**{"objective": "relative", **settings})
+    return CostModel(resolve(config), precision, channels)
 
 
 def scale(width, height, steps=10):
@@ -155,3 +156,16 @@ def test_the_plan_counts_what_reading_took_and_the_pictures_that_are_held():
     plain, holding = (CostModel(settings, "float32", channels, held) for held in (0, 2 * GIB))
     assert holding.peak_bytes(one, None) - plain.peak_bytes(one, None) == 2 * GIB
     assert "up to about 7.5 GiB" in plain.describe((one,), None, 1e12, round(7.5 * GIB))
+
+
+def test_neighbors_take_memory_for_the_styles_vectors_and_the_search():
+    def peak(scale, side=None, precision="bfloat16", **settings):
+        given = {"objective": "neighbors", **settings}
+        return costs(precision=precision, **given).peak_bytes(scale, side)
+
+    without = {"neighbors_weight": 0.0, "content_layers": ("block4_conv4",)}
+    assert peak(SMALL, **without) < peak(SMALL) < peak(LARGE, 512) < peak(HUGE, 512)
+    # The number of vectors is bounded.
+    channels = 2 * 64 + 2 * 128 + 4 * 256 + 4 * 512
+    more = peak(HUGE, 512) - peak(HUGE, 512, **without)
+    assert more < 2**14 * channels * (2 + 3.5 * 4)
