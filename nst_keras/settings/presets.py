@@ -60,11 +60,12 @@ COMMON: dict[str, Any] = {
 PRESETS = {
     "neighbors": Preset(
         content_layers=("block4_conv2", "block5_conv2"),
-        content_weight=0.5,
-        content_focus=0.9,
+        content_weight=1.2,
+        content_focus=0.6,
         style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
         style_weight=16.0,
-        neighbors_weight=0.5,
+        neighbors_weight=1.0,
+        match_content=0.65,
         tv_weight=2.0,
         beta_2=0.9,
         learning_rate=0.03,

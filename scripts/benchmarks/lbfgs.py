@@ -56,6 +56,7 @@ def lbfgs_problem(
 ) -> tuple[StyleTransferProblem, Scale]:
     """A run of L-BFGS by the default objective at one scale."""
     config = Config(
+        objective="relative",
         size=options.size,
         scales=1,
         optimizer="lbfgs",

@@ -32,7 +32,9 @@ def measure(options: argparse.Namespace) -> dict:
     runs |= {name: {"precision": name} for name in options.precisions.split(",")}
     pictures = {}
     for name, settings in runs.items():
-        config = Config(**{"size": options.size, "precision": name, **settings})
+        config = Config(
+            **{"objective": "relative", "size": options.size, "precision": name, **settings}
+        )
         *_, last = stylize(content, style, config)
         pictures[name] = as_saved(last.image)
     return {

@@ -61,9 +61,11 @@ def recipes(size: int, precision: str) -> dict[str, Config]:
     """The configs of our runs: the defaults at two qualities, and plain Adam at one scale."""
     plain = {"scales": 1, "learning_rate": 0.02, "beta_2": 0.999, "schedule": "constant"}
     return {
-        "default": Config(size=size, precision=precision),
-        "best": Config(size=size, precision=precision, quality="best"),
-        "plain_adam": Config(size=size, precision="float32", iterations=500, **plain),
+        "default": Config(objective="relative", size=size, precision=precision),
+        "best": Config(objective="relative", size=size, precision=precision, quality="best"),
+        "plain_adam": Config(
+            objective="relative", size=size, precision="float32", iterations=500, **plain
+        ),
     }
 
 

@@ -11,7 +11,9 @@ class ReferenceObjective:
     """The objective of a photo and a painting (H, W, 3) at a longest side in pixels."""
 
     def __init__(self, content: np.ndarray, style: np.ndarray, size: int):
-        config = Config(size=size, scales=1, precision="float32", tile_size="none")
+        config = Config(
+            objective="relative", size=size, scales=1, precision="float32", tile_size="none"
+        )
         problem = machine.make_problem(content, style, config)
         self.scale, self.start = problem.plan.scales[-1], problem.first_image()
         self.objective = problem.objective(self.scale)

@@ -110,8 +110,9 @@ def matrix_products(dtype: str) -> Callable[[int], None]:
 def our_steps(
     content: np.ndarray, style: np.ndarray, precision: str, *, count: int = 1, xla: bool = False
 ) -> Callable[[int], None]:
-    """The step of a run at its defaults, of one picture or of several at once."""
+    """The step of `--objective=relative`, of one picture or of several at once."""
     config = Config(
+        objective="relative",
         size=max(content.shape[:2]),
         scales=1,
         iterations=10**6,

@@ -29,7 +29,13 @@ def measure(options: argparse.Namespace) -> dict:
     width, height = options.size
     content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
     precision = settle_precision(options.precision)
-    config = Config(size=max(width, height), scales=1, precision=precision, tile_size="none")
+    config = Config(
+        objective="relative",
+        size=max(width, height),
+        scales=1,
+        precision=precision,
+        tile_size="none",
+    )
     problem = machine.make_problem(content, style, config)
     sides = [None, *map(int, options.tile_sizes.split(","))]
     evaluations = [_evaluation(problem, problem.plan.scales[-1], side, content) for side in sides]

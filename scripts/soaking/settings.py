@@ -115,7 +115,17 @@ def _optimizer_settings(rng: random.Random) -> dict[str, Any]:
 
 
 def _objective_settings(rng: random.Random) -> dict[str, Any]:
+    neighbors = {
+        "neighbor_layers": "block1_conv1,block2_conv1",  # which need little overlap of tiles
+        "detail_iterations": rng.randint(0, 4),
+        "match_every": rng.randint(1, 3),
+    }
+    objective = rng.choice(("relative", "neighbors"))
     return {
+        "objective": objective,
+        **(neighbors if objective == "neighbors" else {}),
+        "content_focus": _sometimes(rng, 0.3, 0.5),
+        "variables": _sometimes(rng, 0.3, "pyramid"),
         "precision": _sometimes(rng, 0.85, "float32", "bfloat16"),
         "balance": _sometimes(rng, 0.25, "content:1,style:4,tv:0.1", "style:3,content:1"),
         "style_weight": _sometimes(rng, 0.3, 2, 30),

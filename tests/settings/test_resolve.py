@@ -54,8 +54,9 @@ def test_the_default_preset_holds_its_tuned_values():
     config = resolve(Config())
     assert config.content_layers == ("block4_conv2", "block5_conv2")
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
-    assert (config.content_weight, config.style_weight, config.tv_weight) == (0.5, 16.0, 2.0)
-    assert (config.neighbors_weight, config.match_content) == (0.5, 0.5)
+    assert (config.content_weight, config.style_weight, config.tv_weight) == (1.2, 16.0, 2.0)
+    assert (config.neighbors_weight, config.match_content) == (1.0, 0.65)
+    assert config.content_focus == 0.6
     assert (config.iterations, config.coarse_iterations) == (80, (100, 60))
 
 
@@ -175,7 +176,7 @@ def test_layers_get_their_keras_names():
         ({"style_layer_weights": (0.0,) * 5}, "--style_layer_weights=0.0,0.0,0.0,0.0,0.0: at l"),
         (
             {"content_layers": (), "style_layers": (), "neighbors_weight": 0.0},
-            "--content_weight=0.5 --style_weight=16.0 --neighbors_weight=0.0: nothing to optimize",
+            "--content_weight=1.2 --style_weight=16.0 --neighbors_weight=0.0: nothing to optimize",
         ),
         (
             {"content_weight": 0.0, "style_weight": 0.0, "neighbors_weight": 0.0},
