@@ -171,9 +171,12 @@ class RunFolder(WorkFolder[RunRecord]):
         return [rows[step] for step in sorted(rows)]
 
     def can_extend(self, record: RunRecord, fingerprint: Fingerprint) -> bool:
-        """Whether only more steps are asked for, and at a constant learning rate."""
-        only_steps = _has_fewer_steps(record, fingerprint)
-        return only_steps and fingerprint.settings["schedule"] == "constant"
+        """Whether only more steps are asked for, at a constant learning rate, as the last ones."""
+        if not _has_fewer_steps(record, fingerprint):
+            return False
+        settings = fingerprint.settings
+        are_last = settings.get("detail_iterations", "0") == "0"
+        return are_last and settings["schedule"] == "constant"
 
     def _difference(self, record: RunRecord, fingerprint: Fingerprint) -> str:
         found = super()._difference(record, fingerprint)

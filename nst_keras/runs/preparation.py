@@ -52,7 +52,7 @@ class RequestedRun:
         if not self.folder.flags.exists():
             return self.settings
         saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
-        names = ["precision", "coarse_iterations"]
+        names = ["precision", "coarse_iterations", "detail_iterations"]
         names += [] if self.prolongs else ["iterations"]
         names += ["tile_size"] if self.settings.tile_size == "auto" else []
         decided = {name: value for name in names if (value := getattr(saved, name)) is not None}

@@ -167,6 +167,12 @@ class Config:
         "it is flat, such as a sky: 0 is alike, 1 in proportion to the detail.",
         (0, 1),
     )
+    content_detail: float = _objective(
+        None,
+        "Share of the content's fine detail that is added to the picture at the start of each "
+        "larger scale.",
+        (0, 1),
+    )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )

@@ -137,9 +137,9 @@ def _with_neighbor_layers(settings: Settings) -> Settings:
         reason = f"{wrong[0]} is not in the first four blocks"
         shown = dataclasses.replace(settings, neighbor_layers=layers)
         raise _refusal(shown, "neighbor_layers", reason)
-    return dataclasses.replace(
-        settings, neighbor_layers=layers if settings.neighbors_weight else ()
-    )
+    if not settings.neighbors_weight:
+        return dataclasses.replace(settings, neighbor_layers=(), detail_iterations=0)
+    return dataclasses.replace(settings, neighbor_layers=layers)
 
 
 def _canonical(settings: Settings, option: str, layers: Sequence[str]) -> tuple[str, ...]:
@@ -233,6 +233,11 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["replicas"] = f"--distribute={settings.distribute}"
     if settings.distribute != "multiworker":
         reasons["cluster_timeout"] = f"--distribute={settings.distribute}"
+    if not settings.detail_iterations:
+        reasons["match_every"] = "--detail_iterations=0"
+    if not settings.neighbors_weight:
+        names = ("match_content", "neighbor_layers", "rotate_style", "detail_iterations")
+        reasons |= dict.fromkeys(names, "--neighbors_weight=0")
     usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"

@@ -114,10 +114,9 @@ def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
 
 def _first_image(controller: Controller, scale: Scale) -> np.ndarray:
     """The first image of a scale: the result of the scale before, or the first image of all."""
-    image = controller.picture
-    if image is None:
-        image = controller.problem.first_image()
-    return geometry.resize(image, scale.height, scale.width)
+    if controller.picture is None:
+        return geometry.resize(controller.problem.first_image(), scale.height, scale.width)
+    return controller.problem.enlarged(controller.picture, scale)
 
 
 def _take_steps(controllers: Sequence[Controller], batch: ScaleBatch) -> _Iterates:

@@ -49,7 +49,8 @@ class Plan:
         precision: of the convolutions: 'float32', 'bfloat16' or 'float16'.
         tile_size: the longest side of tiles in pixels; None: the picture is not cut.
         image_every: steps between iteration images.
-        iterations, coarse_iterations: the settings that give the steps of the scales.
+        iterations, coarse_iterations, detail_iterations: the settings that give the steps of the
+            scales.
     """
 
     scales: tuple[Scale, ...]
@@ -58,6 +59,7 @@ class Plan:
     image_every: int
     iterations: int
     coarse_iterations: tuple[int, ...]
+    detail_iterations: int = 0
 
     @property
     def total_steps(self) -> int:
@@ -66,7 +68,8 @@ class Plan:
 
     def decided(self) -> dict[str, Any]:
         """The decisions as settings by name; with these the run can be repeated."""
-        names = ("precision", "image_every", "iterations", "coarse_iterations")
+        steps = ("iterations", "coarse_iterations", "detail_iterations")
+        names = ("precision", "image_every", *steps)
         decided = {name: getattr(self, name) for name in names}
         return {**decided, "tile_size": self.tile_size or "none", "time_limit": None}
 

@@ -61,8 +61,13 @@ def make_plan(
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))
-    *coarse, last = fitted
-    settings = dataclasses.replace(settings, iterations=last, coarse_iterations=tuple(coarse))
+    *coarse, last, detail = fitted if plan.scales[-1].by_layer else (*fitted, 0)
+    settings = dataclasses.replace(
+        settings,
+        iterations=last,
+        coarse_iterations=tuple(coarse),
+        detail_iterations=detail,
+    )
     return _plan(settings, inputs, precision, tile_size)
 
 
@@ -92,7 +97,7 @@ def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | N
     image_every = settings.image_every
     if image_every is None:
         image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))
-    steps = (settings.iterations, settings.coarse_iterations)
+    steps = (settings.iterations, settings.coarse_iterations, settings.detail_iterations)
     return Plan(scales, precision, tile_size, image_every, *steps)
 
 

@@ -131,6 +131,19 @@ class StyleTransferProblem:
             self.extractors.weights.mean_color,
         )
 
+    def enlarged(self, image: np.ndarray, scale: Scale) -> np.ndarray:
+        """The image of another scale, (h, w, 3), at the size of this one.
+
+        The detail of the content that the smaller size could not hold may be added.
+        """
+        size, share = (scale.height, scale.width), self.settings.content_detail
+        found = geometry.resize(image, *size)
+        if share and image.shape[:2] != size:
+            content = geometry.resize(self._content, *size)
+            coarse = geometry.resize(geometry.resize(self._content, *image.shape[:2]), *size)
+            found += share * (content - coarse)
+        return np.clip(found, 0.0, 1.0, out=found)
+
     def objective(self, scale: Scale, tile_size: int | None = None) -> Objective:
         """The objective at a scale, its targets captured.
 

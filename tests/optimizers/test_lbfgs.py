@@ -841,3 +841,18 @@ def test_a_start_out_of_range_is_brought_into_it_and_evaluated_there():
     np.testing.assert_array_equal(flat(image), np.float32([0, 0.4, 1]))
     np.testing.assert_array_equal(seen[0], flat(image))
     np.testing.assert_allclose(terms["total"], 0.255, rtol=1e-5)
+
+
+@FORMS
+def test_after_a_restart_it_does_as_if_it_had_begun_at_the_image(backtrack):
+    """Its objective has changed: the losses, gradients and pairs of the old one say nothing."""
+    old, new = (objective_of(*quadratic(6, 20, seed)) for seed in (1, 2))
+    used, image = lbfgs(6, backtrack), variable(np.full(6, 0.5))
+    for _ in range(5):
+        used.step(image, old)
+    used.restart()
+    fresh, same = lbfgs(6, backtrack), variable(flat(image))
+    for _ in range(6):
+        found, expected = used.step(image, new), fresh.step(same, new)
+        np.testing.assert_array_equal(flat(image), flat(same))
+        assert float(found["total"]) == float(expected["total"])

@@ -63,6 +63,7 @@ PUBLISHED = {
         "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
         "content_weight": 1.2,
         "content_focus": 0.6,
+        "content_detail": 1.0,
         "style_weight": 16.0,
         "neighbors_weight": 1.0,
         "match_content": 0.65,

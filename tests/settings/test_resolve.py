@@ -330,3 +330,12 @@ def test_terms_are_named_by_kind_or_one_by_one():
     assert [matches(term, "style") for term in terms] == [False, True, True, False]
     assert [matches(term, "style/block2_conv1") for term in terms] == [False, False, True, False]
     assert [matches(term, "tv") for term in terms] == [False, False, False, True]
+
+
+def test_settings_of_neighbors_have_no_effect_without_them():
+    config = Config(objective="gatys", match_content=0.1, rotate_style=True, match_every=3)
+    assert unused(config, resolve(config)) == [
+        "--match_content=0.1: has no effect with --neighbors_weight=0",
+        "--match_every=3: has no effect with --detail_iterations=0",
+        "--rotate_style=true: has no effect with --neighbors_weight=0",
+    ]

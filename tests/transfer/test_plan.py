@@ -173,8 +173,25 @@ def test_what_is_decided_are_settings_with_which_the_run_can_be_repeated():
         "image_every": 4,
         "iterations": 50,
         "coarse_iterations": (30,),
+        "detail_iterations": 0,
         "time_limit": None,
     }
     assert decided.keys() <= OPTIONS.keys()
     assert dataclasses.replace(Config(), **decided).iterations == 50
     assert dataclasses.replace(PLAN, tile_size=512).decided()["tile_size"] == 512
+
+
+def test_the_last_phase_is_a_scale_of_its_own_at_full_size():
+    config = resolve(Config(size=64, scales=2, min_size=32, detail_iterations=7, match_every=3))
+    *scales, detail = plan_lib.plan_run(config, (40, 64))
+    plain = plan_lib.plan_run(dataclasses.replace(config, detail_iterations=0), (40, 64))
+    assert tuple(scales) == plain
+    assert (detail.height, detail.width, detail.steps) == (40, 64, 7)
+    assert detail.first_step == scales[-1].last_step + 1 and detail.index == 2
+    assert detail.by_layer and detail.match_every == 3
+    assert not any(scale.by_layer or scale.match_every for scale in scales)
+
+
+def test_without_neighbors_there_is_no_last_phase():
+    config = resolve(Config(neighbors_weight=0.0, detail_iterations=7))
+    assert not plan_lib.plan_run(config, (40, 64))[-1].by_layer

@@ -385,3 +385,18 @@ def test_channels_of_style_stats_are_independent_noise():
     image = make("style_stats", content=picture(96, 96))
     pixels = image.reshape(-1, 3)
     assert np.abs(np.corrcoef(pixels.T)[np.triu_indices(3, 1)]).max() < 0.05
+
+
+def test_an_enlarged_image_may_get_the_contents_detail_back(tiny_weights):
+    plain, detailed = (
+        make_problem(tiny_weights, dataclasses.replace(CONFIG, content_detail=share))
+        for share in (0.0, 1.0)
+    )
+    coarse, fine = plain.plan.scales
+    content = geometry.resize(CONTENT, fine.height, fine.width)
+    reduced = geometry.resize(content, coarse.height, coarse.width)
+    enlarged = geometry.resize(reduced, fine.height, fine.width)
+    np.testing.assert_array_equal(plain.enlarged(reduced, fine), enlarged)
+    # Of the content itself, all of its detail comes back.
+    np.testing.assert_allclose(detailed.enlarged(reduced, fine), content, atol=1e-6)
+    np.testing.assert_array_equal(detailed.enlarged(content, fine), content)
