@@ -118,6 +118,9 @@ class Controller:
         due = [self.scale.last_step, *(monitor.next_check(self.step) for monitor in monitors)]
         due += [at for at in self.settings.image_at if at > self.step]
         saved_every = self.checkpointer.every if self.checkpointer else 0
+        if every := self.scale.match_every:  # counted from the start of the scale
+            taken = self.step - (self.scale.first_step - 1)
+            due.append(self.step - taken % every + every)
         for every in (self.settings.log_every, self.plan.image_every, saved_every):
             if every:
                 due.append(self.step - self.step % every + every)

@@ -17,12 +17,14 @@ from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.plan import Plan, Scale
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
 from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    NEIGHBORS,
     OUT_OF_MEMORY,
     SINGLE,
     STYLE,
@@ -65,6 +67,29 @@ def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch, tmp_path):
     traced, ends, pictures, saved = {1, 2, 5}, {4, 44}, {15, 21, 30}, {32}
     checked = {14, 24, 34, 44}  # for an exploding total, every ten steps of a scale
     assert steps == sorted(traced | ends | pictures | saved | checked)
+
+
+def test_neighbors_are_matched_when_it_is_due_however_many_steps_a_call_takes(
+    tiny_weights, monkeypatch
+):
+    matched, normal = [], StyleTransferProblem.match
+
+    def match(self, neighbors, scale, image):
+        matched.append((scale.index, float(image.mean())))
+        normal(self, neighbors, scale, image)
+
+    monkeypatch.setattr(StyleTransferProblem, "match", match)
+    settings = {**NEIGHBORS, "detail_iterations": 9, "match_every": 4, "log_every": 100}
+    config = dataclasses.replace(SINGLE, iterations=3, **settings)
+    found = []
+    for seconds in (0.0, 1e6):
+        monkeypatch.setattr(controller, "_CALL_SECONDS", seconds)
+        matched.clear()
+        found.append((paint(config, tiny_weights).image, [*matched]))
+    (image, one_by_one), (same, in_long_calls) = found
+    assert [index for index, _ in one_by_one] == [0, 1, 1, 1]  # after 0, 0, 4 and 8 steps
+    assert one_by_one == in_long_calls
+    np.testing.assert_array_equal(image, same)
 
 
 def test_early_stopping_ends_a_scale_and_leaves_step_numbers_out(tiny_weights, caplog):
