@@ -79,7 +79,8 @@ def test_neighbors_are_matched_when_it_is_due_however_many_steps_a_call_takes(
         normal(self, neighbors, scale, image)
 
     monkeypatch.setattr(StyleTransferProblem, "match", match)
-    settings = {**NEIGHBORS, "detail_iterations": 9, "match_every": 4, "log_every": 100}
+    settings = {**NEIGHBORS, "detail_iterations": 9, "match_every": 4}
+    settings |= {"log_every": 100, "image_every": 0}
     config = dataclasses.replace(SINGLE, iterations=3, **settings)
     found = []
     for seconds in (0.0, 1e6):
