@@ -58,7 +58,8 @@ class HypercolumnNeighbors(Neighbors):
         Both are sums over channels, so those of hypercolumns are sums over layers.
         """
         numbers = tf.convert_to_tensor(known[NEIGHBORS])[0, :, :, 0]
-        rows, columns = tf.unstack(tf.shape(numbers))
+        known_size = numbers.shape.is_fully_defined()
+        rows, columns = numbers.shape if known_size else tf.unstack(tf.shape(numbers))
         averaged = functools.partial(_averaged, layer=layer, rows=rows, columns=columns)
         own, to_features = vjp(averaged, features)
         side = _side(layer)
@@ -69,9 +70,8 @@ class HypercolumnNeighbors(Neighbors):
         def neighbors() -> tf.Tensor:  # made twice, because they take much memory
             return tf.gather(self._vectors[layer], numbers)
 
-        wide = exact(own)[:, :, None]
-        product = factors * tf.reduce_sum(exact(neighbors()) * wide, axis=-1)
-        square = square_factor * tf.reduce_sum(tf.square(wide), axis=-1)
+        product = factors * _products(neighbors(), own)
+        square = square_factor * tf.reduce_sum(tf.square(exact(own)), axis=-1, keepdims=True)
         both = tf.stack([product, tf.broadcast_to(square, tf.shape(product))], axis=-1)
 
         def pull_back(upstream: tf.Tensor) -> tf.Tensor:
@@ -128,7 +128,21 @@ def _averaged(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Te
     if (pooled := HypercolumnNeighbors.spacing // vgg.stride(layer)) > 1:
         features = tf.nn.avg_pool2d(features, pooled, pooled, "VALID")
     side = _side(layer)
-    return features[0, : rows // side, : columns // side]
+    rows, columns = rows // side, columns // side
+    if isinstance(rows, int) and features.shape[1:3] == (rows, columns):
+        return tf.squeeze(features, axis=0)  # the gradient of a slice takes time
+    return features[0, :rows, :columns]
+
+
+def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    """The products of vectors (h, w, k, N) with one at each place (h, w, N): (h, w, k), float32.
+
+    In a low precision as products of matrices, which need no wider copy of the vectors; their
+    results are rounded, by less than the features are.
+    """
+    if own.dtype == exact(own).dtype:
+        return tf.reduce_sum(vectors * own[:, :, None], axis=-1)
+    return exact(tf.matmul(vectors, own[..., None])[..., 0])
 
 
 def _side(layer: str) -> int:
