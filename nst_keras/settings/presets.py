@@ -58,43 +58,40 @@ COMMON: dict[str, Any] = {
     "detail_iterations": 0,
 }
 
+# What our own two objectives share.
+_OURS: dict[str, Any] = {
+    # The deepest layer holds whole forms of the style; at an equal share they displace the scene
+    # (a moon in place of a gable).
+    "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
+    "tv_weight": 2.0,
+    # Larger steps are a little quicker, but blur what the objective does not measure: with one
+    # picture as both content and style, the result is less similar to it.
+    "beta_2": 0.9,
+    "learning_rate": 0.03,
+    "schedule": "linear",
+    "clamp": True,
+    "scales": "auto",
+    "iterations": 80,
+    "coarse_iterations": (100, 60),
+    "pixel_range": 1.0,
+}
+
 PRESETS = {
+    # After Kolkin et al. 2022: a target for each position, beside Gram matrices.
     "neighbors": Preset(
+        **_OURS,
         content_layers=("block4_conv2", "block5_conv2"),
         content_weight=1.2,
         content_focus=0.6,
         content_detail=1.0,
-        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
         style_weight=16.0,
         neighbors_weight=1.0,
         match_content=0.65,
-        tv_weight=2.0,
-        beta_2=0.9,
-        learning_rate=0.03,
-        schedule="linear",
-        clamp=True,
-        scales="auto",
-        iterations=80,
-        coarse_iterations=(100, 60),
-        pixel_range=1.0,
     ),
     "relative": Preset(
+        **_OURS,
         content_layers=("block5_conv2",),
-        # The deepest layer holds whole forms of the style; at an equal share they displace the
-        # scene (a moon in place of a gable).
-        style_layer_weights=(1.0, 1.0, 1.0, 1.0, 0.3),
         style_weight=8.0,
-        tv_weight=2.0,
-        # Larger steps are a little quicker, but blur what the objective does not measure: with
-        # one picture as both content and style, the result is less similar to it.
-        beta_2=0.9,
-        learning_rate=0.03,
-        schedule="linear",
-        clamp=True,
-        scales="auto",
-        iterations=80,
-        coarse_iterations=(100, 60),
-        pixel_range=1.0,
         # More momentum gets further in many steps; in few it has not converged yet.
         best={
             "adam_colors": "opponent",

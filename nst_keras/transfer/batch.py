@@ -22,8 +22,9 @@ from nst_keras.objective.evaluation import (
 from nst_keras.objective.objective import Losses, TracedOnce, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.compiling import compiled_steps
 from nst_keras.transfer.iterate import PictureSource
-from nst_keras.transfer.scale_run import ScaleRun, compiled_steps
+from nst_keras.transfer.scale_run import ScaleRun
 
 
 class ScaleBatch:

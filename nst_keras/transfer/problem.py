@@ -29,6 +29,7 @@ from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_fo
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.first_image import initial_image
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import References
 from nst_keras.transfer.plan import Plan, Scale
@@ -125,7 +126,7 @@ class StyleTransferProblem:
         scale = self.plan.scales[0]
         return initial_image(
             self.settings,
-            geometry.resize(self._content, scale.height, scale.width),
+            self._content_at(scale),
             self._styles,
             self._init,
             self.extractors.weights.mean_color,
@@ -139,9 +140,8 @@ class StyleTransferProblem:
         size, share = (scale.height, scale.width), self.settings.content_detail
         found = geometry.resize(image, *size)
         if share and image.shape[:2] != size:
-            content = geometry.resize(self._content, *size)
             coarse = geometry.resize(geometry.resize(self._content, *image.shape[:2]), *size)
-            found += share * (content - coarse)
+            found += share * (self._content_at(scale) - coarse)
         return np.clip(found, 0.0, 1.0, out=found)
 
     def objective(self, scale: Scale, tile_size: int | None = None) -> Objective:
@@ -160,10 +160,11 @@ class StyleTransferProblem:
             return plan_tiles(height, width, side, self.field)
 
         formulas = FORMULAS[self.settings.objective]
+        styles = self._fit_styles(self._styles, scale)
         targets = capture_targets(
             self.extractors.capture,
-            geometry.resize(self._content, scale.height, scale.width)[None],
-            [style[None] for style in self._fit_styles(self._styles, scale)],
+            self._content_at(scale)[None],
+            [style[None] for style in styles],
             self._blend,
             self._terms,
             formulas,
@@ -173,14 +174,12 @@ class StyleTransferProblem:
         for note in targets.notes:
             _log.warning("%s", note)
         tiles = tiles_of(scale.height, scale.width)
-        neighbors = self._neighbors(scale, tiles_of)
+        neighbors = self._neighbors(scale, styles, tiles_of)
         terms = make_terms(self._terms, targets, formulas, neighbors)
-        known = [
-            {**features, **numbers}
-            for features, numbers in zip(
-                targets.content, neighbors.known if neighbors else ({},) * len(tiles), strict=True
-            )
-        ]
+        known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
+        if neighbors is not None:
+            for own, numbers in zip(known, neighbors.known, strict=True):
+                own.update(numbers)
         networks = self.extractors.networks
         if len(tiles) == 1:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
@@ -191,12 +190,14 @@ class StyleTransferProblem:
         evaluator = TiledEvaluator(networks, terms, known, tiles, self.replicas, report, xla)
         return Objective(terms, evaluator, neighbors)
 
-    def _neighbors(self, scale: Scale, tiles_of: TilesOf) -> Neighbors | None:
+    def _neighbors(
+        self, scale: Scale, styles: Sequence[np.ndarray], tiles_of: TilesOf
+    ) -> Neighbors | None:
         """The neighbors at a scale, not yet matched, if there is such a term."""
         if NEIGHBORS not in self._terms:
             return None
         kind = LayerNeighbors if scale.by_layer else HypercolumnNeighbors
-        styles, blend = self._fit_styles(self._styles, scale), self._blend
+        blend = self._blend
         if self.settings.rotate_style:
             styles = [np.rot90(style, turns) for style in styles for turns in range(4)]
             blend = tuple(np.repeat(blend, 4))
@@ -216,7 +217,7 @@ class StyleTransferProblem:
         Between scales, the image is mixed with the content, which keeps the scene; at the coarsest
         scale it is the content itself.
         """
-        content = geometry.resize(self._content, scale.height, scale.width)[None]
+        content = self._content_at(scale)[None]
         share: float | tf.Tensor = 0.0 if scale.by_layer else 1.0
         if scale.index and not scale.by_layer:
             share = self.settings.match_content
@@ -227,8 +228,8 @@ class StyleTransferProblem:
         neighbors.match(
             lambda: features_in_tiles(self.extractors.capture, lambda *_: neighbors.tiles, mixed)
         )
-        chosen = self.replicas.from_chief(neighbors.state())
-        neighbors.restore(chosen)
+        if self.replicas.hosts > 1:  # whose processors may round in different ways
+            neighbors.restore(self.replicas.from_chief(neighbors.state()))
 
     def references(self) -> References:
         """What a result at full size is compared with."""
@@ -239,6 +240,9 @@ class StyleTransferProblem:
             self.settings.style_layers,
             self.extractors.weights,
         )
+
+    def _content_at(self, scale: Scale) -> np.ndarray:
+        return geometry.resize(self._content, scale.height, scale.width)
 
     def _fit_styles(self, styles: Sequence[np.ndarray], scale: Scale) -> list[np.ndarray]:
         """The styles with their longest sides at `style_scale` times the picture's.
@@ -272,55 +276,6 @@ class TileProgress:
             _log.info("within this step: tile %d of %d", done, in_all)
         if self._is_dropped():
             raise StepDropped(f"tile {done} of {in_all}")
-
-
-def initial_image(
-    settings: Settings,
-    content: np.ndarray,
-    styles: Sequence[np.ndarray],
-    picture: np.ndarray | None,
-    mean_color: Sequence[float],
-) -> np.ndarray:
-    """The first image, of the content's size: float32 RGB in [0, 1], (H, W, 3).
-
-    `--init=noise` is uniform, `gray` of the content's mean lightness, `style_stats` normal noise
-    with the blended styles' mean and deviation of each channel. Pictures are cropped.
-
-    Args:
-        picture: the one that `--init` names, if it names one.
-        mean_color: of the pictures that the network was trained with, RGB in [0, 1].
-    """
-    height, width = content.shape[:2]
-    init, random = settings.init, np.random.default_rng(settings.seed)
-    if init == "content":
-        image = content.copy()
-    elif init == "noise":
-        image = random.random(content.shape, dtype=np.float32)
-    elif init == "gray":
-        image = np.full_like(content, content.mean())
-    elif init == "mean":
-        image = np.broadcast_to(np.asarray(mean_color, np.float32), content.shape).copy()
-    elif init == "style_stats":
-        mean, deviation = _color_statistics(styles, settings.blend(len(styles)))
-        image = mean + deviation * random.standard_normal(content.shape, np.float32)
-    else:
-        source = styles[0] if init == "style" or picture is None else picture
-        image = geometry.resize(geometry.crop_to_aspect(source, height, width), height, width)
-    if settings.init_noise:
-        image += settings.init_noise * random.standard_normal(content.shape, np.float32)
-    return np.clip(image, 0.0, 1.0, out=image)
-
-
-def _color_statistics(
-    styles: Sequence[np.ndarray], style_blend: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
-    shares = np.asarray(style_blend) / sum(style_blend)
-    pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
-    means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))
-    squares = sum(share * (one**2).mean(0) for share, one in zip(shares, pixels, strict=True))
-    deviation = np.sqrt(np.maximum(squares - means**2, 0.0))
-    return means.astype(np.float32), deviation.astype(np.float32)
 
 
 def _weighted_terms(settings: Settings) -> dict[str, float]:

@@ -85,6 +85,7 @@ RESUMED = (
     (7, {**NEIGHBORS, "scales": 1, "optimizer": "lbfgs", "history": 2, "variables": "pyramid"}),
     (7, {**NEIGHBORS, **TILES, "scales": 1}),
     (3, {**NEIGHBORS, **TILES, "scales": 1, "optimizer": "lbfgs", "history": 2}),
+    (3, {**NEIGHBORS, "xla": True, "scales": 1, "detail_iterations": 0}),
     (3, {"variables": "pyramid", "average": 0.5, "size": 64, "scales": 1}),
     (3, {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",), "scales": 1}),
 )

@@ -11,7 +11,7 @@ from nst_keras import stylize
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import scale_run
-from nst_keras.transfer.scale_run import ScaleRun, compiled_steps
+from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
 from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
@@ -198,63 +198,3 @@ def test_a_state_of_another_run_is_refused_by_the_names_of_what_does_not_fit(
     problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **other))
     with pytest.raises(InputError, match=f"its checkpoint is of another run: .*({wrong})"):
         ScaleRun(problem, problem.plan.scales[-1], problem.first_image, state)
-
-
-# Compiled steps
-
-
-def losses_by_call(table):
-    """A step that returns the rows of a table in turn, and the count of its calls."""
-    count, rows = tf.Variable(0), tf.constant(table, tf.float32)
-
-    def step():
-        count.assign_add(1)
-        return rows[count - 1]
-
-    return step, count
-
-
-def run(step, count, shape):
-    return compiled_steps(step, shape)(tf.constant(count)).numpy()
-
-
-def test_the_losses_of_the_last_step_are_returned():
-    step, count = losses_by_call([[1, 5], [2, 6], [3, 7], [4, 8]])
-    np.testing.assert_array_equal(run(step, 3, (2,)), [3, 7])
-    assert int(count) == 3
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_the_first_losses_that_are_not_finite_are_kept(bad):
-    step, count = losses_by_call([[1, 5], [bad, 6], [3, 7], [math.nan, 8]])
-    np.testing.assert_array_equal(run(step, 4, (2,)), [bad, 6])
-    assert int(count) == 4
-
-
-def test_each_picture_keeps_its_own_first_losses_that_are_not_finite():
-    nan = math.nan
-    step, _ = losses_by_call(
-        [[[1, 5], [1, 6]], [[nan, 6], [2, 7]], [[3, 7], [3, 8]], [[4, 8], [nan, 9]]]
-    )
-    np.testing.assert_array_equal(run(step, 3, (2, 2)), [[nan, 6], [3, 8]])
-
-
-def test_a_loss_beside_the_total_may_be_anything():
-    step, _ = losses_by_call([[1, math.nan], [2, 6]])
-    np.testing.assert_array_equal(run(step, 2, (2,)), [2, 6])
-
-
-@pytest.mark.parametrize("xla", [False, True])
-def test_a_step_keeps_its_own_graph_and_is_traced_once(xla):
-    variable, traced = tf.Variable(0.0), []
-
-    def step():
-        traced.append(1)
-        variable.assign_add(1.0)
-        return variable[None] * 2.0
-
-    steps = compiled_steps(step, (1,), xla=xla)
-    assert [steps(tf.constant(count)).numpy().item() for count in (1, 3)] == [2.0, 8.0]
-    assert len(traced) == 1
-    graph = steps.traced.graph.as_graph_def()
-    assert sum(function.attr["_noinline"].b for function in graph.library.function) == 1
