@@ -21,7 +21,7 @@ from nst_keras.objective.neighbors import (
 from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
-_MOST_QUERIES = 4096  # hypercolumns of an image in memory at once, about
+_MOST_QUERIES = 2048  # hypercolumns of an image in memory at once, about
 
 
 class HypercolumnNeighbors(Neighbors):
@@ -37,7 +37,11 @@ class HypercolumnNeighbors(Neighbors):
         super().__init__(vectors, height, width, tiles)
         self._vectors = vectors
         self._factors = {layer: _to_mean_square_1(own) for layer, own in vectors.items()}
-        lengths = tf.norm(self._hypercolumns(vectors), axis=1)
+        squares = [
+            self._factors[layer] ** 2 * tf.reduce_sum(tf.square(exact(own)), axis=1)
+            for layer, own in vectors.items()
+        ]
+        lengths = tf.sqrt(tf.reduce_sum(tf.stack(squares), axis=0))
         self._inverse_lengths = tf.math.divide_no_nan(tf.ones_like(lengths), lengths)
 
     def _maps(self) -> tuple[str, ...]:
@@ -58,8 +62,7 @@ class HypercolumnNeighbors(Neighbors):
         Both are sums over channels, so those of hypercolumns are sums over layers.
         """
         numbers = tf.convert_to_tensor(known[NEIGHBORS])[0, :, :, 0]
-        known_size = numbers.shape.is_fully_defined()
-        rows, columns = numbers.shape if known_size else tf.unstack(tf.shape(numbers))
+        rows, columns = _sizes(numbers)
         averaged = functools.partial(_averaged, layer=layer, rows=rows, columns=columns)
         own, to_features = vjp(averaged, features)
         side = _side(layer)
@@ -89,13 +92,16 @@ class HypercolumnNeighbors(Neighbors):
         return distance_sum(product, square)
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
+        if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
+            features_in_tile = tuple(features_of())
+            features_of = lambda: features_in_tile  # noqa: E731
         sums = [
             tf.reduce_sum(queries, axis=0)
             for part, (_, features) in zip(self._parts, features_of(), strict=True)
             for queries in self._queries(features, part)
         ]
         mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(self.count)
-        search = VectorSearch(self._hypercolumns(self._vectors))
+        search = VectorSearch(self._vectors_at, self._inverse_lengths.shape[0])
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
             found = [search(queries, mean) for queries in self._queries(features, part)]
             yield {NEIGHBORS: tf.concat(found, axis=0)}
@@ -113,6 +119,11 @@ class HypercolumnNeighbors(Neighbors):
                 strip = features[layer][:, start * per_square : (start + count) * per_square]
                 found[layer] = self.at_positions(strip, layer, count * rows // squares, columns)
             yield self._hypercolumns(found)
+
+    def _vectors_at(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The hypercolumns of the styles of some numbers."""
+        vectors = self._vectors.items()
+        return self._hypercolumns({layer: tf.gather(own, numbers) for layer, own in vectors})
 
     def _hypercolumns(self, vectors: Features) -> tf.Tensor:
         """Vectors of all layers, (M, all channels), not below float32."""
@@ -153,16 +164,27 @@ def _side(layer: str) -> int:
 def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:
     """Values of positions (rows, columns, ...) with the positions of each square on an axis:
     (rows / side, columns / side, side^2, ...)."""
-    rows, columns, *others = tf.unstack(tf.shape(values))
+    if side == 1:
+        return tf.expand_dims(values, axis=2)
+    rows, columns, *others = _sizes(values)
     cut = tf.reshape(values, (rows // side, side, columns // side, side, *others))
     return tf.reshape(_swapped(cut), (rows // side, columns // side, side * side, *others))
 
 
 def _from_squares(values: tf.Tensor, side: int) -> tf.Tensor:
     """The inverse of `_to_squares`."""
-    rows, columns, _, *others = tf.unstack(tf.shape(values))
+    if side == 1:
+        return tf.squeeze(values, axis=2)
+    rows, columns, _, *others = _sizes(values)
     cut = tf.reshape(values, (rows, columns, side, side, *others))
     return tf.reshape(_swapped(cut), (rows * side, columns * side, *others))
+
+
+def _sizes(values: tf.Tensor) -> list[int] | list[tf.Tensor]:
+    """The lengths of the axes: numbers if all are known, as those of the whole image are."""
+    if values.shape.is_fully_defined():
+        return list(values.shape)
+    return tf.unstack(tf.shape(values))
 
 
 def _swapped(values: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Neighbors in each layer by itself, for fine structure at the end of a run."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -36,7 +37,8 @@ class LayerNeighbors(Neighbors):
             for layer, own in vectors.items()
         }
         self._searches = {
-            layer: VectorSearch(exact(own), exact=True) for layer, own in vectors.items()
+            layer: VectorSearch(functools.partial(_at, own), own.shape[0], exact=True)
+            for layer, own in vectors.items()
         }
 
     def _maps(self) -> tuple[str, ...]:
@@ -70,6 +72,10 @@ class LayerNeighbors(Neighbors):
                 own = exact(self.at_positions(features[layer], layer, *shape_of(part)))
                 found[_map_name(layer)] = self._searches[layer](own, self._means[layer])
             yield found
+
+
+def _at(vectors: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    return exact(tf.gather(vectors, numbers))
 
 
 def _at_centers(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:

@@ -71,7 +71,6 @@ _OURS: dict[str, Any] = {
     "schedule": "linear",
     "clamp": True,
     "scales": "auto",
-    "iterations": 80,
     "coarse_iterations": (100, 60),
     "pixel_range": 1.0,
 }
@@ -87,11 +86,13 @@ PRESETS = {
         style_weight=16.0,
         neighbors_weight=1.0,
         match_content=0.65,
+        iterations=60,
     ),
     "relative": Preset(
         **_OURS,
         content_layers=("block5_conv2",),
         style_weight=8.0,
+        iterations=80,
         # More momentum gets further in many steps; in few it has not converged yet.
         best={
             "adam_colors": "opponent",

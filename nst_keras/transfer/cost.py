@@ -22,7 +22,7 @@ _BASE = 720 << 20  # TensorFlow, the network and its graphs
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
 _IMAGES = 3  # the image, the copy that is being written, and fragmentation
 
-_SEARCH_COPIES = 3.5  # of the styles' vectors in float32, while neighbors are searched for
+_SEARCH = 160 << 20  # the search for neighbors, whose blocks are of one size
 _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
@@ -134,7 +134,7 @@ class CostModel:
         return round(_BASE + self._held_bytes + own)
 
     def _with_neighbors(self, own: float, largest: int, scale: Scale) -> float:
-        """Bytes of a step with neighbors, or of the search for them if that takes more.
+        """Bytes of a step with neighbors, and of the search for them.
 
         Args:
             own: bytes of a step without them.
@@ -142,12 +142,10 @@ class CostModel:
         """
         neighbors = HypercolumnNeighbors
         compared = [conv for conv in self._convs if conv.name in self._settings.neighbor_layers]
-        positions = scale.pixels / neighbors.spacing**2
-        matrix = min(positions, neighbors.most_vectors) * sum(conv.outputs for conv in compared)
-        held = matrix * _BYTES[self._precision]
+        vectors = min(scale.pixels / neighbors.spacing**2, neighbors.most_vectors)
+        held = vectors * sum(conv.outputs for conv in compared) * _BYTES[self._precision]
         widest = max(conv.outputs for conv in compared)
-        step = own + _NEIGHBOR_COPIES * 4 * widest * largest / neighbors.spacing**2
-        return held + max(step, _SEARCH_COPIES * 4 * matrix)
+        return own + held + _SEARCH + _NEIGHBOR_COPIES * 4 * widest * largest / neighbors.spacing**2
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""

@@ -23,6 +23,7 @@ _PRODUCTS = 10  # for each measurement of the machine's rate
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flagfile", default=str(_CONFIGS / "monet.cfg"), help="of the run")
+    parser.add_argument("--objective", help="another one")
     parser.add_argument("--size", type=int, help="another longest side, in pixels")
     parser.add_argument("--batch", type=int, default=1, help="pictures at once")
     parser.add_argument("--rounds", type=int, default=1, help="medians are reported")
@@ -40,6 +41,7 @@ def measure(options: argparse.Namespace) -> dict:
     median = statistics.median(seconds)
     return {
         "flagfile": Path(options.flagfile).name,
+        "objective": options.objective or "of the flagfile",
         "batch": options.batch,
         "seconds": [round(one, 1) for one in seconds],
         "median_seconds": round(median, 1),
@@ -55,6 +57,7 @@ def _seconds(options: argparse.Namespace) -> float:
         runs = [
             [
                 f"--flagfile={options.flagfile}",
+                *([f"--objective={options.objective}"] if options.objective else []),
                 *([f"--size={options.size}"] if options.size else []),
                 f"--seed={seed}",
                 f"--workdir={folder}/{seed}",

@@ -1,5 +1,7 @@
 """The nearest vectors are those of a search by NumPy over all vectors, the first of equal ones."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,7 +17,8 @@ VECTORS = np.array([[1, 4, 0], [2, 3, 4], [2, 1, 1]], np.float32)
 def find(vectors, queries, mean=None, **options):
     queries = tf.constant(queries)
     mean = tf.reduce_mean(queries, axis=0) if mean is None else mean
-    return VectorSearch(tf.constant(vectors), **options)(queries, mean).numpy()
+    vectors_at = functools.partial(tf.gather, tf.constant(vectors))
+    return VectorSearch(vectors_at, len(vectors), **options)(queries, mean).numpy()
 
 
 def by_numpy(vectors, queries):
@@ -41,7 +44,8 @@ def test_the_mean_is_that_of_all_queries_which_may_be_searched_in_parts():
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_every_query_finds_the_vector_that_brute_force_finds(rows, monkeypatch):
-    monkeypatch.setattr(nearest, "_SCORES", rows * 300)
+    monkeypatch.setattr(nearest, "_MOST_QUERIES", rows)
+    monkeypatch.setattr(nearest, "_BLOCK", 3 * rows)
     rng = np.random.default_rng(rows)
     vectors = np.maximum(rng.normal(0, 1, (300, 40)), 0).astype(np.float32)
     queries = np.maximum(rng.normal(0.2, 2, (250, 40)), 0).astype(np.float32)
