@@ -56,8 +56,8 @@ def test_the_default_preset_holds_its_tuned_values():
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
     assert (config.content_weight, config.style_weight, config.tv_weight) == (1.2, 16.0, 2.0)
     assert (config.neighbors_weight, config.match_content) == (1.0, 0.65)
-    assert config.content_focus == 0.6
-    assert (config.iterations, config.coarse_iterations) == (80, (100, 60))
+    assert (config.content_focus, config.variables) == (0.75, "pyramid")
+    assert (config.iterations, config.coarse_iterations) == (60, (100, 60))
 
 
 def test_neighbors_compare_all_layers_of_four_blocks_unless_layers_are_given():
@@ -99,7 +99,7 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     config = resolve(Config(objective="crowsonkb", quality=quality))
     assert config.iterations == iterations
     assert config.coarse_iterations == coarse
-    assert resolve(Config(quality="draft")).iterations == 32
+    assert resolve(Config(quality="draft")).iterations == 24
 
 
 def best_of(objective, **settings):
