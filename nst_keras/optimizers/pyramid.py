@@ -45,11 +45,15 @@ class Pyramid:
 
     def pull_back(self, gradient: tf.Tensor) -> tf.Tensor:
         """The gradient by the coefficients, given that by the image: the adjoint of `image`."""
-        zeros = tf.zeros(self.shape, gradient.dtype)  # `image` is linear, so any point will do
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(zeros)
-            image = self.image(zeros)
-        return tape.gradient(image, zeros, gradient)
+        bands = [gradient / len(self.sizes)]
+        for rows, columns in self.sizes[1:]:
+            enlarged = tf.zeros((1, rows, columns, 3), gradient.dtype)  # only its form counts
+            bands.append(
+                tf.raw_ops.ResizeBilinearGrad(
+                    grads=bands[-1], original_image=enlarged, half_pixel_centers=True
+                )
+            )
+        return self._joined(bands)
 
     def finest(self, image: tf.Tensor) -> tf.Tensor:
         """Coefficients whose image is this one, all of it in the finest band."""

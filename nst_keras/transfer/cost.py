@@ -21,6 +21,7 @@ _BASE = 720 << 20  # TensorFlow, the network and its graphs
 # allocator does not return, and the float32 copy of low-precision features for a Gram matrix.
 _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
 _IMAGES = 3  # the image, the copy that is being written, and fragmentation
+_PYRAMID_IMAGES = 1.75  # while a pyramid is built and its gradient computed
 
 _SEARCH = 160 << 20  # the search for neighbors, whose blocks are of one size
 _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
@@ -123,8 +124,11 @@ class CostModel:
         settings, size = self._settings, _BYTES[self._precision]
         kept = self._kept_floats() * size * _OVERHEAD[self._precision]
         largest = max(tile.pixels for tile in self._tiles(scale, side))
-        images = _IMAGES + self._optimizer.images + bool(settings.average)
-        images += self._optimizer.images_per_history * settings.history
+        held = self._optimizer.images + bool(settings.average)
+        held += self._optimizer.images_per_history * settings.history
+        images = float(_IMAGES + held)
+        if settings.variables == "pyramid":
+            images += (1 + held) / 3 + _PYRAMID_IMAGES  # 4/3 coefficients for each pixel
         # Features of the content; of styles only matrices are kept, whatever their number.
         compared = [conv for conv in self._convs if conv.name in settings.content_layers]
         targets = sum(map(_features, compared))

@@ -59,6 +59,13 @@ def test_memory_grows_with_all_that_takes_memory():
     assert many - few == 30 * 8192 * 6144 * 12
 
 
+def test_a_pyramid_takes_four_thirds_of_what_pixels_take_and_its_bands():
+    for settings, held in (({}, 5), ({"average": 0.9}, 6)):
+        models = [costs(variables=kind, **settings) for kind in ("pixels", "pyramid")]
+        pixels, pyramid = (model.peak_bytes(HUGE, 512) for model in models)
+        assert pyramid - pixels == pytest.approx((held / 3 + 1.75) * 8192 * 6144 * 12, abs=1)
+
+
 def test_a_network_of_other_channels_costs_what_it_is_wide():
     channels = (tuple(round(f * n) for n in vgg.CHANNELS) for f in (0.25, 1, 2))
     models = narrow, usual, wide = [costs(some) for some in channels]
