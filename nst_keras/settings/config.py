@@ -251,8 +251,8 @@ class Config:
     )
     variables: str = _optimizer(
         None,
-        "What the optimizer changes: pixels, or the coefficients of a Laplacian pyramid of them, "
-        "with which large areas change together.",
+        "What the optimizer changes: pixels, or the coefficients of a Laplacian pyramid, so that "
+        "large areas change together; the learning rate means the same for both.",
         choices=("pixels", "pyramid"),
     )
     learning_rate: float = _rate(

@@ -28,6 +28,9 @@ _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in floa
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
 _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
+_NEIGHBORS_SECONDS = (
+    1.6  # factor on a step: comparing neighbors is bound by memory, not by products
+)
 
 
 class CostModel:
@@ -106,6 +109,8 @@ class CostModel:
             so_far: bytes that the process has taken at most, as for reading pictures.
         """
         rate = _STEP_SHARE * flops_per_second
+        if self._settings.neighbor_layers:
+            rate /= _NEIGHBORS_SECONDS
         seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
         parts = (
             f"{scale.width}x{scale.height} {scale.steps} "

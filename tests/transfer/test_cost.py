@@ -153,6 +153,12 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
     text = costs().describe((scale(128, 96), scale(512, 384, 40)), None, 1e12)
     assert text.startswith("128x96 10 steps 0:01, 512x384 40 steps 0:16; in all about 0:16 if")
     assert text.endswith("GiB, in whole pictures")
+    # With neighbors 1.6 times as long; these reach no deeper than the content.
+    text = costs(objective="neighbors", content_layers=("block5_conv2",)).describe(
+        (scale(512, 384, 40),), None, 1e12
+    )
+    assert 24 < 1.6 * 40 * 512 * 384 * 1551104 / 0.8e12 < 25
+    assert text.startswith("512x384 40 steps 0:25; in all about 0:25 if")
     tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
     assert tiled.endswith("in tiles of 512 px")
 
