@@ -93,8 +93,7 @@ class HypercolumnNeighbors(Neighbors):
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
-            features_in_tile = tuple(features_of())
-            features_of = lambda: features_in_tile  # noqa: E731
+            features_of = functools.partial(tuple, tuple(features_of()))
         sums = [
             tf.reduce_sum(queries, axis=0)
             for part, (_, features) in zip(self._parts, features_of(), strict=True)
