@@ -3,9 +3,6 @@
 An image is the sum of bands, each enlarged to the image's size: Burt and Adelson, "The Laplacian
 Pyramid as a Compact Image Code" (1983). A step in a coarse band moves many pixels together, so that
 colors of large areas change in few steps, with less noise than steps of single pixels leave.
-
-Coefficients are the bands times the number of bands. So if no coefficient moves by more than the
-learning rate, no pixel does.
 """
 
 import tensorflow as tf
@@ -34,18 +31,18 @@ class Pyramid:
             reduced = tf.image.resize(image, coarser, antialias=True)
             bands.append(image - tf.image.resize(reduced, finer))
             image = reduced
-        return len(self.sizes) * self._joined([*bands, image])
+        return self._joined([*bands, image])
 
     def image(self, coefficients: tf.Tensor) -> tf.Tensor:
         """The image of coefficients."""
         *bands, image = self._bands(coefficients)
         for band, size in zip(reversed(bands), reversed(self.sizes[:-1]), strict=True):
             image = tf.image.resize(image, size) + band
-        return image / len(self.sizes)
+        return image
 
     def pull_back(self, gradient: tf.Tensor) -> tf.Tensor:
         """The gradient by the coefficients, given that by the image: the adjoint of `image`."""
-        bands = [gradient / len(self.sizes)]
+        bands = [gradient]
         for rows, columns in self.sizes[1:]:
             enlarged = tf.zeros((1, rows, columns, 3), gradient.dtype)  # only its form counts
             bands.append(
@@ -58,7 +55,7 @@ class Pyramid:
     def finest(self, image: tf.Tensor) -> tf.Tensor:
         """Coefficients whose image is this one, all of it in the finest band."""
         zeros = [tf.zeros((1, rows, columns, 3), image.dtype) for rows, columns in self.sizes[1:]]
-        return len(self.sizes) * self._joined([image, *zeros])
+        return self._joined([image, *zeros])
 
     def _joined(self, bands: list[tf.Tensor]) -> tf.Tensor:
         return tf.concat([tf.reshape(band, (1, -1, 1, 3)) for band in bands], axis=1)

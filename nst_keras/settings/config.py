@@ -252,7 +252,7 @@ class Config:
     variables: str = _optimizer(
         None,
         "What the optimizer changes: pixels, or the coefficients of a Laplacian pyramid, so that "
-        "large areas change together; the learning rate means the same for both.",
+        "large areas change together; the learning rate is that of each of its bands.",
         choices=("pixels", "pyramid"),
     )
     learning_rate: float = _rate(

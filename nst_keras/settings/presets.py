@@ -84,7 +84,7 @@ PRESETS = {
         neighbors_weight=1.0,
         match_content=0.65,
         variables="pyramid",
-        learning_rate=0.05,
+        learning_rate=0.02,  # of each band; a pixel is the sum of up to five
         iterations=60,
     ),
     "relative": Preset(

@@ -20,15 +20,7 @@ def test_the_image_of_an_images_coefficients_is_the_image(size):
     coefficients = pyramid.coefficients(image)
     assert coefficients.shape == pyramid.shape
     np.testing.assert_allclose(pyramid.image(coefficients), image, atol=1e-5)
-    np.testing.assert_allclose(pyramid.image(pyramid.finest(image)), image, rtol=1e-6)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_no_pixel_moves_further_than_the_coefficients(size):
-    pyramid = Pyramid(*size)
-    moves = tf.random.stateless_uniform(pyramid.shape, (0, 1), -0.01, 0.01)
-    assert np.abs(pyramid.image(moves)).max() <= 0.01
-    np.testing.assert_allclose(pyramid.image(tf.ones(pyramid.shape)), 1.0, rtol=1e-5)
+    np.testing.assert_array_equal(pyramid.image(pyramid.finest(image)), image)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -53,4 +45,4 @@ def test_a_flat_image_is_in_the_coarsest_band():
     coefficients = pyramid.coefficients(tf.fill((1, 64, 48, 3), 0.25)).numpy()
     coarsest = pyramid.sizes[-1][0] * pyramid.sizes[-1][1]
     np.testing.assert_allclose(coefficients[0, :-coarsest], 0, atol=1e-6)
-    np.testing.assert_allclose(coefficients[0, -coarsest:], 0.25 * len(pyramid.sizes), atol=1e-6)
+    np.testing.assert_allclose(coefficients[0, -coarsest:], 0.25, atol=1e-6)

@@ -70,7 +70,7 @@ PUBLISHED = {
         "tv_weight": 2.0,
         "beta_2": 0.9,
         "variables": "pyramid",
-        "learning_rate": 0.05,
+        "learning_rate": 0.02,
         "schedule": "linear",
         "clamp": True,
         "scales": "auto",
