@@ -102,6 +102,12 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     assert resolve(Config(quality="draft")).iterations == 24
 
 
+def test_another_optimizer_than_the_presets_changes_pixels():
+    assert resolve(Config()).variables == "pyramid"
+    assert resolve(Config(optimizer="lbfgs")).variables == "pixels"
+    assert resolve(Config(optimizer="lbfgs", variables="pyramid")).variables == "pyramid"
+
+
 def best_of(objective, **settings):
     return resolve(Config(objective=objective, quality="best", **settings))
 
