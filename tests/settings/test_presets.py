@@ -250,7 +250,7 @@ def test_its_own_optimizer_leaves_a_preset_as_it_is(name):
 def test_lbfgs_takes_full_steps_without_schedule_or_average(name):
     preset = presets.PRESETS[name]
     usual = {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0}
-    changed = {**LBFGS, **usual}
+    changed = {**LBFGS, **usual, "variables": "pixels"}
     assert with_optimizer(name, "lbfgs") == {**preset.defaults, **changed}
 
 
@@ -272,14 +272,15 @@ def test_another_optimizer_takes_its_usual_step_in_the_preset_s_unit(name, optim
     if optimizer == "adam":
         rate = OWN_ADAM.get(name, rate)
     changed = {**ADAM, "optimizer": optimizer, "learning_rate": pytest.approx(rate)}
-    assert with_optimizer(name, optimizer) == {**preset.defaults, **changed}
+    assert with_optimizer(name, optimizer) == {**preset.defaults, **changed, "variables": "pixels"}
 
 
 @pytest.mark.parametrize(("name", "optimizer"), others(["sgd", "adadelta"]))
 def test_an_optimizer_that_follows_the_gradient_s_size_leaves_its_rate_open(name, optimizer):
     preset = presets.PRESETS[name]
     found = with_optimizer(name, optimizer)
-    assert found == {**preset.defaults, **ADAM, "optimizer": optimizer, "learning_rate": None}
+    changed = {**ADAM, "optimizer": optimizer, "learning_rate": None, "variables": "pixels"}
+    assert found == {**preset.defaults, **changed}
 
 
 def test_optimizers_are_those_with_a_step_size_and_those_without():
