@@ -133,7 +133,9 @@ def test_references_are_the_pictures_as_the_finest_scale_sees_them(tiny_weights)
 
 def test_every_start_improves(tiny_weights):
     """By one compiled run, whose image is set to each."""
-    config = Config(size=32, scales=1, iterations=8, precision="float32")
+    config = Config(
+        size=32, scales=1, iterations=8, precision="float32", variables="pixels", learning_rate=0.03
+    )
     run = None
     for init in ("content", "noise", "gray", "mean", "style", "style_stats"):
         problem = make_problem(tiny_weights, dataclasses.replace(config, init=init))
