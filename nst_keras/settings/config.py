@@ -173,6 +173,12 @@ class Config:
         "larger scale.",
         (0, 1),
     )
+    style_colors: float = _objective(
+        None,
+        "How far the photo takes on the colors of the styles before it is painted: 0 not at all, "
+        "1 until their means and covariances are the same.",
+        (0, 1),
+    )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )

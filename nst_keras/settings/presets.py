@@ -36,6 +36,7 @@ COMMON: dict[str, Any] = {
     "content_weight": 1.0,
     "content_focus": 0.0,
     "content_detail": 0.0,
+    "style_colors": 0.0,
     "neighbors_weight": 0.0,
     "match_content": 0.5,
     "tv_weight": 0.0,
@@ -64,7 +65,10 @@ _OURS: dict[str, Any] = {
     # (a moon in place of a gable).
     "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 0.3),
     "tv_weight": 2.0,
+    # Larger steps are a little quicker, but blur what the objective does not measure: with one
+    # picture as both content and style, the result is less similar to it.
     "beta_2": 0.9,
+    "learning_rate": 0.03,
     "schedule": "linear",
     "clamp": True,
     "scales": "auto",
@@ -80,20 +84,16 @@ PRESETS = {
         content_weight=1.2,
         content_focus=0.75,
         content_detail=1.0,
+        style_colors=1.0,
         style_weight=16.0,
         neighbors_weight=1.0,
         match_content=0.65,
-        variables="pyramid",
-        learning_rate=0.02,  # of each band; a pixel is the sum of up to five
         iterations=60,
     ),
     "relative": Preset(
         **_OURS,
         content_layers=("block5_conv2",),
         style_weight=8.0,
-        # Larger steps are a little quicker, but blur what the objective does not measure: with one
-        # picture as both content and style, the result is less similar to it.
-        learning_rate=0.03,
         iterations=80,
         # More momentum gets further in many steps; in few it has not converged yet.
         best={

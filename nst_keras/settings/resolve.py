@@ -81,7 +81,6 @@ def preset_values(config: Config) -> dict[str, Any]:
         facts = FACTS[config.optimizer]
         rate = facts.learning_rate(source.pixel_range)
         preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
-        preset["variables"] = COMMON["variables"]  # which that rate suits
         preset |= source.adam if config.optimizer == "adam" else {}
     elif config.quality == "best" and source.best:
         preset |= source.best

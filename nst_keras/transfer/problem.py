@@ -12,6 +12,7 @@ import tensorflow as tf
 from nst_keras.devices import memory
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
+from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.network import extractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective.evaluation import Network, WholeEvaluator
@@ -114,10 +115,13 @@ class StyleTransferProblem:
         content, largest = inputs.content, plan.scales[-1]
         if content.shape[0] > largest.height:
             content = geometry.resize(content, largest.height, largest.width)
-        self._content, self._init = content, inputs.init
+        self._photo, self._init = content, inputs.init
         self._style_sizes = [inputs.sizes[f"style {n}"] for n in range(1, len(inputs.styles) + 1)]
         self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
+        self._content = self._photo
+        if settings.style_colors:
+            self._content = self._in_style_colors(self._photo)
         self._terms = _weighted_terms(settings)
         self.field = receptive_field(settings.layers, settings.backbone, settings.least_stride)
 
@@ -234,12 +238,16 @@ class StyleTransferProblem:
     def references(self) -> References:
         """What a result at full size is compared with."""
         return References(
-            self._content,
+            self._photo,
             self._styles,
             self._blend,
             self.settings.style_layers,
             self.extractors.weights,
         )
+
+    def _in_style_colors(self, photo: np.ndarray) -> np.ndarray:
+        colors = color_statistics(self._styles, self._blend)
+        return match_colors(photo, color_statistics([photo]), colors, self.settings.style_colors)
 
     def _content_at(self, scale: Scale) -> np.ndarray:
         return geometry.resize(self._content, scale.height, scale.width)

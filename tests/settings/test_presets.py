@@ -53,6 +53,7 @@ PLAIN = {
     "coarse_iterations": (),
     "detail_iterations": 0,
     "neighbors_weight": 0.0,
+    "style_colors": 0.0,
     "variables": "pixels",
 }
 PUBLISHED = {
@@ -64,13 +65,13 @@ PUBLISHED = {
         "content_weight": 1.2,
         "content_focus": 0.75,
         "content_detail": 1.0,
+        "style_colors": 1.0,
         "style_weight": 16.0,
         "neighbors_weight": 1.0,
         "match_content": 0.65,
         "tv_weight": 2.0,
         "beta_2": 0.9,
-        "variables": "pyramid",
-        "learning_rate": 0.02,
+        "learning_rate": 0.03,
         "schedule": "linear",
         "clamp": True,
         "scales": "auto",
@@ -250,7 +251,7 @@ def test_its_own_optimizer_leaves_a_preset_as_it_is(name):
 def test_lbfgs_takes_full_steps_without_schedule_or_average(name):
     preset = presets.PRESETS[name]
     usual = {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0, "average": 0.0}
-    changed = {**LBFGS, **usual, "variables": "pixels"}
+    changed = {**LBFGS, **usual}
     assert with_optimizer(name, "lbfgs") == {**preset.defaults, **changed}
 
 
@@ -272,14 +273,14 @@ def test_another_optimizer_takes_its_usual_step_in_the_preset_s_unit(name, optim
     if optimizer == "adam":
         rate = OWN_ADAM.get(name, rate)
     changed = {**ADAM, "optimizer": optimizer, "learning_rate": pytest.approx(rate)}
-    assert with_optimizer(name, optimizer) == {**preset.defaults, **changed, "variables": "pixels"}
+    assert with_optimizer(name, optimizer) == {**preset.defaults, **changed}
 
 
 @pytest.mark.parametrize(("name", "optimizer"), others(["sgd", "adadelta"]))
 def test_an_optimizer_that_follows_the_gradient_s_size_leaves_its_rate_open(name, optimizer):
     preset = presets.PRESETS[name]
     found = with_optimizer(name, optimizer)
-    changed = {**ADAM, "optimizer": optimizer, "learning_rate": None, "variables": "pixels"}
+    changed = {**ADAM, "optimizer": optimizer, "learning_rate": None}
     assert found == {**preset.defaults, **changed}
 
 

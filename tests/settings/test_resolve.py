@@ -56,7 +56,7 @@ def test_the_default_preset_holds_its_tuned_values():
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
     assert (config.content_weight, config.style_weight, config.tv_weight) == (1.2, 16.0, 2.0)
     assert (config.neighbors_weight, config.match_content) == (1.0, 0.65)
-    assert (config.content_focus, config.variables) == (0.75, "pyramid")
+    assert (config.content_focus, config.content_detail, config.style_colors) == (0.75, 1.0, 1.0)
     assert (config.iterations, config.coarse_iterations) == (60, (100, 60))
 
 
@@ -100,12 +100,6 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     assert config.iterations == iterations
     assert config.coarse_iterations == coarse
     assert resolve(Config(quality="draft")).iterations == 24
-
-
-def test_another_optimizer_than_the_presets_changes_pixels():
-    assert resolve(Config()).variables == "pyramid"
-    assert resolve(Config(optimizer="lbfgs")).variables == "pixels"
-    assert resolve(Config(optimizer="lbfgs", variables="pyramid")).variables == "pyramid"
 
 
 def best_of(objective, **settings):

@@ -9,6 +9,7 @@ import pytest
 from nst_keras import Config, stylize
 from nst_keras.devices import memory, precision
 from nst_keras.imaging import geometry, images
+from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.settings.presets import PRESETS
@@ -133,9 +134,7 @@ def test_references_are_the_pictures_as_the_finest_scale_sees_them(tiny_weights)
 
 def test_every_start_improves(tiny_weights):
     """By one compiled run, whose image is set to each."""
-    config = Config(
-        size=32, scales=1, iterations=8, precision="float32", variables="pixels", learning_rate=0.03
-    )
+    config = Config(size=32, scales=1, iterations=8, precision="float32")
     run = None
     for init in ("content", "noise", "gray", "mean", "style", "style_stats"):
         problem = make_problem(tiny_weights, dataclasses.replace(config, init=init))
@@ -231,6 +230,20 @@ def test_an_enlarged_image_may_get_the_contents_detail_back(tiny_weights):
     # Of the content itself, all of its detail comes back.
     np.testing.assert_allclose(detailed.enlarged(reduced, fine), content, atol=1e-6)
     np.testing.assert_array_equal(detailed.enlarged(content, fine), content)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_photo_takes_on_the_colors_of_the_styles_but_is_scored_as_it_was(tiny_weights, share):
+    config = dataclasses.replace(SINGLE, style_colors=share, style_blend=(1, 3))
+    styles = [STYLE, picture(32, 32, seed=8)]
+    problem = make_problem(tiny_weights, config, CONTENT, styles)
+    photo = problem.references().content
+    colors = color_statistics(problem.references().styles, (1, 3))
+    expected = match_colors(photo, color_statistics([photo]), colors, share)
+    np.testing.assert_allclose(problem.first_image(), expected, atol=1e-6)
+    moved = np.abs(problem.first_image() - photo).max()
+    assert (moved > 0.05) == (share > 0)
+    np.testing.assert_array_equal(photo, geometry.resize(CONTENT, *photo.shape[:2]))
 
 
 def test_turned_styles_are_matched_with_as_well(tiny_weights):
