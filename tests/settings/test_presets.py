@@ -65,7 +65,7 @@ PUBLISHED = {
         "content_weight": 1.2,
         "content_focus": 0.75,
         "content_detail": 1.0,
-        "style_colors": 1.0,
+        "style_colors": 0.6,
         "style_weight": 16.0,
         "neighbors_weight": 1.0,
         "match_content": 0.65,

@@ -56,7 +56,7 @@ def test_the_default_preset_holds_its_tuned_values():
     assert config.style_layers == tuple(f"block{b}_conv1" for b in range(1, 6))
     assert (config.content_weight, config.style_weight, config.tv_weight) == (1.2, 16.0, 2.0)
     assert (config.neighbors_weight, config.match_content) == (1.0, 0.65)
-    assert (config.content_focus, config.content_detail, config.style_colors) == (0.75, 1.0, 1.0)
+    assert (config.content_focus, config.content_detail, config.style_colors) == (0.75, 1.0, 0.6)
     assert (config.iterations, config.coarse_iterations) == (60, (100, 60))
 
 
