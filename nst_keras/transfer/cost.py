@@ -131,7 +131,7 @@ class CostModel:
         largest = max(tile.pixels for tile in self._tiles(scale, side))
         held = self._optimizer.images + bool(settings.average)
         held += self._optimizer.images_per_history * settings.history
-        images = float(_IMAGES + held)
+        images = float(_IMAGES + held + bool(settings.style_colors))  # the photo in both colors
         if settings.variables == "pyramid":
             images += (1 + held) / 3 + _PYRAMID_IMAGES  # 4/3 coefficients for each pixel
         # Features of the content; of styles only matrices are kept, whatever their number.

@@ -59,6 +59,11 @@ def test_memory_grows_with_all_that_takes_memory():
     assert many - few == 30 * 8192 * 6144 * 12
 
 
+def test_a_photo_in_the_colors_of_the_styles_is_one_more_picture():
+    plain, colored = (costs(style_colors=share).peak_bytes(HUGE, 512) for share in (0.0, 0.5))
+    assert colored - plain == 8192 * 6144 * 12
+
+
 def test_a_pyramid_takes_four_thirds_of_what_pixels_take_and_its_bands():
     for settings, held in (({}, 5), ({"average": 0.9}, 6)):
         models = [costs(variables=kind, **settings) for kind in ("pixels", "pyramid")]
