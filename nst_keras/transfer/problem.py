@@ -119,7 +119,7 @@ class StyleTransferProblem:
         self._style_sizes = [inputs.sizes[f"style {n}"] for n in range(1, len(inputs.styles) + 1)]
         self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
-        self._content = self._photo
+        self._content = self._photo  # what is painted
         if settings.style_colors:
             self._content = self._in_style_colors(self._photo)
         self._terms = _weighted_terms(settings)
