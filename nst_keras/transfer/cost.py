@@ -28,9 +28,7 @@ _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in floa
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
 _STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
-_NEIGHBORS_SECONDS = (
-    1.6  # factor on a step: comparing neighbors is bound by memory, not by products
-)
+_NEIGHBORS_SECONDS = 1.6  # factor on those of a step: comparing neighbors is bound by memory
 
 
 class CostModel:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nst_keras.imaging import geometry
+from nst_keras.imaging.color_match import color_statistics
 from nst_keras.settings.resolve import Settings
 
 
@@ -35,23 +36,13 @@ def initial_image(
     elif init == "mean":
         image = np.broadcast_to(np.asarray(mean_color, np.float32), content.shape).copy()
     elif init == "style_stats":
-        mean, deviation = _color_statistics(styles, settings.blend(len(styles)))
-        image = mean + deviation * random.standard_normal(content.shape, np.float32)
+        colors = color_statistics(styles, settings.blend(len(styles)))
+        deviation = np.sqrt(np.maximum(np.diag(colors.covariance), 0.0)).astype(np.float32)
+        noise = random.standard_normal(content.shape, np.float32)
+        image = colors.mean.astype(np.float32) + deviation * noise
     else:
         source = styles[0] if init == "style" or picture is None else picture
         image = geometry.resize(geometry.crop_to_aspect(source, height, width), height, width)
     if settings.init_noise:
         image += settings.init_noise * random.standard_normal(content.shape, np.float32)
     return np.clip(image, 0.0, 1.0, out=image)
-
-
-def _color_statistics(
-    styles: Sequence[np.ndarray], style_blend: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel, as if the styles were one picture: (3,) each."""
-    shares = np.asarray(style_blend) / sum(style_blend)
-    pixels = [style.reshape(-1, 3).astype(np.float64) for style in styles]
-    means = sum(share * one.mean(0) for share, one in zip(shares, pixels, strict=True))
-    squares = sum(share * (one**2).mean(0) for share, one in zip(shares, pixels, strict=True))
-    deviation = np.sqrt(np.maximum(squares - means**2, 0.0))
-    return means.astype(np.float32), deviation.astype(np.float32)
