@@ -7,6 +7,8 @@ import numpy as np
 
 _LEAST_VARIANCE = 1e-5  # added along each axis, so that gray pictures have an inverse
 _MOST_CONTRAST = 3.0  # of a color axis after the match, compared with before
+_LIGHTNESS = np.full((3, 3), 1.0 / 3.0)  # projects colors to the gray axis
+_CHROMA = np.eye(3) - _LIGHTNESS  # and to what is left of them
 _STRIP_PIXELS = 1 << 20  # in float64 at once
 
 
@@ -48,16 +50,24 @@ def match_colors(
     """A picture, float32 (H, W, 3) in [0, 1], with its colors mapped from source to target.
 
     Args:
-        share: of the way, in [0, 1].
+        share: of the way, in [0, 1]. Chroma goes further if the target has less of it: what is left
+            of a photo's own colors shows in a print in black and white.
     """
-    matrix = (1.0 - share) * np.eye(3) + share * color_map(source, target)
-    mean = (1.0 - share) * source.mean + share * target.mean
+    less = min(1.0, np.sqrt(_chroma(target) / _chroma(source)))
+    steps = share * _LIGHTNESS + share**less * _CHROMA  # of each axis, (3, 3)
+    matrix = np.eye(3) + (color_map(source, target) - np.eye(3)) @ steps
+    mean = source.mean + (target.mean - source.mean) @ steps
     matched = np.empty_like(picture)
     rows = max(1, _STRIP_PIXELS // picture.shape[1])
     for start in range(0, picture.shape[0], rows):
         strip = slice(start, start + rows)
         matched[strip] = (picture[strip] - source.mean) @ matrix + mean
     return np.clip(matched, 0.0, 1.0, out=matched)
+
+
+def _chroma(colors: ColorStatistics) -> float:
+    """The variance of colors apart from lightness, never 0."""
+    return float(np.trace(_CHROMA @ colors.covariance)) + _LEAST_VARIANCE
 
 
 def _moments(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

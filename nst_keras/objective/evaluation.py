@@ -50,10 +50,12 @@ class Network:
             they are pulled back through the network, so that the largest is between this and twice
             this, and the gradient at the image is scaled back. None: no scaling, which is faster,
             and right where gradients can neither underflow nor overflow.
+        beside: what computes features from the image without the network, by their name.
     """
 
     sections: tuple[Extractor, ...]
     largest_gradient: float | None = None
+    beside: Mapping[str, Callable[[tf.Tensor], Statistic]] = dataclasses.field(default_factory=dict)
 
 
 def vjp(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, PullBack]:
@@ -93,11 +95,21 @@ def evaluate_features(
         ((layer, entry),) = outputs.items()
         sections[layer] = through_section
         layers[layer] = evaluate_layer(layer, entry)
+    beside: dict[str, PullBack] = {}
+    for layer, features_of in network.beside.items():
+        features, beside[layer] = features_of(images)
+        layers[layer] = evaluate_layer(layer, features)
 
     def pull_back(cotangents: Sums) -> tf.Tensor:
+        gradients = [
+            to_image(layers[layer].pull_back(cotangents)) for layer, to_image in beside.items()
+        ]
+        return functools.reduce(_added_flat, gradients, through_network(cotangents))
+
+    def through_network(cotangents: Sums) -> tf.Tensor:
         if network.largest_gradient is None:
             return _through(sections, lambda layer: layers[layer].pull_back(cotangents))
-        pulled = {layer: own.pull_back(cotangents) for layer, own in layers.items()}
+        pulled = {layer: layers[layer].pull_back(cotangents) for layer in sections}
         peaks = [  # of each image
             tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
             for gradient in pulled.values()

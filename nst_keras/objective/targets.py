@@ -10,8 +10,9 @@ from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Extractor, Features
 from nst_keras.objective.focus import at_stride, position_weights
-from nst_keras.objective.term_names import CONTENT, STYLE, kind_of, layer_of
-from nst_keras.objective.tiles import Tile
+from nst_keras.objective.laplacian import detail_weights, laplacian
+from nst_keras.objective.term_names import CONTENT, LAPLACIAN, STYLE, kind_of, layer_of
+from nst_keras.objective.tiles import LAPLACIAN_STRIDE, Tile
 
 TilesOf = Callable[[int, int], tuple[Tile, ...]]  # the tiles of an image by height and width
 
@@ -22,8 +23,8 @@ class Targets:
 
     Attributes:
         content: for each tile, the content's features (1, h, w, N) by layer, at the positions that
-            the tile owns, in the dtype of the extractor's outputs; if positions have weights, also
-            these (1, h, w, 1), by `weights_name`.
+            the tile owns, in the dtype of the extractor's outputs, and its Laplacian if there is
+            such a term; if positions have weights, also these (1, h, w, 1), by `weights_name`.
         content_sums: the weighted sum of the features' squares by layer, over all tiles, never
             below a floor.
         style: the target of the style formula by layer, from the styles' blended moments.
@@ -61,10 +62,9 @@ def capture_targets(
     kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
-    if focus:
-        weights = position_weights(content, focus)
+    for name, (plane, stride) in _planes(content, layers, terms, focus).items():
         for tile, own in zip(tiles_of(*content.shape[1:3]), kept, strict=True):
-            own |= _owned_weights(weights, layers, tile)
+            own[name] = plane[:, tile.rows.owned(stride), tile.columns.owned(stride)]
     moments = dict.fromkeys(layers_of(STYLE, terms), 0.0)
     for style, share in zip(styles, style_blend, strict=True):
         for _, features in features_of(style):
@@ -97,17 +97,25 @@ def weights_name(layer: str) -> str:
     return f"weights of {layer}"
 
 
-def _owned_weights(weights: tf.Tensor, layers: Sequence[str], tile: Tile) -> Features:
-    """Weights of the positions that a tile owns, given those of pixels."""
-    top, bottom, left, right = tile.window
-    y, x = tile.rows.start, tile.columns.start
-    own = weights[:, y + top : y + bottom, x + left : x + right]
-    return {weights_name(layer): at_stride(own, vgg.stride(layer)) for layer in layers}
+def _planes(
+    content: tf.Tensor, layers: Sequence[str], terms: Iterable[str], focus: float
+) -> dict[str, tuple[tf.Tensor, int]]:
+    """What needs no network: weights of positions and the Laplacian, (1, h, w, N), and strides."""
+    found = {}
+    if focus:
+        weights = position_weights(content, focus)
+        for layer in layers:
+            stride = vgg.stride(layer)
+            found[weights_name(layer)] = at_stride(weights, stride), stride
+    if LAPLACIAN in terms:
+        found[LAPLACIAN] = laplacian(tf.convert_to_tensor(content))[0], LAPLACIAN_STRIDE
+        found[weights_name(LAPLACIAN)] = detail_weights(content), LAPLACIAN_STRIDE
+    return found
 
 
 def owned(features: tf.Tensor, layer: str, window: Sequence[int]) -> tf.Tensor:
     """The part (1, h, w, N) of a tile's features that the tile owns, given its `Tile.window`."""
-    stride = vgg.stride(layer)
+    stride = LAPLACIAN_STRIDE if layer == LAPLACIAN else vgg.stride(layer)
     top, bottom, left, right = (window[index] // stride for index in range(4))
     return features[:, top:bottom, left:right]
 

@@ -2,12 +2,12 @@
 
 In metrics, pages and settings, a term is named after its kind and the layer whose features it
 reads, such as 'content/block5_conv2'. A term of the pixels has no layer: 'tv'; nor has one of
-several layers together: 'neighbors'.
+several layers together, 'neighbors', or of the image's edges, 'laplacian'.
 """
 
 from collections.abc import Iterable, Mapping
 
-CONTENT, STYLE, NEIGHBORS, TV = "content", "style", "neighbors", "tv"
+CONTENT, STYLE, NEIGHBORS, LAPLACIAN, TV = "content", "style", "neighbors", "laplacian", "tv"
 TOTAL = "total"  # the sum of all terms, reported beside them
 
 
@@ -27,15 +27,19 @@ def matches(name: str, chosen: str) -> bool:
 
 
 def term_names(
-    content_layers: Iterable[str], style_layers: Iterable[str], neighbors: bool = False
+    content_layers: Iterable[str],
+    style_layers: Iterable[str],
+    neighbors: bool = False,
+    laplacian: bool = False,
 ) -> tuple[str, ...]:
     """The names of all terms of an objective on these layers, without the total.
 
-    `neighbors` is whether it has that term.
+    `neighbors` and `laplacian` are whether it has these terms.
     """
     content = (f"{CONTENT}/{layer}" for layer in content_layers)
     style = (f"{STYLE}/{layer}" for layer in style_layers)
-    return (*content, *style, *([NEIGHBORS] if neighbors else []), TV)
+    others = [name for name, has in ((NEIGHBORS, neighbors), (LAPLACIAN, laplacian)) if has]
+    return (*content, *style, *others, TV)
 
 
 def weigh_terms(
@@ -44,6 +48,7 @@ def weigh_terms(
     tv: float,
     *,
     neighbors: float = 0.0,
+    laplacian: float = 0.0,
     content_layers: Mapping[str, float],
     style_layers: Mapping[str, float],
     normalized: bool,
@@ -51,7 +56,8 @@ def weigh_terms(
     """The weights of an objective's terms by name, in the order of `term_names`.
 
     Args:
-        content, style, tv, neighbors: weights of the kinds; of neighbors, 0 means no term.
+        content, style, tv, neighbors, laplacian: weights of the kinds; 0 for one of the last two
+            means that there is no such term.
         content_layers, style_layers: weights of layers within their kind.
         normalized: whether the weights of layers are scaled to a sum of 1, or used as they are.
     """
@@ -59,6 +65,6 @@ def weigh_terms(
     for weight, layers in ((content, content_layers), (style, style_layers)):
         total = sum(layers.values()) if normalized else 1.0
         weights += [weight * share / total for share in layers.values()]
-    names = term_names(content_layers, style_layers, bool(neighbors))
-    weights += [neighbors] if neighbors else []
+    names = term_names(content_layers, style_layers, bool(neighbors), bool(laplacian))
+    weights += [weight for weight in (neighbors, laplacian) if weight]
     return dict(zip(names, (*weights, tv), strict=True))

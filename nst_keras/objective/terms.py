@@ -22,7 +22,16 @@ from nst_keras.objective.evaluation import (
 from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.neighbors import Neighbors
 from nst_keras.objective.targets import Targets, weights_name
-from nst_keras.objective.term_names import CONTENT, NEIGHBORS, STYLE, TV, kind_of, layer_of
+from nst_keras.objective.term_names import (
+    CONTENT,
+    LAPLACIAN,
+    NEIGHBORS,
+    STYLE,
+    TV,
+    kind_of,
+    layer_of,
+)
+from nst_keras.objective.tiles import LAPLACIAN_STRIDE
 
 # Statistics of features (1, h, w, N), or of pixels (1, H, W, 3). Those of a term of one layer are
 # sums over positions. Those of pixels may combine a row with the next one, but not reach further,
@@ -40,7 +49,7 @@ class Term:
     """One term of the objective, with its target.
 
     Attributes:
-        statistics: by layer; '' is the image itself.
+        statistics: by layer; '' is the image itself, 'laplacian' its Laplacian.
         join: for a term of several layers.
     """
 
@@ -63,7 +72,7 @@ def make_terms(
         if name == NEIGHBORS and neighbors is not None:
             terms.append(_neighbors(weight, neighbors))
             continue
-        layer = layer_of(name)
+        layer = LAPLACIAN if name == LAPLACIAN else layer_of(name)
         statistics, loss = _MAKERS[kind_of(name)](layer, targets, formulas)
         terms.append(Term(name, weight, {layer: statistics}, loss))
     return tuple(terms)
@@ -140,6 +149,18 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
     return lambda features, known: formulas.style_sums(features), loss
 
 
+def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
+    """The weighted mean of squared errors of the Laplacian."""
+
+    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        return sums / float((height // LAPLACIAN_STRIDE) * (width // LAPLACIAN_STRIDE))
+
+    def error_sum(features: tf.Tensor, known: Features) -> Statistic:
+        return formulas_lib.squared_error_sum(features, known[layer], known[weights_name(layer)])
+
+    return error_sum, loss
+
+
 def _total_variation(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """Differences of neighboring pixels."""
     return lambda pixels, known: formulas.variation.sums(pixels), formulas.variation.loss
@@ -160,5 +181,6 @@ def _neighbors(weight: float, neighbors: Neighbors) -> Term:
 _MAKERS: dict[str, Callable[[str, Targets, Formulas], tuple[Statistics, Loss]]] = {
     CONTENT: _content,
     STYLE: _style,
+    LAPLACIAN: _laplacian,
     TV: _total_variation,
 }

@@ -17,6 +17,8 @@ from nst_keras.runtime.errors import InputError
 
 # Pixels along the sides of the squares whose positions have neighbors (see `neighbors`).
 NEIGHBORS_STRIDE = 8
+# And along those of the squares whose differences make the Laplacian (see `laplacian`).
+LAPLACIAN_STRIDE = 4
 # The smallest side of tiles for replicas, relative to the largest with which each gets a tile;
 # below it, halos cost more than balance gains. And about how many sides are compared.
 _SMALLEST_SHARE, _TRIED = 0.4, 24
@@ -35,6 +37,10 @@ class Span:
     def length(self) -> int:
         """Pixels that the tile covers."""
         return self.stop - self.start
+
+    def owned(self, stride: int) -> slice:
+        """The positions that the tile owns, of features of the image with this stride."""
+        return slice(self.own_start // stride, self.own_stop // stride)
 
 
 @dataclasses.dataclass(frozen=True)

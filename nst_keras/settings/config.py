@@ -150,7 +150,8 @@ class Config:
     strength: float = _objective(
         0.5,
         "How freely the picture follows the style: 0 is faithful to the content, 1 is free. Sets "
-        "those of --content_weight, --style_weight and --match_content that are not given.",
+        "those of --content_weight, --laplacian_weight, --style_weight and --match_content that "
+        "are not given.",
         (0, 1),
         sets_defaults=True,
         per_picture=True,
@@ -202,6 +203,12 @@ class Config:
         (),
         "Layers that the neighbors term compares, of blocks 1 to 4.",
         unset="all of these",
+    )
+    laplacian_weight: float = _objective(
+        None,
+        "Weight of the Laplacian term, which keeps edges and fine forms where the photo has the "
+        "most detail, such as a small face; 0: no such term.",
+        _TERM,
     )
     tv_weight: float = _weight(None, "Total variation: a higher weight is smoother.", _TERM)
     match_content: float = _weight(

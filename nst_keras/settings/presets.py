@@ -38,6 +38,7 @@ COMMON: dict[str, Any] = {
     "content_detail": 0.0,
     "style_colors": 0.0,
     "neighbors_weight": 0.0,
+    "laplacian_weight": 0.0,
     "match_content": 0.5,
     "tv_weight": 0.0,
     "variables": "pixels",
@@ -87,6 +88,7 @@ PRESETS = {
         style_colors=0.6,
         style_weight=16.0,
         neighbors_weight=1.0,
+        laplacian_weight=6.0,
         match_content=0.65,
         iterations=60,
     ),
@@ -204,6 +206,7 @@ def with_strength(values: Mapping[str, Any], strength: float) -> dict[str, Any]:
     return {
         **values,
         "content_weight": values["content_weight"] * _CONTENT_RANGE**-freedom,
+        "laplacian_weight": values["laplacian_weight"] * _CONTENT_RANGE**-freedom,
         "style_weight": values["style_weight"] * _STYLE_RANGE**freedom,
         "match_content": min(max(match_content, 0.0), 1.0),
     }

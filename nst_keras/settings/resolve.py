@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nst_keras.network import vgg
-from nst_keras.objective.term_names import TV, kind_of, matches, term_names
-from nst_keras.objective.tiles import NEIGHBORS_STRIDE
+from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
+from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, QUALITIES, Config
@@ -29,12 +29,14 @@ class Settings(Config):
     @property
     def least_stride(self) -> int:
         """The smallest stride that borders of tiles must be multiples of, in pixels."""
-        return NEIGHBORS_STRIDE if self.neighbor_layers else 1
+        of_neighbors = NEIGHBORS_STRIDE if self.neighbor_layers else 1
+        return max(of_neighbors, LAPLACIAN_STRIDE if self.laplacian_weight else 1)
 
     @property
     def terms(self) -> tuple[str, ...]:
         """The names of the objective's terms."""
-        return term_names(self.content_layers, self.style_layers, bool(self.neighbors_weight))
+        has_neighbors, has_laplacian = bool(self.neighbors_weight), bool(self.laplacian_weight)
+        return term_names(self.content_layers, self.style_layers, has_neighbors, has_laplacian)
 
     @property
     def max_pixels(self) -> int:
@@ -168,7 +170,7 @@ def _check_lists(settings: Settings) -> None:
 def _check_weights(settings: Settings) -> None:
     """Check that there is something to optimize, and weights for the backbone."""
     terms = settings.terms
-    kinds = {kind_of(term) for term in terms} - {TV}
+    kinds = {kind_of(term) for term in terms} - {LAPLACIAN, TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
         reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
         names = "content_weight style_weight neighbors_weight"

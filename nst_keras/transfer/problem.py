@@ -1,5 +1,6 @@
 """The style transfer problem of one picture: its network, first image, and objectives by scale."""
 
+import dataclasses
 import functools
 import logging
 import time
@@ -19,11 +20,12 @@ from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.focus import position_weights
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
+from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.layerwise import LayerNeighbors
 from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
-from nst_keras.objective.term_names import NEIGHBORS, weigh_terms
+from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
@@ -185,6 +187,9 @@ class StyleTransferProblem:
             for own, numbers in zip(known, neighbors.known, strict=True):
                 own.update(numbers)
         networks = self.extractors.networks
+        if LAPLACIAN in self._terms:
+            beside = {LAPLACIAN: laplacian}
+            networks = [dataclasses.replace(network, beside=beside) for network in networks]
         if len(tiles) == 1:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
             join = functools.partial(join_layers, terms)
@@ -295,6 +300,7 @@ def _weighted_terms(settings: Settings) -> dict[str, float]:
         settings.style_weight,
         settings.tv_weight,
         neighbors=settings.neighbors_weight,
+        laplacian=settings.laplacian_weight,
         content_layers=by_layer(settings.content_layers, settings.content_layer_weights),
         style_layers=by_layer(settings.style_layers, settings.style_layer_weights),
         normalized=PRESETS[settings.objective].shares,

@@ -125,6 +125,7 @@ def _objective_settings(rng: random.Random) -> dict[str, Any]:
         "objective": objective,
         **(neighbors if objective == "neighbors" else {}),
         "content_focus": _sometimes(rng, 0.3, 0.5),
+        "laplacian_weight": _sometimes(rng, 0.3, 0, 6),
         "variables": _sometimes(rng, 0.3, "pyramid"),
         "precision": _sometimes(rng, 0.85, "float32", "bfloat16"),
         "balance": _sometimes(rng, 0.25, "content:1,style:4,tv:0.1", "style:3,content:1"),

@@ -63,12 +63,29 @@ def test_a_matched_picture_has_the_statistics_of_the_other(monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_a_share_is_that_part_of_the_way(share):
-    photo = picture(4)
+def test_a_share_is_that_part_of_the_way_to_a_target_of_as_much_color(share):
+    photo = picture(4, spread=0.02)
     source, target = color_statistics([photo]), color_statistics([picture(5, spread=0.03)])
     whole = match_colors(photo, source, target)
     found = match_colors(photo, source, target, share)
     np.testing.assert_allclose(found, photo + share * (whole - photo), atol=1e-6)
+
+
+@pytest.mark.parametrize("rest", [0.25, 0.0])
+def test_colors_go_further_to_a_target_of_less_color_and_lightness_does_not(rest):
+    """With so much of the deviation of chroma; 1e-5 is added to all variances."""
+    photo, share = picture(4, spread=0.02).astype(np.float64), 0.3
+    gray = photo.mean(axis=2, keepdims=True)
+    chroma = photo - gray
+    source = color_statistics([photo])
+    target = color_statistics([gray + rest * chroma])
+    whole, found = (match_colors(photo, source, target, it) for it in (1.0, share))
+    whole_gray, found_gray = (one.mean(axis=2, keepdims=True) for one in (whole, found))
+    np.testing.assert_allclose(found_gray, gray + share * (whole_gray - gray), atol=1e-12)
+    variance = (chroma**2).sum(axis=2).mean() - (chroma.mean(axis=(0, 1)) ** 2).sum()
+    further = share ** np.sqrt((rest**2 * variance + 1e-5) / (variance + 1e-5))
+    expected = chroma + further * (whole - whole_gray - chroma)
+    np.testing.assert_allclose(found - found_gray, expected, atol=1e-12)
 
 
 def test_gray_and_flat_pictures_do_no_harm():

@@ -15,6 +15,7 @@ from nst_keras.network import vgg
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective import term_names, tiles
 from nst_keras.objective.evaluation import Network, WholeEvaluator
+from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
@@ -278,7 +279,8 @@ def objective_of(
     """The same on targets that are captured already."""
     weights = weigh(name) if weights is None else weights
     terms = make_terms(weights, targets, formulas_lib.FORMULAS[name])
-    network = Network(sections(extractor), largest_gradient)
+    beside = {"laplacian": laplacian} if "laplacian" in weights else {}
+    network = Network(sections(extractor), largest_gradient, beside)
     return Objective(terms, whole_evaluator(network, terms, targets))
 
 
@@ -425,9 +427,9 @@ def noise(height, width, seed, dtype=np.float64):
     return tf.constant(np.random.default_rng(seed).random((1, height, width, 3)), dtype)
 
 
-def equal_weights(content=("block5_conv2",), style=TILED_STYLES):
-    """Terms at these layers and total variation, all of weight 1."""
-    return dict.fromkeys(term_names.term_names(content, style), 1.0)
+def equal_weights(content=("block5_conv2",), style=TILED_STYLES, **others):
+    """Terms at these layers, others that are named, and total variation, all of weight 1."""
+    return dict.fromkeys(term_names.term_names(content, style, **others), 1.0)
 
 
 def uncut(height, width):

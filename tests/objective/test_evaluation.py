@@ -14,6 +14,7 @@ from nst_keras.network import weights as weights_lib
 from nst_keras.objective import evaluation
 from nst_keras.objective.evaluation import Network, evaluate_batch, vjp
 from nst_keras.objective.formulas import FORMULAS
+from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.targets import capture_targets, owned
 from nst_keras.objective.terms import evaluate_layer, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
@@ -54,14 +55,15 @@ class Evaluators:
     def __init__(self, name, seed):
         sections = random_vgg(LAYERS)
         self.image, self.name = noise(*SIZE, seed), name
-        weights, plan = equal_weights(("block3_conv1",), LAYERS), tile_plan(44, LAYERS)
+        weights = equal_weights(("block3_conv1",), LAYERS, laplacian=True)
+        plan, network = tile_plan(44, LAYERS), Network(sections, beside={"laplacian": laplacian})
         given = chained(sections), noise(*SIZE, seed + 10), [noise(40, 30, seed + 20)], [1.0]
         targets = capture_targets(*given, weights, FORMULAS[name], uncut)
         self.terms = make_terms(weights, targets, FORMULAS[name])
-        self.whole = whole_evaluator(Network(sections), self.terms, targets)
+        self.whole = whole_evaluator(network, self.terms, targets)
         cut = capture_targets(*given, weights, FORMULAS[name], plan).content
         assert len(cut) == 4
-        self.tiled = TiledEvaluator([Network(sections)], self.terms, cut, plan(*SIZE))
+        self.tiled = TiledEvaluator([network], self.terms, cut, plan(*SIZE))
 
 
 def cotangents_for(sums, seed=0):
@@ -142,11 +144,13 @@ def test_where_no_term_of_features_counts_the_gradient_is_that_of_the_pixels():
 # Back through the network.
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_scaling_the_gradients_of_features_changes_nothing_in_float32(network, name):
+@pytest.mark.parametrize(
+    ("name", "others"), [*((name, {}) for name in NAMES), ("relative", {"laplacian": 100.0})]
+)
+def test_scaling_the_gradients_of_features_changes_nothing_in_float32(network, name, others):
     image = batch(picture(33, 50, seed=3))
-    terms, whole = through(network, name).value_and_grad(image)
-    same, parts = through(network, name, largest_gradient=3.0).value_and_grad(image)
+    terms, whole = through(network, name, **others).value_and_grad(image)
+    same, parts = through(network, name, largest_gradient=3.0, **others).value_and_grad(image)
     assert {term: float(value) for term, value in terms.items()} == {
         term: float(value) for term, value in same.items()
     }

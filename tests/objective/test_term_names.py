@@ -11,11 +11,13 @@ from nst_keras.objective import term_names
         ("content", "block5_conv2", "content/block5_conv2"),
         ("style", "block1_conv1", "style/block1_conv1"),
         ("neighbors", "", "neighbors"),
+        ("laplacian", "", "laplacian"),
         ("tv", "", "tv"),
     ],
 )
 def test_a_name_is_the_kind_and_the_layer_and_tells_both(kind, layer, name):
-    assert name in term_names.term_names(["block5_conv2"], ["block1_conv1"], neighbors=True)
+    layers = ["block5_conv2"], ["block1_conv1"]
+    assert name in term_names.term_names(*layers, neighbors=True, laplacian=True)
     assert (term_names.kind_of(name), term_names.layer_of(name)) == (kind, layer)
 
 
@@ -71,9 +73,12 @@ def test_weighted_terms_come_in_the_order_of_their_names(normalized):
     assert tuple(terms) == term_names.term_names(*layers)
 
 
-def test_neighbors_are_a_term_if_they_have_a_weight():
-    terms = term_names.weigh_terms(1.0, 1.0, 0.5, neighbors=2.0, **LAYERS, normalized=True)
+@pytest.mark.parametrize(
+    "others", [{"neighbors": 2.0}, {"laplacian": 3.0}, {"neighbors": 2.0, "laplacian": 3.0}]
+)
+def test_neighbors_and_the_laplacian_are_terms_if_they_have_a_weight(others):
+    terms = term_names.weigh_terms(1.0, 1.0, 0.5, **others, **LAYERS, normalized=True)
     layers = LAYERS["content_layers"], LAYERS["style_layers"]
-    assert tuple(terms) == term_names.term_names(*layers, neighbors=True)
-    assert terms["neighbors"] == 2.0
-    assert "neighbors" not in term_names.term_names(*layers)
+    assert tuple(terms) == term_names.term_names(*layers, **dict.fromkeys(others, True))
+    assert {name: terms[name] for name in others} == others
+    assert not {"neighbors", "laplacian"} & {*term_names.term_names(*layers)}

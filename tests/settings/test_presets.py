@@ -53,6 +53,7 @@ PLAIN = {
     "coarse_iterations": (),
     "detail_iterations": 0,
     "neighbors_weight": 0.0,
+    "laplacian_weight": 0.0,
     "style_colors": 0.0,
     "variables": "pixels",
 }
@@ -68,6 +69,7 @@ PUBLISHED = {
         "style_colors": 0.6,
         "style_weight": 16.0,
         "neighbors_weight": 1.0,
+        "laplacian_weight": 6.0,
         "match_content": 0.65,
         "tv_weight": 2.0,
         "beta_2": 0.9,

@@ -77,11 +77,21 @@ def test_neighbors_compare_all_layers_of_four_blocks_unless_layers_are_given():
     )
 
 
+def test_borders_of_tiles_suit_neighbors_and_the_laplacian_where_these_are_terms():
+    assert resolve(Config()).terms[-3:] == ("neighbors", "laplacian", "tv")
+    assert resolve(Config()).least_stride == 8
+    laplacian = resolve(Config(neighbors_weight=0.0))
+    assert "laplacian" in laplacian.terms and laplacian.least_stride == 4
+    neither = resolve(Config(neighbors_weight=0.0, laplacian_weight=0.0))
+    assert "laplacian" not in neither.terms and neither.least_stride == 1
+
+
 def test_strength_moves_content_and_style_together():
     faithful, usual, free = (resolve(Config(strength=value)) for value in (0.0, 0.5, 1.0))
     assert usual == resolve(Config())
     for name, rises in (
         ("content_weight", False),
+        ("laplacian_weight", False),
         ("style_weight", True),
         ("match_content", False),
     ):
