@@ -177,7 +177,8 @@ class Config:
     style_colors: float = _objective(
         None,
         "How far the photo takes on the colors of the styles before it is painted: 0 not at all, "
-        "1 until their means and covariances are the same.",
+        "1 until their means and covariances are the same. Where the styles have less color than "
+        "the photo, color goes further than lightness.",
         (0, 1),
     )
     style_layers: tuple[str, ...] = _objective(
