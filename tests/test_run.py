@@ -468,8 +468,13 @@ def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
     assert "stopped after step 5" in log and f"--workdir={folder.path}" in log
     assert folder.read_record().status == "interrupted"
     assert folder.latest.exists() and folder.page.exists() and not folder.result.exists()
+    before = folder.read_record().parts
     assert run.main(["--workdir=job"]) == 0
-    assert "resuming after step 5" in capsys.readouterr().err
+    log = capsys.readouterr().err
+    assert "resuming after step 5" in log and "of it in seconds: " in log
+    after = folder.read_record().parts
+    assert {"reading", "import", "planning", "setup", "first steps", "steps"} <= before.keys()
+    assert all(before[name] <= after[name] for name in before) and "writing" in after
     assert folder.result.read_bytes() == whole["result.png"]
     assert folder.metrics.read_bytes() == whole["metrics.jsonl"]
 

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import platform
-import timeit
 from collections.abc import Iterator
 from pathlib import Path
 
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
 from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError, reason_of
+
+_ROWS = 1024  # of the products that tell a device's rate, which are to take little time
 
 
 def start_tensorflow() -> None:
@@ -71,16 +72,11 @@ def one_operation_at_a_time() -> None:
 
 
 def matrix_rate(precision: str) -> float:
-    """Floating-point operations per second, measured on a few matrix products."""
-    import tensorflow as tf
+    """Floating-point operations per second of matrix products in a precision."""
+    from nst_keras.devices.products import MatrixProducts
 
     slow = precision == "float16" and not on_gpu()
-    dtype = tf.as_dtype("float32" if slow else precision)
-    left, right = (tf.ones(shape, dtype) for shape in ((2048, 2304), (2304, 1024)))
-    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)), autograph=False)
-    float(multiply())
-    seconds = min(timeit.repeat(lambda: float(multiply()), number=1, repeat=3))
-    return 2.0 * 2048 * 2304 * 1024 / seconds
+    return MatrixProducts("float32" if slow else precision, rows=_ROWS).rate()
 
 
 def describe_device() -> str:

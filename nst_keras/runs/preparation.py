@@ -148,6 +148,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         resume_command=format_command([f"--workdir={run.folder.path.absolute()}"]),
         started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         seconds=old.seconds or 0.0,
+        parts=old.parts,
         step=old.step or 0,
         total_steps=plan.total_steps,
         device=startup.describe_device(),

@@ -138,6 +138,8 @@ class RunRecord(WorkRecord):
     resume_command: str = ""
     started: str = ""  # as ISO 8601
     seconds: float | None = None  # of work so far, over all resumes
+    # Where they went, by part, with start and end of the process; without what was killed.
+    parts: dict[str, float] = dataclasses.field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
     device: str = ""

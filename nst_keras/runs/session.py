@@ -21,6 +21,7 @@ from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError, StepDropped
+from nst_keras.runtime.timeline import IMPORT, PLANNING, READING, SETUP, Timeline
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import Settings
@@ -39,11 +40,15 @@ _PATIENCE = 10.0  # seconds from a stop signal until the current step is given u
 
 def do_runs(call: Call) -> int:
     """Do the run, or the batch of runs, that a command line asks for; returns the exit status."""
-    runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
-    return _run_alone(runs[0], call) if len(runs) == 1 else _run_batch(runs, call)
+    timeline = Timeline(call.started)
+    with timeline.part(READING):
+        runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
+    if len(runs) == 1:
+        return _run_alone(runs[0], call, timeline)
+    return _run_batch(runs, call, timeline)
 
 
-def _run_alone(run: RequestedRun, call: Call) -> int:
+def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
     if hosts.host_number(run.settings.distribute):
         return _help_chief(run)
     folder, settings = run.folder, run.settings
@@ -55,10 +60,10 @@ def _run_alone(run: RequestedRun, call: Call) -> int:
         return 0
     _check_extras(settings)
     with files.held(folder.path):
-        return _run_held([run], call)
+        return _run_held([run], call, timeline)
 
 
-def _run_batch(runs: list[RequestedRun], call: Call) -> int:
+def _run_batch(runs: list[RequestedRun], call: Call, timeline: Timeline) -> int:
     grouping.check([run.settings for run in runs])
     sizes = [run.inputs.sizes["content"] for run in runs]
     plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
@@ -70,7 +75,8 @@ def _run_batch(runs: list[RequestedRun], call: Call) -> int:
             stack.enter_context(files.held(run.folder.path))
         if any(run.folder.is_finished(run.fingerprint) for run in runs):
             raise InputError("--batch: some of the runs are already finished")
-        return _run_held([_prepared_for_batch(run, runs[0]) for run in runs], call)
+        prepared = [_prepared_for_batch(run, runs[0]) for run in runs]
+        return _run_held(prepared, call, timeline)
 
 
 def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
@@ -110,11 +116,11 @@ def _help_chief(run: RequestedRun) -> int:
     return 0
 
 
-def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
+def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> int:
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with cli.stop_signals() as stopping, contextlib.ExitStack() as process:
-        writers, iterates = _optimize(runs, call, stopping, process)
+        writers, iterates = _optimize(runs, call, stopping, process, timeline)
         if iterates and iterates[0].is_last:
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
@@ -126,7 +132,11 @@ def _run_held(runs: Sequence[RequestedRun], call: Call) -> int:
 
 
 def _optimize(
-    runs: Sequence[RequestedRun], call: Call, stopping: StopSignal, process: contextlib.ExitStack
+    runs: Sequence[RequestedRun],
+    call: Call,
+    stopping: StopSignal,
+    process: contextlib.ExitStack,
+    timeline: Timeline,
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
     none if the current step was given up. `process` is as for `_start`."""
@@ -135,17 +145,18 @@ def _optimize(
             prepare_folder(run)
     notes = [run.notes for run in runs]
     with cli.noting(*notes):
-        replicas = _start(runs[0].settings, process)
+        with timeline.part(IMPORT):
+            replicas = _start(runs[0].settings, process)
         if warning := memory.unused_gpu():
             _log.warning("%s", warning)
     background = Background()
     writers, planned = [], []
     for run in runs:
-        with cli.noting(run.notes):
+        with cli.noting(run.notes), timeline.part(PLANNING):
             settled, plan = _make_plan(run, replicas, call.started)
             record = begin_record(settled, plan)
         planned.append((settled, plan))
-        writers.append(RunWriter(settled, record, background))
+        writers.append(RunWriter(settled, record, background, timeline))
     if len(runs) > 1:
         from nst_keras.transfer.batch import rewind_to_common_step
 
@@ -157,8 +168,9 @@ def _optimize(
                 for number, writer in enumerate(writers):
                     stack.enter_context(writer.open(quiet=call.quiet or number > 0))
                 stack.enter_context(background)  # which ends first, however the block ends
-                problems = _make_problems(planned, replicas, stopping)
-                return writers, _write_iterates(problems, writers, stopping)
+                with timeline.part(SETUP):
+                    problems = _make_problems(planned, replicas, stopping)
+                return writers, _write_iterates(problems, writers, stopping, timeline)
         except StepDropped as where:
             again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
@@ -209,12 +221,15 @@ def _make_problems(
 
 
 def _write_iterates(
-    problems: Sequence["StyleTransferProblem"], writers: Sequence[RunWriter], stopping: StopSignal
+    problems: Sequence["StyleTransferProblem"],
+    writers: Sequence[RunWriter],
+    stopping: StopSignal,
+    timeline: Timeline,
 ) -> list[Iterate]:
     """Optimize, and write iterates until the last one or a stop signal; returns the last ones."""
     from nst_keras.transfer.loop import optimize
 
-    rounds = optimize(problems, [writer.checkpointer for writer in writers])
+    rounds = optimize(problems, [writer.checkpointer for writer in writers], timeline)
     try:
         for iterates in rounds:
             for writer, iterate in zip(writers, iterates, strict=True):
@@ -234,5 +249,5 @@ def _write_iterates(
         stopping.clear()  # the rest is short, and has no step that could be given up
         return iterates
     for writer, iterate in zip(writers, iterates, strict=True):
-        writer.show(iterate, status="interrupted")
+        writer.show(iterate, status="interrupted", parts=writer.parts())
     return iterates

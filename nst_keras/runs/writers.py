@@ -22,6 +22,7 @@ from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.progress import EventWriter, Reporter, format_seconds
+from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate
 
 _log = logging.getLogger(__name__)
@@ -106,11 +107,18 @@ def describe(iterate: Iterate | None) -> str:
 class RunWriter:
     """Writes everything that a run folder keeps, of a planned run that begins with `record`."""
 
-    def __init__(self, run: RequestedRun, record: RunRecord, background: Background):
+    def __init__(
+        self,
+        run: RequestedRun,
+        record: RunRecord,
+        background: Background,
+        timeline: Timeline | None = None,
+    ):
         self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
         self._refreshed = time.monotonic()
+        self._timeline, self._parts_before = timeline or Timeline(), dict(record.parts)
 
     @contextlib.contextmanager
     def open(self, *, quiet: bool) -> Iterator[None]:
@@ -137,24 +145,41 @@ class RunWriter:
 
     def take(self, iterate: Iterate) -> None:
         """Write and show what is due after a step."""
-        for sink in self._sinks:
-            sink(iterate)
+        with self._timeline.part(WRITING):
+            for sink in self._sinks:
+                sink(iterate)
+
+    def parts(self) -> dict[str, float]:
+        """Where the seconds of the run went so far, by part, over all resumes."""
+        now = self._timeline.seconds()
+        names = dict.fromkeys([*self._parts_before, *now])
+        return {
+            name: round(self._parts_before.get(name, 0.0) + now.get(name, 0.0), 2) for name in names
+        }
 
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
         folder, settings = self.folder, self._run.settings
-        with cli.noting(self._run.notes), self._recording_failure():
+        with (
+            cli.noting(self._run.notes),
+            self._recording_failure(),
+            self._timeline.part(WRITING),
+        ):
             images.write_image(folder.latest, iterate.image)
             images.write_image(folder.result, iterate.image, self._record.png_texts())
             self._update(final_terms=iterate.evaluate())
             if settings.scores:
                 from nst_keras.runs import scores  # imports TensorFlow, which is there by now
 
-                self._update(scores=scores.score_result(iterate))
+                with self._timeline.part(SCORES):
+                    self._update(scores=scores.score_result(iterate))
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
-            self._refresh(status="finished")
+            self._refresh(status="finished", parts=self.parts())
             extras.copy_result(folder, settings)
+        parts = self._timeline.seconds()
+        total = format_seconds(sum(parts.values()))
+        _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
         _log.info("result: %s", folder.result)
         _log.info("gallery: %s", folder.page)
 

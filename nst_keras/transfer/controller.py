@@ -50,6 +50,7 @@ class Controller:
     Attributes:
         start: the state that the scale is set up with; None: it starts from `picture`.
         picture: the result of the scale before, if there is one: (H, W, 3).
+        is_traced: whether the scale has taken a step since it was begun or resumed.
 
     Raises:
         InputError: the checkpoint is not of a step of the plan, or hosts found different ones.
@@ -96,7 +97,7 @@ class Controller:
         self._stopping = EarlyStopping(
             self.settings.tolerance, self.settings.patience, scale.first_step, monitors
         )
-        self._traced = False
+        self.is_traced = False
 
     @property
     def ends_scale(self) -> bool:
@@ -110,7 +111,7 @@ class Controller:
 
     def steps_per_call(self) -> int:
         """Steps of the next call: about a second of them, up to the next one that is due."""
-        if not self._traced:
+        if not self.is_traced:
             return 1
         pace = self._pace.seconds(self.scale.pixels)
         steps = 1 if math.isnan(pace) else max(1, int(_CALL_SECONDS / pace))
@@ -133,9 +134,9 @@ class Controller:
             FloatingPointError: the losses are not finite, or their total explodes.
         """
         self.step += steps
-        if self._traced:
+        if self.is_traced:
             self._pace.observe(steps * self.scale.pixels, seconds)
-        self._traced = True
+        self.is_traced = True
         self._divergence.update(self.step, losses)
         self._stopping.update(self.step, losses["total"])
         if self._stopping.stopped:

@@ -10,6 +10,7 @@ from nst_keras.devices import memory
 from nst_keras.imaging import geometry
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.timeline import FIRST_STEPS, SAVING, SETUP, STEPS, Timeline
 from nst_keras.transfer import grouping
 from nst_keras.transfer.batch import ScaleBatch, batch_name
 from nst_keras.transfer.controller import Controller
@@ -23,13 +24,19 @@ _Iterates = Generator[list[Iterate], None, None]
 
 
 def optimize(
-    problems: Sequence[StyleTransferProblem], checkpointers: Sequence[Checkpointer | None]
+    problems: Sequence[StyleTransferProblem],
+    checkpointers: Sequence[Checkpointer | None],
+    timeline: Timeline | None = None,
 ) -> _Iterates:
     """Optimize one picture, or several of one size at once.
 
     Several pictures may differ in the settings that batches allow (see `grouping`), and resume from
     checkpoints of the same step. Their results differ by rounding from those of pictures that are
     made one by one; the same batch always gives the same results, interrupted or not.
+
+    Args:
+        timeline: counts the time of setting scales up, of first steps, which compile, of the other
+            steps, and of saving.
 
     Yields:
         An `Iterate` for each picture, all after the same step; otherwise as `stylize`.
@@ -46,7 +53,7 @@ def optimize(
     ]
     if len(controllers) > 1:
         _check_batch(controllers)
-    return _run(controllers)
+    return _run(controllers, timeline or Timeline())
 
 
 def _check_batch(controllers: Sequence[Controller]) -> None:
@@ -66,22 +73,23 @@ def _check_batch(controllers: Sequence[Controller]) -> None:
     costs.check_batch(plans[0].scales, len(plans), budget)
 
 
-def _run(controllers: Sequence[Controller]) -> _Iterates:
+def _run(controllers: Sequence[Controller], timeline: Timeline) -> _Iterates:
     for scale in controllers[0].plan.scales:
         is_done = scale.last_step < controllers[0].step
         while not is_done:
-            is_done = yield from _run_scale(controllers, scale)
+            is_done = yield from _run_scale(controllers, scale, timeline)
             memory.free_garbage()  # before there are two batches, whose graphs are large
 
 
 def _run_scale(
-    controllers: Sequence[Controller], scale: Scale
+    controllers: Sequence[Controller], scale: Scale, timeline: Timeline
 ) -> Generator[list[Iterate], None, bool]:
     """Run a scale; returns whether it came to its end, or is to be run again after an error."""
     batch = None
     try:
-        batch = _begin(controllers, scale)
-        yield from _take_steps(controllers, batch)
+        with timeline.part(SETUP):
+            batch = _begin(controllers, scale)
+        yield from _take_steps(controllers, batch, timeline)
     except Exception as error:
         if len(controllers) > 1:
             raise
@@ -119,22 +127,28 @@ def _first_image(controller: Controller, scale: Scale) -> np.ndarray:
     return controller.problem.enlarged(controller.picture, scale)
 
 
-def _take_steps(controllers: Sequence[Controller], batch: ScaleBatch) -> _Iterates:
+def _take_steps(
+    controllers: Sequence[Controller], batch: ScaleBatch, timeline: Timeline
+) -> _Iterates:
     """Take the remaining steps of the scale."""
     if controllers[0].is_over:  # but its result may not have been written yet
-        yield from _report(controllers, batch, batch.values())
+        yield from _report(controllers, batch, batch.values(), timeline)
     while not controllers[0].ends_scale:
         steps = min(controller.steps_per_call() for controller in controllers)
         began = time.perf_counter()
-        losses_of_all = batch.run(steps)
+        with timeline.part(STEPS if controllers[0].is_traced else FIRST_STEPS):
+            losses_of_all = batch.run(steps)
         seconds = time.perf_counter() - began
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)
-        yield from _report(controllers, batch, losses_of_all)
+        yield from _report(controllers, batch, losses_of_all, timeline)
 
 
 def _report(
-    controllers: Sequence[Controller], batch: ScaleBatch, losses_of_all: Sequence[dict[str, float]]
+    controllers: Sequence[Controller],
+    batch: ScaleBatch,
+    losses_of_all: Sequence[dict[str, float]],
+    timeline: Timeline,
 ) -> _Iterates:
     iterates = [
         controller.report(batch.source(index), losses)
@@ -143,14 +157,16 @@ def _report(
     try:
         yield iterates
     except GeneratorExit:
-        _save(controllers, batch)
+        with timeline.part(SAVING):
+            _save(controllers, batch)
         raise
     if not iterates[0].is_last:
         for iterate in iterates:
             iterate.source = None
     # All or none: the pictures of a batch must have a step in common to resume from.
     if any(map(Controller.is_save_due, controllers, iterates)):
-        _save(controllers, batch)
+        with timeline.part(SAVING):
+            _save(controllers, batch)
 
 
 def _save(controllers: Sequence[Controller], batch: ScaleBatch) -> None:

@@ -1,4 +1,4 @@
-"""A whole run, from the command to the page: seconds, pictures per hour and peak memory.
+"""A whole run, from the command to the page: seconds by part, pictures per hour and peak memory.
 
 The machine's rate of matrix products is measured before and after, since on shared machines it
 changes.
@@ -13,12 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine, step
+from benchmarks import machine
 from nst_keras.devices.precision import settle_precision
+from nst_keras.devices.products import MatrixProducts
+from nst_keras.runs.folder import RunFolder
 from nst_keras.settings.command_line import join_groups
 
 _CONFIGS = machine.IMAGES.parent
-_PRODUCTS = 10  # for each measurement of the machine's rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,11 @@ def measure(options: argparse.Namespace) -> dict:
     machine.start()
     precision = settle_precision("auto")
     paces = [_pace(precision)]
-    seconds = []
+    seconds, parts_of_all = [], []
     for _ in range(options.rounds):
-        seconds.append(_seconds(options))
+        taken, parts = _run(options)
+        seconds.append(taken)
+        parts_of_all.append(parts)
         paces.append(_pace(precision))
     median = statistics.median(seconds)
     return {
@@ -45,6 +48,10 @@ def measure(options: argparse.Namespace) -> dict:
         "batch": options.batch,
         "seconds": [round(one, 1) for one in seconds],
         "median_seconds": round(median, 1),
+        "seconds_by_part": {
+            name: round(statistics.median(parts[name] for parts in parts_of_all), 2)
+            for name in parts_of_all[0]
+        },
         "pictures_per_hour": round(options.batch * 3600 / median, 1),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
         f"{precision}_gflop_per_second_meanwhile": [round(pace) for pace in paces],
@@ -52,7 +59,8 @@ def measure(options: argparse.Namespace) -> dict:
     }
 
 
-def _seconds(options: argparse.Namespace) -> float:
+def _run(options: argparse.Namespace) -> tuple[float, dict[str, float]]:
+    """The seconds of a run, or of a batch, and those that it records by part."""
     with tempfile.TemporaryDirectory() as folder:
         runs = [
             [
@@ -69,13 +77,10 @@ def _seconds(options: argparse.Namespace) -> float:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"the run failed: {done.stderr}")
-        return time.perf_counter() - began
+        taken = time.perf_counter() - began
+        return taken, RunFolder(f"{folder}/0").read_record().parts
 
 
 def _pace(precision: str) -> float:
     """GFLOP/s of matrix products."""
-    products = step.matrix_products(precision)
-    products(2)
-    began = time.perf_counter()
-    products(_PRODUCTS)
-    return _PRODUCTS * step.PRODUCT_FLOP / (time.perf_counter() - began) / 1e9
+    return MatrixProducts(precision).rate() / 1e9

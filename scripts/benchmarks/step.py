@@ -1,23 +1,29 @@
-"""One optimization step against a plain Keras step and against the machine's matrix product.
+"""One optimization step against a plain Keras step, PyTorch's, and the device's matrix products.
 
-The ceiling is the median of large matrix products in the step's precision, taken in turn with the
-steps; `share` is the part of it that the step reaches, counting the multiplications and additions
-of VGG19's convolutions, forward and back to the image, and of the Gram matrices.
+The ceiling is the rate of matrix products in the step's precision, which fill the device and run
+within one graph, taken in turn with the steps; `share` is the part of it that the step reaches,
+counting the multiplications and additions of VGG19's convolutions, forward and back to the image,
+and of the Gram matrices. `--sweep` measures sizes, precisions, XLA and batches in one process.
 """
 
 import argparse
+import importlib.util
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import machine
+from benchmarks import machine, plain_keras
 from nst_keras import Config
-from nst_keras.network import weights as weights_lib
-from nst_keras.network.vgg import layer_names
+from nst_keras.devices.memory import on_gpu
+from nst_keras.devices.products import MatrixProducts
 from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
 
@@ -26,9 +32,27 @@ from nst_keras.transfer.scale_run import ScaleRun
 # for each Gram: one forward and two back, as automatic differentiation does; ours needs only one
 # back, which leaves 1.55e6.
 _FLOP_PER_PIXEL = 1.58e6
-_CEILING_ROUNDS = 12
-_SHAPES = (4096, 2304), (2304, 2048)  # of a convolution in block4, unrolled
-PRODUCT_FLOP = 2.0 * _SHAPES[0][0] * _SHAPES[0][1] * _SHAPES[1][1]
+_SWEPT_SIZES = (512, 384), (1024, 768), (2048, 1536)
+_MOST_PIXELS_OF_BATCH = 1024 * 768  # in a sweep; larger pictures fill a device alone
+_BATCH = 4  # pictures at once in a sweep
+_LEAST_SECONDS = 0.1  # of a measurement on a GPU, whose steps take milliseconds
+
+Work = Callable[[int], None]  # takes so many steps, and returns when they are done
+
+
+class Case(NamedTuple):
+    """What is measured in one row of a sweep."""
+
+    width: int
+    height: int
+    precision: str
+    xla: bool = False
+    batch: int = 1
+
+    @property
+    def flop(self) -> float:
+        """Floating-point operations of one step of all pictures."""
+        return _FLOP_PER_PIXEL * self.width * self.height * self.batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,42 +60,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default=(512, 384), type=machine.size, help="WIDTHxHEIGHT in pixels"
     )
     parser.add_argument("--precision", default="float32", choices=machine.PRECISIONS)
-    parser.add_argument("--rounds", type=int, default=_CEILING_ROUNDS, help="medians are reported")
-    parser.add_argument("--steps", type=int, default=2, help="steps per round")
+    parser.add_argument("--rounds", type=int, default=12, help="medians are reported")
+    parser.add_argument("--steps", type=int, default=2, help="steps per round; more on a GPU")
     parser.add_argument("--xla", action="store_true", help="compile our step with XLA")
     parser.add_argument("--batch", type=int, default=1, help="pictures at once, against one")
+    parser.add_argument("--sweep", action="store_true", help="measure a table of cases")
+    parser.add_argument(
+        "--seconds", type=float, default=110.0, help="after these, a sweep begins no further case"
+    )
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Time our step, the plain one and matrix products in turn; seconds are medians."""
+    """Measure one case or a sweep; seconds are medians."""
     machine.start()
-    width, height = options.size
-    content = machine.noise_picture(height, width, seed=1)
-    style = machine.noise_picture(height, width, seed=2)
+    if options.sweep:
+        return {"cases": list(_sweep(options)), **machine.describe()}
+    case = Case(*options.size, options.precision, options.xla)
+    work: dict[str, Work] = {"ours": our_steps(case)}
+    if options.batch > 1:
+        work["batch"] = our_steps(case._replace(batch=options.batch))
+    work["plain"] = plain_keras.steps(*pictures(case))
     dtypes = list(dict.fromkeys(("float32", options.precision)))
-    work = {
-        "ours": our_steps(content, style, options.precision, xla=options.xla),
-        **_batch(content, style, options),
-        "plain": plain_steps(content, style),
-        **{dtype: matrix_products(dtype) for dtype in dtypes},
-    }
+    ceilings = {dtype: MatrixProducts(dtype) for dtype in dtypes}
+    work |= {dtype: _products(products) for dtype, products in ceilings.items()}
+    first = _first_seconds(work)
     seconds = time_in_turn(work, options.rounds, options.steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    flop = _FLOP_PER_PIXEL * width * height
+    rates = {dtype: products.flop / medians[dtype] for dtype, products in ceilings.items()}
     ratios = [a / b for a, b in zip(seconds["ours"], seconds["plain"], strict=True)]
     return {
-        "size": f"{width}x{height}",
-        "precision": options.precision,
-        "xla": options.xla,
-        "seconds_per_step": round(medians["ours"], 4),
-        "steps_per_second": round(1.0 / medians["ours"], 3),
-        "gflop_per_second": round(flop / medians["ours"] / 1e9, 1),
-        "ceiling_gflop_per_second": {
-            dtype: round(PRODUCT_FLOP / medians[dtype] / 1e9, 1) for dtype in dtypes
-        },
-        "share": round(flop / medians["ours"] / (PRODUCT_FLOP / medians[options.precision]), 3),
-        "plain_keras_seconds_per_step": round(medians["plain"], 4),
+        **_figures(case, medians["ours"], rates[options.precision], first["ours"]),
+        "ceiling_gflop_per_second": {dtype: round(rate / 1e9, 1) for dtype, rate in rates.items()},
+        "plain_keras_seconds_per_step": round(medians["plain"], 5),
         "ratio_to_plain_keras": round(statistics.median(ratios), 3),
+        **_pytorch_figures(case),
         **_batch_figures(seconds, options.batch),
         "peak_memory_mb": machine.peak_memory() >> 20,
         "rounds": options.rounds,
@@ -79,60 +101,136 @@ def measure(options: argparse.Namespace) -> dict:
     }
 
 
-def time_in_turn(
-    work: dict[str, Callable[[int], None]], rounds: int, steps: int
-) -> dict[str, list[float]]:
-    """Seconds per step of each kind of work, from rounds in which all take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for run in work.values():
-        run(2)  # traces, and fills caches
-    for _ in range(rounds):
-        for name, run in work.items():
-            began = time.perf_counter()
-            run(steps)
-            seconds[name].append((time.perf_counter() - began) / steps)
+def _sweep(options: argparse.Namespace) -> Iterator[dict]:
+    """The rows of a table, the most telling cases first; those that time is too short for say so.
+
+    A case that fails is a row with its error.
+    """
+    began = time.perf_counter()
+    ceilings: dict[str, MatrixProducts] = {}
+    for case in swept_cases():
+        row = {**_name(case)}
+        if time.perf_counter() - began > options.seconds:
+            yield {**row, "skipped": f"after {options.seconds:g} s"}
+            continue
+        if case.precision not in ceilings:
+            ceilings[case.precision] = MatrixProducts(case.precision)
+        try:
+            yield _row(case, ceilings[case.precision], options)
+        except (tf.errors.OpError, ValueError) as error:
+            yield {**row, "error": f"{type(error).__name__}: {str(error)[:200]}"}
+
+
+def swept_cases() -> list[Case]:
+    """The cases of a sweep on this device."""
+    low = "bfloat16"
+    sizes = _SWEPT_SIZES if on_gpu() else _SWEPT_SIZES[:2]
+    cases = [Case(*size, low, xla) for size in sizes for xla in (False, True)]
+    cases += [Case(*size, "float32") for size in sizes]
+    small = [size for size in sizes if size[0] * size[1] <= _MOST_PIXELS_OF_BATCH]
+    cases += [Case(*size, low, batch=_BATCH) for size in small]
+    if on_gpu():
+        cases += [Case(*size, "float16") for size in sizes]
+        cases += [Case(*size, "float32", xla=True) for size in sizes]
+        cases += [Case(*size, low, xla=True, batch=_BATCH) for size in small]
+    return cases
+
+
+def _row(case: Case, products: MatrixProducts, options: argparse.Namespace) -> dict:
+    if on_gpu():
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    work = {"ours": our_steps(case), "products": _products(products)}
+    first = _first_seconds(work)
+    seconds = time_in_turn(work, max(3, options.rounds // 4), options.steps)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    rate = products.flop / medians["products"]
+    row = _figures(case, medians["ours"], rate, first["ours"])
+    return {**row, "ceiling_gflop_per_second": round(rate / 1e9, 1), **_pytorch_figures(case)}
+
+
+def _name(case: Case) -> dict:
+    return {
+        "size": f"{case.width}x{case.height}",
+        "precision": case.precision,
+        "xla": case.xla,
+        "batch": case.batch,
+    }
+
+
+def _figures(case: Case, seconds: float, ceiling: float, first: float) -> dict:
+    """What is told of our step in a case."""
+    figures = {
+        **_name(case),
+        "seconds_per_step": round(seconds, 5),
+        "steps_per_second": round(1.0 / seconds, 3),
+        "gflop_per_second": round(case.flop / seconds / 1e9, 1),
+        "share": round(case.flop / seconds / ceiling, 3),
+        # Setting up, tracing, compiling, and choosing algorithms.
+        "first_steps_seconds": round(first, 2),
+    }
+    if on_gpu():
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        figures["gpu_memory_mb"] = peak >> 20
+    return figures
+
+
+def _first_seconds(work: dict[str, Work]) -> dict[str, float]:
+    """Seconds of the first two steps of each kind of work, which trace, compile and fill caches."""
+    seconds = {}
+    for name, run in work.items():
+        began = time.perf_counter()
+        run(2)
+        seconds[name] = time.perf_counter() - began
     return seconds
 
 
-def matrix_products(dtype: str) -> Callable[[int], None]:
-    """Large matrix products of this type, as a measure of the machine."""
-    left, right = (tf.cast(tf.random.stateless_normal(s, (1, 2)), dtype) for s in _SHAPES)
-    product = tf.function(lambda: tf.matmul(left, right))
+def time_in_turn(work: dict[str, Work], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds per step of each kind of work, from rounds in which all take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    counts = {name: _count(run, steps) for name, run in work.items()}
+    for _ in range(rounds):
+        for name, run in work.items():
+            began = time.perf_counter()
+            run(counts[name])
+            seconds[name].append((time.perf_counter() - began) / counts[name])
+    return seconds
 
-    def run(count: int) -> None:
-        for _ in range(count):
-            product()
-        tf.test.experimental.sync_devices()
 
-    return run
+def _count(run: Work, steps: int) -> int:
+    """Steps of a measurement: on a GPU as many as take a while."""
+    if not on_gpu():
+        return steps
+    began = time.perf_counter()
+    run(steps)
+    return max(steps, round(_LEAST_SECONDS / (time.perf_counter() - began) * steps))
 
 
-def our_steps(
-    content: np.ndarray, style: np.ndarray, precision: str, *, count: int = 1, xla: bool = False
-) -> Callable[[int], None]:
+def _products(products: MatrixProducts) -> Work:
+    return lambda count: products(count) and None
+
+
+def our_steps(case: Case) -> Work:
     """The step of `--objective=relative`, of one picture or of several at once."""
+    content, style = pictures(case)
     config = Config(
         objective="relative",
-        size=max(content.shape[:2]),
+        size=max(case.width, case.height),
         scales=1,
         iterations=10**6,
-        precision=precision,
-        xla=xla,
+        precision=case.precision,
+        xla=case.xla,
         tile_size="none",
     )
     problem = machine.make_problem(content, style, config)
-    runs = [ScaleRun(problem, problem.plan.scales[-1], lambda: content) for _ in range(count)]
-    batch = ScaleBatch(runs)
+    scale = problem.plan.scales[-1]
+    batch = ScaleBatch([ScaleRun(problem, scale, lambda: content) for _ in range(case.batch)])
     return lambda steps: batch.run(steps) and None
 
 
-def _batch(
-    content: np.ndarray, style: np.ndarray, options: argparse.Namespace
-) -> dict[str, Callable[[int], None]]:
-    if options.batch == 1:
-        return {}
-    count, xla = options.batch, options.xla
-    return {"batch": our_steps(content, style, options.precision, count=count, xla=xla)}
+def pictures(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """The content and the style of a case, (H, W, 3)."""
+    content, style = (machine.noise_picture(case.height, case.width, seed) for seed in (1, 2))
+    return content, style
 
 
 def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, float]:
@@ -148,48 +246,14 @@ def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, flo
     }
 
 
-def plain_steps(content: np.ndarray, style: np.ndarray) -> Callable[[int], None]:
-    """The step of the usual tutorials: VGG19 of Keras, GradientTape, Adam of Keras."""
-    content_layer = "block5_conv2"
-    style_layers = [f"block{block}_conv1" for block in range(1, 6)]
-    vgg = keras.applications.VGG19(include_top=False, weights=None)
-    weights = weights_lib.read_weights(weights_lib.embedded_path(), "vgg19")
-    for name in layer_names("vgg19"):
-        vgg.get_layer(name).set_weights([weights.kernels[name], weights.biases[name]])
-    vgg.trainable = False
-    outputs = {name: vgg.get_layer(name).output for name in [content_layer, *style_layers]}
-    extractor = keras.Model(vgg.inputs, outputs)
-
-    def features(image):
-        return extractor(keras.applications.vgg19.preprocess_input(image * 255.0))
-
-    def gram(feature):
-        _, rows, columns, _ = feature.shape
-        return tf.einsum("bijc,bijd->bcd", feature, feature) / float(rows * columns)
-
-    targets = features(tf.constant(content[None]))[content_layer]
-    style_features = features(tf.constant(style[None]))
-    grams = {name: gram(style_features[name]) for name in style_layers}
-    image = tf.Variable(content[None])
-    optimizer = keras.optimizers.Adam(0.02)
-    optimizer.build([image])
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            found = features(image)
-            loss = tf.reduce_mean((found[content_layer] - targets) ** 2)
-            for name in style_layers:
-                loss += tf.reduce_mean((gram(found[name]) - grams[name]) ** 2)
-            loss += tf.reduce_mean((image[:, 1:] - image[:, :-1]) ** 2)
-            loss += tf.reduce_mean((image[:, :, 1:] - image[:, :, :-1]) ** 2)
-        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
-        image.assign(tf.clip_by_value(image, 0.0, 1.0))
-        return loss
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            loss = step()
-        loss.numpy()
-
-    return run
+def _pytorch_figures(case: Case) -> dict[str, float]:
+    """PyTorch's seconds per step of the same work by mode, if PyTorch is installed."""
+    if case.xla or case.batch > 1 or importlib.util.find_spec("torch") is None:
+        return {}
+    size = f"{case.width}x{case.height}"
+    command = [sys.executable, "-m", "benchmarks.pytorch", size, case.precision]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {f"pytorch_{mode}_seconds_per_step": round(it, 5) for mode, it in found.items()}

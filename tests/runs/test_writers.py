@@ -89,6 +89,13 @@ def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
     assert writer.resume_command == "nst --workdir=x"
 
 
+def test_the_seconds_of_parts_add_up_over_resumes(folder, monkeypatch):
+    now = SimpleNamespace(seconds=lambda: {"import": 2.0, "steps": 0.254})
+    record = RunRecord(status="running", parts={"reading": 1.0, "steps": 30.0})
+    writer = RunWriter(run_in(folder, CONFIG), record, Background(), now)
+    assert writer.parts() == {"reading": 1.0, "steps": 30.25, "import": 2.0}
+
+
 def test_a_resume_continues_after_the_newest_checkpoint(folder, caplog):
     caplog.set_level("INFO")
     make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(7, 1.0, {}))
