@@ -132,6 +132,14 @@ def in_a_thread(work):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache folder of the test session, in place of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_measurement_of_the_device():
     """Measure the rate of the device once for all runs, since that takes half a second."""
     with pytest.MonkeyPatch.context() as patch:

@@ -673,9 +673,9 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(small, capsys, tmp_path,
 def test_a_signal_before_the_first_step_is_obeyed_after_it(small, capsys, tmp_path, monkeypatch):
     normal = startup.start_tensorflow
 
-    def start(**options):
+    def start(*given):
         signal.raise_signal(signal.SIGINT)  # TensorFlow would make an error of its own of it
-        normal(**options)
+        normal(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(startup, "start_tensorflow", start)

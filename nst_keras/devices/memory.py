@@ -96,6 +96,11 @@ def free_garbage() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+def has_nvidia_driver() -> bool:
+    """Whether this host may have GPUs that TensorFlow can use, told without TensorFlow."""
+    return Path("/proc/driver/nvidia/version").exists()
+
+
 def on_gpu() -> bool:
     """Whether TensorFlow has a GPU to compute on."""
     import tensorflow as tf

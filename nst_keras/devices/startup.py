@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from nst_keras.devices import compile_cache
 from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memory_as_needed
 from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError, reason_of
@@ -13,8 +14,12 @@ from nst_keras.runtime.errors import InputError, reason_of
 _ROWS = 1024  # of the products that tell a device's rate, which are to take little time
 
 
-def start_tensorflow() -> None:
-    """Import TensorFlow, before anything else does, and set it up."""
+def start_tensorflow(compile_cache_place: str = "none") -> None:
+    """Import TensorFlow, before anything else does, and set it up.
+
+    `compile_cache_place` is as for `compile_cache.keep_compiled`.
+    """
+    compile_cache.keep_compiled(compile_cache_place)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
     import_tensorflow()
     if on_gpu():

@@ -14,6 +14,7 @@ import numpy as np
 import nst_keras
 from nst_keras.devices import memory, startup
 from nst_keras.devices.precision import settle_precision
+from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
@@ -54,7 +55,7 @@ class RequestedRun:
         saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
         names = ["precision", "coarse_iterations", "detail_iterations"]
         names += [] if self.prolongs else ["iterations"]
-        names += ["tile_size"] if self.settings.tile_size == "auto" else []
+        names += [name for name in ("tile_size", "xla") if getattr(self.settings, name) == "auto"]
         decided = {name: value for name in names if (value := getattr(saved, name)) is not None}
         return dataclasses.replace(self.settings, time_limit=None, **decided)
 
@@ -192,10 +193,15 @@ def changed_settings(config: Config) -> list[str]:
     usual = vars(resolve(Config(**chosen_by, learning_rate=config.learning_rate))) | {
         "learning_rate": preset["learning_rate"],  # None where the user must give it
         "precision": settle_precision("auto"),
+        "xla": settle_xla("auto", config.deterministic),
     }
     own = {"content", "style", "tile_size", "image_every"}  # have no usual value
     own |= {name for name, option in OPTIONS.items() if option.destination}
-    changed = [n for n in OPTIONS if n not in own and getattr(config, n) != usual[n]]
+    changed = [
+        name
+        for name, option in OPTIONS.items()
+        if name not in own and getattr(config, name) not in (usual[name], option.default)
+    ]
     plain = vars(Config(optimizer=PRESETS[config.objective].defaults["optimizer"]))
     chosen = [name for name in _SETS_DEFAULTS if getattr(config, name) != plain[name]]
     return chosen + changed

@@ -182,7 +182,9 @@ def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
 
     The settings of the process are the run's until `process` is closed.
     """
-    startup.start_tensorflow()
+    # Without a GPU, programs are compiled only if that is asked for.
+    compiles = settings.xla is True or (settings.xla == "auto" and memory.has_nvidia_driver())
+    startup.start_tensorflow(settings.compile_cache if compiles else "none")
     from nst_keras.devices import keras_settings
     from nst_keras.devices.replicas import make_replicas
 

@@ -327,9 +327,6 @@ class Config:
     deterministic: bool = _optimizer(
         False, "Make results on GPUs repeatable to the byte, at some cost; on CPUs they always are."
     )
-    xla: bool = _optimizer(
-        False, "Compile the steps of each scale with XLA. For GPUs and TPUs; no gain on CPUs."
-    )
 
     tile_size: int | str = _device(
         "auto",
@@ -356,6 +353,21 @@ class Config:
         0, "GPUs for --distribute=mirrored, 0: all; without a GPU, parts of the CPU.", (0, 1024)
     )
 
+    xla: bool | str = _device(
+        "auto",
+        "Compile the steps of each scale with XLA. auto: on GPUs, where that takes less time than "
+        "it saves, by the times of the first steps and those of earlier runs; not on CPUs, where "
+        "it gains nothing, nor with --deterministic.",
+        words=("auto",),
+    )
+    compile_cache: str = _device(
+        "auto",
+        "Folder for programs compiled with XLA, from which later runs take them. auto: a folder in "
+        "the user's cache; none: nothing is kept.",
+        path=True,
+        words=("auto", "none"),
+        for_files=True,
+    )
     cluster_timeout: float = _device(
         600.0,
         "multiworker: how long to wait for the other hosts at the start.",

@@ -243,6 +243,7 @@ KINDS = {
 }
 _KIND_OF_TYPE: dict[Any, str] = {
     bool: "bool",
+    bool | str: "bool",  # or one of the option's words
     int: "int",
     int | None: "int",
     int | str: "int",  # a number or one of the option's words

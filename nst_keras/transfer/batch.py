@@ -22,7 +22,7 @@ from nst_keras.objective.evaluation import (
 from nst_keras.objective.objective import Losses, TracedOnce, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
-from nst_keras.transfer.compiling import compiled_steps
+from nst_keras.transfer.compiling import CompiledSteps
 from nst_keras.transfer.iterate import PictureSource
 from nst_keras.transfer.scale_run import ScaleRun
 
@@ -32,16 +32,20 @@ class ScaleBatch:
 
     Several must be whole, not in tiles, with the same terms, network and size, and with optimizers
     that evaluate only the image that they hold.
+
+    Attributes:
+        compiled: the compiled steps of all pictures; None for a picture in tiles.
     """
 
     def __init__(self, runs: Sequence[ScaleRun]):
         self.runs = tuple(runs)
         self._values: list[dict[str, float]] | None = None
+        self.compiled = runs[0].compiled
         if len(runs) > 1:
             self._evaluators = [_whole(run) for run in runs]
             shape = (len(runs), len(runs[0].objective.names))
-            xla = runs[0].problem.settings.xla
-            self._run = compiled_steps(self._one_step, shape, xla=xla)
+            xla = runs[0].problem.plan.xla is True
+            self.compiled = CompiledSteps(self._one_step, shape, xla=xla)
             self._evaluate = TracedOnce(tf.function(self._losses_of, autograph=False))
 
     def run(self, steps: int) -> list[dict[str, float]]:
@@ -51,7 +55,8 @@ class ScaleBatch:
             return [self.runs[0].run(steps)]
         for run in self.runs:
             run.prepare()
-        return self._named(self._run(tf.constant(steps)))
+        assert self.compiled is not None  # as all pictures are whole
+        return self._named(self.compiled(tf.constant(steps)))
 
     def values(self) -> list[dict[str, float]]:
         """The losses of each picture by term name."""

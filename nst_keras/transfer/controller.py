@@ -105,6 +105,11 @@ class Controller:
         return self.step == self.scale.last_step or self._stopping.stopped
 
     @property
+    def steps_left(self) -> int:
+        """The steps of the scale that are left, unless it stops early."""
+        return self.scale.last_step - self.step
+
+    @property
     def is_over(self) -> bool:
         """Whether no scale has steps left."""
         return self.ends_scale and self.scale is self.plan.scales[-1]

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from nst_keras.devices import memory
+from nst_keras.devices import compile_cache, memory, xla
 from nst_keras.imaging import geometry
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
@@ -19,6 +19,7 @@ from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
+from nst_keras.transfer.xla_trial import XlaTrial
 
 _Iterates = Generator[list[Iterate], None, None]
 
@@ -131,17 +132,36 @@ def _take_steps(
     controllers: Sequence[Controller], batch: ScaleBatch, timeline: Timeline
 ) -> _Iterates:
     """Take the remaining steps of the scale."""
+    trial = _xla_trial(controllers, batch)
     if controllers[0].is_over:  # but its result may not have been written yet
         yield from _report(controllers, batch, batch.values(), timeline)
     while not controllers[0].ends_scale:
         steps = min(controller.steps_per_call() for controller in controllers)
         began = time.perf_counter()
-        with timeline.part(STEPS if controllers[0].is_traced else FIRST_STEPS):
+        is_traced = controllers[0].is_traced
+        with timeline.part(STEPS if is_traced else FIRST_STEPS):
             losses_of_all = batch.run(steps)
         seconds = time.perf_counter() - began
+        if not is_traced and batch.compiled is not None and batch.compiled.xla:
+            compile_cache.seal()
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)
+        if trial and trial.observe(steps, seconds, controllers[0].steps_left):
+            for controller in controllers:
+                controller.is_traced = False
         yield from _report(controllers, batch, losses_of_all, timeline)
+
+
+def _xla_trial(controllers: Sequence[Controller], batch: ScaleBatch) -> XlaTrial | None:
+    """What decides about XLA during the scale, if that is left to it."""
+    plan, settings, scale = controllers[0].plan, controllers[0].settings, controllers[0].scale
+    if plan.xla != "auto" or batch.compiled is None:
+        return None
+    folder = compile_cache.folder()
+    kind = (settings.objective, settings.optimizer, settings.variables, plan.precision)
+    program = " ".join((f"{len(controllers)}x{scale.width}x{scale.height}", *kind))
+    remember = functools.partial(xla.remember, folder, program)
+    return XlaTrial(batch.compiled, xla.recall(folder, program), remember)
 
 
 def _report(

@@ -48,6 +48,7 @@ class Plan:
         scales: from coarse to fine.
         precision: of the convolutions: 'float32', 'bfloat16' or 'float16'.
         tile_size: the longest side of tiles in pixels; None: the picture is not cut.
+        xla: whether XLA compiles the steps; 'auto': where that saves time.
         image_every: steps between iteration images.
         iterations, coarse_iterations, detail_iterations: the settings that give the steps of the
             scales.
@@ -60,6 +61,7 @@ class Plan:
     iterations: int
     coarse_iterations: tuple[int, ...]
     detail_iterations: int = 0
+    xla: bool | str = False
 
     @property
     def total_steps(self) -> int:
@@ -69,7 +71,7 @@ class Plan:
     def decided(self) -> dict[str, Any]:
         """The decisions as settings by name; with these the run can be repeated."""
         steps = ("iterations", "coarse_iterations", "detail_iterations")
-        names = ("precision", "image_every", *steps)
+        names = ("precision", "xla", "image_every", *steps)
         decided = {name: getattr(self, name) for name in names}
         return {**decided, "tile_size": self.tile_size or "none", "time_limit": None}
 

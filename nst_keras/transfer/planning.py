@@ -10,6 +10,7 @@ import numpy as np
 from nst_keras.devices import memory
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import geometry
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
@@ -98,7 +99,8 @@ def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | N
     if image_every is None:
         image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))
     steps = (settings.iterations, settings.coarse_iterations, settings.detail_iterations)
-    return Plan(scales, precision, tile_size, image_every, *steps)
+    xla = settle_xla(settings.xla, settings.deterministic)
+    return Plan(scales, precision, tile_size, image_every, *steps, xla=xla)
 
 
 def measure_step_seconds(

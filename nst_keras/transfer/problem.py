@@ -194,7 +194,8 @@ class StyleTransferProblem:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
             join = functools.partial(join_layers, terms)
             return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
-        xla = self.settings.xla or self.settings.distribute == "tpu"  # TPUs need it
+        # TPUs need it.
+        xla = self.plan.xla is True or self.settings.distribute == "tpu"
         report = TileProgress(self._is_dropped)
         evaluator = TiledEvaluator(networks, terms, known, tiles, self.replicas, report, xla)
         return Objective(terms, evaluator, neighbors)

@@ -17,7 +17,7 @@ from nst_keras.optimizers.strips import add_by_strips
 from nst_keras.runtime.checkpoints import State
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
-from nst_keras.transfer.compiling import compiled_steps
+from nst_keras.transfer.compiling import CompiledSteps
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 
@@ -33,6 +33,9 @@ class ScaleRun:
         state: the result of `state` at the same scale, to resume from.
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
+
+    Attributes:
+        compiled: the compiled steps; None where steps run from Python, one by one.
 
     Raises:
         InputError: the state belongs to another run.
@@ -82,12 +85,12 @@ class ScaleRun:
         for variables in self._variables.values():
             for variable in variables.values():
                 variable.assign(problem.replicas.from_chief(variable.read_value()))
-        self._run: Callable[[tf.Tensor], tf.Tensor] = self._one_by_one
+        self.compiled: CompiledSteps | None = None
         if in_graph:
-            self._run = compiled_steps(
+            self.compiled = CompiledSteps(
                 self._one_step,
                 (len(self.objective.names),),
-                xla=self._settings.xla,
+                xla=problem.plan.xla is True,
                 with_conditions=facts.has_conditions,
             )
 
@@ -95,7 +98,8 @@ class ScaleRun:
         """Take some steps; returns the losses of the last one, or of the first one whose total or
         gradient is not finite. In that case their total is not finite."""
         self.prepare()
-        losses = self._run(tf.constant(steps)).numpy()
+        take = self.compiled or self._one_by_one
+        losses = take(tf.constant(steps)).numpy()
         if (warning := self._optimizer.warning()) and warning != self._warning:
             _log.warning("%s", warning)
         self._warning = warning or self._warning

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras.transfer.compiling import compiled_steps
+from nst_keras.transfer.compiling import CompiledSteps
 
 
 def losses_by_call(table):
@@ -21,7 +21,7 @@ def losses_by_call(table):
 
 
 def run(step, count, shape):
-    return compiled_steps(step, shape)(tf.constant(count)).numpy()
+    return CompiledSteps(step, shape)(tf.constant(count)).numpy()
 
 
 def test_the_losses_of_the_last_step_are_returned():
@@ -51,7 +51,7 @@ def test_a_loss_beside_the_total_may_be_anything():
 
 
 @pytest.mark.parametrize("xla", [False, True])
-def test_a_step_keeps_its_own_graph_and_is_traced_once(xla):
+def test_a_step_is_traced_once(xla):
     variable, traced = tf.Variable(0.0), []
 
     def step():
@@ -59,8 +59,39 @@ def test_a_step_keeps_its_own_graph_and_is_traced_once(xla):
         variable.assign_add(1.0)
         return variable[None] * 2.0
 
-    steps = compiled_steps(step, (1,), xla=xla)
+    steps = CompiledSteps(step, (1,), xla=xla)
     assert [steps(tf.constant(count)).numpy().item() for count in (1, 3)] == [2.0, 8.0]
     assert len(traced) == 1
-    graph = steps.traced.graph.as_graph_def()
-    assert sum(function.attr["_noinline"].b for function in graph.library.function) == 1
+    graph = steps._traced[xla].traced.graph.as_graph_def()
+    apart = [function.attr["_noinline"].b for function in graph.library.function]
+    assert sum(apart) == (0 if xla else 1)  # XLA compiles the whole loop
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_it_may_go_over_to_xla_and_back_between_calls(xla):
+    variable = tf.Variable(1.0)
+
+    def step():
+        variable.assign(variable * 2.0)
+        return variable[None]
+
+    steps = CompiledSteps(step, (1,), xla=xla)
+    found = []
+    for _ in range(3):
+        found.append(steps(tf.constant(2)).numpy().item())
+        steps.xla = not steps.xla
+    assert found == [4.0, 16.0, 64.0]
+
+
+def test_conditions_on_tensors_are_compiled_by_xla():
+    variable = tf.Variable(0.0)
+
+    def step():
+        if variable < 2.0:
+            variable.assign_add(1.0)
+        else:
+            variable.assign_add(10.0)
+        return variable[None]
+
+    steps = CompiledSteps(step, (1,), xla=True, with_conditions=True)
+    assert steps(tf.constant(4)).numpy().item() == 22.0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nst_keras import stylize
+from nst_keras.devices.xla import XlaFigures
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller, loop
@@ -194,6 +195,36 @@ def a_stage(weights, **settings):
 
 
 XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  # soon compiled
+
+
+def paint_by_auto(weights, monkeypatch, figures, **settings):
+    """A run as on a GPU, where XLA is left to measured times; all losses, and what was kept."""
+    kept, sealed = [], []
+    monkeypatch.setattr(loop.xla, "recall", lambda *_: figures)
+    monkeypatch.setattr(loop.xla, "remember", lambda *given: kept.append(given[1:]))
+    monkeypatch.setattr(loop.compile_cache, "seal", lambda: sealed.append(1))
+    problem = make_problem(weights, dataclasses.replace(TEN_STEPS, **settings))
+    problem.plan = dataclasses.replace(problem.plan, xla="auto")
+    rounds = list(loop.optimize([problem], [None]))
+    return [iterate.terms["total"] for (iterate,) in rounds], kept, len(sealed)
+
+
+def test_with_auto_xla_takes_over_where_it_pays_and_changes_nothing_else(tiny_weights, monkeypatch):
+    plain = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(gain=1.0), **XLA)
+    assert plain[1:] == ([], 0)
+    monkeypatch.setattr(XlaFigures, "pays", lambda self, seconds, steps: steps == 7)
+    found, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(), **XLA)
+    np.testing.assert_allclose(found, plain[0], rtol=1e-3)
+    assert found[:3] == plain[0][:3] and found != plain[0]  # rounded in another way by XLA
+    ((program, figures),) = kept
+    assert program == "1x48x32 relative adam pixels float32"
+    assert figures.gain > 0 and figures.compile_seconds > 0 and sealed == 1
+
+
+def test_tiles_are_not_left_to_measured_times(tiny_weights, monkeypatch):
+    monkeypatch.setattr(XlaFigures, "pays", lambda *_: True)
+    _, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(), **TILES)
+    assert not kept and not sealed
 
 
 # No step follows the mere sign of a small gradient: epsilon is about as large as gradients are.

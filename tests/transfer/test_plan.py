@@ -168,6 +168,7 @@ def test_total_steps_are_those_of_all_scales():
 def test_what_is_decided_are_settings_with_which_the_run_can_be_repeated():
     decided = PLAN.decided()
     assert decided == {
+        "xla": False,
         "precision": "bfloat16",
         "tile_size": "none",
         "image_every": 4,

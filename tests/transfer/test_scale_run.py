@@ -41,13 +41,15 @@ def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
 
     monkeypatch.setattr(ScaleRun, "__init__", remember)
     paint(CONFIG, tiny_weights)
-    assert [run._run._function.experimental_get_tracing_count() for run in made] == [1, 1]
+    functions = [run.compiled._traced[False]._function for run in made]
+    assert [function.experimental_get_tracing_count() for function in functions] == [1, 1]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_step_is_a_graph_of_its_own_in_the_loop(tiny_weights, optimizer):
     run = make_scale_run(tiny_weights, optimizer=optimizer)
-    graph = run._run._function.get_concrete_function(tf.constant(1)).graph.as_graph_def()
+    run.compiled(tf.constant(1))
+    graph = run.compiled._traced[False].traced.graph.as_graph_def()
     kept = [function for function in graph.library.function if function.attr["_noinline"].b]
     assert len(kept) == 1
     assert any("MaxPoolGrad" in node.op for node in kept[0].node_def)

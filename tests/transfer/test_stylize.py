@@ -53,6 +53,7 @@ ABOUT_FILES = {
     "mp4": True,
     "frame_labels": True,
     "scores": False,
+    "compile_cache": "none",
 }
 
 
