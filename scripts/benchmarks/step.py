@@ -74,7 +74,11 @@ def measure(options: argparse.Namespace) -> dict:
     """Measure one case or a sweep; seconds are medians."""
     machine.start()
     if options.sweep:
-        return {"cases": list(_sweep(options)), **machine.describe()}
+        rows = []
+        for row in _sweep(options):
+            print(json.dumps(row), file=sys.stderr, flush=True)  # in case that it is stopped
+            rows.append(row)
+        return {"cases": rows, **machine.describe()}
     case = Case(*options.size, options.precision, options.xla)
     work: dict[str, Work] = {"ours": our_steps(case)}
     if options.batch > 1:

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Measure this project on a GPU, in about six minutes: scripts/gpu_check.sh [FOLDER]. Prints a table
+# of steps, the seconds of configs/monet.cfg twice, whether runs repeat and resume to the byte, the
+# cost of 8192x6144 px in tiles, and batches. Each part has a time limit of its own, so that one that
+# hangs leaves time for the others; what parts print is also kept in FOLDER.
+set -uo pipefail
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+folder=${1:-gpu_check}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+python=${PYTHON:-python3}
+export PYTHONPATH=$checkout${PYTHONPATH:+:$PYTHONPATH} TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
+export XDG_CACHE_HOME=$folder/cache # so that the first run is a first one
+failures=0
+
+part() { # NAME SECONDS COMMAND...
+    local name=$1 limit=$2 began=$SECONDS
+    shift 2
+    echo "== $name"
+    timeout --kill-after=5 "$limit" "$@" >"$folder/$name.txt" 2>"$folder/$name.err"
+    local status=$?
+    cat "$folder/$name.txt"
+    if [ $status -ne 0 ]; then
+        failures=$((failures + 1))
+        echo "$name failed with status $status:"
+        grep -v '^[IWE][0-9]' "$folder/$name.err" | tail -n 30
+    fi
+    echo "== $name took $((SECONDS - began)) s"
+}
+
+bench() { "$python" "$checkout/scripts/bench.py" "$@"; }
+run() { # NAME FLAGS...: a run of the sample pictures, in place of the shell
+    local name=$1
+    shift
+    exec "$python" -m nst_keras.run --content="$checkout/configs/images/harbor.jpg" \
+        --style="$checkout/configs/images/lily_pond.jpg" --workdir="$folder/$name" --gif=false \
+        --noscores --size=256 "$@"
+}
+same() { cmp "$folder/$1/result.png" "$folder/$2/result.png" && echo "$1 and $2: the same bytes"; }
+
+# Two runs, and a third one that is stopped and goes on.
+repeats() {
+    local flags=(--deterministic --checkpoint_every=20 "$@")
+    (run once "${flags[@]}") && (run again "${flags[@]}") && same once again || return 1
+    run stopped "${flags[@]}" &
+    local job=$!
+    while kill -0 $job 2>/dev/null && ! ls "$folder"/stopped/checkpoints/*.npz >/dev/null 2>&1; do
+        sleep 0.1
+    done
+    kill -TERM $job 2>/dev/null
+    wait $job
+    [ $? -eq 75 ] || echo "it had ended before it was stopped"
+    (run stopped "${flags[@]}") && same once stopped
+}
+
+export -f bench run same repeats
+export python checkout folder
+
+part steps 125 bash -c 'bench step --sweep --seconds=95'
+part first_job 50 bash -c 'bench job'
+part second_job 50 bash -c 'bench job'
+part repeats 60 bash -c 'repeats'
+part tiles 60 bash -c 'bench tiling --size=8192x6144 --whole=2048x1536 --tile_sizes=2048 --rounds=1'
+part batch_of_4 45 bash -c 'bench job --batch=4'
+part batch_of_16 60 bash -c 'bench job --batch=16'
+echo "$failures of 7 parts failed; in all $SECONDS s"
+exit $((failures > 0))

@@ -1,0 +1,64 @@
+"""What can be held on a CPU of the programs that XLA compiles for GPUs: every kind of step."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nst_keras.optimizers.facts import FACTS
+from nst_keras.settings.presets import PRESETS
+from nst_keras.transfer.batch import ScaleBatch
+from nst_keras.transfer.scale_run import ScaleRun
+from tests.conftest import require_precision
+from tests.transfer.conftest import NEIGHBORS, SINGLE, make_problem
+
+pytestmark = pytest.mark.slow  # each compiles a program
+
+NEIGHBOR_TERM = {**NEIGHBORS, "detail_iterations": 0}
+KINDS = [
+    *({"objective": name} for name in PRESETS if name != "neighbors"),
+    *({"optimizer": name, "learning_rate": 0.01} for name in FACTS if name != "adam"),
+    *({"precision": name} for name in ("bfloat16", "float16")),
+    {"variables": "pyramid", "size": 64},
+    {"average": 0.5, "adam_colors": "opponent", "schedule": "cosine", "warmup_steps": 2},
+    {"content_focus": 0.5, "laplacian_weight": 3.0},
+    {"pooling": "avg", "padding": "replicate"},
+    NEIGHBOR_TERM,
+    {**NEIGHBOR_TERM, "optimizer": "lbfgs", "history": 2, "line_search": "backtrack"},
+]
+# What a program that talks to the host has in it.
+OF_HOST = ("infeed", "outfeed", "send(", "recv(", "callback", "py_func")
+
+
+def begin(weights, count=1, **settings):
+    """The only scale of some pictures, whose steps XLA compiles."""
+    require_precision(settings.get("precision", "float32"))
+    config = dataclasses.replace(SINGLE, xla=True, **settings)
+    problem = make_problem(weights, config)
+    scale = problem.plan.scales[-1]
+    return ScaleBatch([ScaleRun(problem, scale, problem.first_image) for _ in range(count)])
+
+
+def check(batch):
+    """Check that steps run, from one program that leaves the host alone."""
+    before = [run.picture().copy() for run in batch.runs]
+    for steps in (1, 3):
+        for losses in batch.run(steps):
+            assert np.isfinite(list(losses.values())).all()
+    for run, picture in zip(batch.runs, before, strict=True):
+        assert np.abs(run.picture() - picture).max() > 0
+    function = batch.compiled._traced[True]._function
+    assert function.experimental_get_tracing_count() == 1
+    program = function.experimental_get_compiler_ir(tf.constant(1))(stage="hlo").lower()
+    assert "while(" in program and not [word for word in OF_HOST if word in program]
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_every_kind_of_step_is_one_program(tiny_weights, settings):
+    check(begin(tiny_weights, **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, NEIGHBOR_TERM], ids=str)
+def test_the_steps_of_a_batch_are_one_program(tiny_weights, settings):
+    check(begin(tiny_weights, count=3, **settings))
