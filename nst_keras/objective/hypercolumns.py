@@ -37,6 +37,11 @@ class HypercolumnNeighbors(Neighbors):
         super().__init__(vectors, height, width, tiles)
         self._vectors = vectors
         self._factors = {layer: _to_mean_square_1(own) for layer, own in vectors.items()}
+        factors = [
+            tf.fill(own.shape[1:], tf.cast(self._factors[layer], exact(own[:0]).dtype))
+            for layer, own in vectors.items()
+        ]
+        self._all_factors = tf.concat(factors, axis=0)  # by channel
         squares = [
             self._factors[layer] ** 2 * tf.reduce_sum(tf.square(exact(own)), axis=1)
             for layer, own in vectors.items()
@@ -126,8 +131,9 @@ class HypercolumnNeighbors(Neighbors):
 
     def _hypercolumns(self, vectors: Features) -> tf.Tensor:
         """Vectors of all layers, (M, all channels), not below float32."""
-        own = [self._factors[layer] * exact(vectors[layer]) for layer in self.layers]
-        return tf.concat(own, axis=1)
+        return (
+            exact(tf.concat([vectors[layer] for layer in self.layers], axis=1)) * self._all_factors
+        )
 
 
 def _averaged(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:

@@ -5,7 +5,7 @@ between a query and a vector after the mean of its own set has been subtracted f
 Kolkin et al., "Neural Neighbor Style Transfer" (2022).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -39,8 +39,12 @@ class VectorSearch:
     ):
         self._vectors_at = vectors_at
         blocks = [tf.range(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
-        self._first = tf.constant(_first_of_equal(map(vectors_at, blocks)))
-        sums = [tf.reduce_sum(vectors_at(block), axis=0) for block in blocks]
+        keys, sums = [], []
+        for block in blocks:
+            vectors = vectors_at(block)
+            keys.append(_keys(vectors.numpy()))
+            sums.append(tf.reduce_sum(vectors, axis=0))
+        self._first = tf.constant(_first_of_equal(np.concatenate(keys)))
         self._mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(count)
         lengths = tf.concat([tf.norm(self._centered(block), axis=1) for block in blocks], axis=0)
         self._inverse_lengths = _inverse(lengths)
@@ -66,9 +70,13 @@ class VectorSearch:
         if self._basis is None:
             return tf.argmax(scores, axis=1, output_type=tf.int32)
         candidates = tf.math.top_k(scores, _CANDIDATES).indices
-        directions = self._directions(tf.reshape(candidates, [-1]))
-        each = tf.reshape(directions, (-1, _CANDIDATES, directions.shape[1]))
-        best = tf.argmax(tf.linalg.matvec(each, queries), axis=1)
+        vectors = self._vectors_at(tf.reshape(candidates, [-1]))
+        each = tf.reshape(vectors, (-1, _CANDIDATES, vectors.shape[1]))
+        # Products with the directions, without making these: a query's product with the mean is
+        # the same for all.
+        products = tf.linalg.matvec(each, queries)
+        products -= tf.linalg.matvec(queries, self._mean)[:, None]
+        best = tf.argmax(products * tf.gather(self._inverse_lengths, candidates), axis=1)
         return tf.gather(candidates, best, axis=1, batch_dims=1)
 
     def _centered(self, numbers: tf.Tensor) -> tf.Tensor:
@@ -83,15 +91,17 @@ class VectorSearch:
         return vectors if self._basis is None else tf.matmul(vectors, self._basis)
 
 
-def _first_of_equal(blocks: Iterable[tf.Tensor]) -> np.ndarray:
-    """For each vector of all blocks, the number of the first one that is equal: int32 (M,)."""
-    sums: list[np.float64] = []
-    for block in blocks:
-        weights = np.random.default_rng(0).random(block.shape[1], np.float32)
-        # Row by row, so that equal vectors have equal sums, which a product of matrices may round
-        # in different ways.
-        sums += [np.sum(vector * weights, dtype=np.float64) for vector in block.numpy()]
-    _, first, group = np.unique(sums, return_index=True, return_inverse=True)
+def _keys(vectors: np.ndarray) -> np.ndarray:
+    """A number for each vector (M, N), float64 (M,), the same for equal ones."""
+    weights = np.random.default_rng(0).random(vectors.shape[1], np.float32)
+    # Not a product of matrices, which may round the sums of equal rows in different ways.
+    found: np.ndarray = (vectors * weights).astype(np.float64).sum(axis=1)
+    return found
+
+
+def _first_of_equal(keys: np.ndarray) -> np.ndarray:
+    """For each key, the number of the first one that is equal: int32 (M,)."""
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     return first[group.reshape(-1)].astype(np.int32)
 
 
