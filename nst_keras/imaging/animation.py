@@ -14,6 +14,7 @@ import tempfile
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +30,7 @@ Frame = tuple[Path, str]  # the path of a picture, and its label or ""
 
 GIF_BYTES, GIF_SIDE, GIF_FRAMES = 10_000_000, 512, 60  # at most; the side in px
 HOLD_MS = 2500  # for the last frame
+_THREADS = 4  # prepare frames of a GIF, most of that outside of Python
 GOOD_SIZE, GOOD_COUNT = 320, 24  # a large GIF shrinks to this size, then to this many frames
 
 FPS = 30  # of every video: all players support it, and a screen of 60 Hz shows it evenly
@@ -206,7 +208,12 @@ def _draw_label(image: Image.Image, text: str) -> None:
 
 
 def _encode(frames: Sequence[Frame], size: tuple[int, int], pace: int) -> bytes:
-    loaded = [_indexed(load_frame(path, size, label), bool(label)) for path, label in frames]
+    def prepared(frame: Frame) -> Image.Image:
+        path, label = frame
+        return _indexed(load_frame(path, size, label), bool(label))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        loaded = list(threads.map(prepared, frames))
     buffer, durations = io.BytesIO(), [pace] * (len(loaded) - 1) + [HOLD_MS]
     # Otherwise a comment in the file of the first picture would be copied.
     options = {"append_images": loaded[1:], "duration": durations, "loop": 0, "comment": b""}
