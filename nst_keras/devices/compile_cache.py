@@ -25,7 +25,6 @@ _HASH = ".sha256"  # the suffix of files with the hash of another
 _PROGRAMS = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory"
 _ALGORITHMS = "XLA_FLAGS", "--xla_gpu_per_fusion_autotune_cache_dir"
 
-
 # The folder of this process; None: nothing is kept.
 _folder: Path | None = None
 
@@ -37,13 +36,14 @@ def keep_compiled(place: str) -> None:
     A folder that cannot be used is no error: programs are compiled anew then.
 
     Args:
-        place: 'auto' for the user's cache folder, 'none', or a folder.
+        place: 'auto' for the user's cache folder, 'none', or a folder. What is kept is in a folder
+            `nst_keras/compiled` below it.
     """
     global _folder
     _folder = None
     if place == "none":
         return
-    root = _user_folder() if place == "auto" else Path(place).absolute()
+    root = _root(place)
     own = root / _machine()
     if re.search(r"\s", str(own)):  # the variables separate their flags by spaces
         _log.debug("compile cache: %s has spaces in its name; nothing is kept", own)
@@ -80,7 +80,7 @@ def seal() -> None:
 def _remove_damaged(folder: Path) -> None:
     for path in _files(folder):
         beside = _hash_path(path)
-        if not beside.exists() or beside.read_text(encoding="utf-8") != _hash_of(path):
+        if not beside.exists() or beside.read_bytes() != _hash_of(path).encode():
             path.unlink(missing_ok=True)
             beside.unlink(missing_ok=True)
 
@@ -104,9 +104,10 @@ def _add_flag(variable: str, flag: str, folder: Path) -> None:
         os.environ[variable] = f"{given} {flag}={folder}".strip()
 
 
-def _user_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "nst_keras" / "compiled"
+def _root(place: str) -> Path:
+    """The folder of all kinds of machines; it holds nothing else, so that files may be removed."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache" if place == "auto" else place
+    return Path(base).expanduser().absolute() / "nst_keras" / "compiled"
 
 
 def _machine() -> str:

@@ -13,6 +13,7 @@ from nst_keras.devices.memory import on_gpu
 from nst_keras.runtime import files
 
 _NAME = "xla.json"
+_MARGIN = 1.25  # figures of earlier runs are not exact
 
 
 def settle_xla(xla: bool | str, deterministic: bool) -> bool | str:
@@ -43,9 +44,6 @@ class XlaFigures:
             return False
         saved = steps * step_seconds * (1.0 - 1.0 / self.gain)
         return saved > _MARGIN * self.compile_seconds
-
-
-_MARGIN = 1.25  # figures of earlier runs are not exact
 
 
 def recall(folder: Path | None, program: str) -> XlaFigures:

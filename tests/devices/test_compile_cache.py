@@ -28,7 +28,7 @@ def begin(place):
 
 def test_tensorflow_is_told_where_programs_are(tmp_path, variables):
     folder = begin(tmp_path)
-    assert folder.parent == tmp_path
+    assert folder.parent == tmp_path / "nst_keras" / "compiled"
     name = "--tf_xla_persistent_cache_directory"
     assert variables["TF_XLA_FLAGS"] == f"{name}={folder / 'programs'}"
     assert variables["XLA_FLAGS"].endswith(f"_cache_dir={folder / 'algorithms'}")
@@ -76,6 +76,9 @@ def test_only_files_that_were_sealed_and_have_not_changed_are_kept(tmp_path, var
 
 def test_the_oldest_files_are_removed_above_a_limit(tmp_path, variables, monkeypatch):
     folder = begin(tmp_path)
+    other = tmp_path / "letter.txt"  # of the user, who may give any folder
+    other.write_bytes(bytes(1000))
+    os.utime(other, (1, 1))
     for age, name in enumerate(("new", "middle", "old")):
         path = folder / "programs" / name
         path.write_bytes(bytes(100))
@@ -84,7 +87,7 @@ def test_the_oldest_files_are_removed_above_a_limit(tmp_path, variables, monkeyp
     monkeypatch.setattr(compile_cache, "_MOST_BYTES", 250)
     begin(tmp_path)
     left = {path.name for path in (folder / "programs").iterdir()}
-    assert left == {"new", "new.sha256", "middle", "middle.sha256"}
+    assert left == {"new", "new.sha256", "middle", "middle.sha256"} and other.exists()
 
 
 def test_each_kind_of_machine_has_its_own_folder(tmp_path, variables, monkeypatch):
@@ -119,7 +122,7 @@ def test_a_second_process_compiles_nothing_and_a_damaged_program_is_compiled_ane
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        (program,) = tmp_path.glob("*/programs/*.pb")
+        (program,) = tmp_path.glob("nst_keras/compiled/*/programs/*.pb")
         return done.stdout, program
 
     first, program = run()
