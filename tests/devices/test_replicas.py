@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from nst_keras import Config, stylize
 from nst_keras.devices import replicas as replicas_lib
@@ -266,8 +265,15 @@ def test_two_hosts_make_one_picture_and_survive_the_loss_of_one(
         assert host.wait(300) == 0
     killed, whole = (tmp_path / name / "result.png" for name in ("killed", "whole"))
     assert killed.read_bytes() == whole.read_bytes()
-    one, two = (pixels(tmp_path / name / "result.png") for name in ("one", "whole"))
-    assert np.abs(one - two).mean() < 3
+    # Later steps multiply the roundings of earlier ones, about tenfold in ten steps.
+    one, two = (first_losses(tmp_path / name) for name in ("one", "whole"))
+    np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
+
+
+def first_losses(folder: Path) -> list[list[float]]:
+    """All losses of the first three steps of a run."""
+    rows = (folder / "metrics.jsonl").read_text().splitlines()[:3]
+    return [list(json.loads(row)["terms"].values()) for row in rows]
 
 
 def wait_for(checkpoints: Path, hosts) -> None:
@@ -278,7 +284,3 @@ def wait_for(checkpoints: Path, hosts) -> None:
         assert all(host.poll() is None for host in hosts)
         time.sleep(0.02)
     raise AssertionError("no checkpoint came")
-
-
-def pixels(path):
-    return np.asarray(Image.open(path)).astype(int)
