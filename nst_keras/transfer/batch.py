@@ -48,6 +48,13 @@ class ScaleBatch:
             self.compiled = CompiledSteps(self._one_step, shape, xla=xla)
             self._evaluate = TracedOnce(tf.function(self._losses_of, autograph=False))
 
+    @property
+    def uses_xla(self) -> bool:
+        """Whether XLA compiles the next steps, or the work on the tiles of the picture."""
+        if self.compiled is None:
+            return self.runs[0].problem.plan.xla is True
+        return self.compiled.xla
+
     def run(self, steps: int) -> list[dict[str, float]]:
         """Take some steps; returns for each picture what `ScaleRun.run` does."""
         self._values = None

@@ -142,7 +142,7 @@ def _take_steps(
         with timeline.part(STEPS if is_traced else FIRST_STEPS):
             losses_of_all = batch.run(steps)
         seconds = time.perf_counter() - began
-        if not is_traced and batch.compiled is not None and batch.compiled.xla:
+        if not is_traced and batch.uses_xla:
             compile_cache.seal()
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)

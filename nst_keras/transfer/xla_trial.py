@@ -46,7 +46,8 @@ class XlaTrial:
         measured = self._calls[-_MEASURED:]
         per_step = min(seconds / steps for steps, seconds in measured)
         if self._steps.xla:
-            return self._judge(per_step)
+            self._judge(per_step)
+            return False  # both kinds have been compiled by now
         if not self._figures.pays(per_step, steps_left):
             return False  # later, fewer steps are left, but the pace may have been wrong
         self._plain_seconds, self._calls = per_step, []
@@ -54,14 +55,11 @@ class XlaTrial:
         _log.info("xla: compiling, as %d steps of %.3g s are left", steps_left, per_step)
         return True
 
-    def _judge(self, per_step: float) -> bool:
+    def _judge(self, per_step: float) -> None:
         """Compare a step of XLA's with one without it; go back if it is no faster."""
         (first_steps, first_seconds), self._is_over = self._calls[0], True
         gain = self._plain_seconds / per_step
         compiling = max(0.0, first_seconds - first_steps * per_step)
         self._remember(XlaFigures(gain, compiling))
         _log.info("xla: steps are %.2f times as fast, after %.1f s of compiling", gain, compiling)
-        if gain > 1.0:
-            return False
-        self._steps.xla = False
-        return False  # it was traced before
+        self._steps.xla = gain > 1.0
