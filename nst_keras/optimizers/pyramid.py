@@ -7,6 +7,9 @@ colors of large areas change in few steps, with less noise than steps of single 
 
 import tensorflow as tf
 
+from nst_keras.optimizers.optimizer import ValueAndGrad
+
+_AT_BOUND = 1e-6  # the bands of a pixel at a bound add up to it but for their rounding
 _LEAST_SIDE = 8  # of the coarsest band
 _MOST_BANDS = 5
 
@@ -52,6 +55,20 @@ class Pyramid:
             )
         return self._joined(bands)
 
+    def value_and_grad(
+        self, of_image: ValueAndGrad, is_clamped: bool, coefficients: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The losses of the image of coefficients, and the gradient of the total by these.
+
+        Pixels that cannot move further have no part in it if they are clamped: in a coarse band
+        they would take their surroundings with them, so that dark lines fade in white areas.
+        """
+        image = self.image(coefficients)
+        losses, gradient = of_image(image)
+        if is_clamped:
+            gradient = tf.where(_leaves_range(image, gradient), 0.0, gradient)
+        return losses, self.pull_back(gradient)
+
     def finest(self, image: tf.Tensor) -> tf.Tensor:
         """Coefficients whose image is this one, all of it in the finest band."""
         zeros = [tf.zeros((1, rows, columns, 3), image.dtype) for rows, columns in self.sizes[1:]]
@@ -64,3 +81,9 @@ class Pyramid:
         parts = tf.split(coefficients, self._counts, axis=1)
         pairs = zip(parts, self.sizes, strict=True)
         return [tf.reshape(part, (1, rows, columns, 3)) for part, (rows, columns) in pairs]
+
+
+def _leaves_range(image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+    """Whether a step against the gradient moves a pixel out of [0, 1], where it is at a bound."""
+    is_white, is_black = image >= 1.0 - _AT_BOUND, image <= _AT_BOUND
+    return tf.where(gradient < 0.0, is_white, is_black)

@@ -4,19 +4,16 @@ import dataclasses
 import functools
 import logging
 import time
-import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.devices import memory
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.network import extractor
-from nst_keras.network.weights import Weights
-from nst_keras.objective.evaluation import Network, WholeEvaluator
+from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.focus import position_weights
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
@@ -32,6 +29,7 @@ from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_fo
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.feature_extractors import FeatureExtractors, feature_extractors
 from nst_keras.transfer.first_image import initial_image
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import References
@@ -41,51 +39,6 @@ _log = logging.getLogger(__name__)
 
 _MOST_CONTENT = 0.95  # share of the content in what is matched, where it has much detail
 _LOG_SECONDS = 30.0  # between lines about one evaluation
-
-
-class FeatureExtractors:
-    """The network on each device."""
-
-    def __init__(self, settings: Settings, precision: str, weights: Weights, replicas: Replicas):
-        self.weights = weights
-        models = []
-        for device in replicas.devices:
-            with tf.device(device or None):
-                model = extractor.feature_extractor(
-                    weights,
-                    settings.layers,
-                    pooling=settings.pooling,
-                    padding=settings.padding,
-                    precision=precision,
-                )
-            models.append(model)
-        largest = extractor.LARGEST_GRADIENT.get(precision)
-        self.networks = [Network(extractor.sections(model), largest) for model in models]
-        # Of any size, so that one trace computes the targets of all scales and styles.
-        self.capture = tf.function(
-            models[0],
-            input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-            autograph=False,
-        )
-
-
-# The networks that are in use, by what they are made of besides the values of their weights.
-_in_use: weakref.WeakValueDictionary[tuple, FeatureExtractors] = weakref.WeakValueDictionary()
-
-
-def feature_extractors(
-    settings: Settings, precision: str, weights: Weights, replicas: Replicas
-) -> FeatureExtractors:
-    """The network on each device; one of the same weights that is still in use is shared.
-
-    The last iterate of a run keeps its network, so a loop of runs would otherwise hold two.
-    """
-    memory.free_garbage()  # of earlier runs of this process, which is in use no more
-    kind = settings.layers, settings.pooling, settings.padding, precision, replicas.devices
-    found = _in_use.get(kind)
-    if found is None or (found.weights is not weights and not found.weights.equals(weights)):
-        found = _in_use[kind] = FeatureExtractors(settings, precision, weights, replicas)
-    return found
 
 
 class StyleTransferProblem:

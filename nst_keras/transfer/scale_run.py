@@ -22,7 +22,6 @@ from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 
 _log = logging.getLogger(__name__)
-_AT_BOUND = 1e-6  # the bands of a pixel at a bound add up to it but for their rounding
 
 
 class ScaleRun:
@@ -171,7 +170,7 @@ class ScaleRun:
         if self._pyramid is not None:
             is_clamped = self._settings.clamp and not self._facts.moves_alone
             value_and_grad = functools.partial(
-                _of_pyramid, self._pyramid, value_and_grad, is_clamped
+                self._pyramid.value_and_grad, value_and_grad, is_clamped
             )
         losses = self._optimizer.step(self.variable, value_and_grad)
         if self._settings.clamp:
@@ -258,30 +257,6 @@ class ScaleRun:
 
     def _one_step(self) -> tf.Tensor:
         return self.row(self.advance(self.objective.value_and_grad))
-
-
-def _of_pyramid(
-    pyramid: Pyramid,
-    value_and_grad: optimizer.ValueAndGrad,
-    is_clamped: bool,
-    coefficients: tf.Tensor,
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """The losses of the image of coefficients, and the gradient of the total by these.
-
-    Pixels that cannot move further have no part in it if they are clamped: in a coarse band they
-    would take their surroundings with them, so that dark lines fade in white areas.
-    """
-    image = pyramid.image(coefficients)
-    losses, gradient = value_and_grad(image)
-    if is_clamped:
-        gradient = tf.where(_leaves_range(image, gradient), 0.0, gradient)
-    return losses, pyramid.pull_back(gradient)
-
-
-def _leaves_range(image: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
-    """Whether a step against the gradient moves a pixel out of [0, 1], where it is at a bound."""
-    is_white, is_black = image >= 1.0 - _AT_BOUND, image <= _AT_BOUND
-    return tf.where(gradient < 0.0, is_white, is_black)
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:

@@ -46,3 +46,19 @@ def test_a_flat_image_is_in_the_coarsest_band():
     coarsest = pyramid.sizes[-1][0] * pyramid.sizes[-1][1]
     np.testing.assert_allclose(coefficients[0, :-coarsest], 0, atol=1e-6)
     np.testing.assert_allclose(coefficients[0, -coarsest:], 0.25, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_clamped", [True, False])
+def test_pixels_at_a_bound_do_not_move_a_pyramid_beyond_it(is_clamped):
+    pyramid = Pyramid(16, 16)
+    image = np.full((1, 16, 16, 3), 0.5, np.float32)
+    image[:, :8], image[:, 8:12] = 1.0, 0.0
+    gradient = np.random.default_rng(0).normal(0, 1, image.shape).astype(np.float32)
+    losses, found = pyramid.value_and_grad(
+        lambda _: ({}, tf.constant(gradient)), is_clamped, pyramid.coefficients(image)
+    )
+    kept = gradient.copy()
+    if is_clamped:  # steps go against the gradient
+        kept[:, :8] = np.maximum(kept[:, :8], 0)
+        kept[:, 8:12] = np.minimum(kept[:, 8:12], 0)
+    np.testing.assert_array_equal(found, pyramid.pull_back(tf.constant(kept)))

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from nst_keras import stylize
 from nst_keras.imaging import geometry
-from nst_keras.optimizers.pyramid import Pyramid
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer import scale_run
 from nst_keras.transfer.scale_run import ScaleRun
@@ -136,22 +135,6 @@ def test_a_picture_in_tiles_is_that_of_the_whole(tiny_weights, monkeypatch, sett
     moved = np.linalg.norm(expected[0] - geometry.resize(CONTENT, *whole.image.shape[:2]))
     assert np.linalg.norm(tiled.image - expected[0]) < share * moved
     assert tiled.evaluate() == pytest.approx(expected[1], rel=share, abs=1e-6)
-
-
-@pytest.mark.parametrize("is_clamped", [True, False])
-def test_pixels_at_a_bound_do_not_move_a_pyramid_beyond_it(is_clamped):
-    pyramid = Pyramid(16, 16)
-    image = np.full((1, 16, 16, 3), 0.5, np.float32)
-    image[:, :8], image[:, 8:12] = 1.0, 0.0
-    gradient = np.random.default_rng(0).normal(0, 1, image.shape).astype(np.float32)
-    losses, found = scale_run._of_pyramid(
-        pyramid, lambda _: ({}, tf.constant(gradient)), is_clamped, pyramid.coefficients(image)
-    )
-    kept = gradient.copy()
-    if is_clamped:  # steps go against the gradient
-        kept[:, :8] = np.maximum(kept[:, :8], 0)
-        kept[:, 8:12] = np.minimum(kept[:, 8:12], 0)
-    np.testing.assert_array_equal(found, pyramid.pull_back(tf.constant(kept)))
 
 
 def test_float16_makes_the_picture_that_float32_does(tiny_weights):
