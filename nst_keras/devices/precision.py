@@ -26,6 +26,8 @@ _WITHOUT_BFLOAT16 = {
     "DNNL_MAX_CPU_ISA": _ISAS_WITHOUT_BFLOAT16,
 }
 
+_AMPERE = (8, 0)  # the first compute capability whose tensor cores take bfloat16
+
 
 def settle_precision(precision: str, *, announce: bool = False) -> str:
     """The precision to compute in: for 'auto' the fastest here, told in the log if `announce`.
@@ -54,6 +56,8 @@ def obstacle(precision: str) -> str | None:
     """
     import tensorflow as tf
 
+    if (capability := _compute_capability()) and capability >= _AMPERE:
+        return None  # NVIDIA's libraries have it, but take seconds to compute for the first time
     refusals = (  # other errors are want of memory, or a device that fails
         tf.errors.AbortedError,
         tf.errors.InvalidArgumentError,
@@ -91,6 +95,16 @@ def _compute_in(dtype: "tf.DType") -> None:
         tape.gradient(result, argument)
 
 
+def _compute_capability() -> tuple[int, int] | None:
+    """The version of an NVIDIA GPU's instructions; None without a GPU that reports one."""
+    import tensorflow as tf
+
+    if not (gpus := tf.config.list_physical_devices("GPU")):
+        return None
+    found = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability")
+    return tuple(found) if found else None
+
+
 def _fastest_precision() -> tuple[str, str]:
     """bfloat16 where TensorFlow can use instructions for it, otherwise float32; and the reason."""
     has_bfloat16, reason = _bfloat16_instructions()
@@ -103,13 +117,11 @@ def _bfloat16_instructions() -> tuple[bool, str]:
     """Whether the hardware has instructions for bfloat16 that may be used; and the reason."""
     import tensorflow as tf
 
-    if gpus := tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(gpus[0])
-        capability = details.get("compute_capability")  # (major, minor); some makers report none
-        if capability is None:
+    if tf.config.list_physical_devices("GPU"):
+        if (capability := _compute_capability()) is None:
             return False, "as this GPU does not report its compute capability"
         text = f"this GPU's compute capability {capability[0]}.{capability[1]}"
-        if tuple(capability) >= (8, 0):  # Ampere, the first whose tensor cores take bfloat16
+        if capability >= _AMPERE:
             return True, f"which {text} includes"
         return False, f"as {text} has no bfloat16"
     if not {"avx512_bf16", "amx_bf16"}.intersection(startup.cpuinfo().get("flags", "").split()):

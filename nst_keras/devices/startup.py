@@ -3,7 +3,8 @@
 import contextlib
 import os
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nst_keras.devices import compile_cache
@@ -11,17 +12,21 @@ from nst_keras.devices.memory import cpu_cores, gpu_bytes, on_gpu, take_gpu_memo
 from nst_keras.runtime.cli import stderr_aside
 from nst_keras.runtime.errors import InputError, reason_of
 
+# What Keras and TensorFlow import where it is installed, and do without where it is not. Together
+# these take longer to import than TensorFlow, and the commands use none of them.
+_OPTIONAL = "cv2", "jax", "matplotlib", "pandas", "scipy", "sklearn"
 _ROWS = 1024  # of the products that tell a device's rate, which are to take little time
 
 
 def start_tensorflow(compile_cache_place: str = "none") -> None:
-    """Import TensorFlow, before anything else does, and set it up.
+    """Import TensorFlow, before anything else does, and set it up for a command.
 
     `compile_cache_place` is as for `compile_cache.keep_compiled`.
     """
     compile_cache.keep_compiled(compile_cache_place)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
-    import_tensorflow()
+    with _as_if_missing(_OPTIONAL):
+        import_tensorflow()
     if on_gpu():
         take_gpu_memory_as_needed()
         gpu_bytes()  # kept from here on: what is free before TensorFlow takes any
@@ -39,6 +44,18 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _as_if_missing(packages: Sequence[str]) -> Iterator[None]:
+    """Have imports of packages fail in the block, unless they were imported before."""
+    hidden = [name for name in packages if name not in sys.modules]
+    try:
+        sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: no such module
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

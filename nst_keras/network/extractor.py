@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from nst_keras.network import vgg
+from nst_keras.network.pooling import AveragePooling, MaxPooling
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError, first_line
 
@@ -54,7 +55,7 @@ def feature_extractor(
     features = preprocess(image, weights.channel_order, weights.mean, weights.std) * shrink
     if padding == "replicate":
         features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-    pool = {"max": layers.MaxPooling2D, "avg": layers.AveragePooling2D}[pooling]
+    pool = MaxPooling if pooling == "max" else AveragePooling
     outputs, block = {}, 1
     for index, conv in enumerate(convs):
         if conv.block > block:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from nst_keras.devices.xla_programs import is_for_xla
 from nst_keras.network import vgg
 from nst_keras.objective import total_variation as variations
 from nst_keras.objective import wasserstein
@@ -34,30 +35,36 @@ def gram_sums(features: tf.Tensor) -> Statistic:
     features, which autodiff would keep until then.
     """
     rows = _rows(features)
-    wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
         return tf.reshape(_pulled_from_gram(rows, upstream), tf.shape(features))
 
-    return tf.matmul(wide, wide, transpose_a=True), pull_back
+    return _product_sums(rows), pull_back
 
 
 def moment_sums(features: tf.Tensor) -> Statistic:
     """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
     rows = _rows(features)
-    wide = exact(rows)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
         pulled = _pulled_from_gram(rows, upstream[:-1]) + tf.cast(upstream[-1], rows.dtype)
         return tf.reshape(pulled, tf.shape(features))
 
-    second = tf.matmul(wide, wide, transpose_a=True)
-    return tf.concat([second, tf.reduce_sum(wide, axis=0)[None]], axis=0), pull_back
+    first = tf.reduce_sum(exact(rows), axis=0)
+    return tf.concat([_product_sums(rows), first[None]], axis=0), pull_back
 
 
 def _rows(features: tf.Tensor) -> tf.Tensor:
     """Features (1, H, W, N) as a matrix (H W, N)."""
     return tf.reshape(features, (-1, features.shape[-1]))
+
+
+def _product_sums(rows: tf.Tensor) -> tf.Tensor:
+    """The sums of products of columns, in float32 even if the rows are not: (M, N) -> (N, N)."""
+    if is_for_xla():  # without it, TensorFlow has no such product of bfloat16
+        return tf.matmul(rows, rows, transpose_a=True, output_type=exact(rows[:0]).dtype)
+    wide = exact(rows)
+    return tf.matmul(wide, wide, transpose_a=True)
 
 
 def _pulled_from_gram(rows: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:

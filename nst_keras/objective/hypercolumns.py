@@ -1,12 +1,12 @@
 """Neighbors by hypercolumns: the features of all layers at one position, compared at once."""
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from nst_keras.network import vgg
+from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.formulas import exact
 from nst_keras.objective.nearest import VectorSearch
@@ -37,10 +37,7 @@ class HypercolumnNeighbors(Neighbors):
         super().__init__(vectors, height, width, tiles)
         self._vectors = vectors
         self._factors = {layer: _to_mean_square_1(own) for layer, own in vectors.items()}
-        factors = [
-            tf.fill(own.shape[1:], tf.cast(self._factors[layer], exact(own[:0]).dtype))
-            for layer, own in vectors.items()
-        ]
+        factors = [tf.fill(own.shape[1:], self._factors[layer]) for layer, own in vectors.items()]
         self._all_factors = tf.concat(factors, axis=0)  # by channel
         squares = [
             self._factors[layer] ** 2 * tf.reduce_sum(tf.square(exact(own)), axis=1)
@@ -141,8 +138,9 @@ def _averaged(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Te
 
     Those of a stride of 8 stay as they are: (rows / 2, columns / 2, N).
     """
-    if (pooled := HypercolumnNeighbors.spacing // vgg.stride(layer)) > 1:
-        features = tf.nn.avg_pool2d(features, pooled, pooled, "VALID")
+    pooled = HypercolumnNeighbors.spacing // vgg.stride(layer)
+    if pooled > 1:
+        features = mean_of_squares(features, pooled)
     side = _side(layer)
     rows, columns = rows // side, columns // side
     if isinstance(rows, int) and features.shape[1:3] == (rows, columns):
@@ -197,7 +195,7 @@ def _swapped(values: tf.Tensor) -> tf.Tensor:
     return tf.transpose(values, (0, 2, 1, *range(3, values.shape.rank)))
 
 
-def _to_mean_square_1(vectors: tf.Tensor) -> float:
+def _to_mean_square_1(vectors: tf.Tensor) -> tf.Tensor:
     """The factor that makes the mean square of vectors (M, N) 1, unless it vanishes."""
     mean = tf.reduce_mean(tf.reduce_sum(tf.square(exact(vectors)), axis=1))
-    return 1.0 / math.sqrt(max(float(mean), LEAST_SQUARE))
+    return 1.0 / tf.sqrt(tf.maximum(mean, LEAST_SQUARE))

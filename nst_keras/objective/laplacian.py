@@ -8,6 +8,7 @@ content has more detail than in the mean, so that flat areas stay free for the s
 
 import tensorflow as tf
 
+from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.evaluation import Statistic, vjp
 from nst_keras.objective.focus import at_stride, position_weights
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE
@@ -35,7 +36,7 @@ def detail_weights(content: tf.Tensor) -> tf.Tensor:
 
 def _means(image: tf.Tensor) -> tf.Tensor:
     lightness = tf.reduce_mean(image, axis=3, keepdims=True)
-    return tf.nn.avg_pool2d(lightness, LAPLACIAN_STRIDE, LAPLACIAN_STRIDE, "VALID")
+    return mean_of_squares(lightness, LAPLACIAN_STRIDE)
 
 
 def _differences(plane: tf.Tensor) -> tf.Tensor:

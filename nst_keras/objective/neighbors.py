@@ -102,7 +102,8 @@ class Neighbors(abc.ABC):
         """Match every position anew, by the features of an image in the same tiles."""
         for own, found in zip(self.known, self._found(features_of), strict=True):
             for name, variable in own.items():
-                variable.assign(tf.reshape(found[name], variable.shape))
+                numbers = tf.cast(found[name], variable.dtype)
+                variable.assign(tf.reshape(numbers, variable.shape))
 
     def state(self) -> dict[str, np.ndarray]:
         """The numbers by the name of their map, for the whole grid, whatever the tiles are."""
@@ -195,4 +196,5 @@ def shape_of(part: Part) -> tuple[int, int]:
 
 
 def _zeros(rows: int, columns: int) -> tf.Variable:
-    return tf.Variable(tf.zeros((1, rows, columns, 1), tf.int32), trainable=False)
+    # Not int32: TensorFlow keeps such variables in the host's memory, where XLA cannot use them.
+    return tf.Variable(tf.zeros((1, rows, columns, 1), tf.int64), trainable=False)

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices.xla_programs import Program
 from nst_keras.objective import evaluation
 from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums, vjp
 from nst_keras.objective.targets import owned
@@ -74,8 +75,8 @@ class TiledEvaluator(evaluation.Evaluator):
         self._rounds = list(itertools.zip_longest(*(numbers_of[device] for device in devices)))
         self._count = sum(len(numbers_of[device]) for device in devices)
         works = [functools.partial(_evaluate_tile, self._terms, network) for network in networks]
-        by_xla = functools.partial(tf.function, jit_compile=True, autograph=False)
-        self._passes = [_passes(work, by_xla if xla else _compiled_for_any_size) for work in works]
+        compiled = Program if xla else _compiled_for_any_size
+        self._passes = [_passes(work, compiled) for work in works]
         # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
         strip = functools.partial(evaluate_layer, self._terms, {}, "")
         self._strip_sums, self._strip_gradient = _passes(strip, _compiled_for_any_size)

@@ -31,26 +31,31 @@ def make_schedule(
     """
     over = fall_steps or max(steps - 1, 1)
     if name == "linear":
-        fall = schedules.PolynomialDecay(learning_rate, over, end * learning_rate)
+        fall = schedules.PolynomialDecay(1.0, over, end)
     elif name == "cosine":
-        fall = schedules.CosineDecay(learning_rate, over, alpha=end)
+        fall = schedules.CosineDecay(1.0, over, alpha=end)
     elif name == "exponential":
-        fall = schedules.ExponentialDecay(learning_rate, over, end)
+        fall = schedules.ExponentialDecay(1.0, over, end)
     else:  # 'constant' is a single piece
         # In Keras, a boundary belongs to the piece before it, and there is at least one.
         boundaries = [-2, *(step - 2 for step, _ in at)]
-        factors = [1.0, 1.0, *(factor for _, factor in at)]
-        values = [factor * learning_rate for factor in factors]
-        fall = schedules.PiecewiseConstantDecay(boundaries, values)
-    return _WarmUp(fall, warmup_steps) if warmup_steps else fall
+        fall = schedules.PiecewiseConstantDecay(boundaries, [1.0, 1.0, *(it for _, it in at)])
+    return _Scaled(fall, learning_rate, warmup_steps)
 
 
-class _WarmUp(schedules.LearningRateSchedule):
-    """Another schedule, multiplied by a factor that rises to 1 over the first steps."""
+class _Scaled(schedules.LearningRateSchedule):
+    """A schedule of factors on a learning rate; a further factor rises to 1 over the first steps.
 
-    def __init__(self, schedule: Schedule, steps: int):
-        self.schedule, self.steps = schedule, steps
+    The rate is a tensor, so that runs which differ in it share compiled programs.
+    """
+
+    def __init__(self, factors: Schedule, learning_rate: float, warmup_steps: int):
+        self.factors, self.warmup_steps = factors, warmup_steps
+        self.learning_rate = tf.constant(learning_rate, tf.float32)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        risen = (tf.cast(step, tf.float32) + 1.0) / float(self.steps)
-        return tf.minimum(risen, 1.0) * self.schedule(step)
+        rate = self.learning_rate * self.factors(step)
+        if not self.warmup_steps:
+            return rate
+        risen = (tf.cast(step, tf.float32) + 1.0) / float(self.warmup_steps)
+        return tf.minimum(risen, 1.0) * rate

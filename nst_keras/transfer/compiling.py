@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from nst_keras.devices.xla_programs import Program
 from nst_keras.objective.objective import TracedOnce
 
 
@@ -30,16 +31,16 @@ class CompiledSteps:
         with_conditions: bool = False,
     ):
         self._step, self._shape, self._with_conditions = step, shape, with_conditions
-        self._traced: dict[bool, TracedOnce] = {}  # by whether XLA compiles it
+        self._traced: dict[bool, TracedOnce | Program] = {}  # by whether XLA compiles it
         self.xla = xla
 
     def __call__(self, count: tf.Tensor) -> tf.Tensor:
         """Take so many steps, a scalar int32."""
         if self.xla not in self._traced:
-            self._traced[self.xla] = TracedOnce(self._by_xla() if self.xla else self._by_graph())
+            self._traced[self.xla] = self._by_xla() if self.xla else self._by_graph()
         return self._traced[self.xla](count)
 
-    def _by_graph(self) -> Callable:
+    def _by_graph(self) -> TracedOnce:
         # A step is a graph of its own: in a graph with a loop, TensorFlow visits nodes in an order
         # that varies between processes, and that order decides whether oneDNN computes the
         # gradients of pooling. If it does not, a single thread computes them, and a step takes a
@@ -48,14 +49,14 @@ class CompiledSteps:
         one_step = tf.function(
             self._step, autograph=self._with_conditions, experimental_attributes=attributes
         )
-        return tf.function(functools.partial(self._loop, one_step), autograph=False)
+        loop = functools.partial(self._loop, one_step)
+        return TracedOnce(tf.function(loop, autograph=False))
 
-    def _by_xla(self) -> Callable:
+    def _by_xla(self) -> Program:
         # The whole loop is one program, whatever the number of steps: between steps nothing waits
         # for the host, and the image and the optimizer's variables stay where they are.
         one_step = tf.function(self._step, autograph=self._with_conditions)
-        loop = functools.partial(self._loop, one_step)
-        return tf.function(loop, jit_compile=True, autograph=False)
+        return Program(functools.partial(self._loop, one_step))
 
     def _loop(self, one_step: Callable[[], tf.Tensor], count: tf.Tensor) -> tf.Tensor:
         def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -48,8 +48,14 @@ def check(batch):
             assert np.isfinite(list(losses.values())).all()
     for run, picture in zip(batch.runs, before, strict=True):
         assert np.abs(run.picture() - picture).max() > 0
-    function = batch.compiled._traced[True]._function
+    function = batch.compiled._traced[True].function
     assert function.experimental_get_tracing_count() == 1
+    for run in batch.runs:  # TensorFlow keeps those of int32 in the host's memory, unlike XLA
+        variables = {"neighbors": {}, **run._variables}
+        if run.objective.neighbors is not None:
+            variables["neighbors"] = run.objective.neighbors.known[0]
+        kinds = {one.dtype for own in variables.values() for one in own.values()}
+        assert tf.int32 not in kinds
     program = function.experimental_get_compiler_ir(tf.constant(1))(stage="hlo").lower()
     assert "while(" in program and not [word for word in OF_HOST if word in program]
 
@@ -62,3 +68,15 @@ def test_every_kind_of_step_is_one_program(tiny_weights, settings):
 @pytest.mark.parametrize("settings", [{}, NEIGHBOR_TERM], ids=str)
 def test_the_steps_of_a_batch_are_one_program(tiny_weights, settings):
     check(begin(tiny_weights, count=3, **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, NEIGHBOR_TERM, {"objective": "crowsonkb"}], ids=str)
+def test_pictures_of_other_weights_and_rates_share_a_program(tiny_weights, settings):
+    more = {"style_weight": 3.0, "content_weight": 0.5, "tv_weight": 0.1, "learning_rate": 0.3}
+    programs = set()
+    for own in (settings, {**settings, **more}):
+        batch = begin(tiny_weights, **own)
+        batch.run(1)
+        (trace,) = batch.compiled._traced[True]._traces.values()
+        programs.add(trace._name)
+    assert len(programs) == 1
