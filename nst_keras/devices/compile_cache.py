@@ -1,4 +1,4 @@
-"""Programs that XLA has compiled, kept in the user's cache folder for later runs.
+"""What TensorFlow compiles for a device, kept in the user's cache folder for later runs.
 
 TensorFlow finds a program by a hash of what it computes. It does not look at the machine, so each
 kind of machine has a folder of its own; and it fails on a file that is damaged, so each file that
@@ -24,13 +24,15 @@ _HASH = ".sha256"  # the suffix of files with the hash of another
 # Variables of the environment with flags of TensorFlow and XLA, which are read at their import.
 _PROGRAMS = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory"
 _ALGORITHMS = "XLA_FLAGS", "--xla_gpu_per_fusion_autotune_cache_dir"
+_KERNELS = "TF_JIT_CACHE_DIR"  # of single operations, which TensorFlow compiles at their first use
+_FOLDERS = "programs", "algorithms", "kernels"
 
 # The folder of this process; None: nothing is kept.
 _folder: Path | None = None
 
 
 def keep_compiled(place: str) -> None:
-    """Have TensorFlow keep what XLA compiles and the algorithms that it chooses.
+    """Have TensorFlow keep what it and XLA compile, and the algorithms that XLA chooses.
 
     It must be called before TensorFlow is imported. What the user's environment says already wins.
     A folder that cannot be used is no error: programs are compiled anew then.
@@ -49,7 +51,7 @@ def keep_compiled(place: str) -> None:
         _log.debug("compile cache: %s has spaces in its name; nothing is kept", own)
         return
     try:
-        for kept in ("programs", "algorithms"):
+        for kept in _FOLDERS:
             (own / kept).mkdir(parents=True, exist_ok=True)
             _remove_damaged(own / kept)
         _remove_oldest(root)
@@ -58,6 +60,7 @@ def keep_compiled(place: str) -> None:
         return
     _add_flag(*_PROGRAMS, own / "programs")
     _add_flag(*_ALGORITHMS, own / "algorithms")
+    os.environ.setdefault(_KERNELS, str(own / "kernels"))
     _folder = own
 
 
@@ -66,15 +69,21 @@ def folder() -> Path | None:
     return _folder
 
 
-def seal() -> None:
-    """Mark the files that are there as whole; to be called after programs were compiled."""
+def seal() -> int:
+    """Mark the files that are there as whole, to be called after something may have been compiled.
+
+    Returns the number of programs that were compiled since the last call.
+    """
+    compiled = 0
     if _folder is None:
-        return
+        return compiled
     with contextlib.suppress(OSError):
-        for path in [*_files(_folder / "programs"), *_files(_folder / "algorithms")]:
-            beside = _hash_path(path)
-            if not beside.exists():
-                files.write_text(beside, _hash_of(path))
+        for kept in _FOLDERS:
+            new = [path for path in _files(_folder / kept) if not _hash_path(path).exists()]
+            compiled += len(new) if kept == "programs" else 0
+            for path in new:
+                files.write_text(_hash_path(path), _hash_of(path))
+    return compiled
 
 
 def _remove_damaged(folder: Path) -> None:

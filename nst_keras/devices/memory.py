@@ -131,6 +131,12 @@ def gpu_bytes() -> tuple[int, ...]:
     return tuple(_planned_bytes(name, as_needed) for name in visible_gpus()) or (sys.maxsize,)
 
 
+def smallest_gpu_bytes() -> int:
+    """What the smallest GPU that a process started here would see has in all; 0 without any."""
+    found = [_planned_bytes(name, as_needed=False) for name in visible_gpus()]
+    return min((one for one in found if one < sys.maxsize), default=0)
+
+
 def visible_gpus() -> list[str]:
     """The GPUs that a process started here would see, as CUDA_VISIBLE_DEVICES names them."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")

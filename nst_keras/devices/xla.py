@@ -1,7 +1,7 @@
 """Whether to use XLA on this machine: what it gained, kept in the user's cache folder.
 
 A file that cannot be read or written is no error: then the first figures count, measured on an
-NVIDIA H100 (see docs/benchmarks.md).
+NVIDIA H200 (see docs/benchmarks.md).
 """
 
 import dataclasses
@@ -31,8 +31,19 @@ class XlaFigures:
         compile_seconds: until the first step begins.
     """
 
-    gain: float = 2.0
-    compile_seconds: float = 21.0
+    gain: float = 2.5
+    compile_seconds: float = 20.0
+
+    def seconds(self, step_seconds: float, steps: int, xla: bool | str) -> float:
+        """How long steps take, with what is compiled for them.
+
+        Args:
+            step_seconds: of a step without XLA.
+            xla: whether XLA compiles them; 'auto': where that pays.
+        """
+        if xla is False or (xla == "auto" and not self.pays(step_seconds, steps)):
+            return steps * step_seconds
+        return steps * step_seconds / self.gain + self.compile_seconds
 
     def pays(self, step_seconds: float, steps: int) -> bool:
         """Whether compiling saves more time than it takes, by a margin, for so many steps.
@@ -46,21 +57,21 @@ class XlaFigures:
         return saved > _MARGIN * self.compile_seconds
 
 
-def recall(folder: Path | None, program: str) -> XlaFigures:
-    """The figures of a program, if it was measured before; else those of an H100.
+def recall(folder: Path | None, program: str) -> XlaFigures | None:
+    """The figures of a program; None if it was not measured before.
 
     Args:
         folder: where they are kept; None: nowhere.
     """
     found = _read(folder).get(program)
     if not isinstance(found, dict):
-        return XlaFigures()
+        return None
     try:
         figures = XlaFigures(float(found["gain"]), float(found["compile_seconds"]))
     except (KeyError, TypeError, ValueError):
-        return XlaFigures()
+        return None
     sound = all(math.isfinite(it) and it > 0.0 for it in dataclasses.astuple(figures))
-    return figures if sound else XlaFigures()
+    return figures if sound else None
 
 
 def remember(folder: Path | None, program: str, figures: XlaFigures) -> None:

@@ -37,6 +37,7 @@ class Neighbors(abc.ABC):
 
     Attributes:
         layers: whose features are compared.
+        vector_count: of the styles: M.
         known: for each tile, the numbers of its positions' neighbors by the name of their map,
             variables (1, rows, columns, 1).
     """
@@ -46,6 +47,7 @@ class Neighbors(abc.ABC):
 
     def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
         self.layers, self.tiles = tuple(vectors), tuple(tiles)
+        self.vector_count = next(iter(vectors.values())).shape[0]
         self._grid = self.grid(height, width)
         self._parts = [self.owned_part(tile) for tile in tiles]
         self.known = tuple(

@@ -29,7 +29,7 @@ def make_schedule(
         at: for 'piecewise', pairs of a 1-based step and the factor from that step on.
         warmup_steps: the number of steps over which a factor on the schedule rises to 1.
     """
-    over = fall_steps or max(steps - 1, 1)
+    over = tf.constant(fall_steps or max(steps - 1, 1), tf.float32)
     if name == "linear":
         fall = schedules.PolynomialDecay(1.0, over, end)
     elif name == "cosine":
@@ -46,7 +46,7 @@ def make_schedule(
 class _Scaled(schedules.LearningRateSchedule):
     """A schedule of factors on a learning rate; a further factor rises to 1 over the first steps.
 
-    The rate is a tensor, so that runs which differ in it share compiled programs.
+    Numbers are tensors, so that runs which differ in them share compiled programs.
     """
 
     def __init__(self, factors: Schedule, learning_rate: float, warmup_steps: int):

@@ -115,7 +115,15 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     _log.info("%s on %s; folder %s", what, record.device, folder.path)
     costs = CostModel(settings, plan.precision, inputs.channels, inputs.held_bytes)
     rate = startup.matrix_rate(plan.precision)
-    _log.info("plan: %s", costs.describe(plan.scales, plan.tile_size, rate, memory.peak_bytes()))
+    about = costs.describe(
+        plan.scales,
+        plan.tile_size,
+        rate,
+        memory.peak_bytes(),
+        on_gpu=memory.on_gpu(),
+        xla=plan.xla if memory.on_gpu() else False,
+    )
+    _log.info("plan: %s", about)
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))

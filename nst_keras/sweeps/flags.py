@@ -51,12 +51,13 @@ class SweepConfig:
     jobs: int | None = _execution(
         None, "local: trials at a time.", (1, 10**6), unset="one per GPU, or one"
     )
-    batch: int = _execution(
+    batch: int | str = _execution(
         1,
         "local: maximum number of trials of the same size to run together in one process, which "
-        "makes better use of a GPU. The same batches give the same bytes; others differ by "
-        "rounding.",
+        "makes better use of a GPU. auto: as many as fill the GPU, or 1 without one. The same "
+        "batches give the same bytes; others differ by rounding.",
         (1, 10**6),
+        words=("auto",),
     )
     cpus_per_trial: float | None = _execution(
         None, "ray: CPUs that each trial takes.", (0, 10**6), unset="1"
@@ -77,9 +78,9 @@ class SweepConfig:
             raise InputError(
                 f"--jobs={self.jobs}: needs --engine=local; with ray, use --cpus_per_trial"
             )
-        if self.engine == "ray" and self.batch > 1:
+        if self.engine == "ray" and self.batch != 1:
             raise InputError(f"--batch={self.batch}: needs --engine=local")
-        if sys.platform == "win32" and self.batch > 1:
+        if sys.platform == "win32" and self.batch != 1:
             raise InputError(f"--batch={self.batch}: is not available on Windows; use WSL2")
         for name in ("cpus_per_trial", "gpus_per_trial"):
             value = getattr(self, name)

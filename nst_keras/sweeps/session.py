@@ -137,7 +137,7 @@ def _default_path(sweep: SweepConfig, base: Config) -> Path:
     return Path("runs", f"{trials_lib.slug(matrix.stem)}-{trials_lib.digest(command, 4)}")
 
 
-def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int) -> list[Task]:
+def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int | str) -> list[Task]:
     """The unfinished trials as tasks, of which each is a trial or a batch of up to `most`.
 
     Finished trials count when batches are formed, so that an interrupted batch is the same one when

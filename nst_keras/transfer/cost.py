@@ -1,8 +1,10 @@
 """What a run costs before it starts: memory, operations, and the tiles that make it fit."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from nst_keras.devices.memory import GIB, MemoryBudget
+from nst_keras.devices.xla import XlaFigures
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
@@ -27,8 +29,29 @@ _SEARCH = 160 << 20  # the search for neighbors, whose blocks are of one size
 _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
 
 _SIDES = range(2560, 255, -64)  # of tiles in pixels; larger ones gain little
-_STEP_SHARE = 0.8  # the part of the rate of matrix products that a step reaches
-_NEIGHBORS_SECONDS = 1.6  # factor on those of a step: comparing neighbors is bound by memory
+
+
+class _Pace(NamedTuple):
+    """How long work takes on a kind of device, by measurements (see docs/benchmarks.md).
+
+    Attributes:
+        share: the part of the rate of matrix products that a step reaches.
+        wait: seconds of a step that do not depend on the picture's size, without neighbors and
+            with them: a GPU waits for the host.
+        neighbors: factor on the rest of a step with neighbors, which are bound by memory.
+        scale: seconds to set up a scale, beside what grows with its size.
+    """
+
+    share: float
+    wait: tuple[float, float]
+    neighbors: float
+    scale: float
+
+
+_PACES = {False: _Pace(0.8, (0.0, 0.0), 1.6, 1.5), True: _Pace(0.25, (2e-3, 9e-3), 1.2, 4.0)}
+# In steps of the scale: to set it up, without neighbors and with them; at the end, the scores and
+# the files of a run.
+_SETUP_STEPS, _END_STEPS = (1.5, 7.0), 8.0
 
 
 class CostModel:
@@ -99,17 +122,30 @@ class CostModel:
         tile_size: int | None,
         flops_per_second: float,
         so_far: int = 0,
+        *,
+        on_gpu: bool = False,
+        xla: bool | str = False,
     ) -> str:
         """One line for the user.
 
         Args:
             flops_per_second: of matrix products on the device.
             so_far: bytes that the process has taken at most, as for reading pictures.
+            on_gpu: whether that is a GPU.
+            xla: as in the plan.
         """
-        rate = _STEP_SHARE * flops_per_second
-        if self._settings.neighbor_layers:
-            rate /= _NEIGHBORS_SECONDS
-        seconds = [scale.steps * self.step_flops(scale, tile_size) / rate for scale in scales]
+        pace, has_neighbors = _PACES[on_gpu], bool(self._settings.neighbor_layers)
+        rate = pace.share * flops_per_second / (pace.neighbors if has_neighbors else 1.0)
+        steps = [
+            self.step_flops(scale, tile_size) / rate + pace.wait[has_neighbors] for scale in scales
+        ]
+        compiling = XlaFigures()
+        seconds = [
+            compiling.seconds(step, scale.steps, xla)
+            for step, scale in zip(steps, scales, strict=True)
+        ]
+        around = len(scales) * pace.scale + _SETUP_STEPS[has_neighbors] * sum(steps)
+        around += _END_STEPS * steps[-1]
         parts = (
             f"{scale.width}x{scale.height} {scale.steps} "
             f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
@@ -117,7 +153,7 @@ class CostModel:
         )
         most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
         return (
-            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds))} if nothing "
+            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds) + around)} if nothing "
             f"else runs here, and up to about {most / GIB:.1f} GiB, "
             + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
         )

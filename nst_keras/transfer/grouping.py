@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from nst_keras.devices.memory import smallest_gpu_bytes
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
@@ -11,6 +12,11 @@ from nst_keras.transfer.plan import cropped_size, plan_run
 # The options that all runs of a batch share. They may have different numbers of styles, of which
 # only blended statistics go into the batch.
 _SHARED = [name for name, option in OPTIONS.items() if not option.per_picture]
+
+# Measured on a GPU of 1,000 TFLOP/s: a step of so many pixels leaves little of it idle.
+_FILLING_PIXELS = 3 << 20
+_MOST_FILLING = 8  # more take long to trace and compile
+_BYTES_PER_PIXEL = 5000  # of a step in float32
 
 
 def check(settings_of_all: Sequence[Settings]) -> None:
@@ -40,21 +46,33 @@ def obstacle(settings: Settings) -> str:
     return "--time_limit cannot be used in a batch" if settings.time_limit else ""
 
 
-def group(wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int) -> list[list[str]]:
-    """Names of runs in groups of at most `most` that can be one batch; the same for the same runs.
+def group(
+    wanted: Mapping[str, tuple[Settings, tuple[int, int]]], most: int | str
+) -> list[list[str]]:
+    """Names of runs in groups that can be one batch; the same for the same runs.
 
     Args:
         wanted: by the name of a run, its settings and the content's height and width.
+        most: runs in a group; 'auto' for as many as fill the GPU.
     """
     groups: list[list[str]] = []
     newest: dict[tuple, list[str]] = {}  # by kind
     for name, (settings, size) in wanted.items():
         kind = (name,) if obstacle(settings) else _kind(settings, size)
-        if len(newest.get(kind, ())) in (0, most):
+        limit = filling_count(kind[0][-1].pixels) if most == "auto" and len(kind) > 1 else most
+        if len(newest.get(kind, ())) in (0, limit):
             newest[kind] = []
             groups.append(newest[kind])
         newest[kind].append(name)
     return groups
+
+
+def filling_count(pixels: int) -> int:
+    """How many pictures of so many pixels fill the smallest GPU of this machine; 1 without one."""
+    if not (memory := smallest_gpu_bytes()):
+        return 1
+    together = min(_FILLING_PIXELS, memory // _BYTES_PER_PIXEL)
+    return min(max(1, together // pixels), _MOST_FILLING)
 
 
 def _kind(settings: Settings, size: tuple[int, int]) -> tuple:

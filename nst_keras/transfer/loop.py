@@ -1,6 +1,7 @@
 """The loop over scales and steps: yields iterates, saves states and resumes from them."""
 
 import functools
+import logging
 import time
 from collections.abc import Generator, Sequence
 
@@ -19,7 +20,9 @@ from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from nst_keras.transfer.xla_trial import XlaTrial
+from nst_keras.transfer.xla_trial import XlaTrial, program_kind
+
+_log = logging.getLogger(__name__)
 
 _Iterates = Generator[list[Iterate], None, None]
 
@@ -86,11 +89,11 @@ def _run_scale(
     controllers: Sequence[Controller], scale: Scale, timeline: Timeline
 ) -> Generator[list[Iterate], None, bool]:
     """Run a scale; returns whether it came to its end, or is to be run again after an error."""
-    batch = None
+    batch, began = None, time.perf_counter()
     try:
         with timeline.part(SETUP):
             batch = _begin(controllers, scale)
-        yield from _take_steps(controllers, batch, timeline)
+        yield from _take_steps(controllers, batch, timeline, time.perf_counter() - began)
     except Exception as error:
         if len(controllers) > 1:
             raise
@@ -129,9 +132,9 @@ def _first_image(controller: Controller, scale: Scale) -> np.ndarray:
 
 
 def _take_steps(
-    controllers: Sequence[Controller], batch: ScaleBatch, timeline: Timeline
+    controllers: Sequence[Controller], batch: ScaleBatch, timeline: Timeline, set_up: float
 ) -> _Iterates:
-    """Take the remaining steps of the scale."""
+    """Take the remaining steps of the scale, which took so many seconds to set up."""
     trial = _xla_trial(controllers, batch)
     if controllers[0].is_over:  # but its result may not have been written yet
         yield from _report(controllers, batch, batch.values(), timeline)
@@ -142,26 +145,48 @@ def _take_steps(
         with timeline.part(STEPS if is_traced else FIRST_STEPS):
             losses_of_all = batch.run(steps)
         seconds = time.perf_counter() - began
-        if not is_traced and batch.uses_xla:
-            compile_cache.seal()
+        if not is_traced:
+            _keep_compiled(batch, seconds)
+            for controller in controllers:
+                controller.setup_seconds = set_up + seconds
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)
         if trial and trial.observe(steps, seconds, controllers[0].steps_left):
             for controller in controllers:
-                controller.is_traced = False
+                controller.expect_another_pace()
         yield from _report(controllers, batch, losses_of_all, timeline)
 
 
 def _xla_trial(controllers: Sequence[Controller], batch: ScaleBatch) -> XlaTrial | None:
     """What decides about XLA during the scale, if that is left to it."""
-    plan, settings, scale = controllers[0].plan, controllers[0].settings, controllers[0].scale
-    if plan.xla != "auto" or batch.compiled is None:
+    first, folder = controllers[0], compile_cache.folder()
+    if first.plan.xla != "auto" or batch.compiled is None:
         return None
-    folder = compile_cache.folder()
-    kind = (settings.objective, settings.optimizer, settings.variables, plan.precision)
-    program = " ".join((f"{len(controllers)}x{scale.width}x{scale.height}", *kind))
-    remember = functools.partial(xla.remember, folder, program)
-    return XlaTrial(batch.compiled, xla.recall(folder, program), remember)
+    neighbors = batch.runs[0].objective.neighbors
+    vectors = neighbors.vector_count if neighbors else 0
+    kind = program_kind(
+        first.settings, first.scale, first.plan.precision, len(controllers), vectors
+    )
+    remember = functools.partial(xla.remember, folder, kind)
+    return XlaTrial(batch.compiled, xla.recall(folder, kind), remember)
+
+
+def _keep_compiled(batch: ScaleBatch, seconds: float) -> None:
+    """Have what the first steps compiled kept for later runs, and tell of XLA's programs.
+
+    Args:
+        seconds: that the first steps took.
+    """
+    compiled = compile_cache.seal()
+    if not batch.uses_xla:
+        return
+    if compile_cache.folder() is None:
+        _log.info("xla: the first step took %.1f s; compiled programs are not kept", seconds)
+    elif compiled:
+        what = "a program" if compiled == 1 else f"{compiled} programs"
+        _log.info("xla: compiled %s in %.1f s, kept for later runs", what, seconds)
+    else:
+        _log.info("xla: nothing to compile; the first step took %.1f s", seconds)
 
 
 def _report(

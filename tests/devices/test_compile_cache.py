@@ -9,11 +9,13 @@ import pytest
 
 from nst_keras.devices import compile_cache
 
+OTHERS = "algorithms", "kernels"
+
 
 @pytest.fixture
 def variables(monkeypatch):
     """The environment without flags of XLA, and put back after the test."""
-    for name in ("TF_XLA_FLAGS", "XLA_FLAGS"):
+    for name in ("TF_XLA_FLAGS", "XLA_FLAGS", "TF_JIT_CACHE_DIR"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     yield os.environ
@@ -32,7 +34,8 @@ def test_tensorflow_is_told_where_programs_are(tmp_path, variables):
     name = "--tf_xla_persistent_cache_directory"
     assert variables["TF_XLA_FLAGS"] == f"{name}={folder / 'programs'}"
     assert variables["XLA_FLAGS"].endswith(f"_cache_dir={folder / 'algorithms'}")
-    assert (folder / "programs").is_dir() and (folder / "algorithms").is_dir()
+    assert variables["TF_JIT_CACHE_DIR"] == str(folder / "kernels")
+    assert all((folder / kept).is_dir() for kept in ("programs", "algorithms", "kernels"))
 
 
 def test_the_users_cache_is_the_usual_place(tmp_path, variables, monkeypatch):
@@ -44,8 +47,9 @@ def test_what_the_environment_says_wins(tmp_path, variables, monkeypatch):
     given = "--tf_xla_persistent_cache_directory=/own --tf_xla_clustering_debug"
     monkeypatch.setenv("TF_XLA_FLAGS", given)
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    monkeypatch.setenv("TF_JIT_CACHE_DIR", "/own")
     begin(tmp_path)
-    assert variables["TF_XLA_FLAGS"] == given
+    assert variables["TF_XLA_FLAGS"] == given and variables["TF_JIT_CACHE_DIR"] == "/own"
     assert variables["XLA_FLAGS"].startswith("--xla_cpu_enable_fast_math=false --xla_gpu_per_")
 
 
@@ -54,23 +58,24 @@ def test_without_a_usable_folder_nothing_is_kept(tmp_path, variables, place):
     (tmp_path / "file").touch()
     assert begin(place.format(folder=tmp_path)) is None
     assert "TF_XLA_FLAGS" not in variables and "XLA_FLAGS" not in variables
-    compile_cache.seal()
+    assert compile_cache.seal() == 0
 
 
 def test_only_files_that_were_sealed_and_have_not_changed_are_kept(tmp_path, variables):
     folder = begin(tmp_path)
     names = ("whole", "cut", "changed")
     programs = {name: folder / "programs" / name for name in names}
-    for path in (*programs.values(), folder / "algorithms" / "whole"):
+    for path in (*programs.values(), *(folder / kept / "whole" for kept in OTHERS)):
         path.write_bytes(b"program")
-    compile_cache.seal()
+    assert compile_cache.seal() == 3 and compile_cache.seal() == 0  # that are programs
     programs["cut"].write_bytes(b"prog")
     programs["changed"].write_bytes(b"mistake")
     (folder / "programs" / "torn").write_bytes(b"pro")  # of a process that was killed
     (folder / "xla.json").write_text("{}")  # has no hash, and needs none
     begin(tmp_path)
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    whole = {f"{kind}/whole{end}" for kind in ("programs", "algorithms") for end in ("", ".sha256")}
+    kinds = ("programs", *OTHERS)
+    whole = {f"{kind}/whole{end}" for kind in kinds for end in ("", ".sha256")}
     assert left == {*whole, "xla.json"}
 
 

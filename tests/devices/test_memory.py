@@ -112,6 +112,20 @@ def test_gpus_count_features_in_32_bits(monkeypatch):
     assert memory.memory_budget(1).features == 2**31 - 1
 
 
+@pytest.mark.parametrize(
+    ("visible", "mebibytes"), [("GPU-bbbb,GPU-aaaa", 16000), ("GPU-bbbb", 24000), ("-1", 0)]
+)
+def test_the_smallest_gpu_counts_whatever_is_taken_of_it(monkeypatch, visible, mebibytes):
+    rows = "0, GPU-aaaa-1, 900, 16000\n1, GPU-bbbb-2, 24000, 24000\n"
+    monkeypatch.setattr(
+        memory.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 0, rows)
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    memory._installed_gpus.cache_clear()
+    assert memory.smallest_gpu_bytes() == round(0.85 * (mebibytes << 20))
+    memory._installed_gpus.cache_clear()
+
+
 def test_a_hidden_gpu_and_an_unusable_one_have_different_warnings(monkeypatch):
     monkeypatch.setattr(memory.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     assert memory.unused_gpu() == "this machine has a GPU, but CUDA_VISIBLE_DEVICES=-1 hides it"

@@ -76,3 +76,19 @@ def test_a_configuration_that_keras_cannot_use_is_refused_in_one_line(tmp_path, 
 
 def test_a_matrix_product_takes_some_time():
     assert 1e7 < startup.matrix_rate("float32") < 1e16
+
+
+def test_the_start_of_a_command_does_without_packages_that_keras_can_do_without(tmp_path):
+    for name in startup._OPTIONAL:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("import sys; print('imported', __name__)")
+    code = (
+        "import cv2; from nst_keras.devices import startup; startup.start_tensorflow();"
+        "print('started'); import pandas"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    lines = done.stdout.splitlines()
+    assert lines == ["imported cv2", "started", "imported pandas"], done.stderr

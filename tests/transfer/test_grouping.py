@@ -65,3 +65,20 @@ def test_the_setting_that_differs_is_named():
 
 def test_pictures_may_differ_in_settings_of_their_own():
     grouping.check([BASE, settings_of(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])
+
+
+@pytest.mark.parametrize(
+    ("memory", "side", "count"),
+    [
+        (0, 512, 1),  # no GPU
+        (80 << 30, 512, 8),  # 12 of these would make up 3 * 2^20 pixels, above the most
+        (80 << 30, 1024, 3),
+        (80 << 30, 4096, 1),
+        (5000 << 20, 512, 4),  # 2^20 pixels fit
+    ],
+)
+def test_as_many_pictures_as_fill_the_gpu(monkeypatch, memory, side, count):
+    monkeypatch.setattr(grouping, "smallest_gpu_bytes", lambda: memory)
+    assert grouping.filling_count(side * side) == count
+    wanted = {str(number): (resolve(Config(size=side)), (side, side)) for number in range(9)}
+    assert len(grouping.group(wanted, "auto")[0]) == count

@@ -2,6 +2,7 @@
 
 import dataclasses
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -197,12 +198,12 @@ def a_stage(weights, **settings):
 XLA = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_1",)}  # soon compiled
 
 
-def paint_by_auto(weights, monkeypatch, figures, **settings):
+def paint_by_auto(weights, monkeypatch, known, **settings):
     """A run as on a GPU, where XLA is left to measured times; all losses, and what was kept."""
     kept, sealed = [], []
-    monkeypatch.setattr(loop.xla, "recall", lambda *_: figures)
+    monkeypatch.setattr(loop.xla, "recall", lambda *_: known)
     monkeypatch.setattr(loop.xla, "remember", lambda *given: kept.append(given[1:]))
-    monkeypatch.setattr(loop.compile_cache, "seal", lambda: sealed.append(1))
+    monkeypatch.setattr(loop.compile_cache, "seal", lambda: sealed.append(1) or 0)
     problem = make_problem(weights, dataclasses.replace(TEN_STEPS, **settings))
     problem.plan = dataclasses.replace(problem.plan, xla="auto")
     rounds = list(loop.optimize([problem], [None]))
@@ -211,20 +212,41 @@ def paint_by_auto(weights, monkeypatch, figures, **settings):
 
 def test_with_auto_xla_takes_over_where_it_pays_and_changes_nothing_else(tiny_weights, monkeypatch):
     plain = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(gain=1.0), **XLA)
-    assert plain[1:] == ([], 0)
+    assert plain[1:] == ([], 1)
     monkeypatch.setattr(XlaFigures, "pays", lambda self, seconds, steps: steps == 7)
-    found, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(), **XLA)
+    found, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, None, **XLA)
     np.testing.assert_allclose(found, plain[0], rtol=1e-3)
     assert found[:3] == plain[0][:3] and found != plain[0]  # rounded in another way by XLA
     ((program, figures),) = kept
-    assert program == "1x48x32 relative adam pixels float32"
-    assert figures.gain > 0 and figures.compile_seconds > 0 and sealed == 1
+    assert len(program) == 16
+    assert figures.gain > 0 and figures.compile_seconds > 0 and sealed == 2
+    known, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(2.0), **XLA)
+    assert known[:3] != plain[0][:3] and not kept and sealed == 1  # from the start
+    np.testing.assert_allclose(known, plain[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("folder", "compiled", "told"),
+    [
+        (None, 0, "the first step took 2.5 s; compiled programs are not kept"),
+        ("cache", 0, "nothing to compile; the first step took 2.5 s"),
+        ("cache", 1, "compiled a program in 2.5 s, kept for later runs"),
+        ("cache", 9, "compiled 9 programs in 2.5 s, kept for later runs"),
+    ],
+)
+@pytest.mark.parametrize("uses_xla", [True, False])
+def test_the_log_tells_what_xla_compiled(monkeypatch, caplog, folder, compiled, told, uses_xla):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(loop.compile_cache, "folder", lambda: folder)
+    monkeypatch.setattr(loop.compile_cache, "seal", lambda: compiled)
+    loop._keep_compiled(SimpleNamespace(uses_xla=uses_xla), 2.5)
+    assert caplog.messages == ([f"xla: {told}"] if uses_xla else [])
 
 
 def test_tiles_are_not_left_to_measured_times(tiny_weights, monkeypatch):
     monkeypatch.setattr(XlaFigures, "pays", lambda *_: True)
-    _, kept, sealed = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(), **TILES)
-    assert not kept and not sealed
+    _, kept, _ = paint_by_auto(tiny_weights, monkeypatch, XlaFigures(), **TILES)
+    assert not kept
 
 
 # No step follows the mere sign of a small gradient: epsilon is about as large as gradients are.

@@ -5,15 +5,27 @@ from types import SimpleNamespace
 import pytest
 
 from nst_keras.devices.xla import XlaFigures
-from nst_keras.transfer.xla_trial import XlaTrial
+from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer import xla_trial
+from nst_keras.transfer.plan import Scale
+from nst_keras.transfer.xla_trial import XlaTrial, program_kind
 
-FIGURES = XlaFigures(gain=2.0, compile_seconds=20.0)
+
+@pytest.fixture(autouse=True)
+def first_figures(monkeypatch):
+    """What counts before anything was measured: half the time, after 20 s."""
+
+    def figures(gain=2.0, compile_seconds=20.0):
+        return XlaFigures(gain, compile_seconds)
+
+    monkeypatch.setattr(xla_trial, "XlaFigures", figures)
 
 
-def make(figures=FIGURES):
+def make(known=None):
     """A trial, the steps that it steers, and what it remembers."""
     steps, kept = SimpleNamespace(xla=False), []
-    return XlaTrial(steps, figures, kept.append), steps, kept
+    return XlaTrial(steps, known, kept.append), steps, kept
 
 
 def feed(trial, *calls, left):
@@ -59,3 +71,49 @@ def test_it_goes_back_where_steps_are_no_faster(per_step):
     again, others, _ = make(kept[0])
     feed(again, (1, 9.0), (10, 1.0), (10, 1.0), left=10**6)
     assert not others.xla
+
+
+def test_what_an_earlier_run_found_faster_is_used_from_the_start():
+    trial, steps, kept = make(XlaFigures(gain=3.0, compile_seconds=25.0))
+    assert steps.xla
+    assert feed(trial, (1, 2.0), (10, 1.0), (10, 1.0), left=3) == [False] * 3
+    assert steps.xla and not kept
+
+
+SCALE = Scale(0, 96, 128, 100, 1)
+
+
+def kind(scale=SCALE, precision="bfloat16", pictures=1, vectors=9, **settings):
+    return program_kind(resolve(Config(**settings)), scale, precision, pictures, vectors)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"content": "other.jpg", "style": ("a.jpg", "b.jpg")},
+        {"style_weight": 3.0, "learning_rate": 0.5, "iterations": 7, "seed": 4},
+        {"workdir": "elsewhere", "image_every": 3},
+    ],
+    ids=str,
+)
+def test_pictures_weights_and_rates_do_not_shape_a_program(settings):
+    assert kind(**settings) == kind()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "relative"},
+        {"tv_weight": 0.0},
+        {"optimizer": "lbfgs"},
+        {"content_layers": ("block4_conv2",)},
+        {"schedule": "cosine"},
+        {"pictures": 2},
+        {"vectors": 8},
+        {"precision": "float32"},
+        {"scale": Scale(0, 96, 120, 100, 1)},
+    ],
+    ids=str,
+)
+def test_what_is_computed_shapes_a_program(settings):
+    assert kind(**settings) != kind()
