@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Measure this project on a GPU, in about six minutes: scripts/gpu_check.sh [FOLDER]. Prints a table
-# of steps, the seconds of configs/monet.cfg twice, whether runs repeat and resume to the byte, the
-# cost of 8192x6144 px in tiles, and batches. Each part has a time limit of its own, so that one that
-# hangs leaves time for the others; what parts print is also kept in FOLDER.
+# of steps, the seconds of configs/monet.cfg twice and what its log says, a longer run twice, of which
+# the second compiles nothing, whether runs repeat and resume to the byte, the cost of 8192x6144 px in
+# tiles, and batches. Each part has a time limit of its own, so that one that hangs leaves time for the
+# others; what parts print is also kept in FOLDER.
 set -uo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${1:-gpu_check}
@@ -11,6 +12,7 @@ folder=$(cd "$folder" && pwd)
 python=${PYTHON:-python3}
 export PYTHONPATH=$checkout${PYTHONPATH:+:$PYTHONPATH} TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
 export XDG_CACHE_HOME=$folder/cache # so that the first run is a first one
+unset PYTHONDONTWRITEBYTECODE # without bytecode, an import takes twice as long
 failures=0
 
 part() { # NAME SECONDS COMMAND...
@@ -53,15 +55,25 @@ repeats() {
     (run stopped "${flags[@]}") && same once stopped
 }
 
-export -f bench run same repeats
+# A run that is long enough for XLA; what it says of its plan, of XLA and of its time.
+long() {
+    local name=$1
+    (run "$name" --size=512 --scales=1 --iterations=3000) 2>&1 | tee "$folder/$name.log" |
+        grep -E ' (plan|xla|time): | step (30|300|1500)/'
+    return "${PIPESTATUS[0]}"
+}
+
+export -f bench run same repeats long
 export python checkout folder
 
 part steps 125 bash -c 'bench step --sweep --seconds=95'
 part first_job 50 bash -c 'bench job'
 part second_job 50 bash -c 'bench job'
+part first_long_run 90 bash -c 'long long_1'
+part second_long_run 60 bash -c 'long long_2'
 part repeats 60 bash -c 'repeats'
 part tiles 60 bash -c 'bench tiling --size=8192x6144 --whole=2048x1536 --tile_sizes=2048 --rounds=1'
 part batch_of_4 45 bash -c 'bench job --batch=4'
 part batch_of_16 60 bash -c 'bench job --batch=16'
-echo "$failures of 7 parts failed; in all $SECONDS s"
+echo "$failures of 9 parts failed; in all $SECONDS s"
 exit $((failures > 0))

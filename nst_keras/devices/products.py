@@ -23,19 +23,20 @@ class MatrixProducts:
     Args:
         dtype: 'float32', 'bfloat16' or 'float16'.
         rows: of the left matrix; fewer take less time, and tell the rate less well.
+        xla: whether XLA compiles them, which takes seconds, and chooses the best algorithm.
 
     Attributes:
         flop: floating-point operations of one product.
     """
 
-    def __init__(self, dtype: str, rows: int | None = None):
+    def __init__(self, dtype: str, rows: int | None = None, *, xla: bool = False):
         side = _SIDE_ON_GPU if on_gpu() else _SIDE
         rows = rows or side
         self.flop = 2.0 * rows * side * side
         left = tf.random.stateless_normal((rows, side), (1, 2))
         right = _SHRINK * tf.random.stateless_normal((side, side), (3, 4)) / side**0.5
         self._left, self._right = tf.cast(left, dtype), tf.cast(right, dtype)
-        self._run = tf.function(self._products, autograph=False)
+        self._run = tf.function(self._products, autograph=False, jit_compile=xla or None)
 
     def __call__(self, count: int) -> float:
         """Compute so many products; returns the seconds that they took."""

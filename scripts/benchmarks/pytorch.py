@@ -1,7 +1,8 @@
 """The same step in PyTorch, as a peer: the embedded weights, autograd and fused Adam.
 
-It runs in a process of its own (`python -m benchmarks.pytorch WIDTHxHEIGHT PRECISION`), since in
-one process with TensorFlow it may wait forever. It prints seconds per step by mode, as JSON.
+It runs in a process of its own (`python -m benchmarks.pytorch WIDTHxHEIGHT,... PRECISION`), since
+in one process with TensorFlow it may wait forever. For each size it prints seconds per step by mode
+so far, as a line of JSON, after each mode.
 """
 
 import json
@@ -134,16 +135,20 @@ def _captured(step: Callable[[], None]) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Measure each mode; a mode that fails is left out."""
-    width, height = machine.size(sys.argv[1])
-    content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
-    found = {}
+    """Measure each mode at each size; a mode that fails is left out."""
+    sizes, precision = sys.argv[1].split(","), sys.argv[2]
+    found: dict[str, dict[str, float]] = {size: {} for size in sizes}
     for mode in modes():
-        try:
-            found[mode] = _seconds(steps(content, style, sys.argv[2], mode))
-        except RuntimeError as error:
-            print(f"{mode}: {error}", file=sys.stderr)
-    print(json.dumps(found))
+        for size in sizes:
+            width, height = machine.size(size)
+            content, style = (machine.noise_picture(height, width, seed) for seed in (1, 2))
+            try:
+                taken = _seconds(steps(content, style, precision, mode))
+            except RuntimeError as error:
+                print(f"{mode}: {error}", file=sys.stderr)
+                continue
+            found[size][f"pytorch_{mode}_seconds_per_step"] = round(taken, 5)
+            print(json.dumps({"size": size, "figures": found[size]}), flush=True)
 
 
 def _seconds(run: Callable[[int], None]) -> float:

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,8 @@ _FLOP_PER_PIXEL = 1.58e6
 _SWEPT_SIZES = (512, 384), (1024, 768), (2048, 1536)
 _MOST_PIXELS_OF_BATCH = 1024 * 768  # in a sweep; larger pictures fill a device alone
 _BATCH = 4  # pictures at once in a sweep
+_LOW = "bfloat16"  # the precision that a sweep tells most of
+_SECONDS_OF_PEER = 20.0  # that PyTorch's steps have beyond those of a sweep
 _LEAST_SECONDS = 0.1  # of a measurement on a GPU, whose steps take milliseconds
 
 Work = Callable[[int], None]  # takes so many steps, and returns when they are done
@@ -85,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict:
         work["batch"] = our_steps(case._replace(batch=options.batch))
     work["plain"] = plain_keras.steps(*pictures(case))
     dtypes = list(dict.fromkeys(("float32", options.precision)))
-    ceilings = {dtype: MatrixProducts(dtype) for dtype in dtypes}
+    ceilings = {dtype: MatrixProducts(dtype, xla=on_gpu()) for dtype in dtypes}
     work |= {dtype: _products(products) for dtype, products in ceilings.items()}
     first = _first_seconds(work)
     seconds = time_in_turn(work, options.rounds, options.steps)
@@ -97,7 +99,9 @@ def measure(options: argparse.Namespace) -> dict:
         "ceiling_gflop_per_second": {dtype: round(rate / 1e9, 1) for dtype, rate in rates.items()},
         "plain_keras_seconds_per_step": round(medians["plain"], 5),
         "ratio_to_plain_keras": round(statistics.median(ratios), 3),
-        **_pytorch_figures(case),
+        **_pytorch([f"{case.width}x{case.height}"], case.precision).get(
+            f"{case.width}x{case.height}", {}
+        ),
         **_batch_figures(seconds, options.batch),
         "peak_memory_mb": machine.peak_memory() >> 20,
         "rounds": options.rounds,
@@ -108,7 +112,7 @@ def measure(options: argparse.Namespace) -> dict:
 def _sweep(options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table, the most telling cases first; those that time is too short for say so.
 
-    A case that fails is a row with its error.
+    A case that fails is a row with its error. PyTorch's steps follow.
     """
     began = time.perf_counter()
     ceilings: dict[str, MatrixProducts] = {}
@@ -118,17 +122,20 @@ def _sweep(options: argparse.Namespace) -> Iterator[dict]:
             yield {**row, "skipped": f"after {options.seconds:g} s"}
             continue
         if case.precision not in ceilings:
-            ceilings[case.precision] = MatrixProducts(case.precision)
+            ceilings[case.precision] = MatrixProducts(case.precision, xla=on_gpu())
         try:
             yield _row(case, ceilings[case.precision], options)
         except (tf.errors.OpError, ValueError) as error:
             yield {**row, "error": f"{type(error).__name__}: {str(error)[:200]}"}
+    left = options.seconds + _SECONDS_OF_PEER - (time.perf_counter() - began)
+    sizes = [f"{width}x{height}" for width, height in _swept_sizes()]
+    for size, figures in _pytorch(sizes, _LOW, left).items():
+        yield {"size": size, "precision": _LOW, **figures}
 
 
 def swept_cases() -> list[Case]:
     """The cases of a sweep on this device."""
-    low = "bfloat16"
-    sizes = _SWEPT_SIZES if on_gpu() else _SWEPT_SIZES[:2]
+    low, sizes = _LOW, _swept_sizes()
     cases = [Case(*size, low, xla) for size in sizes for xla in (False, True)]
     cases += [Case(*size, "float32") for size in sizes]
     small = [size for size in sizes if size[0] * size[1] <= _MOST_PIXELS_OF_BATCH]
@@ -140,6 +147,10 @@ def swept_cases() -> list[Case]:
     return cases
 
 
+def _swept_sizes() -> tuple[tuple[int, int], ...]:
+    return _SWEPT_SIZES if on_gpu() else _SWEPT_SIZES[:2]
+
+
 def _row(case: Case, products: MatrixProducts, options: argparse.Namespace) -> dict:
     if on_gpu():
         tf.config.experimental.reset_memory_stats("GPU:0")
@@ -149,7 +160,7 @@ def _row(case: Case, products: MatrixProducts, options: argparse.Namespace) -> d
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     rate = products.flop / medians["products"]
     row = _figures(case, medians["ours"], rate, first["ours"])
-    return {**row, "ceiling_gflop_per_second": round(rate / 1e9, 1), **_pytorch_figures(case)}
+    return {**row, "ceiling_gflop_per_second": round(rate / 1e9, 1)}
 
 
 def _name(case: Case) -> dict:
@@ -250,14 +261,26 @@ def _batch_figures(seconds: dict[str, list[float]], count: int) -> dict[str, flo
     }
 
 
-def _pytorch_figures(case: Case) -> dict[str, float]:
-    """PyTorch's seconds per step of the same work by mode, if PyTorch is installed."""
-    if case.xla or case.batch > 1 or importlib.util.find_spec("torch") is None:
+def _pytorch(
+    sizes: Sequence[str], precision: str, seconds: float | None = None
+) -> dict[str, dict[str, float]]:
+    """PyTorch's seconds per step of the same work by size and mode; empty without PyTorch.
+
+    Args:
+        sizes: WIDTHxHEIGHT each.
+        seconds: after these, what has been measured has to do.
+    """
+    if importlib.util.find_spec("torch") is None:
         return {}
-    size = f"{case.width}x{case.height}"
-    command = [sys.executable, "-m", "benchmarks.pytorch", size, case.precision]
+    command = [sys.executable, "-m", "benchmarks.pytorch", ",".join(sizes), precision]
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {f"pytorch_{mode}_seconds_per_step": round(it, 5) for mode, it in found.items()}
+    try:
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, timeout=seconds, check=True
+        )
+        text = done.stdout
+    except subprocess.TimeoutExpired as stopped:
+        text = stopped.stdout or b""
+    rows = [json.loads(line) for line in text.decode().splitlines()]
+    return {row["size"]: row["figures"] for row in rows}

@@ -16,8 +16,9 @@ def small(monkeypatch):
     monkeypatch.setattr(products_lib, "_SIDE_ON_GPU", 8)
 
 
-def test_so_many_products_are_computed_one_after_the_other(small):
-    products = MatrixProducts("float32", rows=3)
+@pytest.mark.parametrize("xla", [False, True])
+def test_so_many_products_are_computed_one_after_the_other(small, xla):
+    products = MatrixProducts("float32", rows=3, xla=xla)
     left, right = products._left.numpy(), products._right.numpy()
     assert (left.shape, right.shape, products.flop) == ((3, 8), (8, 8), 2 * 3 * 8 * 8)
     for count in (0, 1, 5):
