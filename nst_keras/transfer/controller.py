@@ -12,6 +12,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
 from nst_keras.runtime.progress import TimeEstimate
+from nst_keras.transfer.cost import waiting_pixels
 from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
 from nst_keras.transfer.plan import Scale
@@ -23,7 +24,6 @@ _log = logging.getLogger(__name__)
 # A call into the graph lasts about this long: short enough for Ctrl-C and the progress bar, long
 # enough to make Python's overhead negligible.
 _CALL_SECONDS = 1.0
-_WAITING_PIXELS = 200_000  # measured on an H200, with XLA and without it
 # Errors of operations when another host or the device is gone.
 _LOST = (
     tf.errors.UnavailableError,
@@ -71,8 +71,7 @@ class Controller:
         self.picture: np.ndarray | None = None
         self.step, self.halvings, self.setup_seconds = 0, 0, 0.0
         self._pace = TimeEstimate()  # of steps times their work
-        # A step of a small picture keeps a GPU waiting for the host, as long as so many pixels do.
-        self._waiting = _WAITING_PIXELS if memory.on_gpu() else 0
+        self._waiting = waiting_pixels(self.settings, self.plan.precision, on_gpu=memory.on_gpu())
         self._started = time.perf_counter()
         if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state

@@ -36,19 +36,16 @@ class _Pace(NamedTuple):
 
     Attributes:
         share: the part of the rate of matrix products that a step reaches.
-        wait: seconds of a step that do not depend on the picture's size, without neighbors and
-            with them: a GPU waits for the host.
-        neighbors: factor on the rest of a step with neighbors, which are bound by memory.
+        neighbors: factor on a step with neighbors, which are bound by memory.
         scale: seconds to set up a scale, beside what grows with its size.
     """
 
     share: float
-    wait: tuple[float, float]
     neighbors: float
     scale: float
 
 
-_PACES = {False: _Pace(0.8, (0.0, 0.0), 1.6, 1.5), True: _Pace(0.25, (2e-3, 9e-3), 1.2, 4.0)}
+_PACES = {False: _Pace(0.9, 1.6, 1.5), True: _Pace(0.25, 1.2, 4.0)}
 # In steps of the scale: to set it up, without neighbors and with them; at the end, the scores and
 # the files of a run.
 _SETUP_STEPS, _END_STEPS = (1.5, 7.0), 8.0
@@ -136,8 +133,10 @@ class CostModel:
         """
         pace, has_neighbors = _PACES[on_gpu], bool(self._settings.neighbor_layers)
         rate = pace.share * flops_per_second / (pace.neighbors if has_neighbors else 1.0)
+        waiting = waiting_pixels(self._settings, self._precision, on_gpu=on_gpu)
         steps = [
-            self.step_flops(scale, tile_size) / rate + pace.wait[has_neighbors] for scale in scales
+            self.step_flops(scale, tile_size) * (1.0 + waiting / scale.pixels) / rate
+            for scale in scales
         ]
         compiling = XlaFigures()
         seconds = [
@@ -222,6 +221,16 @@ class CostModel:
             f"{settings.optimizer}{history} needs about {needed / GIB:.1f} GiB even in small "
             f"tiles; {budget.bytes / GIB:.1f} GiB are available; use a smaller --size, {advice}"
         )
+
+
+def waiting_pixels(settings: Settings, precision: str, *, on_gpu: bool) -> int:
+    """What of a step does not depend on the picture's size, as work on so many pixels more.
+
+    On a GPU, that is waiting for the host; on a CPU, work on matrices of channels, in float32.
+    """
+    if on_gpu:
+        return 700_000 if settings.neighbor_layers else 200_000
+    return 7_000 if precision == "float32" else 20_000
 
 
 def _features(conv: vgg.Conv) -> float:

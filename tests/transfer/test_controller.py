@@ -150,9 +150,10 @@ def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
 # The pace
 
 
-def paced(*calls, scale=SCALES[0], step=None):
+def paced(*calls, scale=SCALES[0], step=None, waiting=0, setup=0.0):
     """The iterate at a scale after calls of so many steps and seconds at the coarse scale."""
     one = make_controller()
+    one._waiting, one.setup_seconds = waiting, setup
     one.begin(SCALES[0])
     one.count(1, 99.0, {"total": 1.0})  # the call that traces does not count
     for steps, seconds in calls:
@@ -177,6 +178,33 @@ def test_a_pace_grows_with_pixels():
 )
 def test_what_is_left_is_the_steps_of_all_scales_to_come(step, left):
     assert paced((1, 0.2), step=step).seconds_left == pytest.approx(left)
+
+
+def test_what_does_not_grow_with_the_picture_is_part_of_a_step():
+    # 0.6 s a step for 200 px and 400 more.
+    found = paced((10, 6.0), scale=SCALES[1], waiting=400)
+    assert 1 / found.steps_per_second == pytest.approx(0.6 / 600 * 1200)
+
+
+@pytest.mark.parametrize(("scale", "step", "scales_ahead"), [(0, 10, 1), (1, 30, 0), (1, 40, 0)])
+def test_later_scales_are_to_take_as_long_to_set_up(scale, step, scales_ahead):
+    plain, with_setup = (
+        paced((1, 0.2), scale=SCALES[scale], step=step, setup=setup) for setup in (0.0, 9.0)
+    )
+    more = with_setup.seconds_left - plain.seconds_left
+    assert more == pytest.approx(9.0 * scales_ahead)
+
+
+def test_after_compiling_anew_the_pace_is_another_one():
+    one = make_controller()
+    one.begin(SCALES[0])
+    for steps, seconds in ((1, 9.0), (10, 20.0)):
+        one.count(steps, seconds, {"total": 1.0})
+    one.expect_another_pace()
+    assert one.steps_per_call() == 1
+    for steps, seconds in ((1, 9.0), (10, 1.0)):
+        one.count(steps, seconds, {"total": 1.0})
+    assert one.report(None, {"total": 1.0}).steps_per_second == pytest.approx(10.0)
 
 
 def test_a_pace_follows_a_change_of_load():

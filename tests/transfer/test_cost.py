@@ -153,29 +153,30 @@ def test_a_batch_fits_in_bytes_and_in_pixels():
 
 
 def test_a_description_gives_sizes_steps_time_memory_and_tiles():
-    # 1551104 operations a pixel and step, at 0.8 of 1e12 a second; seconds are rounded up.
-    assert 15 < 40 * 512 * 384 * 1551104 / 0.8e12 < 16
+    # 1551104 operations a pixel and step, of 7000 pixels more than there are, at 0.9 of 1e12 a
+    # second; seconds are rounded up.
+    coarse, fine = ((pixels + 7000) * 1551104 / 0.9e12 for pixels in (128 * 96, 512 * 384))
+    assert 14 < 40 * fine < 15
+    # In all: 1.5 s to set up each of two scales, and 1.5 of its steps, and 8 steps of the last one
+    # at the end.
+    assert 20 < 10 * coarse + 40 * fine + 2 * 1.5 + 1.5 * (coarse + fine) + 8 * fine < 21
     text = costs().describe((scale(128, 96), scale(512, 384, 40)), None, 1e12)
-    # In all: 1.5 s to set up each of two scales, and 1.5 of its
-    # steps, and 8 steps of the last one at the end.
-    step = 512 * 384 * 1551104 / 0.8e12
-    assert 22 < 10 * step / 16 + 40 * step + 2 * 1.5 + 1.5 * (step + step / 16) + 8 * step < 23
-    assert text.startswith("128x96 10 steps 0:01, 512x384 40 steps 0:16; in all about 0:23 if")
+    assert text.startswith("128x96 10 steps 0:01, 512x384 40 steps 0:15; in all about 0:21 if")
     assert text.endswith("GiB, in whole pictures")
     # With neighbors 1.6 times as long; these reach no deeper than the content.
     text = costs(objective="neighbors", content_layers=("block5_conv2",)).describe(
         (scale(512, 384, 40),), None, 1e12
     )
-    assert 24 < 1.6 * 40 * 512 * 384 * 1551104 / 0.8e12 < 25
-    step = 1.6 * 512 * 384 * 1551104 / 0.8e12
-    assert 35 < 40 * step + 1.5 + 7 * step + 8 * step < 36
-    assert text.startswith("512x384 40 steps 0:25; in all about 0:36 if")
-    # On a GPU a quarter of the rate, and each step waits; with XLA it is 2.5 times as fast.
-    step = 512 * 384 * 1551104 / 250e12 + 0.002
-    assert 16 < 5000 * step < 17 and 26 < 5000 * step / 2.5 + 20 < 27
-    for xla, told in ((False, "0:17"), ("auto", "0:17"), (True, "0:27")):
-        model = costs().describe((scale(512, 384, 5000),), None, 1e15, on_gpu=True, xla=xla)
-        assert model.startswith(f"512x384 5000 steps {told};")
+    assert 22 < 40 * 1.6 * fine < 23 and 32 < (40 + 7 + 8) * 1.6 * fine + 1.5 < 33
+    assert text.startswith("512x384 40 steps 0:23; in all about 0:33 if")
+    # On a GPU a quarter of the rate, for 200000 pixels more; XLA makes steps 2.5 times as fast.
+    step = (512 * 384 + 200_000) * 1551104 / 250e12
+    assert 12 < 5000 * step < 13 and 24 < 5000 * step / 2.5 + 20 < 25
+    for xla, told in ((False, "0:13"), ("auto", "0:13"), (True, "0:25")):
+        text = costs().describe((scale(512, 384, 5000),), None, 1e15, on_gpu=True, xla=xla)
+        assert text.startswith(f"512x384 5000 steps {told};")
+    text = costs().describe((scale(512, 384, 50_000),), None, 1e15, on_gpu=True, xla="auto")
+    assert text.startswith("512x384 50000 steps 1:09;")  # 122 s / 2.5 + 20 s
     tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
     assert tiled.endswith("in tiles of 512 px")
 
