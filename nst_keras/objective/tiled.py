@@ -125,17 +125,18 @@ class TiledEvaluator(evaluation.Evaluator):
         known = {name: tf.convert_to_tensor(own) for name, own in self._known[number].items()}
         # XLA needs static shapes: a window of Python integers gives them.
         window = tile.window if self._xla else tf.constant(tile.window)
+        region = _part(image, tile.region)
         # Otherwise it would run on the first device, wherever its weights are.
         with tf.device(device or None):
-            return function(image[tile.region], known, window, *more)
+            return function(region, known, window, *more)
 
     def _pixel_sums(self, image: tf.Tensor) -> Sums:
         """Statistics of the pixels: those of overlapping strips, less those of the shared rows."""
         found = []
         for start, stop in strips(self._height, self._width):
-            found.append(self._strip_sums(image[:, start : stop + 1]))
+            found.append(_of_strip(self._strip_sums, image, start, stop + 1))
             if stop < self._height:
-                shared_row = self._strip_sums(image[:, stop : stop + 1])
+                shared_row = _of_strip(self._strip_sums, image, stop, stop + 1)
                 found.append({name: -sums for name, sums in shared_row.items()})
         stacked = evaluation.stacked(found)
         return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked.items()}
@@ -147,10 +148,24 @@ class TiledEvaluator(evaluation.Evaluator):
         """
         for start, stop in strips(self._height, self._width):
             above = min(start, 1)
-            pulled = self._strip_gradient(image[:, start - above : stop + 1], cotangents)
+            rows = start - above, stop + 1
+            pulled = _of_strip(self._strip_gradient, image, *rows, cotangents)
             own = np.asarray(pulled)[:, above : above + stop - start]
             # On one host only, since the hosts' gradients are added up.
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
+
+
+def _part(image: tf.Tensor, region: tuple[slice, ...]) -> tf.Tensor:
+    """A part of an image, cut out where the image is, so that no more is copied to a device."""
+    with tf.device(image.device):
+        return image[region]
+
+
+def _of_strip(function: Callable, image: tf.Tensor, start: int, stop: int, *more: Sums) -> Any:
+    """A function of some rows of an image, on the default device, wherever the image is."""
+    strip = _part(image, np.s_[:, start:stop])
+    with tf.device(None):
+        return function(strip, *more)
 
 
 def _evaluate_tile(

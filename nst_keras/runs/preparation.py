@@ -121,7 +121,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
         rate,
         memory.peak_bytes(),
         on_gpu=memory.on_gpu(),
-        xla=plan.xla if memory.on_gpu() else False,
+        xla=plan.xla if memory.on_gpu() and not plan.tile_size else False,
     )
     _log.info("plan: %s", about)
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)

@@ -74,8 +74,13 @@ class CostModel:
             settings.layers, settings.backbone, settings.least_stride
         )
 
-    def choose_tile_size(self, scales: Sequence[Scale], budget: MemoryBudget) -> int | None:
+    def choose_tile_size(
+        self, scales: Sequence[Scale], budget: MemoryBudget, *, state_on_host: bool = False
+    ) -> int | None:
         """The longest side of tiles in pixels, or None for whole pictures.
+
+        Args:
+            state_on_host: whether the image and the optimizer's state are elsewhere.
 
         Raises:
             InputError: even the smallest tiles do not fit, or a given size is too small or large.
@@ -94,7 +99,7 @@ class CostModel:
         if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:
             return None
         sides = [side for side in _SIDES if side >= 4 * self._field.halo + self._field.stride]
-        needed = {side: self.peak_bytes(largest, side) for side in sides}
+        needed = {side: self.peak_bytes(largest, side, state_on_host) for side in sides}
         if fitting := [side for side in sides if needed[side] <= budget.bytes]:
             # Not just the largest: if its last row of tiles is small, overlaps cost more.
             return min(fitting, key=lambda side: sum(t.pixels for t in self._tiles(largest, side)))
@@ -157,8 +162,9 @@ class CostModel:
             + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
         )
 
-    def peak_bytes(self, scale: Scale, side: int | None) -> int:
-        """Peak resident memory of the process, as measured on CPUs, with tiles of this side."""
+    def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:
+        """Peak resident memory of the process, as measured on CPUs, with tiles of this side; what a
+        device takes of it where the image and the optimizer's state are on the host."""
         settings, size = self._settings, _BYTES[self._precision]
         kept = self._kept_floats() * size * _OVERHEAD[self._precision]
         largest = max(tile.pixels for tile in self._tiles(scale, side))
@@ -167,6 +173,8 @@ class CostModel:
         images = float(_IMAGES + held + bool(settings.style_colors))  # the photo in both colors
         if settings.variables == "pyramid":
             images += (1 + held) / 3 + _PYRAMID_IMAGES  # 4/3 coefficients for each pixel
+        if state_on_host:
+            images = 1.0  # the content
         # Features of the content; of styles only matrices are kept, whatever their number.
         compared = [conv for conv in self._convs if conv.name in settings.content_layers]
         targets = sum(map(_features, compared))

@@ -49,6 +49,8 @@ class Plan:
         precision: of the convolutions: 'float32', 'bfloat16' or 'float16'.
         tile_size: the longest side of tiles in pixels; None: the picture is not cut.
         xla: whether XLA compiles the steps; 'auto': where that saves time.
+        state_on_host: whether the image and the optimizer's state are in the host's memory at
+            scales in tiles, as the device has no room for them.
         image_every: steps between iteration images.
         iterations, coarse_iterations, detail_iterations: the settings that give the steps of the
             scales.
@@ -62,6 +64,7 @@ class Plan:
     coarse_iterations: tuple[int, ...]
     detail_iterations: int = 0
     xla: bool | str = False
+    state_on_host: bool = False
 
     @property
     def total_steps(self) -> int:

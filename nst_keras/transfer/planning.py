@@ -12,6 +12,7 @@ from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import geometry
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
@@ -51,8 +52,7 @@ def make_plan(
     _warn_of_rate(settings, plan.scales[0])
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
     costs = CostModel(settings, precision, inputs.channels, inputs.held_bytes)
-    tile_size = costs.choose_tile_size(plan.scales, budget)
-    plan = dataclasses.replace(plan, tile_size=tile_size)
+    plan = _with_tiles(plan, costs, budget)
     if not settings.time_limit:
         return plan
     seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
@@ -69,7 +69,25 @@ def make_plan(
         coarse_iterations=tuple(coarse),
         detail_iterations=detail,
     )
-    return _plan(settings, inputs, precision, tile_size)
+    fitted_plan = _plan(settings, inputs, precision)
+    return dataclasses.replace(
+        fitted_plan, tile_size=plan.tile_size, state_on_host=plan.state_on_host
+    )
+
+
+def _with_tiles(plan: Plan, costs: CostModel, budget: memory.MemoryBudget) -> Plan:
+    """The plan with tiles that fit the memory: on a GPU, those that leave the image and the
+    optimizer's state to the host if others do not."""
+    try:
+        return dataclasses.replace(plan, tile_size=costs.choose_tile_size(plan.scales, budget))
+    except InputError:
+        if not memory.on_gpu():
+            raise
+    tile_size = costs.choose_tile_size(plan.scales, budget, state_on_host=True)
+    if tile_size is None or costs.peak_bytes(plan.scales[-1], tile_size) > memory.available_bytes():
+        costs.choose_tile_size(plan.scales, budget)  # which says what is missing
+    _log.info("memory: the image and the optimizer's state are kept on the host")
+    return dataclasses.replace(plan, tile_size=tile_size, state_on_host=True)
 
 
 def _warn_of_rate(settings: Settings, scale: Scale) -> None:
@@ -93,14 +111,14 @@ def _warn_of_rate(settings: Settings, scale: Scale) -> None:
         )
 
 
-def _plan(settings: Settings, inputs: Inputs, precision: str, tile_size: int | None = None) -> Plan:
+def _plan(settings: Settings, inputs: Inputs, precision: str) -> Plan:
     scales = plan_run(settings, inputs.sizes["content"])
     image_every = settings.image_every
     if image_every is None:
         image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))
     steps = (settings.iterations, settings.coarse_iterations, settings.detail_iterations)
     xla = settle_xla(settings.xla, settings.deterministic)
-    return Plan(scales, precision, tile_size, image_every, *steps, xla=xla)
+    return Plan(scales, precision, None, image_every, *steps, xla=xla)
 
 
 def measure_step_seconds(

@@ -23,6 +23,8 @@ from nst_keras.transfer.problem import StyleTransferProblem
 
 _log = logging.getLogger(__name__)
 
+_HOST = "/device:CPU:0"
+
 
 class ScaleRun:
     """One picture at one scale.
@@ -54,13 +56,15 @@ class ScaleRun:
         self.objective = problem.objective(scale, tile_size)
         in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
         self._facts = facts
+        self._home = _HOST if problem.plan.state_on_host and not in_graph else None
         # Strips save memory on the host; on a GPU they would copy everything there and back.
-        by_strips = not in_graph and not memory.on_gpu()
+        by_strips = not in_graph and (self._home is not None or not memory.on_gpu())
         self._add = add_by_strips if by_strips else optimizer.add_at_once
         of_pyramid = self._settings.variables == "pyramid"
         self._pyramid = Pyramid(scale.height, scale.width) if of_pyramid else None
         shape = self._pyramid.shape if self._pyramid else (1, scale.height, scale.width, 3)
-        self._optimizer = self._make_optimizer(shape, halvings)
+        with tf.device(self._home):
+            self._optimizer = self._make_optimizer(shape, halvings)
         self._warning = ""
         self._matched_at = 0  # the number of steps before the last match
         first = tf.zeros(shape)
@@ -68,10 +72,11 @@ class ScaleRun:
             image = start()
             first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
         # What steps change: the pixels, or the coefficients of their pyramid.
-        self.variable = tf.Variable(first, trainable=False)
-        own = {"pyramid" if self._pyramid else "image": self.variable}
-        if self._settings.average:
-            own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
+        with tf.device(self._home):
+            self.variable = tf.Variable(first, trainable=False)
+            own = {"pyramid" if self._pyramid else "image": self.variable}
+            if self._settings.average:
+                own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
         self._average = own.get("average")
         # By owner and name, as in checkpoints.
         self._variables = {"scale": own, "optimizer": self._optimizer.variables()}
@@ -250,7 +255,8 @@ class ScaleRun:
     def _one_by_one(self, count: tf.Tensor) -> tf.Tensor:
         losses = tf.constant([])
         for _ in range(int(count)):
-            losses = self._one_step()
+            with tf.device(self._home):
+                losses = self._one_step()
             if not tf.math.is_finite(losses[0]):
                 break
         return losses

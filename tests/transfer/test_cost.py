@@ -176,7 +176,7 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
         text = costs().describe((scale(512, 384, 5000),), None, 1e15, on_gpu=True, xla=xla)
         assert text.startswith(f"512x384 5000 steps {told};")
     text = costs().describe((scale(512, 384, 50_000),), None, 1e15, on_gpu=True, xla="auto")
-    assert text.startswith("512x384 50000 steps 1:09;")  # 122 s / 2.5 + 20 s
+    assert text.startswith("512x384 50000 steps 1:10;")  # 123 s / 2.5 + 20 s
     tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
     assert tiled.endswith("in tiles of 512 px")
 

@@ -140,3 +140,31 @@ def test_steps_are_measured_in_the_tiles_that_will_be_used(tiny_weights, monkeyp
     settings, inputs = settled(dataclasses.replace(TILED, scales=1), tiny_weights)
     planning.measure_step_seconds(settings, inputs, make_plan(settings, inputs))
     assert len(made) == 1 and made[0] > 1
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "room", "host", "on_host"),
+    [
+        (True, 1, 1 << 40, False),  # bytes more than the least with all on the device
+        (True, -1, 1 << 40, True),
+        (True, -1, 1 << 20, None),  # the host has no room either
+        (False, -1, 1 << 40, None),
+    ],
+)
+def test_a_gpu_leaves_to_the_host_what_it_has_no_room_for(
+    tiny_weights, monkeypatch, on_gpu, room, host, on_host
+):
+    config = dataclasses.replace(SINGLE, size=1024)
+    plan = plan_of(tiny_weights, config)
+    held = settled(config, tiny_weights)[1].held_bytes
+    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
+    least = min(costs.peak_bytes(plan.scales[-1], side) for side in range(256, 2561, 64))
+    monkeypatch.setattr(planning.memory, "on_gpu", lambda: on_gpu)
+    monkeypatch.setattr(planning.memory, "available_bytes", lambda: host)
+    limited = dataclasses.replace(config, memory_limit=least + room)
+    if on_host is None:
+        with pytest.raises(InputError, match="even in small tiles"):
+            plan_of(tiny_weights, limited)
+        return
+    found = plan_of(tiny_weights, limited)
+    assert found.tile_size and found.state_on_host == on_host

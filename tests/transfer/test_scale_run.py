@@ -200,3 +200,25 @@ def test_a_state_of_another_run_is_refused_by_the_names_of_what_does_not_fit(
     problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **other))
     with pytest.raises(InputError, match=f"its checkpoint is of another run: .*({wrong})"):
         ScaleRun(problem, problem.plan.scales[-1], problem.first_image, state)
+
+
+# State on the host: TensorFlow's third processor takes its place.
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_with_the_state_on_the_host_steps_are_the_same(tiny_weights, monkeypatch, optimizer):
+    monkeypatch.setattr(scale_run, "_HOST", "/device:CPU:2")
+    pictures, devices = [], []
+    for state_on_host in (False, True):
+        config = dataclasses.replace(SINGLE, **TILES, optimizer=optimizer, average=0.5)
+        problem = make_problem(tiny_weights, config)
+        problem.plan = dataclasses.replace(problem.plan, state_on_host=state_on_host)
+        scale, size = problem.plan.scales[-1], problem.plan.tile_size
+        run = ScaleRun(problem, scale, problem.first_image, tile_size=size)
+        again = ScaleRun(problem, scale, problem.first_image, run.state(), tile_size=size)
+        for one in (run, again):
+            one.run(3)
+            pictures.append(one.picture())
+            own = [it for variables in one._variables.values() for it in variables.values()]
+            devices.append({it.device[-5:] for it in own})
+    for found in pictures[1:]:
+        np.testing.assert_array_equal(found, pictures[0])
+    assert devices == [{"CPU:0"}, {"CPU:0"}, {"CPU:2"}, {"CPU:2"}]
