@@ -115,11 +115,11 @@ class Neighbors(abc.ABC):
                 state[name][part] = variable.numpy()[0, :, :, 0]
         return state
 
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the numbers to a `state` of the same grid."""
+    def restore(self, state: Mapping[str, np.ndarray | tf.Tensor]) -> None:
+        """Set the numbers to a `state` of the same grid; other hosts send tensors."""
         for part, own in zip(self._parts, self.known, strict=True):
             for name, variable in own.items():
-                variable.assign(state[name][part][None, :, :, None])
+                variable.assign(np.asarray(state[name])[part][None, :, :, None])
 
 
 def capture_vectors(

@@ -238,11 +238,12 @@ def test_features_that_are_all_zero_have_no_gradient(kind):
     assert not np.any(pull_back(tape.gradient(loss, parts)))
 
 
+@pytest.mark.parametrize("as_sent", [np.asarray, tf.constant])  # from a file, and by other hosts
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_state_holds_for_other_tiles(kind, extractor):
+def test_a_state_holds_for_other_tiles(kind, as_sent, extractor):
     whole = match(make(kind, extractor), extractor)
     tiled = make(kind, extractor, tile_plan(48, LAYERS[:2]))
-    tiled.restore(whole.state())
+    tiled.restore({name: as_sent(numbers) for name, numbers in whole.state().items()})
     for name, numbers in whole.state().items():
         assert tiled.state()[name].tolist() == numbers.tolist()
 
