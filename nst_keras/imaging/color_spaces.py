@@ -68,7 +68,7 @@ class ColorSpace:
         if values.ndim == 3:
             light = light @ np.linalg.solve(_SRGB_TO_XYZ, self.to_xyz).T
         light = np.maximum(light, 0)
-        return _encoded(_compressed(light, self.peak) if self.peak > 1 else light)
+        return srgb_values(_compressed(light, self.peak) if self.peak > 1 else light)
 
 
 def from_cicp(primaries: int, transfer: int) -> ColorSpace | None:
@@ -171,10 +171,10 @@ def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
     root = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
     linear = (116 * root - 16) * (27 / 24389)
     xyz = np.where(root > 6 / 29, root**3, linear) * _D50
-    return _encoded(np.maximum(xyz @ np.linalg.inv(_SRGB_TO_XYZ).T, 0)).astype(np.float32)
+    return srgb_values(np.maximum(xyz @ np.linalg.inv(_SRGB_TO_XYZ).T, 0)).astype(np.float32)
 
 
-def _encoded(light: np.ndarray) -> np.ndarray:
+def srgb_values(light: np.ndarray) -> np.ndarray:
     """Light of at least 0 as sRGB values in [0, 1]."""
     light = np.minimum(light, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
