@@ -18,7 +18,7 @@ from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call, Command
 from nst_keras.settings.option import check_settings, options_of, section
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("nst_keras.compare")  # also where it runs as __main__
 
 _page = section("page")
 

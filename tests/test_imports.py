@@ -14,7 +14,7 @@ ORDER = (
     *("devices", "optimizers", "runtime"),
 )
 # Modules by which bad input is refused; TensorFlow takes seconds to import.
-WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "train_backbone")
+WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "recolor", "train_backbone")
 
 
 def path_of(module):

@@ -116,7 +116,8 @@ class RunFolder(WorkFolder[RunRecord]):
     record_type = RunRecord
     subfolders = ("inputs", "iterations", "checkpoints")
     owned = (
-        *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "strip.png"),
+        *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "painted.png", "strip.png"),
+        "result_in_*.png",
         *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
         *("inputs/*.jpg", "iterations/iteration_*.jpg", f"checkpoints/{checkpoints.PATTERN}"),
         "events/events.out.tfevents.*",
@@ -129,6 +130,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.latest = self.path / "latest.jpg"
+        self.painted = self.path / "painted.png"  # the result before `--color` changed its colors
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"
         self.gif = self.path / "progress.gif"
@@ -138,6 +140,14 @@ class RunFolder(WorkFolder[RunRecord]):
     def style(self, number: int) -> Path:
         """A small copy of a style picture; the first has number 1."""
         return self.inputs / f"style_{number}.jpg"
+
+    def colored_style(self, number: int) -> Path:
+        """A small copy of a style in the photo's colors."""
+        return self.inputs / f"colored_style_{number}.jpg"
+
+    def recolored(self, kind: str) -> Path:
+        """The result in the photo's colors, for one of the values of `--color`."""
+        return self.path / f"result_in_{kind}.png"
 
     def iteration(self, step: int) -> Path:
         """The picture after a step."""

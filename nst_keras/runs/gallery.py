@@ -9,7 +9,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -19,6 +19,7 @@ from PIL import Image
 
 from nst_keras.imaging import images
 from nst_keras.imaging.animation import evenly
+from nst_keras.imaging.recolor import KINDS
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
@@ -47,12 +48,14 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if record.has_result else None
     styles = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
     frames = evenly(folder.existing_iterations(), MAX_FRAMES)
-    linked = (folder.result, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
+    results = (folder.result, folder.painted, *map(folder.recolored, KINDS))
+    linked = (*results, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return {
         "names": [_title(one.name) for one in (record.content, *record.styles)],
         "run": record.as_json(),
         "content": picture(folder.content),
         "styles": [picture(folder.style(number)) for number in range(1, styles + 1)],
+        "colors": list(_changed_colors(folder, styles)),
         "picture": result or picture(folder.latest),
         "finished": result is not None,
         "frames": with_steps(frames),
@@ -60,6 +63,20 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         "score_notes": {name: score.explanation for name, score in SCORES.items()},
         "files": [p.name for p in (*linked, folder.metrics, folder.flags) if p.exists()],
     }
+
+
+def _changed_colors(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:
+    """What shows how colors were changed: pictures with what they are."""
+    shown = [
+        (folder.colored_style(number), "Style in the photo's colors")
+        for number in range(1, styles + 1)
+    ]
+    shown.append((folder.painted, "As painted"))
+    for kind in KINDS:
+        shown.append((folder.recolored(kind), f"Result with --color={kind}"))
+    for path, label in shown:
+        if found := picture(path):
+            yield {**found, "label": label}
 
 
 def _title(name: str) -> str:

@@ -128,8 +128,13 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))
     copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
-    for path, pixels in zip(copies, (inputs.content, *inputs.styles), strict=True):
-        images.write_image(path, geometry.thumbnail(pixels, _THUMBNAIL))
+    small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
+    for path, pixels in zip(copies, small, strict=True):
+        images.write_image(path, pixels)
+    if settings.color == "content":
+        for number, style in enumerate(small[1:], start=1):
+            colored = recolored(style, small[0], "content", settings.color_strength)
+            images.write_image(folder.colored_style(number), colored)
     return record
 
 

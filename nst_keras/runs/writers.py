@@ -166,6 +166,8 @@ class RunWriter:
             self._timeline.part(WRITING),
         ):
             images.write_image(folder.latest, iterate.image)
+            if settings.color in ("content_exact", "histogram"):
+                images.write_image(folder.painted, iterate.painted)
             images.write_image(folder.result, iterate.image, self._record.png_texts())
             self._update(final_terms=iterate.evaluate())
             if settings.scores:

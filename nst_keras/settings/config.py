@@ -181,6 +181,18 @@ class Config:
         "the photo, color goes further than lightness.",
         (0, 1),
     )
+    color: str = _objective(
+        "style",
+        "Whose colors the picture has. style: the styles'; content: the photo's, as the styles get "
+        "its mean and covariance of colors before they are used; content_exact: hue and chroma of "
+        "the photo at each place, and lightness as it is painted; histogram: the distributions of "
+        "lightness and color in the photo. The last two change what is shown, not what is "
+        "optimized.",
+        choices=("style", "content", "content_exact", "histogram"),
+    )
+    color_strength: float = _objective(
+        1.0, "How far --color=content, content_exact or histogram goes.", (0, 1)
+    )
     style_layers: tuple[str, ...] = _objective(
         None, "Layers that carry the style: block1 holds color and grain, block5 large forms."
     )

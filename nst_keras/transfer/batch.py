@@ -77,7 +77,12 @@ class ScaleBatch:
     def source(self, index: int) -> PictureSource:
         """Where an iterate of one of the pictures gets its image from."""
         run = self.runs[index]
-        return PictureSource(run.picture, lambda: self.values()[index], run.problem.references)
+        return PictureSource(
+            lambda: run.problem.shown(run.picture()),
+            run.picture,
+            lambda: self.values()[index],
+            run.problem.references,
+        )
 
     def _named(self, rows: tf.Tensor) -> list[dict[str, float]]:
         return [run.named(row) for run, row in zip(self.runs, rows.numpy(), strict=True)]

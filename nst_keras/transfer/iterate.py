@@ -25,6 +25,7 @@ class PictureSource(NamedTuple):
     """Where an iterate gets its image from: the scale that is being optimized."""
 
     picture: Callable[[], np.ndarray]  # float32 RGB in [0, 1], (height, width, 3)
+    painted: Callable[[], np.ndarray]  # the same before `--color` changed its colors
     value: Callable[[], dict[str, float]]  # the losses of the picture by term name
     references: Callable[[], References]
 
@@ -61,6 +62,11 @@ class Iterate:
             RuntimeError: the next iterate has been asked for; images are large, so none is kept.
         """
         return self._current_source().picture()
+
+    @property
+    def painted(self) -> np.ndarray:
+        """The picture before `--color` changed its colors, under the same condition."""
+        return self._current_source().painted()
 
     def evaluate(self) -> dict[str, float]:
         """The losses of the image itself, under the same condition."""

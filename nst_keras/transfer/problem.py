@@ -12,6 +12,7 @@ import tensorflow as tf
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.imaging.color_match import color_statistics, match_colors
+from nst_keras.imaging.recolor import recolored
 from nst_keras.network import extractor
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.focus import position_weights
@@ -77,6 +78,9 @@ class StyleTransferProblem:
         self._content = self._photo  # what is painted
         if settings.style_colors:
             self._content = self._in_style_colors(self._photo)
+        if settings.color == "content":
+            share = settings.color_strength
+            self._styles = [recolored(it, self._photo, "content", share) for it in self._styles]
         self._terms = _weighted_terms(settings)
         self.field = receptive_field(settings.layers, settings.backbone, settings.least_stride)
 
@@ -193,6 +197,13 @@ class StyleTransferProblem:
         )
         if self.replicas.hosts > 1:  # whose processors may round in different ways
             neighbors.restore(self.replicas.from_chief(neighbors.state()))
+
+    def shown(self, picture: np.ndarray) -> np.ndarray:
+        """What is shown of an optimized picture (H, W, 3): the picture in the colors asked for."""
+        settings = self.settings
+        if settings.color not in ("content_exact", "histogram"):
+            return picture
+        return recolored(picture, self._photo, settings.color, settings.color_strength)
 
     def references(self) -> References:
         """What a result at full size is compared with."""

@@ -349,3 +349,17 @@ def test_settings_of_neighbors_have_no_effect_without_them():
         "--match_every=3: has no effect with --detail_iterations=0",
         "--rotate_style=true: has no effect with --neighbors_weight=0",
     ]
+
+
+@pytest.mark.parametrize("color", ["content", "content_exact", "histogram"])
+def test_a_photo_that_keeps_its_colors_does_not_take_on_those_of_the_styles(color):
+    assert resolve(Config(color=color)).style_colors == 0.0
+    with pytest.raises(InputError, match=f"--style_colors=0.4: .* --color={color} keeps its own"):
+        resolve(Config(color=color, style_colors=0.4))
+
+
+def test_strength_of_colors_has_no_effect_where_they_are_the_styles():
+    config = Config(color_strength=0.5)
+    told = "--color_strength=0.5: has no effect with --color=style"
+    assert unused(config, resolve(config)) == [told]
+    assert unused(Config(color="content"), resolve(Config(color="content"))) == []

@@ -10,6 +10,7 @@ from nst_keras import Config, stylize
 from nst_keras.devices import memory, precision
 from nst_keras.imaging import geometry, images
 from nst_keras.imaging.color_match import color_statistics, match_colors
+from nst_keras.imaging.recolor import recolored
 from nst_keras.objective.evaluation import WholeEvaluator
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.settings.presets import PRESETS
@@ -258,3 +259,27 @@ def test_turned_styles_are_matched_with_as_well(tiny_weights):
         losses.append(run.value()["neighbors"])
     assert counts[0] <= (24 // 4) * (40 // 4) < counts[1]
     assert losses[1] < losses[0]  # the content is the style, turned
+
+
+def test_styles_get_the_colors_of_the_photo_before_they_are_used(tiny_weights):
+    config = dataclasses.replace(SINGLE, color="content", color_strength=0.6)
+    problem = make_problem(tiny_weights, config, CONTENT, [STYLE])
+    plain = make_problem(tiny_weights, SINGLE, CONTENT, [STYLE]).references()
+    (found,) = problem.references().styles
+    expected = recolored(plain.styles[0], plain.content, "content", 0.6)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found - plain.styles[0]).max() > 0.05
+
+
+@pytest.mark.parametrize("color", ["style", "content", "content_exact", "histogram"])
+def test_what_is_shown_may_have_the_colors_of_the_photo(tiny_weights, color):
+    config = dataclasses.replace(SINGLE, color=color, color_strength=0.5)
+    last = paint(config, tiny_weights)
+    if color in ("style", "content"):
+        np.testing.assert_array_equal(last.image, last.painted)
+        return
+    photo = last.references().content
+    expected = recolored(last.painted, photo, color, 0.5)
+    np.testing.assert_array_equal(last.image, expected)
+    plain = paint(SINGLE, tiny_weights)
+    np.testing.assert_array_equal(last.painted, plain.image)  # what is optimized is the same
