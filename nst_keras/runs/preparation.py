@@ -16,6 +16,7 @@ from nst_keras.devices import memory, startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images
+from nst_keras.imaging.recolor import recolored
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
