@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import nst_keras
@@ -24,6 +25,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
 from tests.conftest import files_of, flags_of, in_a_thread, logged_steps, picture
+from tests.runs.conftest import page_data
 from tests.transfer.conftest import spoil_gradients
 
 
@@ -288,6 +290,30 @@ def test_whole_job(job, capsys, tmp_path):
     with Image.open(folder.result) as result:
         assert result.size == (48, 32)
     assert "data:image" in folder.page.read_text()
+
+
+def test_a_result_of_16_bits_is_a_tiff_and_the_output(small, capsys, tmp_path):
+    assert run.main([*small, "--bits=16", "--output=copy.tiff", "--color=content_exact"]) == 0
+    folder = RunFolder(tmp_path / "job")
+    assert (tmp_path / "copy.tiff").read_bytes() == folder.deep_result.read_bytes()
+    deep, shown = tifffile.imread(folder.deep_result), np.asarray(Image.open(folder.result))
+    assert deep.dtype == np.uint16 and np.unique(deep).size > 256
+    assert np.abs(deep / 257.0 - shown).max() <= 0.5 + 0.5 / 257  # 257 is 65535 / 255
+    assert "result.tif" in page_data(folder.page)["files"]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"), [("copy.jpg", "--output=copy.jpg must end in one of .tif .tiff .png")]
+)
+def test_16_bits_need_a_format_that_has_them(small, capsys, output, words, no_tensorflow):
+    assert run.main([*small, "--bits=16", f"--output={output}"]) == 2
+    assert f"--bits=16: {words}" in capsys.readouterr().err
+
+
+def test_a_run_that_has_finished_with_8_bits_says_so(finished, capsys, tmp_path, no_tensorflow):
+    assert run.main([*finished, "--bits=16", "--output=copy.tif"]) == 0
+    assert "--bits=16: the run has finished with 8 bits" in capsys.readouterr().err
+    assert tifffile.imread(tmp_path / "copy.tif").dtype == np.uint8
 
 
 def test_the_result_file_holds_its_settings_but_no_path_and_no_date(finished, tmp_path):

@@ -119,6 +119,8 @@ def _without_any_profile(values: np.ndarray, profile: bytes | None, notes: list[
     except ValueError:
         notes.append(_UNUSABLE_PROFILE)
         return values
+    if space and space.is_srgb and values.ndim == 3:
+        return values
     if space and space.is_gray == (values.ndim == 2):
         notes.append("the color profile was converted to sRGB")
         return space.to_srgb(values)

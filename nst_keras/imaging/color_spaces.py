@@ -23,6 +23,7 @@ _BRADFORD = np.array(
 _WHITE_NITS, _PQ_PEAK, _HLG_PEAK = 203.0, 10000.0, 1000.0
 _KNEE = 0.75  # light above this share of white is compressed where light exceeds white
 _STRIP_VALUES = 1 << 20
+_SAME_MATRIX, _SAME_LIGHT = 2e-3, 1e-3  # of sRGB, and of a profile of it with rounded numbers
 _SAME_GAMMA = 0.05  # libpng, too, takes gammas for equal that differ by less than this share
 
 
@@ -46,6 +47,14 @@ class ColorSpace:
     def is_gray(self) -> bool:
         """Whether it is of gray alone."""
         return self.name == "gray"
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether it is sRGB but for the rounding of a profile's numbers."""
+        values = np.linspace(0.0, 1.0, 17)
+        same = np.abs(self.to_xyz - _SRGB_TO_XYZ).max() < _SAME_MATRIX and self.peak == 1.0
+        apart = (np.abs(curve(values) - srgb_light(values)).max() for curve in self.curves)
+        return not self.is_gray and same and max(apart) < _SAME_LIGHT
 
     def to_srgb(self, values: np.ndarray) -> np.ndarray:
         """RGB (height, width, 3) or gray (height, width) in [0, 1] as sRGB in [0, 1], float32.
@@ -113,7 +122,7 @@ def from_gamma(gamma: float | None, chromaticities: Sequence[float] = ()) -> Col
     if chromaticities:
         white, *points = zip(chromaticities[::2], chromaticities[1::2], strict=True)
         matrix = xyz_matrix(points, white)
-    if np.abs(matrix - _SRGB_TO_XYZ).max() < 2e-3:
+    if np.abs(matrix - _SRGB_TO_XYZ).max() < _SAME_MATRIX:
         return None if curve is srgb_light else ColorSpace(shown, _SRGB_TO_XYZ, (curve,))
     return ColorSpace(f"its own primaries with {shown}", matrix, (curve,))
 

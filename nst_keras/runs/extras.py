@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.imaging import animation, images
+from nst_keras.imaging import animation, deep, images
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
@@ -96,6 +96,8 @@ def check_output(config: Config) -> None:
         return
     path = Path(config.output)
     images.check_writable_suffix(path)
+    if config.bits == 16:
+        deep.check_place(path)
     inputs = (config.content, *config.style, config.init, config.weights)
     if path.resolve() in {Path(name).resolve() for name in inputs}:
         raise InputError(f"--output={path}: is one of the inputs; give another name")
@@ -106,6 +108,9 @@ def check_output(config: Config) -> None:
 
 def copy_result(folder: RunFolder, config: Config) -> None:
     """Copy the result to --output, in the format of its suffix."""
+    has_bits = config.bits == 8 or folder.deep_result.exists()
+    if not has_bits:
+        _log.warning("--bits=16: the run has finished with 8 bits; --overwrite runs it again")
     if not config.output:
         return
     path = Path(config.output)
@@ -117,10 +122,14 @@ def copy_result(folder: RunFolder, config: Config) -> None:
             path,
         )
         return
-    if path.suffix.lower() == ".png":
-        with files.atomic(path) as file, open(folder.result, "rb") as result:
+    is_deep = config.bits == 16 and has_bits
+    source = folder.deep_result if is_deep else folder.result
+    kinds = {".tiff": ".tif"}
+    suffix = path.suffix.lower()
+    if kinds.get(suffix, suffix) == source.suffix:
+        with files.atomic(path) as file, open(source, "rb") as result:
             shutil.copyfileobj(result, file)
     else:
-        picture = images.read_image(folder.result, "--output", images.MAX_OWN_PIXELS)
-        images.write_image(path, picture.pixels)
+        picture = images.read_image(source, "--output", images.MAX_OWN_PIXELS)
+        (deep.write_deep if is_deep else images.write_image)(path, picture.pixels)
     _log.info("copy: %s", path)

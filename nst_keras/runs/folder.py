@@ -117,6 +117,7 @@ class RunFolder(WorkFolder[RunRecord]):
     subfolders = ("inputs", "iterations", "checkpoints")
     owned = (
         *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "painted.png", "strip.png"),
+        "result.tif",
         "result_in_*.png",
         *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
         *("inputs/*.jpg", "iterations/iteration_*.jpg", f"checkpoints/{checkpoints.PATTERN}"),
@@ -130,6 +131,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.latest = self.path / "latest.jpg"
+        self.deep_result = self.path / "result.tif"  # with 16 bits
         self.painted = self.path / "painted.png"  # the result before `--color` changed its colors
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"

@@ -48,7 +48,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     result = picture(folder.result, MAX_RESULT_SIDE, quality=92) if record.has_result else None
     styles = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
     frames = evenly(folder.existing_iterations(), MAX_FRAMES)
-    results = (folder.result, folder.painted, *map(folder.recolored, KINDS))
+    results = (folder.result, folder.deep_result, folder.painted, *map(folder.recolored, KINDS))
     linked = (*results, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return {
         "names": [_title(one.name) for one in (record.content, *record.styles)],

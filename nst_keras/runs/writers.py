@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_keras.imaging import images
+from nst_keras.imaging import deep, images
 from nst_keras.objective.term_names import kind_of
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
@@ -169,6 +169,8 @@ class RunWriter:
             if settings.color in ("content_exact", "histogram"):
                 images.write_image(folder.painted, iterate.painted)
             images.write_image(folder.result, iterate.image, self._record.png_texts())
+            if settings.bits == 16:
+                deep.write_deep(folder.deep_result, iterate.image)
             self._update(final_terms=iterate.evaluate())
             if settings.scores:
                 from nst_keras.runs import scores  # imports TensorFlow, which is there by now

@@ -289,7 +289,7 @@ def _help_entry(name: str, option: Option) -> list[str]:
     default = (option.unset or "none") if is_open else option.format(option.default)
     if option.kind == "bool":
         return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
-    told = option.choices and all(choice in option.help for choice in option.choices)
+    told = option.choices and all(str(choice) in option.help for choice in option.choices)
     facts = []
     if not told and (option.kind != "text" or option.choices):
         facts.append(f"Takes {option.accepted()}.")

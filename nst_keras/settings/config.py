@@ -99,6 +99,12 @@ class Config:
     output: str | None = _folder(
         None, "Also write the result to a .png, .jpg, .webp, .avif, .tif or .bmp file.", path=True
     )
+    bits: int = _written(
+        8,
+        "Bits of red, green and blue in the result, 8 or 16. 16: it is also written as result.tif, "
+        "and --output must be a .tif or, with imagecodecs installed, a .png.",
+        choices=(8, 16),
+    )
     overwrite: bool = _folder(False, "Replace a finished or different run, and a file at --output.")
 
     size: int | str = _size(

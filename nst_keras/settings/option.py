@@ -30,7 +30,7 @@ class Option(flags.ArgumentParser):
     many: bool = False  # the value is a tuple, written with commas
     repeated: bool = False  # a tuple, too, but of one item for each time that the flag is given
     limits: tuple[float, float] = _UNLIMITED
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     words: tuple[str, ...] = ()  # accepted in place of a number or a path
     former: tuple[str, ...] = ()  # earlier names, which are still accepted
     path: bool = False  # in a flagfile, relative to that file
@@ -114,7 +114,7 @@ class Option(flags.ArgumentParser):
     def accepted(self) -> str:
         """What the option accepts, in words: its choices, or its kind and range."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         text, (low, high) = KINDS[self.kind].described, self.limits
         if math.isfinite(low) and high < _ENDLESS:
             text += f" from {low:g} to {high:g}"

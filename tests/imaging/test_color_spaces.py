@@ -4,9 +4,10 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import ImageCms
 
 from nst_keras.imaging import color_spaces
-from nst_keras.imaging.color_spaces import from_cicp, from_gamma, from_icc, xyz_matrix
+from nst_keras.imaging.color_spaces import ColorSpace, from_cicp, from_gamma, from_icc, xyz_matrix
 from tests.imaging.conftest import ADOBE, adobe_profile, icc
 
 SRGB = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
@@ -150,3 +151,17 @@ def test_gray_has_one_curve_and_stays_gray():
 def test_lab_of_known_colors():
     lab = np.array([[[100, 0, 0], [0, 0, 0], [53.585, 0, 0]]])
     np.testing.assert_allclose(color_spaces.lab_to_srgb(lab)[0, :, 1], [1, 0, 0.5], atol=2e-3)
+
+
+def test_a_profile_of_srgb_is_srgb_and_others_are_not():
+    def space(points, curve):
+        return ColorSpace("RGB", color_spaces.xyz_matrix(points), (curve,) * 3)
+
+    srgb, p3 = color_spaces._SRGB, color_spaces._P3
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert color_spaces.from_icc(made).is_srgb
+    assert space(srgb, color_spaces.srgb_light).is_srgb
+    assert not space(p3, color_spaces.srgb_light).is_srgb
+    assert not space(srgb, color_spaces.power(2.2)).is_srgb
+    gray = ColorSpace("gray", color_spaces._SRGB_TO_XYZ, (color_spaces.srgb_light,))
+    assert not gray.is_srgb

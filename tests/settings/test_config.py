@@ -365,7 +365,7 @@ def random_value(option, rng):
         single = dataclasses.replace(option, many=False)
         return tuple(random_value(single, rng) for _ in range(rng.integers(4)))
     if option.choices:
-        return str(rng.choice(option.choices))
+        return option.choices[rng.integers(len(option.choices))]
     if option.words and rng.random() < 0.3:
         return str(rng.choice(option.words))
     if option.kind == "text":

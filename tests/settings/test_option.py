@@ -38,6 +38,7 @@ def option(kind, **rules):
         ("int", {"many": True}, "", ()),
         ("text", {"many": True}, "a.png,b c.png", ("a.png", "b c.png")),
         ("text", {"choices": ("a", "b")}, "b", "b"),
+        ("int", {"choices": (8, 16)}, "16", 16),
         ("int", {"limits": (3, 5)}, "3", 3),
         ("int", {"limits": (3, 5)}, "5", 5),
     ],
@@ -61,6 +62,7 @@ def test_parse(kind, rules, text, value):
         ("float", {"limits": (0, math.inf)}, "-1e-9"),
         ("text", {}, "  "),
         ("text", {"choices": ("a", "b")}, "A"),
+        ("int", {"choices": (8, 16)}, "12"),
         ("duration", {}, "5 days"),
         ("duration", {}, "-5s"),
         ("duration", {}, "1.2.3s"),
@@ -134,6 +136,7 @@ def test_check_accepts(kind, rules, value):
         ("bytes", {"limits": (1, math.inf)}, "a size such as 800M or 6G of at least 1 byte"),
         ("duration", {"limits": (1, 10**8)}, "a time such as 90s, 5m or 2h of at least 1 s"),
         ("text", {"choices": ("max", "avg")}, "one of max, avg"),
+        ("int", {"choices": (8, 16)}, "one of 8, 16"),
     ],
 )
 def test_accepted_in_words(kind, rules, words):
