@@ -62,7 +62,7 @@ def jpeg_kind(data: bytes) -> str | None:
 
 def png_profile(data: bytes) -> bytes | None:
     """The ICC profile of a PNG, if it has one that can be unpacked."""
-    packed = _png_contents(data).get(b"iCCP", b"").partition(b"\0")[2][1:]
+    packed = png_contents(data).get(b"iCCP", b"").partition(b"\0")[2][1:]
     try:
         return zlib.decompressobj().decompress(packed, _MAX_PROFILE) or None
     except zlib.error:
@@ -71,7 +71,7 @@ def png_profile(data: bytes) -> bytes | None:
 
 def png_transparency(data: bytes) -> int | tuple[int, ...] | None:
     """The transparent gray or color of a PNG where Pillow, in modes of 8 bits, has it wrong."""
-    chunks = _png_contents(data)
+    chunks = png_contents(data)
     with contextlib.suppress(struct.error):
         depth, kind = struct.unpack_from("BB", chunks.get(b"IHDR", b""), 8)
         if b"tRNS" in chunks and kind == 0 and depth in (2, 4):
@@ -88,7 +88,7 @@ def color_space(data: bytes) -> ColorSpace | None:
         ValueError: there is a description that is not known or makes no sense.
     """
     if data.startswith(_PNG):
-        return _png_color_space(_png_contents(data))
+        return _png_color_space(png_contents(data))
     for kind in _primary_properties(data).get(b"colr", ()):
         if kind[:4] == b"nclx" and len(kind) >= 8:
             return color_spaces.from_cicp(*struct.unpack(">HH", kind[4:8]))
@@ -97,7 +97,7 @@ def color_space(data: bytes) -> ColorSpace | None:
 
 def overrides_profile(data: bytes) -> bool:
     """Whether the description by `color_space` counts although the file has a profile, too."""
-    return b"cICP" in _png_contents(data)
+    return b"cICP" in png_contents(data)
 
 
 def clean_aperture(data: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
@@ -132,7 +132,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += len(whole)
 
 
-def _png_contents(data: bytes) -> dict[bytes, bytes]:
+def png_contents(data: bytes) -> dict[bytes, bytes]:
     """The contents of the chunks before the pixels, by name."""
     found: dict[bytes, bytes] = {}
     for name, whole in _png_chunks(data):

@@ -1,6 +1,7 @@
 """From the bytes of a picture file to its pixels: Pillow, tifffile, and what the file declares."""
 
 import contextlib
+import dataclasses
 import io
 import math
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from nst_keras.imaging import color, containers, opening
+from nst_keras.imaging import color, containers, deep_png, opening
 from nst_keras.imaging.color_spaces import ColorSpace
 from nst_keras.imaging.tiff import STARTS, Samples, Tiff
 from nst_keras.runtime.cli import stderr_aside
@@ -26,6 +27,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = (5, 6, 7, 8)
+_READ_WITH_8_BITS = "16-bit color was read with 8 bits; pip install '.[tiff]' reads all of them"
 _STRAIGHT = {"RGBa": "RGBA", "La": "LA"}  # modes for premultiplied alpha
 _GIB = 1 << 30
 # Bytes that decoding takes, as measured: of each pixel of the file, by its format; more for the
@@ -99,6 +101,8 @@ class Decoder:
         samples = self._tiff_samples(data) if data.startswith(STARTS) else None
         if samples is not None:
             return self._upright_samples(samples, to_pixels)
+        if deep_png.is_deep_png(data) and (deep := self._png_samples(data)):
+            return self._upright_samples(deep, to_pixels)
         space = self._color_space(data)
         with opening.without_limits(), self._opened(data) as image:
             # A phone's JPEG may hold a second picture (format MPO), which is not worth a note.
@@ -117,7 +121,7 @@ class Decoder:
             self._check_size(image.size)
             self._check_memory(image, len(data))
             if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
-                self.notes.append("16-bit color was read with 8 bits")
+                self.notes.append(_READ_WITH_8_BITS)
             try:
                 self._load(image)
             except OSError:
@@ -189,6 +193,30 @@ class Decoder:
             if tiff.is_for_pillow_at_8_bits():
                 return None
             raise
+
+    def _png_samples(self, data: bytes) -> Samples | None:
+        """The samples of a PNG of 16-bit color; None if it is damaged."""
+        formats, kept = opening.formats_of(data), containers.png_without_texts(data)
+        with opening.without_limits(), opening.identified(kept, formats) as image:
+            self._check_size(image.size)
+            least, pixels = self._least_size(image.size), math.prod(image.size)
+            self._check_bytes(len(data) + deep_png.BYTES_PER_PIXEL * pixels)
+            self._describe(image, data)
+            profile = image.info.get("icc_profile")
+            frames = getattr(image, "n_frames", 1)
+            try:
+                orientation = image.getexif().get(_ORIENTATION) or 1
+            except Exception:  # as in `_upright`; or the pixels are damaged
+                orientation = 1
+        found = deep_png.samples(data, least)
+        if found is None:
+            return None
+        space = None if profile else self._color_space(data)
+        if space:
+            values = space.to_srgb(found.values)
+            found = dataclasses.replace(found, values=values)
+            self.notes.append(f"colors were converted from {space.name} to sRGB")
+        return dataclasses.replace(found, profile=profile, orientation=orientation, frames=frames)
 
     def _upright_samples(self, samples: Samples, to_pixels: Callable) -> np.ndarray:
         if samples.frames > 1:

@@ -62,10 +62,10 @@ def read_image(
     Args:
         options: `enough`, `side`, `truncated` and `max_bytes` of `decoding.Decoder`.
 
-    Transparency is composited over white on the sRGB-encoded values, as browsers do. Pillow reads
-    16-bit color with 8 bits; 16-bit gray keeps all of them. In gray pictures of 32-bit integers and
-    of floats, black to white is [0, 65535] and [0, 1]; if any value is outside, the picture is
-    stretched to its own range. Threads may call this at the same time.
+    Transparency is composited over white on the sRGB-encoded values, as browsers do. 16 bits are
+    read at full depth, those of color in a PNG only where imagecodecs is installed. In gray
+    pictures of 32-bit integers and of floats, black to white is [0, 65535] and [0, 1]; if any value
+    is outside, the picture is stretched to its own range. Threads may call this at the same time.
 
     Raises:
         InputError: one line that starts with `flag`=`path`: there is no such file, it is not a

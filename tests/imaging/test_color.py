@@ -1,6 +1,7 @@
 """From samples of all kinds to sRGB: depths, transparency, color profiles."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -66,12 +67,14 @@ def test_gray_of_16_bits_with_a_transparent_value(tmp_path):
     assert picture.notes == ("transparency was composited over white",)
 
 
-def test_color_of_16_bits_is_read_with_8(tmp_path, photo):
+def test_without_its_decoder_color_of_16_bits_is_read_with_8(tmp_path, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
     path = tmp_path / "a.png"
     path.write_bytes(png((40, 32, 16, 2), rows(photo.astype(np.uint16) * 257)))
     picture = read_image(path)
     np.testing.assert_allclose(picture.pixels * 255, photo, atol=1e-4)
-    assert picture.notes == ("16-bit color was read with 8 bits",)
+    (note,) = picture.notes
+    assert note.startswith("16-bit color was read with 8 bits; pip install '.[tiff]'")
 
 
 def test_floats_inside_the_range_are_kept_and_others_stretched(tmp_path):
