@@ -45,7 +45,7 @@ class _Pace(NamedTuple):
     scale: float
 
 
-_PACES = {False: _Pace(0.9, 1.6, 1.5), True: _Pace(0.25, 1.2, 4.0)}
+_PACES = {False: _Pace(0.9, 1.6, 1.5), True: _Pace(0.25, 1.2, 6.0)}
 # In steps of the scale: to set it up, without neighbors and with them; at the end, the scores and
 # the files of a run.
 _SETUP_STEPS, _END_STEPS = (1.5, 7.0), 8.0
