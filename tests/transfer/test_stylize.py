@@ -44,6 +44,7 @@ ABOUT_FILES = {
     "style": ("painting.jpg",),
     "workdir": "folder",
     "output": "picture.png",
+    "bits": 16,
     "overwrite": True,
     "checkpoint_every": 5,
     "checkpoint_minutes": 1.0,
