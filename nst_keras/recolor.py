@@ -1,7 +1,7 @@
 """Change the colors of a finished run: `python -m nst_keras.recolor runs/monet`.
 
-The picture is not painted anew. Its run folder keeps the result as it is; the changed one stands
-beside it, and on its page.
+The picture is not painted anew, and the run keeps its result as it is. The changed one stands
+beside it and on its page, or with --output in a file of its own.
 
 Exit status: 0 written, 2 bad input, 74 a file could not be written.
 """
@@ -36,7 +36,12 @@ _colors = section("colors")
 class RecolorConfig:
     """All settings of one change of colors."""
 
-    run: str = _colors(None, "A folder of a finished run. --run= may be left out.", path=True)
+    run: tuple[str, ...] = _colors(
+        (),
+        "A folder of a finished run. Given once for each run; --run= may be left out.",
+        repeated=True,
+        path=True,
+    )
     color: str = _colors(
         "content_exact",
         "content: the photo's mean and covariance of colors; content_exact: hue and chroma of the "
@@ -47,10 +52,11 @@ class RecolorConfig:
     color_strength: float = _colors(1.0, "How far it goes.", (0, 1))
     output: str | None = _colors(
         None,
-        "The file to write, replaced if it is there.",
-        unset="result_in_COLOR.png in the run's folder",
+        "The file to write, of one run.",
+        unset="result_in_COLOR.png in the run's folder, which its page shows",
         path=True,
     )
+    overwrite: bool = _colors(False, "Replace a file at --output.")
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
@@ -76,27 +82,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(call: Call) -> int:
     config = RecolorConfig(**call.groups[0].values)
-    folder = _finished(config.run)
-    if config.output:
-        images.check_writable_suffix(config.output)
-        check_place(Path(config.output))
-    path = Path(config.output) if config.output else folder.recolored(config.color)
-    source = folder.painted if folder.painted.exists() else folder.result
-    picture = images.read_image(source, "--run", images.MAX_OWN_PIXELS).pixels
-    with files.held(folder.path):
-        found = recolored(picture, _photo_of(folder), config.color, config.color_strength)
-        images.write_image(path, found)
-        gallery.write_page(folder)
-    _log.info("result: %s", path)
+    if not config.run:
+        raise InputError("--run: give the folder of a finished run")
+    if config.output and len(config.run) > 1:
+        raise InputError(
+            f"--output={config.output}: takes one run, but {len(config.run)} are given"
+        )
+    folders = [_finished(path) for path in config.run]
+    runs = [(folder, _settings_of(folder)) for folder in folders]
+    for run in runs:
+        _check_output(config, *run)
+    for folder, settings in runs:
+        path = Path(config.output) if config.output else folder.recolored(config.color)
+        source = folder.painted if folder.painted.exists() else folder.result
+        picture = images.read_image(source, "--run", images.MAX_OWN_PIXELS).pixels
+        with files.held(folder.path):
+            photo = _photo_of(folder, settings)
+            found = recolored(picture, photo, config.color, config.color_strength)
+            images.write_image(path, found)
+            gallery.write_page(folder)
+        _log.info("result: %s", path)
     return 0
 
 
-def _finished(path: str | None) -> RunFolder:
+def _finished(path: str) -> RunFolder:
     """The folder of a finished run, or an InputError."""
-    if not path or not os.path.isdir(path):
-        shown = path or ""
-        reason = "is not a folder" if os.path.exists(shown) else files.missing(shown, "folder")
-        raise InputError(f"--run={shown}: {reason}; give the folder of a run")
+    if not os.path.isdir(path):
+        reason = "is not a folder" if os.path.exists(path) else files.missing(path, "folder")
+        raise InputError(f"--run={path}: {reason}; give the folder of a run")
     folder = RunFolder(path)
     record = folder.read_record()
     if not record:
@@ -106,12 +119,37 @@ def _finished(path: str | None) -> RunFolder:
     return folder
 
 
-def _photo_of(folder: RunFolder) -> np.ndarray:
-    """The run's content, cropped as it was, or an InputError if its file is gone."""
+def _settings_of(folder: RunFolder) -> Config:
+    """The settings with which the run was made."""
     values, _ = command_line.parse(RUN_COMMAND, [f"--flagfile={folder.flags}"])
-    config = Config(**values)
-    picture = images.read_image(config.content, "--content", config.max_megapixels * 10**6)
-    return geometry.crop_to_fit(picture.pixels, config.fit)
+    return Config(**values)
+
+
+def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) -> None:
+    """Refuse an --output that cannot be written, or that would replace what must stay."""
+    if not config.output:
+        return
+    path = Path(config.output)
+    images.check_writable_suffix(path)
+    check_place(path)
+    if path.resolve() in {Path(name).resolve() for name in (settings.content, *settings.style)}:
+        raise InputError(f"--output={path}: is one of the run's pictures; give another name")
+    if folder.path.resolve() in path.resolve().parents:
+        raise InputError(f"--output={path}: is in the run's folder; give another place")
+    if path.exists() and not config.overwrite:
+        raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+
+
+def _photo_of(folder: RunFolder, settings: Config) -> np.ndarray:
+    """The run's content, cropped as it was, or an InputError if its file is gone or another one."""
+    limit, path = settings.max_megapixels * 10**6, settings.content
+    picture = images.read_image(path, "--content", limit, truncated=settings.truncated)
+    then = folder.read_record().fingerprint.hashes.get("content", picture.sha256)
+    if picture.sha256 != then:
+        raise InputError(f"--content={path}: is not the picture that the run was made with")
+    for note in picture.notes:
+        _log.warning("--content=%s: %s", path, note)
+    return geometry.crop_to_fit(picture.pixels, settings.fit)
 
 
 if __name__ == "__main__":

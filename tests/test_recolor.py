@@ -58,7 +58,7 @@ def test_the_result_is_written_beside_the_one_that_was_painted(command, tmp_path
     np.testing.assert_allclose(read(path), as_written(expected), atol=1e-6)
     assert folder.result.read_bytes() == before
     (shown,) = page_data(folder.page)["colors"]
-    assert shown["label"] == "Result with --color=content_exact"
+    assert shown["label"] == "Result, changed to the photo's colors (content_exact)"
 
 
 def test_kind_strength_and_place_are_chosen(command, tmp_path, picture_paths):
@@ -92,7 +92,7 @@ def test_a_run_whose_styles_got_the_photos_colors_shows_them(runs):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "--run=: no such folder; give the folder of a run"),
+        ((), "--run: give the folder of a finished run"),
         (("nothere",), "--run=nothere: no such folder"),
         (("empty",), "--run=empty: is not a run folder"),
         (("begun",), "--run=begun: has no result yet"),
@@ -100,11 +100,15 @@ def test_a_run_whose_styles_got_the_photos_colors_shows_them(runs):
         (("style", "--color_strength=2"), "--color_strength=2: must be a finite number from 0 to"),
         (("style", "--output=mine.doc"), "--output=mine.doc: must end in one of"),
         (("style", "--output=no/mine.png"), "--output=no/mine.png: there is no folder"),
+        (("style", "content", "--output=a.png"), "--output=a.png: takes one run, but 2 are given"),
+        (("style", "--output=there.png"), "--output=there.png: exists already; give another"),
+        (("style", "--output=style/result.png"), "--output=style/result.png: is in the run's f"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(command, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "there.png").touch()
     write_run(tmp_path / "begun", status="running")
     status, said = command(*arguments)
     assert status == 2 and said.startswith(f"nst_keras: {words}") and said.count("\n") == 1
@@ -117,6 +121,29 @@ def test_a_photo_that_is_gone_is_named(command, tmp_path):
     folder.flags.write_text("\n".join(lines))
     status, said = command(folder.path)
     assert status == 2 and "gone.jpg" in said and said.count("\n") == 1
+
+
+def test_the_photo_is_neither_replaced_nor_mistaken(command, tmp_path, picture_paths):
+    photo = tmp_path / "photo.png"
+    shutil.copy(picture_paths[0], photo)
+    folder = RunFolder(tmp_path / "style")
+    text = folder.flags.read_text().replace(str(picture_paths[0]), str(photo))
+    folder.flags.write_text(text)
+    before = photo.read_bytes()
+    status, said = command(folder.path, f"--output={photo}", "--overwrite")
+    assert status == 2 and "is one of the run's pictures" in said and photo.read_bytes() == before
+    shutil.copy(picture_paths[1], photo)
+    status, said = command(folder.path)
+    told = f"nst_keras: --content={photo}: is not the picture that the run was made with\n"
+    assert (status, said) == (2, told)
+
+
+def test_several_runs_are_changed_one_after_the_other(command, tmp_path):
+    paths = [tmp_path / name for name in ("style", "content_exact")]
+    status, said = command(*paths, "--color=histogram")
+    made = [RunFolder(path).recolored("histogram") for path in paths]
+    assert status == 0 and said == "".join(f"nst_keras: result: {path}\n" for path in made)
+    assert all(path.exists() for path in made)
 
 
 def test_as_a_module_it_says_where_the_result_is(command, tmp_path):

@@ -27,7 +27,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = (5, 6, 7, 8)
-_READ_WITH_8_BITS = "16-bit color was read with 8 bits; pip install '.[tiff]' reads all of them"
+_INSTALL = "; after pip install '.[tiff]' most files of it are read with all bits"
 _STRAIGHT = {"RGBa": "RGBA", "La": "LA"}  # modes for premultiplied alpha
 _GIB = 1 << 30
 # Bytes that decoding takes, as measured: of each pixel of the file, by its format; more for the
@@ -121,7 +121,8 @@ class Decoder:
             self._check_size(image.size)
             self._check_memory(image, len(data))
             if ";16" in str(getattr(image, "tile", "")) and not image.mode.startswith("I"):
-                self.notes.append(_READ_WITH_8_BITS)
+                advice = "" if deep_png.has_codec() else _INSTALL
+                self.notes.append("16-bit color was read with 8 bits" + advice)
             try:
                 self._load(image)
             except OSError:

@@ -9,20 +9,23 @@ from nst_keras.imaging.tiff import Samples
 
 BYTES_PER_PIXEL = 56  # of RGBA: 16 bits and floats, and their copies while they are converted
 _KINDS = {2: 3, 4: 2, 6: 4}  # channels by color type: RGB, gray and RGB with alpha
+_END = 1 << 16  # bytes in which the end mark is looked for, since some programs add others
 _ALPHAS = (2, 4)  # numbers of channels of which the last is alpha
 
 
 def is_deep_png(data: bytes) -> bool:
     """Whether it is a PNG of 16-bit color, or of 16-bit gray with alpha, for `samples`.
 
-    Not where one color is transparent, nor where imagecodecs is missing.
+    Not where one color is transparent, where it is interlaced or its end is missing, nor where
+    imagecodecs is missing.
     """
     chunks = containers.png_contents(data)
     try:
-        depth, kind = struct.unpack_from("BB", chunks.get(b"IHDR", b""), 8)
+        depth, kind, *_, interlaced = struct.unpack_from("BBBBB", chunks.get(b"IHDR", b""), 8)
     except struct.error:
         return False
-    return depth == 16 and kind in _KINDS and b"tRNS" not in chunks and _has_codec()
+    is_kind = depth == 16 and kind in _KINDS and not interlaced and b"tRNS" not in chunks
+    return is_kind and b"IEND" in data[-_END:] and has_codec()
 
 
 def samples(data: bytes, least: tuple[int, int]) -> Samples | None:
@@ -52,7 +55,8 @@ def samples(data: bytes, least: tuple[int, int]) -> Samples | None:
     return Samples(np.clip(colors, 0.0, 1.0), alpha, premultiplied=False)
 
 
-def _has_codec() -> bool:
+def has_codec() -> bool:
+    """Whether imagecodecs is installed."""
     try:
         import imagecodecs  # noqa: F401
     except ImportError:

@@ -73,7 +73,7 @@ def _changed_colors(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:
     ]
     shown.append((folder.painted, "As painted"))
     for kind in KINDS:
-        shown.append((folder.recolored(kind), f"Result with --color={kind}"))
+        shown.append((folder.recolored(kind), f"Result, changed to the photo's colors ({kind})"))
     for path, label in shown:
         if found := picture(path):
             yield {**found, "label": label}

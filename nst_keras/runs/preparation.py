@@ -16,7 +16,7 @@ from nst_keras.devices import memory, startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images
-from nst_keras.imaging.recolor import recolored
+from nst_keras.imaging.recolor import KINDS, recolored
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
@@ -94,7 +94,9 @@ def prepare_folder(run: RequestedRun) -> None:
     if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
-        for path in (run.folder.gif, run.folder.mp4):
+        folder = run.folder
+        of_result = (folder.deep_result, folder.painted, *map(folder.recolored, KINDS))
+        for path in (folder.gif, folder.mp4, *of_result):
             path.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)

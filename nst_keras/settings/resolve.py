@@ -51,8 +51,6 @@ class Settings(Config):
 def resolve(config: Config) -> Settings:
     """Fill in the preset, and name layers as Keras does; InputError if settings conflict."""
     preset = preset_values(config)
-    if config.color != "style":
-        preset["style_colors"] = 0.0
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
         preset["style_layer_weights"], usual = (), {}
@@ -65,9 +63,6 @@ def resolve(config: Config) -> Settings:
     _check_weights(settings)
     _check_schedule(settings)
     _check_balance(settings)
-    if settings.color != "style" and settings.style_colors:
-        reason = f"gives the photo the styles' colors, but --color={settings.color} keeps its own"
-        raise _refusal(settings, "style_colors", reason, "color")
     if settings.distribute == "multiworker" and settings.time_limit:
         reason = (
             "with --distribute=multiworker each host would plan different steps; "
@@ -242,8 +237,8 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["cluster_timeout"] = f"--distribute={settings.distribute}"
     if not settings.detail_iterations:
         reasons["match_every"] = "--detail_iterations=0"
-    if settings.color == "style":
-        reasons["color_strength"] = "--color=style"
+    by_color = "color_strength" if settings.color == "style" else "style_colors"
+    reasons[by_color] = f"--color={settings.color}"
     if not settings.neighbors_weight:
         names = ("match_content", "neighbor_layers", "rotate_style", "detail_iterations")
         reasons |= dict.fromkeys(names, "--neighbors_weight=0")

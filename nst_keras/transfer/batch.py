@@ -77,8 +77,11 @@ class ScaleBatch:
     def source(self, index: int) -> PictureSource:
         """Where an iterate of one of the pictures gets its image from."""
         run = self.runs[index]
+        shown = run.picture
+        if run.problem.changes_shown_colors:  # which takes seconds for a large picture
+            shown = functools.cache(lambda: run.problem.shown(run.picture()))
         return PictureSource(
-            lambda: run.problem.shown(run.picture()),
+            shown,
             run.picture,
             lambda: self.values()[index],
             run.problem.references,

@@ -69,7 +69,7 @@ class Iterate:
         return self._current_source().painted()
 
     def evaluate(self) -> dict[str, float]:
-        """The losses of the image itself, under the same condition."""
+        """The losses of the picture as painted, under the same condition."""
         return self._current_source().value()
 
     def references(self) -> References:

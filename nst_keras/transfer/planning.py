@@ -77,15 +77,22 @@ def make_plan(
 
 def _with_tiles(plan: Plan, costs: CostModel, budget: memory.MemoryBudget) -> Plan:
     """The plan with tiles that fit the memory: on a GPU, those that leave the image and the
-    optimizer's state to the host if others do not."""
+    optimizer's state to the host if others do not. A given size of tiles stays."""
+    largest, refusal = plan.scales[-1], None
     try:
-        return dataclasses.replace(plan, tile_size=costs.choose_tile_size(plan.scales, budget))
-    except InputError:
+        tile_size = costs.choose_tile_size(plan.scales, budget)
+        fits = tile_size is None or costs.peak_bytes(largest, tile_size) <= budget.bytes
+        if fits or not memory.on_gpu():
+            return dataclasses.replace(plan, tile_size=tile_size)
+    except InputError as error:
         if not memory.on_gpu():
             raise
+        refusal = error
     tile_size = costs.choose_tile_size(plan.scales, budget, state_on_host=True)
-    if tile_size is None or costs.peak_bytes(plan.scales[-1], tile_size) > memory.available_bytes():
-        costs.choose_tile_size(plan.scales, budget)  # which says what is missing
+    if costs.peak_bytes(largest, tile_size) > memory.available_bytes():
+        if refusal:
+            raise refusal
+        return dataclasses.replace(plan, tile_size=tile_size)  # as given
     _log.info("memory: the image and the optimizer's state are kept on the host")
     return dataclasses.replace(plan, tile_size=tile_size, state_on_host=True)
 

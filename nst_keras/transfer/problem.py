@@ -76,7 +76,7 @@ class StyleTransferProblem:
         self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
         self._content = self._photo  # what is painted
-        if settings.style_colors:
+        if settings.style_colors and settings.color == "style":  # else the photo keeps its own
             self._content = self._in_style_colors(self._photo)
         if settings.color == "content":
             share = settings.color_strength
@@ -198,10 +198,15 @@ class StyleTransferProblem:
         if self.replicas.hosts > 1:  # whose processors may round in different ways
             neighbors.restore(self.replicas.from_chief(neighbors.state()))
 
+    @property
+    def changes_shown_colors(self) -> bool:
+        """Whether what is shown of a picture has other colors than the picture itself."""
+        return self.settings.color in ("content_exact", "histogram")
+
     def shown(self, picture: np.ndarray) -> np.ndarray:
         """What is shown of an optimized picture (H, W, 3): the picture in the colors asked for."""
         settings = self.settings
-        if settings.color not in ("content_exact", "histogram"):
+        if not self.changes_shown_colors:
             return picture
         return recolored(picture, self._photo, settings.color, settings.color_strength)
 

@@ -14,12 +14,19 @@ _log = logging.getLogger(__name__)
 
 _MEASURED = 2  # calls after the first one of a kind, which is slower
 # Settings that choose pictures and numbers, which programs take as their inputs. A weight of 0
-# leaves a term out, though.
+# leaves a term or its weights of positions out, though.
 _INPUTS = {"content", "style", "init", "init_noise", "style_blend", "seed", "learning_rate"}
 _INPUTS |= {"color", "color_strength"}
-_INPUTS |= {"strength", "content_focus", "content_detail", "style_colors", "match_content"}
+_INPUTS |= {"strength", "content_detail", "style_colors", "match_content"}
 _INPUTS |= {"iterations", "coarse_iterations", "scales", "scale_ratio", "min_size", "size"}
-_WEIGHTS = {"content_weight", "style_weight", "neighbors_weight", "laplacian_weight", "tv_weight"}
+_WEIGHTS = {
+    "content_focus",
+    "content_weight",
+    "style_weight",
+    "neighbors_weight",
+    "laplacian_weight",
+    "tv_weight",
+}
 
 
 def program_kind(

@@ -74,7 +74,7 @@ def test_without_its_decoder_color_of_16_bits_is_read_with_8(tmp_path, photo, mo
     picture = read_image(path)
     np.testing.assert_allclose(picture.pixels * 255, photo, atol=1e-4)
     (note,) = picture.notes
-    assert note.startswith("16-bit color was read with 8 bits; pip install '.[tiff]'")
+    assert note.startswith("16-bit color was read with 8 bits; after pip install '.[tiff]'")
 
 
 def test_floats_inside_the_range_are_kept_and_others_stretched(tmp_path):

@@ -111,6 +111,10 @@ def test_others_are_left_to_pillow(monkeypatch):
     assert is_deep_png(deep)
     assert not is_deep_png(png((256, 256, 16, 0), rows(LEVELS[..., None])))
     assert not is_deep_png(png((2, 2, 8, RGB), zlib.compress(bytes(14))))
+    assert not is_deep_png(deep[:-12])  # without its end mark
+    interlaced = bytearray(deep)
+    interlaced[28] = 1
+    assert not is_deep_png(bytes(interlaced))
     key = (b"tRNS", struct.pack(">3H", 1, 2, 3))
     assert not is_deep_png(png((256, 256, 16, RGB), rows(COLORS), key))
     assert not is_deep_png(b"\x89PNG\r\n\x1a\n") and not is_deep_png(b"")

@@ -168,3 +168,6 @@ def test_a_gpu_leaves_to_the_host_what_it_has_no_room_for(
         return
     found = plan_of(tiny_weights, limited)
     assert found.tile_size and found.state_on_host == on_host
+    # A resume has the size of tiles as a setting.
+    again = plan_of(tiny_weights, dataclasses.replace(limited, tile_size=found.tile_size))
+    assert (again.tile_size, again.state_on_host) == (found.tile_size, on_host)

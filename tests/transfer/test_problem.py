@@ -261,6 +261,13 @@ def test_turned_styles_are_matched_with_as_well(tiny_weights):
     assert losses[1] < losses[0]  # the content is the style, turned
 
 
+@pytest.mark.parametrize("color", ["content", "content_exact", "histogram"])
+def test_a_photo_that_keeps_its_colors_is_painted_in_them(tiny_weights, color):
+    config = dataclasses.replace(SINGLE, color=color, style_colors=0.6)
+    problem = make_problem(tiny_weights, config, CONTENT, [STYLE])
+    np.testing.assert_array_equal(problem.first_image(), problem.references().content)
+
+
 def test_styles_get_the_colors_of_the_photo_before_they_are_used(tiny_weights):
     config = dataclasses.replace(SINGLE, color="content", color_strength=0.6)
     problem = make_problem(tiny_weights, config, CONTENT, [STYLE])

@@ -105,6 +105,7 @@ def test_pictures_weights_and_rates_do_not_shape_a_program(settings):
     [
         {"objective": "relative"},
         {"tv_weight": 0.0},
+        {"content_focus": 0.0},
         {"optimizer": "lbfgs"},
         {"content_layers": ("block4_conv2",)},
         {"schedule": "cosine"},
