@@ -7,13 +7,10 @@ Exit status: 0 written, 2 bad input, 74 a file could not be written.
 
 import dataclasses
 import logging
-import os
 import sys
 
+from nst_keras.runs import folder
 from nst_keras.runs.comparison import write_page
-from nst_keras.runs.folder import RunFolder
-from nst_keras.runtime import files
-from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call, Command
 from nst_keras.settings.option import check_settings, options_of, section
@@ -66,11 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _write(call: Call) -> int:
     config = CompareConfig(**call.groups[0].values)
     for run in config.run:
-        if not os.path.isdir(run):
-            reason = "is not a folder" if os.path.exists(run) else files.missing(run, "folder")
-            raise InputError(f"{run}: {reason}; give a run folder")
-        if not RunFolder(run).read_record():
-            raise InputError(f"{run}: is not a run folder; it has no run.json that can be read")
+        folder.existing(run, run)
     page = write_page(config.output, config.run, config.title, config.layout)
     _log.info("comparison: %s", page)
     return 0

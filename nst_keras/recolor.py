@@ -8,7 +8,6 @@ Exit status: 0 written, 2 bad input, 74 a file could not be written.
 
 import dataclasses
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -17,8 +16,8 @@ import numpy as np
 from nst_keras.imaging import geometry, images
 from nst_keras.imaging.recolor import KINDS, recolored
 from nst_keras.runs import gallery
-from nst_keras.runs.extras import check_place
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.extras import check_output
+from nst_keras.runs.folder import RunFolder, existing
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
@@ -107,14 +106,8 @@ def _write(call: Call) -> int:
 
 def _finished(path: str) -> RunFolder:
     """The folder of a finished run, or an InputError."""
-    if not os.path.isdir(path):
-        reason = "is not a folder" if os.path.exists(path) else files.missing(path, "folder")
-        raise InputError(f"--run={path}: {reason}; give the folder of a run")
-    folder = RunFolder(path)
-    record = folder.read_record()
-    if not record:
-        raise InputError(f"--run={path}: is not a run folder; it has no run.json that can be read")
-    if not record.has_result:
+    folder = existing(path, f"--run={path}")
+    if not folder.read_record().has_result:
         raise InputError(f"--run={path}: has no result yet; let the run finish first")
     return folder
 
@@ -130,14 +123,11 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
     if not config.output:
         return
     path = Path(config.output)
-    images.check_writable_suffix(path)
-    check_place(path)
-    if path.resolve() in {Path(name).resolve() for name in (settings.content, *settings.style)}:
-        raise InputError(f"--output={path}: is one of the run's pictures; give another name")
     if folder.path.resolve() in path.resolve().parents:
         raise InputError(f"--output={path}: is in the run's folder; give another place")
-    if path.exists() and not config.overwrite:
-        raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+    check_output(
+        dataclasses.replace(settings, output=config.output, overwrite=config.overwrite, bits=8)
+    )
 
 
 def _photo_of(folder: RunFolder, settings: Config) -> np.ndarray:

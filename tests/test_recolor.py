@@ -131,7 +131,11 @@ def test_the_photo_is_neither_replaced_nor_mistaken(command, tmp_path, picture_p
     folder.flags.write_text(text)
     before = photo.read_bytes()
     status, said = command(folder.path, f"--output={photo}", "--overwrite")
-    assert status == 2 and "is one of the run's pictures" in said and photo.read_bytes() == before
+    assert (
+        status == 2
+        and "is one of the inputs; give another name" in said
+        and photo.read_bytes() == before
+    )
     shutil.copy(picture_paths[1], photo)
     status, said = command(folder.path)
     told = f"nst_keras: --content={photo}: is not the picture that the run was made with\n"

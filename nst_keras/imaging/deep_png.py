@@ -8,7 +8,7 @@ from nst_keras.imaging import containers, geometry
 from nst_keras.imaging.tiff import Samples
 
 BYTES_PER_PIXEL = 56  # of RGBA: 16 bits and floats, and their copies while they are converted
-_KINDS = {2: 3, 4: 2, 6: 4}  # channels by color type: RGB, gray and RGB with alpha
+_KINDS = (2, 4, 6)  # color types: RGB, gray and RGB with alpha
 _END = 1 << 16  # bytes in which the end mark is looked for, since some programs add others
 _ALPHAS = (2, 4)  # numbers of channels of which the last is alpha
 

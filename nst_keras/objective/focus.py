@@ -7,6 +7,8 @@ other.
 
 import tensorflow as tf
 
+from nst_keras.network.pooling import mean_of_squares
+
 _SQUARE = 8  # pixels; detail is averaged over squares of this side
 _REACH = 24 / 512  # of a position's surroundings on each side, relative to the longest side
 _LEAST, _MOST = 0.05, 3.0  # of a weight, relative to the mean
@@ -33,7 +35,7 @@ def position_weights(content: tf.Tensor, focus: float) -> tf.Tensor:
 
 def at_stride(weights: tf.Tensor, stride: int) -> tf.Tensor:
     """The weights (1, h, w, 1) of features with a stride, from those of pixels."""
-    return tf.nn.avg_pool2d(weights, stride, stride, "VALID")
+    return mean_of_squares(weights, stride)
 
 
 def _detail(content: tf.Tensor) -> tf.Tensor:

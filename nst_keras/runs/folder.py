@@ -203,6 +203,17 @@ def _has_fewer_steps(record: RunRecord, fingerprint: Fingerprint) -> bool:
     return any(fingerprint.has_more_steps_than(found) for found in there)
 
 
+def existing(path: str, shown: str) -> RunFolder:
+    """The folder of a run that has been begun, or an InputError, which begins with `shown`."""
+    if not os.path.isdir(path):
+        reason = "is not a folder" if os.path.exists(path) else files.missing(path, "folder")
+        raise InputError(f"{shown}: {reason}; give a run folder")
+    folder = RunFolder(path)
+    if not folder.read_record():
+        raise InputError(f"{shown}: is not a run folder; it has no run.json that can be read")
+    return folder
+
+
 def fingerprint(config: Config, hashes: dict[str, str]) -> Fingerprint:
     """What identifies the result of a run; see `inputs.Inputs` for the hashes."""
     return Fingerprint.of(config, OPTIONS, hashes)

@@ -67,9 +67,9 @@ class XlaTrial:
         self._steps, self._figures, self._remember = steps, known or XlaFigures(), remember
         self._calls: list[tuple[int, float]] = []  # since the kind has changed
         self._plain_seconds = 0.0  # of a step without XLA
-        self._is_over = known is not None and known.gain > 1.0
-        if known is not None and self._is_over:
-            steps.xla = True
+        self._is_over = False
+        if known is not None and known.gain > 1.0:
+            steps.xla = self._is_over = True
             _log.info("xla: used from the start, as steps were %.2g times as fast", known.gain)
 
     def observe(self, steps: int, seconds: float, steps_left: int) -> bool:
