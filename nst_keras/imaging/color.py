@@ -10,6 +10,7 @@ from nst_keras.imaging.color_spaces import ColorSpace
 from nst_keras.imaging.tiff import Samples
 from nst_keras.runtime.errors import printable
 
+WHITE, BLACK = 1.0, 0.0
 _STRIP_VALUES = 1 << 22
 _ROUGH_CMYK = "CMYK without a profile was converted roughly: colors may differ"
 _UNUSABLE_PROFILE = (
@@ -17,16 +18,22 @@ _UNUSABLE_PROFILE = (
 )
 
 
-def to_srgb(image: Image.Image, notes: list[str], space: ColorSpace | None = None) -> np.ndarray:
+def to_srgb(
+    image: Image.Image,
+    notes: list[str],
+    space: ColorSpace | None = None,
+    background: float = WHITE,
+) -> np.ndarray:
     """A picture that Pillow decoded as float32 sRGB in [0, 1], shape (height, width, 3).
 
     Adds a short sentence to `notes` for everything that a person should know.
 
     Args:
         space: of its colors, if the file has another description of them than a profile.
+        background: the gray that is seen where the picture is transparent.
     """
     if _is_deep(image):
-        return _deep_gray(image, notes, space)
+        return _deep_gray(image, notes, space, background)
     pixels = np.array(_without_profile(image, notes), np.float32)
     pixels /= 255
     if space and not image.info.get("icc_profile"):
@@ -34,20 +41,23 @@ def to_srgb(image: Image.Image, notes: list[str], space: ColorSpace | None = Non
         notes.append(f"colors were converted from {space.name} to sRGB")
     if image.has_transparency_data:
         alpha = np.array(image.convert("RGBA").getchannel("A"), np.float32) / 255
-        _composite(pixels, alpha, notes)
+        _composite(pixels, alpha, notes, background)
     return pixels
 
 
 def to_uint8_srgb(
-    image: Image.Image, notes: list[str], space: ColorSpace | None = None
+    image: Image.Image,
+    notes: list[str],
+    space: ColorSpace | None = None,
+    background: float = WHITE,
 ) -> np.ndarray:
     """Likewise, as uint8; most pictures are never floats, which take four times the memory."""
     if _is_deep(image) or image.has_transparency_data or space:
-        return to_uint8(to_srgb(image, notes, space))
+        return to_uint8(to_srgb(image, notes, space, background))
     return np.asarray(_without_profile(image, notes))
 
 
-def samples_to_srgb(samples: Samples, notes: list[str]) -> np.ndarray:
+def samples_to_srgb(samples: Samples, notes: list[str], background: float = WHITE) -> np.ndarray:
     """The samples of a TIFF as float32 sRGB in [0, 1], shape (height, width, 3), not turned."""
     values, alpha = _in_range(samples.values, notes), samples.alpha
     if alpha is not None:
@@ -62,7 +72,7 @@ def samples_to_srgb(samples: Samples, notes: list[str]) -> np.ndarray:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=-1)
     if alpha is not None:
-        _composite(pixels, alpha, notes)
+        _composite(pixels, alpha, notes, background)
     return pixels
 
 
@@ -147,7 +157,9 @@ def _in_range(values: np.ndarray, notes: list[str], white: float = 1) -> np.ndar
     return (wide / max(float(high) - float(low), 1e-12)).astype(np.float32)
 
 
-def _deep_gray(image: Image.Image, notes: list[str], space: ColorSpace | None) -> np.ndarray:
+def _deep_gray(
+    image: Image.Image, notes: list[str], space: ColorSpace | None, background: float
+) -> np.ndarray:
     """Gray of more than 8 bits; black to white is [0, 65535], or [0, 1] for floats."""
     values = np.asarray(image)
     gray = _in_range(values, notes, 1 if image.mode == "F" else 65535)
@@ -158,16 +170,18 @@ def _deep_gray(image: Image.Image, notes: list[str], space: ColorSpace | None) -
     pixels = np.repeat(gray[..., None], 3, axis=-1) if gray.ndim == 2 else gray
     transparent = image.info.get("transparency")
     if isinstance(transparent, int) and (values == transparent).any():
-        _composite(pixels, (values != transparent).astype(np.float32), notes)
+        _composite(pixels, (values != transparent).astype(np.float32), notes, background)
     return pixels
 
 
-def _composite(pixels: np.ndarray, alpha: np.ndarray, notes: list[str]) -> None:
-    """Composite pixels (height, width, 3) over white, in place."""
+def _composite(pixels: np.ndarray, alpha: np.ndarray, notes: list[str], background: float) -> None:
+    """Composite pixels (height, width, 3) over a gray, in place."""
     if alpha.min() >= 1:
         return
     pixels *= alpha[..., None]
-    pixels += 1 - alpha[..., None]
+    pixels += background * (1 - alpha[..., None])
+    if background != WHITE:
+        return
     if alpha.max() > 0:
         notes.append("transparency was composited over white")
     else:

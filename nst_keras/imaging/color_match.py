@@ -20,11 +20,17 @@ class ColorStatistics(NamedTuple):
 
 
 def color_statistics(
-    pictures: Sequence[np.ndarray], shares: Sequence[float] = (1.0,)
+    pictures: Sequence[np.ndarray],
+    shares: Sequence[float] = (1.0,),
+    masks: Sequence[np.ndarray | None] | None = None,
 ) -> ColorStatistics:
-    """The statistics of pictures (H, W, 3), as if they were one picture with these shares of it."""
+    """The statistics of pictures (H, W, 3), as if they were one picture with these shares of it.
+
+    Args:
+        masks: for each picture, how much each of its pixels counts, (H, W); None: all alike.
+    """
     weights = np.asarray(shares, np.float64) / np.sum(shares)
-    means, moments = zip(*map(_moments, pictures), strict=True)
+    means, moments = zip(*map(_moments, pictures, masks or [None] * len(pictures)), strict=True)
     mean = np.einsum("n,ni->i", weights, means)
     return ColorStatistics(mean, np.einsum("n,nij->ij", weights, moments) - np.outer(mean, mean))
 
@@ -70,15 +76,22 @@ def _chroma(colors: ColorStatistics) -> float:
     return float(np.trace(_CHROMA @ colors.covariance)) + _LEAST_VARIANCE
 
 
-def _moments(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(picture: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The mean (3,), and the mean products of channels (3, 3)."""
     pixels = picture.reshape(-1, 3)
-    sums, products = np.zeros(3), np.zeros((3, 3))
+    weights = None if mask is None or not mask.any() else mask.reshape(-1, 1)
+    count, sums, products = 0.0, np.zeros(3), np.zeros((3, 3))
     for start in range(0, len(pixels), _STRIP_PIXELS):
         strip = pixels[start : start + _STRIP_PIXELS].astype(np.float64)
-        sums += strip.sum(axis=0)
-        products += strip.T @ strip
-    return sums / len(pixels), products / len(pixels)
+        weighted = strip
+        if weights is not None:
+            own = weights[start : start + _STRIP_PIXELS].astype(np.float64)
+            weighted = own * strip
+            count += own.sum()
+        sums += weighted.sum(axis=0)
+        products += strip.T @ weighted
+    count = count or len(pixels)
+    return sums / count, products / count
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ class Decoder:
         side: `max` for the longest side, `min` for the shortest.
         truncated: whether the rest of a file that was cut short is used.
         max_bytes: pictures whose decoding would take more memory are refused.
+        background: the gray, in [0, 1], that is seen where a picture is transparent.
 
     Attributes:
         notes: what a person should know about the conversion.
@@ -60,9 +61,11 @@ class Decoder:
         side: Callable[[tuple[int, int]], int] = max,
         truncated: bool = False,
         max_bytes: float = math.inf,
+        background: float = color.WHITE,
     ):
         self._max_pixels, self._min_side, self._max_bytes = max_pixels, min_side, max_bytes
         self._enough, self._side, self._truncated = enough, side, truncated
+        self._background = background
         self.notes: list[str] = []
         self.size = (0, 0)
 
@@ -87,7 +90,7 @@ class Decoder:
             image.format = picture.format
             self._describe(image, b"")
             shown = self._reduced(self._shown_part(image, b""))
-            return color.to_srgb(self._upright(shown), self.notes)
+            return color.to_srgb(self._upright(shown), self.notes, background=self._background)
 
     def _from_eight_bits(self, image: Image.Image) -> Image.Image:
         """Gray that Pillow has converted to a mode of more than 8 bits still runs to 255."""
@@ -110,7 +113,7 @@ class Decoder:
                 self.notes.append("only the first frame was read")
             self._describe(image, data)
             shown = self._reduced(self._shown_part(image, data))
-            return to_pixels(self._upright(shown), self.notes, space)
+            return to_pixels(self._upright(shown), self.notes, space, self._background)
 
     @contextlib.contextmanager
     def _opened(self, data: bytes) -> Iterator[Image.Image]:
@@ -224,7 +227,7 @@ class Decoder:
             self.notes.append("only the first frame was read")
         if samples.has_more:
             self.notes.append("channels beyond color and transparency were left out")
-        pixels = color.samples_to_srgb(samples, self.notes)
+        pixels = color.samples_to_srgb(samples, self.notes, self._background)
         if to_pixels is color.to_uint8_srgb:
             pixels = color.to_uint8(pixels)
         self._turn_size(samples.orientation)

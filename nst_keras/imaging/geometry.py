@@ -37,6 +37,17 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(resized, 0, 1, out=resized)
 
 
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a mask (h, w) of floats in [0, 1]; linear, so that masks keep their sum at each place.
+
+    The antialiased triangle does not overshoot, so what is 0 or 1 all around stays that.
+    """
+    if (height, width) == mask.shape:
+        return np.array(mask, np.float32)
+    resized = _resampled(mask[..., None], height, width, Image.Resampling.BILINEAR)[..., 0]
+    return np.clip(resized, 0, 1, out=resized)
+
+
 def average(values: np.ndarray, top: float, bottom: float, height: int, width: int) -> np.ndarray:
     """Rows `top` to `bottom` of floats (h, w, channels), averaged to a smaller size."""
     box = (0, top, values.shape[1], bottom)

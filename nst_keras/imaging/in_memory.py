@@ -51,7 +51,8 @@ def read_object(
             "a tensor, or the bytes of a picture file"
         )
     notes: list[str] = []
-    pixels = color.samples_to_srgb(_samples(_array(value, name), name), notes)
+    background = options.get("background", color.WHITE)
+    pixels = color.samples_to_srgb(_samples(_array(value, name), name), notes, background)
     return Picture(pixels, tuple(notes), sha256="", size=pixels.shape[:2])
 
 

@@ -28,13 +28,18 @@ TORCHVISION_SCALE = 255.0 * vgg.IMAGENET_DEVIATION
 StyleTarget = tuple[tf.Tensor, ...]
 
 
-def gram_sums(features: tf.Tensor) -> Statistic:
+def gram_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statistic:
     """F F^T, summed over positions: (1, H, W, N) -> (N, N).
 
     Its pull-back takes one product where autodiff takes two, and needs no float32 copy of the
     features, which autodiff would keep until then.
+
+    Args:
+        weights: of positions in R regions, (1, H, W, R); sums are then those of each, (R, N, N).
     """
     rows = _rows(features)
+    if weights is not None:
+        return _weighted_gram_sums(rows, _weights_of(weights, rows), tf.shape(features))
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
         return tf.reshape(_pulled_from_gram(rows, upstream), tf.shape(features))
@@ -42,16 +47,64 @@ def gram_sums(features: tf.Tensor) -> Statistic:
     return _product_sums(rows), pull_back
 
 
-def moment_sums(features: tf.Tensor) -> Statistic:
-    """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N)."""
-    rows = _rows(features)
+def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statistic:
+    """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N).
+
+    With weights of positions in R regions as in `gram_sums`, (R, N + 1, N).
+    """
+    rows, shape = _rows(features), tf.shape(features)
+    if weights is None:
+        products, from_products = gram_sums(features)
+        first = tf.reduce_sum(exact(rows), axis=0)
+
+        def from_first(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.cast(upstream, rows.dtype)
+    else:
+        of_positions = _weights_of(weights, rows)
+        products, from_products = _weighted_gram_sums(rows, of_positions, shape)
+        first = tf.matmul(of_positions, exact(rows), transpose_a=True)
+
+        def from_first(upstream: tf.Tensor) -> tf.Tensor:
+            pulled = tf.matmul(tf.cast(of_positions, rows.dtype), tf.cast(upstream, rows.dtype))
+            return tf.reshape(pulled, shape)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        pulled = _pulled_from_gram(rows, upstream[:-1]) + tf.cast(upstream[-1], rows.dtype)
-        return tf.reshape(pulled, tf.shape(features))
+        return from_products(upstream[..., :-1, :]) + from_first(upstream[..., -1, :])
 
-    first = tf.reduce_sum(exact(rows), axis=0)
-    return tf.concat([_product_sums(rows), first[None]], axis=0), pull_back
+    return tf.concat([products, first[..., None, :]], axis=-2), pull_back
+
+
+def _weighted_gram_sums(rows: tf.Tensor, weights: tf.Tensor, shape: tf.Tensor) -> Statistic:
+    """Sums of w F F^T for each region: (M, N) and weights (M, R) -> (R, N, N).
+
+    One product for all regions, so that no sum of several terms depends on their order. `shape` is
+    that of the features.
+    """
+    channels, regions = rows.shape[1], weights.shape[1]
+
+    def in_each_region(rows: tf.Tensor) -> tf.Tensor:
+        """Weighted rows of all regions side by side, (M, R N), rounded once."""
+        weighted = exact(rows)[:, None] * weights[:, :, None]
+        return tf.reshape(weighted, (-1, regions * channels))
+
+    if is_for_xla():  # as in `_product_sums`
+        weighted = tf.cast(in_each_region(rows), rows.dtype)
+        kind = exact(rows[:0]).dtype
+        sums = tf.matmul(weighted, rows, transpose_a=True, output_type=kind)
+    else:
+        sums = tf.matmul(in_each_region(rows), exact(rows), transpose_a=True)
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        both = tf.reshape(upstream + tf.linalg.matrix_transpose(upstream), (-1, channels))
+        weighted = tf.cast(in_each_region(rows), rows.dtype)
+        return tf.reshape(tf.matmul(weighted, tf.cast(both, rows.dtype)), shape)
+
+    return tf.reshape(sums, (regions, channels, channels)), pull_back
+
+
+def _weights_of(weights: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Weights of positions (1, H, W, R) as a matrix (H W, R), as exact as sums of the rows."""
+    return tf.cast(_rows(weights), exact(rows[:0]).dtype)
 
 
 def _rows(features: tf.Tensor) -> tf.Tensor:
@@ -105,14 +158,15 @@ class Formulas:
         content: makes the loss from sum (F - P)^2, the floored sum of P^2, and N M.
         style: makes the loss from moments per position, the style's target and the counts.
         variation: the kind of total variation.
-        style_sums: the moments summed over positions, of features (1, H, W, N).
+        style_sums: the moments summed over positions, of features (1, H, W, N), and of regions
+            if weights of positions (1, H, W, R) are given.
         style_target: what a step needs of the blended styles' moments, computed once.
     """
 
     content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
     style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
     variation: variations.Variation
-    style_sums: Callable[[tf.Tensor], Statistic] = gram_sums
+    style_sums: Callable[..., Statistic] = gram_sums
     style_target: Callable[[tf.Tensor], StyleTarget] = lambda moments: (moments,)
 
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from nst_keras.network import vgg
@@ -15,9 +16,12 @@ from nst_keras.objective.neighbors import (
     FeaturesInTiles,
     Neighbors,
     Part,
+    Vectors,
     distance_sum,
+    rows_of,
     shape_of,
 )
+from nst_keras.objective.regions import Region
 from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
@@ -33,18 +37,30 @@ class HypercolumnNeighbors(Neighbors):
 
     spacing, most_vectors = 4, 1 << 14
 
-    def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
-        super().__init__(vectors, height, width, tiles)
-        self._vectors = vectors
-        self._factors = {layer: _to_mean_square_1(own) for layer, own in vectors.items()}
-        factors = [tf.fill(own.shape[1:], self._factors[layer]) for layer, own in vectors.items()]
+    def __init__(
+        self,
+        vectors: Vectors,
+        height: int,
+        width: int,
+        tiles: Sequence[Tile],
+        regions: Sequence[Region] = (),
+    ):
+        super().__init__(vectors, height, width, tiles, regions)
+        self._vectors = vectors.by_layer
+        self._factors = {
+            layer: _to_mean_square_1(own[: vectors.count]) for layer, own in self._vectors.items()
+        }
+        factors = [
+            tf.fill(own.shape[1:], self._factors[layer]) for layer, own in self._vectors.items()
+        ]
         self._all_factors = tf.concat(factors, axis=0)  # by channel
         squares = [
             self._factors[layer] ** 2 * tf.reduce_sum(tf.square(exact(own)), axis=1)
-            for layer, own in vectors.items()
+            for layer, own in self._vectors.items()
         ]
         lengths = tf.sqrt(tf.reduce_sum(tf.stack(squares), axis=0))
-        self._inverse_lengths = tf.math.divide_no_nan(tf.ones_like(lengths), lengths)
+        # A factor on the pull of a vector is one on its cosines.
+        self._inverse_lengths = tf.math.divide_no_nan(tf.cast(self._pulls, lengths.dtype), lengths)
 
     def _maps(self) -> tuple[str, ...]:
         return (NEIGHBORS,)
@@ -96,19 +112,35 @@ class HypercolumnNeighbors(Neighbors):
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
             features_of = functools.partial(tuple, tuple(features_of()))
-        sums = [
-            tf.reduce_sum(queries, axis=0)
-            for part, (_, features) in zip(self._parts, features_of(), strict=True)
-            for queries in self._queries(features, part)
+        means = self._means(features_of())
+        searches = [
+            VectorSearch(functools.partial(self._vectors_from, start), size)
+            for start, size in zip(self._starts, self._sizes, strict=True)
         ]
-        mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(self.count)
-        search = VectorSearch(self._vectors_at, self._inverse_lengths.shape[0])
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
-            found = [search(queries, mean) for queries in self._queries(features, part)]
+            found = [
+                self._nearest(searches, queries, means, sets)
+                for queries, sets in self._queries(features, part)
+            ]
             yield {NEIGHBORS: tf.concat(found, axis=0)}
 
-    def _queries(self, features: Features, part: Part) -> Iterator[tf.Tensor]:
-        """The hypercolumns of a tile (n, all channels), some rows of squares at a time."""
+    def _means(self, features_in_tiles: FeaturesInTiles) -> list[tf.Tensor]:
+        """The mean hypercolumn of the image in each set."""
+        sums: list[list[tf.Tensor]] = [[] for _ in self._sizes]
+        for part, (_, features) in zip(self._parts, features_in_tiles, strict=True):
+            for queries, sets in self._queries(features, part):
+                for number, own in enumerate(sums):
+                    chosen = np.flatnonzero(sets == number)
+                    own.append(tf.reduce_sum(rows_of(queries, chosen), axis=0))
+        counts = [max(1.0, float((self._sets == number).sum())) for number in range(len(sums))]
+        return [
+            tf.reduce_sum(tf.stack(own), axis=0) / count
+            for own, count in zip(sums, counts, strict=True)
+        ]
+
+    def _queries(self, features: Features, part: Part) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+        """The hypercolumns of a tile (n, all channels), and their sets (n,), some rows of squares
+        at a time."""
         rows, columns = shape_of(part)
         squares = rows * self.spacing // NEIGHBORS_STRIDE
         step = max(1, _MOST_QUERIES * squares // (rows * columns))
@@ -119,11 +151,13 @@ class HypercolumnNeighbors(Neighbors):
                 per_square = NEIGHBORS_STRIDE // vgg.stride(layer)
                 strip = features[layer][:, start * per_square : (start + count) * per_square]
                 found[layer] = self.at_positions(strip, layer, count * rows // squares, columns)
-            yield self._hypercolumns(found)
+            first, last = (n * rows // squares for n in (start, start + count))
+            yield self._hypercolumns(found), self._sets[part][first:last].reshape(-1)
 
-    def _vectors_at(self, numbers: tf.Tensor) -> tf.Tensor:
-        """The hypercolumns of the styles of some numbers."""
+    def _vectors_from(self, start: int, numbers: tf.Tensor) -> tf.Tensor:
+        """The hypercolumns of the styles of some numbers, counted from `start`."""
         vectors = self._vectors.items()
+        numbers += start
         return self._hypercolumns({layer: tf.gather(own, numbers) for layer, own in vectors})
 
     def _hypercolumns(self, vectors: Features) -> tf.Tensor:

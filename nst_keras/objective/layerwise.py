@@ -13,9 +13,11 @@ from nst_keras.objective.neighbors import (
     LEAST_SQUARE,
     FeaturesInTiles,
     Neighbors,
+    Vectors,
     distance_sum,
     shape_of,
 )
+from nst_keras.objective.regions import Region
 from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
@@ -29,16 +31,30 @@ class LayerNeighbors(Neighbors):
 
     spacing, most_vectors = 8, 1 << 12
 
-    def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
-        super().__init__(vectors, height, width, tiles)
-        self._means = {layer: tf.reduce_mean(exact(own), 0) for layer, own in vectors.items()}
-        self._directions = {
-            layer: tf.math.l2_normalize(exact(own) - self._means[layer], 1, LEAST_SQUARE)
-            for layer, own in vectors.items()
+    def __init__(
+        self,
+        vectors: Vectors,
+        height: int,
+        width: int,
+        tiles: Sequence[Tile],
+        regions: Sequence[Region] = (),
+    ):
+        super().__init__(vectors, height, width, tiles, regions)
+        self._means = {
+            layer: tf.reduce_mean(exact(own[: vectors.count]), 0)
+            for layer, own in vectors.by_layer.items()
         }
+        self._directions = {}
+        for layer, own in vectors.by_layer.items():
+            apart = exact(own) - self._means[layer]
+            pulls = tf.cast(self._pulls, apart.dtype)[:, None]  # factors on cosines
+            self._directions[layer] = pulls * tf.math.l2_normalize(apart, 1, LEAST_SQUARE)
         self._searches = {
-            layer: VectorSearch(functools.partial(_at, own), own.shape[0], exact=True)
-            for layer, own in vectors.items()
+            layer: [
+                VectorSearch(functools.partial(_at, own[start : start + size]), size, exact=True)
+                for start, size in zip(self._starts, self._sizes, strict=True)
+            ]
+            for layer, own in vectors.by_layer.items()
         }
 
     def _maps(self) -> tuple[str, ...]:
@@ -70,7 +86,9 @@ class LayerNeighbors(Neighbors):
             found = {}
             for layer in self.layers:
                 own = exact(self.at_positions(features[layer], layer, *shape_of(part)))
-                found[_map_name(layer)] = self._searches[layer](own, self._means[layer])
+                means = [self._means[layer]] * len(self._sizes)
+                sets = self._sets[part].reshape(-1)
+                found[_map_name(layer)] = self._nearest(self._searches[layer], own, means, sets)
             yield found
 
 

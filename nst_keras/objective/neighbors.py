@@ -8,9 +8,14 @@ There are two kinds: `HypercolumnNeighbors` in `hypercolumns`, and `LayerNeighbo
 Departures from the paper and its code, besides VGG19: all layers have the same share; positions do
 not depend on the size of the image, so that its tiles have the same ones; and `LayerNeighbors`
 subtracts the mean of the styles, which is constant, from the image's features, too.
+
+With regions (see `regions`), the styles' features are in sets, one for each region, and a position
+is matched within the set of its region only.
 """
 
 import abc
+import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -19,6 +24,9 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import Features, Statistic
+from nst_keras.objective.nearest import VectorSearch
+from nst_keras.objective.region_weights import places
+from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Span, Tile
 
 LEAST_SQUARE = 1e-6  # sums of squares below it count as zero
@@ -27,17 +35,44 @@ FeaturesInTiles = Iterable[tuple[Tile, Features]]  # of a picture: each tile, an
 Part = tuple[slice, slice]  # rows and columns of a grid
 
 
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """Features of the styles at positions of a kind of neighbors.
+
+    Attributes:
+        by_layer: (M, N) each. The last row is zero if there are regions: the neighbor of positions
+            that belong to none, which has no pull.
+        sizes: the number of vectors in the set of each region; of all where there are no regions.
+    """
+
+    by_layer: Features
+    sizes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of vectors, without the one that is zero."""
+        return sum(self.sizes)
+
+    @property
+    def starts(self) -> list[int]:
+        """The number of the first vector of each set."""
+        return [0, *itertools.accumulate(self.sizes)][:-1]
+
+
 class Neighbors(abc.ABC):
     """The neighbors of the positions of an image of one size, cut into tiles.
 
     Args:
-        vectors: features of the styles by layer, (M, N) each.
+        vectors: of the styles.
         height, width: of the image in pixels.
         tiles: of the image.
+        regions: at the size of the image, as many as there are sets of vectors; none: every
+            position is matched with all vectors.
 
     Attributes:
         layers: whose features are compared.
         vector_count: of the styles: M.
+        constant: what the sum of distances is at least, as positions differ in their weight.
         known: for each tile, the numbers of its positions' neighbors by the name of their map,
             variables (1, rows, columns, 1).
     """
@@ -45,10 +80,29 @@ class Neighbors(abc.ABC):
     spacing: ClassVar[int]  # pixels between positions
     most_vectors: ClassVar[int]  # of more positions of the styles, so many are drawn
 
-    def __init__(self, vectors: Features, height: int, width: int, tiles: Sequence[Tile]):
-        self.layers, self.tiles = tuple(vectors), tuple(tiles)
-        self.vector_count = next(iter(vectors.values())).shape[0]
+    def __init__(
+        self,
+        vectors: Vectors,
+        height: int,
+        width: int,
+        tiles: Sequence[Tile],
+        regions: Sequence[Region] = (),
+    ):
+        self.layers, self.tiles = tuple(vectors.by_layer), tuple(tiles)
+        self.vector_count, self._sizes, self._starts = vectors.count, vectors.sizes, vectors.starts
         self._grid = self.grid(height, width)
+        # The set of each position, -1 for none; and by vector, a factor on its pull.
+        self._sets = np.zeros(self._grid, np.int64)
+        factors = [1.0]
+        if regions:
+            self._sets = places([region.mask for region in regions], self.spacing, *self._grid)
+            factors = [*(region.weight for region in regions), 0.0]
+        self._pulls = np.repeat(
+            np.array(factors, np.float32), [*self._sizes, *([1] if regions else [])]
+        )
+        pull = np.array(factors)[self._sets].sum()
+        # A tensor, so that images of other masks share compiled programs.
+        self.constant = tf.constant(self.count - pull, tf.float32)
         self._parts = [self.owned_part(tile) for tile in tiles]
         self.known = tuple(
             {name: _zeros(*shape_of(part)) for name in self._maps()} for part in self._parts
@@ -107,6 +161,29 @@ class Neighbors(abc.ABC):
                 numbers = tf.cast(found[name], variable.dtype)
                 variable.assign(tf.reshape(numbers, variable.shape))
 
+    def _nearest(
+        self,
+        searches: Sequence[VectorSearch],
+        queries: tf.Tensor,
+        means: Sequence,
+        sets: np.ndarray,
+    ) -> tf.Tensor:
+        """The numbers of the nearest vectors, each in the set of its query, int64 (n,).
+
+        Args:
+            searches: in each set of vectors.
+            queries: (n, N), float32.
+            means: of the queries of each set.
+            sets: of the queries, (n,).
+        """
+        found = np.full(len(sets), self.vector_count)  # the vector that is zero
+        for number, search in enumerate(searches):
+            chosen = np.flatnonzero(sets == number)
+            if len(chosen):
+                own = search(rows_of(queries, chosen), means[number])
+                found[chosen] = own.numpy() + self._starts[number]
+        return tf.constant(found)
+
     def state(self) -> dict[str, np.ndarray]:
         """The numbers by the name of their map, for the whole grid, whatever the tiles are."""
         state = {name: np.zeros(self._grid, np.int32) for name in self._maps()}
@@ -129,34 +206,78 @@ def capture_vectors(
     style_blend: Sequence[float],
     layers: Sequence[str],
     seed: int,
-) -> Features:
-    """The features of the styles at positions of a kind of neighbors by layer, (M, N) each.
+    regions: Sequence[Region] = (),
+) -> Vectors:
+    """The features of the styles at positions of a kind of neighbors.
 
     Each style has a number of positions in proportion to its weight: all of them, or as many drawn
-    at random. In all there are at most `kind.most_vectors`.
+    at random. In all there are at most `kind.most_vectors`, the same number for each region.
 
     Args:
         styles: (1, h, w, 3) each.
-        style_blend: one weight per style; their sum does not matter.
+        style_blend: one weight per style, where there are no regions; their sum does not matter.
+        regions: with masks at the sizes of the styles.
     """
-    weighted = [pair for pair in zip(styles, style_blend, strict=True) if pair[1]]
-    grids = [kind.grid(*style.shape[1:3]) for style, _ in weighted]
-    weights = [weight for _, weight in weighted]
-    most = [math.prod(grid) / weight for grid, weight in zip(grids, weights, strict=True)]
-    per_weight = min(kind.most_vectors / sum(weights), *most)
+    everywhere = tuple(map(StyleShare, style_blend))
+    sets = [region.styles for region in regions] or [everywhere]
+    most = kind.most_vectors // len(sets)
+    parts = [_capture_set(kind, features_of, styles, own, layers, seed, most) for own in sets]
+    sizes = tuple(part[layers[0]].shape[0] for part in parts)
+    if regions:
+        parts.append({layer: tf.zeros_like(own[:1]) for layer, own in parts[0].items()})
+    return Vectors(
+        {layer: _concatenated([part[layer] for part in parts]) for layer in layers}, sizes
+    )
+
+
+def _capture_set(
+    kind: type[Neighbors],
+    features_of: Callable[[tf.Tensor], FeaturesInTiles],
+    styles: Sequence[tf.Tensor],
+    shares: Sequence[StyleShare],
+    layers: Sequence[str],
+    seed: int,
+    most: int,
+) -> Features:
+    """The vectors of one region by layer, at most so many."""
+    weighted = [pair for pair in zip(styles, shares, strict=True) if pair[1].share]
+    eligible = [_eligible(kind, style, own.mask) for style, own in weighted]
+    counts = [int(own.sum()) for own in eligible]
+    weights = [own.share for _, own in weighted]
+    available = [count / weight for count, weight in zip(counts, weights, strict=True)]
+    per_weight = min(most / sum(weights), *available)
     found: dict[str, list[tf.Tensor]] = {layer: [] for layer in layers}
-    for (style, weight), grid in zip(weighted, grids, strict=True):
-        count = max(1, math.floor(per_weight * weight))
-        is_drawn = _draw(grid, count, seed)
-        for layer, own in _drawn_vectors(kind, features_of(style), is_drawn, layers).items():
-            found[layer].append(own)
-    return {layer: tf.concat(parts, axis=0) for layer, parts in found.items()}
+    for (style, own), allowed in zip(weighted, eligible, strict=True):
+        is_drawn = _draw(allowed, max(1, math.floor(per_weight * own.share)), seed)
+        for layer, drawn in _drawn_vectors(kind, features_of(style), is_drawn, layers).items():
+            found[layer].append(drawn)
+    return {layer: _concatenated(parts) for layer, parts in found.items()}
 
 
-def _draw(grid: tuple[int, int], count: int, seed: int) -> np.ndarray:
-    """Whether each position of a grid is among `count` that are drawn at random."""
-    order = np.random.default_rng(seed).permutation(math.prod(grid))
-    return (order < count).reshape(grid)
+def _eligible(kind: type[Neighbors], style: tf.Tensor, mask: np.ndarray | None) -> np.ndarray:
+    """Whether each position of a style may be a neighbor: at least one of them, anyway."""
+    grid = kind.grid(*style.shape[1:3])
+    if mask is None:
+        return np.ones(grid, bool)
+    inside = places([mask], kind.spacing, *grid) == 0
+    return inside if inside.any() else np.ones(grid, bool)
+
+
+def _draw(allowed: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Whether each position of a grid is among `count` that are drawn at random from those that
+    are allowed."""
+    order = np.random.default_rng(seed).permutation(int(allowed.sum()))
+    drawn = np.zeros(allowed.shape, bool)
+    drawn[allowed] = order < count
+    return drawn
+
+
+def _concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+
+
+def rows_of(queries: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
+    return queries if len(chosen) == queries.shape[0] else tf.gather(queries, chosen)
 
 
 def _drawn_vectors(

@@ -11,6 +11,8 @@ from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Extractor, Features
 from nst_keras.objective.focus import at_stride, position_weights
 from nst_keras.objective.laplacian import detail_weights, laplacian
+from nst_keras.objective.region_weights import region_weights
+from nst_keras.objective.regions import MaskOptions, Region, StyleShare
 from nst_keras.objective.term_names import CONTENT, LAPLACIAN, STYLE, kind_of, layer_of
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, Tile
 
@@ -27,13 +29,19 @@ class Targets:
             such a term; if positions have weights, also these (1, h, w, 1), by `weights_name`.
         content_sums: the weighted sum of the features' squares by layer, over all tiles, never
             below a floor.
-        style: the target of the style formula by layer, from the styles' blended moments.
+        style: the target of the style formula by layer, from the styles' blended moments: of each
+            region, or of the whole image alone.
+        region_sums: by layer, the sum of the weights of each region's positions, (R,), over all
+            tiles; empty if there are no regions. Weights are among `content`, by `regions_name`.
+        region_shares: what each region counts, (R,).
         notes: warnings for the user.
     """
 
     content: tuple[Features, ...]
     content_sums: dict[str, tf.Tensor]
-    style: dict[str, formulas_lib.StyleTarget]
+    style: dict[str, tuple[formulas_lib.StyleTarget, ...]]
+    region_sums: dict[str, tf.Tensor]
+    region_shares: tf.Tensor | None
     notes: tuple[str, ...]
 
 
@@ -46,6 +54,8 @@ def capture_targets(
     formulas: formulas_lib.Formulas,
     tiles_of: TilesOf,
     focus: float = 0.0,
+    regions: Sequence[Region] = (),
+    mask_options: MaskOptions | None = None,
 ) -> Targets:
     """Compute the features of the content and the blended moments of the styles.
 
@@ -56,22 +66,29 @@ def capture_targets(
         terms: the names of the terms whose layers need targets.
         tiles_of: cuts pictures, so that only one tile at a time goes through the network.
         focus: see `focus.position_weights`.
+        regions: with masks of the sizes of the content and of the styles; without regions, all
+            styles apply everywhere.
     """
+    options = mask_options or MaskOptions()
     features_of = functools.partial(features_in_tiles, extractor, tiles_of)
     layers = layers_of(CONTENT, terms)
     kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
-    for name, (plane, stride) in _planes(content, layers, terms, focus).items():
+    masks = {
+        layer: region_weights([region.mask for region in regions], layer, options)
+        for layer in (layers_of(STYLE, terms) if regions else ())
+    }
+    planes = _planes(content, layers, terms, focus)
+    planes |= {regions_name(layer): (own, vgg.stride(layer)) for layer, own in masks.items()}
+    for name, (plane, stride) in planes.items():
         for tile, own in zip(tiles_of(*content.shape[1:3]), kept, strict=True):
-            own[name] = plane[:, tile.rows.owned(stride), tile.columns.owned(stride)]
-    moments = dict.fromkeys(layers_of(STYLE, terms), 0.0)
-    for style, share in zip(styles, style_blend, strict=True):
-        for _, features in features_of(style):
-            for layer in moments:
-                positions = float(vgg.positions(layer, *style.shape[1:3]))
-                sums, _ = formulas.style_sums(features[layer])
-                moments[layer] += share / sum(style_blend) * (sums / positions)
+            own[name] = _owned_plane(plane, tile, stride)
+    everywhere = tuple(map(StyleShare, style_blend))
+    moments = [
+        _blended_moments(features_of, styles, shares, layers_of(STYLE, terms), formulas, options)
+        for shares in ([region.styles for region in regions] or [everywhere])
+    ]
     return Targets(
         content=tuple(kept),
         content_sums={
@@ -82,9 +99,53 @@ def capture_targets(
             )
             for layer in layers
         },
-        style={layer: formulas.style_target(moment) for layer, moment in moments.items()},
-        notes=(*_notes(CONTENT, layers, kept), *_notes(STYLE, moments, [moments])),
+        style={
+            layer: tuple(formulas.style_target(own[layer]) for own in moments)
+            for layer in layers_of(STYLE, terms)
+        },
+        region_sums={layer: tf.reduce_sum(own, axis=(0, 1, 2)) for layer, own in masks.items()},
+        region_shares=(
+            tf.constant([region.weight * region.area for region in regions], tf.float32)
+            if regions
+            else None
+        ),
+        notes=(
+            *_notes(CONTENT, layers, kept),
+            *dict.fromkeys(note for own in moments for note in _notes(STYLE, own, [own])),
+        ),
     )
+
+
+def _blended_moments(
+    features_of: Callable[[tf.Tensor], Iterator[tuple[Tile, Features]]],
+    styles: Sequence[tf.Tensor],
+    shares: Sequence[StyleShare],
+    layers: Sequence[str],
+    formulas: formulas_lib.Formulas,
+    options: MaskOptions,
+) -> Features:
+    """The moments per position of the styles by layer, blended by their shares."""
+    moments = dict.fromkeys(layers, 0.0)
+    whole = sum(own.share for own in shares)
+    for style, own in zip(styles, shares, strict=True):
+        if not own.share:
+            continue
+        weights = {layer: _weights_of(own, layer, options) for layer in layers}
+        for tile, features in features_of(style):
+            for layer in layers:
+                if weights[layer] is None:
+                    sums, _ = formulas.style_sums(features[layer])
+                    count: float | tf.Tensor = float(vgg.positions(layer, *style.shape[1:3]))
+                else:
+                    part = _owned_plane(weights[layer], tile, vgg.stride(layer))
+                    sums = formulas.style_sums(features[layer], part)[0][0]
+                    count = tf.reduce_sum(weights[layer])
+                moments[layer] += own.share / whole * tf.math.divide_no_nan(sums, count)
+    return moments
+
+
+def _weights_of(share: StyleShare, layer: str, options: MaskOptions) -> tf.Tensor | None:
+    return None if share.mask is None else region_weights([share.mask], layer, options)
 
 
 def layers_of(kind: str, terms: Iterable[str]) -> tuple[str, ...]:
@@ -95,6 +156,16 @@ def layers_of(kind: str, terms: Iterable[str]) -> tuple[str, ...]:
 def weights_name(layer: str) -> str:
     """The name of the weights of a content layer's positions, beside its features."""
     return f"weights of {layer}"
+
+
+def regions_name(layer: str) -> str:
+    """The name of the weights of a layer's positions in each region."""
+    return f"regions of {layer}"
+
+
+def _owned_plane(plane: tf.Tensor, tile: Tile, stride: int) -> tf.Tensor:
+    """The part of a plane (1, h, w, N) of the whole picture that a tile owns."""
+    return plane[:, tile.rows.owned(stride), tile.columns.owned(stride)]
 
 
 def _planes(

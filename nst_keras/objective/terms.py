@@ -21,7 +21,7 @@ from nst_keras.objective.evaluation import (
 )
 from nst_keras.objective.formulas import Formulas, Size
 from nst_keras.objective.neighbors import Neighbors
-from nst_keras.objective.targets import Targets, weights_name
+from nst_keras.objective.targets import Targets, regions_name, weights_name
 from nst_keras.objective.term_names import (
     CONTENT,
     LAPLACIAN,
@@ -139,14 +139,34 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
 
 
 def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
-    """The distance of the features' moments from the styles', as in equation 4."""
-    target = targets.style[layer]
+    """The distance of the features' moments from the styles', as in equation 4; with regions, the
+    sum of those of each, which count by their shares."""
+    of_regions = targets.style[layer]
 
-    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        positions = float(vgg.positions(layer, height, width))
-        return formulas.style(sums / positions, target, Size(positions, float(height * width)))
+    def whole(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        size = _size(layer, height, width)
+        return formulas.style(sums / size.positions, of_regions[0], size)
 
-    return lambda features, known: formulas.style_sums(features), loss
+    def by_region(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        # Where a mask has vanished at a small size, the loss is constant.
+        moments = tf.math.divide_no_nan(
+            sums, tf.cast(targets.region_sums[layer][:, None, None], sums.dtype)
+        )
+        size = _size(layer, height, width)
+        losses = [
+            formulas.style(own, target, size)
+            for own, target in zip(tf.unstack(moments), of_regions, strict=True)
+        ]
+        return tf.tensordot(tf.cast(targets.region_shares, sums.dtype), tf.stack(losses), 1)
+
+    if targets.region_shares is None:
+        return lambda features, known: formulas.style_sums(features), whole
+    name = regions_name(layer)
+    return lambda features, known: formulas.style_sums(features, known[name]), by_region
+
+
+def _size(layer: str, height: int, width: int) -> Size:
+    return Size(float(vgg.positions(layer, height, width)), float(height * width))
 
 
 def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
@@ -170,7 +190,7 @@ def _neighbors(weight: float, neighbors: Neighbors) -> Term:
     """Distances from the styles' features of each position's neighbor, in the mean."""
 
     def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return sums / float(neighbors.count)
+        return (sums - tf.cast(neighbors.constant, sums.dtype)) / float(neighbors.count)
 
     statistics = {
         layer: functools.partial(neighbors.statistics, layer) for layer in neighbors.layers

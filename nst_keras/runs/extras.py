@@ -13,7 +13,8 @@ from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config
+from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.option import absolute_paths
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def write_strips(folder: RunFolder, config: Config, height: int) -> None:
         with _optional(folder.strip, InputError):
             frames = [(folder.iteration(step), f"{step:,}") for step in steps]
             animation.write_strip(folder.strip, frames)
-    styles = [(folder.style(n), "style") for n in range(1, len(config.style) + 1)]
+    styles = [(folder.style(n), "style") for n in range(1, len(config.style_pictures) + 1)]
     pictures = [(folder.content, "content"), *styles, (folder.result, "result")]
     with _optional(folder.side_by_side, InputError):
         animation.write_strip(folder.side_by_side, pictures, min(_ROW_HEIGHT, height))
@@ -98,12 +99,19 @@ def check_output(config: Config) -> None:
     images.check_writable_suffix(path)
     if config.bits == 16:
         deep.check_place(path)
-    inputs = (config.content, *config.style, config.init, config.weights)
-    if path.resolve() in {Path(name).resolve() for name in inputs}:
+    if path.resolve() in _inputs(config):
         raise InputError(f"--output={path}: is one of the inputs; give another name")
     check_place(path)
     if path.exists() and not config.overwrite:
         raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+
+
+def _inputs(config: Config) -> set[Path]:
+    """The files that a run reads."""
+    paths = absolute_paths(vars(config), OPTIONS)
+    hashed = [own for name, own in paths.items() if OPTIONS[name].hashed]
+    listed = [item for own in hashed for item in ([own] if isinstance(own, str) else own)]
+    return {Path(name).resolve() for name in listed}
 
 
 def copy_result(folder: RunFolder, config: Config) -> None:

@@ -71,7 +71,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     inputs = read_inputs(settings)
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
-    sources = (settings.content, *settings.style[:2])
+    sources = (settings.content, *settings.style_pictures[:2])
     folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))
     prolongs = not settings.overwrite and folder.can_extend(folder.read_record(), fingerprint)
     return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
@@ -113,7 +113,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
             _log.warning(message, at, plan.total_steps)
     run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
-    content, *styles = (Path(path).name for path in (settings.content, *settings.style))
+    content, *styles = (Path(path).name for path in (settings.content, *settings.style_pictures))
     what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
     _log.info("%s on %s; folder %s", what, record.device, folder.path)
     costs = CostModel(settings, plan.precision, inputs.channels, inputs.held_bytes)
@@ -156,8 +156,9 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
-    blend = settings.blend(len(settings.style))
-    styles = enumerate(zip(settings.style, blend, strict=True), start=1)
+    paths = settings.style_pictures
+    blend = settings.blend(len(paths))
+    styles = enumerate(zip(paths, blend, strict=True), start=1)
     return RunRecord(
         version=nst_keras.__version__,
         status="running",

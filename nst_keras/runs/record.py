@@ -35,14 +35,20 @@ class Fingerprint:
     ) -> "Fingerprint":
         """The fingerprint of a config, a dataclass whose fields are described by `options`.
 
-        Files count by their hashes and not by their paths, which are not among the settings.
+        Files count by their hashes and not by their paths, which are not among the settings; of a
+        list with words among the paths, the places of the words count.
         """
         settings = {}
         for name, option in options.items():
             value = getattr(config, name)
-            is_path = option.hashed and value not in option.words
-            if option.changes_result and value is not None and not is_path:
-                settings[name] = option.format(value)
+            if not option.changes_result or value is None:
+                continue
+            if option.hashed and option.many:
+                words = tuple("" if option.is_path(item) else item for item in value)
+                value = words if any(words) else ()
+            elif option.hashed and option.is_path(value):
+                continue
+            settings[name] = option.format(value)
         return cls({name: text for name, text in settings.items() if text}, dict(hashes))
 
     def named_values(self) -> dict[str, str]:

@@ -8,16 +8,21 @@ float32 sRGB in [0, 1], (H, W, 3). Luma follows Rec. 601, from the encoded value
 import functools
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from nst_keras.imaging import geometry
 from nst_keras.network import extractor, vgg
+from nst_keras.network.pooling import mean_of_squares
 from nst_keras.network.weights import Weights
+from nst_keras.objective.formulas import gram_sums
+from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.runs.score_table import HELD_OUT, held_out_layers
 from nst_keras.transfer.iterate import Iterate
+from nst_keras.transfer.picture_regions import PictureRegions
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +65,7 @@ class Scorer:
         names = (vgg.canonical_layer(name, weights.backbone, "held_out") for name in held_out)
         self.held_out = tuple(names)
         self._extractor = extractor.feature_extractor(weights, (*self.held_out, CONTENT_LAYER))
-        any_size = [tf.TensorSpec((1, None, None, 3), tf.float32)]  # all share one trace
-        self._look = tf.function(self._statistics, input_signature=any_size, autograph=False)
+        self._looks: dict[int, Callable] = {}  # by the number of regions
 
     def score(
         self,
@@ -69,6 +73,7 @@ class Scorer:
         content: np.ndarray,
         styles: Sequence[np.ndarray],
         style_blend: Sequence[float] = (),
+        regions: PictureRegions | None = None,
     ) -> dict[str, float]:
         """The scores of a picture by name, all finite; `gram_error/LAYER` for each held-out layer.
 
@@ -80,43 +85,97 @@ class Scorer:
             content: of any size; it is resized to that of the picture.
             styles: at the size that the objective used: the size of strokes counts.
             style_blend: a share for each style, scaled to a sum of 1; equal by default.
+            regions: with styles of their own, of any size: how close the picture is to the look of
+                its styles is then the mean over regions, by their area.
         """
         shares = _shares(len(styles), style_blend)
         for pixels in (picture, content, *styles):
             _check(pixels)
         picture, *styles = _reduced([picture, *styles])
         content = geometry.resize(content, *picture.shape[:2])
-        (grams, scene), (_, target_scene) = self._measure(picture), self._measure(content)
-        style_grams = [self._measure(style)[0] for style in styles]
+        parts = _parts(picture, styles, shares, regions)
+        areas = np.array([part.area for part in parts]) / sum(part.area for part in parts)
+        grams, scene = self._measure(picture, [part.mask for part in parts])
+        target_scene = self._measure(content, [np.ones(content.shape[:2])])[1]
+        targets = self._style_grams(styles, parts)
         figures = {}
         for layer in self.held_out:
-            target = [s * gram[layer] for s, gram in zip(shares, style_grams, strict=True)]
-            figures[f"gram_error/{layer}"] = gram_error(grams[layer], np.sum(target, axis=0))
+            errors = [
+                gram_error(own[layer], target[layer])
+                for own, target in zip(grams, targets, strict=True)
+            ]
+            figures[f"gram_error/{layer}"] = float(areas @ errors)
         figures["content_cosine"] = content_cosine(scene, target_scene)
         figures["ssim"] = ssim(picture, content)
         figures["edge_correlation"] = edge_correlation(picture, content)
-        figures["color_distance"] = color_distance(picture, styles, shares)
+        distances = [
+            color_distance(
+                picture,
+                styles,
+                [own.share for own in part.styles],
+                [part.mask, *(own.mask for own in part.styles)],
+            )
+            for part in parts
+        ]
+        figures["color_distance"] = float(areas @ distances)
+        shares = list(areas @ [[own.share for own in part.styles] for part in parts])
         for figure in (total_variation, high_frequency):
             own, source, *looks = (figure(it) + _CALM for it in (picture, content, *styles))
             # Strokes may be rougher than the photo, but only noise is rougher than both inputs.
             figures[figure.__name__] = own / max(source, float(np.dot(shares, looks)))
         return figures
 
-    def _measure(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Gram matrices per position of the held-out layers, and the features of CONTENT_LAYER."""
-        margins = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0))
-        grams, scene = self._look(tf.constant(np.pad(picture, margins, "symmetric")[None]))
-        return {layer: gram.numpy() for layer, gram in grams.items()}, scene.numpy()[0]
+    def _style_grams(
+        self, styles: Sequence[np.ndarray], parts: Sequence[Region]
+    ) -> list[dict[str, np.ndarray]]:
+        """The Gram matrices of each part's styles, blended."""
+        blended: list[dict[str, Any]] = [dict.fromkeys(self.held_out, 0.0) for _ in parts]
+        for number, style in enumerate(styles):
+            shares = [part.styles[number] for part in parts]
+            everywhere = np.ones(style.shape[:2], np.float32)
+            masks = [everywhere if own.mask is None else own.mask for own in shares]
+            grams, _ = self._measure(style, masks)
+            for target, own, gram in zip(blended, shares, grams, strict=True):
+                for layer in self.held_out:
+                    target[layer] = target[layer] + own.share * gram[layer]
+        return blended
 
-    def _statistics(self, image: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def _measure(
+        self, picture: np.ndarray, masks: Sequence[np.ndarray]
+    ) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+        """Gram matrices per position of the held-out layers, of the part that each mask shows, and
+        the features of CONTENT_LAYER."""
+        margins = ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0))
+        image = tf.constant(np.pad(picture, margins, "symmetric")[None])
+        weights = tf.constant(np.stack(masks, axis=-1)[None], tf.float32)
+        grams, scene = self._look(len(masks))(image, weights)
+        parts = [
+            {layer: gram.numpy()[number] for layer, gram in grams.items()}
+            for number in range(len(masks))
+        ]
+        return parts, scene.numpy()[0]
+
+    def _look(self, regions: int) -> Callable:
+        """The statistics of pictures of any size, which share one trace for a number of regions."""
+        if regions not in self._looks:
+            any_size = [tf.TensorSpec((1, None, None, count), tf.float32) for count in (3, regions)]
+            self._looks[regions] = tf.function(
+                self._statistics, input_signature=any_size, autograph=False
+            )
+        return self._looks[regions]
+
+    def _statistics(
+        self, image: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         grams, features = {}, {}
         for layer, found in self._extractor(image).items():
             cut = _MARGIN // vgg.stride(layer)
             features[layer] = found[:, cut:-cut, cut:-cut]
         for layer in self.held_out:
-            rows = tf.reshape(features[layer], (-1, features[layer].shape[-1]))
-            positions = tf.cast(tf.shape(rows)[0], tf.float32)
-            grams[layer] = tf.matmul(rows, rows, transpose_a=True) / positions
+            own = mean_of_squares(weights, vgg.stride(layer))
+            sums, _ = gram_sums(features[layer], own)
+            count = tf.reduce_sum(own, axis=(0, 1, 2))[:, None, None]
+            grams[layer] = tf.math.divide_no_nan(sums, count)
         return grams, features[CONTENT_LAYER]
 
 
@@ -129,7 +188,9 @@ def score_result(last: Iterate) -> dict[str, float]:
         sources = last.references()
         held_out = held_out_layers(sources.style_layers, sources.weights.backbone)
         scorer = _cached_scorer(sources.weights, held_out)
-        return scorer.score(last.image, sources.content, sources.styles, sources.style_blend)
+        return scorer.score(
+            last.image, sources.content, sources.styles, sources.style_blend, sources.regions
+        )
     except (tf.errors.ResourceExhaustedError, MemoryError):
         _log.warning("scores: there is not enough memory")
         return {}
@@ -177,16 +238,26 @@ def edge_correlation(picture: np.ndarray, content: np.ndarray) -> float:
 
 
 def color_distance(
-    picture: np.ndarray, styles: Sequence[np.ndarray], shares: Sequence[float]
+    picture: np.ndarray,
+    styles: Sequence[np.ndarray],
+    shares: Sequence[float],
+    masks: Sequence[np.ndarray | None] | None = None,
 ) -> float:
     """Sliced Wasserstein-1 distance to the mixture of the styles' colors, in CIELAB units (D65).
 
     It says how far the color of a pixel must move along a direction of CIELAB, as a mean over
     pixels and 13 directions (Rabin et al. 2011). 0 for the same colors in the same shares, wherever
     they are; about d / 2 if all colors are shifted by d.
+
+    Args:
+        masks: of the picture and of each style, how much each pixel counts; None: all alike.
     """
-    mixture = sum(s * _projections(style) for s, style in zip(shares, styles, strict=True))
-    gaps = np.cumsum(_projections(picture) - mixture, axis=1)
+    own, *of_styles = masks or [None] * (1 + len(styles))
+    mixture = sum(
+        share * _projections(style, mask)
+        for share, style, mask in zip(shares, styles, of_styles, strict=True)
+    )
+    gaps = np.cumsum(_projections(picture, own) - mixture, axis=1)
     return float(np.abs(gaps).sum(axis=1).mean() * _BIN)
 
 
@@ -226,12 +297,13 @@ def lab(picture: np.ndarray) -> np.ndarray:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def _projections(picture: np.ndarray) -> np.ndarray:
+def _projections(picture: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Histograms of the colors of a picture along each direction, (13, bins); each sums to 1."""
     colors, bins = lab(picture.reshape(-1, 3)), round(2 * _REACH / _BIN)
+    weights = None if mask is None or not mask.any() else mask.reshape(-1)
     along = (colors @ direction for direction in _DIRECTIONS)
-    counts = [np.histogram(values, bins, (-_REACH, _REACH))[0] for values in along]
-    return np.array(counts) / len(colors)
+    counts = [np.histogram(values, bins, (-_REACH, _REACH), weights=weights)[0] for values in along]
+    return np.array(counts) / (len(colors) if weights is None else weights.sum(dtype=np.float64))
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
@@ -255,6 +327,21 @@ def _shares(count: int, style_blend: Sequence[float]) -> list[float]:
     if not count or len(blend) != count or min(blend) < 0 or not 0 < sum(blend) < np.inf:
         raise ValueError(f"{count} styles, but style_blend={tuple(style_blend)}")
     return [share / sum(blend) for share in blend]
+
+
+def _parts(
+    picture: np.ndarray,
+    styles: Sequence[np.ndarray],
+    shares: Sequence[float],
+    regions: PictureRegions | None,
+) -> tuple[Region, ...]:
+    """The regions at the size of the picture, with shares that sum to 1; all of it as one region if
+    there are none."""
+    if regions is None or not regions.regions:
+        everywhere = np.ones(picture.shape[:2], np.float32)
+        return (Region(everywhere, tuple(map(StyleShare, shares))),)
+    found = regions.at(picture.shape[:2], [style.shape[:2] for style in styles])
+    return tuple(part.with_shares_of_1() for part in found)
 
 
 def _check(picture: np.ndarray) -> None:

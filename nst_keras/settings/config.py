@@ -17,6 +17,9 @@ from nst_keras.settings.presets import PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
 WEIGHTS = ("embedded", "imagenet")  # or a file's path
+KEEP = "keep"  # in place of a style
+REST, ALL = "rest", "all"  # in place of a mask
+AUTO_REGIONS = ("auto", "auto:2", "auto:3", "auto:4", "auto:5")  # or a picture's path
 QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's steps
 
 # The groups of the help, in its order; each function declares options.
@@ -60,8 +63,58 @@ class Config:
     style: tuple[str, ...] = _picture(
         (),
         "Paths of the pictures whose look is taken, separated by commas; write \\, for a comma in "
-        "a path.",
+        "a path. With masks, keep in place of a path leaves a part of the content as it is.",
+        words=(KEEP,),
         for_files=True,
+    )
+    style_mask: tuple[str, ...] = _picture(
+        (),
+        "Where each style applies, in the order of --style: gray pictures of the content's shape, "
+        "white where it applies, perhaps with smooth borders. rest: where no other mask is.",
+        words=(REST,),
+        for_files=True,
+    )
+    regions: str | None = _picture(
+        None,
+        "In place of --style_mask: a picture of the content's shape, painted in flat colors, one "
+        "for each style; or auto, to have parts found that content and styles have in common, each "
+        "of which takes its look from the same part of the styles: as many as auto:K says, from 2 "
+        "to 5, or 3.",
+        words=AUTO_REGIONS,
+        for_files=True,
+    )
+    region_colors: tuple[str, ...] = _inputs(
+        (),
+        "The color of each style in --regions, in the order of --style: names of CSS or #rrggbb.",
+        per_picture=True,
+    )
+    region_weights: tuple[float, ...] = _inputs(
+        (),
+        "Factors on how much the style of each region counts.",
+        (0, 1e6),
+        unset="1 each",
+        per_picture=True,
+    )
+    style_region: tuple[str, ...] = _picture(
+        (),
+        "Which part of each style counts, in the order of --style: gray pictures of its shape, "
+        "white where it counts. all: all of it.",
+        words=(ALL,),
+        for_files=True,
+    )
+    mask_erosion: float = _inputs(
+        0.25,
+        "How far a style ends before the border of its region, so that it does not leak over it: "
+        "the share of what the network sees on each side of a position. Thin regions stay whole.",
+        (0, 1),
+        per_picture=True,
+    )
+    mask_power: int = _inputs(
+        1,
+        "1: a place counts in a region as its mask says; 2: by the square of that, as guides do in "
+        "Gatys et al. 2017.",
+        choices=(1, 2),
+        per_picture=True,
     )
     style_blend: tuple[float, ...] = _inputs(
         (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
@@ -440,6 +493,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
+
+    @property
+    def style_pictures(self) -> tuple[str, ...]:
+        """The paths of the styles that are pictures, without 'keep'."""
+        return tuple(path for path in self.style if path != KEEP)
 
 
 OPTIONS = options_of(Config)

@@ -175,7 +175,9 @@ def absolute_paths(values: Mapping[str, Any], options: Mapping[str, Option]) -> 
     for name, option in options.items():
         value = values[name]
         if option.path and option.many:
-            paths[name] = tuple(os.path.abspath(item) for item in value)
+            paths[name] = tuple(
+                os.path.abspath(item) if option.is_path(item) else item for item in value
+            )
         elif value and option.is_path(value):
             paths[name] = os.path.abspath(value)
     return paths

@@ -10,9 +10,10 @@ from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, QUALITIES, Config
+from nst_keras.settings.config import AUTO_REGIONS, OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import COMMON, PRESETS, with_strength
 
+_USUAL_REGIONS = 3
 _ALL_ZERO = "at least one value must be above 0"
 
 
@@ -43,9 +44,25 @@ class Settings(Config):
         """The largest number of pixels of a picture that is read."""
         return self.max_megapixels * 10**6
 
+    @property
+    def region_count(self) -> int:
+        """The number of regions with styles; 0 if all styles apply everywhere."""
+        if self.regions in AUTO_REGIONS:
+            return automatic_regions(self.regions)
+        if self.style_mask or self.regions:
+            return len(self.style_pictures)
+        return 1 if self.style_region else 0
+
     def blend(self, styles: int) -> tuple[float, ...]:
         """The weight of each style, given their number."""
         return tuple(self.style_blend) or (1.0,) * styles
+
+
+def automatic_regions(regions: str | None) -> int:
+    """The number of regions that --regions asks to be found; 0 if it does not."""
+    if regions not in AUTO_REGIONS:
+        return 0
+    return int(regions.partition(":")[2] or _USUAL_REGIONS)
 
 
 def resolve(config: Config) -> Settings:
@@ -221,6 +238,23 @@ def _check_balance(settings: Settings) -> None:
 
 def unused(given: Config, settings: Settings) -> list[str]:
     """Warnings about settings that are given but have no effect in what they resolve to."""
+    facts, reasons = FACTS[settings.optimizer], _reasons(settings)
+    usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
+    notes = [
+        f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
+        for name, reason in sorted(reasons.items())
+        if (value := getattr(given, name)) not in (None, usual[name])
+    ]
+    if facts.rate_is_factor and settings.learning_rate < 0.1:
+        notes.append(
+            f"--learning_rate={settings.learning_rate:g}: {settings.optimizer} multiplies each of "
+            "its steps by it; 1 is usual"
+        )
+    return notes
+
+
+def _reasons(settings: Settings) -> dict[str, str]:
+    """The settings that have no effect, with the reason."""
     facts = FACTS[settings.optimizer]
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
     reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
@@ -239,18 +273,18 @@ def unused(given: Config, settings: Settings) -> list[str]:
         reasons["match_every"] = "--detail_iterations=0"
     by_color = "color_strength" if settings.color == "style" else "style_colors"
     reasons[by_color] = f"--color={settings.color}"
+    reasons |= _reasons_about_regions(settings)
     if not settings.neighbors_weight:
         names = ("match_content", "neighbor_layers", "rotate_style", "detail_iterations")
         reasons |= dict.fromkeys(names, "--neighbors_weight=0")
-    usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
-    notes = [
-        f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
-        for name, reason in sorted(reasons.items())
-        if (value := getattr(given, name)) not in (None, usual[name])
-    ]
-    if facts.rate_is_factor and settings.learning_rate < 0.1:
-        notes.append(
-            f"--learning_rate={settings.learning_rate:g}: {settings.optimizer} multiplies each of "
-            "its steps by it; 1 is usual"
-        )
-    return notes
+    return reasons
+
+
+def _reasons_about_regions(settings: Settings) -> dict[str, str]:
+    reasons = {}
+    if settings.regions in (None, *AUTO_REGIONS):
+        reasons["region_colors"] = f"--regions={settings.regions or 'none'}"
+    if not settings.region_count:
+        for name in ("region_weights", "mask_erosion", "mask_power"):
+            reasons[name] = "neither --style_mask nor --regions"
+    return reasons

@@ -1,9 +1,10 @@
 """Everything that a run reads, read and checked once, before TensorFlow is imported."""
 
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +17,15 @@ from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import INITS, OPTIONS
+from nst_keras.settings.config import INITS, KEEP, OPTIONS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.mask_inputs import MaskReader, Masks, MaskSources, is_word, mask_sources
 from nst_keras.transfer.plan import cropped_size
 
 # A picture is reduced to this many times the size that the run needs, and from there with a better
 # filter; the difference is too small to be seen.
 _REDUCED_TO = 3
+_MASK_FLAGS = ("--style_mask", "--style_region", "--regions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Inputs:
         sizes: height and width of each picture by the name of its source, before it was reduced;
             of the content, of the part that is used.
         notes: warnings about how files were read.
+        masks: of content and styles; those of the content cropped with it.
     """
 
     content: np.ndarray
@@ -47,11 +51,13 @@ class Inputs:
     hashes: dict[str, str]
     sizes: dict[str, tuple[int, int]]
     notes: tuple[str, ...]
+    masks: Masks = Masks()
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the pictures in memory."""
-        pictures = [self.content, *self.styles, *([] if self.init is None else [self.init])]
+        pictures = [self.content, *self.styles, *self.masks.all]
+        pictures += [] if self.init is None else [self.init]
         return sum(picture.nbytes for picture in pictures)
 
     @property
@@ -63,7 +69,7 @@ class Inputs:
 class Source(NamedTuple):
     """A file, or a picture in memory in its place."""
 
-    name: str  # 'content', 'style 1', 'style 2', ..., 'init' or 'weights'
+    name: str  # 'content', 'style 1', ..., 'style mask 1', ..., 'regions', 'init' or 'weights'
     flag: str
     origin: PictureLike
 
@@ -72,11 +78,13 @@ def sources(
     settings: Settings,
     content: PictureLike | None = None,
     styles: Sequence[PictureLike] | None = None,
+    masks: MaskSources | None = None,
 ) -> list[Source]:
     """The files that the settings name, and the paths or pictures that are given in their place.
 
     Raises:
-        InputError: the content or the style is missing, or one of several styles is not there.
+        InputError: the content or the style is missing, one of several styles is not there, or
+            masks and styles do not fit together.
     """
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
@@ -84,12 +92,14 @@ def sources(
         raise InputError("--content is missing; give the path of a picture", "content")
     if styles is None or not len(styles):
         raise InputError("--style is missing; give the path of a picture", "style")
-    for style in styles:
+    pictures = [style for style in styles if not is_word(style, KEEP)]
+    for style in pictures:
         if len(styles) > 1 and isinstance(style, str) and not os.path.exists(style):
             reason = f"{files.missing(style)}; write \\, for a comma in a path"
             raise InputError(f"--style={style}: {reason}", "style")
     found = [Source("content", "--content", content)]
-    found += [Source(f"style {n}", "--style", style) for n, style in enumerate(styles, start=1)]
+    found += [Source(f"style {n}", "--style", style) for n, style in enumerate(pictures, start=1)]
+    found += [Source(*own) for own in (masks or mask_sources(settings, styles)).pictures()]
     if settings.init not in INITS:
         found.append(Source("init", "--init", settings.init))
     if settings.weights == "embedded":
@@ -104,12 +114,16 @@ def read_inputs(
     content: PictureLike | None = None,
     styles: PictureLike | Iterable[PictureLike] | None = None,
     weights: Weights | None = None,
+    *,
+    style_mask: PictureLike | Iterable[PictureLike] | None = None,
+    style_region: PictureLike | Iterable[PictureLike] | None = None,
+    regions: PictureLike | None = None,
 ) -> Inputs:
     """Read and check everything that a run needs.
 
     Args:
-        content, styles: paths, or pictures in memory (see `in_memory.read_object`), in place of
-            the files that the settings name.
+        content, styles, style_mask, style_region, regions: paths, or pictures in memory (see
+            `in_memory.read_object`), in place of the files that the settings name.
         weights: if they have been read already.
 
     Raises:
@@ -126,42 +140,68 @@ def read_inputs(
     sizes: dict[str, tuple[int, int]] = {}
     notes: list[str] = []
     pictures: dict[str, list[np.ndarray]] = {"--init": []}  # by flag
-    for name, flag, origin in sources(settings, content, listed):
+    mask_origins = mask_sources(
+        settings,
+        settings.style if listed is None else listed,
+        _listed(style_mask),
+        _listed(style_region),
+        regions,
+    )
+    for name, flag, origin in sources(settings, content, listed, mask_origins):
+        if flag in _MASK_FLAGS:
+            continue
         if name == "weights":
             weights = weights or weights_lib.read_weights(str(origin), settings.backbone)
             hashes[name] = weights.sha256
             continue
-        picture = _read(settings, name, flag, origin, sizes.get("content"))
+        picture = _read(settings, sizes, name, flag, origin)
         if picture.sha256:
             hashes[name] = picture.sha256
         sizes[name] = picture.size
         label = f"{flag}={origin}" if isinstance(origin, str | os.PathLike) else name
         notes += [f"{label}: {note}" for note in picture.notes]
         pictures.setdefault(flag, []).append(picture.pixels)
+    reader = MaskReader(
+        mask_origins, settings, dict(sizes), functools.partial(_read, settings, sizes)
+    )
+    masks = reader.masks()
+    hashes |= reader.hashes
+    notes += reader.notes
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
     height, width = sizes["content"] = cropped_size(settings, sizes["content"])
     if settings.size != "original" and int(settings.size) > max(height, width):
         name, size = settings.content or "content", settings.size
         notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
     init = next(iter(pictures["--init"]), None)
-    return Inputs(photo, tuple(pictures["--style"]), init, weights, hashes, sizes, tuple(notes))
+    styled = tuple(pictures["--style"])
+    return Inputs(photo, styled, init, weights, hashes, sizes, tuple(notes), masks)
 
 
 def _read(
-    settings: Settings, name: str, flag: str, origin: Any, content: tuple[int, int] | None
+    settings: Settings,
+    sizes: Mapping[str, tuple[int, int]],
+    name: str,
+    flag: str,
+    origin: Any,
+    **more: Any,
 ) -> images.Picture:
     """Read a picture, reduced if its file is much larger than the run needs.
 
-    `content` is the height and width of the content, which is read first.
+    Args:
+        sizes: height and width of what has been read, of which the content is the first.
+        more: options of the decoder.
     """
     limit = math.inf if memory.visible_gpus() else settings.memory_limit or math.inf
     options: dict[str, Any] = {
         "truncated": settings.truncated,
         "max_bytes": min(limit, memory.available_bytes()),
     }
-    if longest := settings.size if settings.size != "original" else max(content or (0,)):
-        scale = settings.style_scale if flag == "--style" else 1.0
-        cropped = flag == "--init" or flag == "--content" and settings.fit == "crop"
+    options |= more
+    longest = settings.size if settings.size != "original" else max(sizes.get("content", (0,)))
+    if longest and flag != "--regions":  # whose colors would be mixed
+        scale = settings.style_scale if flag in ("--style", "--style_region") else 1.0
+        is_content = flag in ("--content", "--style_mask")
+        cropped = flag == "--init" or is_content and settings.fit == "crop"
         options["enough"] = math.ceil(_REDUCED_TO * scale * int(longest))
         options["side"] = min if cropped else max
     if isinstance(origin, str | os.PathLike):
@@ -169,8 +209,8 @@ def _read(
     return in_memory.read_object(origin, name, settings.max_pixels, **options)
 
 
-def _listed(styles: PictureLike | Iterable[PictureLike] | None) -> list[Any] | None:
-    """The styles as a list; one alone need not be in one. An open file is an iterator, too."""
-    if isinstance(styles, (list, tuple, Iterator)) and not hasattr(styles, "read"):
-        return list(styles)
-    return None if styles is None else [styles]
+def _listed(pictures: PictureLike | Iterable[PictureLike] | None) -> list[Any] | None:
+    """Pictures as a list; one alone need not be in one. An open file is an iterator, too."""
+    if isinstance(pictures, (list, tuple, Iterator)) and not hasattr(pictures, "read"):
+        return list(pictures)
+    return None if pictures is None else [pictures]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nst_keras.network.weights import Weights
+from nst_keras.transfer.picture_regions import PictureRegions
 from nst_keras.transfer.plan import Scale
 
 
@@ -19,6 +20,7 @@ class References:
     style_blend: Sequence[float]
     style_layers: Sequence[str]
     weights: Weights
+    regions: PictureRegions = PictureRegions()
 
 
 class PictureSource(NamedTuple):

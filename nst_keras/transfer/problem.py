@@ -22,6 +22,7 @@ from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.layerwise import LayerNeighbors
 from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
+from nst_keras.objective.regions import MaskOptions, Region
 from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
 from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
@@ -32,8 +33,11 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.feature_extractors import FeatureExtractors, feature_extractors
 from nst_keras.transfer.first_image import initial_image
+from nst_keras.transfer.found_regions import find_regions
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import References
+from nst_keras.transfer.kept import KeptPart
+from nst_keras.transfer.picture_regions import PictureRegions, common_regions, given_regions
 from nst_keras.transfer.plan import Plan, Scale
 
 _log = logging.getLogger(__name__)
@@ -75,14 +79,24 @@ class StyleTransferProblem:
         self._style_sizes = [inputs.sizes[f"style {n}"] for n in range(1, len(inputs.styles) + 1)]
         self._styles = self._fit_styles(inputs.styles, largest)
         self._blend = settings.blend(len(inputs.styles))
+        self.regions = self._make_regions(inputs)
         self._content = self._photo  # what is painted
         if settings.style_colors and settings.color == "style":  # else the photo keeps its own
             self._content = self._in_style_colors(self._photo)
         if settings.color == "content":
-            share = settings.color_strength
-            self._styles = [recolored(it, self._photo, "content", share) for it in self._styles]
+            self._styles = self._styles_in_photo_colors()
         self._terms = _weighted_terms(settings)
         self.field = receptive_field(settings.layers, settings.backbone, settings.least_stride)
+
+    def _make_regions(self, inputs: Inputs) -> PictureRegions:
+        if not inputs.masks.automatic:
+            return given_regions(inputs.masks, self.settings, self._photo, self._styles)
+        found = find_regions(
+            self._photo, self._styles, inputs.masks.automatic, self.extractors.weights
+        )
+        # Other hosts may round in another way.
+        of_photo, of_styles = tf.nest.map_structure(np.asarray, self.replicas.from_chief(found))
+        return common_regions(of_photo, of_styles, self.settings)
 
     def first_image(self) -> np.ndarray:
         """The image to start from, at the coarsest scale: float32 (H, W, 3)."""
@@ -124,6 +138,7 @@ class StyleTransferProblem:
 
         formulas = FORMULAS[self.settings.objective]
         styles = self._fit_styles(self._styles, scale)
+        regions = self._regions_at(scale, styles)
         targets = capture_targets(
             self.extractors.capture,
             self._content_at(scale)[None],
@@ -133,11 +148,17 @@ class StyleTransferProblem:
             formulas,
             tiles_of,
             self.settings.content_focus,
+            regions,
+            MaskOptions(
+                self.settings.backbone,
+                self.settings.mask_erosion,
+                squared=self.settings.mask_power == 2,
+            ),
         )
         for note in targets.notes:
             _log.warning("%s", note)
         tiles = tiles_of(scale.height, scale.width)
-        neighbors = self._neighbors(scale, styles, tiles_of)
+        neighbors = self._neighbors(scale, styles, tiles_of, regions)
         terms = make_terms(self._terms, targets, formulas, neighbors)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
         if neighbors is not None:
@@ -158,7 +179,11 @@ class StyleTransferProblem:
         return Objective(terms, evaluator, neighbors)
 
     def _neighbors(
-        self, scale: Scale, styles: Sequence[np.ndarray], tiles_of: TilesOf
+        self,
+        scale: Scale,
+        styles: Sequence[np.ndarray],
+        tiles_of: TilesOf,
+        regions: Sequence[Region],
     ) -> Neighbors | None:
         """The neighbors at a scale, not yet matched, if there is such a term."""
         if NEIGHBORS not in self._terms:
@@ -168,6 +193,7 @@ class StyleTransferProblem:
         if self.settings.rotate_style:
             styles = [np.rot90(style, turns) for style in styles for turns in range(4)]
             blend = tuple(np.repeat(blend, 4))
+            regions = [region.with_turned_styles() for region in regions]
         vectors = capture_vectors(
             kind,
             functools.partial(features_in_tiles, self.extractors.capture, tiles_of),
@@ -175,8 +201,10 @@ class StyleTransferProblem:
             blend,
             self.settings.neighbor_layers,
             self.settings.seed,
+            regions,
         )
-        return kind(vectors, scale.height, scale.width, tiles_of(scale.height, scale.width))
+        size = scale.height, scale.width
+        return kind(vectors, *size, tiles_of(*size), regions)
 
     def match(self, neighbors: Neighbors, scale: Scale, image: np.ndarray) -> None:
         """Match an image (H, W, 3) with the styles.
@@ -208,7 +236,21 @@ class StyleTransferProblem:
         settings = self.settings
         if not self.changes_shown_colors:
             return picture
-        return recolored(picture, self._photo, settings.color, settings.color_strength)
+        found = recolored(picture, self._photo, settings.color, settings.color_strength)
+        kept = self.kept_at(*picture.shape[:2])
+        return kept.in_picture(found) if kept else found
+
+    def kept_at(self, height: int, width: int) -> KeptPart | None:
+        """What is kept of the photo, at a size of the picture; None: nothing."""
+        mask = self.regions.keep_at(height, width)
+        return (
+            KeptPart(geometry.resize(self._photo, height, width), mask)
+            if mask is not None
+            else None
+        )
+
+    def _regions_at(self, scale: Scale, styles: Sequence[np.ndarray]) -> tuple[Region, ...]:
+        return self.regions.at((scale.height, scale.width), [style.shape[:2] for style in styles])
 
     def references(self) -> References:
         """What a result at full size is compared with."""
@@ -218,11 +260,21 @@ class StyleTransferProblem:
             self._blend,
             self.settings.style_layers,
             self.extractors.weights,
+            self.regions,
         )
 
     def _in_style_colors(self, photo: np.ndarray) -> np.ndarray:
+        share = self.settings.style_colors
+        if self.regions.regions:
+            return self.regions.in_style_colors(photo, self._styles, share)
         colors = color_statistics(self._styles, self._blend)
-        return match_colors(photo, color_statistics([photo]), colors, self.settings.style_colors)
+        return match_colors(photo, color_statistics([photo]), colors, share)
+
+    def _styles_in_photo_colors(self) -> list[np.ndarray]:
+        share = self.settings.color_strength
+        if self.regions.regions:
+            return self.regions.styles_in_photo_colors(self._photo, self._styles, share)
+        return [recolored(style, self._photo, "content", share) for style in self._styles]
 
     def _content_at(self, scale: Scale) -> np.ndarray:
         return geometry.resize(self._content, scale.height, scale.width)

@@ -54,6 +54,7 @@ class ScaleRun:
         self.scale, self.problem, self._settings = scale, problem, problem.settings
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
+        self._kept = problem.kept_at(scale.height, scale.width)
         in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
         self._facts = facts
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
@@ -119,8 +120,10 @@ class ScaleRun:
         self._optimizer.restart()
 
     def image(self) -> tf.Tensor:
-        """The iterate that steps change, (1, H, W, 3); `picture` is what is shown of it."""
-        return self._image_of(self.variable)
+        """The iterate that steps change, (1, H, W, 3), with what is kept of the photo; `picture` is
+        what is shown of it."""
+        image = self._image_of(self.variable)
+        return self._kept.with_photo(image) if self._kept else image
 
     def _image_of(self, variable: tf.Variable) -> tf.Tensor:
         value = variable.read_value()
@@ -143,7 +146,8 @@ class ScaleRun:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
         if self._average is not None and self.steps:
             correction = np.float32(1.0 - self._settings.average**self.steps)
-            return np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
+            mean = np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
+            return self._kept.in_picture(mean) if self._kept else mean
         picture = _array(self.image())[0]
         if self._settings.clamp and self._pyramid is None:
             return picture  # which need not be copied
@@ -172,6 +176,8 @@ class ScaleRun:
 
     def advance(self, value_and_grad: optimizer.ValueAndGrad) -> dict[str, tf.Tensor]:
         """Take one step, part of a graph unless in tiles; returns the losses that it saw."""
+        if self._kept is not None:
+            value_and_grad = functools.partial(self._kept.value_and_grad, value_and_grad)
         if self._pyramid is not None:
             is_clamped = self._settings.clamp and not self._facts.moves_alone
             value_and_grad = functools.partial(

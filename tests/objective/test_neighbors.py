@@ -12,7 +12,7 @@ from nst_keras.objective import hypercolumns as hypercolumns_lib
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.layerwise import LayerNeighbors
-from nst_keras.objective.neighbors import capture_vectors
+from nst_keras.objective.neighbors import Vectors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.targets import capture_targets, features_in_tiles
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
@@ -203,7 +203,7 @@ def test_the_distance_of_a_small_example():
     x = np.array([[1, 0, 2], [0, 3, 1], [2, 2, 0], [1, 1, 1]], np.float32)
     s = np.array([[1, 0, 1], [0, 2, 0], [3, 1, 0]], np.float32)
     layer, tiles = "block3_conv1", uncut(8, 8)
-    neighbors = HypercolumnNeighbors({layer: tf.constant(s)}, 8, 8, tiles)
+    neighbors = HypercolumnNeighbors(Vectors({layer: tf.constant(s)}, (len(s),)), 8, 8, tiles)
     features = tf.constant(x.reshape(1, 2, 2, 3))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()["neighbors"].tolist() == [[0, 1], [2, 0]]
@@ -215,7 +215,7 @@ def test_the_distance_by_layer_of_a_small_example():
     x = np.array([[4, 4, 1], [3, 4, 3], [4, 3, 3]], np.float32)
     s = np.array([[1, 4, 0], [2, 3, 4], [2, 1, 1]], np.float32)
     layer, tiles = "block4_conv1", uncut(8, 24)
-    neighbors = LayerNeighbors({layer: tf.constant(s)}, 8, 24, tiles)
+    neighbors = LayerNeighbors(Vectors({layer: tf.constant(s)}, (len(s),)), 8, 24, tiles)
     features = tf.constant(x.reshape(1, 1, 3, 3))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()[f"neighbors/{layer}"].tolist() == [[0, 1, 1]]
@@ -227,7 +227,8 @@ def test_the_distance_by_layer_of_a_small_example():
 def test_features_that_are_all_zero_have_no_gradient(kind):
     layer, tiles = "block4_conv1", uncut(16, 16)
     columns = tf.constant(np.random.default_rng(0).random((4, 5), np.float32))
-    neighbors = kind({layer: columns - tf.reduce_mean(columns, axis=0)}, 16, 16, tiles)
+    vectors = Vectors({layer: columns - tf.reduce_mean(columns, axis=0)}, (4,))
+    neighbors = kind(vectors, 16, 16, tiles)
     features = tf.zeros((1, 2, 2, 5))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     parts, pull_back = neighbors.statistics(layer, features, neighbors.known[0])
@@ -259,8 +260,8 @@ def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):
     )
 
     def counts(styles, blend):
-        (columns,) = capture(styles=styles, style_blend=blend).values()
-        of_small = capture(styles=[small], style_blend=[1.0])[LAYERS[2]].numpy()
+        (columns,) = capture(styles=styles, style_blend=blend).by_layer.values()
+        of_small = capture(styles=[small], style_blend=[1.0]).by_layer[LAYERS[2]].numpy()
         is_small = (columns.numpy()[:, None] == of_small[None]).all(-1).any(1)
         return int(is_small.sum()), int((~is_small).sum())
 
@@ -268,9 +269,11 @@ def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):
     assert counts([small, large], (1.0, 0.0)) == (64, 0)
     monkeypatch.setattr(HypercolumnNeighbors, "most_vectors", 40)
     assert math.isclose(sum(counts([large, large], (3.0, 1.0))), 40)
-    drawn = capture(styles=[large], style_blend=[1.0])[LAYERS[2]]
+    drawn = capture(styles=[large], style_blend=[1.0]).by_layer[LAYERS[2]]
     assert drawn.shape[0] == 40
-    assert (drawn.numpy() == capture(styles=[large], style_blend=[1.0])[LAYERS[2]].numpy()).all()
+    assert (
+        drawn.numpy() == capture(styles=[large], style_blend=[1.0]).by_layer[LAYERS[2]].numpy()
+    ).all()
 
 
 def test_positions_cover_whole_squares_of_8_px():

@@ -165,7 +165,7 @@ def test_losses_of_statistics_are_differentiated_by_each_of_these():
     assert gradients.keys() == sums.keys() == {*losses} - {"total"}
     layer, positions = "block3_conv1", 4 * 6
     gram = sums[f"style/{layer}"] / positions
-    slope = 2 * (gram - capture("tf_tutorial").style[layer][0]) / gram.shape[0] ** 2 / positions
+    slope = 2 * (gram - capture("tf_tutorial").style[layer][0][0]) / gram.shape[0] ** 2 / positions
     weight = objective.weights[f"style/{layer}"]
     np.testing.assert_allclose(gradients[f"style/{layer}"], weight * slope, rtol=1e-4)
 

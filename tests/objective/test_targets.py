@@ -45,7 +45,7 @@ def test_targets_hold_the_contents_features_and_the_sum_of_their_squares():
 def test_the_style_target_is_the_weighted_mean_of_grams_per_position():
     targets = capture()
     styles = [numpy_features(style) for style in STYLES]
-    for layer, (gram, square_sum) in targets.style.items():
+    for layer, ((gram, square_sum),) in targets.style.items():
         rows = [features[layer].reshape(-1, features[layer].shape[-1]) for features in styles]
         grams = [row.T @ row / len(row) for row in rows]
         blended = 0.3 * grams[0] + 0.7 * grams[1]
@@ -70,9 +70,10 @@ def test_targets_captured_by_tiles_are_those_of_the_whole(focus):
     assert own == int(tf.size(whole.content[0]["block3_conv1"]))
     layer = "block3_conv1"
     np.testing.assert_allclose(tiled.content_sums[layer], whole.content_sums[layer], rtol=1e-12)
-    for layer, (gram, square_sum) in whole.style.items():
-        np.testing.assert_allclose(tiled.style[layer][0], gram, rtol=1e-10)
-        np.testing.assert_allclose(tiled.style[layer][1], square_sum, rtol=1e-10)
+    for layer, ((gram, square_sum),) in whole.style.items():
+        ((found, found_sum),) = tiled.style[layer]
+        np.testing.assert_allclose(found, gram, rtol=1e-10)
+        np.testing.assert_allclose(found_sum, square_sum, rtol=1e-10)
 
 
 def test_positions_of_the_content_have_weights_if_there_is_a_focus():

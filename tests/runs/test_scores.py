@@ -290,9 +290,9 @@ def test_large_pictures_are_reduced_with_their_styles_and_seen_once(scorer, monk
     seen = []
     normal = scores.Scorer._measure
 
-    def remember(self, pixels):
+    def remember(self, pixels, masks):
         seen.append(pixels.shape[:2])
-        return normal(self, pixels)
+        return normal(self, pixels, masks)
 
     monkeypatch.setattr(scores.Scorer, "_measure", remember)
     style = picture(40, 40)

@@ -138,7 +138,9 @@ def test_attributes_of_options():
         return {name for name, option in OPTIONS.items() if getattr(option, attribute)}
 
     assert having("destination") == {"workdir", "output", "overwrite"}
-    assert having("hashed") == {"content", "style", "init", "weights"}
+    assert having("hashed") == {
+        *("content", "style", "style_mask", "style_region", "regions", "init", "weights")
+    }
     assert having("sets_defaults") == {
         *("objective", "strength", "optimizer", "quality", "backbone", "weights")
     }

@@ -1,0 +1,343 @@
+"""The masks of a run: which part of the content follows which style. Imports no TensorFlow."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import ImageColor
+
+from nst_keras.imaging import geometry, masks
+from nst_keras.imaging.color import BLACK, WHITE
+from nst_keras.imaging.images import Picture
+from nst_keras.network import vgg
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import ALL, AUTO_REGIONS, KEEP, REST
+from nst_keras.settings.resolve import Settings, automatic_regions
+from nst_keras.transfer.plan import cropped_size
+
+_FEW_POSITIONS = 10  # for each channel of the deepest layer of the style
+_SMALL = 0.05  # share of the picture; a larger region is not small, whatever the size
+_LISTED_COLORS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """Masks of pictures, float32 (h, w) in [0, 1], of the shapes of their pictures.
+
+    Attributes:
+        regions: of the content, for each style that is a picture; empty if all styles apply
+            everywhere. Together with `keep` they add up to at most 1.
+        keep: of the content, where it stays as it is; None: nowhere.
+        of_styles: for each style that is a picture, which part of it counts, None for all of it;
+            empty if all of each style counts.
+        automatic: the number of regions that are to be found; 0 for none.
+    """
+
+    regions: tuple[np.ndarray, ...] = ()
+    keep: np.ndarray | None = None
+    of_styles: tuple[np.ndarray | None, ...] = ()
+    automatic: int = 0
+
+    @property
+    def all(self) -> list[np.ndarray]:
+        """All masks that there are."""
+        keep = [] if self.keep is None else [self.keep]
+        return [*self.regions, *keep, *(own for own in self.of_styles if own is not None)]
+
+
+class MaskSources(NamedTuple):
+    """Where masks come from: words, paths, or pictures in memory, in the order of the styles.
+
+    Attributes:
+        styles: which of the styles are pictures and not 'keep'.
+    """
+
+    styles: tuple[bool, ...]
+    style_mask: tuple[Any, ...] = ()
+    style_region: tuple[Any, ...] = ()
+    regions: Any = None
+
+    @property
+    def automatic(self) -> int:
+        """The number of regions that are to be found; 0 for none."""
+        return automatic_regions(self.regions) if isinstance(self.regions, str) else 0
+
+    @property
+    def has_region_picture(self) -> bool:
+        """Whether there is one picture with a color for each style."""
+        return self.regions is not None and not self.automatic
+
+    def pictures(self) -> Iterator[tuple[str, str, Any]]:
+        """The pictures among them: name, flag and origin."""
+        for flag, origins in (("style_mask", self.style_mask), ("style_region", self.style_region)):
+            for number, origin in enumerate(origins, start=1):
+                if not is_word(origin, REST, ALL):
+                    yield f"{flag.replace('_', ' ')} {number}", f"--{flag}", origin
+        if self.has_region_picture:
+            yield "regions", "--regions", self.regions
+
+
+def is_word(value: Any, *words: str) -> bool:
+    """Whether something, which may be an array, is one of these words."""
+    return isinstance(value, str) and value in words
+
+
+def mask_sources(
+    settings: Settings,
+    styles: Sequence[Any],
+    style_mask: Sequence[Any] | None = None,
+    style_region: Sequence[Any] | None = None,
+    regions: Any = None,
+) -> MaskSources:
+    """What the settings name, or what is given in its place, checked against the styles.
+
+    Raises:
+        InputError: masks and styles do not fit together.
+    """
+    found = MaskSources(
+        tuple(not is_word(style, KEEP) for style in styles),
+        tuple(settings.style_mask if style_mask is None else style_mask),
+        tuple(settings.style_region if style_region is None else style_region),
+        settings.regions if regions is None else regions,
+    )
+    _check_choice(found, settings)
+    _check_words(found)
+    for flag, own in (("style_mask", found.style_mask), ("style_region", found.style_region)):
+        if own and len(own) != len(styles):
+            raise InputError(
+                f"--{flag}: has {len(own)} {_plural('mask', len(own))}, but --style has "
+                f"{len(styles)} {_plural('entry', len(styles))}; give one for each, in the same "
+                f"order",
+                flag,
+                "style",
+            )
+    for place, is_picture in enumerate(found.styles):
+        if found.style_region and not is_picture and not is_word(found.style_region[place], ALL):
+            reason = f"has a mask for keep, which is no picture; write {ALL} there"
+            raise InputError(f"--style_region: {reason}", "style_region")
+    return found
+
+
+def _check_choice(sources: MaskSources, settings: Settings) -> None:
+    has_masks = bool(sources.style_mask) or sources.has_region_picture
+    if sources.style_mask and sources.regions is not None:
+        raise InputError("--style_mask --regions: give one of them", "style_mask", "regions")
+    is_text = isinstance(sources.regions, str)
+    if is_text and sources.regions.startswith("auto:") and not sources.automatic:
+        choices = ", ".join(AUTO_REGIONS)
+        raise InputError(f"--regions={sources.regions}: must be one of {choices}", "regions")
+    if sources.styles and not any(sources.styles):
+        raise InputError(f"--style={KEEP}: give at least one picture", "style")
+    if sources.styles.count(False) > 1:
+        raise InputError(f"--style: has {KEEP} twice; one mask can hold all that is kept", "style")
+    if not all(sources.styles) and not has_masks:
+        reason = "needs --style_mask, or --regions with a picture, which say where"
+        raise InputError(f"--style: {KEEP} {reason}", "style")
+    if has_masks and settings.style_blend:
+        reason = "each style has a part of the picture for itself; --region_weights weighs these"
+        raise InputError(f"--style_blend: {reason}", "style_blend")
+    count = sources.automatic or (sum(sources.styles) if has_masks else 1)
+    weights = settings.region_weights
+    if weights and len(weights) != count:
+        raise InputError(
+            f"--region_weights: has {len(weights)} {_plural('value', len(weights))}, but there "
+            f"{'is' if count == 1 else 'are'} {count} {_plural('region', count)} with a style",
+            "region_weights",
+        )
+
+
+def _check_words(sources: MaskSources) -> None:
+    if sum(is_word(origin, REST) for origin in sources.style_mask) > 1:
+        raise InputError(f"--style_mask: has {REST} twice", "style_mask")
+    for flag, origins, wrong in (
+        ("style_mask", sources.style_mask, ALL),
+        ("style_region", sources.style_region, REST),
+    ):
+        if any(is_word(origin, wrong) for origin in origins):
+            other = REST if wrong == ALL else ALL
+            raise InputError(f"--{flag}: {wrong} is not a mask here; {other} is", flag)
+
+
+# Reads a picture: name, flag, origin, and options of the decoder.
+Read = Callable[..., Picture]
+
+
+class MaskReader:
+    """Reads the masks of a run.
+
+    Args:
+        sizes: height and width of each picture by its name, as they are in their files.
+        read: reads one picture.
+    """
+
+    def __init__(
+        self,
+        sources: MaskSources,
+        settings: Settings,
+        sizes: dict[str, tuple[int, int]],
+        read: Read,
+    ):
+        self._sources, self._settings, self._sizes, self._read = sources, settings, sizes, read
+        self.hashes: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    def masks(self) -> Masks:
+        """Read and check all masks; raises InputError if one cannot be used."""
+        planes = self._region_planes()
+        regions, keep = self._shared_out(planes) if planes else ((), None)
+        return Masks(regions, keep, self._of_styles(), self._sources.automatic)
+
+    def _region_planes(self) -> list[np.ndarray]:
+        """The masks of all entries of --style, of one size; none if they apply everywhere."""
+        pictures = list(self._sources.pictures())
+        if self._sources.has_region_picture:
+            return self._by_colors(*next(own for own in pictures if own[0] == "regions"))
+        origins = dict(enumerate(self._sources.style_mask))
+        planes: dict[int, np.ndarray] = {}
+        for name, flag, origin in pictures:
+            if flag == "--style_mask":
+                planes[int(name.split()[-1]) - 1] = self._mask(name, flag, origin, "content")
+        if not origins:
+            return []
+        height, width = self._size_of(planes.values())
+        found = {n: geometry.resize_mask(own, height, width) for n, own in planes.items()}
+        for place, origin in origins.items():
+            if is_word(origin, REST):
+                others = sum(found.values()) if found else 0.0
+                found[place] = np.clip(np.ones((height, width), np.float32) - others, 0.0, 1.0)
+        return [found[place] for place in sorted(found)]
+
+    def _size_of(self, planes: Any) -> tuple[int, int]:
+        """The size of the largest mask, but not larger than the content."""
+        limit = cropped_size(self._settings, self._sizes["content"])
+        largest = max((plane.shape for plane in planes), default=limit)
+        return min(largest, limit)
+
+    def _by_colors(self, name: str, flag: str, origin: Any) -> list[np.ndarray]:
+        picture = self._checked(self._read(name, flag, origin), name, flag, origin, "content")
+        label, given = _label(name, flag, origin), self._settings.region_colors
+        if len(given) != len(self._sources.styles):
+            listed = ", ".join(
+                f"{color} ({share:.0%})"
+                for color, share in masks.common_colors(picture.pixels, _LISTED_COLORS)
+            )
+            raise InputError(
+                f"--region_colors={','.join(given)}: give a color for each of the "
+                f"{len(self._sources.styles)} entries of --style; {label} has {listed}",
+                "region_colors",
+            )
+        colors = [_color(text) for text in given]
+        if len(set(colors)) < len(colors):
+            raise InputError(f"--region_colors={','.join(given)}: names a color twice")
+        try:
+            found = masks.color_masks(picture.pixels, colors)
+        except ValueError as error:
+            raise InputError(f"{label}: {error}", "regions") from error
+        for text, plane in zip(given, found, strict=True):
+            if not plane.any():
+                raise InputError(f"--region_colors: {text} is nowhere in {label}", "region_colors")
+        return [geometry.crop_to_fit(plane, self._settings.fit) for plane in found]
+
+    def _shared_out(
+        self, planes: Sequence[np.ndarray]
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
+        """The masks of the styles that are pictures, and of what is kept."""
+        pairs = list(zip(planes, self._sources.styles, strict=True))
+        keep = next((plane for plane, is_picture in pairs if not is_picture), None)
+        found = masks.shared_out([plane for plane, is_picture in pairs if is_picture], keep)
+        places = [n for n, is_picture in enumerate(self._sources.styles, start=1) if is_picture]
+        for number, plane in zip(places, found, strict=True):
+            if not plane.any():
+                raise InputError(
+                    f"--style_mask: nothing is left for style {number}, since other masks cover "
+                    "all of its own",
+                    "style_mask",
+                )
+            self._warn_if_small(number, plane)
+        return tuple(found), keep
+
+    def _warn_if_small(self, number: int, plane: np.ndarray) -> None:
+        """Note a region that has too few positions for statistics of its style."""
+        if not (layers := self._settings.style_layers):
+            return
+        deepest = max(layers, key=vgg.stride)
+        height, width = cropped_size(self._settings, self._sizes["content"])
+        size = self._settings.size
+        longest = max(height, width) if size == "original" else int(size)
+        pixels = longest**2 * min(height, width) / max(height, width)
+        share = float(plane.mean())
+        positions = share * pixels / vgg.stride(deepest) ** 2
+        channels = next(
+            conv.outputs
+            for conv in vgg.convolutions(self._settings.backbone)
+            if conv.name == deepest
+        )
+        if positions < _FEW_POSITIONS * channels and share < _SMALL:
+            self.notes.append(
+                f"the region of style {number} is small: {share:.1%} of the picture, with "
+                f"{positions:.0f} positions for {channels} channels at {deepest}; its style may "
+                "come out poorly"
+            )
+
+    def _of_styles(self) -> tuple[np.ndarray | None, ...]:
+        found: list[np.ndarray | None] = []
+        pictures = {name: (flag, origin) for name, flag, origin in self._sources.pictures()}
+        number = 0
+        for place, is_picture in enumerate(self._sources.styles, start=1):
+            if not is_picture or not self._sources.style_region:
+                continue
+            number += 1
+            name = f"style region {place}"
+            own = self._mask(name, *pictures[name], f"style {number}") if name in pictures else None
+            found.append(own)
+        return tuple(found)
+
+    def _mask(self, name: str, flag: str, origin: Any, of: str) -> np.ndarray:
+        """One mask, of the shape of the picture that it is for."""
+        read = functools.partial(self._read, name, flag, origin)
+        picture = self._checked(read(background=BLACK), name, flag, origin, of)
+        mask = masks.mask_of(picture.pixels, lambda: read(background=WHITE).pixels)
+        if not mask.any():
+            raise InputError(
+                f"{_label(name, flag, origin)}: is black everywhere; it must be white where its "
+                f"style {'applies' if of == 'content' else 'counts'}",
+                flag.removeprefix("--"),
+            )
+        return geometry.crop_to_fit(mask, self._settings.fit) if of == "content" else mask
+
+    def _checked(self, picture: Picture, name: str, flag: str, origin: Any, of: str) -> Picture:
+        label = _label(name, flag, origin)
+        if picture.sha256:
+            self.hashes[name] = picture.sha256
+        self.notes += [f"{label}: {note}" for note in picture.notes]
+        (rows, columns), (height, width) = picture.size, self._sizes[of]
+        if not masks.has_shape_of(picture.size, self._sizes[of]):
+            raise InputError(
+                f"{label}: is {columns}x{rows}, but the {of} is {width}x{height}; both must have "
+                "the same aspect ratio",
+                flag.removeprefix("--"),
+            )
+        return picture
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    try:
+        return ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise InputError(
+            f"--region_colors={text}: is no color; give #rrggbb or a name such as red",
+            "region_colors",
+        ) from error
+
+
+def _label(name: str, flag: str, origin: Any) -> str:
+    return f"{flag}={origin}" if isinstance(origin, str | os.PathLike) else name
+
+
+def _plural(word: str, count: int) -> str:
+    if count == 1:
+        return word
+    return "entries" if word == "entry" else f"{word}s"
