@@ -139,7 +139,7 @@ def _blended_moments(
                 else:
                     part = _owned_plane(weights[layer], tile, vgg.stride(layer))
                     sums = formulas.style_sums(features[layer], part)[0][0]
-                    count = tf.reduce_sum(weights[layer])
+                    count = tf.cast(tf.reduce_sum(weights[layer]), sums.dtype)
                 moments[layer] += own.share / whole * tf.math.divide_no_nan(sums, count)
     return moments
 

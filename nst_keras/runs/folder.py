@@ -120,6 +120,7 @@ class RunFolder(WorkFolder[RunRecord]):
         "result.tif",
         "result_in_*.png",
         *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
+        *("regions/*.png", "regions/*.jpg"),
         *("inputs/*.jpg", "iterations/iteration_*.jpg", f"checkpoints/{checkpoints.PATTERN}"),
         "events/events.out.tfevents.*",
     )
@@ -128,6 +129,7 @@ class RunFolder(WorkFolder[RunRecord]):
         super().__init__(path)
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
+        self.regions = self.path / "regions"  # masks, and overlays that show them
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.latest = self.path / "latest.jpg"

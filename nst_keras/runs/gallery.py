@@ -55,7 +55,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         "run": record.as_json(),
         "content": picture(folder.content),
         "styles": [picture(folder.style(number)) for number in range(1, styles + 1)],
-        "colors": list(_changed_colors(folder, styles)),
+        "prepared": [*_regions(folder, styles), *_changed_colors(folder, styles)],
         "picture": result or picture(folder.latest),
         "finished": result is not None,
         "frames": with_steps(frames),
@@ -63,6 +63,17 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         "score_notes": {name: score.explanation for name, score in SCORES.items()},
         "files": [p.name for p in (*linked, folder.metrics, folder.flags) if p.exists()],
     }
+
+
+def _regions(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:
+    """What shows which part of the photo follows which style."""
+    shown = [(folder.regions / "content.jpg", "Regions of the content")]
+    for number in range(1, styles + 1):
+        which = f"style {number}" if styles > 1 else "the style"
+        shown.append((folder.regions / f"style_{number}.jpg", f"The same regions of {which}"))
+    for path, label in shown:
+        if found := picture(path):
+            yield {**found, "label": label}
 
 
 def _changed_colors(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from nst_keras.devices import memory, startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images
-from nst_keras.imaging.recolor import KINDS, recolored
+from nst_keras.imaging.recolor import KINDS
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
@@ -134,10 +134,6 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
     for path, pixels in zip(copies, small, strict=True):
         images.write_image(path, pixels)
-    if settings.color == "content":
-        for number, style in enumerate(small[1:], start=1):
-            colored = recolored(style, small[0], "content", settings.color_strength)
-            images.write_image(folder.colored_style(number), colored)
     return record
 
 

@@ -170,6 +170,8 @@ def _optimize(
                 stack.enter_context(background)  # which ends first, however the block ends
                 with timeline.part(SETUP):
                     problems = _make_problems(planned, replicas, stopping)
+                for writer, problem in zip(writers, problems, strict=True):
+                    writer.write_prepared(problem.references())
                 return writers, _write_iterates(problems, writers, stopping, timeline)
         except StepDropped as where:
             again = writers[0].resume_command

@@ -17,13 +17,14 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
+from nst_keras.runs.region_pictures import write_prepared
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
 from nst_keras.runtime.progress import EventWriter, Reporter, format_seconds
 from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
-from nst_keras.transfer.iterate import Iterate
+from nst_keras.transfer.iterate import Iterate, References
 
 _log = logging.getLogger(__name__)
 
@@ -186,6 +187,10 @@ class RunWriter:
         _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
         _log.info("result: %s", folder.result)
         _log.info("gallery: %s", folder.page)
+
+    def write_prepared(self, references: References) -> None:
+        """Have pictures written of what the run makes of its inputs."""
+        self._submit(lambda: write_prepared(self.folder, self._run.settings, references))
 
     def write_pictures(self, iterate: Iterate) -> None:
         """Write the iteration image, and show the step on the page, where these are due."""

@@ -29,7 +29,7 @@ _SHARPNESS = 3.0  # power of the shares at a position
 _PLACE = 0.5  # weight of height and brightness beside the features of a layer, whose length is 1
 _FLOOR = 0.1  # of a channel's mean, relative to that of all channels
 _TINY = 1e-9
-_RADIUS, _SMOOTHNESS = 16, 1e-3  # px and variance, of the guided filter
+_RADIUS, _SMOOTHNESS = 40, 1e-4  # px and variance, of the guided filter
 
 
 def find_regions(

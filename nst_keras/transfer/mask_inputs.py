@@ -42,6 +42,12 @@ class Masks:
     automatic: int = 0
 
     @property
+    def form(self) -> str:
+        """Which masks there are, in a text that differs for different ones."""
+        parts = "".join("-" if own is None else "+" for own in self.of_styles)
+        return f"{len(self.regions)} {self.keep is not None} {parts} {self.automatic}"
+
+    @property
     def all(self) -> list[np.ndarray]:
         """All masks that there are."""
         keep = [] if self.keep is None else [self.keep]

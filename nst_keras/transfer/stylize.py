@@ -37,6 +37,9 @@ def stylize(
     styles: PictureLike | Iterable[PictureLike],
     config: Config | None = None,
     *,
+    style_mask: PictureLike | Iterable[PictureLike] | None = None,
+    style_region: PictureLike | Iterable[PictureLike] | None = None,
+    regions: PictureLike | None = None,
     weights: Weights | None = None,
     checkpoints: str | os.PathLike | None = None,
     checkpointer: Checkpointer | None = None,
@@ -51,6 +54,12 @@ def stylize(
             files as bytes or open files. Alpha is composited over white.
         config: settings; those that are None come from its objective's preset. Settings about
             files are refused: nothing is written but the checkpointer's files.
+        style_mask: for each of the styles, where it applies: pictures of the content's shape, white
+            where it does, or 'rest'; of them, arrays (H, W) in [0, 1] are the simplest. A style may
+            then be 'keep', for what stays as it is.
+        style_region: for each of the styles, which part of it counts, or 'all'.
+        regions: in place of masks, 'auto' or 'auto:2' to 'auto:5' for parts that are found; or a
+            picture of flat colors, with the config's `region_colors`.
         weights: of the backbone, if they have been read already.
         checkpoints: a folder where the state is saved every two minutes, and when the generator is
             closed or interrupted. The same call with the same folder resumes from there.
@@ -81,7 +90,15 @@ def stylize(
     config = config or Config()
     settings = resolve(config)
     _refuse_file_settings(config)
-    inputs = read_inputs(settings, content, styles, weights)
+    inputs = read_inputs(
+        settings,
+        content,
+        styles,
+        weights,
+        style_mask=style_mask,
+        style_region=style_region,
+        regions=regions,
+    )
     ours = functools.partial(keras_settings.ours, settings.deterministic)
     interrupts: list[StopSignal] = []  # while an iterate is computed: one, set by Ctrl-C
 
@@ -159,7 +176,8 @@ def _checkpointer(folder: Path, settings: Settings, inputs: Inputs) -> Checkpoin
         if option.changes_result and value is not None and not option.hashed:
             digest.update(f"{name}={option.format(value)}\n".encode())
     init = settings.init if inputs.init is None else inputs.init
-    for part in (init, inputs.content, *inputs.styles):
+    digest.update(inputs.masks.form.encode())
+    for part in (init, inputs.content, *inputs.styles, *inputs.masks.all):
         if isinstance(part, str):
             digest.update(part.encode())
         else:

@@ -445,19 +445,32 @@ def tile_plan(side, layers, backbone="vgg19"):
 
 
 def whole_and_tiled(
-    sections, weights, name, plan, pictures, extractor=None, xla=False, largest_gradient=None
+    sections,
+    weights,
+    name,
+    plan,
+    pictures,
+    extractor=None,
+    xla=False,
+    largest_gradient=None,
+    regions=(),
 ):
-    """The objective of the whole image and that of its tiles; all terms about equally large."""
+    """The objective of the whole image and that of its tiles; all terms about equally large.
+
+    With regions, a list takes the place of the style.
+    """
     content, style, image = pictures
+    styles = style if isinstance(style, list) else [style]
     formulas = formulas_lib.FORMULAS[name]
-    given = extractor or chained(sections), content, [style], [1.0], weights, formulas
+    blend = [1.0] * len(styles)
+    given = extractor or chained(sections), content, styles, blend, weights, formulas
     network = Network(sections, largest_gradient)
-    targets = capture_targets(*given, uncut)
+    targets = capture_targets(*given, uncut, regions=regions)
     terms = make_terms(weights, targets, formulas)
     whole = Objective(terms, whole_evaluator(network, terms, targets))
     losses = whole.value(image)
     weights = {term: 1 / float(losses[term]) for term in weights}
-    targets = capture_targets(*given, tiles_of=plan)
+    targets = capture_targets(*given, tiles_of=plan, regions=regions)
     terms = make_terms(weights, targets, formulas)
     cut = plan(*image.shape[1:3])
     tiled = Objective(terms, TiledEvaluator([network], terms, targets.content, cut, xla=xla))

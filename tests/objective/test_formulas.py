@@ -230,3 +230,62 @@ def test_sums_of_bfloat16_features_are_float32_and_their_gradients_bfloat16(name
     np.testing.assert_allclose(found[0], found[1], rtol=rows * 2.0**-24)
     error = np.linalg.norm(tf.cast(gradients[0], tf.float32) - gradients[1])
     assert error < 0.01 * np.linalg.norm(gradients[1])
+
+
+# Of regions.
+
+
+def weighted_moments(features, weights):
+    """S of each region in NumPy, with the sums of features in a last row."""
+    rows = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    found = []
+    for own in weights.reshape(len(rows), -1).T.astype(np.float64):
+        found.append(np.vstack([rows.T @ (own[:, None] * rows), own @ rows]))
+    return np.array(found)
+
+
+def test_moments_of_a_region_of_a_small_example():
+    features = np.array([[1, 0], [2, 1], [0, 3], [1, 1]], np.float32).reshape(1, 2, 2, 2)
+    weights = np.array([1, 0.5, 0.25, 0], np.float32).reshape(1, 2, 2, 1)
+    sums, _ = formulas_lib.moment_sums(tf.constant(features), tf.constant(weights))
+    np.testing.assert_array_equal(sums, [[[3, 1], [1, 2.75], [2, 1.25]]])
+    np.testing.assert_allclose(sums[0, 2] / weights.sum(), [1.142857, 0.714286], rtol=1e-6)
+
+
+@pytest.mark.parametrize("regions", [1, 2, 4])
+def test_moments_of_regions_are_weighted_sums(regions):
+    rng = np.random.default_rng(regions)
+    features = rng.random((1, 9, 11, 5), np.float32)
+    weights = rng.random((1, 9, 11, regions), np.float32)
+    expected = weighted_moments(features, weights)
+    given = tf.constant(features), tf.constant(weights)
+    sums, _ = formulas_lib.moment_sums(*given)
+    np.testing.assert_allclose(sums, expected, rtol=1e-6)
+    grams, _ = formulas_lib.gram_sums(*given)
+    np.testing.assert_allclose(grams, expected[:, :-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("statistic", [formulas_lib.gram_sums, formulas_lib.moment_sums])
+def test_the_pull_back_of_regions_is_that_of_autodiff(statistic):
+    rng = np.random.default_rng(0)
+    features = tf.constant(rng.random((1, 6, 7, 4)))
+    weights = tf.constant(rng.random((1, 6, 7, 3)))
+    upstream = tf.constant(rng.normal(size=statistic(features, weights)[0].shape))
+    pulled = statistic(features, weights)[1](upstream)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        rows = tf.reshape(features, (-1, 4))
+        own = tf.reshape(weights, (-1, 3))
+        plain = tf.einsum("pr,pn,pm->rnm", own, rows, rows)
+        first = tf.einsum("pr,pn->rn", own, rows)[:, None]
+        sums = plain if statistic is formulas_lib.gram_sums else tf.concat([plain, first], 1)
+        total = tf.reduce_sum(upstream * sums)
+    np.testing.assert_allclose(pulled, tape.gradient(total, features), rtol=1e-12)
+
+
+def test_a_region_that_is_the_whole_has_the_same_moments():
+    features = tf.constant(np.random.default_rng(1).random((1, 8, 9, 6), np.float32))
+    ones = tf.ones((1, 8, 9, 1))
+    for statistic in (formulas_lib.gram_sums, formulas_lib.moment_sums):
+        plain, weighted = statistic(features)[0], statistic(features, ones)[0][0]
+        np.testing.assert_allclose(weighted, plain, rtol=1e-6)

@@ -1,5 +1,6 @@
 """Neighbors: matches, distances and gradients are those of NumPy, in tiles as in the whole."""
 
+import dataclasses
 import functools
 import math
 
@@ -14,6 +15,7 @@ from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.layerwise import LayerNeighbors
 from nst_keras.objective.neighbors import Vectors, capture_vectors
 from nst_keras.objective.objective import Objective
+from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.objective.targets import capture_targets, features_in_tiles
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
@@ -115,12 +117,12 @@ def extractor(sections):
 IMAGE, QUERY, STYLE = noise(45, 70, 1), noise(45, 70, 2), noise(37, 52, 3)  # odd: pooling drops
 
 
-def make(kind, extractor, plan=uncut, image=IMAGE, styles=(STYLE,), blend=(1.0,)):
+def make(kind, extractor, plan=uncut, image=IMAGE, styles=(STYLE,), blend=(1.0,), regions=()):
     """Neighbors of an image of this size, not matched."""
     features_of = functools.partial(features_in_tiles, extractor, plan)
-    vectors = capture_vectors(kind, features_of, styles, blend, LAYERS, seed=0)
+    vectors = capture_vectors(kind, features_of, styles, blend, LAYERS, 0, regions)
     height, width = image.shape[1:3]
-    return kind(vectors, height, width, plan(height, width))
+    return kind(vectors, height, width, plan(height, width), regions)
 
 
 def match(neighbors, extractor, query=QUERY):
@@ -279,3 +281,105 @@ def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):
 def test_positions_cover_whole_squares_of_8_px():
     assert HypercolumnNeighbors.grid(437, 512) == (108, 128)
     assert LayerNeighbors.grid(437, 512) == (54, 64)
+
+
+# With regions.
+
+
+def halves(image, styles, weights=(1.0, 1.0), lower=1.0):
+    """The upper half of an image follows the first style, the lower half the second one."""
+    height, width = image.shape[1:3]
+    upper = np.zeros((height, width), np.float32)
+    upper[: height // 16 * 8] = 1.0
+    pairs = zip((upper, lower * (1.0 - upper)), weights, strict=True)
+    return [
+        Region(mask, tuple(StyleShare(float(n == own)) for n in range(len(styles))), weight)
+        for own, (mask, weight) in enumerate(pairs)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_are_matched_within_their_region_only(kind, extractor):
+    styles = [STYLE, noise(40, 48, 9)]
+    regions = halves(IMAGE, styles)
+    neighbors = match(make(kind, extractor, styles=styles, regions=regions), extractor)
+    first = math.prod(kind.grid(*STYLE.shape[1:3]))
+    assert neighbors.vector_count == first + math.prod(kind.grid(40, 48))
+    border = kind.grid(IMAGE.shape[1] // 16 * 8, 8)[0]
+    for numbers in neighbors.state().values():
+        assert (numbers[:border] < first).all()
+        assert (first <= numbers[border:]).all() and (
+            numbers[border:] < neighbors.vector_count
+        ).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_region_that_is_the_whole_changes_nothing(kind, sections, extractor):
+    everywhere = Region(np.ones(IMAGE.shape[1:3], np.float32), (StyleShare(1.0),))
+    plain = match(make(kind, extractor), extractor)
+    found = match(make(kind, extractor, regions=[everywhere]), extractor)
+    for name, numbers in plain.state().items():
+        assert found.state()[name].tolist() == numbers.tolist()
+    (loss, gradient), (expected, plain_gradient) = (
+        objective_of(own, sections).value_and_grad(IMAGE) for own in (found, plain)
+    )
+    np.testing.assert_allclose(loss["total"], expected["total"], rtol=1e-9)
+    np.testing.assert_allclose(gradient, plain_gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_positions_of_no_region_have_no_loss_and_no_pull(kind, sections, extractor):
+    regions = halves(IMAGE, [STYLE], lower=0.0)[:1]
+    neighbors = match(make(kind, extractor, regions=regions), extractor)
+    border = kind.grid(IMAGE.shape[1] // 16 * 8, 8)[0]
+    for numbers in neighbors.state().values():
+        assert (numbers[border:] == neighbors.vector_count).all()
+        assert (numbers[:border] < neighbors.vector_count).all()
+    losses, gradient = objective_of(neighbors, sections).value_and_grad(IMAGE)
+    reach = 48  # more than the deepest layer in use sees
+    assert not gradient.numpy()[:, IMAGE.shape[1] // 16 * 8 + reach :].any()
+    doubled = dataclasses.replace(regions[0], weight=2.0)
+    weighted = match(make(kind, extractor, regions=[doubled]), extractor)
+    found, pulled = objective_of(weighted, sections).value_and_grad(IMAGE)
+    assert float(losses["total"]) > 0.0
+    np.testing.assert_allclose(found["total"], 2.0 * losses["total"], rtol=1e-5)
+    np.testing.assert_allclose(pulled, 2.0 * gradient, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tiles_with_three_soft_masks_have_the_loss_and_gradient_of_the_whole(
+    kind, sections, extractor
+):
+    image, query = noise(150, 170, 4), noise(150, 170, 5)
+    styles = [noise(140, 130, 6), noise(60, 70, 7), noise(80, 50, 8)]
+    shares = np.random.default_rng(0).random((3, 150, 170)) ** 3
+    masks = (0.9 * shares / shares.sum(axis=0)).astype(np.float32)
+    regions = [
+        Region(mask, tuple(StyleShare(float(n == own)) for n in range(3)), 1.0 + own)
+        for own, mask in enumerate(masks)
+    ]
+    plan = tile_plan(112, LAYERS)
+    given = {"image": image, "styles": styles, "regions": regions}
+    whole = match(make(kind, extractor, **given), extractor, query)
+    tiled = match(make(kind, extractor, plan, **given), extractor, query)
+    assert len(tiled.tiles) > 3
+    for name, numbers in whole.state().items():
+        assert len(np.unique(numbers)) > 3
+        assert tiled.state()[name].tolist() == numbers.tolist()
+    found, expected = (
+        one.value_and_grad(image)
+        for one in (objective_of(tiled, sections, plan), objective_of(whole, sections))
+    )
+    np.testing.assert_allclose(found[0]["total"], expected[0]["total"], rtol=1e-9)
+    gradient = expected[1].numpy()
+    np.testing.assert_allclose(found[1], gradient, rtol=0, atol=1e-9 * np.abs(gradient).max())
+
+
+def test_only_the_part_of_a_style_that_counts_has_neighbors(extractor):
+    part = np.zeros(STYLE.shape[1:3], np.float32)
+    part[:16] = 1.0
+    everywhere = np.ones(IMAGE.shape[1:3], np.float32)
+    region = Region(everywhere, (StyleShare(1.0, part),))
+    found = make(HypercolumnNeighbors, extractor, regions=[region])
+    rows, columns = HypercolumnNeighbors.grid(*STYLE.shape[1:3])
+    assert found.vector_count == 16 // 4 * columns < rows * columns

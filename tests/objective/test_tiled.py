@@ -10,6 +10,7 @@ from nst_keras.objective import tiles
 from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective, balanced_weights
+from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.objective.targets import capture_targets
 from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import TiledEvaluator
@@ -25,7 +26,9 @@ from tests.objective.conftest import (
     noise,
     random_vgg,
     tile_plan,
+    uncut,
     whole_and_tiled,
+    whole_evaluator,
 )
 
 SIZE = 213, 179  # divisible by nothing
@@ -231,3 +234,70 @@ def test_the_variation_by_strips_is_that_of_the_whole(monkeypatch, name):
     pictures = noise(*SMALL, 1), noise(*SMALL, 2) ** 3, noise(*SMALL, 3)
     given = random_vgg(layers), equal_weights((), layers), name
     check(*whole_and_tiled(*given, tile_plan(44, layers), pictures), pictures[2], 1e-10)
+
+
+# With regions.
+
+
+def regions_of(size, styles, weights=(1.0, 1.0, 1.0)):
+    """Three soft masks, each with a style of its own, of which the last counts in part."""
+    shares = np.random.default_rng(0).random((3, *size)) ** 3
+    masks = (0.9 * shares / shares.sum(axis=0)).astype(np.float32)
+    part = np.zeros(styles[2].shape[1:3], np.float32)
+    part[:, : part.shape[1] // 2] = 1.0
+    return [
+        Region(
+            mask,
+            tuple(StyleShare(float(n == own), part if n == 2 else None) for n in range(3)),
+            weight,
+        )
+        for own, (mask, weight) in enumerate(zip(masks, weights, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("name", ["relative", "crowsonkb"])
+def test_tiles_with_three_soft_masks_are_the_whole(name):
+    weights = equal_weights()
+    layers = tuple(term.split("/")[1] for term in weights if "/" in term)
+    styles = [noise(60, 80, 2) ** 3, noise(90, 70, 4), noise(100, 64, 5) ** 2]
+    pictures = noise(*SIZE, 1), styles, noise(*SIZE, 3)
+    regions = regions_of(SIZE, styles, (1.0, 2.0, 0.5))
+    given = random_vgg(layers), weights, name, tile_plan(208, layers), pictures
+    # Weights of positions are float32.
+    check(*whole_and_tiled(*given, regions=regions), pictures[2], 1e-6)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_one_region_that_is_the_whole_changes_nothing(name):
+    layers = ("block1_conv2", "block3_conv1")
+    pictures = noise(*SMALL, 1), [noise(40, 50, 2) ** 3], noise(*SMALL, 3)
+    given = random_vgg(layers), equal_weights(layers, layers), name, tile_plan(60, layers), pictures
+    everywhere = Region(np.ones(SMALL, np.float32), (StyleShare(1.0),))
+    for found, expected in zip(
+        whole_and_tiled(*given, regions=[everywhere]), whole_and_tiled(*given), strict=True
+    ):
+        check(expected, found, pictures[2], 1e-6)
+
+
+def test_a_region_pulls_its_own_positions_as_strongly_as_a_style_of_the_whole():
+    """The gradient of a Gram loss at a position is 2 w K F / M: with shares by area, no region
+    counts more for being small."""
+    layers = ("block1_conv1",)
+    weights = {"style/block1_conv1": 1.0, "tv": 0.0}
+    flat = tf.ones((1, 64, 64, 3), tf.float64) * 0.3  # every part has the moments of the whole
+    mask = np.zeros((64, 64), np.float32)
+    mask[:16] = 1.0
+    formulas = FORMULAS["gatys"]
+    gradients = []
+    for regions in ((), [Region(mask, (StyleShare(1.0),))]):
+        sections = random_vgg(layers, padding="replicate")
+        targets = capture_targets(
+            chained(sections), flat, [flat * 0.1], [1.0], weights, formulas, uncut, regions=regions
+        )
+        terms = make_terms(weights, targets, formulas)
+        network = Network(sections)
+        objective = Objective(terms, whole_evaluator(network, terms, targets))
+        gradients.append(objective.value_and_grad(flat)[1].numpy()[0])
+    plain, masked = gradients
+    np.testing.assert_allclose(masked[4:12, 4:60], plain[4:12, 4:60], rtol=1e-5)
+    assert not masked[20:].any()

@@ -47,9 +47,9 @@ NEIGHBORS = {
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
-def paint(config, weights, **options):
+def paint(config, weights, style=STYLE, **options):
     """The last iterate of a run."""
-    *_, last = stylize(CONTENT, STYLE, config, weights=weights, **options)
+    *_, last = stylize(CONTENT, style, config, weights=weights, **options)
     return last
 
 
@@ -73,10 +73,12 @@ def interrupt(config, weights, folder, stop_at):
     return make_checkpointer(folder)
 
 
-def make_problem(weights, config=CONFIG, content=CONTENT, styles=(STYLE,), extractors=None):
+def make_problem(
+    weights, config=CONFIG, content=CONTENT, styles=(STYLE,), extractors=None, **masks
+):
     """The problem of a run, as `stylize` makes it."""
     settings = resolve(config)
-    inputs = read_inputs(settings, content, list(styles), weights)
+    inputs = read_inputs(settings, content, list(styles), weights, **masks)
     plan = make_plan(settings, inputs)
     return StyleTransferProblem(settings, inputs, plan, extractors=extractors)
 

@@ -296,3 +296,20 @@ def test_trouble_of_one_ends_the_batch(tiny_weights, monkeypatch):
     spoil_gradients(monkeypatch, [4])  # the second step of the second picture
     with pytest.raises(FloatingPointError, match="the gradient not finite at step 2"):
         paint(tiny_weights, configs_of())
+
+
+@pytest.mark.parametrize("settings", [{}, NEIGHBORS])
+def test_pictures_with_as_many_regions_are_a_batch(tiny_weights, settings):
+    config = dataclasses.replace(CONFIG, **settings)
+    left = np.zeros((40, 60), np.float32)
+    left[:, :20] = 1.0
+    problems, singles = [], []
+    for content, masks in zip(CONTENTS, ([left, "rest"], ["rest", left]), strict=True):
+        styles = [STYLES[0], "keep"]
+        extractors = problems[0].extractors if problems else None
+        given = {"styles": styles, "extractors": extractors, "style_mask": masks}
+        problems.append(make_problem(tiny_weights, config, content, **given))
+        *_, alone = stylize(content, styles, config, style_mask=masks, weights=tiny_weights)
+        singles.append(alone)
+    *_, together = optimize(problems, (None, None))
+    assert_alike(together, singles)

@@ -20,7 +20,9 @@ from tensorflow.python.framework import func_graph, ops
 from nst_keras import stylize
 from nst_keras.devices import keras_settings, precision
 from nst_keras.devices.replicas import Replicas
-from nst_keras.imaging import images
+from nst_keras.imaging import geometry, images
+from nst_keras.imaging.color import to_uint8
+from nst_keras.network import extractor
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
@@ -28,13 +30,15 @@ from nst_keras.transfer import stylize as stylize_lib
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.problem import TileProgress
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import in_a_thread, require_precision
+from tests.conftest import in_a_thread, picture, require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    NEIGHBORS,
     SINGLE,
     STYLE,
     TILED,
+    TILES,
     interrupt,
     paint,
 )
@@ -42,6 +46,9 @@ from tests.transfer.conftest import (
 ABOUT_FILES = {
     "content": "photo.jpg",
     "style": ("painting.jpg",),
+    "style_mask": ("mask.png",),
+    "style_region": ("mask.png",),
+    "regions": "regions.png",
     "workdir": "folder",
     "output": "picture.png",
     "bits": 16,
@@ -502,3 +509,116 @@ def test_fifty_calls_end_within_50_mb_of_the_fifth(picture_paths, flags):
     resident = [int(line.split()[1]) for line in done.stdout.splitlines()]
     assert len(resident) == 50
     assert resident[-1] - resident[4] < 50e6
+
+
+# Masks.
+
+LEFT = np.zeros(CONTENT.shape[:2], np.float32)
+LEFT[:, :30] = 1.0
+SECOND = picture(45, 70, seed=8)
+MASKED = {"style_mask": [LEFT, "rest"]}
+
+
+def masked(config, weights, styles=(STYLE, SECOND), **options):
+    """All iterates of a run with masks: (step, image)."""
+    iterates = stylize(CONTENT, list(styles), config, weights=weights, **(MASKED | options))
+    return [(iterate.step, iterate.image.copy()) for iterate in iterates]
+
+
+def test_two_regions_come_as_close_to_their_styles_as_runs_of_one_style(tiny_weights):
+    config = dataclasses.replace(
+        SINGLE,
+        iterations=60,
+        content_weight=0.0,
+        tv_weight=0.0,
+        mask_erosion=0.0,
+        style_layer_weights=(1.0,),
+    )
+    extract = extractor.feature_extractor(tiny_weights, config.style_layers)
+
+    def gram(image, part=None):
+        features = extract(image[None])[config.style_layers[0]].numpy()[0]
+        rows = (features if part is None else features[part]).reshape(-1, features.shape[-1])
+        return rows.T @ rows / len(rows)
+
+    def error(image, style, part):
+        target = gram(style)
+        return np.square(gram(image, part) - target).sum() / np.square(target).sum()
+
+    (*_, (_, both)) = masked(config, tiny_weights)
+    width = both.shape[1] // 2
+    sides = np.s_[:, : width - 2], np.s_[:, width + 2 :]  # without what sees both
+    for style, side in zip((STYLE, SECOND), sides, strict=True):
+        alone = paint(config, tiny_weights, style=style).image
+        assert error(both, style, side) <= 1.1 * error(alone, style, side) + 1e-4
+        assert error(CONTENT, style, side) > 10 * error(both, style, side)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        NEIGHBORS,
+        {"color": "content_exact"},
+        {"color": "histogram"},
+        {"variables": "pyramid"},
+        {"optimizer": "lbfgs", "learning_rate": 1.0},
+        {"average": 0.9},
+        TILES,
+        {"init": "noise", "clamp": False},
+    ],
+)
+def test_what_is_kept_is_the_photo_to_the_byte(tiny_weights, settings):
+    config = dataclasses.replace(CONFIG, **{"size": 60, **settings})
+    expected = CONTENT
+    if config.size != 60:
+        expected = geometry.resize(CONTENT, *geometry.fit_size(CONTENT.shape[:2], config.size))
+    found = masked(config, tiny_weights, (STYLE, "keep"), style_mask=["rest", LEFT])
+    image = found[-1][1]
+    kept = np.s_[:, : image.shape[1] // 2 - 1]
+    np.testing.assert_array_equal(to_uint8(image[kept]), to_uint8(expected[kept]))
+    rest = np.s_[:, image.shape[1] // 2 + 2 :]
+    assert np.abs(image[rest] - expected[rest]).mean() > 0.005
+
+
+@pytest.mark.parametrize("settings", [{}, NEIGHBORS, TILES, {"style_region": True}])
+def test_a_resumed_run_with_masks_equals_an_uninterrupted_one(tiny_weights, tmp_path, settings):
+    part = {"style_region": [STYLE[..., 0] > 0.5, "all"]} if "style_region" in settings else {}
+    own = {name: value for name, value in settings.items() if name != "style_region"}
+    config = dataclasses.replace(CONFIG, **own)
+    whole = masked(config, tiny_weights, **part)
+    given = {**MASKED, **part, "weights": tiny_weights, "checkpoints": tmp_path}
+    iterates = stylize(CONTENT, [STYLE, SECOND], config, **given)
+    next(iterate for iterate in iterates if iterate.step == 7)
+    iterates.close()
+    *_, last = stylize(CONTENT, [STYLE, SECOND], config, **given)
+    assert last.step == whole[-1][0]
+    assert last.image.tobytes() == whole[-1][1].tobytes()
+
+
+def test_a_full_mask_changes_nothing(tiny_weights):
+    full = np.ones_like(LEFT)
+    *_, (_, found) = masked(SINGLE, tiny_weights, [STYLE], style_mask=[full])
+    expected = paint(SINGLE, tiny_weights).image
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"color": "content"}, NEIGHBORS])
+def test_parts_are_found_without_masks(tiny_weights, settings):
+    config = dataclasses.replace(SINGLE, **settings)
+    first, second = (
+        masked(config, tiny_weights, [STYLE], style_mask=None, regions="auto:2")[-1][1]
+        for _ in range(2)
+    )
+    assert first.tobytes() == second.tobytes()
+    assert np.abs(first - paint(config, tiny_weights).image).max() > 1e-3
+
+
+def test_masks_in_another_run_are_another_run(tiny_weights, tmp_path):
+    given = {"weights": tiny_weights, "checkpoints": tmp_path}
+    iterates = stylize(CONTENT, [STYLE, SECOND], SINGLE, **MASKED, **given)
+    next(iterates)
+    iterates.close()
+    other = {"style_mask": ["rest", LEFT]}
+    first = next(stylize(CONTENT, [STYLE, SECOND], SINGLE, **other, **given))
+    assert first.step == 1

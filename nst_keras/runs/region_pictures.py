@@ -1,0 +1,86 @@
+"""Pictures of what a run makes of its inputs before it paints: recolored styles, and regions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nst_keras.imaging import geometry, images
+from nst_keras.runs.folder import RunFolder
+from nst_keras.settings.config import Config
+from nst_keras.transfer.iterate import References
+
+_SIDE = 1024  # px, longest side of an overlay
+_TINT = 0.6  # share of a region's color in an overlay; the rest is the picture in gray
+_COLORS = np.array(  # told apart with any color vision; after Okabe and Ito (2008)
+    [
+        [0.00, 0.45, 0.70],
+        [0.90, 0.62, 0.00],
+        [0.00, 0.62, 0.45],
+        [0.80, 0.47, 0.65],
+        [0.94, 0.89, 0.26],
+        [0.84, 0.37, 0.00],
+    ],
+    np.float32,
+)
+
+
+def write_prepared(folder: RunFolder, settings: Config, references: References) -> None:
+    """Write the styles in the photo's colors if there are such, and the regions if there are any:
+    overlays, and masks that can be edited and given to another run."""
+    if settings.color == "content":
+        for number, style in enumerate(references.styles, start=1):
+            images.write_image(folder.colored_style(number), geometry.thumbnail(style, _SIDE))
+    regions = references.regions
+    if not regions.regions:
+        return
+    folder.regions.mkdir(exist_ok=True)
+    content, styles = references.content, references.styles
+    masks = [region.mask for region in regions.regions]
+    _write_masks(folder, "content", content, masks, regions.keep)
+    for number, style in enumerate(styles, start=1):
+        own = [region.styles[number - 1] for region in regions.regions]
+        parts = [np.zeros(style.shape[:2], np.float32) if not it.share else it.mask for it in own]
+        if any(it.mask is not None for it in own):
+            everywhere = np.ones(style.shape[:2], np.float32)
+            shown = [everywhere if mask is None else mask for mask in parts]
+            _write_masks(folder, f"style_{number}", style, shown)
+
+
+def _write_masks(
+    folder: RunFolder,
+    name: str,
+    picture: np.ndarray,
+    masks: Sequence[np.ndarray],
+    keep: np.ndarray | None = None,
+) -> None:
+    for number, mask in enumerate(masks, start=1):
+        if mask.any():
+            _write_mask(folder.regions / f"{name}_{number}.png", mask)
+    if keep is not None:
+        _write_mask(folder.regions / f"{name}_keep.png", keep)
+    images.write_image(folder.regions / f"{name}.jpg", overlay(picture, masks, keep))
+
+
+def _write_mask(path: Path, mask: np.ndarray) -> None:
+    images.write_image(path, np.repeat(mask[..., None], 3, axis=-1))
+
+
+def overlay(
+    picture: np.ndarray, masks: Sequence[np.ndarray], keep: np.ndarray | None = None
+) -> np.ndarray:
+    """A small copy of a picture (H, W, 3), with each region tinted in a color of its own.
+
+    What is kept is in the picture's own colors, and what belongs to no region is gray.
+    """
+    small = geometry.thumbnail(picture, _SIDE)
+    size = small.shape[:2]
+    gray = np.repeat(small.mean(axis=-1, keepdims=True), 3, axis=-1)
+    found = gray.copy()
+    for number, mask in enumerate(masks):
+        own = geometry.resize_mask(mask, *size)[..., None]
+        found += own * _TINT * (_COLORS[number % len(_COLORS)] - gray)
+    if keep is not None:
+        kept = geometry.resize_mask(keep, *size)[..., None]
+        found += kept * (small - found)
+    return np.clip(found, 0.0, 1.0)
