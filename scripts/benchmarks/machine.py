@@ -4,7 +4,7 @@ import argparse
 import resource
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,13 +35,18 @@ def read_pictures(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def make_problem(content: np.ndarray, style: np.ndarray, config: Config) -> "StyleTransferProblem":
-    """The problem of two pictures (H, W, 3), as a run makes it."""
+def make_problem(
+    content: np.ndarray, style: Any, config: Config, **masks: Any
+) -> "StyleTransferProblem":
+    """The problem of a content (H, W, 3) and one style or a list of them, as a run makes it.
+
+    `masks` are those of `read_inputs`.
+    """
     from nst_keras.transfer.planning import make_plan
     from nst_keras.transfer.problem import StyleTransferProblem
 
     settings = resolve(config)
-    inputs = read_inputs(settings, content, style)
+    inputs = read_inputs(settings, content, style, **masks)
     return StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
 
 
