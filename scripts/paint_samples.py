@@ -2,8 +2,9 @@
 """Paint the sample pictures of this project: `python scripts/paint_samples.py [--out=FOLDER]`.
 
 `harbor.jpg` is the picture to restyle, `lily_pond.jpg` an oil painting made of brush strokes, and
-`woodcut_wave.jpg` a five-color woodcut. Everything is computed from a fixed seed with NumPy and
-Pillow, so the samples are free of other people's rights and can be painted again at any time.
+`woodcut_wave.jpg` a five-color woodcut; `harbor_sky.png` and `harbor_boat.png` are masks.
+Everything is computed from a fixed seed with NumPy and Pillow, so the samples are free of other
+people's rights and can be painted again at any time.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import pathlib
 import time
 
 from samples.harbor import paint_harbor
+from samples.harbor_masks import draw_boat, draw_sky
 from samples.lily_pond import paint_lily_pond
 from samples.tools import to_image
 from samples.woodcut_wave import paint_woodcut_wave
@@ -20,6 +22,7 @@ PICTURES = {
     "lily_pond": paint_lily_pond,
     "woodcut_wave": paint_woodcut_wave,
 }
+MASKS = {"harbor_sky": draw_sky, "harbor_boat": draw_boat}
 
 
 def save_jpeg(image, path, budget=480_000):
@@ -37,20 +40,24 @@ def main():
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("configs/images"),
-        help="folder for the JPEG files",
+        help="folder for the files",
     )
     parser.add_argument(
         "--only",
-        choices=sorted(PICTURES),
+        choices=sorted({**PICTURES, **MASKS}),
         action="append",
         help="paint only this picture (may be given more than once)",
     )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in arguments.only or PICTURES:
+    for name in arguments.only or [*PICTURES, *MASKS]:
         start = time.perf_counter()
-        path = arguments.out / f"{name}.jpg"
-        save_jpeg(to_image(PICTURES[name]()), path)
+        if name in MASKS:
+            path = arguments.out / f"{name}.png"
+            MASKS[name]().save(path, optimize=True)
+        else:
+            path = arguments.out / f"{name}.jpg"
+            save_jpeg(to_image(PICTURES[name]()), path)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {time.perf_counter() - start:.1f} s")
 
 

@@ -25,6 +25,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
 from tests.conftest import files_of, flags_of, in_a_thread, logged_steps, picture
+from tests.imaging.conftest import adobe_profile, p3_profile
 from tests.runs.conftest import page_data
 from tests.transfer.conftest import spoil_gradients
 
@@ -147,6 +148,15 @@ def refused(arguments, capsys) -> str:
         (["--sise=64"], ["--sise", "did you mean --size"]),
         (["photo.jpg"], ["photo.jpg", "--name=value"]),
         (["--flagfile=missing.cfg"], ["--flagfile=missing.cfg", "cannot be read"]),
+        (["--style_mask=missing.png"], ["--style_mask=missing.png", "no such file"]),
+        (["--style_mask=rest,rest"], ["--style_mask", "rest twice"]),
+        (["--style_region=all,all"], ["--style_region", "2 masks", "--style has 1 entry"]),
+        (["--regions=missing.png"], ["--regions=missing.png", "no such file"]),
+        (["--regions=auto:7"], ["--regions=auto:7", "auto:2"]),
+        (["--regions=auto", "--style_mask=rest"], ["--style_mask --regions", "one of them"]),
+        (["--style=keep"], ["--style=keep", "at least one picture"]),
+        (["--profile=adobe"], ["--profile=adobe", "srgb, input"]),
+        (["--proof=missing.icc"], ["--proof=missing.icc", "ICC profile"]),
         (["--output=picture.doc"], ["--output=picture.doc", ".png"]),
         (["--output=missing/picture.png"], ["--output=missing/picture.png", "no folder"]),
         (["--objective=gaty"], ["--objective=gaty", "jcjohnson", "crowsonkb"]),
@@ -861,3 +871,51 @@ def test_notes_about_inputs_are_reported_and_recorded(small, capsys, tmp_path):
     notes = RunFolder(tmp_path / "job").read_record().notes
     assert any("enlarged" in note for note in notes)
     assert "result:" not in log  # --quiet
+
+
+# Masks, profiles and proofs.
+
+
+def test_a_run_with_masks_shows_its_regions_and_keeps_bytes(small, picture_paths, capsys):
+    content, style = picture_paths
+    left = np.zeros((40, 60), np.uint8)
+    left[:, :30] = 255
+    Image.fromarray(left).save("left.png")
+    flags = [f"--style={style},keep", "--style_mask=rest,left.png", "--size=60"]
+    assert run.main([*small, *flags]) == 0
+    folder = RunFolder("job")
+    photo, result = (np.asarray(Image.open(path)) for path in (content, folder.result))
+    np.testing.assert_array_equal(result[:, :29], photo[:, :29])
+    assert np.abs(result[:, 31:].astype(int) - photo[:, 31:]).max() > 10
+    names = {path.name for path in folder.regions.iterdir()}
+    assert names == {"content.jpg", "content_1.png", "content_keep.png"}
+    assert [one["label"] for one in page_data(folder.page)["prepared"]] == [
+        "Regions of the content"
+    ]
+    record = folder.read_record()
+    assert [one.name for one in record.styles] == [style.name]
+    assert {"style 1", "style mask 2"} <= record.fingerprint.hashes.keys()
+    capsys.readouterr()
+    assert run.main([*small, *flags]) == 0
+    assert "already finished" in capsys.readouterr().err
+    assert run.main(["--workdir=job"]) == 0
+    assert "already finished" in capsys.readouterr().err
+    swapped = [f"--style=keep,{style}", "--style_mask=left.png,rest", "--size=60"]
+    assert run.main([*small, *swapped]) == 2
+    assert "contains another run" in capsys.readouterr().err
+
+
+def test_a_run_keeps_the_profile_of_its_photo_and_proofs_its_result(small, picture_paths):
+    photo = np.asarray(Image.open(picture_paths[0]))
+    Image.fromarray(photo).save("wide.png", icc_profile=p3_profile())
+    Path("printer.icc").write_bytes(adobe_profile())
+    flags = ["--content=wide.png", "--profile=input", "--proof=printer.icc", "--output=copy.tif"]
+    assert run.main([*small, *flags]) == 0
+    folder = RunFolder("job")
+    for path in (folder.result, folder.latest, folder.content, Path("copy.tif")):
+        assert Image.open(path).info["icc_profile"] == p3_profile(), path
+    assert "icc_profile" not in Image.open(folder.proof).info
+    wide, shown = (np.asarray(Image.open(path), int) for path in (folder.result, folder.proof))
+    with images.opened(folder.result) as opened:
+        converted = np.asarray(images.in_srgb(opened), int)
+    assert np.abs(converted - shown).mean() < 3 and np.abs(wide - converted).max() > 5

@@ -142,7 +142,7 @@ def load_frame(path: Path, size: tuple[int, int], label: str = "") -> Image.Imag
     """The picture as RGB of `size` = (width, height), with its label."""
     with images.opened(path) as opened:
         opened.draft("RGB", size)  # a JPEG is decoded at a smaller size, if that is enough
-        image = opened.convert("RGB")
+        image = images.in_srgb(opened)
     image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
     _draw_label(image, label)
     return image

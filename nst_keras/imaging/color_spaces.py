@@ -23,6 +23,7 @@ _BRADFORD = np.array(
 _WHITE_NITS, _PQ_PEAK, _HLG_PEAK = 203.0, 10000.0, 1000.0
 _KNEE = 0.75  # light above this share of white is compressed where light exceeds white
 _STRIP_VALUES = 1 << 20
+_INVERSE_STEPS = 1 << 14
 _SAME_MATRIX, _SAME_LIGHT = 2e-3, 1e-3  # of sRGB, and of a profile of it with rounded numbers
 _SAME_GAMMA = 0.05  # libpng, too, takes gammas for equal that differ by less than this share
 
@@ -66,6 +67,22 @@ class ColorSpace:
         for start in range(0, len(values), rows):  # temporaries of a strip instead of the whole
             strip = slice(start, start + rows)
             found[strip] = self._strip_to_srgb(values[strip])
+        return found
+
+    def from_srgb(self, values: np.ndarray) -> np.ndarray:
+        """sRGB in [0, 1], (height, width, 3), as RGB of this space in [0, 1], float32.
+
+        Colors that this space does not have are clipped.
+        """
+        found = np.empty(values.shape, np.float32)
+        rows = max(1, _STRIP_VALUES // max(values[0].size, 1))
+        inverses = [_inverse(curve) for curve in self.curves] * (3 // len(self.curves))
+        to_own = np.linalg.solve(self.to_xyz, _SRGB_TO_XYZ).T
+        for start in range(0, len(values), rows):
+            strip = slice(start, start + rows)
+            light = srgb_light(values[strip].astype(np.float64)) @ to_own
+            for channel, inverse in enumerate(inverses):
+                found[strip][..., channel] = inverse(np.clip(light[..., channel], 0.0, 1.0))
         return found
 
     def _strip_to_srgb(self, values: np.ndarray) -> np.ndarray:
@@ -146,6 +163,15 @@ def from_icc(profile: bytes) -> ColorSpace | None:
         raise ValueError("the color profile is damaged") from error
 
 
+def is_wide(profile: bytes | None) -> bool:
+    """Whether an ICC profile is one of RGB, of a matrix and curves, and not of sRGB."""
+    try:
+        space = from_icc(profile) if profile else None
+    except ValueError:
+        return False
+    return space is not None and not space.is_gray and not space.is_srgb
+
+
 def xyz_matrix(points: Sequence[Point], white: Point = D65) -> np.ndarray:
     """The matrix (3, 3) from linear RGB to XYZ of white D50, from the primaries and the white.
 
@@ -187,6 +213,13 @@ def srgb_values(light: np.ndarray) -> np.ndarray:
     """Light of at least 0 as sRGB values in [0, 1]."""
     light = np.minimum(light, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+def _inverse(curve: Curve) -> Curve:
+    """From light in [0, 1] back to values, by a table that is dense where light is dark."""
+    values = np.linspace(0.0, 1.0, _INVERSE_STEPS) ** 2
+    light = np.maximum.accumulate(curve(values))
+    return lambda wanted: np.interp(wanted, light, values)
 
 
 def _compressed(light: np.ndarray, peak: float) -> np.ndarray:

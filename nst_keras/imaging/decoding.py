@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
-from nst_keras.imaging import color, containers, deep_png, opening
+from nst_keras.imaging import color, color_spaces, containers, deep_png, opening
 from nst_keras.imaging.color_spaces import ColorSpace
 from nst_keras.imaging.tiff import STARTS, Samples, Tiff
 from nst_keras.runtime.cli import stderr_aside
@@ -47,10 +47,13 @@ class Decoder:
         truncated: whether the rest of a file that was cut short is used.
         max_bytes: pictures whose decoding would take more memory are refused.
         background: the gray, in [0, 1], that is seen where a picture is transparent.
+        keep_profile: whether colors stay as they are in pictures of RGB with an ICC profile of a
+            matrix and curves.
 
     Attributes:
         notes: what a person should know about the conversion.
         size: height and width of the picture, upright, before it was reduced.
+        profile: the profile that the colors still have; empty for sRGB.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class Decoder:
         truncated: bool = False,
         max_bytes: float = math.inf,
         background: float = color.WHITE,
+        keep_profile: bool = False,
     ):
         self._max_pixels, self._min_side, self._max_bytes = max_pixels, min_side, max_bytes
         self._enough, self._side, self._truncated = enough, side, truncated
-        self._background = background
+        self._background, self._keep_profile = background, keep_profile
+        self.profile = b""
         self.notes: list[str] = []
         self.size = (0, 0)
 
@@ -112,7 +117,9 @@ class Decoder:
             if image.format != "MPO" and getattr(image, "is_animated", False):
                 self.notes.append("only the first frame was read")
             self._describe(image, data)
+            self._take_profile(image)
             shown = self._reduced(self._shown_part(image, data))
+            space = None if self.profile else space
             return to_pixels(self._upright(shown), self.notes, space, self._background)
 
     @contextlib.contextmanager
@@ -206,6 +213,7 @@ class Decoder:
             least, pixels = self._least_size(image.size), math.prod(image.size)
             self._check_bytes(len(data) + deep_png.BYTES_PER_PIXEL * pixels)
             self._describe(image, data)
+            self._take_profile(image)
             profile = image.info.get("icc_profile")
             frames = getattr(image, "n_frames", 1)
             try:
@@ -215,7 +223,7 @@ class Decoder:
         found = deep_png.samples(data, least)
         if found is None:
             return None
-        space = None if profile else self._color_space(data)
+        space = None if profile or self.profile else self._color_space(data)
         if space:
             values = space.to_srgb(found.values)
             found = dataclasses.replace(found, values=values)
@@ -227,6 +235,11 @@ class Decoder:
             self.notes.append("only the first frame was read")
         if samples.has_more:
             self.notes.append("channels beyond color and transparency were left out")
+        if samples.values.ndim == 3 and self._is_kept(samples.profile):
+            self.profile, samples = (
+                samples.profile or b"",
+                dataclasses.replace(samples, profile=None),
+            )
         pixels = color.samples_to_srgb(samples, self.notes, self._background)
         if to_pixels is color.to_uint8_srgb:
             pixels = color.to_uint8(pixels)
@@ -250,6 +263,16 @@ class Decoder:
             image.info.pop("icc_profile", None)
         for name in ("xmp", "XML:com.adobe.xmp"):  # browsers, too, turn by EXIF alone
             image.info.pop(name, None)
+
+    def _take_profile(self, image: Image.Image) -> None:
+        """Take the profile of an image that keeps its colors."""
+        if image.mode in ("RGB", "RGBA", "P", "PA") and self._is_kept(
+            image.info.get("icc_profile")
+        ):
+            self.profile = image.info.pop("icc_profile")
+
+    def _is_kept(self, profile: bytes | None) -> bool:
+        return self._keep_profile and color_spaces.is_wide(profile)
 
     def _shown_part(self, image: Image.Image, data: bytes) -> Image.Image:
         if image.format == "BMP" and image.mode == "RGBA" and not image.getbbox(alpha_only=True):

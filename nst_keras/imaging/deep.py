@@ -18,8 +18,16 @@ _LARGEST = 65535
 _STRIP_BYTES = 1 << 20  # of a TIFF, before it is compressed
 _MOST_BYTES = 4_000_000_000  # of a classic TIFF, whose offsets have 32 bits
 _PNG_HEADER = 33  # bytes: the signature and the first chunk
-_PNG_SRGB = b"\0\0\0\1sRGB\0" + zlib.crc32(b"sRGB\0").to_bytes(4, "big")
 _DATE, _IDENTITY = slice(24, 36), slice(84, 100)  # of an ICC profile
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    checksum = zlib.crc32(name + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + name + data + checksum
+
+
+_PNG_SRGB = _chunk(b"sRGB", b"\0")
 
 
 def check_place(path: str | os.PathLike) -> None:
@@ -33,11 +41,14 @@ def check_place(path: str | os.PathLike) -> None:
         _png_encoder(path)
 
 
-def write_deep(path: str | os.PathLike, pixels: np.ndarray) -> None:
-    """Write sRGB floats in [0, 1], (height, width, 3), with 16 bits, atomically.
+def write_deep(path: str | os.PathLike, pixels: np.ndarray, profile: bytes = b"") -> None:
+    """Write RGB floats in [0, 1], (height, width, 3), with 16 bits, atomically.
 
-    A TIFF is in strips, compressed without loss, with a profile of sRGB; above 4 GB it is a
-    BigTIFF. The same input gives the same bytes.
+    A TIFF is in strips, compressed without loss; above 4 GB it is a BigTIFF. The same input gives
+    the same bytes.
+
+    Args:
+        profile: the ICC profile of the pixels; empty for sRGB.
 
     Raises:
         InputError: the suffix of `path` is of no format that has 16 bits here.
@@ -52,7 +63,8 @@ def write_deep(path: str | os.PathLike, pixels: np.ndarray) -> None:
     if Path(path).suffix.lower() not in _TIFF_SUFFIXES:
         data = _png_encoder(path)(values)
         with atomic(path) as file:
-            file.write(data[:_PNG_HEADER] + _PNG_SRGB + data[_PNG_HEADER:])
+            color = _chunk(b"iCCP", b"RGB\0\0" + zlib.compress(profile)) if profile else _PNG_SRGB
+            file.write(data[:_PNG_HEADER] + color + data[_PNG_HEADER:])
         return
     with atomic(path) as file:
         tifffile.imwrite(
@@ -63,7 +75,7 @@ def write_deep(path: str | os.PathLike, pixels: np.ndarray) -> None:
             predictor=False,
             rowsperstrip=rows,
             bigtiff=values.nbytes > _MOST_BYTES,
-            iccprofile=_srgb_profile(),
+            iccprofile=profile or _srgb_profile(),
             metadata=None,
             software=False,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from nst_keras.imaging.color import to_uint8
@@ -52,6 +52,7 @@ class Picture:
     notes: tuple[str, ...]  # what a person should know about the conversion, a sentence each
     sha256: str  # of the bytes that the pixels were decoded from; empty if there are none
     size: tuple[int, int]  # height and width of the picture, also if `pixels` are fewer
+    profile: bytes = b""  # ICC profile of the pixels, where that was to be kept; empty for sRGB
 
 
 def read_image(
@@ -60,7 +61,7 @@ def read_image(
     """Read the first frame of a picture file, upright and in sRGB.
 
     Args:
-        options: `enough`, `side`, `truncated` and `max_bytes` of `decoding.Decoder`.
+        options: those of `decoding.Decoder`, after the first two.
 
     Transparency is composited over white on the sRGB-encoded values, as browsers do. 16 bits are
     read at full depth, those of color in a PNG only where imagecodecs is installed. In gray
@@ -92,7 +93,7 @@ def decode(
         if isinstance(picture, bytes):
             return _picture(picture, decoder, decoder.floats(picture))
         pixels = decoder.floats_of(picture)
-        return Picture(pixels, tuple(decoder.notes), "", decoder.size)
+        return Picture(pixels, tuple(decoder.notes), "", decoder.size, decoder.profile)
     except Exception as error:  # as in `read_image`
         raise _refusal(name, error) from error
 
@@ -121,7 +122,8 @@ def read_rgb(path: str | os.PathLike, least: int = 0) -> Picture:
 
 
 def _picture(data: bytes, decoder: Decoder, pixels: np.ndarray) -> Picture:
-    return Picture(pixels, tuple(decoder.notes), hashlib.sha256(data).hexdigest(), decoder.size)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Picture(pixels, tuple(decoder.notes), sha256, decoder.size, decoder.profile)
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
@@ -160,13 +162,17 @@ def check_writable_suffix(path: str | os.PathLike) -> None:
 
 
 def write_image(
-    path: str | os.PathLike, pixels: np.ndarray, metadata: dict[str, str] | None = None
+    path: str | os.PathLike,
+    pixels: np.ndarray,
+    metadata: dict[str, str] | None = None,
+    profile: bytes = b"",
 ) -> None:
     """Write sRGB floats in [0, 1], (height, width, 3), with 8 bits, atomically.
 
     The suffix of `path` selects the format. JPEG gets quality 95 and full chroma. `metadata`
     becomes text chunks of a PNG (keys of up to 79 Latin-1 characters, values of any text); other
-    formats leave it out. The same input gives the same bytes.
+    formats leave it out. Pixels of another color space than sRGB have its ICC `profile`, which is
+    written with them; BMP has no place for it. The same input gives the same bytes.
 
     Raises:
         InputError: the suffix is unknown, or the format cannot hold pictures of this size.
@@ -176,7 +182,9 @@ def write_image(
     kind, buffer = Image.registered_extensions()[Path(path).suffix.lower()], io.BytesIO()
     options = _WRITING_OPTIONS.get(kind, {})
     if kind == "PNG":
-        options = {"pnginfo": _png_info(metadata or {})}
+        options = {"pnginfo": _png_info(metadata or {}, is_srgb=not profile)}
+    if profile and kind != "BMP":
+        options = {**options, "icc_profile": profile}
     try:
         Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
     except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
@@ -186,9 +194,21 @@ def write_image(
         file.write(buffer.getbuffer())
 
 
-def _png_info(metadata: dict[str, str]) -> PngInfo:
+def in_srgb(image: Image.Image) -> Image.Image:
+    """A picture that this project has written, as RGB in sRGB."""
+    if profile := image.info.get("icc_profile"):
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        rgb = image.convert("RGB")
+        found = ImageCms.profileToProfile(rgb, source, ImageCms.createProfile("sRGB"))
+        assert found is not None  # it is None only for changes in place
+        return found
+    return image.convert("RGB")
+
+
+def _png_info(metadata: dict[str, str], is_srgb: bool) -> PngInfo:
     info = PngInfo()
-    info.add(b"sRGB", b"\0")  # not a whole sRGB profile, which would hold the time of its creation
+    if is_srgb:  # not a whole sRGB profile, which would hold the time of its creation
+        info.add(b"sRGB", b"\0")
     for key, value in metadata.items():
         # File names that are not valid text hold lone surrogates, which UTF-8 cannot store.
         info.add_text(key, value.encode("utf-8", "replace").decode("utf-8"))

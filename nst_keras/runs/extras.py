@@ -138,6 +138,9 @@ def copy_result(folder: RunFolder, config: Config) -> None:
         with files.atomic(path) as file, open(source, "rb") as result:
             shutil.copyfileobj(result, file)
     else:
-        picture = images.read_image(source, "--output", images.MAX_OWN_PIXELS)
-        (deep.write_deep if is_deep else images.write_image)(path, picture.pixels)
+        # BMP has no place for a profile.
+        keep = suffix != ".bmp"
+        picture = images.read_image(source, "--output", images.MAX_OWN_PIXELS, keep_profile=keep)
+        write = deep.write_deep if is_deep else images.write_image
+        write(path, picture.pixels, profile=picture.profile)
     _log.info("copy: %s", path)

@@ -117,7 +117,7 @@ class RunFolder(WorkFolder[RunRecord]):
     subfolders = ("inputs", "iterations", "checkpoints")
     owned = (
         *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "painted.png", "strip.png"),
-        "result.tif",
+        *("result.tif", "proof.png"),
         "result_in_*.png",
         *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
         *("regions/*.png", "regions/*.jpg"),
@@ -135,6 +135,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.latest = self.path / "latest.jpg"
         self.deep_result = self.path / "result.tif"  # with 16 bits
         self.painted = self.path / "painted.png"  # the result before `--color` changed its colors
+        self.proof = self.path / "proof.png"  # the result as it would print
         self.strip = self.path / "strip.png"
         self.side_by_side = self.path / "side_by_side.png"
         self.gif = self.path / "progress.gif"

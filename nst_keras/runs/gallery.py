@@ -49,6 +49,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     styles = max(len(record.styles), len(list(folder.inputs.glob("style_*.jpg"))))
     frames = evenly(folder.existing_iterations(), MAX_FRAMES)
     results = (folder.result, folder.deep_result, folder.painted, *map(folder.recolored, KINDS))
+    results += (folder.proof,)
     linked = (*results, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return {
         "names": [_title(one.name) for one in (record.content, *record.styles)],
@@ -83,6 +84,7 @@ def _changed_colors(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:
         for number in range(1, styles + 1)
     ]
     shown.append((folder.painted, "As painted"))
+    shown.append((folder.proof, "As it would print"))
     for kind in KINDS:
         shown.append((folder.recolored(kind), f"Result, changed to the photo's colors ({kind})"))
     for path, label in shown:
@@ -163,7 +165,7 @@ def _jpeg(image: Image.Image, longest: int, quality: int, most: int) -> bytes:
         # The small gap lets the decoder do most of the reduction of a large JPEG, which is cheap.
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=1.0)
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0)
+        images.in_srgb(image).save(buffer, "JPEG", quality=quality, subsampling=0)
         excess = buffer.tell() / most
         if excess <= 1 or max(image.size) <= MIN_SIDE:
             return buffer.getvalue()

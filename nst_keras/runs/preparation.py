@@ -15,7 +15,7 @@ import nst_keras
 from nst_keras.devices import memory, startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
-from nst_keras.imaging import animation, geometry, images
+from nst_keras.imaging import animation, geometry, images, proof
 from nst_keras.imaging.recolor import KINDS
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
@@ -68,6 +68,8 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
     settings = resolve(given)
     if settings.mp4:
         animation.find_ffmpeg()
+    if settings.proof:
+        proof.check_profile(settings.proof)
     inputs = read_inputs(settings)
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
@@ -95,7 +97,12 @@ def prepare_folder(run: RequestedRun) -> None:
         run.folder.prepare(run.fingerprint)
     elif run.prolongs:
         folder = run.folder
-        of_result = (folder.deep_result, folder.painted, *map(folder.recolored, KINDS))
+        of_result = (
+            folder.deep_result,
+            folder.painted,
+            folder.proof,
+            *map(folder.recolored, KINDS),
+        )
         for path in (folder.gif, folder.mp4, *of_result):
             path.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
@@ -133,7 +140,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
     small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
     for path, pixels in zip(copies, small, strict=True):
-        images.write_image(path, pixels)
+        images.write_image(path, pixels, profile=inputs.profile)
     return record
 
 
@@ -168,7 +175,12 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         device=startup.describe_device(),
         content=_describe_picture(inputs, "content", settings.content),
         styles=tuple(
-            _describe_picture(inputs, f"style {n}", path, weight / sum(blend))
+            _describe_picture(
+                inputs,
+                f"style {n}",
+                path,
+                None if settings.has_style_masks else weight / sum(blend),
+            )
             for n, (path, weight) in styles
         ),
         scales=tuple(

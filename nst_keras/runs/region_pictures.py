@@ -25,12 +25,19 @@ _COLORS = np.array(  # told apart with any color vision; after Okabe and Ito (20
 )
 
 
-def write_prepared(folder: RunFolder, settings: Config, references: References) -> None:
+def write_prepared(
+    folder: RunFolder, settings: Config, references: References, profile: bytes = b""
+) -> None:
     """Write the styles in the photo's colors if there are such, and the regions if there are any:
-    overlays, and masks that can be edited and given to another run."""
+    overlays, and masks that can be edited and given to another run.
+
+    Args:
+        profile: the ICC profile of the pictures; empty for sRGB.
+    """
     if settings.color == "content":
         for number, style in enumerate(references.styles, start=1):
-            images.write_image(folder.colored_style(number), geometry.thumbnail(style, _SIDE))
+            small = geometry.thumbnail(style, _SIDE)
+            images.write_image(folder.colored_style(number), small, profile=profile)
     regions = references.regions
     if not regions.regions:
         return

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_keras.imaging import deep, images
+from nst_keras.imaging import deep, images, proof
 from nst_keras.objective.term_names import kind_of
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
@@ -161,17 +161,21 @@ class RunWriter:
     def finish(self, iterate: Iterate) -> None:
         """Write the result and everything made of it; the background work must have ended."""
         folder, settings = self.folder, self._run.settings
+        profile = self._run.inputs.profile
         with (
             cli.noting(self._run.notes),
             self._recording_failure(),
             self._timeline.part(WRITING),
         ):
-            images.write_image(folder.latest, iterate.image)
+            images.write_image(folder.latest, iterate.image, profile=profile)
             if settings.color in ("content_exact", "histogram"):
-                images.write_image(folder.painted, iterate.painted)
-            images.write_image(folder.result, iterate.image, self._record.png_texts())
+                images.write_image(folder.painted, iterate.painted, profile=profile)
+            texts = self._record.png_texts()
+            images.write_image(folder.result, iterate.image, texts, profile)
             if settings.bits == 16:
-                deep.write_deep(folder.deep_result, iterate.image)
+                deep.write_deep(folder.deep_result, iterate.image, profile)
+            if settings.proof:
+                proof.write_proof(folder.proof, folder.result, settings.proof)
             self._update(final_terms=iterate.evaluate())
             if settings.scores:
                 from nst_keras.runs import scores  # imports TensorFlow, which is there by now
@@ -190,14 +194,16 @@ class RunWriter:
 
     def write_prepared(self, references: References) -> None:
         """Have pictures written of what the run makes of its inputs."""
-        self._submit(lambda: write_prepared(self.folder, self._run.settings, references))
+        profile = self._run.inputs.profile
+        self._submit(lambda: write_prepared(self.folder, self._run.settings, references, profile))
 
     def write_pictures(self, iterate: Iterate) -> None:
         """Write the iteration image, and show the step on the page, where these are due."""
         settings = self._run.settings
         if iterate.is_pictured(settings.image_every, settings.image_at):
             path, image = self.folder.iteration(iterate.step), iterate.image
-            self._submit(lambda: images.write_image(path, image))
+            profile = self._run.inputs.profile
+            self._submit(lambda: images.write_image(path, image, profile=profile))
         self._update(step=iterate.step, seconds=round(iterate.seconds, 1))
         pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
         due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
@@ -222,7 +228,7 @@ class RunWriter:
         image, record = iterate.image, self._record
 
         def write() -> None:
-            images.write_image(self.folder.latest, image)
+            images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)
             self._write_page(record)
 
         self._submit(write)

@@ -268,7 +268,10 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     paths = []
     if equals and option.is_path(value):
         items = split_list(value) if option.is_list else [value]
-        paths = [str(folder / os.path.expanduser(item)) if item else item for item in items]
+        paths = [
+            str(folder / os.path.expanduser(item)) if item and option.is_path(item) else item
+            for item in items
+        ]
     there = bool(paths) and all(map(os.path.exists, paths))  # names may hold " #" and quotes
     if not literal and not there:
         if _COMMENT.search(line):

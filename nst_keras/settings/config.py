@@ -139,6 +139,14 @@ class Config:
         (0, 10),
     )
     seed: int = _start(0, "Seed of all random numbers.", (0, 2**31 - 1))
+    profile: str = _inputs(
+        "srgb",
+        "Color space of the picture. input: that of the content, if its file has a profile of a "
+        "matrix and curves, such as Display P3 or Adobe RGB, which is then written with each "
+        "picture.",
+        choices=("srgb", "input"),
+        per_picture=True,
+    )
     max_megapixels: int = _reading(
         200, "Largest picture read, in megapixels; raise it for pictures you trust.", (1, 10**6)
     )
@@ -157,6 +165,11 @@ class Config:
         "Bits of red, green and blue in the result, 8 or 16. 16: it is also written as result.tif, "
         "and --output must be a .tif or, with imagecodecs installed, a .png.",
         choices=(8, 16),
+    )
+    proof: str | None = _written(
+        None,
+        "ICC profile of a printer: the result as it would print is also written, as proof.png.",
+        path=True,
     )
     overwrite: bool = _folder(False, "Replace a finished or different run, and a file at --output.")
 

@@ -45,11 +45,16 @@ class Settings(Config):
         return self.max_megapixels * 10**6
 
     @property
+    def has_style_masks(self) -> bool:
+        """Whether each style has a part of the picture for itself."""
+        return bool(self.style_mask) or self.regions not in (None, *AUTO_REGIONS)
+
+    @property
     def region_count(self) -> int:
         """The number of regions with styles; 0 if all styles apply everywhere."""
         if self.regions in AUTO_REGIONS:
             return automatic_regions(self.regions)
-        if self.style_mask or self.regions:
+        if self.has_style_masks:
             return len(self.style_pictures)
         return 1 if self.style_region else 0
 

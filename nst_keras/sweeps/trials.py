@@ -174,7 +174,9 @@ def _read_setting(name: str, text: str, place: str, folder: str | Path = "") -> 
     option = OPTIONS[name]
     value = option.parse(text)
     if option.many and option.path:
-        value = tuple(os.path.join(folder, item) for item in value)
+        value = tuple(
+            os.path.join(folder, item) if option.is_path(item) else item for item in value
+        )
     elif option.is_path(text):
         value = os.path.join(folder, value)
     return Setting(name, text, value, place)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nst_keras.devices import memory
-from nst_keras.imaging import geometry, images, in_memory
+from nst_keras.imaging import color_spaces, geometry, images, in_memory
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
@@ -42,6 +42,7 @@ class Inputs:
             of the content, of the part that is used.
         notes: warnings about how files were read.
         masks: of content and styles; those of the content cropped with it.
+        profile: the ICC profile of all pictures, where the content's is kept; empty for sRGB.
     """
 
     content: np.ndarray
@@ -52,6 +53,7 @@ class Inputs:
     sizes: dict[str, tuple[int, int]]
     notes: tuple[str, ...]
     masks: Masks = Masks()
+    profile: bytes = b""
 
     @property
     def held_bytes(self) -> int:
@@ -147,6 +149,7 @@ def read_inputs(
         _listed(style_region),
         regions,
     )
+    profile, space = b"", None  # of the content, which comes first
     for name, flag, origin in sources(settings, content, listed, mask_origins):
         if flag in _MASK_FLAGS:
             continue
@@ -160,7 +163,13 @@ def read_inputs(
         sizes[name] = picture.size
         label = f"{flag}={origin}" if isinstance(origin, str | os.PathLike) else name
         notes += [f"{label}: {note}" for note in picture.notes]
-        pictures.setdefault(flag, []).append(picture.pixels)
+        pixels = picture.pixels
+        if name == "content":
+            profile = picture.profile
+            space = color_spaces.from_icc(profile) if profile else None
+        elif space:
+            pixels = space.from_srgb(pixels)
+        pictures.setdefault(flag, []).append(pixels)
     reader = MaskReader(
         mask_origins, settings, dict(sizes), functools.partial(_read, settings, sizes)
     )
@@ -172,9 +181,11 @@ def read_inputs(
     if settings.size != "original" and int(settings.size) > max(height, width):
         name, size = settings.content or "content", settings.size
         notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
+    if settings.profile == "input" and not profile:
+        notes.append("--profile=input: the content has no such profile; the picture is in sRGB")
     init = next(iter(pictures["--init"]), None)
     styled = tuple(pictures["--style"])
-    return Inputs(photo, styled, init, weights, hashes, sizes, tuple(notes), masks)
+    return Inputs(photo, styled, init, weights, hashes, sizes, tuple(notes), masks, profile)
 
 
 def _read(
@@ -196,6 +207,8 @@ def _read(
         "truncated": settings.truncated,
         "max_bytes": min(limit, memory.available_bytes()),
     }
+    if name == "content":
+        options["keep_profile"] = settings.profile == "input"
     options |= more
     longest = settings.size if settings.size != "original" else max(sizes.get("content", (0,)))
     if longest and flag != "--regions":  # whose colors would be mixed

@@ -99,3 +99,18 @@ def encoded(image, kind, **options):
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+# Primaries of Display P3, adapted to the white D50, one row each.
+P3 = np.array(
+    [[0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]]
+)
+
+
+def p3_profile():
+    """Display P3: its primaries with the curve of sRGB."""
+    numbers = fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + numbers
+    tags = {name + b"XYZ": xyz(*row) for name, row in zip((b"r", b"g", b"b"), P3, strict=True)}
+    tags |= {name + b"TRC": curve for name in (b"r", b"g", b"b")}
+    return icc(b"mntr", b"RGB ", b"XYZ ", "P3-like", tags)

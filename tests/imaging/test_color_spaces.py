@@ -8,7 +8,7 @@ from PIL import ImageCms
 
 from nst_keras.imaging import color_spaces
 from nst_keras.imaging.color_spaces import ColorSpace, from_cicp, from_gamma, from_icc, xyz_matrix
-from tests.imaging.conftest import ADOBE, adobe_profile, icc
+from tests.imaging.conftest import ADOBE, adobe_profile, icc, p3_profile
 
 SRGB = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06]
 P3 = [0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060]
@@ -165,3 +165,18 @@ def test_a_profile_of_srgb_is_srgb_and_others_are_not():
     assert not space(srgb, color_spaces.power(2.2)).is_srgb
     gray = ColorSpace("gray", color_spaces._SRGB_TO_XYZ, (color_spaces.srgb_light,))
     assert not gray.is_srgb
+
+
+@pytest.mark.parametrize("profile", [adobe_profile, p3_profile])
+def test_colors_come_back_from_the_space_of_a_profile(profile):
+    space = color_spaces.from_icc(profile())
+    values = np.random.default_rng(0).random((20, 30, 3), np.float32)
+    found = space.to_srgb(space.from_srgb(values))
+    np.testing.assert_allclose(found, values, atol=1 / 65535)
+
+
+def test_wide_profiles_are_told_from_others():
+    assert color_spaces.is_wide(p3_profile()) and color_spaces.is_wide(adobe_profile())
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert not color_spaces.is_wide(srgb)
+    assert not color_spaces.is_wide(None) and not color_spaces.is_wide(b"damaged")

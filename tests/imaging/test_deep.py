@@ -11,6 +11,8 @@ from PIL import Image, ImageCms
 from nst_keras.imaging import deep, images
 from nst_keras.imaging.deep import write_deep
 from nst_keras.runtime.errors import InputError
+from tests.conftest import picture
+from tests.imaging.conftest import p3_profile
 
 LEVELS = np.arange(65536, dtype=np.uint16).reshape(128, 512)
 PICTURE = np.stack([LEVELS, LEVELS[::-1], LEVELS[:, ::-1]], -1)
@@ -71,3 +73,13 @@ def test_without_its_encoder_a_png_is_refused_before_work(tmp_path, monkeypatch)
     with pytest.raises(InputError, match=r"--bits=16: .*PNGs of 16 bits need pip install"):
         deep.check_place(tmp_path / "x.png")
     deep.check_place(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_a_profile_is_written_in_place_of_srgb(tmp_path, suffix):
+    pixels = picture(24, 32)
+    path = tmp_path / f"out{suffix}"
+    write_deep(path, pixels, p3_profile())
+    found = images.read_image(path, keep_profile=True)
+    assert found.profile == p3_profile()
+    np.testing.assert_allclose(found.pixels, pixels, atol=0.51 / 65535)

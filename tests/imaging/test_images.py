@@ -9,13 +9,15 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+import tifffile
+from PIL import Image, ImageCms, JpegImagePlugin
 
-from nst_keras.imaging import images
+from nst_keras.imaging import color_spaces, images
 from nst_keras.imaging.decoding import Decoder
 from nst_keras.imaging.images import check_writable_suffix, read_image, to_uint8, write_image
 from nst_keras.runtime.errors import InputError
-from tests.imaging.conftest import adobe_profile, flat, png, save
+from tests.conftest import picture
+from tests.imaging.conftest import adobe_profile, flat, p3_profile, png, save
 
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 
@@ -312,3 +314,51 @@ def test_a_reduced_jpeg_shows_the_same(tmp_path):
     assert whole.shape == (320, 640, 3) and reduced.shape == (80, 160, 3)
     mean = whole.reshape(80, 4, 160, 4, 3).mean((1, 3))
     np.testing.assert_allclose(reduced, mean, atol=4)
+
+
+# Profiles that are kept.
+
+
+def wide_files(folder):
+    """A Display P3 picture of 8 bits and one of 16, and its values in [0, 1]."""
+    values = np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    Image.fromarray(values).save(folder / "p3.png", icc_profile=p3_profile())
+    deep = values.astype(np.uint16) * 257
+    tifffile.imwrite(folder / "p3.tif", deep, photometric="rgb", iccprofile=p3_profile())
+    return (folder / "p3.png", folder / "p3.tif"), values
+
+
+def test_a_display_p3_photo_is_converted_as_the_reference_does(tmp_path):
+    paths, values = wide_files(tmp_path)
+    srgb = ImageCms.createProfile("sRGB")
+    source = ImageCms.ImageCmsProfile(io.BytesIO(p3_profile()))
+    reference = np.asarray(
+        ImageCms.profileToProfile(Image.fromarray(values), source, srgb, renderingIntent=1), float
+    )
+    for path in paths:
+        found = images.read_image(path).pixels * 255
+        assert np.abs(found - reference).max() <= 1.01
+        assert np.abs(values - reference).max() > 20  # P3 is not sRGB
+
+
+def test_a_profile_is_kept_where_that_is_asked_for(tmp_path):
+    paths, values = wide_files(tmp_path)
+    for path in paths:
+        found = images.read_image(path, keep_profile=True)
+        np.testing.assert_allclose(found.pixels * 255, values, atol=1e-3)
+        assert found.profile == p3_profile() and found.notes == ()
+        assert images.read_image(path).profile == b""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif", ".tif"])
+def test_pictures_are_written_with_their_profile(tmp_path, suffix):
+    pixels = picture(24, 32)
+    path = tmp_path / f"out{suffix}"
+    images.write_image(path, pixels, profile=p3_profile())
+    back = images.read_image(path, keep_profile=True)
+    assert back.profile == p3_profile()
+    assert np.abs(back.pixels - pixels).mean() < 0.03
+    with images.opened(path) as opened:
+        shown = np.asarray(images.in_srgb(opened), np.float32) / 255
+    expected = color_spaces.from_icc(p3_profile()).to_srgb(back.pixels)
+    assert np.abs(shown - expected).max() < 2.01 / 255

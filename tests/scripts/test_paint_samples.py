@@ -22,3 +22,16 @@ def test_a_sample_is_painted_again(tmp_path, name):
         for folder in (tmp_path, ROOT / "configs/images")
     )
     assert np.abs(painted - committed).mean() < 1  # other versions of Pillow may round otherwise
+
+
+@pytest.mark.parametrize("name", ["harbor_sky", "harbor_boat"])
+def test_a_sample_mask_is_drawn_again(tmp_path, name):
+    script = ROOT / "scripts/paint_samples.py"
+    command = [sys.executable, script, f"--only={name}", f"--out={tmp_path}"]
+    subprocess.run(command, check=True, capture_output=True)
+    drawn, committed = (
+        np.asarray(Image.open(folder / f"{name}.png"), int)
+        for folder in (tmp_path, ROOT / "configs/images")
+    )
+    assert np.abs(drawn - committed).mean() < 1
+    assert 0.01 < (drawn / 255).mean() < 0.6
