@@ -25,6 +25,7 @@ _OVERHEAD = {"float32": 1.5, "bfloat16": 1.75, "float16": 2.6}
 _IMAGES = 3  # the image, the copy that is being written, and fragmentation
 _PYRAMID_IMAGES = 1.75  # while a pyramid is built and its gradient computed
 
+_MASK_FLOATS = 2.5  # for each pixel and region: the mask, and weights of positions at each layer
 _SEARCH = 160 << 20  # the search for neighbors, whose blocks are of one size
 _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
 
@@ -57,6 +58,7 @@ class CostModel:
     Args:
         channels: of the network, per block.
         held_bytes: of the pictures that the run has read.
+        regions: with styles of their own.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class CostModel:
         precision: str,
         channels: tuple[int, ...],
         held_bytes: int = 0,
+        regions: int = 0,
     ):
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
+        self._regions = regions
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
@@ -179,6 +183,9 @@ class CostModel:
         compared = [conv for conv in self._convs if conv.name in settings.content_layers]
         targets = sum(map(_features, compared))
         own = kept * largest + (images * _PIXEL + targets * size) * scale.pixels
+        if self._regions:
+            widest = max((_features(conv) for conv in self._styled()), default=0.0)
+            own += self._regions * 4 * (widest * largest + _MASK_FLOATS * scale.pixels)
         if settings.neighbor_layers:
             own = self._with_neighbors(own, largest, scale)
         return round(_BASE + self._held_bytes + own)
@@ -199,12 +206,16 @@ class CostModel:
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""
-        styled = [conv for conv in self._convs if conv.name in self._settings.style_layers]
-        grams = sum(2 * conv.outputs * _features(conv) for conv in styled)
+        grams = sum(2 * conv.outputs * _features(conv) for conv in self._styled())
+        grams *= max(1, self._regions)
         forward = sum(2 * 9 * conv.inputs * _features(conv) for conv in self._convs)
         parts = self._tiles(scale, side)
         passes = 2 if len(parts) == 1 else 3
         return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
+
+    def _styled(self) -> list[vgg.Conv]:
+        """The layers whose moments are compared with those of the styles."""
+        return [conv for conv in self._convs if conv.name in self._settings.style_layers]
 
     def _tiles(self, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
         return tiles.plan_tiles(scale.height, scale.width, side, self._field)

@@ -42,6 +42,11 @@ class Masks:
     automatic: int = 0
 
     @property
+    def count(self) -> int:
+        """The number of regions with styles; 0 if all styles apply everywhere."""
+        return len(self.regions) or self.automatic or bool(self.of_styles)
+
+    @property
     def form(self) -> str:
         """Which masks there are, in a text that differs for different ones."""
         parts = "".join("-" if own is None else "+" for own in self.of_styles)

@@ -201,3 +201,15 @@ def test_neighbors_take_memory_for_the_vectors_of_the_styles_and_of_a_tile():
     vectors = 2**14 * (2 * 64 + 2 * 128 + 4 * 256 + 4 * 512) * 2
     tile = 2.5 * 512 * 4 * (512 / 4) ** 2
     assert more == pytest.approx(vectors + tile + (160 << 20), abs=1)
+
+
+def test_regions_cost_moments_of_their_own():
+    settings = resolve(Config(objective="relative"))
+    plain, masked = (
+        CostModel(settings, "float32", vgg.CHANNELS, regions=count) for count in (0, 3)
+    )
+    difference = masked.step_flops(SMALL, None) - plain.step_flops(SMALL, None)
+    assert difference == 512 * 384 * 2 * (3 - 1) * 34816
+    # Weighted features of block1_conv1 in each region, and its masks.
+    more = masked.peak_bytes(SMALL, None) - plain.peak_bytes(SMALL, None)
+    assert more == 512 * 384 * 3 * 4 * (64 + 2.5)
