@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_keras.imaging import geometry, images
+from nst_keras.imaging import geometry, images, masks
 from nst_keras.imaging.recolor import KINDS, recolored
 from nst_keras.runs import gallery
 from nst_keras.runs.extras import check_output
@@ -94,11 +94,15 @@ def _write(call: Call) -> int:
     for folder, settings in runs:
         path = Path(config.output) if config.output else folder.recolored(config.color)
         source = folder.painted if folder.painted.exists() else folder.result
-        picture = images.read_image(source, "--run", images.MAX_OWN_PIXELS).pixels
+        keep_profile = settings.profile == "input"
+        picture = images.read_image(
+            source, "--run", images.MAX_OWN_PIXELS, keep_profile=keep_profile
+        )
         with files.held(folder.path):
             photo = _photo_of(folder, settings)
-            found = recolored(picture, photo, config.color, config.color_strength)
-            images.write_image(path, found)
+            found = recolored(picture.pixels, photo, config.color, config.color_strength)
+            found = _with_kept(folder, found, photo)
+            images.write_image(path, found, profile=picture.profile)
             gallery.write_page(folder)
         _log.info("result: %s", path)
     return 0
@@ -133,13 +137,26 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
 def _photo_of(folder: RunFolder, settings: Config) -> np.ndarray:
     """The run's content, cropped as it was, or an InputError if its file is gone or another one."""
     limit, path = settings.max_megapixels * 10**6, settings.content
-    picture = images.read_image(path, "--content", limit, truncated=settings.truncated)
+    keep_profile = settings.profile == "input"
+    picture = images.read_image(
+        path, "--content", limit, truncated=settings.truncated, keep_profile=keep_profile
+    )
     then = folder.read_record().fingerprint.hashes.get("content", picture.sha256)
     if picture.sha256 != then:
         raise InputError(f"--content={path}: is not the picture that the run was made with")
     for note in picture.notes:
         _log.warning("--content=%s: %s", path, note)
     return geometry.crop_to_fit(picture.pixels, settings.fit)
+
+
+def _with_kept(folder: RunFolder, picture: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """The picture with what the run has kept of the photo, which needs no other colors."""
+    if not folder.kept.exists():
+        return picture
+    mask = images.read_image(folder.kept, "--run", images.MAX_OWN_PIXELS).pixels[..., 0]
+    size = picture.shape[:2]
+    kept = masks.filled(geometry.resize_mask(mask, *size))
+    return masks.with_kept(picture, geometry.resize(photo, *size), kept)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,16 @@ def samples_to_srgb(samples: Samples, notes: list[str], background: float = WHIT
     return pixels
 
 
+def can_be_shown(profile: bytes) -> bool:
+    """Whether Pillow can convert RGB of an ICC profile to sRGB."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return False
+    return True
+
+
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Floats in [0, 1], of any shape, as 0 to 255; values outside are clipped, halves round up."""
     found = np.empty(pixels.shape, np.uint8)

@@ -24,6 +24,7 @@ _WHITE_NITS, _PQ_PEAK, _HLG_PEAK = 203.0, 10000.0, 1000.0
 _KNEE = 0.75  # light above this share of white is compressed where light exceeds white
 _STRIP_VALUES = 1 << 20
 _INVERSE_STEPS = 1 << 14
+_WORST_CONDITION = 1e3  # of a matrix of primaries; that of Display P3 is 3
 _SAME_MATRIX, _SAME_LIGHT = 2e-3, 1e-3  # of sRGB, and of a profile of it with rounded numbers
 _SAME_GAMMA = 0.05  # libpng, too, takes gammas for equal that differ by less than this share
 
@@ -164,12 +165,15 @@ def from_icc(profile: bytes) -> ColorSpace | None:
 
 
 def is_wide(profile: bytes | None) -> bool:
-    """Whether an ICC profile is one of RGB, of a matrix and curves, and not of sRGB."""
+    """Whether an ICC profile is one of RGB, of a matrix that has an inverse and curves, and not of
+    sRGB."""
     try:
         space = from_icc(profile) if profile else None
     except ValueError:
         return False
-    return space is not None and not space.is_gray and not space.is_srgb
+    if space is None or space.is_gray or space.is_srgb:
+        return False
+    return float(np.linalg.cond(space.to_xyz)) < _WORST_CONDITION
 
 
 def xyz_matrix(points: Sequence[Point], white: Point = D65) -> np.ndarray:

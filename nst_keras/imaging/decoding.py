@@ -272,7 +272,9 @@ class Decoder:
             self.profile = image.info.pop("icc_profile")
 
     def _is_kept(self, profile: bytes | None) -> bool:
-        return self._keep_profile and color_spaces.is_wide(profile)
+        if not (self._keep_profile and color_spaces.is_wide(profile)):
+            return False
+        return color.can_be_shown(profile or b"")
 
     def _shown_part(self, image: Image.Image, data: bytes) -> Image.Image:
         if image.format == "BMP" and image.mode == "RGBA" and not image.getbbox(alpha_only=True):

@@ -33,8 +33,8 @@ def color_masks(picture: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> 
     Raises:
         ValueError: some pixels have none of these colors; says how many, and which.
     """
-    found = _packed(to_uint8(picture).astype(np.int64))
-    wanted = _packed(np.array(colors, np.int64))
+    found = _packed(to_uint8(picture))
+    wanted = _packed(np.array(colors, np.uint8))
     others, counts = np.unique(found[~np.isin(found, wanted)], return_counts=True)
     if len(others):
         other = int(others[counts.argmax()])
@@ -50,7 +50,7 @@ def color_masks(picture: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> 
 
 def common_colors(picture: np.ndarray, count: int) -> list[tuple[str, float]]:
     """The most common colors of a picture as #rrggbb, with their shares of its pixels."""
-    colors, counts = np.unique(_packed(to_uint8(picture).astype(np.int64)), return_counts=True)
+    colors, counts = np.unique(_packed(to_uint8(picture)), return_counts=True)
     first = np.argsort(-counts, kind="stable")[:count]
     return [(as_hex(_unpacked(int(colors[n]))), counts[n] / counts.sum()) for n in first]
 
@@ -79,6 +79,12 @@ def shared_out(masks: Sequence[np.ndarray], keep: np.ndarray | None) -> list[np.
     return [(mask * factor).astype(np.float32) for mask in masks]
 
 
+def with_kept(picture: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) with what a mask (H, W) keeps of the photo: exactly, where it is 1."""
+    part = mask[..., None]
+    return np.where(part >= 1.0, photo, picture + part * (photo - picture))
+
+
 def filled(mask: np.ndarray) -> np.ndarray:
     """With the values that resizing has rounded to just below 1 back at 1."""
     return np.where(mask >= _FULL, np.float32(1.0), mask)
@@ -86,7 +92,10 @@ def filled(mask: np.ndarray) -> np.ndarray:
 
 def _packed(colors: np.ndarray) -> np.ndarray:
     """8-bit colors (..., 3) as one number each."""
-    packed: np.ndarray = (colors[..., 0] * 256 + colors[..., 1]) * 256 + colors[..., 2]
+    packed = np.zeros(colors.shape[:-1], np.uint32)
+    for channel in range(3):
+        packed <<= 8
+        packed |= colors[..., channel]
     return packed
 
 

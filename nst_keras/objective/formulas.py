@@ -53,16 +53,17 @@ def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statis
     With weights of positions in R regions as in `gram_sums`, (R, N + 1, N).
     """
     rows, shape = _rows(features), tf.shape(features)
+    products, from_products = gram_sums(features, weights)
     if weights is None:
-        products, from_products = gram_sums(features)
         first = tf.reduce_sum(exact(rows), axis=0)
 
         def from_first(upstream: tf.Tensor) -> tf.Tensor:
             return tf.cast(upstream, rows.dtype)
     else:
         of_positions = _weights_of(weights, rows)
-        products, from_products = _weighted_gram_sums(rows, of_positions, shape)
-        first = tf.matmul(of_positions, exact(rows), transpose_a=True)
+        # Not a product, whose factors some GPUs round.
+        summed = tf.reduce_sum(_beside(rows, of_positions), axis=0)
+        first = tf.reshape(summed, (of_positions.shape[1], rows.shape[1]))
 
         def from_first(upstream: tf.Tensor) -> tf.Tensor:
             pulled = tf.matmul(tf.cast(of_positions, rows.dtype), tf.cast(upstream, rows.dtype))
@@ -77,29 +78,32 @@ def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statis
 def _weighted_gram_sums(rows: tf.Tensor, weights: tf.Tensor, shape: tf.Tensor) -> Statistic:
     """Sums of w F F^T for each region: (M, N) and weights (M, R) -> (R, N, N).
 
-    One product for all regions, so that no sum of several terms depends on their order. `shape` is
-    that of the features.
+    By one product for all regions, so that no sum of several terms depends on their order. `shape`
+    is that of the features.
     """
     channels, regions = rows.shape[1], weights.shape[1]
-
-    def in_each_region(rows: tf.Tensor) -> tf.Tensor:
-        """Weighted rows of all regions side by side, (M, R N), rounded once."""
-        weighted = exact(rows)[:, None] * weights[:, :, None]
-        return tf.reshape(weighted, (-1, regions * channels))
-
-    if is_for_xla():  # as in `_product_sums`
-        weighted = tf.cast(in_each_region(rows), rows.dtype)
+    if is_for_xla():  # as in `_product_sums`; both factors are rounded alike, which keeps symmetry
+        roots = tf.transpose(tf.sqrt(weights))[:, :, None]
+        parts = tf.cast(roots * exact(rows)[None], rows.dtype)
         kind = exact(rows[:0]).dtype
-        sums = tf.matmul(weighted, rows, transpose_a=True, output_type=kind)
+        sums = tf.matmul(parts, parts, transpose_a=True, output_type=kind)
     else:
-        sums = tf.matmul(in_each_region(rows), exact(rows), transpose_a=True)
+        flat = tf.matmul(_beside(rows, weights), exact(rows), transpose_a=True)
+        sums = tf.reshape(flat, (regions, channels, channels))
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        both = tf.reshape(upstream + tf.linalg.matrix_transpose(upstream), (-1, channels))
-        weighted = tf.cast(in_each_region(rows), rows.dtype)
-        return tf.reshape(tf.matmul(weighted, tf.cast(both, rows.dtype)), shape)
+        both = tf.cast(upstream + tf.linalg.matrix_transpose(upstream), rows.dtype)
+        beside = tf.cast(_beside(rows, weights), rows.dtype)
+        return tf.reshape(tf.matmul(beside, tf.reshape(both, (-1, channels))), shape)
 
-    return tf.reshape(sums, (regions, channels, channels)), pull_back
+    return sums, pull_back
+
+
+def _beside(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Rows (M, N) with the weights (M, R) of each region, side by side: (M, R N), not below
+    float32."""
+    weighted = exact(rows)[:, None] * weights[:, :, None]
+    return tf.reshape(weighted, (-1, rows.shape[1] * weights.shape[1]))
 
 
 def _weights_of(weights: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from nst_keras.imaging import animation, deep, images
+from nst_keras.imaging import animation, deep, images, proof
 from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
@@ -53,9 +53,20 @@ def write_animations(folder: RunFolder, config: Config) -> None:
             animation.write_mp4(folder.mp4, frames)
 
 
+def write_proof(folder: RunFolder, config: Config) -> None:
+    """Write the result as it would print, if that is asked for."""
+    if config.proof:
+        with _optional(folder.proof, InputError):
+            proof.write_proof(folder.proof, folder.result, config.proof)
+
+
 def complete(folder: RunFolder, config: Config) -> None:
     """Add to a finished run what is missing because it was killed at its end, and animations that
     were not asked for before."""
+    if config.proof:
+        with files.held(folder.path):
+            write_proof(folder, config)
+            gallery.write_page(folder)
     missing = (config.mp4 and not folder.mp4.exists()) or (config.gif and not folder.gif.exists())
     wanted = missing and len(folder.existing_iterations()) > 1
     if wanted or not _is_complete(folder):

@@ -130,6 +130,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.metrics = self.path / "metrics.jsonl"
         self.inputs = self.path / "inputs"
         self.regions = self.path / "regions"  # masks, and overlays that show them
+        self.kept = self.regions / "content_keep.png"  # where the photo stays as it is
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.latest = self.path / "latest.jpg"

@@ -123,9 +123,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     content, *styles = (Path(path).name for path in (settings.content, *settings.style_pictures))
     what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
     _log.info("%s on %s; folder %s", what, record.device, folder.path)
-    costs = CostModel(
-        settings, plan.precision, inputs.channels, inputs.held_bytes, inputs.masks.count
-    )
+    costs = CostModel.of_run(settings, plan.precision, inputs)
     rate = startup.matrix_rate(plan.precision)
     about = costs.describe(
         plan.scales,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_keras.imaging import geometry, images
+from nst_keras.objective.regions import StyleShare
 from nst_keras.runs.folder import RunFolder
 from nst_keras.settings.config import Config
 from nst_keras.transfer.iterate import References
@@ -42,16 +43,20 @@ def write_prepared(
     if not regions.regions:
         return
     folder.regions.mkdir(exist_ok=True)
-    content, styles = references.content, references.styles
     masks = [region.mask for region in regions.regions]
-    _write_masks(folder, "content", content, masks, regions.keep)
-    for number, style in enumerate(styles, start=1):
-        own = [region.styles[number - 1] for region in regions.regions]
-        parts = [np.zeros(style.shape[:2], np.float32) if not it.share else it.mask for it in own]
-        if any(it.mask is not None for it in own):
-            everywhere = np.ones(style.shape[:2], np.float32)
-            shown = [everywhere if mask is None else mask for mask in parts]
-            _write_masks(folder, f"style_{number}", style, shown)
+    _write_masks(folder, "content", references.content, masks, regions.keep)
+    for number, style in enumerate(references.styles, start=1):
+        shares = [region.styles[number - 1] for region in regions.regions]
+        if any(own.mask is not None for own in shares):
+            masks = [_mask_of(own, style) for own in shares]
+            _write_masks(folder, f"style_{number}", style, masks)
+
+
+def _mask_of(share: StyleShare, style: np.ndarray) -> np.ndarray:
+    """Where a style counts in a region: (H, W)."""
+    if share.share and share.mask is not None:
+        return share.mask
+    return np.full(style.shape[:2], 1.0 if share.share else 0.0, np.float32)
 
 
 def _write_masks(
@@ -65,7 +70,7 @@ def _write_masks(
         if mask.any():
             _write_mask(folder.regions / f"{name}_{number}.png", mask)
     if keep is not None:
-        _write_mask(folder.regions / f"{name}_keep.png", keep)
+        _write_mask(folder.kept, keep)
     images.write_image(folder.regions / f"{name}.jpg", overlay(picture, masks, keep))
 
 

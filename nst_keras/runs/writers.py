@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nst_keras.imaging import deep, images, proof
+from nst_keras.imaging import color_spaces, deep, images
 from nst_keras.objective.term_names import kind_of
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
@@ -174,14 +174,13 @@ class RunWriter:
             images.write_image(folder.result, iterate.image, texts, profile)
             if settings.bits == 16:
                 deep.write_deep(folder.deep_result, iterate.image, profile)
-            if settings.proof:
-                proof.write_proof(folder.proof, folder.result, settings.proof)
             self._update(final_terms=iterate.evaluate())
             if settings.scores:
                 from nst_keras.runs import scores  # imports TensorFlow, which is there by now
 
                 with self._timeline.part(SCORES):
                     self._update(scores=scores.score_result(iterate))
+            extras.write_proof(folder, settings)
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
             self._refresh(status="finished", parts=self.parts())
@@ -219,6 +218,9 @@ class RunWriter:
         terms = iterate.terms if iterate.is_logged(settings.log_every) else {}
         pictured = iterate.is_pictured(settings.image_every, settings.image_at)
         image = iterate.image if pictured else None
+        if image is not None and (profile := self._run.inputs.profile):
+            space = color_spaces.from_icc(profile)
+            image = space.to_srgb(image) if space else image
         if terms or image is not None:
             self._submit(lambda: events.write(step, terms, image))
 

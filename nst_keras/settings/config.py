@@ -146,6 +146,7 @@ class Config:
         "picture.",
         choices=("srgb", "input"),
         per_picture=True,
+        for_files=True,
     )
     max_megapixels: int = _reading(
         200, "Largest picture read, in megapixels; raise it for pictures you trust.", (1, 10**6)

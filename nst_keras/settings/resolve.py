@@ -288,8 +288,9 @@ def _reasons(settings: Settings) -> dict[str, str]:
 def _reasons_about_regions(settings: Settings) -> dict[str, str]:
     reasons = {}
     if settings.regions in (None, *AUTO_REGIONS):
-        reasons["region_colors"] = f"--regions={settings.regions or 'none'}"
+        given = f"--regions={settings.regions}" if settings.regions else "no picture in --regions"
+        reasons["region_colors"] = given
     if not settings.region_count:
         for name in ("region_weights", "mask_erosion", "mask_power"):
-            reasons[name] = "neither --style_mask nor --regions"
+            reasons[name] = "no masks"
     return reasons

@@ -12,6 +12,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Scale
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -26,6 +27,7 @@ _IMAGES = 3  # the image, the copy that is being written, and fragmentation
 _PYRAMID_IMAGES = 1.75  # while a pyramid is built and its gradient computed
 
 _MASK_FLOATS = 2.5  # for each pixel and region: the mask, and weights of positions at each layer
+_KEPT_IMAGES = 2.5  # the photo, its mask, and the image with the kept part in place
 _SEARCH = 160 << 20  # the search for neighbors, whose blocks are of one size
 _NEIGHBOR_COPIES = 2.5  # of the neighbors' features in the widest layer in float32
 
@@ -59,6 +61,7 @@ class CostModel:
         channels: of the network, per block.
         held_bytes: of the pictures that the run has read.
         regions: with styles of their own.
+        keeps: whether a part of the photo stays as it is.
     """
 
     def __init__(
@@ -68,14 +71,29 @@ class CostModel:
         channels: tuple[int, ...],
         held_bytes: int = 0,
         regions: int = 0,
+        *,
+        keeps: bool = False,
     ):
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
-        self._regions = regions
+        self._regions, self._keeps = regions, keeps
         self._optimizer = FACTS[settings.optimizer]
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
         self._field = tiles.receptive_field(
             settings.layers, settings.backbone, settings.least_stride
+        )
+
+    @classmethod
+    def of_run(cls, settings: Settings, precision: str, inputs: Inputs) -> "CostModel":
+        """The costs of a run of these inputs."""
+        masks = inputs.masks
+        return cls(
+            settings,
+            precision,
+            inputs.channels,
+            inputs.held_bytes,
+            masks.count,
+            keeps=masks.keep is not None,
         )
 
     def choose_tile_size(
@@ -177,6 +195,8 @@ class CostModel:
         images = float(_IMAGES + held + bool(settings.style_colors))  # the photo in both colors
         if settings.variables == "pyramid":
             images += (1 + held) / 3 + _PYRAMID_IMAGES  # 4/3 coefficients for each pixel
+        if self._keeps:
+            images += _KEPT_IMAGES
         if state_on_host:
             images = 1.0  # the content
         # Features of the content; of styles only matrices are kept, whatever their number.

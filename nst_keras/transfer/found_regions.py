@@ -23,7 +23,7 @@ from nst_keras.network.weights import Weights
 _LAYERS = ("block4_conv4", "block5_conv2")  # of VGG19; the first decides the grid
 _LAYERS_OF_VGG16 = ("block4_conv3", "block5_conv2")
 _SIDE = 512  # px, longest side at which parts are looked for
-_ROUNDS = 150  # of the factorization
+_ROUNDS = 100  # of the factorization
 _BALANCING_ROUNDS = 100
 _SHARPNESS = 3.0  # power of the shares at a position
 _PLACE = 0.5  # weight of height and brightness beside the features of a layer, whose length is 1
@@ -46,26 +46,33 @@ def find_regions(
     Returns:
         The masks of the photo; and for each style, those of the same parts in it.
     """
-    pictures = [geometry.thumbnail(picture, _SIDE) for picture in (photo, *styles)]
+    pictures = [_reduced(picture) for picture in (photo, *styles)]
     layers = _LAYERS if weights.backbone == "vgg19" else _LAYERS_OF_VGG16
     model = extractor.feature_extractor(weights, layers)
     described = [_described(picture, model, layers) for picture in pictures]
-    rows = np.concatenate([own.reshape(-1, own.shape[-1]) for own in described])
+    rows = np.concatenate([own.reshape(-1, own.shape[-1]) for own in described], dtype=np.float32)
     activity = factorize(rows, count)
     ends = np.cumsum([own.shape[0] * own.shape[1] for own in described])[:-1]
     parts = [
         own.reshape(*grid.shape[:2], count)
         for own, grid in zip(np.split(activity, ends), described, strict=True)
     ]
-    shares = [shared_out(own) for own in parts[:1]]
+    shares = [balanced_shares(own) for own in parts[:1]]
     areas = shares[0].mean(axis=(0, 1))
-    shares += [shared_out(own, areas) for own in parts[1:]]
+    shares += [balanced_shares(own, areas) for own in parts[1:]]
     order = np.argsort(_heights(shares[0]), kind="stable")
     found = [
         _masks(own[..., order], small, whole.shape[:2])
         for own, small, whole in zip(shares, pictures, (photo, *styles), strict=True)
     ]
     return found[0], found[1:]
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    """A picture at the size at which parts are looked for; no side gets too short for VGG."""
+    size = picture.shape[:2]
+    longest = max(min(_SIDE, max(size)), geometry.least_longest(size))
+    return geometry.resize(picture, *geometry.fit_size(size, longest))
 
 
 def factorize(rows: np.ndarray, count: int) -> np.ndarray:
@@ -78,7 +85,7 @@ def factorize(rows: np.ndarray, count: int) -> np.ndarray:
         rows: (M, N).
     """
     _, axes = np.linalg.eigh(rows.T @ rows)
-    basis = np.abs(axes[:, ::-1][:, :count].T) + _TINY
+    basis = np.abs(axes[:, ::-1][:, :count].T) + rows.dtype.type(_TINY)
     activity = np.maximum(rows @ basis.T, _TINY)
     for _ in range(_ROUNDS):
         activity *= (rows @ basis.T) / (activity @ (basis @ basis.T) + _TINY)
@@ -86,7 +93,7 @@ def factorize(rows: np.ndarray, count: int) -> np.ndarray:
     return activity * np.linalg.norm(basis, axis=1)
 
 
-def shared_out(activity: np.ndarray, areas: np.ndarray | None = None) -> np.ndarray:
+def balanced_shares(activity: np.ndarray, areas: np.ndarray | None = None) -> np.ndarray:
     """Shares (h, w, parts) of the parts at each position, from their activity there.
 
     Args:
@@ -127,9 +134,10 @@ def _heights(shares: np.ndarray) -> np.ndarray:
 
 def _masks(shares: np.ndarray, small: np.ndarray, size: tuple[int, ...]) -> list[np.ndarray]:
     """Shares (h, w, parts) as masks of a picture, whose edges they follow."""
-    planes = []
-    for number in range(shares.shape[-1]):
-        own = geometry.resize_mask(shares[..., number], small.shape[0], small.shape[1])
-        planes.append(guided(own, small, _RADIUS, _SMOOTHNESS))
-    total = np.maximum(np.sum(planes, axis=0), _TINY)
-    return [geometry.resize_mask(own / total, size[0], size[1]) for own in planes]
+    rough = [
+        geometry.resize_mask(own, small.shape[0], small.shape[1])
+        for own in np.moveaxis(shares, -1, 0)
+    ]
+    planes = guided(np.stack(rough, axis=-1), small, _RADIUS, _SMOOTHNESS)
+    planes /= np.maximum(planes.sum(axis=-1, keepdims=True), _TINY)
+    return [geometry.resize_mask(own, size[0], size[1]) for own in np.moveaxis(planes, -1, 0)]

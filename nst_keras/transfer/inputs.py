@@ -19,12 +19,16 @@ from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, KEEP, OPTIONS
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.mask_inputs import MaskReader, Masks, MaskSources, is_word, mask_sources
+from nst_keras.transfer.mask_inputs import (
+    ENOUGH,
+    MaskReader,
+    Masks,
+    MaskSources,
+    is_word,
+    mask_sources,
+)
 from nst_keras.transfer.plan import cropped_size
 
-# A picture is reduced to this many times the size that the run needs, and from there with a better
-# filter; the difference is too small to be seen.
-_REDUCED_TO = 3
 _MASK_FLAGS = ("--style_mask", "--style_region", "--regions")
 
 
@@ -215,7 +219,7 @@ def _read(
         scale = settings.style_scale if flag in ("--style", "--style_region") else 1.0
         is_content = flag in ("--content", "--style_mask")
         cropped = flag == "--init" or is_content and settings.fit == "crop"
-        options["enough"] = math.ceil(_REDUCED_TO * scale * int(longest))
+        options["enough"] = math.ceil(ENOUGH * scale * int(longest))
         options["side"] = min if cropped else max
     if isinstance(origin, str | os.PathLike):
         return images.read_image(origin, flag, settings.max_pixels, **options)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.imaging.masks import with_kept
 from nst_keras.objective.objective import Losses
 
 ValueAndGrad = Callable[[tf.Tensor], tuple[Losses, tf.Tensor]]
@@ -40,5 +41,4 @@ class KeptPart:
 
     def in_picture(self, picture: np.ndarray) -> np.ndarray:
         """A picture (H, W, 3) with the kept part in place."""
-        mask = self.mask[..., None]
-        return np.where(mask >= 1.0, self.photo, picture + mask * (self.photo - picture))
+        return with_kept(picture, self.photo, self.mask)

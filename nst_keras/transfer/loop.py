@@ -72,7 +72,13 @@ def _check_batch(controllers: Sequence[Controller]) -> None:
         raise InputError("--batch: pictures must fit in memory without tiles")
     problem = controllers[0].problem
     channels = problem.extractors.weights.channels
-    costs = CostModel(problem.settings, plans[0].precision, channels)
+    costs = CostModel(
+        problem.settings,
+        plans[0].precision,
+        channels,
+        regions=len(problem.regions.regions),
+        keeps=problem.regions.keep is not None,
+    )
     budget = memory.memory_budget(problem.settings.memory_limit)
     costs.check_batch(plans[0].scales, len(plans), budget)
 
@@ -164,8 +170,15 @@ def _xla_trial(controllers: Sequence[Controller], batch: ScaleBatch) -> XlaTrial
         return None
     neighbors = batch.runs[0].objective.neighbors
     vectors = neighbors.vector_count if neighbors else 0
+    regions = first.problem.regions
     kind = program_kind(
-        first.settings, first.scale, first.plan.precision, len(controllers), vectors
+        first.settings,
+        first.scale,
+        first.plan.precision,
+        len(controllers),
+        vectors,
+        len(regions.regions),
+        keeps=regions.keep is not None,
     )
     remember = functools.partial(xla.remember, folder, kind)
     return XlaTrial(batch.compiled, xla.recall(folder, kind), remember)

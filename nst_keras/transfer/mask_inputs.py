@@ -18,9 +18,13 @@ from nst_keras.settings.config import ALL, AUTO_REGIONS, KEEP, REST
 from nst_keras.settings.resolve import Settings, automatic_regions
 from nst_keras.transfer.plan import cropped_size
 
+# A picture is reduced to this many times the size that the run needs, and from there with a better
+# filter; the difference is too small to be seen.
+ENOUGH = 3
 _FEW_POSITIONS = 10  # for each channel of the deepest layer of the style
 _SMALL = 0.05  # share of the picture; a larger region is not small, whatever the size
 _LISTED_COLORS = 6
+_LEAST_WHITE = 0.5  # of the brightest place of a mask; less is a mistake in its range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +140,12 @@ def _check_choice(sources: MaskSources, settings: Settings) -> None:
     has_masks = bool(sources.style_mask) or sources.has_region_picture
     if sources.style_mask and sources.regions is not None:
         raise InputError("--style_mask --regions: give one of them", "style_mask", "regions")
+    if sources.style_region and sources.automatic:
+        reason = "--regions=auto finds the parts of the styles, too; leave one of them out"
+        raise InputError(f"--style_region: {reason}", "style_region", "regions")
     is_text = isinstance(sources.regions, str)
-    if is_text and sources.regions.startswith("auto:") and not sources.automatic:
+    # A flagfile or a sweep has put a folder before it.
+    if is_text and os.path.basename(sources.regions).startswith("auto:") and not sources.automatic:
         choices = ", ".join(AUTO_REGIONS)
         raise InputError(f"--regions={sources.regions}: must be one of {choices}", "regions")
     if sources.styles and not any(sources.styles):
@@ -152,6 +160,8 @@ def _check_choice(sources: MaskSources, settings: Settings) -> None:
         raise InputError(f"--style_blend: {reason}", "style_blend")
     count = sources.automatic or (sum(sources.styles) if has_masks else 1)
     weights = settings.region_weights
+    if weights and not any(weights):
+        raise InputError("--region_weights: at least one must be above 0", "region_weights")
     if weights and len(weights) != count:
         raise InputError(
             f"--region_weights: has {len(weights)} {_plural('value', len(weights))}, but there "
@@ -198,7 +208,8 @@ class MaskReader:
     def masks(self) -> Masks:
         """Read and check all masks; raises InputError if one cannot be used."""
         planes = self._region_planes()
-        regions, keep = self._shared_out(planes) if planes else ((), None)
+        reduced = [self._reduced(plane) for plane in planes]
+        regions, keep = self._shared_out(reduced) if reduced else ((), None)
         return Masks(regions, keep, self._of_styles(), self._sources.automatic)
 
     def _region_planes(self) -> list[np.ndarray]:
@@ -250,7 +261,24 @@ class MaskReader:
         for text, plane in zip(given, found, strict=True):
             if not plane.any():
                 raise InputError(f"--region_colors: {text} is nowhere in {label}", "region_colors")
-        return [geometry.crop_to_fit(plane, self._settings.fit) for plane in found]
+        return [self._cropped(plane, label) for plane in found]
+
+    def _reduced(self, plane: np.ndarray) -> np.ndarray:
+        """A mask of the content, reduced if it is much larger than the run needs."""
+        if self._settings.size == "original":
+            return plane
+        longest = min(max(plane.shape), ENOUGH * int(self._settings.size))
+        return geometry.resize_mask(plane, *geometry.fit_size(plane.shape, longest))
+
+    def _cropped(self, plane: np.ndarray, label: str) -> np.ndarray:
+        """A mask of the content, cropped with it, unless that has been done already."""
+        cropped = cropped_size(self._settings, self._sizes["content"])
+        if masks.has_shape_of(plane.shape, cropped):
+            return plane
+        found = geometry.crop_to_fit(plane, self._settings.fit)
+        if not found.any():
+            raise InputError(f"{label}: has no white in the part that --fit=crop selects", "fit")
+        return found
 
     def _shared_out(
         self, planes: Sequence[np.ndarray]
@@ -262,10 +290,11 @@ class MaskReader:
         places = [n for n, is_picture in enumerate(self._sources.styles, start=1) if is_picture]
         for number, plane in zip(places, found, strict=True):
             if not plane.any():
+                flag = "regions" if self._sources.has_region_picture else "style_mask"
                 raise InputError(
-                    f"--style_mask: nothing is left for style {number}, since other masks cover "
-                    "all of its own",
-                    "style_mask",
+                    f"--{flag}: nothing is left for entry {number} of --style, since other masks "
+                    "cover all of its own",
+                    flag,
                 )
             self._warn_if_small(number, plane)
         return tuple(found), keep
@@ -311,13 +340,17 @@ class MaskReader:
         read = functools.partial(self._read, name, flag, origin)
         picture = self._checked(read(background=BLACK), name, flag, origin, of)
         mask = masks.mask_of(picture.pixels, lambda: read(background=WHITE).pixels)
-        if not mask.any():
+        label, brightest = _label(name, flag, origin), float(mask.max())
+        if brightest < _LEAST_WHITE:
+            what = (
+                f"has {brightest:.2g} as its largest value" if brightest else "is black everywhere"
+            )
             raise InputError(
-                f"{_label(name, flag, origin)}: is black everywhere; it must be white where its "
-                f"style {'applies' if of == 'content' else 'counts'}",
+                f"{label}: {what}; it must be white, or 1 of floats and 255 of integers, where "
+                f"its style {'applies' if of == 'content' else 'counts'}",
                 flag.removeprefix("--"),
             )
-        return geometry.crop_to_fit(mask, self._settings.fit) if of == "content" else mask
+        return self._cropped(mask, label) if of == "content" else mask
 
     def _checked(self, picture: Picture, name: str, flag: str, origin: Any, of: str) -> Picture:
         label = _label(name, flag, origin)
@@ -325,7 +358,10 @@ class MaskReader:
             self.hashes[name] = picture.sha256
         self.notes += [f"{label}: {note}" for note in picture.notes]
         (rows, columns), (height, width) = picture.size, self._sizes[of]
-        if not masks.has_shape_of(picture.size, self._sizes[of]):
+        fitting = [self._sizes[of]]
+        if of == "content":
+            fitting.append(cropped_size(self._settings, self._sizes[of]))
+        if not any(masks.has_shape_of(picture.size, size) for size in fitting):
             raise InputError(
                 f"{label}: is {columns}x{rows}, but the {of} is {width}x{height}; both must have "
                 "the same aspect ratio",

@@ -76,13 +76,14 @@ class PictureRegions:
             uses = [
                 (region, own) for region in self.regions if (own := region.styles[number]).share
             ]
-            for region, own in uses:
+            parts = [1.0 if own.mask is None else own.mask[..., None] for _, own in uses]
+            total = np.maximum(1.0, sum(parts))
+            for (region, own), part in zip(uses, parts, strict=True):
                 after = color_statistics([photo], masks=[region.mask])
                 matched = match_colors(
                     style, color_statistics([style], masks=[own.mask]), after, share
                 )
-                part = 1.0 if own.mask is None else own.mask[..., None]
-                found[number] += part * (matched - style)
+                found[number] += part / total * (matched - style)
             np.clip(found[number], 0.0, 1.0, out=found[number])
         return found
 

@@ -51,7 +51,7 @@ def make_plan(
     plan = _plan(settings, inputs, precision)
     _warn_of_rate(settings, plan.scales[0])
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
-    costs = CostModel(settings, precision, inputs.channels, inputs.held_bytes, inputs.masks.count)
+    costs = CostModel.of_run(settings, precision, inputs)
     plan = _with_tiles(plan, costs, budget)
     if not settings.time_limit:
         return plan

@@ -54,10 +54,11 @@ class ScaleRun:
         self.scale, self.problem, self._settings = scale, problem, problem.settings
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
-        self._kept = problem.kept_at(scale.height, scale.width)
         in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
         self._facts = facts
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
+        with tf.device(self._home):
+            self._kept = problem.kept_at(scale.height, scale.width)
         # Strips save memory on the host; on a GPU they would copy everything there and back.
         by_strips = not in_graph and (self._home is not None or not memory.on_gpu())
         self._add = add_by_strips if by_strips else optimizer.add_at_once
@@ -71,6 +72,7 @@ class ScaleRun:
         first = tf.zeros(shape)
         if state is None:
             image = start()
+            image = self._kept.in_picture(image) if self._kept else image
             first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
         # What steps change: the pixels, or the coefficients of their pyramid.
         with tf.device(self._home):

@@ -16,7 +16,9 @@ _MEASURED = 2  # calls after the first one of a kind, which is slower
 # Settings that choose pictures and numbers, which programs take as their inputs. A weight of 0
 # leaves a term or its weights of positions out, though.
 _INPUTS = {"content", "style", "init", "init_noise", "style_blend", "seed", "learning_rate"}
-_INPUTS |= {"color", "color_strength"}
+_INPUTS |= {"color", "color_strength", "profile"}
+_INPUTS |= {"style_mask", "style_region", "regions", "region_colors", "region_weights"}
+_INPUTS |= {"mask_erosion", "mask_power"}
 _INPUTS |= {"strength", "content_detail", "style_colors", "match_content"}
 _INPUTS |= {"iterations", "coarse_iterations", "scales", "scale_ratio", "min_size", "size"}
 _WEIGHTS = {
@@ -30,18 +32,28 @@ _WEIGHTS = {
 
 
 def program_kind(
-    settings: Settings, scale: Scale, precision: str, pictures: int, vectors: int
+    settings: Settings,
+    scale: Scale,
+    precision: str,
+    pictures: int,
+    vectors: int,
+    regions: int = 0,
+    *,
+    keeps: bool = False,
 ) -> str:
     """A name for what shapes the program of a scale's steps.
 
     Args:
         pictures: at once.
         vectors: of the styles, that neighbors are chosen from.
+        regions: with styles of their own.
+        keeps: whether a part of the photo stays as it is.
     """
     own = {name for name, option in OPTIONS.items() if option.changes_result}
     values = [(name, getattr(settings, name)) for name in sorted(own - _INPUTS - _WEIGHTS)]
     values += [(name, bool(getattr(settings, name))) for name in sorted(_WEIGHTS)]
-    facts = (scale.width, scale.height, scale.by_layer, precision, pictures, vectors, values)
+    shape = (scale.width, scale.height, scale.by_layer, precision, pictures, vectors)
+    facts = (*shape, regions, keeps, values)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

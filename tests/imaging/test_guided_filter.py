@@ -31,7 +31,7 @@ def slow_guided(mask, image, radius, smoothness):
 def test_it_is_what_its_definition_says():
     image = picture(17, 21, seed=1).astype(np.float64)
     mask = (image[..., 0] > 0.5).astype(np.float64)
-    found = guided(mask, image, 3, 1e-2)
+    found = guided(mask[..., None], image, 3, 1e-2)[..., 0]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, slow_guided(mask, image, 3, 1e-2), atol=1e-6)
 
@@ -41,6 +41,15 @@ def test_a_rough_mask_takes_the_borders_of_its_picture():
     image[:, 23:] = 0.8
     rough = np.zeros((40, 40), np.float32)
     rough[:, 20:] = 1.0
-    found = guided(rough, image, 8, 1e-4)
+    found = guided(rough[..., None], image, 8, 1e-4)[..., 0]
     steps = np.diff(found[20])
     assert steps.argmax() == 22 and steps[22] > 5 * np.delete(steps, 22).max()
+
+
+def test_masks_are_filtered_independently():
+    image = picture(20, 24, seed=2)
+    masks = np.random.default_rng(0).random((20, 24, 3), np.float32)
+    found = guided(masks, image, 4, 1e-3)
+    for number in range(3):
+        alone = guided(masks[..., number : number + 1], image, 4, 1e-3)
+        np.testing.assert_allclose(found[..., number], alone[..., 0], atol=1e-6)

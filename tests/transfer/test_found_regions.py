@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nst_keras.network import weights
-from nst_keras.transfer.found_regions import factorize, find_regions, shared_out
+from nst_keras.transfer.found_regions import balanced_shares, factorize, find_regions
 
 
 def test_factors_that_make_up_the_rows_are_found():
@@ -31,10 +31,10 @@ def test_the_factorization_lowers_the_error_of_its_start(monkeypatch):
 
 def test_shares_add_up_to_1_and_may_be_given_areas():
     activity = np.random.default_rng(2).random((9, 7, 3))
-    plain = shared_out(activity)
+    plain = balanced_shares(activity)
     np.testing.assert_allclose(plain.sum(-1), 1.0)
     areas = np.array([0.6, 0.3, 0.1])
-    balanced = shared_out(activity, areas)
+    balanced = balanced_shares(activity, areas)
     np.testing.assert_allclose(balanced.sum(-1), 1.0)
     np.testing.assert_allclose(balanced.mean((0, 1)), areas, rtol=1e-3)
 
