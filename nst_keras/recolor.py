@@ -94,12 +94,13 @@ def _write(call: Call) -> int:
     for folder, settings in runs:
         path = Path(config.output) if config.output else folder.recolored(config.color)
         source = folder.painted if folder.painted.exists() else folder.result
-        keep_profile = settings.profile == "input"
+        # BMP has no place for a profile.
+        keep_profile = settings.profile == "input" and path.suffix.lower() != ".bmp"
         picture = images.read_image(
             source, "--run", images.MAX_OWN_PIXELS, keep_profile=keep_profile
         )
         with files.held(folder.path):
-            photo = _photo_of(folder, settings)
+            photo = _photo_of(folder, settings, keep_profile)
             found = recolored(picture.pixels, photo, config.color, config.color_strength)
             found = _with_kept(folder, found, photo)
             images.write_image(path, found, profile=picture.profile)
@@ -134,10 +135,9 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
     )
 
 
-def _photo_of(folder: RunFolder, settings: Config) -> np.ndarray:
+def _photo_of(folder: RunFolder, settings: Config, keep_profile: bool) -> np.ndarray:
     """The run's content, cropped as it was, or an InputError if its file is gone or another one."""
     limit, path = settings.max_megapixels * 10**6, settings.content
-    keep_profile = settings.profile == "input"
     picture = images.read_image(
         path, "--content", limit, truncated=settings.truncated, keep_profile=keep_profile
     )

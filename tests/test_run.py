@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 import nst_keras
-from nst_keras import run
+from nst_keras import recolor, run
 from nst_keras.devices import startup
 from nst_keras.imaging import images
 from nst_keras.runs import extras, session, writers
@@ -603,10 +603,10 @@ def test_a_power_cut_that_loses_submitted_work_repeats_those_steps(
 def test_a_full_disk_ends_the_run_and_space_lets_it_resume(small, capsys, tmp_path, monkeypatch):
     normal = images.write_image
 
-    def full(path, *arguments):
+    def full(path, *arguments, **options):
         if Path(path).name == "iteration_00004.jpg":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        normal(path, *arguments)
+        normal(path, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(images, "write_image", full)
@@ -900,6 +900,10 @@ def test_a_run_with_masks_shows_its_regions_and_keeps_bytes(small, picture_paths
     assert "already finished" in capsys.readouterr().err
     assert run.main(["--workdir=job"]) == 0
     assert "already finished" in capsys.readouterr().err
+    assert recolor.main(["job", "--color=histogram"]) == 0
+    with Image.open(folder.recolored("histogram")) as recolored:
+        np.testing.assert_array_equal(np.asarray(recolored)[:, :29], photo[:, :29])
+        assert np.abs(np.asarray(recolored, int)[:, 31:] - result[:, 31:]).max() > 5
     swapped = [f"--style=keep,{style}", "--style_mask=left.png,rest", "--size=60"]
     assert run.main([*small, *swapped]) == 2
     assert "contains another run" in capsys.readouterr().err
@@ -921,3 +925,6 @@ def test_a_run_keeps_the_profile_of_its_photo_and_proofs_its_result(small, pictu
     with images.opened(folder.result) as opened:
         converted = np.asarray(images.in_srgb(opened), int)
     assert np.abs(converted - shown).mean() < 3 and np.abs(wide - converted).max() > 5
+    folder.proof.unlink()
+    assert run.main([*small, *flags[:3]]) == 0  # finished already
+    assert folder.proof.exists()

@@ -67,3 +67,8 @@ def test_the_same_pictures_have_the_same_parts(tiny_weights):
     found = [find_regions(scene(64, 64, 0), [scene(64, 80, 1)], 2, tiny_weights) for _ in range(2)]
     for first, second in zip(found[0][0], found[1][0], strict=True):
         assert first.tobytes() == second.tobytes()
+
+
+def test_parts_of_a_long_strip_are_found(tiny_weights):
+    of_photo, _ = find_regions(scene(20, 800, 0), [scene(64, 64, 1)], 2, tiny_weights)
+    assert [mask.shape for mask in of_photo] == [(20, 800)] * 2

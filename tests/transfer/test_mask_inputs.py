@@ -71,6 +71,8 @@ def test_masks_are_cropped_with_the_content(tiny_weights):
     config = dataclasses.replace(BASE, fit="crop")
     found = read(tiny_weights, config=config, style_mask=[LEFT, "rest"]).masks
     np.testing.assert_array_equal(found.regions[0], LEFT[:, 10:50])
+    again = read(tiny_weights, config=config, style_mask=[found.regions[0], "rest"]).masks
+    np.testing.assert_array_equal(again.regions[0], found.regions[0])
 
 
 def test_parts_of_styles(tiny_weights):
@@ -122,6 +124,8 @@ def test_automatic_regions_are_counted(tiny_weights):
 
 
 BLACK = np.zeros((40, 60), np.float32)
+EDGE = BLACK.copy()
+EDGE[:, :5] = 1.0
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ BLACK = np.zeros((40, 60), np.float32)
         ((FIRST,), {}, {"style_mask": [LEFT.T]}, "is 40x60, but the content is 60x40"),
         ((FIRST,), {}, {"style_mask": [BLACK]}, "style mask 1: is black everywhere"),
         ((FIRST,), {}, {"style_region": [LEFT]}, "is 60x40, but the style 1 is 50x50"),
-        ((FIRST, "keep"), {}, {"style_mask": [LEFT, LEFT]}, "nothing is left for style 1"),
+        ((FIRST, "keep"), {}, {"style_mask": [LEFT, LEFT]}, "nothing is left for entry 1 of"),
         ((FIRST, "keep"), {}, {}, "keep needs --style_mask"),
         (("keep",), {}, {"style_mask": [LEFT]}, "give at least one picture"),
         ((FIRST, "keep", "keep"), {}, {"style_mask": [LEFT] * 3}, "keep twice"),
@@ -143,6 +147,15 @@ BLACK = np.zeros((40, 60), np.float32)
         ((FIRST,), {}, {"regions": "auto:9"}, "must be one of auto, auto:2"),
         ((FIRST, SECOND), {"style_blend": (1, 2)}, {"style_mask": [LEFT, "rest"]}, "--style_blend"),
         ((FIRST,), {"region_weights": (1, 2)}, {"style_mask": [LEFT]}, "2 values, but there is 1"),
+        ((FIRST,), {"region_weights": (0,)}, {"style_mask": [LEFT]}, "at least one must be above"),
+        ((FIRST,), {}, {"style_mask": [LEFT.astype(int)]}, "has 0.0039 as its largest value"),
+        (
+            (FIRST,),
+            {},
+            {"style_region": ["all"], "regions": "auto"},
+            "finds the parts of the styles",
+        ),
+        ((FIRST,), {"fit": "crop"}, {"style_mask": [EDGE]}, "has no white in the part"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(tiny_weights, styles, settings, masks, said):
@@ -178,3 +191,11 @@ def test_a_small_region_is_noted(tiny_weights):
     config = dataclasses.replace(BASE, style_layers=("block5_conv1",))
     (note,) = read(tiny_weights, config=config, style_mask=[small, "rest"]).notes
     assert "style 1 is small: 1.0% of the picture" in note and "block5_conv1" in note
+
+
+def test_masks_much_larger_than_the_run_needs_are_reduced(tiny_weights):
+    large = np.repeat(np.repeat(FLAT, 10, 0), 10, 1)
+    config = dataclasses.replace(BASE, region_colors=("red", "blue"))
+    found = read(tiny_weights, config=config, regions=large).masks
+    assert [mask.shape for mask in found.regions] == [(96, 144)] * 2  # three times the size
+    np.testing.assert_allclose(sum(found.regions), 1.0, atol=1e-6)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nst_keras.imaging.color_match import color_statistics, match_colors
+from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.mask_inputs import Masks
@@ -96,3 +97,13 @@ def test_statistics_of_a_mask_are_those_of_its_pixels(share):
     expected = color_statistics([PHOTO[:, :30]])
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
     np.testing.assert_allclose(found.covariance, expected.covariance, atol=1e-12)
+
+
+def test_a_style_that_several_regions_use_is_recolored_once():
+    white = np.full_like(PHOTO, 0.8)
+    shares = (StyleShare(1.0),), (StyleShare(1.0, np.ones((50, 50), np.float32)),)
+    regions = PictureRegions(
+        tuple(Region(mask, own) for mask, own in zip((LEFT, 1 - LEFT), shares, strict=True))
+    )
+    (found,) = regions.styles_in_photo_colors(white, STYLES[:1], 1.0)
+    np.testing.assert_allclose(found.mean(), 0.8, atol=0.02)

@@ -49,6 +49,8 @@ ABOUT_FILES = {
     "style_mask": ("mask.png",),
     "style_region": ("mask.png",),
     "regions": "regions.png",
+    "profile": "input",
+    "proof": "printer.icc",
     "workdir": "folder",
     "output": "picture.png",
     "bits": 16,

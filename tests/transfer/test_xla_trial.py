@@ -83,8 +83,10 @@ def test_what_an_earlier_run_found_faster_is_used_from_the_start():
 SCALE = Scale(0, 96, 128, 100, 1)
 
 
-def kind(scale=SCALE, precision="bfloat16", pictures=1, vectors=9, **settings):
-    return program_kind(resolve(Config(**settings)), scale, precision, pictures, vectors)
+def kind(scale=SCALE, precision="bfloat16", pictures=1, vectors=9, regions=0, **settings):
+    keeps = settings.pop("keeps", False)
+    given = resolve(Config(**settings)), scale, precision, pictures, vectors, regions
+    return program_kind(*given, keeps=keeps)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,7 @@ def kind(scale=SCALE, precision="bfloat16", pictures=1, vectors=9, **settings):
         {"content": "other.jpg", "style": ("a.jpg", "b.jpg")},
         {"style_weight": 3.0, "learning_rate": 0.5, "iterations": 7, "seed": 4},
         {"workdir": "elsewhere", "image_every": 3},
+        {"style_mask": ("a.png",), "mask_erosion": 0.5, "region_weights": (2.0,)},
     ],
     ids=str,
 )
@@ -111,6 +114,8 @@ def test_pictures_weights_and_rates_do_not_shape_a_program(settings):
         {"schedule": "cosine"},
         {"pictures": 2},
         {"vectors": 8},
+        {"regions": 2},
+        {"keeps": True},
         {"precision": "float32"},
         {"scale": Scale(0, 96, 120, 100, 1)},
     ],
