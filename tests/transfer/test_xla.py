@@ -11,7 +11,7 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
-from tests.transfer.conftest import NEIGHBORS, SINGLE, make_problem
+from tests.transfer.conftest import CONTENT, NEIGHBORS, SINGLE, STYLE, make_problem
 
 pytestmark = pytest.mark.slow  # each compiles a program
 
@@ -31,11 +31,16 @@ KINDS = [
 OF_HOST = ("infeed", "outfeed", "send(", "recv(", "callback", "py_func")
 
 
-def begin(weights, count=1, **settings):
-    """The only scale of some pictures, whose steps XLA compiles."""
+def begin(weights, count=1, masks=None, **settings):
+    """The only scale of some pictures, whose steps XLA compiles.
+
+    Args:
+        masks: of the style, and of what is kept of the photo.
+    """
     require_precision(settings.get("precision", "float32"))
     config = dataclasses.replace(SINGLE, xla=True, **settings)
-    problem = make_problem(weights, config)
+    given = {"styles": (STYLE, "keep"), "style_mask": masks} if masks else {}
+    problem = make_problem(weights, config, **given)
     scale = problem.plan.scales[-1]
     return ScaleBatch([ScaleRun(problem, scale, problem.first_image) for _ in range(count)])
 
@@ -77,6 +82,19 @@ def test_pictures_of_other_weights_and_rates_share_a_program(tiny_weights, setti
     for own in (settings, {**settings, **more}):
         batch = begin(tiny_weights, **own)
         batch.run(1)
+        (trace,) = batch.compiled._traced[True]._traces.values()
+        programs.add(trace._name)
+    assert len(programs) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, NEIGHBOR_TERM, {"objective": "crowsonkb"}], ids=str)
+def test_pictures_of_other_masks_share_a_program(tiny_weights, settings):
+    programs = set()
+    for share in (0.25, 0.75):
+        kept = np.zeros(CONTENT.shape[:2], np.float32)
+        kept[: round(share * kept.shape[0])] = 1.0
+        batch = begin(tiny_weights, masks=("rest", kept), **settings)
+        check(batch)
         (trace,) = batch.compiled._traced[True]._traces.values()
         programs.add(trace._name)
     assert len(programs) == 1
