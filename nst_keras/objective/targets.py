@@ -71,13 +71,13 @@ def capture_targets(
     """
     options = mask_options or MaskOptions()
     features_of = functools.partial(features_in_tiles, extractor, tiles_of)
-    layers = layers_of(CONTENT, terms)
+    layers, style_layers = layers_of(CONTENT, terms), layers_of(STYLE, terms)
     kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
     masks = {
         layer: region_weights([region.mask for region in regions], layer, options)
-        for layer in (layers_of(STYLE, terms) if regions else ())
+        for layer in (style_layers if regions else ())
     }
     planes = _planes(content, layers, terms, focus)
     planes |= {regions_name(layer): (own, vgg.stride(layer)) for layer, own in masks.items()}
@@ -86,34 +86,34 @@ def capture_targets(
             own[name] = _owned_plane(plane, tile, stride)
     everywhere = tuple(map(StyleShare, style_blend))
     moments = [
-        _blended_moments(features_of, styles, shares, layers_of(STYLE, terms), formulas, options)
+        _blended_moments(features_of, styles, shares, style_layers, formulas, options)
         for shares in ([region.styles for region in regions] or [everywhere])
     ]
     return Targets(
         content=tuple(kept),
-        content_sums={
-            layer: tf.maximum(
-                *formulas_lib.weighted_square_sum(
-                    [(own[layer], own.get(weights_name(layer))) for own in kept]
-                )
-            )
-            for layer in layers
-        },
+        content_sums={layer: _content_sum(layer, kept) for layer in layers},
         style={
             layer: tuple(formulas.style_target(own[layer]) for own in moments)
-            for layer in layers_of(STYLE, terms)
+            for layer in style_layers
         },
         region_sums={layer: tf.reduce_sum(own, axis=(0, 1, 2)) for layer, own in masks.items()},
-        region_shares=(
-            tf.constant([region.weight * region.area for region in regions], tf.float32)
-            if regions
-            else None
-        ),
+        region_shares=_shares_of(regions) if regions else None,
         notes=(
             *_notes(CONTENT, layers, kept),
             *dict.fromkeys(note for own in moments for note in _notes(STYLE, own, [own])),
         ),
     )
+
+
+def _content_sum(layer: str, kept: Sequence[Features]) -> tf.Tensor:
+    """The weighted sum of the squares of the content's features, or its floor."""
+    parts = [(own[layer], own.get(weights_name(layer))) for own in kept]
+    return tf.maximum(*formulas_lib.weighted_square_sum(parts))
+
+
+def _shares_of(regions: Sequence[Region]) -> tf.Tensor:
+    """What each region counts: its area, times its weight."""
+    return tf.constant([region.weight * region.area for region in regions], tf.float32)
 
 
 def _blended_moments(

@@ -19,14 +19,8 @@ from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, KEEP, OPTIONS
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.mask_inputs import (
-    ENOUGH,
-    MaskReader,
-    Masks,
-    MaskSources,
-    is_word,
-    mask_sources,
-)
+from nst_keras.transfer.mask_inputs import ENOUGH, MaskReader, Masks
+from nst_keras.transfer.mask_sources import MaskSources, is_word, mask_sources
 from nst_keras.transfer.plan import cropped_size
 
 _MASK_FLAGS = ("--style_mask", "--style_region", "--regions")
@@ -136,12 +130,7 @@ def read_inputs(
         InputError: a picture or the weights are missing or cannot be used.
     """
     listed = _listed(styles)
-    if listed is not None and len(settings.style_blend) not in (0, len(listed)):
-        text = OPTIONS["style_blend"].format(settings.style_blend)
-        raise InputError(
-            f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
-            f"styles is {len(listed)}"
-        )
+    _check_blend(settings, listed)
     hashes: dict[str, str] = {}
     sizes: dict[str, tuple[int, int]] = {}
     notes: list[str] = []
@@ -182,14 +171,31 @@ def read_inputs(
     notes += reader.notes
     photo = geometry.crop_to_fit(pictures["--content"][0], settings.fit)
     height, width = sizes["content"] = cropped_size(settings, sizes["content"])
-    if settings.size != "original" and int(settings.size) > max(height, width):
-        name, size = settings.content or "content", settings.size
-        notes.append(f"--content={name}: is {width}x{height}, enlarged to --size={size}")
-    if settings.profile == "input" and not profile:
-        notes.append("--profile=input: the content has no such profile; the picture is in sRGB")
+    notes += _notes_of_content(settings, height, width, has_profile=bool(profile))
     init = next(iter(pictures["--init"]), None)
     styled = tuple(pictures["--style"])
     return Inputs(photo, styled, init, weights, hashes, sizes, tuple(notes), masks, profile)
+
+
+def _check_blend(settings: Settings, styles: Sequence[Any] | None) -> None:
+    """Check that styles in memory are as many as their shares."""
+    if styles is not None and len(settings.style_blend) not in (0, len(styles)):
+        text = OPTIONS["style_blend"].format(settings.style_blend)
+        raise InputError(
+            f"--style_blend={text}: has {len(settings.style_blend)} values, but the number of "
+            f"styles is {len(styles)}"
+        )
+
+
+def _notes_of_content(
+    settings: Settings, height: int, width: int, *, has_profile: bool
+) -> Iterator[str]:
+    """Warnings about a content of this size."""
+    if settings.size != "original" and int(settings.size) > max(height, width):
+        name, size = settings.content or "content", settings.size
+        yield f"--content={name}: is {width}x{height}, enlarged to --size={size}"
+    if settings.profile == "input" and not has_profile:
+        yield "--profile=input: the content has no such profile; the picture is in sRGB"
 
 
 def _read(

@@ -12,6 +12,7 @@ import tensorflow as tf
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.imaging import geometry
 from nst_keras.imaging.color_match import color_statistics, match_colors
+from nst_keras.imaging.masks import with_kept
 from nst_keras.imaging.recolor import recolored
 from nst_keras.network import extractor
 from nst_keras.objective.evaluation import WholeEvaluator
@@ -237,8 +238,11 @@ class StyleTransferProblem:
         if not self.changes_shown_colors:
             return picture
         found = recolored(picture, self._photo, settings.color, settings.color_strength)
-        kept = self.kept_at(*picture.shape[:2])
-        return kept.in_picture(found) if kept else found
+        size = picture.shape[:2]
+        mask = self.regions.keep_at(*size)
+        return (
+            found if mask is None else with_kept(found, geometry.resize(self._photo, *size), mask)
+        )
 
     def kept_at(self, height: int, width: int) -> KeptPart | None:
         """What is kept of the photo, at a size of the picture; None: nothing."""
