@@ -1,10 +1,8 @@
-"""Pure tensor math: statistics of features, and the losses that published methods compute.
+"""Pure tensor math: the losses that published methods compute from statistics of features.
 
-Statistics are sums over positions, so those of a whole image are the sums of its parts'. They are
-float32 even for features in a lower precision; gradients have the precision of the features.
-Losses are functions of these sums and of constants only. Symbols: F are features of N channels at M
-positions, P the content's, G = F F^T / M the Gram matrix, A the style's. Features are post-ReLU, of
-weights whose input is on 0..255.
+Losses are functions of sums over positions (`moments`) and of constants only. Symbols: F are
+features of N channels at M positions, P the content's, G = F F^T / M the Gram matrix, A the
+style's. Features are post-ReLU, of weights whose input is on 0..255.
 
 With Gram matrices per position, a style keeps its own size and shape. Published formulas of the raw
 F F^T assume a style of the image's size, so here M A takes the place of its Gram matrix.
@@ -15,117 +13,17 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from nst_keras.devices.xla_programs import is_for_xla
 from nst_keras.network import vgg
 from nst_keras.objective import total_variation as variations
 from nst_keras.objective import wasserstein
 from nst_keras.objective.evaluation import Statistic, vjp
+from nst_keras.objective.moments import exact, gram_sums, moment_sums
 
 _FLOOR = 1e-6  # a target whose mean square is below this counts as zero
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
 TORCHVISION_SCALE = 255.0 * vgg.IMAGENET_DEVIATION
 
 StyleTarget = tuple[tf.Tensor, ...]
-
-
-def gram_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statistic:
-    """F F^T, summed over positions: (1, H, W, N) -> (N, N).
-
-    Its pull-back takes one product where autodiff takes two, and needs no float32 copy of the
-    features, which autodiff would keep until then.
-
-    Args:
-        weights: of positions in R regions, (1, H, W, R); sums are then those of each, (R, N, N).
-    """
-    rows = _rows(features)
-    if weights is not None:
-        return _weighted_gram_sums(rows, _weights_of(weights, rows), tf.shape(features))
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(_pulled_from_gram(rows, upstream), tf.shape(features))
-
-    return _product_sums(rows), pull_back
-
-
-def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statistic:
-    """F F^T, and below it F 1, summed over positions: (1, H, W, N) -> (N + 1, N).
-
-    With weights of positions in R regions as in `gram_sums`, (R, N + 1, N).
-    """
-    rows, shape = _rows(features), tf.shape(features)
-    products, from_products = gram_sums(features, weights)
-    if weights is None:
-        first = tf.reduce_sum(exact(rows), axis=0)
-
-        def from_first(upstream: tf.Tensor) -> tf.Tensor:
-            return tf.cast(upstream, rows.dtype)
-    else:
-        of_positions = _weights_of(weights, rows)
-        # Not a product, whose factors some GPUs round.
-        summed = tf.reduce_sum(_beside(rows, of_positions), axis=0)
-        first = tf.reshape(summed, (of_positions.shape[1], rows.shape[1]))
-
-        def from_first(upstream: tf.Tensor) -> tf.Tensor:
-            pulled = tf.matmul(tf.cast(of_positions, rows.dtype), tf.cast(upstream, rows.dtype))
-            return tf.reshape(pulled, shape)
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return from_products(upstream[..., :-1, :]) + from_first(upstream[..., -1, :])
-
-    return tf.concat([products, first[..., None, :]], axis=-2), pull_back
-
-
-def _weighted_gram_sums(rows: tf.Tensor, weights: tf.Tensor, shape: tf.Tensor) -> Statistic:
-    """Sums of w F F^T for each region: (M, N) and weights (M, R) -> (R, N, N).
-
-    By one product for all regions, so that no sum of several terms depends on their order. `shape`
-    is that of the features.
-    """
-    channels, regions = rows.shape[1], weights.shape[1]
-    if is_for_xla():  # as in `_product_sums`; both factors are rounded alike, which keeps symmetry
-        roots = tf.transpose(tf.sqrt(weights))[:, :, None]
-        parts = tf.cast(roots * exact(rows)[None], rows.dtype)
-        kind = exact(rows[:0]).dtype
-        sums = tf.matmul(parts, parts, transpose_a=True, output_type=kind)
-    else:
-        flat = tf.matmul(_beside(rows, weights), exact(rows), transpose_a=True)
-        sums = tf.reshape(flat, (regions, channels, channels))
-
-    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        both = tf.cast(upstream + tf.linalg.matrix_transpose(upstream), rows.dtype)
-        beside = tf.cast(_beside(rows, weights), rows.dtype)
-        return tf.reshape(tf.matmul(beside, tf.reshape(both, (-1, channels))), shape)
-
-    return sums, pull_back
-
-
-def _beside(rows: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Rows (M, N) with the weights (M, R) of each region, side by side: (M, R N), not below
-    float32."""
-    weighted = exact(rows)[:, None] * weights[:, :, None]
-    return tf.reshape(weighted, (-1, rows.shape[1] * weights.shape[1]))
-
-
-def _weights_of(weights: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Weights of positions (1, H, W, R) as a matrix (H W, R), as exact as sums of the rows."""
-    return tf.cast(_rows(weights), exact(rows[:0]).dtype)
-
-
-def _rows(features: tf.Tensor) -> tf.Tensor:
-    """Features (1, H, W, N) as a matrix (H W, N)."""
-    return tf.reshape(features, (-1, features.shape[-1]))
-
-
-def _product_sums(rows: tf.Tensor) -> tf.Tensor:
-    """The sums of products of columns, in float32 even if the rows are not: (M, N) -> (N, N)."""
-    if is_for_xla():  # without it, TensorFlow has no such product of bfloat16
-        return tf.matmul(rows, rows, transpose_a=True, output_type=exact(rows[:0]).dtype)
-    wide = exact(rows)
-    return tf.matmul(wide, wide, transpose_a=True)
-
-
-def _pulled_from_gram(rows: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    return tf.matmul(rows, tf.cast(upstream + tf.transpose(upstream), rows.dtype))
 
 
 def squared_error_sum(
@@ -138,12 +36,6 @@ def squared_error_sum(
         return tf.reduce_sum(errors if weights is None else weights * errors)
 
     return vjp(error_sum, features)
-
-
-def exact(features: tf.Tensor) -> tf.Tensor:
-    """The features in float32, or in their own precision if that is higher."""
-    low = tf.as_dtype(features.dtype).size < tf.float32.size
-    return tf.cast(features, tf.float32) if low else features
 
 
 @dataclasses.dataclass(frozen=True)

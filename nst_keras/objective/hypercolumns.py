@@ -9,7 +9,7 @@ import tensorflow as tf
 from nst_keras.network import vgg
 from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.evaluation import Features, Statistic, vjp
-from nst_keras.objective.formulas import exact
+from nst_keras.objective.moments import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
     LEAST_SQUARE,

@@ -18,7 +18,7 @@ from nst_keras.imaging import geometry
 from nst_keras.network import extractor, vgg
 from nst_keras.network.pooling import mean_of_squares
 from nst_keras.network.weights import Weights
-from nst_keras.objective.formulas import gram_sums
+from nst_keras.objective.moments import gram_sums
 from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.runs.score_table import HELD_OUT, held_out_layers
 from nst_keras.transfer.iterate import Iterate

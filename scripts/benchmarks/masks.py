@@ -68,9 +68,8 @@ def _stepper(options: argparse.Namespace, count: int) -> Callable[[], object]:
 def _waves(height: int, width: int, count: int) -> list[np.ndarray]:
     """Masks with smooth borders, side by side, that add up to 1."""
     places = np.linspace(0.0, count, width)[None, :] + 0.3 * np.sin(np.arange(height) / 40)[:, None]
-    near = [
-        np.clip(1.5 - np.abs(places - n - 0.5) * 2.0, 0.0, 1.0) ** 4 + 1e-9 for n in range(count)
-    ]
+    places = np.clip(places, 0.5, count - 0.5)
+    near = [np.clip(1.5 - np.abs(places - n - 0.5) * 2.0, 0.0, 1.0) ** 4 for n in range(count)]
     total = np.sum(near, axis=0)
     return [(own / total).astype(np.float32) for own in near]
 
