@@ -12,7 +12,8 @@ import sys
 from nst_keras.runs import folder
 from nst_keras.runs.comparison import write_page
 from nst_keras.settings import command_line
-from nst_keras.settings.command_line import Call, Command
+from nst_keras.settings.command import Command
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import check_settings, options_of, section
 
 _log = logging.getLogger("nst_keras.compare")  # also where it runs as __main__
@@ -48,10 +49,10 @@ COMMAND = Command(
         "Writes one page that compares runs, finished or not: pictures with common zoom and steps,",
         "loss curves, and a table of what differs.",
         "",
-        "  python -m nst_keras.compare runs/a runs/b --output=comparison.html",
+        "  nst compare runs/a runs/b --output=comparison.html",
     ),
     options=OPTIONS,
-    positional="run",
+    positionals=("run",),
 )
 
 

@@ -21,7 +21,8 @@ from nst_keras.runs.folder import RunFolder, existing
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
-from nst_keras.settings.command_line import Call, Command
+from nst_keras.settings.command import Command
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import COMMAND as RUN_COMMAND
 from nst_keras.settings.config import Config
 from nst_keras.settings.option import check_settings, options_of, section
@@ -67,10 +68,10 @@ COMMAND = Command(
     usage=(
         "Gives the result of a finished run the colors of its photo, without painting it anew.",
         "",
-        "  python -m nst_keras.recolor runs/monet --color=content_exact",
+        "  nst recolor runs/monet --color=content_exact",
     ),
     options=OPTIONS,
-    positional="run",
+    positionals=("run",),
 )
 
 

@@ -146,7 +146,7 @@ def refused(arguments, capsys) -> str:
         (["--backbone=vgg16"], ["--weights=", "--backbone=vgg19"]),
         (["--size=abc"], ["--size=abc", "whole number of pixels"]),
         (["--sise=64"], ["--sise", "did you mean --size"]),
-        (["photo.jpg"], ["photo.jpg", "--name=value"]),
+        (["photo.jpg"], ["photo.jpg: is one too many", "--content and --style"]),
         (["--flagfile=missing.cfg"], ["--flagfile=missing.cfg", "cannot be read"]),
         (["--style_mask=missing.png"], ["--style_mask=missing.png", "no such file"]),
         (["--style_mask=rest,rest"], ["--style_mask", "rest twice"]),
@@ -273,7 +273,9 @@ def test_existing_output_is_refused(job, capsys, tmp_path, no_tensorflow):
 def test_help_and_version(capsys):
     for flag in ("--help", "-h"):
         assert run.main([flag]) == 0
-        assert "--style_weight" in capsys.readouterr().out
+        assert "--style_scale" in capsys.readouterr().out
+    assert run.main(["--help=objective"]) == 0
+    assert "--style_weight" in capsys.readouterr().out
     assert run.main(["--version"]) == 0
     assert nst_keras.__version__ in capsys.readouterr().out
 
@@ -281,11 +283,17 @@ def test_help_and_version(capsys):
 def test_whole_job(job, capsys, tmp_path):
     flags = ["--image_at=3,9", "--output=copy.jpg", "--scores", "--learning_rate=0.02"]
     assert run.main([*job, *flags]) == 0
-    log = capsys.readouterr().err
+    said = capsys.readouterr()
+    log = said.err
+    assert said.out == f"{Path('job', 'result.png')}\n"
     folder = RunFolder(tmp_path / "job")
     record = folder.read_record()
     assert record.status == "finished" and record.step == record.total_steps == 10
-    assert "10 steps" in log and "CPU" in log and str(folder.page.name) in log
+    assert (
+        "plan: 4 steps at 36x24, 6 at 48x32" in log
+        and "CPU" in log
+        and str(folder.page.name) in log
+    )
     steps = sorted(path.name for path in folder.iterations.iterdir())
     assert steps == [f"iteration_{step:05d}.jpg" for step in (2, 3, 4, 6, 8, 9, 10)]
     rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
@@ -768,8 +776,8 @@ def test_a_crash_while_finishing_repeats_no_step(job, whole, capsys, tmp_path, m
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(planning, "measure_step_seconds", lambda *_: ((99.0, 99.0), 0.0))
-        message = refused([*job, "--time_limit=9s"], capsys)
-    assert "--time_limit=9s" in message and "--size" in message
+        message = refused([*job, "--time_limit=60s", "--quiet"], capsys)
+    assert "--time_limit=60s" in message and "--size" in message
     assert run.main(job) == 0
 
 

@@ -24,7 +24,6 @@ def start_tensorflow(compile_cache_place: str = "none") -> None:
     `compile_cache_place` is as for `compile_cache.keep_compiled`.
     """
     compile_cache.keep_compiled(compile_cache_place)
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as nvidia-smi counts them
     with _as_if_missing(_OPTIONAL):
         import_tensorflow()
     if on_gpu():

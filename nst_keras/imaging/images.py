@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,9 @@ def _picture(data: bytes, decoder: Decoder, pixels: np.ndarray) -> Picture:
 
 
 def _read_bytes(path: str | os.PathLike, max_pixels: int) -> bytes:
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait forever
-        kind = "a folder" if os.path.isdir(path) else "not a regular file"
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise InputError(f"{kind}; the path of one picture is needed")
     with open(path, "rb") as file:
         size, most = os.fstat(file.fileno()).st_size, max_pixels * _BYTES_PER_PIXEL + _BYTES_MORE

@@ -27,7 +27,7 @@ from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
 from nst_keras.transfer.inputs import Inputs, read_inputs
-from nst_keras.transfer.plan import Plan, plan_run
+from nst_keras.transfer.plan import Plan, check_time_limit, plan_run
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def read_run(arguments: list[str], given: Config) -> RequestedRun:
         animation.find_ffmpeg()
     if settings.proof:
         proof.check_profile(settings.proof)
+    check_time_limit(settings.time_limit)
     inputs = read_inputs(settings)
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
@@ -109,6 +110,14 @@ def prepare_folder(run: RequestedRun) -> None:
         _log.warning("%s", note)
 
 
+def announce(run: RequestedRun) -> None:
+    """Log what is painted, and where it can be watched."""
+    paths = (run.settings.content, *run.settings.style_pictures)
+    content, *styles = (Path(path).name for path in paths)
+    _log.info("%s with %s, in %s", content, ", ".join(styles), run.folder.path)
+    _log.info("watch: %s", run.folder.page.absolute().as_uri())
+
+
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     """Log what a planned run is going to do, and write what a resume and the page need."""
     from nst_keras.transfer.cost import CostModel
@@ -120,12 +129,10 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
             _log.warning(message, at, plan.total_steps)
     run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
-    content, *styles = (Path(path).name for path in (settings.content, *settings.style_pictures))
-    what = f"{content} with {', '.join(styles)}: {plan.total_steps} steps in {plan.precision}"
-    _log.info("%s on %s; folder %s", what, record.device, folder.path)
+    _log.info("%s on %s", plan.precision, record.device)
     costs = CostModel.of_run(settings, plan.precision, inputs)
     rate = startup.matrix_rate(plan.precision)
-    about = costs.describe(
+    lines = costs.describe(
         plan.scales,
         plan.tile_size,
         rate,
@@ -133,11 +140,12 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
         on_gpu=memory.on_gpu(),
         xla=plan.xla if memory.on_gpu() and not plan.tile_size else False,
     )
-    _log.info("plan: %s", about)
+    for line in lines:
+        _log.info("plan: %s", line)
     where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))
-    copies = [folder.content, *(folder.style(n) for n in range(1, len(styles) + 1))]
+    copies = [folder.content, *(folder.style(n) for n, _ in enumerate(inputs.styles, start=1))]
     small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
     for path, pixels in zip(copies, small, strict=True):
         images.write_image(path, pixels, profile=inputs.profile)

@@ -12,10 +12,16 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nst_keras.devices import hosts, memory, startup
+from nst_keras.devices import choice, hosts, memory, startup
 from nst_keras.runs import extras
 from nst_keras.runs.folder import Status
-from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
+from nst_keras.runs.preparation import (
+    RequestedRun,
+    announce,
+    begin_record,
+    prepare_folder,
+    read_run,
+)
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background
@@ -57,6 +63,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         _log.info(message, folder.path, folder.result)
         extras.complete(folder, settings)
         extras.copy_result(folder, settings)
+        cli.show(str(folder.result))
         return 0
     _check_extras(settings)
     with files.held(folder.path):
@@ -93,6 +100,7 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
 def _check_extras(settings: Settings) -> None:
     """Refuse what could not be written in the end, before any work starts."""
     files.check_temporary_folder()
+    choice.variables(settings.device)
     extras.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
@@ -124,6 +132,7 @@ def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> i
         if iterates and iterates[0].is_last:
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
+                cli.show(str(writer.folder.result))
             return 0
         for writer, iterate in zip(writers, iterates, strict=False):  # none if given up
             resume = writer.resume_command
@@ -143,11 +152,12 @@ def _optimize(
     for run in runs:
         with cli.noting(run.notes):
             prepare_folder(run)
+            announce(run)
     notes = [run.notes for run in runs]
     with cli.noting(*notes):
         with timeline.part(IMPORT):
             replicas = _start(runs[0].settings, process)
-        if warning := memory.unused_gpu():
+        if runs[0].settings.device == choice.AUTO and (warning := memory.unused_gpu()):
             _log.warning("%s", warning)
     background = Background()
     writers, planned = [], []
@@ -184,9 +194,13 @@ def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
 
     The settings of the process are the run's until `process` is closed.
     """
+    process.enter_context(choice.chosen(settings.device))
+    _log.info("starting TensorFlow ...")
     # Without a GPU, programs are compiled only if that is asked for.
-    compiles = settings.xla is True or (settings.xla == "auto" and memory.has_nvidia_driver())
+    may_have_gpu = memory.has_nvidia_driver() and settings.device != choice.CPU
+    compiles = settings.xla is True or (settings.xla == "auto" and may_have_gpu)
     startup.start_tensorflow(settings.compile_cache if compiles else "none")
+    choice.confirm(settings.device)
     from nst_keras.devices import keras_settings
     from nst_keras.devices.replicas import make_replicas
 

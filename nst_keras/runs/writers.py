@@ -18,11 +18,11 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
-from nst_keras.runtime import cli, files
+from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
-from nst_keras.runtime.progress import EventWriter, Reporter, format_seconds
+from nst_keras.runtime.progress import EventWriter, Reporter, fitting, format_seconds
 from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate, References
 
@@ -79,7 +79,7 @@ class ProgressWriter(Reporter):
     def __init__(self) -> None:
         self._newest: Iterate | None = None
         super().__init__(
-            lambda: describe(self._newest),
+            lambda columns: describe(self._newest, columns),
             lambda: self._newest.step / self._newest.total_steps if self._newest else 0.0,
         )
 
@@ -88,8 +88,8 @@ class ProgressWriter(Reporter):
         self.update(now=iterate.is_last)
 
 
-def describe(iterate: Iterate | None) -> str:
-    """One line: scale, step, losses by kind, speed and the time left."""
+def describe(iterate: Iterate | None, columns: int = 1000) -> str:
+    """One line that fits so many columns: scale, step, losses by kind, speed and the time left."""
     if iterate is None:
         return "starting"
     scale = iterate.scale
@@ -97,12 +97,13 @@ def describe(iterate: Iterate | None) -> str:
     for name, value in iterate.terms.items():
         losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
     where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
-    parts = [where, f"step {iterate.step}/{iterate.total_steps}"]
-    parts += [f"{kind} {value:.4g}" for kind, value in losses.items()]
+    parts = [(2, where), (0, f"step {iterate.step}/{iterate.total_steps}")]
+    ranks = {"total": 3, "style": 5, "content": 6}
+    parts += [(ranks.get(kind, 7), f"{kind} {value:.4g}") for kind, value in losses.items()]
     if math.isfinite(iterate.seconds_left):
         left = format_seconds(iterate.seconds_left)
-        parts += [f"{iterate.steps_per_second:.3g} steps/s", f"{left} left"]
-    return "  ".join(parts)
+        parts += [(4, f"{iterate.steps_per_second:.3g} steps/s"), (1, f"{left} left")]
+    return fitting(parts, columns)
 
 
 class RunWriter:
@@ -134,6 +135,8 @@ class RunWriter:
         with self._recording_failure(), contextlib.ExitStack() as stack:
             self._refresh()
             settings = self._run.settings
+            if settings.open and not quiet:
+                browser.open_page(self.folder.page)
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
             metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
             self._sinks: list[Callable[[Iterate], None]] = [metrics, self.write_pictures]
@@ -188,8 +191,7 @@ class RunWriter:
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))
         _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
-        _log.info("result: %s", folder.result)
-        _log.info("gallery: %s", folder.page)
+        _log.info("page: %s", folder.page.absolute().as_uri())
 
     def write_prepared(self, references: References) -> None:
         """Have pictures written of what the run makes of its inputs."""

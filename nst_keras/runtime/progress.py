@@ -4,7 +4,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from nst_keras.runtime.cli import tell
 from nst_keras.runtime.errors import printable
 
+_LOG_COLUMNS = 1000  # of plain lines: enough for everything
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
 _MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against the newest one
 
@@ -19,12 +20,13 @@ _MEMORY = 0.7  # weight of all earlier observations of a `TimeEstimate` against 
 class Reporter:
     """Shows the progress of a job until it is closed: a bar on a terminal, plain lines elsewhere.
 
-    `describe` returns one line about the progress, `share` the share of the job that is done, 0 to
-    1. Lines come by the clock and, if `by_share`, also at each tenth of the job.
+    `describe` returns one line about the progress that fits a number of columns, `share` the share
+    of the job that is done, 0 to 1. Lines come by the clock and, if `by_share`, also at each tenth
+    of the job.
     """
 
     def __init__(
-        self, describe: Callable[[], str], share: Callable[[], float], *, by_share: bool = True
+        self, describe: Callable[[int], str], share: Callable[[], float], *, by_share: bool = True
     ):
         self._describe, self._share, self._by_share = describe, share, by_share
         self._next_share, self._next_time = 0.0, time.monotonic() + _LINE_SECONDS
@@ -38,7 +40,7 @@ class Reporter:
         if is_time or (self._by_share and self._share() >= self._next_share):
             self._next_time = time.monotonic() + _LINE_SECONDS
             self._next_share = self._share() + _LINE_SHARE
-            tell(self._describe())
+            tell(self._describe(_LOG_COLUMNS))
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -50,16 +52,21 @@ class Reporter:
         """A line and a bar below it, at the foot of a terminal, drawn by a thread of its own."""
         from rich import console, live  # Keras depends on it; only terminals need it
 
-        screen = console.Console(stderr=True)
-        bar = live.Live(get_renderable=self._render, console=screen, refresh_per_second=4)
+        self._screen = console.Console(stderr=True)
+        bar = live.Live(get_renderable=self._render, console=self._screen, refresh_per_second=4)
         bar.start()
         return bar
 
     def _render(self):
-        from rich import console, progress_bar, text
+        from rich import console, progress_bar, table, text
 
-        bar = progress_bar.ProgressBar(1.0, self._share())
-        return console.Group(text.Text(printable(self._describe())), bar)
+        share, width = self._share(), self._screen.width
+        line = text.Text(printable(self._describe(width)), no_wrap=True, overflow="ellipsis")
+        row = table.Table.grid(padding=(0, 1), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(justify="right", no_wrap=True)
+        row.add_row(progress_bar.ProgressBar(1.0, share), f"{math.floor(100.0 * share)} %")
+        return console.Group(line, row)
 
 
 def _on_terminal() -> bool:
@@ -68,6 +75,19 @@ def _on_terminal() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, OSError, ValueError):
         return False
+
+
+def fitting(parts: Sequence[tuple[int, str]], columns: int) -> str:
+    """The parts of a line that fit so many columns, in their order, with two spaces between them.
+
+    Args:
+        parts: a rank and a text each; those of the lowest rank are left out last.
+    """
+    kept: list[int] = []
+    for number in sorted(range(len(parts)), key=lambda number: parts[number][0]):
+        if len("  ".join(parts[n][1] for n in [*kept, number])) <= columns:
+            kept.append(number)
+    return "  ".join(parts[number][1] for number in sorted(kept))
 
 
 class EventWriter:

@@ -48,8 +48,9 @@ class Timeline:
 
 
 def describe_parts(seconds: Mapping[str, float]) -> str:
-    """One line: the seconds of each part, those of less than half a second together as others."""
-    shown = {name: it for name, it in seconds.items() if it >= 0.5 and name != _OTHER}
+    """One line: the seconds of each part, those of less than a tenth together as others."""
+    least = 0.1 * sum(seconds.values())
+    shown = {name: it for name, it in seconds.items() if it >= least and name != _OTHER}
     rest = sum(seconds.values()) - sum(shown.values())
     parts = [f"{name} {it:.1f}" for name, it in shown.items()]
     return ", ".join([*parts, f"{_OTHER} {rest:.1f}"])

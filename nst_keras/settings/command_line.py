@@ -1,14 +1,11 @@
 """Any table of options as absl flags: command line, flagfiles and help of a command."""
 
 import collections
-import dataclasses
 import difflib
-import functools
 import itertools
 import os
 import re
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,17 +16,10 @@ from absl import flags
 import nst_keras
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError, reason_of
-from nst_keras.settings.option import Option, join_list, split_list
+from nst_keras.settings.command import ACTIONS, Command
+from nst_keras.settings.command_help import help_text
+from nst_keras.settings.option import Option, join_list
 
-_ACTIONS = {
-    "flagfile": Option(
-        "Read flags from a file, one per line.", name="flagfile", kind="file", path=True
-    ),
-    "help": Option("Show this help.", name="help", kind="bool", former=("h",)),
-    "version": Option("Show the version.", name="version", kind="bool"),
-    "quiet": Option("Print warnings and errors only.", name="quiet", kind="bool"),
-}
-_WIDTH = 96
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
 _QUOTED = re.compile(r"""^[^=]*=\s*(["']).*\1$""")  # by quotes such as a shell needs
@@ -38,35 +28,6 @@ _LITERALS = {
     _COMMENT: "# The # in the next line is part of its value.",
     _QUOTED: "# The quotes in the next line are part of its value.",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """The flags of one command, and the first lines of its help."""
-
-    usage: tuple[str, ...]
-    options: dict[str, Option]
-    inherited: dict[str, Option] = dataclasses.field(default_factory=dict)  # not in its own help
-    positional: str = ""  # the repeated option to which arguments without a flag belong
-    flagfiles_first: bool = False  # flags of the command line win over all flagfiles
-    grouped: bool = False  # a `--` separates the flags of one run from those of the next
-
-    @functools.cached_property
-    def known(self) -> dict[str, Option]:
-        """All options that the command accepts, and its actions."""
-        return self.options | self.inherited | _ACTIONS
-
-    @functools.cached_property
-    def spellings(self) -> dict[str, tuple[Option, str]]:
-        """By all names of flags: the option, and the value that the name alone gives it."""
-        found: dict[str, tuple[Option, str]] = {}
-        for option in self.known.values():
-            for name in (option.name, *option.former):
-                if option.kind == "bool":
-                    found |= {name: (option, "true"), f"no{name}": (option, "false")}
-                else:
-                    found[name] = (option, "")
-        return found
 
 
 class Group(NamedTuple):
@@ -94,13 +55,13 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
 
     def act() -> int:
         groups: list[Group] = []
-        actions: set[str] = set()
+        actions: dict[str, Any] = {}
         for group in split_groups(given) if command.grouped else [given]:
             values, asked = parse(command, group)
             groups.append(Group(group, values))
             actions |= asked
         if "help" in actions:
-            cli.show(*help_text(command).split("\n"))
+            cli.show(*help_text(command, actions["help"]).split("\n"))
             return 0
         if "version" in actions:
             cli.show(f"nst_keras {nst_keras.__version__}")
@@ -112,13 +73,13 @@ def run(command: Command, work: Callable[[Call], int], arguments: list[str] | No
     return cli.exit_status(act)
 
 
-def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
-    """The given options by name, and the actions (help, version, quiet).
+def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The given options by name, and the actions (help, version, quiet) with their values.
 
     Later flags override earlier ones, lists included; a flagfile stands for its lines. An
     InputError names the flag, or the line of the flagfile.
     """
-    given = list(_read_arguments(command, arguments))
+    given = _named(command, list(_read_arguments(command, arguments)))
     if command.flagfiles_first:
         given.sort(key=lambda flag: not flag.in_file)
     parsed = flags.FlagValues()
@@ -133,7 +94,8 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], s
     for name, option in command.known.items():
         if found := parsed[name].value:
             values[name] = tuple(found) if option.repeated else found[-1]
-    return values, {name for name in _ACTIONS if values.pop(name, False)}
+    actions = {name: values.pop(name) for name in ACTIONS if name in values}
+    return values, {name: value for name, value in actions.items() if value}
 
 
 def join_groups(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
@@ -165,22 +127,8 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def help_text(command: Command) -> str:
-    """Every flag of the command by group, with unit, range and default."""
-    lines = list(command.usage)
-    for group in dict.fromkeys(option.group for option in command.options.values()):
-        lines += ["", f"{group}:"]
-        for name, option in command.options.items():
-            if option.group == group:
-                lines += _help_entry(name, option)
-    lines += ["", "command:"]
-    for name, option in _ACTIONS.items():
-        lines += _entry(f"--{name}", option.help)
-    return "\n".join(lines)
-
-
 class _Flag(NamedTuple):
-    """The present name and the value of a flag that was given."""
+    """The present name and the value of a flag that was given; an argument alone has no name."""
 
     name: str
     text: str
@@ -194,10 +142,39 @@ def _read_arguments(command: Command, arguments: Iterable[str]) -> Iterator[_Fla
         argument = waiting.popleft()
         if argument.startswith("-"):
             yield from _expand(command, _read_flag(command, argument, waiting))
-        elif command.positional:
-            yield _Flag(command.positional, argument)
+        elif command.positionals:
+            yield _Flag("", argument)
         else:
-            raise InputError(f"{argument}: is not a flag; every setting is given as --name=value")
+            raise InputError(f"{argument} is not a flag; every setting is given as --name=value")
+
+
+def _named(command: Command, given: list[_Flag]) -> list[_Flag]:
+    """The flags, with arguments that have none given to the command's positional options.
+
+    Those that the command line gives as flags need none. Repeated ones stay in their place; the
+    others come last, so that they win over flagfiles.
+    """
+    by_flag = {flag.name for flag in given if not flag.in_file}
+    options = [command.known[name] for name in command.positionals]
+    open_ones = [it for it in options if it.repeated or it.name not in by_flag]
+    named, last = [], []
+    listed: list[str] = []
+    for flag in given:
+        if flag.name:
+            named.append(flag)
+        elif not open_ones:
+            names = [f"--{name}" for name in command.positionals if name in by_flag]
+            are = "is given as a flag" if len(names) == 1 else "are given as flags"
+            raise InputError(f"{flag.text}: is one too many, since {' and '.join(names)} {are}")
+        elif open_ones[0].repeated:
+            named.append(_Flag(open_ones[0].name, flag.text))
+        elif open_ones[0].is_list:
+            listed.append(flag.text)
+        else:
+            last.append(_Flag(open_ones.pop(0).name, flag.text))
+    if listed:
+        last.append(_Flag(open_ones[0].name, join_list(listed)))
+    return named + last
 
 
 def _read_flag(command: Command, argument: str, following: collections.deque[str]) -> _Flag:
@@ -212,6 +189,8 @@ def _read_flag(command: Command, argument: str, following: collections.deque[str
     if not equals and not implied and not following:
         message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
         raise InputError(message, option.name)
+    if option.name == "help" and not equals and following and following[0] in command.groups:
+        return _Flag(option.name, following.popleft())
     return _Flag(option.name, text if equals else implied or following.popleft())
 
 
@@ -219,8 +198,9 @@ def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     """The option of a flag, and the value of the flag without one; `place` begins an error."""
     if name in command.spellings:
         return command.spellings[name]
-    close = difflib.get_close_matches(name, command.known, n=1)
-    hint = f"did you mean --{close[0]}?" if close else "--help lists all flags"
+    elsewhere = [it.name for it in command.known.values() if name.lower() in it.elsewhere]
+    close = elsewhere or difflib.get_close_matches(name, command.known, n=1)
+    hint = f"did you mean --{close[0]}?" if close else "--help=all lists all flags"
     raise InputError(f"{place}: unknown flag; {hint}")
 
 
@@ -267,7 +247,7 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     option, _ = _find(command, key, f"{place}: {line!r}")
     paths = []
     if equals and option.is_path(value):
-        items = split_list(value) if option.is_list else [value]
+        items = option.split(value, folder) if option.is_list else [value]
         paths = [
             str(folder / os.path.expanduser(item)) if item and option.is_path(item) else item
             for item in items
@@ -285,21 +265,3 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     if paths:
         return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
     return line
-
-
-def _help_entry(name: str, option: Option) -> list[str]:
-    is_open = option.default in (None, (), "")
-    default = (option.unset or "none") if is_open else option.format(option.default)
-    if option.kind == "bool":
-        return _entry(f"--[no]{name}", f"{option.help} Default: {default}.")
-    told = option.choices and all(str(choice) in option.help for choice in option.choices)
-    facts = []
-    if not told and (option.kind != "text" or option.choices):
-        facts.append(f"Takes {option.accepted()}.")
-    return _entry(f"--{name}", " ".join([option.help, *facts, f"Default: {default}."]))
-
-
-def _entry(flag: str, text: str) -> list[str]:
-    body = textwrap.wrap(text, _WIDTH - 28)
-    first = f"  {flag:<26}" if len(flag) < 26 else f"  {flag}\n{'':28}"
-    return [first + body[0], *(" " * 28 + line for line in body[1:])]

@@ -8,10 +8,12 @@ import math
 import shlex
 import shutil
 import sys
+from typing import Any
 
 from nst_keras.network import vgg
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings import command_line
+from nst_keras.settings.command import Command
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.settings.presets import PRESETS
 
@@ -39,8 +41,8 @@ _optimizer = section("optimizer")
 _rate = section("optimizer", per_picture=True)
 _device = section("device", changes_result=False)
 _effort = section("effort")
-_progress = section("along the way", changes_result=False)
-_written = section("along the way", changes_result=False, for_files=True)
+_progress = section("output", changes_result=False)
+_written = section("output", changes_result=False, for_files=True)
 
 _TERM = (0, 1e20)
 _LAYER = (0, 1e6)
@@ -59,13 +61,30 @@ class Config:
     wrong type or out of range.
     """
 
-    content: str = _picture(None, "Path of the picture whose scene is kept.", for_files=True)
+    content: str = _picture(
+        None,
+        "Path of the picture whose scene is kept.",
+        for_files=True,
+        essential=True,
+        elsewhere=(
+            "content_image",
+            "content_path",
+            "input",
+        ),
+    )
     style: tuple[str, ...] = _picture(
         (),
         "Paths of the pictures whose look is taken, separated by commas; write \\, for a comma in "
         "a path. With masks, keep in place of a path leaves a part of the content as it is.",
         words=(KEEP,),
         for_files=True,
+        essential=True,
+        elsewhere=(
+            "style_image",
+            "style_images",
+            "style_path",
+            "styles",
+        ),
     )
     style_mask: tuple[str, ...] = _picture(
         (),
@@ -73,6 +92,7 @@ class Config:
         "white where it applies, perhaps with smooth borders. rest: where no other mask is.",
         words=(REST,),
         for_files=True,
+        essential=True,
     )
     regions: str | None = _picture(
         None,
@@ -82,6 +102,7 @@ class Config:
         "to 5, or 3.",
         words=AUTO_REGIONS,
         for_files=True,
+        essential=True,
     )
     region_colors: tuple[str, ...] = _inputs(
         (),
@@ -117,13 +138,24 @@ class Config:
         per_picture=True,
     )
     style_blend: tuple[float, ...] = _inputs(
-        (), "Share of each style, such as 3,7.", (0, 1e6), unset="equal shares", per_picture=True
+        (),
+        "Share of each style, such as 3,7.",
+        (0, 1e6),
+        unset="equal shares",
+        per_picture=True,
+        essential=True,
+        elsewhere=(
+            "style_blend_weights",
+            "style_weights",
+            "style_mix",
+        ),
     )
     style_scale: float = _inputs(
         1.0,
         "Size of the style relative to the picture; a larger one gives broader strokes. Above 1 a "
         "style may be enlarged beyond its own pixels.",
         (0.05, 16),
+        essential=True,
     )
     init: str = _picture(
         None,
@@ -156,10 +188,23 @@ class Config:
     )
 
     workdir: str | None = _folder(
-        None, "The run folder.", unset="runs/CONTENT_STYLE-XXXX", path=True
+        None,
+        "The run folder.",
+        unset="runs/CONTENT_STYLE-XXXX",
+        path=True,
+        essential=True,
     )
     output: str | None = _folder(
-        None, "Also write the result to a .png, .jpg, .webp, .avif, .tif or .bmp file.", path=True
+        None,
+        "Also write the result to a .png, .jpg, .webp, .avif, .tif or .bmp file.",
+        path=True,
+        essential=True,
+        elsewhere=(
+            "output_image",
+            "out",
+            "output_path",
+            "o",
+        ),
     )
     bits: int = _written(
         8,
@@ -172,6 +217,9 @@ class Config:
         "ICC profile of a printer: the result as it would print is also written, as proof.png.",
         path=True,
     )
+    open: bool = _folder(
+        False, "Open the page in a browser as soon as it is there.", essential=True
+    )
     overwrite: bool = _folder(False, "Replace a finished or different run, and a file at --output.")
 
     size: int | str = _size(
@@ -180,6 +228,13 @@ class Config:
         _PIXELS,
         kind="pixels",
         words=("original",),
+        essential=True,
+        elsewhere=(
+            "image_size",
+            "end_scale",
+            "resolution",
+            "max_size",
+        ),
     )
     fit: str = _size(
         "scale",
@@ -191,6 +246,7 @@ class Config:
         "Longest side at the coarsest scale, in pixels; more where the other side would be below "
         "16.",
         _PIXELS,
+        elsewhere=("min_scale",),
     )
     scales: int | str = _size(
         None,
@@ -203,7 +259,18 @@ class Config:
         None, "Largest ratio between neighboring sizes, for --scales=auto.", (1.05, 8)
     )
 
-    iterations: int = _steps(None, "Steps at full size.", _COUNT)
+    iterations: int = _steps(
+        None,
+        "Steps at full size.",
+        _COUNT,
+        elsewhere=(
+            "num_iterations",
+            "steps",
+            "max_iterations",
+            "epochs",
+            "iters",
+        ),
+    )
     coarse_iterations: tuple[int, ...] = _steps(
         None, "Steps at each coarser scale: one number, or a list, coarsest scale first.", _COUNT
     )
@@ -228,6 +295,7 @@ class Config:
         (0, 1),
         sets_defaults=True,
         per_picture=True,
+        essential=True,
     )
     content_layers: tuple[str, ...] = _objective(
         None, "Layers that keep the scene, such as block4_conv2; deeper layers allow more change."
@@ -262,6 +330,12 @@ class Config:
         "lightness and color in the photo. The last two change what is shown, not what is "
         "optimized.",
         choices=("style", "content", "content_exact", "histogram"),
+        essential=True,
+        elsewhere=(
+            "original_colors",
+            "preserve_colors",
+            "preserve_color",
+        ),
     )
     color_strength: float = _objective(
         1.0, "How far --color=content, content_exact or histogram goes.", (0, 1)
@@ -275,9 +349,17 @@ class Config:
         "block5_conv1:0.1; equal if --style_layers is given and this is not.",
         _LAYER,
     )
-    content_weight: float = _weight(None, "Weight of the content terms.", _TERM)
+    content_weight: float = _weight(
+        None,
+        "Weight of the content terms.",
+        _TERM,
+        elsewhere=("cw",),
+    )
     style_weight: float = _weight(
-        None, "Weight of the style terms; a higher weight keeps less of the photo.", _TERM
+        None,
+        "Weight of the style terms; a higher weight keeps less of the photo.",
+        _TERM,
+        elsewhere=("sw",),
     )
     neighbors_weight: float = _objective(
         None,
@@ -296,7 +378,15 @@ class Config:
         "most detail, such as a small face; 0: no such term.",
         _TERM,
     )
-    tv_weight: float = _weight(None, "Total variation: a higher weight is smoother.", _TERM)
+    tv_weight: float = _weight(
+        None,
+        "Total variation: a higher weight is smoother.",
+        _TERM,
+        elsewhere=(
+            "tw",
+            "total_variation_weight",
+        ),
+    )
     match_content: float = _weight(
         None,
         "Share of the content in what is matched with the styles for the neighbors term; with less "
@@ -360,6 +450,10 @@ class Config:
         "tf_tutorial and crowsonkb, in ImageNet's standard deviation for pytorch_tutorial, "
         "otherwise in [0, 255]. lbfgs: a factor on its steps, usually 1.",
         (1e-9, 1e6),
+        elsewhere=(
+            "lr",
+            "step_size",
+        ),
     )
     beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
     beta_2: float = _rate(None, "Adam and its variants: decay of the mean square.", _DECAY)
@@ -421,6 +515,21 @@ class Config:
         kind="pixels",
         words=("auto", "none"),
     )
+    device: str = _device(
+        "auto",
+        "Where to compute. auto: on a GPU if TensorFlow sees one. gpu:1: on the second GPU, as "
+        "nvidia-smi numbers them.",
+        kind="device",
+        essential=True,
+        for_files=True,
+        elsewhere=(
+            "gpu",
+            "gpus",
+            "cuda",
+            "devices",
+            "cpu",
+        ),
+    )
     memory_limit: int | None = _device(
         None,
         "Memory that the run may take: of the GPU if there is one, otherwise of the process.",
@@ -465,6 +574,7 @@ class Config:
         "Factor on the preset's steps: draft 0.4; best 2.5, or the preset's own settings for best.",
         choices=tuple(QUALITIES),
         sets_defaults=True,
+        essential=True,
     )
     tolerance: float = _effort(
         0.0,
@@ -477,6 +587,7 @@ class Config:
         "Choose the number of steps so that the run ends within this time.",
         (1, 10**8),
         kind="duration",
+        essential=True,
     )
 
     log_every: int = _progress(10, "Steps between lines of metrics.jsonl.", _COUNT)
@@ -517,22 +628,24 @@ class Config:
 OPTIONS = options_of(Config)
 _USUAL = OPTIONS["objective"].default
 for _name, _value in PRESETS[_USUAL].defaults.items():
-    _default = f"that of the objective ({_USUAL}: {OPTIONS[_name].format(_value) or 'none'})"
+    _default = f"{OPTIONS[_name].format(_value) or 'none'} with --objective={_USUAL}"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
-COMMAND = command_line.Command(
+COMMAND = Command(
     usage=(
-        "Neural style transfer: paints a photo in the style of a painting.",
+        "Paints a photo in the style of one or more paintings.",
         "",
-        "  python -m nst_keras.run --content=photo.jpg --style=painting.jpg",
-        "  python -m nst_keras.run --flagfile=configs/monet.cfg",
-        "  python -m nst_keras.run --workdir=runs/photo_painting-3f2a      (resumes a run)",
+        "  nst photo.jpg painting.jpg",
+        "  nst photo.jpg painting.jpg another.jpg --style_blend=3,1 --size=1024",
+        "  nst --flagfile=configs/monet.cfg",
+        "  nst --workdir=runs/photo_painting-3f2a      (resumes a run)",
     ),
     options=OPTIONS,
+    positionals=("content", "style"),
     grouped=True,
 )
 
 
-def parse_config(arguments: list[str]) -> tuple[Config, set[str]]:
+def parse_config(arguments: list[str]) -> tuple[Config, dict[str, Any]]:
     """The settings on a command line, and the actions asked for, as in `command_line.parse`."""
     given, actions = command_line.parse(COMMAND, arguments)
     return Config(**given), actions

@@ -1,6 +1,7 @@
 """Options: how each reads from text, what it accepts, and what is known about it."""
 
 import dataclasses
+import glob
 import math
 import os
 import re
@@ -32,7 +33,10 @@ class Option(flags.ArgumentParser):
     limits: tuple[float, float] = _UNLIMITED
     choices: tuple[str | int, ...] = ()
     words: tuple[str, ...] = ()  # accepted in place of a number or a path
+    alone: str = ""  # the value that the flag has without one
+    essential: bool = False  # one of the few in the first help
     former: tuple[str, ...] = ()  # earlier names, which are still accepted
+    elsewhere: tuple[str, ...] = ()  # names in other tools, for which this one is suggested
     path: bool = False  # in a flagfile, relative to that file
     rebase: Callable[[str, Path], str] | None = None  # the same for texts that contain paths
     changes_result: bool = True  # False: a run may be resumed with another value
@@ -50,7 +54,7 @@ class Option(flags.ArgumentParser):
 
     def parse(self, argument: str) -> Any:
         """The value that a flag's text stands for; raises InputError if it is not accepted."""
-        items = split_list(argument) if self.is_list else [argument.strip()]
+        items = self.split(argument) if self.is_list else [argument.strip()]
         try:
             values = tuple(self._parse_item(item) for item in items)
         except (ValueError, OverflowError) as error:
@@ -58,6 +62,23 @@ class Option(flags.ArgumentParser):
             message = f"--{self.name}={argument}: must be {self.accepted()}{hint}"
             raise InputError(message, self.name) from error
         return values if self.is_list else values[0]
+
+    def split(self, text: str, folder: str | os.PathLike = "") -> list[str]:
+        """The items of a list's text. Of paths, relative to `folder`: a file may have commas in its
+        name, and a pattern such as paintings/*.jpg stands for all files that match it."""
+        if not self.path:
+            return split_list(text)
+        if os.path.exists(os.path.join(folder, os.path.expanduser(text.strip()))):
+            return [text.strip()]
+        return [path for item in split_list(text) for path in self._matching(item, folder)]
+
+    def _matching(self, item: str, folder: str | os.PathLike) -> list[str]:
+        pattern = os.path.join(folder, os.path.expanduser(item))
+        if not self.is_path(item) or not glob.has_magic(item) or os.path.exists(pattern):
+            return [item]
+        if not (found := sorted(glob.glob(pattern))):
+            raise InputError(f"--{self.name}={item}: no file matches", self.name)
+        return [os.path.relpath(path, folder) if folder else path for path in found]
 
     def _parse_item(self, text: str) -> Any:
         if text in self.words:
@@ -217,6 +238,12 @@ def _parse_named(text: str) -> tuple[str, float]:
     return name.strip(), float(number)
 
 
+def _parse_device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", text):
+        raise ValueError
+    return text
+
+
 def _parse_weight(text: str) -> float | tuple[str, float]:
     return _parse_named(text) if ":" in text else float(text)
 
@@ -239,6 +266,7 @@ KINDS = {
     "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s"),
     "text": Kind(str, (str,), "a text"),
     "file": Kind(str, (str,), "the path of a file"),
+    "device": Kind(_parse_device, (str,), "auto, cpu, gpu, or gpu:N such as gpu:1"),
     "named": Kind(_parse_named, (tuple, list), "NAME:NUMBER"),
     "step_factor": Kind(_parse_named, (tuple, list), "STEP:FACTOR"),
     "weight": Kind(_parse_weight, (int, float, tuple, list), "a number or NAME:NUMBER"),

@@ -1,6 +1,8 @@
 """Settings: a config with its preset filled in and its layers under their Keras names."""
 
 import dataclasses
+import difflib
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +86,7 @@ def resolve(config: Config) -> Settings:
     _check_lists(settings)
     _check_weights(settings)
     _check_schedule(settings)
+    _check_words(settings)
     _check_balance(settings)
     if settings.distribute == "multiworker" and settings.time_limit:
         reason = (
@@ -187,6 +190,22 @@ def _check_lists(settings: Settings) -> None:
             raise _refusal(settings, name, reason, other)
         if values and not any(values):
             raise _refusal(settings, name, _ALL_ZERO)
+
+
+def _check_words(settings: Settings) -> None:
+    """Refuse what is neither a file nor a word that can take its place, if it resembles one."""
+    for name, option in OPTIONS.items():
+        value = getattr(settings, name)
+        for text in value if option.is_list else (value,):
+            if not option.words or not isinstance(text, str) or not option.is_path(text):
+                continue
+            close = difflib.get_close_matches(text, option.words, n=1)
+            if close and not os.path.exists(text):
+                words = ", ".join(option.words)
+                raise InputError(
+                    f"--{name}={text}: no such file; did you mean {close[0]}? Words are {words}",
+                    name,
+                )
 
 
 def _check_weights(settings: Settings) -> None:

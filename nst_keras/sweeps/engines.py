@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from nst_keras.devices import memory
+from nst_keras.devices import choice, memory
 from nst_keras.runs import session
 from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
@@ -194,12 +194,13 @@ def _held(task: Task) -> Iterator[list[BinaryIO]]:
         yield held if len(held) == len(logs) else []
 
 
-def make_slots(jobs: int | None) -> list[dict[str, str]]:
+def make_slots(jobs: int | None, device: str = choice.AUTO) -> list[dict[str, str]]:
     """The environment variables of as many slots as `jobs`; by default one for each GPU, or one.
 
-    Several slots share the GPUs, or the threads if there are none, and the memory.
+    Several slots share the GPUs, or the threads if there are none, and the memory. The CPU or one
+    GPU, if that is the `device` of the trials, is chosen by themselves.
     """
-    gpus = memory.visible_gpus()
+    gpus = memory.visible_gpus() if device in (choice.AUTO, choice.GPU) else []
     jobs = jobs or max(1, len(gpus))
     shared: dict[str, str] = {}
     if (on_each := math.ceil(jobs / max(1, len(gpus)))) > 1:

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.command_line import Command
+from nst_keras.settings.command import Command
 from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.sweeps.trials import rebase_vary
@@ -109,16 +109,17 @@ COMMAND = Command(
     usage=(
         "Runs trials and compares them: a table, and a page with all results.",
         "",
-        "  python -m nst_keras.sweep --matrix=configs/experiments.csv --size=256",
-        "  python -m nst_keras.sweep --flagfile=configs/monet.cfg --vary=style_weight=10,20,40",
-        "  python -m nst_keras.sweep --vary='content=photos/*.jpg' --vary='style=paintings/*.jpg'",
+        "  nst sweep --matrix=configs/experiments.csv --size=256",
+        "  nst sweep --flagfile=configs/monet.cfg --vary=style_weight=10,20,40",
+        "  nst sweep --vary='content=photos/*.jpg' --vary='style=paintings/*.jpg'",
         "",
-        "The flags of python -m nst_keras.run apply to all trials. The command line overrides",
+        "The flags of a run (nst --help) apply to all trials. The command line overrides",
         "flagfiles; the table and --vary override both. The same command resumes what is not",
         "finished. All output goes to --workdir, by default runs/MATRIX-XXXX; with --overwrite,",
         "trials in it whose settings have changed are run again.",
     ),
     options=OPTIONS,
     inherited=RUN_OPTIONS,
+    positionals=("content", "style"),
     flagfiles_first=True,
 )

@@ -17,7 +17,7 @@ from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
 from nst_keras.runtime.errors import InputError, reason_of
-from nst_keras.runtime.progress import format_seconds
+from nst_keras.runtime.progress import fitting, format_seconds
 from nst_keras.settings.config import OPTIONS
 from nst_keras.sweeps.folder import SweepFolder
 from nst_keras.sweeps.trials import Trial, varied_names
@@ -139,17 +139,18 @@ class SweepProgress:
         self._before = sum(self._shares.values())  # done when the sweep began
         self._began = self._read_at = time.monotonic()
 
-    def describe(self) -> str:
-        """One line: how many trials are done and have failed, and the time left once known."""
-        parts = [f"{len(self.done)} of {len(self._shares)} trials done"]
+    def describe(self, columns: int) -> str:
+        """One line that fits so many columns: how many trials are done and have failed, and the
+        time left once known."""
+        parts = [(0, f"{len(self.done)} of {len(self._shares)} trials done")]
         if self.failed:
-            parts.append(f"{len(self.failed)} failed")
+            parts.append((1, f"{len(self.failed)} failed"))
         left = sum(1.0 - share for share in self._current())
         done = sum(self._shares.values()) - self._before
         if done > 0 and left > 0:
             seconds = (time.monotonic() - self._began) / done * left
-            parts.append(f"{format_seconds(seconds)} left")
-        return "  ".join(parts)
+            parts.append((2, f"{format_seconds(seconds)} left"))
+        return fitting(parts, columns)
 
     def share(self) -> float:
         """The share of the work that is done, 0 to 1, leaving out failed trials."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.runs.folder import Status
-from nst_keras.runtime import cli, files
+from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import INTERRUPTED, stop_signals
 from nst_keras.runtime.errors import InputError
@@ -39,7 +39,7 @@ def run_sweep(call: Call) -> int:
     if sweep.dry_run:
         _list(trials, states, folder)
         return 0
-    engine = _make_engine(sweep)
+    engine = _make_engine(sweep, base.device)
     folder.prepare()
     if metric and (names := incomparable(metric, trials)):
         text = "trials cannot be compared by %s because these settings vary: %s"
@@ -49,14 +49,21 @@ def run_sweep(call: Call) -> int:
     fingerprints = {name: state.fingerprint for name, state in states.items()}
     with Background() as background:
         found = Results(folder, trials, metric, sweep.layout, fingerprints, background.submit)
-        failed, interrupted = _work(engine, tasks, found, quiet=call.quiet)
+        failed, interrupted = _work(engine, tasks, found, quiet=call.quiet, opens=base.open)
     return _conclude(found, failed, interrupted=interrupted)
 
 
 def _work(
-    engine: LocalEngine | RayEngine, tasks: Sequence[Task], found: Results, *, quiet: bool
+    engine: LocalEngine | RayEngine,
+    tasks: Sequence[Task],
+    found: Results,
+    *,
+    quiet: bool,
+    opens: bool,
 ) -> tuple[dict[str, str], bool]:
     """Run the trials; keep the table and the page up to date, and report progress unless `quiet`.
+
+    `opens` says that the page is to be opened as soon as it is there.
 
     Returns the reasons of failed trials by name, and whether a signal left trials unfinished.
     """
@@ -80,6 +87,9 @@ def _work(
                 found.refresh()
             if report:
                 report.update(now=bool(outcome))
+            if opens and found.folder.page.exists():
+                browser.open_page(found.folder.page)
+                opens = False
     all_ended = len(progress.done) + len(progress.failed) == len(names)
     return progress.failed, bool(stopping) and not all_ended
 
@@ -102,7 +112,7 @@ def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> i
         _log.error("%s failed: %s (%s)", name, reason, found.folder.log(name))
     _log.info("table: %s", found.folder.results)
     if page:
-        _log.info("page: %s", found.folder.page)
+        cli.show(str(found.folder.page))
     if interrupted:
         _log.warning("interrupted; run the same command again to resume")
         return INTERRUPTED
@@ -157,10 +167,10 @@ def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int | str) 
     return tasks
 
 
-def _make_engine(sweep: SweepConfig) -> LocalEngine | RayEngine:
-    """The engine that `sweep` asks for."""
+def _make_engine(sweep: SweepConfig, device: str) -> LocalEngine | RayEngine:
+    """The engine that `sweep` asks for, with trials on a device."""
     if sweep.engine == "local":
-        return LocalEngine(make_slots(sweep.jobs), sweep.retries)
+        return LocalEngine(make_slots(sweep.jobs, device), sweep.retries)
     cpus, gpus = sweep.cpus_per_trial, sweep.gpus_per_trial
     return RayEngine(1.0 if cpus is None else cpus, gpus or 0.0, sweep.retries)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings import command_line
+from nst_keras.settings.command import Command
 from nst_keras.settings.option import check_settings, options_of, section
 
 SOURCES = ("cifar100", "csv", "folder")
@@ -92,6 +92,13 @@ class TrainConfig:
     )
     dense_units: int = _network(0, "Units of a dense layer before the output; 0: none.", (0, 65536))
     dropout: float = _network(0.3, "Share of the classifier's inputs dropped.", (0, 0.95))
+    device: str = _network(
+        "auto",
+        "Where to compute. auto: on a GPU if TensorFlow sees one. gpu:1: on the second GPU, as "
+        "nvidia-smi numbers them.",
+        kind="device",
+        changes_result=False,
+    )
     precision: str = _network(
         "float32",
         "float32, or bfloat16 for convolutions and --dense_units; weights, batch normalization and "
@@ -151,14 +158,14 @@ class TrainConfig:
 
 
 OPTIONS = options_of(TrainConfig)
-COMMAND = command_line.Command(
+COMMAND = Command(
     usage=(
-        "Trains a VGG on labeled pictures; nst_keras.run takes its weights as --weights.",
+        "Trains a VGG on labeled pictures; a run takes its weights as --weights.",
         "",
-        "  python -m nst_keras.train_backbone --folder=photos --width=0.5 --image_size=96",
-        "  python -m nst_keras.train_backbone --csv=labels.csv --label_column=breed",
-        "  python -m nst_keras.train_backbone --flagfile=configs/cifar100.cfg",
-        "  python -m nst_keras.train_backbone --workdir=runs/vgg19_photos-3f2a    (resumes)",
+        "  nst train --folder=photos --width=0.5 --image_size=96",
+        "  nst train --csv=labels.csv --label_column=breed",
+        "  nst train --flagfile=configs/cifar100.cfg",
+        "  nst train --workdir=runs/vgg19_photos-3f2a    (resumes)",
     ),
     options=OPTIONS,
 )

@@ -15,7 +15,7 @@ from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.progress import Reporter, format_seconds
+from nst_keras.runtime.progress import Reporter, fitting, format_seconds
 from nst_keras.training import input_pipeline
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder, TrainingWriter
@@ -70,7 +70,9 @@ class TrainLoop:
         validated = self.progress.epoch * self.batches
         self._writer = TrainingWriter(folder, self.step, validated, tensorboard=config.tensorboard)
         self._mark = time.monotonic()
-        self._resumed_at = self.step, self.progress.seconds
+        self._resumed_at = self.step
+        # Where the pace is measured from: after the first step, which compiles.
+        self._paced_from: tuple[int, float] | None = None
         self._reporter: Reporter | None = None
 
     @property
@@ -157,8 +159,9 @@ class TrainLoop:
                 row = {"epoch": progress.epoch + 1, "batch": progress.batch, **vars(score)}
                 self._writer.write(self.step, ends_epoch=False, learning_rate=rate, **row)
             self._count_seconds()
+            self._paced_from = self._paced_from or (self.step, progress.seconds)
             if self._reporter:
-                self._reporter.update(now=self.step == self._resumed_at[0] + 1)
+                self._reporter.update(now=self.step == self._resumed_at + 1)
             if self.stop:
                 return False
             is_due = self.checkpointer.is_due(self.step, progress.seconds)
@@ -170,19 +173,21 @@ class TrainLoop:
         """The learning rate of a step, which counts from 0."""
         return float(self._schedule(tf.constant(step)))
 
-    def _describe(self) -> str:
-        """One line: epoch, batch, means over the epoch so far, speed, and the time left."""
+    def _describe(self, columns: int) -> str:
+        """One line that fits so many columns: epoch, batch, means over the epoch so far, speed, and
+        the time left."""
         progress, done = self.progress, self.progress.batch
-        parts = [f"epoch {progress.epoch + 1}/{self.config.epochs} batch {done}/{self.batches}"]
+        place = f"epoch {progress.epoch + 1}/{self.config.epochs} batch {done}/{self.batches}"
+        parts = [(0, place)]
         if done:
-            parts.append(f"loss {progress.loss / done:.4g}")
-            parts.append(f"accuracy {progress.accuracy / done:.1%}")
-        first, seconds = self._resumed_at
+            parts.append((3, f"loss {progress.loss / done:.4g}"))
+            parts.append((2, f"accuracy {progress.accuracy / done:.1%}"))
+        first, seconds = self._paced_from or (self.step, progress.seconds)
         if self.step > first and progress.seconds > seconds:
             pace = (progress.seconds - seconds) / (self.step - first)
-            parts.append(f"{self.config.batch_size / pace:.3g} pictures/s")
-            parts.append(f"{format_seconds(pace * (self.total_steps - self.step))} left")
-        return "  ".join(parts)
+            parts.append((4, f"{self.config.batch_size / pace:.3g} pictures/s"))
+            parts.append((1, f"{format_seconds(pace * (self.total_steps - self.step))} left"))
+        return fitting(parts, columns)
 
     def _end_epoch(self, validation: Score | None) -> None:
         progress = self.progress

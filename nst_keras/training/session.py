@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from nst_keras.devices import memory, startup
+from nst_keras.devices import choice, memory, startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.network import vgg, weights
 from nst_keras.network.weights import Weights
@@ -42,7 +42,7 @@ def run_training(call: Call) -> int:
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is already finished; use --overwrite to train it again", folder.path)
         return 0
-    with files.held(folder.path):
+    with files.held(folder.path), choice.chosen(config.device):
         if folder.status(job, overwrite=config.overwrite) is Status.NEW:
             folder.prepare(job)
         for note in data.notes:
@@ -99,7 +99,9 @@ def _train(
     quiet: bool,
 ) -> int:
     """Train in a folder that is ready; returns the exit status."""
+    _log.info("starting TensorFlow ...")
     startup.start_tensorflow()
+    choice.confirm(config.device)
     settle_precision(config.precision)
     import tensorflow as tf
 
@@ -107,7 +109,7 @@ def _train(
     from nst_keras.training.loop import TrainLoop
     from nst_keras.training.trainer import Trainer, forward_flops
 
-    if warning := memory.unused_gpu():
+    if config.device == choice.AUTO and (warning := memory.unused_gpu()):
         _log.warning("%s", warning)
     flops = 3 * forward_flops(start, config.image_size)
     _log.info(
@@ -135,7 +137,7 @@ def _train(
     for name in ("val_accuracy", "test_accuracy"):
         if name in figures:
             _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
-    _log.info("weights: %s", folder.result)
     given = f"--backbone={config.backbone} --weights={folder.result}"
-    _log.info("use them with: python -m nst_keras.run %s", given)
+    _log.info("use the weights with: nst photo.jpg painting.jpg %s", given)
+    cli.show(str(folder.result))
     return 0

@@ -11,6 +11,7 @@ from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
+from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Scale
@@ -137,7 +138,7 @@ class CostModel:
         if needed > budget.bytes:
             raise InputError(
                 f"{pictures} need about {needed / GIB:.1f} GiB at once; "
-                f"{budget.bytes / GIB:.1f} GiB are available; use a smaller --batch"
+                f"{self._allowed(budget)}; use a smaller --batch"
             )
 
     def describe(
@@ -149,8 +150,8 @@ class CostModel:
         *,
         on_gpu: bool = False,
         xla: bool | str = False,
-    ) -> str:
-        """One line for the user.
+    ) -> tuple[str, str]:
+        """Two lines for the user: the steps of each scale, and what they take.
 
         Args:
             flops_per_second: of matrix products on the device.
@@ -172,16 +173,13 @@ class CostModel:
         ]
         around = len(scales) * pace.scale + _SETUP_STEPS[has_neighbors] * sum(steps)
         around += _END_STEPS * steps[-1]
-        parts = (
-            f"{scale.width}x{scale.height} {scale.steps} "
-            f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
-            for scale, taken in zip(scales, seconds, strict=True)
-        )
+        first, *others = (f"{it.steps} {{}}at {it.width}x{it.height}" for it in scales)
+        unit = "step " if scales[0].steps == 1 else "steps "
         most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
         return (
-            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds) + around)} if nothing "
-            f"else runs here, and up to about {most / GIB:.1f} GiB, "
-            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
+            ", ".join([first.format(unit), *(other.format("") for other in others)]),
+            f"about {format_seconds(sum(seconds) + around)}, up to about {most / GIB:.1f} GiB, "
+            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures"),
         )
 
     def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:
@@ -258,8 +256,14 @@ class CostModel:
         return InputError(
             f"--size={settings.size}: {scale.width}x{scale.height} with --optimizer="
             f"{settings.optimizer}{history} needs about {needed / GIB:.1f} GiB even in small "
-            f"tiles; {budget.bytes / GIB:.1f} GiB are available; use a smaller --size, {advice}"
+            f"tiles, but {self._allowed(budget)}; use a smaller --size, {advice}"
         )
+
+    def _allowed(self, budget: MemoryBudget) -> str:
+        """What of memory there is, for messages."""
+        if limit := self._settings.memory_limit:
+            return f"--memory_limit allows {OPTIONS['memory_limit'].format(limit)}"
+        return f"{budget.bytes / GIB:.1f} GiB are available"
 
 
 def waiting_pixels(settings: Settings, precision: str, *, on_gpu: bool) -> int:

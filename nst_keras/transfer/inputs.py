@@ -95,7 +95,9 @@ def sources(
     pictures = [style for style in styles if not is_word(style, KEEP)]
     for style in pictures:
         if len(styles) > 1 and isinstance(style, str) and not os.path.exists(style):
-            reason = f"{files.missing(style)}; write \\, for a comma in a path"
+            reason = files.missing(style)
+            if not files.is_url(style):
+                reason += "; write \\, for a comma in a path"
             raise InputError(f"--style={style}: {reason}", "style")
     found = [Source("content", "--content", content)]
     found += [Source(f"style {n}", "--style", style) for n, style in enumerate(pictures, start=1)]

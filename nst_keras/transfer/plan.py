@@ -11,6 +11,8 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
 
+FINISH_SECONDS = 12.0  # reserved of a time limit for result, scores, page and animation
+
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
@@ -165,6 +167,16 @@ def plan_scales(
     return tuple(plan)
 
 
+def check_time_limit(limit: float | None) -> None:
+    """Raise InputError if a time limit leaves nothing for steps on any machine."""
+    if limit is not None and limit < FINISH_SECONDS:
+        raise InputError(
+            f"--time_limit={limit:g}s: must be at least {FINISH_SECONDS:g} s, which the start and "
+            "the end of a run take alone",
+            "time_limit",
+        )
+
+
 def fit_steps(
     steps: tuple[int, ...], seconds_per_step: tuple[float, ...], fixed_seconds: float, limit: float
 ) -> tuple[int, ...]:
@@ -178,8 +190,9 @@ def fit_steps(
     if available < least:
         needed = math.ceil(least + fixed_seconds)
         raise InputError(
-            f"--time_limit={limit:g}s: even one step at each scale needs about {needed} s here; "
-            "allow more, or give a smaller --size"
+            f"--time_limit={limit:g}s: {math.ceil(fixed_seconds)} s for the start and the end and "
+            f"one step at each scale need about {needed} s here; allow more, or give a smaller "
+            "--size"
         )
     planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
     # Each scale gets one step first; the factor distributes the time that is left.

@@ -17,14 +17,13 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import Plan, Scale, fit_steps, plan_run
+from nst_keras.transfer.plan import FINISH_SECONDS, Plan, Scale, fit_steps, plan_run
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 
 _log = logging.getLogger(__name__)
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
-_FINISH_SECONDS = 12.0  # reserved of a time limit for result, scores, page and animation
 _SLACK = 0.08  # share of a time limit that is left unplanned, since the pace of machines varies
 
 
@@ -58,7 +57,7 @@ def make_plan(
     seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
     limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
     spent = time.monotonic() - started
-    fixed = spent + len(steps) * setup + _FINISH_SECONDS + _SLACK * limit
+    fixed = spent + len(steps) * setup + FINISH_SECONDS + _SLACK * limit
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))

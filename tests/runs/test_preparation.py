@@ -9,7 +9,13 @@ import pytest
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import preparation
 from nst_keras.runs.folder import RunFolder, Status
-from nst_keras.runs.preparation import RequestedRun, begin_record, prepare_folder, read_run
+from nst_keras.runs.preparation import (
+    RequestedRun,
+    announce,
+    begin_record,
+    prepare_folder,
+    read_run,
+)
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config, parse_config
@@ -180,10 +186,21 @@ def test_the_plan_is_logged_and_so_are_pictures_beyond_its_end(requested, caplog
     run = requested("--image_at=3,500")
     prepare_folder(run)
     begin(run)
-    beyond, what, plan = caplog.messages
+    beyond, what, steps, plan = caplog.messages
     assert beyond.startswith("--image_at=500: the run has only 10 steps")
-    assert what.startswith("photo.png with painting.png: 10 steps in float32 on ")
-    assert plan.startswith("plan: ")
+    assert what.startswith("float32 on ")
+    assert steps.startswith("plan: ") and steps.endswith(" at 48x32")
+    assert plan.startswith("plan: about ")
+    assert all(len(f"nst_keras: {line}") <= 80 for line in (what, steps, plan))
+
+
+def test_a_run_says_at_once_what_it_paints_and_where_it_can_be_watched(requested, caplog):
+    caplog.set_level(logging.INFO)
+    run = requested()
+    announce(run)
+    what, where = caplog.messages
+    assert what == f"photo.png with painting.png, in {run.folder.path}"
+    assert where == f"watch: {run.folder.page.absolute().as_uri()}"
 
 
 HASHES = {name: name[0] * 64 for name in ("content", "style 1", "style 2", "weights")}

@@ -160,8 +160,9 @@ def test_a_resumed_run_reads_its_newest_checkpoint_once(small, monkeypatch):
 
 def test_folders_of_a_batch_are_those_of_runs(pair, whole, capsys, tmp_path):
     assert run_batch(pair) == 0
-    log = capsys.readouterr().err
-    assert "result: job_2/result.png" in log and "result: job_20/result.png" in log
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["job_2/result.png", "job_20/result.png"]
+    log = said.err
     assert log.count("step 6/6") == 1  # one of them stands for both
     assert results_in() == results_in(whole)
     for flags in pair:  # each knows it is done

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.runtime import progress
-from nst_keras.runtime.progress import EventWriter, Reporter, TimeEstimate
+from nst_keras.runtime.progress import EventWriter, Reporter, TimeEstimate, fitting
 
 
 class Clock:
@@ -29,7 +29,7 @@ def lines_of(capsys):
 def report(clock, steps, total, seconds, **options):
     """Update a reporter after each of `steps` steps out of `total`."""
     step = 0
-    reporter = Reporter(lambda: f"{step}", lambda: step / total, **options)
+    reporter = Reporter(lambda columns: f"{step}", lambda: step / total, **options)
     for step in range(1, steps + 1):
         clock.now += seconds
         reporter.update(now=step == total)
@@ -61,11 +61,12 @@ def test_a_bar_is_for_terminals(monkeypatch, is_terminal):
             return is_terminal
 
     monkeypatch.setattr("sys.stderr", stream := Stream())
-    reporter = Reporter(lambda: "half of it", lambda: 0.5)
+    reporter = Reporter(lambda columns: "half of it", lambda: 0.5)
     reporter.update()
     reporter.close()
     if is_terminal:
         assert "half of it" in stream.getvalue() and "━" in stream.getvalue()
+        assert "50 %" in stream.getvalue()
     else:
         assert stream.getvalue() == "nst_keras: half of it\n"
 
@@ -75,7 +76,7 @@ def test_without_standard_error_there_is_no_bar(monkeypatch, capsys, missing):
     stream = io.StringIO()
     stream.close()
     monkeypatch.setattr("sys.stderr", None if missing == "none" else stream)
-    reporter = Reporter(lambda: "half of it", lambda: 0.5)
+    reporter = Reporter(lambda columns: "half of it", lambda: 0.5)
     reporter.update(now=True)
     reporter.close()
     assert capsys.readouterr().out == ""
@@ -87,8 +88,38 @@ def test_a_bar_shows_no_control_characters_of_names(monkeypatch):
             return True
 
     monkeypatch.setattr("sys.stderr", stream := Terminal())
-    Reporter(lambda: "a\x1b[31m\nb", lambda: 0.5).close()
+    Reporter(lambda columns: "a\x1b[31m\nb", lambda: 0.5).close()
     assert r"a\x1b[31m\nb" in stream.getvalue()
+
+
+PARTS = [(2, "scale 1/3"), (0, "step 7/90"), (3, "total 1.5"), (1, "0:30 left")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (1000, "scale 1/3  step 7/90  total 1.5  0:30 left"),
+        (42, "scale 1/3  step 7/90  total 1.5  0:30 left"),
+        (41, "scale 1/3  step 7/90  0:30 left"),
+        (30, "step 7/90  0:30 left"),
+        (19, "step 7/90"),
+        (3, ""),
+    ],
+)
+def test_a_line_keeps_what_fits_by_rank_and_in_order(columns, line):
+    assert fitting(PARTS, columns) == line
+
+
+def test_a_line_on_a_terminal_is_made_for_its_width(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "57")
+    monkeypatch.setattr("sys.stderr", Terminal())
+    asked = []
+    Reporter(lambda columns: asked.append(columns) or "x", lambda: 0.5).close()
+    assert set(asked) == {57}
 
 
 def test_an_estimate_knows_nothing_at_first_and_then_grows_with_the_work():

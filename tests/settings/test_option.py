@@ -265,3 +265,45 @@ def test_absolute_paths_of_settings():
         "others": (os.path.abspath("b.png"), "/c.png"),
     }
     assert absolute_paths(vars(Settings()), SETTINGS) == {"others": ()}
+
+
+# Lists of paths.
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A working folder with pictures."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.jpg", "my style, v2.jpg", "c[1].jpg"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+STYLES = Option("h", name="style", kind="text", many=True, path=True, words=("keep",))
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("a.jpg,b.jpg", ("a.jpg", "b.jpg")),
+        ("my style, v2.jpg", ("my style, v2.jpg",)),
+        ("my style\\, v2.jpg,a.jpg", ("my style, v2.jpg", "a.jpg")),
+        ("[ab].jpg", ("a.jpg", "b.jpg")),
+        ("keep,?.jpg", ("keep", "a.jpg", "b.jpg")),
+        ("c[1].jpg,a.jpg", ("c[1].jpg", "a.jpg")),  # its name, not a pattern
+        ("none.jpg", ("none.jpg",)),
+    ],
+)
+def test_paths_may_have_commas_and_be_patterns(pictures, text, paths):
+    assert STYLES.parse(text) == paths
+
+
+def test_patterns_are_relative_to_a_folder_that_is_given(pictures, monkeypatch):
+    monkeypatch.chdir("/")
+    assert STYLES.split("[ab].jpg", pictures) == ["a.jpg", "b.jpg"]
+    assert STYLES.split("my style, v2.jpg", pictures) == ["my style, v2.jpg"]
+
+
+def test_a_pattern_that_nothing_matches_is_refused(pictures):
+    with pytest.raises(InputError, match=r"^--style=x\*\.jpg: no file matches$"):
+        STYLES.parse("x*.jpg")

@@ -67,7 +67,7 @@ def paint(arguments):
 def here(monkeypatch):
     """The trials that ran, by name, while sweeps run in this process."""
     engine = Here()
-    monkeypatch.setattr(session, "_make_engine", lambda _: engine)
+    monkeypatch.setattr(session, "_make_engine", lambda *_: engine)
     return engine
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
+from nst_keras.settings.command_help import help_text
 from nst_keras.sweeps import flags
 from nst_keras.sweeps.flags import SweepConfig
 
@@ -23,7 +24,7 @@ def test_all_are_accepted_and_the_help_lists_the_sweep_s_own():
         "jobs": 2,
         "dry_run": True,
     }
-    text = command_line.help_text(flags.COMMAND)
+    text = help_text(flags.COMMAND, "all")
     assert "--vary" in text and "--style_weight " not in text
     assert max(map(len, text.splitlines())) <= 100
 

@@ -315,21 +315,21 @@ def test_progress_says_what_is_left(clock):
     records = {name: RunRecord() for name in "abcd"}
     records["a"] = RunRecord(step=50, total_steps=100)
     progress = SweepProgress(records.__getitem__, list("abcd"))
-    assert progress.describe() == "0 of 4 trials done"
+    assert progress.describe(80) == "0 of 4 trials done"
 
     clock[0] = 20.0
     progress.done.add("a")  # its second half took 20 s
-    assert progress.describe() == "1 of 4 trials done  2:00 left"
+    assert progress.describe(80) == "1 of 4 trials done  2:00 left"
 
     clock[0] = 55.0
     progress.failed["d"] = "the reason"
     records["b"] = RunRecord(step=60, total_steps=100)
-    assert progress.describe() == "1 of 4 trials done  1 failed  1:10 left"
+    assert progress.describe(80) == "1 of 4 trials done  1 failed  1:10 left"
     assert progress.share() == pytest.approx((1 + 0.6 + 0) / 3)
 
     progress.done.add("b")
     progress.done.add("c")
-    assert progress.describe() == "3 of 4 trials done  1 failed"
+    assert progress.describe(80) == "3 of 4 trials done  1 failed"
     assert progress.share() == 1.0
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
+from nst_keras.settings.command_help import help_text
 from nst_keras.training.config import COMMAND, OPTIONS, TrainConfig, settle
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
-HELP = command_line.help_text(COMMAND)
+HELP = help_text(COMMAND, "all")
 
 
 def read(*arguments):
@@ -27,8 +28,9 @@ def refusal(make):
 def test_help_lists_every_flag_with_its_default():
     listed = re.findall(r"^  --(?:\[no\])?(\w+)", HELP, re.MULTILINE)
     assert sorted(listed) == sorted([*OPTIONS, "flagfile", "help", "version", "quiet"])
-    assert "Default: 224." in HELP and "with --initial 1e-5" in HELP
-    assert max(map(len, HELP.splitlines())) <= 100
+    text = " ".join(HELP.split())
+    assert "from 16 to 2048; default: 224]" in text and "with --initial 1e-5" in text
+    assert max(map(len, HELP.splitlines())) <= 80
     assert all(option.help.endswith(".") for option in OPTIONS.values())
 
 

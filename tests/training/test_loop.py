@@ -184,7 +184,7 @@ def test_progress_is_reported_unless_it_is_quiet(job, capsys, quiet):
     assert len(lines) == (0 if quiet else 1)
     for line in lines:
         assert re.fullmatch(
-            r"nst_keras: epoch 1/1 batch 1/5  loss [\d.]+  accuracy [\d.]+%  "
-            r"[\d.e+]+ pictures/s  [\d:]+ left",
+            # Without a pace: the first step compiles, and says nothing about those after it.
+            r"nst_keras: epoch 1/1 batch 1/5  loss [\d.]+  accuracy [\d.]+%",
             line,
         )

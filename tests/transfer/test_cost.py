@@ -160,24 +160,25 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
     # In all: 1.5 s to set up each of two scales, and 1.5 of its steps, and 8 steps of the last one
     # at the end.
     assert 20 < 10 * coarse + 40 * fine + 2 * 1.5 + 1.5 * (coarse + fine) + 8 * fine < 21
-    text = costs().describe((scale(128, 96), scale(512, 384, 40)), None, 1e12)
-    assert text.startswith("128x96 10 steps 0:01, 512x384 40 steps 0:15; in all about 0:21 if")
-    assert text.endswith("GiB, in whole pictures")
+    steps, text = costs().describe((scale(128, 96), scale(512, 384, 40)), None, 1e12)
+    assert steps == "10 steps at 128x96, 40 at 512x384"
+    assert text.startswith("about 0:21, up to about ") and text.endswith(" GiB, in whole pictures")
     # With neighbors 1.6 times as long; these reach no deeper than the content.
-    text = costs(objective="neighbors", content_layers=("block5_conv2",)).describe(
+    _, text = costs(objective="neighbors", content_layers=("block5_conv2",)).describe(
         (scale(512, 384, 40),), None, 1e12
     )
     assert 22 < 40 * 1.6 * fine < 23 and 32 < (40 + 7 + 8) * 1.6 * fine + 1.5 < 33
-    assert text.startswith("512x384 40 steps 0:23; in all about 0:33 if")
-    # On a GPU a quarter of the rate, for 200000 pixels more; XLA makes steps 2.5 times as fast.
+    assert text.startswith("about 0:33, ")
+    # On a GPU a quarter of the rate, for 200000 pixels more, and 6 s to set up a scale; XLA makes
+    # steps 2.5 times as fast.
     step = (512 * 384 + 200_000) * 1551104 / 250e12
     assert 12 < 5000 * step < 13 and 24 < 5000 * step / 2.5 + 20 < 25
-    for xla, told in ((False, "0:13"), ("auto", "0:13"), (True, "0:25")):
-        text = costs().describe((scale(512, 384, 5000),), None, 1e15, on_gpu=True, xla=xla)
-        assert text.startswith(f"512x384 5000 steps {told};")
-    text = costs().describe((scale(512, 384, 50_000),), None, 1e15, on_gpu=True, xla="auto")
-    assert text.startswith("512x384 50000 steps 1:10;")  # 123 s / 2.5 + 20 s
-    tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
+    for xla, told in ((False, "0:19"), ("auto", "0:19"), (True, "0:31")):
+        _, text = costs().describe((scale(512, 384, 5000),), None, 1e15, on_gpu=True, xla=xla)
+        assert text.startswith(f"about {told}, ")
+    _, text = costs().describe((scale(512, 384, 50_000),), None, 1e15, on_gpu=True, xla="auto")
+    assert text.startswith("about 1:16, ")  # 123 s / 2.5 + 20 s + 6 s
+    _, tiled = costs().describe((scale(4096, 3072),), 512, 1e12)
     assert tiled.endswith("in tiles of 512 px")
 
 
@@ -186,7 +187,7 @@ def test_the_plan_counts_what_reading_took_and_the_pictures_that_are_held():
     settings, one = resolve(Config()), scale(128, 96)
     plain, holding = (CostModel(settings, "float32", channels, held) for held in (0, 2 * GIB))
     assert holding.peak_bytes(one, None) - plain.peak_bytes(one, None) == 2 * GIB
-    assert "up to about 7.5 GiB" in plain.describe((one,), None, 1e12, round(7.5 * GIB))
+    assert "up to about 7.5 GiB" in plain.describe((one,), None, 1e12, round(7.5 * GIB))[1]
 
 
 def test_neighbors_take_memory_for_the_vectors_of_the_styles_and_of_a_tile():
