@@ -12,7 +12,7 @@ _WIDTH, _FLAG_WIDTH = 80, 26
 
 
 def help_text(command: Command, topic: str = HELP_BRIEF) -> str:
-    """The help about a topic: 'brief', 'all', a group of flags, or one flag.
+    """The help about a topic: 'brief', 'all', a group of flags, or else one flag.
 
     Raises:
         InputError: there is no such topic.
@@ -25,13 +25,12 @@ def help_text(command: Command, topic: str = HELP_BRIEF) -> str:
             return help_text(command, HELP_ALL)
         entries = [line for name in essential for line in _brief_entry(command.options[name])]
         return "\n".join([*command.usage, "", *entries, *_more(command)])
-    if topic in command.spellings:
-        option, _ = command.spellings[topic]
-        return "\n".join(_help_entry(option))
-    names = [name for name, option in command.options.items() if option.group == topic]
-    if not names:
+    if names := [name for name, option in command.options.items() if option.group == topic]:
+        return "\n".join(_entries(command, names))
+    if topic not in command.spellings:
         raise _unknown(command, topic)
-    return "\n".join(_entries(command, names))
+    option, _ = command.spellings[topic]
+    return "\n".join(_help_entry(option))
 
 
 def _unknown(command: Command, topic: str) -> InputError:
