@@ -3,7 +3,11 @@
 # default dist/. They are built twice, and must have the same bytes.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-install_with '[package]'
+find_environment
+# An environment with the tools alone will do: they do not need TensorFlow.
+if ! "$python" -c 'import build, check_wheel_contents, twine' 2>/dev/null; then
+    install_with '[package]'
+fi
 
 most_bytes=$((25 * 1024 * 1024)) # of the wheel
 folder=${1:-$checkout/dist}
