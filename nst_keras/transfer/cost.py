@@ -153,8 +153,35 @@ class CostModel:
         """One line for the user.
 
         Args:
-            flops_per_second: of matrix products on the device.
             so_far: bytes that the process has taken at most, as for reading pictures.
+            flops_per_second, on_gpu, xla: as in `seconds`.
+        """
+        seconds, around = self.seconds(scales, tile_size, flops_per_second, on_gpu=on_gpu, xla=xla)
+        parts = (
+            f"{scale.width}x{scale.height} {scale.steps} "
+            f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
+            for scale, taken in zip(scales, seconds, strict=True)
+        )
+        most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
+        return (
+            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds) + around)} if nothing "
+            f"else runs here, and up to about {most / GIB:.1f} GiB, "
+            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
+        )
+
+    def seconds(
+        self,
+        scales: Sequence[Scale],
+        tile_size: int | None,
+        flops_per_second: float,
+        *,
+        on_gpu: bool = False,
+        xla: bool | str = False,
+    ) -> tuple[list[float], float]:
+        """Seconds of the steps of each scale, and of all that a run does beside steps.
+
+        Args:
+            flops_per_second: of matrix products on the device.
             on_gpu: whether that is a GPU.
             xla: as in the plan.
         """
@@ -171,18 +198,7 @@ class CostModel:
             for step, scale in zip(steps, scales, strict=True)
         ]
         around = len(scales) * pace.scale + _SETUP_STEPS[has_neighbors] * sum(steps)
-        around += _END_STEPS * steps[-1]
-        parts = (
-            f"{scale.width}x{scale.height} {scale.steps} "
-            f"{'step' if scale.steps == 1 else 'steps'} {format_seconds(taken)}"
-            for scale, taken in zip(scales, seconds, strict=True)
-        )
-        most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
-        return (
-            f"{', '.join(parts)}; in all about {format_seconds(sum(seconds) + around)} if nothing "
-            f"else runs here, and up to about {most / GIB:.1f} GiB, "
-            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures")
-        )
+        return seconds, around + _END_STEPS * steps[-1]
 
     def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:
         """Peak resident memory of the process, as measured on CPUs, with tiles of this side; what a
