@@ -1,0 +1,68 @@
+"""The documentation as a site: Sphinx with MyST, an API reference from the docstrings.
+
+TensorFlow and Keras are replaced by stand-ins, so that the site builds in seconds.
+"""
+
+import sys
+import typing
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import root_pages  # noqa: E402  after its folder is on the path
+import settings_page  # noqa: E402
+from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
+
+import nst_keras  # noqa: E402
+
+# Sphinx's stand-ins lack what annotations such as `np.ndarray | tf.Tensor` need.
+_MockObject.__or__ = _MockObject.__ror__ = lambda self, other: typing.Union[  # noqa: UP007
+    other, typing.ForwardRef(repr(self))
+]
+
+project = "nst_keras"
+author = "the nst_keras authors"
+copyright = "2026, the nst_keras authors"
+version = release = nst_keras.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+nitpicky = False  # types of other packages have no pages here
+
+myst_heading_anchors = 4  # those that links with a # lead to
+myst_enable_extensions = ["colon_fence"]
+
+default_role = "code"  # docstrings are plain text, with code in single backticks
+autodoc_mock_imports = ["tensorflow", "keras"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = True
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_static_path = ["../configs/images"]  # for pictures in HTML
+html_title = f"nst_keras {release}"
+html_show_sphinx = False
+html_copy_source = False
+
+
+def setup(app) -> None:
+    """Have pages written before Sphinx looks for them, and links to these put right."""
+    app.connect("config-inited", _write_pages)
+    app.connect("source-read", _correct_links)
+
+
+def _write_pages(app, config) -> None:
+    root_pages.write(HERE.parent, HERE)
+    root_pages.write_if_new(HERE / root_pages.FOLDER / "settings.md", settings_page.text())
+
+
+def _correct_links(app, docname: str, source: list[str]) -> None:
+    if "/" not in docname:
+        source[0] = root_pages.with_pages(source[0])
