@@ -3,6 +3,7 @@
 TensorFlow and Keras are replaced by stand-ins, so that the site builds in seconds.
 """
 
+import re
 import sys
 import typing
 from pathlib import Path
@@ -44,6 +45,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_use_ivar = True
+smartquotes = False  # it would turn -- into a dash
 
 html_theme = "furo"
 html_static_path = ["../configs/images"]  # for pictures in HTML
@@ -56,6 +58,7 @@ def setup(app) -> None:
     """Have pages written before Sphinx looks for them, and links to these put right."""
     app.connect("config-inited", _write_pages)
     app.connect("source-read", _correct_links)
+    app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)  # before Napoleon
 
 
 def _write_pages(app, config) -> None:
@@ -66,3 +69,16 @@ def _write_pages(app, config) -> None:
 def _correct_links(app, docname: str, source: list[str]) -> None:
     if "/" not in docname:
         source[0] = root_pages.with_pages(source[0])
+
+
+_SHARED = re.compile(r"^\s+\w+(?:, \w+)+: ")  # names that have one description
+
+
+def _prepare_docstring(app, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Bring docstrings into a form in which Napoleon takes no name and no phrase for a type."""
+    lines[:] = [
+        _SHARED.sub(lambda found: found[0].replace(", ", ",\N{ZERO WIDTH SPACE}"), line)
+        for line in lines
+    ]
+    if what == "property" and lines:
+        lines[0] = lines[0].replace(": ", "\N{RATIO} ")

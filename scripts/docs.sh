@@ -10,6 +10,6 @@ if ! "$python" -c 'import absl, furo, myst_parser, numpy, PIL, sphinx' 2>/dev/nu
 fi
 
 folder=${1:-$checkout/docs/_build/html}
-"$python" -m sphinx --quiet --fail-on-warning --keep-going --builder html \
+"$python" -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --builder html \
     --doctree-dir "$checkout/docs/_build/doctrees" "$checkout/docs" "$folder"
 echo "documentation: $folder/index.html"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import nst_keras
 from nst_keras.settings.config import OPTIONS
 from tests.conftest import ROOT
 
@@ -77,11 +78,17 @@ def site():
 
 def test_every_page_is_in_the_contents_of_the_site(site):
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
-    named = set(re.findall(r"^([\w/]+)$", index, re.MULTILINE))
+    named = set(re.findall(r"^(?:.* <)?([\w/]+)>?$", index, re.MULTILINE))
     pages = {page.stem for page in ROOT.glob("docs/*.md")} - {"index"}
     folder = site["root_pages"].FOLDER
     root = {f"{folder}/{Path(name).stem}" for name in site["root_pages"].NAMES}
     assert named == pages | root | {f"{folder}/settings"}
+
+
+def test_the_reference_has_all_names_of_the_package():
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    named = set(re.findall(r"^\.\. auto\w+:: nst_keras\.(\w+)(?:\(.*\))?$", text, re.MULTILINE))
+    assert named == set(nst_keras.__all__)
 
 
 def test_every_setting_is_on_its_page(site):
