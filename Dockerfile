@@ -18,6 +18,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 # Keeps what it compiles below /work, as the rest is read-only. TensorFlow looks a home folder up.
 FROM python:${PYTHON}-slim AS base
 ENV HOME=/work \
+    KERAS_HOME=/tmp/keras \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 RUN useradd --uid 1000 --home-dir /work --no-create-home painter \

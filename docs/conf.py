@@ -14,8 +14,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 import root_pages  # noqa: E402  after its folder is on the path
 import settings_page  # noqa: E402
 from sphinx.ext.autodoc.mock import _MockObject  # noqa: E402
+from sphinx.util.typing import stringify_annotation  # noqa: E402
 
 import nst_keras  # noqa: E402
+from nst_keras.imaging.in_memory import PictureLike  # noqa: E402
 
 # Sphinx's stand-ins lack what annotations such as `np.ndarray | tf.Tensor` need.
 _MockObject.__or__ = _MockObject.__ror__ = lambda self, other: typing.Union[  # noqa: UP007
@@ -43,9 +45,10 @@ default_role = "code"  # docstrings are plain text, with code in single backtick
 autodoc_mock_imports = ["tensorflow", "keras"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_use_ivar = True
-smartquotes = False  # it would turn -- into a dash
 
 html_theme = "furo"
 html_static_path = ["../configs/images"]  # for pictures in HTML
@@ -58,6 +61,7 @@ def setup(app) -> None:
     """Have pages written before Sphinx looks for them, and links to these put right."""
     app.connect("config-inited", _write_pages)
     app.connect("source-read", _correct_links)
+    app.connect("autodoc-process-signature", _shorten_signature)
     app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)  # before Napoleon
 
 
@@ -69,6 +73,14 @@ def _write_pages(app, config) -> None:
 def _correct_links(app, docname: str, source: list[str]) -> None:
     if "/" not in docname:
         source[0] = root_pages.with_pages(source[0])
+
+
+def _shorten_signature(app, what, name, obj, options, signature, returns):
+    """Have the name of a long type in place of all that it may be."""
+    if not signature:  # of a module
+        return None
+    long = stringify_annotation(PictureLike, "smart")
+    return signature.replace(long, "PictureLike"), returns
 
 
 _SHARED = re.compile(r"^\s+\w+(?:, \w+)+: ")  # names that have one description

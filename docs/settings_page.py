@@ -1,5 +1,7 @@
 """The page of all settings, from the table of options that the command and Python share."""
 
+import itertools
+import re
 from collections.abc import Iterator
 
 from nst_keras.settings.config import OPTIONS
@@ -37,7 +39,8 @@ def _entry(option: Option) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """The text with what Markdown would take for its marks escaped."""
-    for mark in "\\`*_<>[]$":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    """The text with flags as code, and with what Markdown would take for its marks escaped."""
+    parts = re.split(r"(--\w+)", text)
+    plain = [re.sub(r"([\\`*_<>[\]$])", r"\\\1", part) for part in parts[::2]]
+    flags = [f"`{flag}`" for flag in parts[1::2]]
+    return "".join(itertools.chain(*itertools.zip_longest(plain, flags, fillvalue="")))
