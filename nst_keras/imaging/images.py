@@ -156,7 +156,7 @@ def opened(file: str | os.PathLike | BinaryIO) -> Iterator[Image.Image]:
 
 
 def check_writable_suffix(path: str | os.PathLike) -> None:
-    """Raise InputError, of `--output`, if `write_image` knows no format for the suffix of `path`."""
+    """Raise InputError, of --output, if `write_image` knows no format for the suffix of `path`."""
     if Path(path).suffix.lower() not in _WRITTEN_SUFFIXES:
         raise InputError(f"--output={path}: must end in one of {' '.join(_WRITTEN_SUFFIXES)}")
 
