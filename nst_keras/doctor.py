@@ -87,6 +87,7 @@ def findings(folder: str) -> Iterator[Finding]:
         ("packages", packages.check_required, again),
         ("extras", packages.check_extras, again),
         ("memory", machine.check_memory, ""),
+        ("load", machine.check_load, ""),
         ("disk", functools.partial(machine.check_disk, folder), "give --workdir another place"),
         ("compile cache", machine.check_compile_cache, "give --compile_cache another place"),
         ("weights", machine.check_weights, again),

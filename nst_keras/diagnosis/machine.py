@@ -12,6 +12,7 @@ from nst_keras.diagnosis.finding import OK, PROBLEM, WARNING, Finding
 from nst_keras.runtime import files
 
 _LITTLE_MEMORY, _LITTLE_DISK = 2 * GIB, GIB  # below these, a run is likely to fail or to be slow
+_BUSY = 0.75  # of the cores that the machine has: from here on, measured times are too long
 _UNKNOWN = 1 << 50  # so many bytes stand for a number that is not known
 
 
@@ -26,6 +27,16 @@ def check_memory() -> Iterator[Finding]:
     few = free < _LITTLE_MEMORY
     remedy = "close other programs, or use a smaller --size" if few else ""
     yield Finding(WARNING if few else OK, "memory", text, remedy)
+
+
+def check_load() -> Iterator[Finding]:
+    """A warning if other programs keep the processor busy, so that a run would be slow now."""
+    if not hasattr(os, "getloadavg"):  # Windows
+        return
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > _BUSY * cores:
+        text = f"other programs use {load:.1f} of {cores} cores, so times below are too long"
+        yield Finding(WARNING, "load", text, "run it again when the machine is idle")
 
 
 def check_disk(folder: str) -> Iterator[Finding]:

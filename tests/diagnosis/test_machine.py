@@ -29,6 +29,21 @@ def test_little_memory_is_a_warning(free, level, told, monkeypatch):
     assert bool(found.remedy) == (level == WARNING)
 
 
+@pytest.mark.parametrize(("load", "count"), [(2.9, 0), (3.5, 1)])
+def test_a_busy_machine_is_a_warning(load, count, monkeypatch):
+    monkeypatch.setattr(machine.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 4)
+    found = list(machine.check_load())
+    assert len(found) == count
+    if found:
+        assert found[0].level == WARNING and "use 3.5 of 4 cores" in found[0].text
+
+
+def test_without_a_known_load_there_is_no_warning(monkeypatch):
+    monkeypatch.delattr(machine.os, "getloadavg", raising=False)
+    assert not list(machine.check_load())
+
+
 @pytest.mark.parametrize(("free", "level"), [(5 * GIB, OK), (GIB // 2, WARNING)])
 def test_the_disk_is_that_of_a_folder_that_need_not_exist(free, level, tmp_path, monkeypatch):
     asked = []
