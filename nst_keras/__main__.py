@@ -19,6 +19,7 @@ _COMMANDS = {
     "compare": ("compare", "show finished runs side by side on one page"),
     "recolor": ("recolor", "give a finished picture the colors of its photo"),
     "train": ("train_backbone", "train a network of your own on labeled pictures"),
+    "doctor": ("doctor", "check what is installed, and paint a tiny picture"),
 }
 _ALIASES = {"train_backbone": "train"}
 _USAGE = (

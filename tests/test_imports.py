@@ -10,11 +10,11 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each folder may import from itself and from those after it; the commands, from all.
 ORDER = (
-    *("sweeps", "training", "runs", "transfer", "settings", "objective", "imaging", "network"),
-    *("devices", "optimizers", "runtime"),
+    *("sweeps", "diagnosis", "training", "runs", "transfer", "settings", "objective", "imaging"),
+    *("network", "devices", "optimizers", "runtime"),
 )
 # Modules by which bad input is refused; TensorFlow takes seconds to import.
-WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "recolor", "train_backbone")
+WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "recolor", "train_backbone", "doctor")
 
 
 def path_of(module):

@@ -45,7 +45,7 @@ def keep_compiled(place: str) -> None:
     _folder = None
     if place == "none":
         return
-    root = _root(place)
+    root = root_of(place)
     own = root / _machine()
     if re.search(r"\s", str(own)):  # the variables separate their flags by spaces
         _log.debug("compile cache: %s has spaces in its name; nothing is kept", own)
@@ -113,8 +113,16 @@ def _add_flag(variable: str, flag: str, folder: Path) -> None:
         os.environ[variable] = f"{given} {flag}={folder}".strip()
 
 
-def _root(place: str) -> Path:
-    """The folder of all kinds of machines; it holds nothing else, so that files may be removed."""
+def held_bytes(root: Path) -> int:
+    """Bytes of what is kept in a folder of all kinds of machines; 0 if there is none."""
+    return sum(path.stat().st_size for path in _files(root))
+
+
+def root_of(place: str) -> Path:
+    """The folder of all kinds of machines; it holds nothing else, so that files may be removed.
+
+    `place` is as for `keep_compiled`, except for 'none'.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache" if place == "auto" else place
     return Path(base).expanduser().absolute() / "nst_keras" / "compiled"
 

@@ -36,7 +36,7 @@ def settle_precision(precision: str, *, announce: bool = False) -> str:
     """
     reason: str | None
     if precision == "auto":
-        precision, reason = _fastest_precision()
+        precision, reason = fastest_precision()
         if announce:
             _log.info("precision: %s, %s", precision, reason)
     elif precision != "float32" and (told := obstacle(precision)):
@@ -105,7 +105,7 @@ def _compute_capability() -> tuple[int, int] | None:
     return tuple(found) if found else None
 
 
-def _fastest_precision() -> tuple[str, str]:
+def fastest_precision() -> tuple[str, str]:
     """bfloat16 where TensorFlow can use instructions for it, otherwise float32; and the reason."""
     has_bfloat16, reason = _bfloat16_instructions()
     if has_bfloat16 and (told := obstacle("bfloat16")):

@@ -57,6 +57,11 @@ def _as_if_missing(packages: Sequence[str]) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
+def keras_file() -> Path:
+    """The file of the user's settings of Keras, which may be missing."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
+
+
 @contextlib.contextmanager
 def _keras_on_tensorflow() -> Iterator[None]:
     """Have Keras choose TensorFlow if the block imports it, whatever the user has set.
@@ -68,7 +73,7 @@ def _keras_on_tensorflow() -> Iterator[None]:
     try:
         yield
     except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:
-        path = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json").expanduser()
+        path = keras_file()
         if not path.exists():
             raise
         message = f"{path}: Keras cannot use it ({reason_of(error)}); correct it or remove it"

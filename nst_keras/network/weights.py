@@ -22,6 +22,8 @@ from nst_keras.runtime.errors import InputError, first_line
 # What `keras.applications` calls 'caffe' preprocessing: BGR, 0..255, minus these means.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 FORMAT = 1
+# Of the file at `embedded_path`, as NOTICE states it.
+EMBEDDED_SHA256 = "b6b46ca724c545a5c869b4b3c670468e3431773f655e0ebdcba990f96d0b2938"
 _MAX_BYTES = 4 << 30  # of a weights file and of its arrays; VGG19 with its classifier is 0.6 GB
 
 

@@ -11,11 +11,12 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from nst_keras.runtime.errors import InputError, reason_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LOCK = ".lock"
 
@@ -122,8 +123,10 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 
-def write_arrays(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+def write_arrays(file: BinaryIO, arrays: "dict[str, np.ndarray]") -> None:
     """Write an `.npz` as `numpy.savez` does, which in NumPy 1 leaves it open where that fails."""
+    import numpy as np  # not at the start: `doctor` tells that it is missing
+
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:

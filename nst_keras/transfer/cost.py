@@ -154,8 +154,32 @@ class CostModel:
         """Two lines for the user: the steps of each scale, and what they take.
 
         Args:
-            flops_per_second: of matrix products on the device.
             so_far: bytes that the process has taken at most, as for reading pictures.
+            flops_per_second, on_gpu, xla: as in `seconds`.
+        """
+        seconds, around = self.seconds(scales, tile_size, flops_per_second, on_gpu=on_gpu, xla=xla)
+        first, *others = (f"{it.steps} {{}}at {it.width}x{it.height}" for it in scales)
+        unit = "step " if scales[0].steps == 1 else "steps "
+        most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
+        return (
+            ", ".join([first.format(unit), *(other.format("") for other in others)]),
+            f"about {format_seconds(sum(seconds) + around)}, up to about {most / GIB:.1f} GiB, "
+            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures"),
+        )
+
+    def seconds(
+        self,
+        scales: Sequence[Scale],
+        tile_size: int | None,
+        flops_per_second: float,
+        *,
+        on_gpu: bool = False,
+        xla: bool | str = False,
+    ) -> tuple[list[float], float]:
+        """Seconds of the steps of each scale, and of all that a run does beside steps.
+
+        Args:
+            flops_per_second: of matrix products on the device.
             on_gpu: whether that is a GPU.
             xla: as in the plan.
         """
@@ -172,15 +196,7 @@ class CostModel:
             for step, scale in zip(steps, scales, strict=True)
         ]
         around = len(scales) * pace.scale + _SETUP_STEPS[has_neighbors] * sum(steps)
-        around += _END_STEPS * steps[-1]
-        first, *others = (f"{it.steps} {{}}at {it.width}x{it.height}" for it in scales)
-        unit = "step " if scales[0].steps == 1 else "steps "
-        most = max(so_far, *(self.peak_bytes(scale, tile_size) for scale in scales))
-        return (
-            ", ".join([first.format(unit), *(other.format("") for other in others)]),
-            f"about {format_seconds(sum(seconds) + around)}, up to about {most / GIB:.1f} GiB, "
-            + (f"in tiles of {tile_size} px" if tile_size else "in whole pictures"),
-        )
+        return seconds, around + _END_STEPS * steps[-1]
 
     def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:
         """Peak resident memory of the process, as measured on CPUs, with tiles of this side; what a

@@ -1,0 +1,1 @@
+"""What is installed, what this machine has, and whether a picture can be painted here."""
