@@ -18,7 +18,8 @@ from nst_keras.diagnosis.finding import PROBLEM, WARNING, Check, Finding, anonym
 from nst_keras.diagnosis.trial_process import findings_of_trial
 from nst_keras.runtime import cli
 from nst_keras.settings import command_line
-from nst_keras.settings.command_line import Call, Command
+from nst_keras.settings.command import Command
+from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import check_settings, options_of, section
 
 _diagnosis = section("diagnosis")
@@ -45,7 +46,7 @@ COMMAND = Command(
         "Tells what is installed, what this machine offers, and whether a picture can be painted,",
         "by painting a small one.",
         "",
-        "  python -m nst_keras.doctor",
+        "  nst doctor",
     ),
     options=OPTIONS,
 )

@@ -17,7 +17,7 @@ from nst_keras.runtime.cli import show
 _SIZE, _STEPS = 64, 5  # of the small picture: its longest side in pixels
 _DEFAULT = (384, 512)  # height and width of the picture whose time is estimated
 _REINSTALL = "install TensorFlow again: pip install --force-reinstall tensorflow keras"
-_REPORT = "report it with what `python -m nst_keras.doctor --json` prints"
+_REPORT = "report it with what `nst doctor --json` prints"
 
 
 def main() -> None:
