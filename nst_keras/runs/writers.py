@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from nst_keras.imaging import color_spaces, deep, images
-from nst_keras.objective.term_names import kind_of
+from nst_keras.objective.term_names import by_kind
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
@@ -93,12 +93,9 @@ def describe(iterate: Iterate | None) -> str:
     if iterate is None:
         return "starting"
     scale = iterate.scale
-    losses: dict[str, float] = {}
-    for name, value in iterate.terms.items():
-        losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
     where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
     parts = [where, f"step {iterate.step}/{iterate.total_steps}"]
-    parts += [f"{kind} {value:.4g}" for kind, value in losses.items()]
+    parts += [f"{kind} {value:.4g}" for kind, value in by_kind(iterate.terms).items()]
     if math.isfinite(iterate.seconds_left):
         left = format_seconds(iterate.seconds_left)
         parts += [f"{iterate.steps_per_second:.3g} steps/s", f"{left} left"]
@@ -170,6 +167,7 @@ class RunWriter:
             images.write_image(folder.latest, iterate.image, profile=profile)
             if settings.color in ("content_exact", "histogram"):
                 images.write_image(folder.painted, iterate.painted, profile=profile)
+            self._note_early_end(iterate)
             texts = self._record.png_texts()
             images.write_image(folder.result, iterate.image, texts, profile)
             if settings.bits == 16:
@@ -190,6 +188,16 @@ class RunWriter:
         _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
         _log.info("result: %s", folder.result)
         _log.info("gallery: %s", folder.page)
+
+    def _note_early_end(self, iterate: Iterate) -> None:
+        """Have the record say that the run was asked to finish before its last step."""
+        if iterate.ends_run and iterate.step < iterate.total_steps:
+            scale = iterate.scale
+            self._update(finished_early=iterate.step)
+            _log.warning(
+                "finished early, as asked on the live page: after step %d of %d, at %dx%d",
+                *(iterate.step, iterate.total_steps, scale.width, scale.height),
+            )
 
     def write_prepared(self, references: References) -> None:
         """Have pictures written of what the run makes of its inputs."""

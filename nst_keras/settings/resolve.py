@@ -270,6 +270,8 @@ def _reasons(settings: Settings) -> dict[str, str]:
         reasons["scale_ratio"] = f"--scales={settings.scales}"
     if not settings.tolerance:
         reasons["patience"] = "--tolerance=0"
+    if not settings.serve:
+        reasons |= dict.fromkeys(("serve_port", "serve_hosts"), "--serve=false")
     if settings.distribute != "mirrored":
         reasons["replicas"] = f"--distribute={settings.distribute}"
     if settings.distribute != "multiworker":
