@@ -10,8 +10,8 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each folder may import from itself and from those after it; the commands, from all.
 ORDER = (
-    *("sweeps", "training", "runs", "transfer", "settings", "objective", "imaging", "network"),
-    *("devices", "optimizers", "runtime"),
+    *("sweeps", "training", "runs", "live", "transfer", "settings", "objective", "imaging"),
+    *("network", "devices", "optimizers", "runtime"),
 )
 # Modules by which bad input is refused; TensorFlow takes seconds to import.
 WITHOUT_TENSORFLOW = ("run", "sweep", "compare", "recolor", "train_backbone")

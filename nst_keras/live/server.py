@@ -7,6 +7,7 @@ that is known. Nothing that a client does reaches the thread that paints.
 
 import contextlib
 import errno
+import functools
 import hmac
 import http.server
 import json
@@ -30,6 +31,7 @@ TOKEN_HEADER = "X-Live-Token"
 _MAX_BODY = 4096  # bytes
 _MAX_CONNECTIONS = 32
 _IDLE_SECONDS, _CONNECTION_SECONDS = 5.0, 10.0  # until a silent or slow client is cut off
+_POLL_SECONDS = 0.1  # between looks for slow clients, and whether to end
 _FAREWELL_SECONDS = 2.5  # at most, for browsers to fetch the last state
 
 _POLICY = (
@@ -76,9 +78,8 @@ class LiveServer(socketserver.ThreadingTCPServer):
         self._connections: dict[socket.socket, float] = {}  # with the time when each was opened
         self._lock, self._bidden_farewell = threading.Lock(), threading.Event()
         self._shown = 0  # the number of the newest picture that a browser has
-        name = "nst_keras live page"
-        self._thread = threading.Thread(target=self.serve_forever, name=name, daemon=True)
-        self._thread.start()
+        work, name = functools.partial(self.serve_forever, _POLL_SECONDS), "nst_keras live page"
+        threading.Thread(target=work, name=name, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -119,7 +120,7 @@ class LiveServer(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Cut off slow clients; called about twice a second."""
+        """Cut off slow clients; called every `_POLL_SECONDS`."""
         now = time.monotonic()
         with self._lock:
             slow = [it for it, at in self._connections.items() if now - at > _CONNECTION_SECONDS]

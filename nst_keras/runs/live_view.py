@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from nst_keras.live import board as board_lib
 from nst_keras.live.board import Board, Progress
@@ -11,6 +10,7 @@ from nst_keras.live.controls import Controls
 from nst_keras.live.picture import LivePicture
 from nst_keras.live.server import open_server
 from nst_keras.objective.term_names import by_kind
+from nst_keras.runs.gallery import picture_title
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runtime import cli
 from nst_keras.runtime.cli import StopSignal
@@ -70,12 +70,16 @@ class LiveView(NoView):
         if board.controls.is_paused:
             self._wait(iterates)
         elif board.picture.is_due():
-            board.picture.take(lambda: iterate.image)
+            self._take(iterate)
+
+    def _take(self, iterate: Iterate) -> None:
+        with contextlib.suppress(Exception):  # a picture for the page is not worth a run
+            self._board.picture.take(lambda: iterate.image)
 
     def _wait(self, iterates: Sequence[Iterate]) -> None:
         board, began = self._board, time.perf_counter()
         with self._timeline.part(PAUSED):
-            board.picture.take(lambda: iterates[0].image)
+            self._take(iterates[0])
             board.enter(board_lib.PAUSED)
             board.controls.wait_while_paused(lambda: bool(self._stopping))
             board.enter(board_lib.PAINTING)
@@ -97,9 +101,9 @@ class LiveView(NoView):
         board = self._board
         board.controls.close()
         if iterates:
-            board.picture.take(lambda: iterates[0].image)
+            self._take(iterates[0])
         if iterates and iterates[0].is_last:
-            board.enter(board_lib.FINISHED)
+            board.enter(board_lib.FINISHED, "The result and its page are in the files below.")
         else:
             board.enter(board_lib.STOPPED, "The same command resumes the run.")
 
@@ -147,8 +151,9 @@ def live_view(
 
 def _board(runs: Sequence[RequestedRun], stopping: StopSignal, timeline: Timeline) -> Board:
     run = runs[0]
-    names = [Path(path).stem for path in (run.settings.content, *run.settings.style_pictures)]
-    title = f"{names[0]} in the style of {', '.join(names[1:])}"
+    paths = (run.settings.content, *run.settings.style_pictures)
+    content, *styles = map(picture_title, paths)
+    title = f"{content} in the style of {', '.join(styles)}"
     if len(runs) > 1:
         title += f" (the first of {len(runs)} in a batch)"
     files = {"result": run.folder.result, "page": run.folder.page}

@@ -91,6 +91,9 @@ def resolve(config: Config) -> Settings:
             "use --iterations instead"
         )
         raise _refusal(settings, "time_limit", reason, "distribute")
+    if settings.distribute == "multiworker" and settings.serve:
+        reason = "one host cannot pause or end the work of others, as with --distribute=multiworker"
+        raise _refusal(settings, "serve", reason, "distribute")
     return settings
 
 
