@@ -77,7 +77,7 @@ def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeyp
         live_view.LiveView, "write", lambda self: states.update(last=state_of(servers[0]))
     )
     assert run.main([*job, "--quiet"]) == 0
-    assert results(files_of("job")) == results(whole)
+    assert results(files_of(Path("job"))) == results(whole)
     url = servers[0].url
     assert f"nst_keras: live page: {url}\n" in capsys.readouterr().err
     assert sizes == {5: (60, 40), 6: (48, 32)}  # nobody had looked before: the photo
@@ -107,7 +107,7 @@ def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch)
     assert run.main(job) == 0
     timers[0].join()
     assert phases == ["paused"]
-    assert results(files_of("job")) == results(whole)
+    assert results(files_of(Path("job"))) == results(whole)
     record = RunFolder("job").read_record()
     assert record.parts["paused"] >= 0.3
     assert record.seconds <= sum(record.parts.values()) - record.parts["paused"] + 0.5
@@ -123,7 +123,7 @@ def test_a_stopped_run_resumes_to_the_same_bytes(job, whole, servers, monkeypatc
     assert "--serve=true" not in Path("job/flags.cfg").read_text()
     assert run.main(["--workdir=job"]) == 0
     assert len(servers) == 1  # nobody asked for a page this time
-    assert results(files_of("job")) == results(whole)
+    assert results(files_of(Path("job"))) == results(whole)
 
 
 @pytest.mark.parametrize(("step", "size"), [(8, (48, 32)), (3, (36, 24))])
@@ -132,7 +132,7 @@ def test_a_run_is_finished_early(job, whole, servers, monkeypatch, capsys, step,
         at_step(patch, step, "job", lambda: post(servers[0], "finish"))
         assert run.main([*job, "--scores"]) == 0
     last = step + 1  # the one at which it was asked is over
-    steps = logged_steps("job")
+    steps = logged_steps(Path("job"))
     assert steps[-1] in (step, last)
     record = RunFolder("job").read_record()
     assert record.status == "finished" and record.finished_early == steps[-1]
@@ -157,7 +157,7 @@ def test_a_run_that_was_finished_early_can_be_run_again(job, whole, servers, mon
         assert run.main(job) == 0
     assert run.main([*job, "--overwrite"]) == 0
     assert RunFolder("job").read_record().finished_early is None
-    assert results(files_of("job")) == results(whole)
+    assert results(files_of(Path("job"))) == results(whole)
 
 
 def test_a_run_finished_early_can_get_more_steps(job, servers, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_run_finished_early_can_get_more_steps(job, servers, monkeypatch):
         at_step(patch, 4, "job", lambda: post(servers[1], "finish"))
         assert run.main(constant) == 0
     assert run.main([*constant, "--iterations=8"]) == 0
-    straight, extended = files_of("straight"), files_of("job")
+    straight, extended = files_of(Path("straight")), files_of(Path("job"))
     assert straight["metrics.jsonl"] == extended["metrics.jsonl"]
     pixels = [Image.open(f"{name}/result.png").tobytes() for name in ("straight", "job")]
     assert pixels[0] == pixels[1]
@@ -215,7 +215,7 @@ def test_a_failing_server_does_not_hurt_the_run(job, whole, servers, monkeypatch
 
     at_step(monkeypatch, 3, "job", break_it)
     assert run.main(job) == 0
-    assert results(files_of("job")) == results(whole)
+    assert results(files_of(Path("job"))) == results(whole)
 
 
 def test_a_batch_has_one_page(job, servers, monkeypatch):
