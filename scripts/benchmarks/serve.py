@@ -1,4 +1,4 @@
-"""What an open live page adds to a step: steps that a client watches against steps that none does."""
+"""What an open live page adds to a step: steps that a client watches against others, in turn."""
 
 import argparse
 import contextlib

@@ -126,6 +126,13 @@ def test_a_picture_says_what_decided_it():
     }
 
 
+def test_a_record_says_that_its_run_was_finished_early():
+    early = dataclasses.replace(WHOLE, finished_early=40, total_steps=100)
+    assert early.describe_early_end() == ", early, after step 40 of 100"
+    assert early.png_texts()["nst_keras finished early"] == "step 40 of 100"
+    assert WHOLE.describe_early_end() == ""
+
+
 CONFIG = resolve(Config(content="a/photo.jpg", style=("b/painting.jpg",)))
 HASHES = {"content": "1" * 64, "style 1": "2" * 64, "weights": "3" * 64}
 SMALL = Fingerprint({"size": "64", "iterations": "10"}, {"content": "1" * 64})
