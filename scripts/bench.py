@@ -12,7 +12,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from benchmarks import job, lbfgs, masks, memory, precision, quality, startup, step, tiling
+from benchmarks import job, lbfgs, masks, memory, precision, quality, serve, startup, step, tiling
 
 COMMANDS = {
     "step": step,
@@ -24,6 +24,7 @@ COMMANDS = {
     "lbfgs": lbfgs,
     "tiling": tiling,
     "masks": masks,
+    "serve": serve,
 }
 
 

@@ -10,7 +10,8 @@ import nst_keras
 ROOT = Path(nst_keras.__file__).parent
 # Each folder may import from itself and from those after it; the commands, from all.
 ORDER = (
-    *("sweeps", "diagnosis", "training", "runs", "transfer", "settings", "objective", "imaging"),
+    *("sweeps", "diagnosis", "training", "runs", "live", "transfer", "settings", "objective"),
+    "imaging",
     *("network", "devices", "optimizers", "runtime"),
 )
 # Modules by which bad input is refused; TensorFlow takes seconds to import.

@@ -16,6 +16,14 @@ def kind_of(name: str) -> str:
     return name.partition("/")[0]
 
 
+def by_kind(terms: Mapping[str, float]) -> dict[str, float]:
+    """The sums of losses by kind."""
+    sums: dict[str, float] = {}
+    for name, value in terms.items():
+        sums[kind_of(name)] = sums.get(kind_of(name), 0.0) + value
+    return sums
+
+
 def layer_of(name: str) -> str:
     """The layer in a term's name; empty if there is none."""
     return name.partition("/")[2]

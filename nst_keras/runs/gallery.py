@@ -52,7 +52,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     results += (folder.proof,)
     linked = (*results, folder.gif, folder.mp4, folder.side_by_side, folder.strip)
     return {
-        "names": [_title(one.name) for one in (record.content, *record.styles)],
+        "names": [picture_title(one.name) for one in (record.content, *record.styles)],
         "run": record.as_json(),
         "content": picture(folder.content),
         "styles": [picture(folder.style(number)) for number in range(1, styles + 1)],
@@ -92,7 +92,7 @@ def _changed_colors(folder: RunFolder, styles: int) -> Iterator[dict[str, Any]]:
             yield {**found, "label": label}
 
 
-def _title(name: str) -> str:
+def picture_title(name: str) -> str:
     """The name of a picture file as a title: "lily pond" for lily_pond.jpg."""
     return re.sub(r"[\s_-]+", " ", Path(name).stem).strip() or "Untitled"
 

@@ -35,6 +35,8 @@ _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
 # These decide the defaults of the others, so they are compared with their own plain defaults.
 _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
 
+_OF_LIVE_PAGE = ("serve", "serve_port", "serve_hosts")
+
 
 @dataclasses.dataclass(frozen=True)
 class RequestedRun:
@@ -142,7 +144,9 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     )
     for line in lines:
         _log.info("plan: %s", line)
-    where = dataclasses.replace(settings, workdir=str(folder.path), overwrite=False)
+    # What was asked for this time only is left out.
+    usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *_OF_LIVE_PAGE)}
+    where = dataclasses.replace(settings, workdir=str(folder.path), **usual)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))
     copies = [folder.content, *(folder.style(n) for n, _ in enumerate(inputs.styles, start=1))]

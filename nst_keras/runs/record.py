@@ -148,6 +148,7 @@ class RunRecord(WorkRecord):
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
+    finished_early: int | None = None  # the step after which it was asked to finish
     device: str = ""
     content: InputPicture = InputPicture()
     styles: tuple[InputPicture, ...] = ()
@@ -165,12 +166,21 @@ class RunRecord(WorkRecord):
         steps, which is being extended."""
         return self.status not in _UNFINISHED
 
+    def describe_early_end(self) -> str:
+        """Words about where the run was asked to finish before its last step; '' if it was not."""
+        if not self.finished_early:
+            return ""
+        return f", early, after step {self.finished_early} of {self.total_steps}"
+
     def png_texts(self) -> dict[str, str]:
         """The text chunks of `result.png`: what decided the picture, but no path and no date."""
         decided = self.fingerprint
         settings = "\n".join(f"--{name}={text}" for name, text in decided.settings.items())
         hashes = {f"nst_keras sha256 of {name}": text for name, text in decided.hashes.items()}
-        return {"Software": f"nst_keras {self.version}", "nst_keras settings": settings, **hashes}
+        texts = {"Software": f"nst_keras {self.version}", "nst_keras settings": settings, **hashes}
+        if self.finished_early:
+            texts["nst_keras finished early"] = f"step {self.finished_early} of {self.total_steps}"
+        return texts
 
 
 def checked(kind: Any, value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from nst_keras.devices import choice, hosts, memory, startup
 from nst_keras.runs import extras
 from nst_keras.runs.folder import Status
+from nst_keras.runs.live_view import NoView, live_view
 from nst_keras.runs.preparation import (
     RequestedRun,
     announce,
@@ -23,7 +24,7 @@ from nst_keras.runs.preparation import (
     read_run,
 )
 from nst_keras.runs.writers import RunWriter, make_checkpointer
-from nst_keras.runtime import cli, files
+from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import InputError, StepDropped
@@ -59,8 +60,10 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         return _help_chief(run)
     folder, settings = run.folder, run.settings
     if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
-        message = "%s is already finished (result: %s); use --overwrite to run it again"
-        _log.info(message, folder.path, folder.result)
+        _log.info(
+            "%s is already finished%s (result: %s); use --overwrite to run it again",
+            *(folder.path, folder.read_record().describe_early_end(), folder.result),
+        )
         extras.complete(folder, settings)
         extras.copy_result(folder, settings)
         cli.show(str(folder.result))
@@ -128,12 +131,16 @@ def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> i
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
     with cli.stop_signals() as stopping, contextlib.ExitStack() as process:
-        writers, iterates = _optimize(runs, call, stopping, process, timeline)
+        view = process.enter_context(live_view(runs, stopping, timeline))
+        writers, iterates = _optimize(runs, call, stopping, process, timeline, view)
         if iterates and iterates[0].is_last:
+            view.write()
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
                 cli.show(str(writer.folder.result))
+            view.end(iterates)
             return 0
+        view.end(iterates)
         for writer, iterate in zip(writers, iterates, strict=False):  # none if given up
             resume = writer.resume_command
             _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
@@ -146,9 +153,10 @@ def _optimize(
     stopping: StopSignal,
     process: contextlib.ExitStack,
     timeline: Timeline,
+    view: NoView,
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
-    none if the current step was given up. `process` is as for `_start`."""
+    none if the current step was given up. `process` is as for `_start`; steps show in `view`."""
     for run in runs:
         with cli.noting(run.notes):
             prepare_folder(run)
@@ -172,17 +180,20 @@ def _optimize(
 
         rewind_to_common_step([writer.checkpointer for writer in writers])
     replicas.from_chief(0)  # the folder is ready for the other hosts
+    view.begin(record.device)
     with cli.noting(*notes):
         try:
             with contextlib.ExitStack() as stack:
                 for number, writer in enumerate(writers):
                     stack.enter_context(writer.open(quiet=call.quiet or number > 0))
+                if runs[0].settings.open and not runs[0].settings.serve:
+                    browser.open_page(writers[0].folder.page)
                 stack.enter_context(background)  # which ends first, however the block ends
                 with timeline.part(SETUP):
                     problems = _make_problems(planned, replicas, stopping)
                 for writer, problem in zip(writers, problems, strict=True):
                     writer.write_prepared(problem.references())
-                return writers, _write_iterates(problems, writers, stopping, timeline)
+                return writers, _write_iterates(problems, writers, stopping, timeline, view)
         except StepDropped as where:
             again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
@@ -243,16 +254,20 @@ def _write_iterates(
     writers: Sequence[RunWriter],
     stopping: StopSignal,
     timeline: Timeline,
+    view: NoView,
 ) -> list[Iterate]:
-    """Optimize, and write iterates until the last one or a stop signal; returns the last ones."""
+    """Optimize, write and show iterates until the last one, be it because the viewer asked for it,
+    or a stop signal; returns the last ones."""
     from nst_keras.transfer.loop import optimize
 
     rounds = optimize(problems, [writer.checkpointer for writer in writers], timeline)
     try:
         for iterates in rounds:
+            view.mark(iterates)
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.take(iterate)
-            if stopping and not iterates[0].is_last:
+            view.show(iterates)
+            if iterates[0].ends_run or (stopping and not iterates[0].is_last):
                 break
     except BaseException as error:
         with contextlib.suppress(Exception, type(error)):  # the first error is the one to report
@@ -262,7 +277,7 @@ def _write_iterates(
                 # Some may have written their metrics of this step and others not: not saved.
                 rounds.throw(error)
         raise
-    rounds.close()  # saves the state unless the run is finished
+    rounds.close()  # saves the state unless all steps have been taken
     if iterates[0].is_last:
         stopping.clear()  # the rest is short, and has no step that could be given up
         return iterates

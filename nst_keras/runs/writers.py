@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from nst_keras.imaging import color_spaces, deep, images
-from nst_keras.objective.term_names import kind_of
+from nst_keras.objective.term_names import by_kind
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
-from nst_keras.runtime import browser, cli, files
+from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
@@ -93,12 +93,10 @@ def describe(iterate: Iterate | None, columns: int = 1000) -> str:
     if iterate is None:
         return "starting"
     scale = iterate.scale
-    losses: dict[str, float] = {}
-    for name, value in iterate.terms.items():
-        losses[kind_of(name)] = losses.get(kind_of(name), 0.0) + value
     where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
     parts = [(2, where), (0, f"step {iterate.step}/{iterate.total_steps}")]
     ranks = {"total": 3, "style": 5, "content": 6}
+    losses = by_kind(iterate.terms)
     parts += [(ranks.get(kind, 7), f"{kind} {value:.4g}") for kind, value in losses.items()]
     if math.isfinite(iterate.seconds_left):
         left = format_seconds(iterate.seconds_left)
@@ -135,8 +133,6 @@ class RunWriter:
         with self._recording_failure(), contextlib.ExitStack() as stack:
             self._refresh()
             settings = self._run.settings
-            if settings.open and not quiet:
-                browser.open_page(self.folder.page)
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
             metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
             self._sinks: list[Callable[[Iterate], None]] = [metrics, self.write_pictures]
@@ -173,6 +169,7 @@ class RunWriter:
             images.write_image(folder.latest, iterate.image, profile=profile)
             if settings.color in ("content_exact", "histogram"):
                 images.write_image(folder.painted, iterate.painted, profile=profile)
+            self._note_early_end(iterate)
             texts = self._record.png_texts()
             images.write_image(folder.result, iterate.image, texts, profile)
             if settings.bits == 16:
@@ -192,6 +189,16 @@ class RunWriter:
         total = format_seconds(sum(parts.values()))
         _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
         _log.info("page: %s", folder.page.absolute().as_uri())
+
+    def _note_early_end(self, iterate: Iterate) -> None:
+        """Have the record say that the run was asked to finish before its last step."""
+        if iterate.ends_run and iterate.step < iterate.total_steps:
+            scale = iterate.scale
+            self._update(finished_early=iterate.step)
+            _log.warning(
+                "finished early, as asked on the live page: after step %d of %d, at %dx%d",
+                *(iterate.step, iterate.total_steps, scale.width, scale.height),
+            )
 
     def write_prepared(self, references: References) -> None:
         """Have pictures written of what the run makes of its inputs."""

@@ -10,8 +10,12 @@ _log = logging.getLogger(__name__)
 
 
 def open_page(path: Path) -> None:
+    """Open the page in a file; see `open_address`."""
+    open_address(path.absolute().as_uri())
+
+
+def open_address(address: str) -> None:
     """Open a page in a browser; where there is none, say what to open."""
-    address = path.absolute().as_uri()
     try:
         is_open = _has_screen() and webbrowser.open(address)
     except (OSError, webbrowser.Error):

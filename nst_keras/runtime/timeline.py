@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 # since they may be left out.
 READING, IMPORT, PLANNING, SETUP = "reading", "import", "planning", "setup"
 FIRST_STEPS, STEPS, SAVING = "first steps", "steps", "saving"
-WRITING, SCORES = "writing", "scores"
+WRITING, SCORES, PAUSED = "writing", "scores", "paused"
 _OTHER = "other"  # what belongs to no part
 
 
@@ -39,6 +39,10 @@ class Timeline:
         """The seconds so far by part, in the order in which parts began."""
         self._count()
         return dict(self._seconds)
+
+    def current(self) -> str:
+        """The innermost part that is under way, '' if there is none; for any thread."""
+        return "".join(self._open[-1:])
 
     def _count(self) -> None:
         name = self._open[-1] if self._open else _OTHER

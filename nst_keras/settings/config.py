@@ -42,6 +42,9 @@ _rate = section("optimizer", per_picture=True)
 _device = section("device", changes_result=False)
 _effort = section("effort")
 _progress = section("output", changes_result=False)
+_live = section(
+    "live page", changes_result=False, destination=True, per_picture=True, for_files=True
+)
 _written = section("output", changes_result=False, for_files=True)
 
 _TERM = (0, 1e20)
@@ -615,6 +618,19 @@ class Config:
     mp4: bool = _written(False, "Write progress.mp4 at the end; needs pip install '.[video]'.")
     scores: bool = _written(True, "Score the result by measures other than its loss.")
     frame_labels: bool = _written(False, "Write the step into the frames of the animations.")
+
+    serve: bool = _live(
+        False,
+        "Show the run in a browser while it paints, at the address that it prints: the picture, "
+        "losses, and buttons to pause, stop or finish it. Only this machine can reach the page.",
+        essential=True,
+    )
+    serve_port: int = _live(0, "Port of the live page; 0: one that is free.", (0, 65535))
+    serve_hosts: tuple[str, ...] = _live(
+        (),
+        "Further names, with ports, under which browsers may reach the live page through a tunnel "
+        "or a proxy, such as localhost:9000.",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)

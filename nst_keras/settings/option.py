@@ -40,7 +40,7 @@ class Option(flags.ArgumentParser):
     path: bool = False  # in a flagfile, relative to that file
     rebase: Callable[[str, Path], str] | None = None  # the same for texts that contain paths
     changes_result: bool = True  # False: a run may be resumed with another value
-    destination: bool = False  # says where results go, so a sweep sets it for its trials
+    destination: bool = False  # belongs to one run alone, as its folder: sweeps set or refuse it
     for_files: bool = False  # about files of a run, so `stylize` takes no value
     hashed: bool = False  # the content of the file counts, not its path
     per_picture: bool = False  # the pictures of a batch may have different values

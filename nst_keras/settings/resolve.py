@@ -94,6 +94,9 @@ def resolve(config: Config) -> Settings:
             "use --iterations instead"
         )
         raise _refusal(settings, "time_limit", reason, "distribute")
+    if settings.distribute == "multiworker" and settings.serve:
+        reason = "one host cannot pause or end the work of others, as with --distribute=multiworker"
+        raise _refusal(settings, "serve", reason, "distribute")
     return settings
 
 
@@ -289,6 +292,8 @@ def _reasons(settings: Settings) -> dict[str, str]:
         reasons["scale_ratio"] = f"--scales={settings.scales}"
     if not settings.tolerance:
         reasons["patience"] = "--tolerance=0"
+    if not settings.serve:
+        reasons |= dict.fromkeys(("serve_port", "serve_hosts"), "--serve=false")
     if settings.distribute != "mirrored":
         reasons["replicas"] = f"--distribute={settings.distribute}"
     if settings.distribute != "multiworker":

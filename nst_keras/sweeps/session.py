@@ -133,6 +133,8 @@ def plan(values: Mapping[str, Any]) -> tuple[SweepConfig, Config, list[Trial]]:
             f"--output={base.output}: must be left out, since all trials would write to it",
             "output",
         )
+    if base.serve:
+        raise InputError("--serve: must be left out; a sweep has a page of its own", "serve")
     rows = trials_lib.read_matrix(sweep.matrix) if sweep.matrix else []
     variations = [trials_lib.read_vary(text) for text in sweep.vary]
     return sweep, base, trials_lib.make_trials(base, rows, variations)

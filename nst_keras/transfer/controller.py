@@ -183,6 +183,10 @@ class Controller:
             source=source,
         )
 
+    def leave_out(self, pause: float) -> None:
+        """Do not count seconds in which the run waited."""
+        self._started += pause
+
     def _work(self, scale: Scale) -> int:
         """What the time of a step at a scale is in proportion to."""
         return scale.pixels + self._waiting

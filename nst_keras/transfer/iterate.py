@@ -43,6 +43,10 @@ class Iterate:
         seconds: of work so far, over all resumes.
         seconds_left: an estimate; NaN before there is one.
         stopped: the scale ends here, before its last step (see `--tolerance`).
+        ends_run: set by whoever asks for no more iterates: the run ends here, as if all its steps
+            were taken.
+        pause: set by whoever waits before asking for the next iterate: the seconds of that, which
+            do not count as work.
     """
 
     step: int
@@ -54,6 +58,8 @@ class Iterate:
     seconds_left: float
     steps_per_second: float
     stopped: bool = False
+    ends_run: bool = False
+    pause: float = 0.0
     source: PictureSource | None = dataclasses.field(repr=False, default=None)
 
     @property
@@ -81,7 +87,7 @@ class Iterate:
     @property
     def ends_scale(self) -> bool:
         """Whether it is the last one of its scale."""
-        return self.stopped or self.step == self.scale.last_step
+        return self.stopped or self.ends_run or self.step == self.scale.last_step
 
     def is_logged(self, every: int) -> bool:
         """Whether metrics keep its losses: at every multiple of `every` and where a scale ends."""
@@ -95,7 +101,8 @@ class Iterate:
     @property
     def is_last(self) -> bool:
         """Whether it is the last one of the run."""
-        return self.step == self.total_steps or (self.stopped and self.scale == self.scales[-1])
+        is_over = self.stopped and self.scale == self.scales[-1]
+        return self.ends_run or is_over or self.step == self.total_steps
 
     def _current_source(self) -> PictureSource:
         if self.source is None:

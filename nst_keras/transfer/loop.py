@@ -218,6 +218,8 @@ def _report(
         with timeline.part(SAVING):
             _save(controllers, batch)
         raise
+    for controller, iterate in zip(controllers, iterates, strict=True):
+        controller.leave_out(iterate.pause)
     if not iterates[0].is_last:
         for iterate in iterates:
             iterate.source = None

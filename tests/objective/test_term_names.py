@@ -21,6 +21,11 @@ def test_a_name_is_the_kind_and_the_layer_and_tells_both(kind, layer, name):
     assert (term_names.kind_of(name), term_names.layer_of(name)) == (kind, layer)
 
 
+def test_losses_add_up_by_kind():
+    terms = {"total": 6.0, "style/a": 2.0, "style/b": 2.5, "tv": 1.5}
+    assert term_names.by_kind(terms) == {"total": 6.0, "style": 4.5, "tv": 1.5}
+
+
 def test_a_term_is_chosen_by_its_kind_or_by_its_own_name():
     names = term_names.term_names(["block5_conv2"], ["block1_conv1", "block2_conv1"])
     assert names == ("content/block5_conv2", "style/block1_conv1", "style/block2_conv1", "tv")

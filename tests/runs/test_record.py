@@ -24,6 +24,7 @@ WHOLE = RunRecord(
     parts={"steps": 1.5},
     step=3,
     total_steps=10,
+    finished_early=3,
     device="CPU",
     content=InputPicture("photo.png", 60, 40, "1" * 64),
     styles=(InputPicture("painting.png", 50, 50, "2" * 64, weight=1.0),),
@@ -119,11 +120,18 @@ def test_a_record_is_of_what_was_asked_for_and_of_what_was_decided():
 
 
 def test_a_picture_says_what_decided_it():
-    assert WHOLE.png_texts() == {
+    whole = dataclasses.replace(WHOLE, finished_early=None)
+    assert whole.png_texts() == {
         "Software": "nst_keras 0.1.0",
         "nst_keras settings": "--size=64\n--init=content",
         "nst_keras sha256 of content": "1" * 64,
     }
+
+
+def test_a_record_says_that_its_run_was_finished_early():
+    assert WHOLE.describe_early_end() == ", early, after step 3 of 10"
+    assert WHOLE.png_texts()["nst_keras finished early"] == "step 3 of 10"
+    assert dataclasses.replace(WHOLE, finished_early=None).describe_early_end() == ""
 
 
 CONFIG = resolve(Config(content="a/photo.jpg", style=("b/painting.jpg",)))

@@ -32,6 +32,15 @@ def test_a_part_within_another_is_not_counted_for_that(clock):
     assert timeline.seconds() == {"other": 17, "outer": 10, "inner": 4}
 
 
+def test_tells_the_part_that_is_under_way(clock):
+    timeline = Timeline()
+    assert timeline.current() == ""
+    with timeline.part("outer"):
+        with timeline.part("inner"):
+            assert timeline.current() == "inner"
+        assert timeline.current() == "outer"
+
+
 def test_parts_add_up_to_the_time_since_the_start_also_after_an_error(clock):
     timeline = Timeline(started=90.0)
     for _ in range(2):

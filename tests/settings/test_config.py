@@ -137,7 +137,9 @@ def test_attributes_of_options():
     def having(attribute):
         return {name for name, option in OPTIONS.items() if getattr(option, attribute)}
 
-    assert having("destination") == {"workdir", "output", "open", "overwrite"}
+    assert having("destination") == {
+        *("workdir", "output", "open", "overwrite", "serve", "serve_port", "serve_hosts"),
+    }
     assert having("hashed") == {
         *("content", "style", "style_mask", "style_region", "regions", "init", "weights")
     }

@@ -132,6 +132,14 @@ def test_a_step_counts_from_the_start_of_the_scale_or_from_the_checkpoint():
     assert 1000.0 <= iterate.seconds < 1060.0
 
 
+def test_pauses_do_not_count_as_work():
+    one = make_controller()
+    one.begin(SCALES[0])
+    before = one.report(None, {"total": 1.0}).seconds
+    one.leave_out(1000.0)
+    assert one.report(None, {"total": 1.0}).seconds < before - 900.0
+
+
 def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
     one = make_controller(make_checkpointer(tmp_path, every=4))
     one.begin(SCALES[1])

@@ -47,6 +47,12 @@ def test_an_iterate_that_stopped_early_ends_its_scale_and_in_the_finest_one_the_
     assert iterate(47, stopped=True).ends_scale and iterate(47, stopped=True).is_last
 
 
+def test_an_iterate_at_which_the_run_is_to_end_is_the_last_one():
+    assert iterate(7, ends_run=True).is_last and iterate(7, ends_run=True).ends_scale
+    assert iterate(7, ends_run=True).is_logged(10)
+    assert iterate(7, ends_run=True).is_pictured(10)
+
+
 def test_an_iterate_reads_its_source_until_that_has_gone_on():
     one = iterate(5, source=FakeSource())
     assert one.image.shape == (2, 2, 3) and one.evaluate() == {"total": 5.0}

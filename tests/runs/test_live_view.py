@@ -1,0 +1,254 @@
+"""Runs with a live page: what it shows of them, and what they do as it asks."""
+
+import io
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nst_keras import run
+from nst_keras.live import picture as picture_lib
+from nst_keras.live.server import LiveServer, open_server
+from nst_keras.runs import live_view
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.writers import RunWriter
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import Config
+from nst_keras.settings.resolve import resolve
+from nst_keras.sweeps import session as sweep_session
+from tests.conftest import files_of, flags_of, logged_steps
+from tests.live.conftest import get, post
+from tests.runs.test_session import at_step, run_batch
+
+
+@pytest.fixture
+def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+    """The flags of a run of 10 steps at two scales, with a live page."""
+    monkeypatch.chdir(tmp_path)
+    return [*flags_of(picture_paths, tiny_weights_path), "--serve"]
+
+
+@pytest.fixture(scope="module")
+def whole(picture_paths, tiny_weights_path, tmp_path_factory):
+    """The files of `job` without a live page."""
+    folder = tmp_path_factory.mktemp("without_page") / "job"
+    assert run.main([*flags_of(picture_paths, tiny_weights_path), f"--workdir={folder}"]) == 0
+    return files_of(folder)
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    """The servers that were opened."""
+    opened = []
+
+    def open_server(*arguments):
+        opened.append(LiveServer(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(live_view, "open_server", open_server)
+    return opened
+
+
+def state_of(server):
+    return json.loads(get(server, "/state.json").body)
+
+
+def results(files):
+    names = ("result.png", "metrics.jsonl")
+    return {name: files[name] for name in names} | {
+        name: data for name, data in files.items() if name.startswith("iterations/")
+    }
+
+
+def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeypatch, capsys):
+    states, sizes = {}, {}
+
+    def look(step):
+        states[step] = state_of(servers[0])
+        sizes[step] = Image.open(io.BytesIO(get(servers[0], "/picture.jpg").body)).size
+
+    monkeypatch.setattr(picture_lib, "_LEAST_PAUSE", 0.0)
+    at_step(monkeypatch, 5, "job", lambda: look(5))
+    at_step(monkeypatch, 6, "job", lambda: look(6))
+    monkeypatch.setattr(
+        live_view.LiveView, "write", lambda self: states.update(last=state_of(servers[0]))
+    )
+    assert run.main([*job, "--quiet"]) == 0
+    assert results(files_of(Path("job"))) == results(whole)
+    url = servers[0].url
+    assert f"nst_keras: live page: {url}\n" in capsys.readouterr().err
+    assert sizes == {5: (60, 40), 6: (48, 32)}  # nobody had looked before: the photo
+    assert states[6]["headline"] in ("Painting, scale 2 of 2", "Painting, scale 1 of 2")
+    assert states[6]["title"].count(" in the style of ") == 1
+    assert {"total", "content", "style", "tv"} == {*states[6]["curves"]}
+    assert states["last"]["share"] == 1.0 and states["last"]["actions"] == []
+    assert "step 10 of 10" in states["last"]["facts"]
+    with pytest.raises(OSError):  # it has ended with the run
+        get(servers[0])
+
+
+def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch):
+    phases = []
+
+    def resume():
+        phases.append(state_of(servers[0])["phase"])
+        assert post(servers[0], "resume").status == 200
+
+    def pause():
+        assert post(servers[0], "pause").status == 200
+        timers.append(threading.Timer(0.5, resume))
+        timers[-1].start()
+
+    timers = []
+    at_step(monkeypatch, 5, "job", pause)
+    assert run.main(job) == 0
+    timers[0].join()
+    assert phases == ["paused"]
+    assert results(files_of(Path("job"))) == results(whole)
+    record = RunFolder("job").read_record()
+    assert record.parts["paused"] >= 0.3
+    assert record.seconds <= sum(record.parts.values()) - record.parts["paused"] + 0.5
+
+
+def test_a_stopped_run_resumes_to_the_same_bytes(job, whole, servers, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        at_step(patch, 5, "job", lambda: post(servers[0], "stop"))
+        assert run.main(job) == 75
+    assert "stopped after step 5; resume with: " in capsys.readouterr().err
+    record = RunFolder("job").read_record()
+    assert record.status == "interrupted" and record.finished_early is None
+    assert "--serve=true" not in Path("job/flags.cfg").read_text()
+    assert run.main(["--workdir=job"]) == 0
+    assert len(servers) == 1  # nobody asked for a page this time
+    assert results(files_of(Path("job"))) == results(whole)
+
+
+@pytest.mark.parametrize(("step", "size"), [(8, (48, 32)), (3, (36, 24))])
+def test_a_run_is_finished_early(job, whole, servers, monkeypatch, capsys, step, size):
+    with monkeypatch.context() as patch:
+        at_step(patch, step, "job", lambda: post(servers[0], "finish"))
+        assert run.main([*job, "--scores"]) == 0
+    last = step + 1  # the one at which it was asked is over
+    steps = logged_steps(Path("job"))
+    assert steps[-1] in (step, last)
+    record = RunFolder("job").read_record()
+    assert record.status == "finished" and record.finished_early == steps[-1]
+    assert record.total_steps == 10 and record.final_terms and record.scores
+    (note,) = [note for note in record.notes if note.startswith("finished early")]
+    assert f"after step {steps[-1]} of 10, at {size[0]}x" in note
+    image = Image.open("job/result.png")
+    assert image.width == size[0]
+    assert image.text["nst_keras finished early"] == f"step {steps[-1]} of 10"
+    assert whole[f"iterations/iteration_{steps[-1] // 2 * 2:05d}.jpg"]
+    assert Path("job/index.html").exists()
+    capsys.readouterr()
+    assert run.main(job) == 0
+    printed = capsys.readouterr().err
+    assert f"is already finished, early, after step {steps[-1]} of 10 (result: " in printed
+    assert len(servers) == 1
+
+
+def test_a_run_that_was_finished_early_can_be_run_again(job, whole, servers, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 5, "job", lambda: post(servers[0], "finish"))
+        assert run.main(job) == 0
+    assert run.main([*job, "--overwrite"]) == 0
+    assert RunFolder("job").read_record().finished_early is None
+    assert results(files_of(Path("job"))) == results(whole)
+
+
+def test_a_run_finished_early_can_get_more_steps(job, servers, monkeypatch):
+    constant = [*job, "--scales=1", "--schedule=constant"]
+    assert run.main([*constant, "--iterations=8", "--workdir=straight"]) == 0
+    with monkeypatch.context() as patch:
+        at_step(patch, 4, "job", lambda: post(servers[1], "finish"))
+        assert run.main(constant) == 0
+    assert run.main([*constant, "--iterations=8"]) == 0
+    straight, extended = files_of(Path("straight")), files_of(Path("job"))
+    assert straight["metrics.jsonl"] == extended["metrics.jsonl"]
+    pixels = [Image.open(f"{name}/result.png").tobytes() for name in ("straight", "job")]
+    assert pixels[0] == pixels[1]
+    assert RunFolder("job").read_record().finished_early is None
+
+
+def test_a_paused_run_can_be_stopped(job, servers, monkeypatch):
+    timers = [threading.Timer(0.3, lambda: post(servers[0], "stop"))]
+
+    def pause():
+        post(servers[0], "pause")
+        timers[0].start()
+
+    at_step(monkeypatch, 5, "job", pause)
+    assert run.main(job) == 75
+    timers[0].join()
+
+
+def test_a_failing_run_says_so(job, servers, monkeypatch):
+    states = []
+
+    def fail(self, iterate):
+        server = servers[0]
+        get(server)
+        normal = server.close
+
+        def close():
+            states.append(state_of(server))
+            normal()
+
+        monkeypatch.setattr(server, "close", close)
+        raise OSError(28, "No space left on device", "job/result.png")
+
+    monkeypatch.setattr(RunWriter, "finish", fail)
+    assert run.main(job) == 74
+    assert states[0]["phase"] == "failed"
+    assert states[0]["note"] == "job/result.png: No space left on device"
+
+
+def test_a_failing_server_does_not_hurt_the_run(job, whole, servers, monkeypatch):
+    def break_it():
+        servers[0].board.picture.look()
+        monkeypatch.setattr(servers[0].board.picture, "take", lambda read: 1 / 0)
+        servers[0].socket.close()
+
+    at_step(monkeypatch, 3, "job", break_it)
+    assert run.main(job) == 0
+    assert results(files_of(Path("job"))) == results(whole)
+
+
+def test_a_batch_has_one_page(job, servers, monkeypatch):
+    states = []
+    small = [*job, "--scales=1"]
+    pair = [[*small, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
+    at_step(monkeypatch, 3, "job_20", lambda: states.append(state_of(servers[0])))
+    assert run_batch(pair) == 0
+    assert len(servers) == 1
+    assert states[0]["title"].endswith("(the first of 2 in a batch)")
+
+
+def test_a_port_in_use_is_refused_before_the_work(job, servers, monkeypatch, capsys):
+    monkeypatch.setattr(live_view, "open_server", open_server)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert run.main([*job, f"--serve_port={port}"]) == 2
+    assert f"--serve_port={port}: is in use; give another port" in capsys.readouterr().err
+    assert not Path("job/run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"serve": True, "distribute": "multiworker"}, "--serve=true.* --distribute=multiworker"),
+        ({"serve_port": 70000}, "--serve_port=70000: must be a whole number from 0 to 65535"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(InputError, match=message):
+        resolve(Config(**settings))
+
+
+def test_sweeps_have_no_live_page():
+    with pytest.raises(InputError, match="--serve: must be left out"):
+        sweep_session.plan({"vary": ("style_weight=1,2",), "serve": True})
