@@ -28,9 +28,11 @@ from nst_keras.transfer.iterate import Iterate, References
 
 _log = logging.getLogger(__name__)
 
-# Between renewals of the page: it holds megabytes, so long runs renew it less often.
-_REFRESH_SECONDS = 20.0
+# Between renewals of the page: the first ones come soon, to be seen by whoever opened it. The page
+# holds megabytes, so long runs renew it less often.
+_REFRESH_SECONDS = (2.0, 5.0, 10.0, 20.0)
 _REFRESH_SHARE = 0.01  # of the time so far
+_SETUP_SECONDS = 120.0  # until a page is renewed for the first time, on a slow machine
 
 
 class MetricsWriter:
@@ -118,7 +120,7 @@ class RunWriter:
         self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
-        self._refreshed = time.monotonic()
+        self._refreshed, self._renewals, self._longest = time.monotonic(), 0, 0.0
         self._timeline, self._parts_before = timeline or Timeline(), dict(record.parts)
 
     @contextlib.contextmanager
@@ -183,7 +185,7 @@ class RunWriter:
             extras.write_proof(folder, settings)
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
-            self._refresh(status="finished", parts=self.parts())
+            self._refresh(status="finished", parts=self.parts(), seconds_left=None)
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))
@@ -203,12 +205,33 @@ class RunWriter:
             path, image = self.folder.iteration(iterate.step), iterate.image
             profile = self._run.inputs.profile
             self._submit(lambda: images.write_image(path, image, profile=profile))
-        self._update(step=iterate.step, seconds=round(iterate.seconds, 1))
-        pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
-        due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
+        left = iterate.seconds_left
+        self._update(
+            step=iterate.step,
+            seconds=round(iterate.seconds, 1),
+            seconds_left=round(left, 1) if math.isfinite(left) else None,
+        )
+        due = time.monotonic() - self._refreshed >= self._pause() and not iterate.is_last
         if due or iterate.stopped:  # a run that resumes after this step does not note it again
+            self._note_renewal()
             self.show(iterate)
-            self._refreshed = time.monotonic()
+
+    def _pause(self) -> float:
+        """The seconds from one renewal of the page to the next."""
+        early = _REFRESH_SECONDS[min(self._renewals, len(_REFRESH_SECONDS) - 1)]
+        return max(early, _REFRESH_SHARE * (self._record.seconds or 0.0))
+
+    def _note_renewal(self) -> None:
+        now = time.monotonic()
+        if self._renewals:  # the time until the first one is mostly that of setting up
+            self._longest = max(self._longest, now - self._refreshed)
+        self._refreshed, self._renewals = now, self._renewals + 1
+
+    def _news_within(self) -> float:
+        """Seconds until the page is renewed, unless the run was killed: a step may take longer than
+        the pause, and those of the next scale several times as long."""
+        setup = 0.0 if self._renewals else _SETUP_SECONDS
+        return round(max(self._pause(), 2.0 * self._longest, setup), 1)
 
     def _write_events(self, events: EventWriter, resume_step: int, iterate: Iterate) -> None:
         """Write the losses that are logged and the image that is kept to TensorBoard."""
@@ -227,25 +250,25 @@ class RunWriter:
     def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
-        image, record = iterate.image, self._record
+        image, record, within = iterate.image, self._record, self._news_within()
 
         def write() -> None:
             images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)
-            self._write_page(record)
+            self._write_page(record, within)
 
         self._submit(write)
 
     def _refresh(self, **changes: Any) -> None:
         """Write the record with these changes, and the page, at once."""
         self._update(**changes)
-        self._write_page(self._record)
+        self._write_page(self._record, self._news_within())
 
     def _update(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
 
-    def _write_page(self, record: RunRecord) -> None:
+    def _write_page(self, record: RunRecord, within: float) -> None:
         record.write(self.folder.record)
-        gallery.write_page(self.folder)
+        gallery.write_page(self.folder, within)
 
     @contextlib.contextmanager
     def _recording_failure(self) -> Iterator[None]:
