@@ -2,8 +2,6 @@
 
 const page = JSON.parse(document.getElementById("data").textContent);
 const run = page.run;
-const RELOAD_SECONDS = [2, 3, 5, 10, 15];  // the first pictures come soon
-const STALE_RELOAD_SECONDS = 60;
 
 const scales = run.scales || [];
 let first = 1;
@@ -14,11 +12,6 @@ scales.forEach(scale => {
 });
 
 function scaleAt(step) { return scales.find(scale => step >= scale.first && step <= scale.last); }
-
-function table(kind, pairs) {
-  return make("table", {class: kind}, make("tbody", {}, ...pairs.map(([name, value]) =>
-    make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, value)))));
-}
 
 // Details.
 
@@ -77,38 +70,10 @@ function remembered(details, name) {
   return details;
 }
 
-// While the run goes on.
-
-function watch() {
-  if (!page.live) return;
-  const news = one(".state .news"), resume = one(".resume");
-  const count = kept.reloads || 0;
-  let due = Date.now() + 1000 * RELOAD_SECONDS[Math.min(count, RELOAD_SECONDS.length - 1)];
-
-  function tell() {
-    const age = Math.max(0, Date.now() / 1000 - page.live.written), stale = age > 3 * page.live.within;
-    news.textContent = stale
-      ? "No news for " + duration(age) + ". It may have been stopped."
-      : "This page renews itself. Last news " + (age < 2 ? "just now." : duration(age) + " ago.");
-    if (resume) resume.hidden = !stale;
-    if (stale && !kept.stale) due = Date.now() + 1000 * STALE_RELOAD_SECONDS;
-    if (Boolean(kept.stale) !== stale) keep("stale", stale);
-    if (stale && !count) keep("reloads", RELOAD_SECONDS.length);
-    // Never under the hands of someone who looks closely.
-    const busy = player.playing() || zoomedNow() || document.fullscreenElement || document.hidden || !getSelection().isCollapsed;
-    if (Date.now() < due || busy) return;
-    keep("reloads", count + 1);
-    location.reload();
-  }
-
-  tell();
-  setInterval(tell, 1000);
-}
-
 addCopyButtons();
 remembered(one("details.all"), "details");
 showViewer();
 showCurves();
 showFigures();
 showSettings();
-watch();
+watch(page.live, () => player.playing() || zoomedNow());

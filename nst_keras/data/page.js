@@ -106,6 +106,11 @@ function copyButton(label, text, node) {
   return button;
 }
 
+function table(kind, pairs) {
+  return make("table", {class: kind}, make("tbody", {}, ...pairs.map(([name, value]) =>
+    make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, value)))));
+}
+
 // What a reload must not lose.
 
 const storage = "nst_keras " + location.pathname;

@@ -39,6 +39,11 @@ def original(path: Path, most: int) -> dict[str, Any] | None:
     return _cached(path, 0, 0, most)
 
 
+def data_uri(data: bytes, kind: str) -> str:
+    """The address of a picture in a format, such as WEBP, that holds its bytes."""
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
+
+
 def length(found: dict[str, Any] | None) -> int:
     """The bytes that an embedded picture takes on the page."""
     return len(found["uri"]) if found else 0
@@ -67,8 +72,7 @@ def _embed(
             image.load()  # a file that is cut short is not shown
         elif kind != "JPEG" or max(width, height) > longest or size > most:
             data, kind = _webp(image, longest, quality, most), "WEBP"
-    uri = f"data:image/{kind.lower()};base64," + base64.b64encode(data).decode()
-    return {"uri": uri, "width": width, "height": height}
+    return {"uri": data_uri(data, kind), "width": width, "height": height}
 
 
 def _webp(image: Image.Image, longest: int, quality: int, most: int) -> bytes:

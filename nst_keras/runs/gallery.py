@@ -5,7 +5,6 @@ comparison, the player, the curves and the details.
 """
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,7 @@ def write_page(folder: RunFolder, news_within: float | None = None) -> Path:
     found = gather(folder)
     run = public_record(folder.read_record())
     pictures = {name: found.pop(name) for name in ("content", "styles", "prepared", "picture")}
-    is_live = run.status == "running" and news_within is not None
-    found["live"] = {"written": round(time.time(), 1), "within": news_within} if is_live else None
+    found["live"] = page.live(news_within) if run.status == "running" else None
     title = gallery_html.title_of(found["names"])
     files.write_text(
         folder.page,
@@ -51,8 +49,8 @@ def write_page(folder: RunFolder, news_within: float | None = None) -> Path:
             title,
             found,
             description=f"A photo repainted by neural style transfer: {title}.",
-            scripts=("zoom", "viewer", "curves"),
-            refresh='<meta http-equiv="refresh" content="15">' if is_live else "",
+            scripts=("live", "zoom", "viewer", "curves"),
+            refresh=page.REFRESH if found["live"] else "",
             **gallery_html.parts(run, found["names"], pictures, found["files"]),
         ),
     )

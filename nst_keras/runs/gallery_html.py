@@ -4,7 +4,6 @@ from typing import Any
 
 from nst_keras.runs import page
 from nst_keras.runs.record import InputPicture, RunRecord
-from nst_keras.runtime.progress import format_seconds
 
 _LONG = 48  # characters of a title that gets smaller letters, to stay on a line or two
 
@@ -61,27 +60,15 @@ def _facts(run: RunRecord) -> str:
 
 
 def _state(run: RunRecord) -> str:
-    """What a job that is not finished says of itself; the script watches whether it goes on."""
-    words = {"running": "Running", "failed": "Failed", "interrupted": "Interrupted"}
-    if run.status not in words:
-        return ""
     step, total = run.step or 0, run.total_steps or 0
-    share = min(1.0, step / total) if total > 0 else 0.0
-    place = f"step {step:,} of {total:,}" if total > 0 else f"step {step:,}"
-    line = f"<strong>{words[run.status]}</strong>, {place}, {int(100 * share)}\u00a0%"
-    if run.status == "running" and run.seconds_left is not None and run.seconds_left > 0:
-        line += f", about {format_seconds(run.seconds_left)} left"
-    parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
-    if run.reason:
-        parts.append(f'<p class="reason">{page.escape(run.reason)}</p>')
-    if run.status == "running":
-        parts.append('<p class="news" role="status"></p>')
-    if run.resume_command:
-        hidden = " hidden" if run.status == "running" else ""
-        how = "To go on, run this in the folder that contains the folder of this page:"
-        again = page.command(run.resume_command)
-        parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')
-    return f'<div class="state">{"".join(parts)}</div>'
+    return page.state(
+        run.status,
+        f"step {step:,} of {total:,}" if total > 0 else f"step {step:,}",
+        min(1.0, step / total) if total > 0 else 0.0,
+        run.seconds_left,
+        run.reason,
+        run.resume_command,
+    )
 
 
 def _shape(shown: dict[str, Any] | None, run: RunRecord) -> str:

@@ -5,11 +5,15 @@
 
 import html
 import json
+import time
 from collections.abc import Sequence
 from importlib import resources
 from string import Template
 from typing import Any
 
+from nst_keras.runtime.progress import format_seconds
+
+REFRESH = '<meta http-equiv="refresh" content="15">'  # without JavaScript
 # A frame with a wave: the icon of all pages.
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
@@ -67,6 +71,46 @@ def command(text: str) -> str:
     """A command that can be copied; lines end between its arguments."""
     words = " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
     return f'<div class="command"><code>{words}</code></div>'
+
+
+def live(news_within: float | None) -> dict[str, float] | None:
+    """When a page is written, and within how many seconds it will be again; None if it will not."""
+    return (
+        None if news_within is None else {"written": round(time.time(), 1), "within": news_within}
+    )
+
+
+def state(
+    status: str,
+    place: str,
+    share: float,
+    seconds_left: float | None,
+    reason: str,
+    resume_command: str,
+) -> str:
+    """What a job that is not finished says of itself; nothing for any other job.
+
+    Args:
+        place: where it is, such as step 10 of 40.
+        share: of the job that is done, 0 to 1.
+    """
+    words = {"running": "Running", "failed": "Failed", "interrupted": "Interrupted"}
+    if status not in words:
+        return ""
+    line = f"<strong>{words[status]}</strong>, {place}, {int(100 * share)}\u00a0%"
+    if status == "running" and seconds_left is not None and seconds_left > 0:
+        line += f", about {format_seconds(seconds_left)} left"
+    parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
+    if reason:
+        parts.append(f'<p class="reason">{escape(reason)}</p>')
+    if status == "running":
+        parts.append('<p class="news" role="status"></p>')
+    if resume_command:
+        hidden = " hidden" if status == "running" else ""
+        how = "To go on, run this in the folder that contains the folder of this page:"
+        again = command(resume_command)
+        parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')
+    return f'<div class="state">{"".join(parts)}</div>'
 
 
 def size_text(width: int | None, height: int | None) -> str:

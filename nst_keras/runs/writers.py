@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
+from nst_keras.runs.renewals import Renewals
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -27,12 +27,6 @@ from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate, References
 
 _log = logging.getLogger(__name__)
-
-# Between renewals of the page: the first ones come soon, to be seen by whoever opened it. The page
-# holds megabytes, so long runs renew it less often.
-_REFRESH_SECONDS = (2.0, 5.0, 10.0, 20.0)
-_REFRESH_SHARE = 0.01  # of the time so far
-_SETUP_SECONDS = 120.0  # until a page is renewed for the first time, on a slow machine
 
 
 class MetricsWriter:
@@ -120,7 +114,7 @@ class RunWriter:
         self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
-        self._refreshed, self._renewals, self._longest = time.monotonic(), 0, 0.0
+        self._renewals = Renewals()
         self._timeline, self._parts_before = timeline or Timeline(), dict(record.parts)
 
     @contextlib.contextmanager
@@ -211,27 +205,10 @@ class RunWriter:
             seconds=round(iterate.seconds, 1),
             seconds_left=round(left, 1) if math.isfinite(left) else None,
         )
-        due = time.monotonic() - self._refreshed >= self._pause() and not iterate.is_last
+        due = self._renewals.is_due(iterate.seconds) and not iterate.is_last
         if due or iterate.stopped:  # a run that resumes after this step does not note it again
-            self._note_renewal()
+            self._renewals.note()
             self.show(iterate)
-
-    def _pause(self) -> float:
-        """The seconds from one renewal of the page to the next."""
-        early = _REFRESH_SECONDS[min(self._renewals, len(_REFRESH_SECONDS) - 1)]
-        return max(early, _REFRESH_SHARE * (self._record.seconds or 0.0))
-
-    def _note_renewal(self) -> None:
-        now = time.monotonic()
-        if self._renewals:  # the time until the first one is mostly that of setting up
-            self._longest = max(self._longest, now - self._refreshed)
-        self._refreshed, self._renewals = now, self._renewals + 1
-
-    def _news_within(self) -> float:
-        """Seconds until the page is renewed, unless the run was killed: a step may take longer than
-        the pause, and those of the next scale several times as long."""
-        setup = 0.0 if self._renewals else _SETUP_SECONDS
-        return round(max(self._pause(), 2.0 * self._longest, setup), 1)
 
     def _write_events(self, events: EventWriter, resume_step: int, iterate: Iterate) -> None:
         """Write the losses that are logged and the image that is kept to TensorBoard."""
@@ -250,7 +227,7 @@ class RunWriter:
     def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
-        image, record, within = iterate.image, self._record, self._news_within()
+        image, record, within = iterate.image, self._record, self._within()
 
         def write() -> None:
             images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)
@@ -261,10 +238,13 @@ class RunWriter:
     def _refresh(self, **changes: Any) -> None:
         """Write the record with these changes, and the page, at once."""
         self._update(**changes)
-        self._write_page(self._record, self._news_within())
+        self._write_page(self._record, self._within())
 
     def _update(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
+
+    def _within(self) -> float:
+        return self._renewals.within(self._record.seconds or 0.0)
 
     def _write_page(self, record: RunRecord, within: float) -> None:
         record.write(self.folder.record)
@@ -279,10 +259,10 @@ class RunWriter:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
-                    self._refresh(status="interrupted")
+                    self._refresh(status="interrupted", seconds_left=None)
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"
-                    self._refresh(status="failed", reason=reason)
+                    self._refresh(status="failed", reason=reason, seconds_left=None)
             raise
 
 

@@ -136,6 +136,7 @@ def _train(
         if name in figures:
             _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
     _log.info("weights: %s", folder.result)
+    _log.info("page: %s", folder.page)
     given = f"--backbone={config.backbone} --weights={folder.result}"
     _log.info("use them with: python -m nst_keras.run %s", given)
     return 0
