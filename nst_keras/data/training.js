@@ -25,7 +25,8 @@ function showChart(title, key, isShare) {
     const x = step => left + (step - from) / (to - from) * (right - left);
     const rise = value => isShare ? value : Math.log(value / low) / Math.log(high / low);
     const y = value => bottom - rise(value) * (bottom - top);
-    const levels = isShare ? [0, 0.25, 0.5, 0.75, 1] : decades(low, high);
+    let levels = isShare ? [0, 0.25, 0.5, 0.75, 1] : decades(low, high);
+    if (levels.length < 3) levels = ticks(low, high, 5);
     chart.replaceChildren(draw("svg", {viewBox: "0 0 " + width + " " + height, role: "img", "aria-label": title + " over the batches"},
       ...levels.flatMap(value => [draw("line", {class: "grid", x1: left, x2: right, y1: y(value), y2: y(value)}),
         draw("text", {x: left - 8, y: y(value) + 4, "text-anchor": "end"}, isShare ? 100 * value + " %" : tick(value))]),

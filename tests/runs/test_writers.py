@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nst_keras.imaging import images
-from nst_keras.runs import renewals, writers
+from nst_keras.runs import page, renewals, writers
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.writers import MetricsWriter, ProgressWriter, RunWriter, make_checkpointer
@@ -282,8 +282,9 @@ def test_a_missing_file_has_no_rows(folder):
 
 @pytest.fixture
 def always(monkeypatch):
-    """Renew the page at every iterate."""
+    """Renew the page at every iterate, and leave out when that was."""
     monkeypatch.setattr(renewals.Renewals, "is_due", lambda self, worked: True)
+    monkeypatch.setattr(page, "live", lambda within: None)
 
 
 def make_late(path, notes=None, submit=at_once):
