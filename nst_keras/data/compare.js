@@ -106,7 +106,7 @@ function card(run) {
   const names = page.varied.filter(name => !page.layout.includes(name));
   const more = names.length > SHORT_LIST && Object.keys(run.settings).length ? names.splice(SHORT_LIST - 1) : [];
   return make("figure", {class: "card", "data-run": run.index}, run.stage, make("figcaption", {},
-    make("div", {class: "name"}, dot(run), names.length || !page.layout.length || run.crowded ? named(run) : "", run.mark ? make("span", {class: "badge"}, run.mark) : "", run.at),
+    make("div", {class: "name"}, dot(run), !page.layout.length || run.crowded && !names.length ? named(run) : "", run.mark ? make("span", {class: "badge"}, run.mark) : "", run.at),
     run.note ? make("p", {class: "note"}, run.note) : "",
     names.length ? facts(run, names) : "",
     run.command ? useThis(run) : "",
