@@ -1,16 +1,18 @@
 """Show runs side by side on one page: `python -m nst_keras.compare runs/a runs/b`.
 
-Like a run's own page it needs no network and no other file; only its links lead to the runs' pages.
+Like a run's own page, it needs no network and no other file.
 
 Exit status: 0 written, 2 bad input, 74 a file could not be written.
 """
 
 import dataclasses
 import logging
+import os
 import sys
 
 from nst_keras.runs import folder
 from nst_keras.runs.comparison import write_page
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command import Command
 from nst_keras.settings.command_line import Call
@@ -32,6 +34,7 @@ class CompareConfig:
         path=True,
     )
     output: str = _page("comparison.html", "The file to write.", path=True)
+    overwrite: bool = _page(False, "Replace a comparison that is there already.")
     title: str = _page("", "The page's title.", unset="the number of runs")
     layout: tuple[str, ...] = _page(
         (),
@@ -65,7 +68,11 @@ def _write(call: Call) -> int:
     config = CompareConfig(**call.groups[0].values)
     for run in config.run:
         folder.existing(run, run)
-    page = write_page(config.output, config.run, config.title, config.layout)
+    if len({os.path.abspath(run) for run in config.run}) == 1:
+        raise InputError(f"RUN={config.run[0]}: is one run; give at least two run folders")
+    page = write_page(
+        config.output, config.run, config.title, config.layout, overwrite=config.overwrite
+    )
     _log.info("comparison: %s", page)
     return 0
 

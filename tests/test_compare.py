@@ -78,8 +78,12 @@ def test_help(capsys):
 
 def test_its_own_page_is_replaced_and_nothing_else(command, runs):
     assert command(*runs)[0] == 0
-    assert command(runs[0])[0] == 0
-    assert page_data(Path("comparison.html"))["title"] == "a"
+    before = Path("comparison.html").read_bytes()
+    status, said = command(*runs, "--title=Again")
+    assert (status, Path("comparison.html").read_bytes()) == (2, before)
+    assert said.endswith("exists; give another name, or --overwrite to replace it\n")
+    assert command(*runs, "--title=Again", "--overwrite")[0] == 0
+    assert page_data(Path("comparison.html"))["title"] == "Again"
 
     status, said = command(*runs, f"--output={runs[0] / 'index.html'}")
 
@@ -97,13 +101,15 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
         (["file"], "file: is not a folder"),
         (["empty"], "empty: is not a run folder"),
         (["RUN", "torn"], "torn: is not a run folder"),
-        (["RUN", "--output=no/page.html"], "--output=no/page.html: there is no folder"),
-        (["RUN", "--output=empty"], "--output=empty: is a folder"),
-        (["RUN", "--output=file"], "--output=file: exists and is not a comparison"),
+        (["RUN"], "is one run; give at least two run folders"),
+        (["RUN", "RUN"], "is one run; give at least two run folders"),
+        (["RUN", "RUN 2", "--output=no/page.html"], "--output=no/page.html: there is no folder"),
+        (["RUN", "RUN 2", "--output=empty"], "--output=empty: is a folder"),
+        (["RUN", "RUN 2", "--output=file"], "--output=file: exists and is not a comparison"),
         (["RUN", "--output="], "--output=: must be a text, not empty"),
         (["RUN", "--outptu=x"], "--outptu: unknown flag; did you mean --output?"),
-        (["RUN", "--layout=style_weight"], "--layout=style_weight: must be two settings"),
-        (["RUN", "--layout=a,b"], "--layout=a,b: must be two settings"),
+        (["RUN", "RUN 2", "--layout=style_weight"], "--layout=style_weight: must be two settings"),
+        (["RUN", "RUN 2", "--layout=a,b"], "--layout=a,b: must be two settings"),
     ],
 )
 def test_bad_input_is_one_line(command, tmp_path, runs, arguments, message):
@@ -113,7 +119,9 @@ def test_bad_input_is_one_line(command, tmp_path, runs, arguments, message):
     (here / "torn").mkdir()
     (here / "torn" / "run.json").write_text("{")
 
-    status, said = command(*(runs[0] if word == "RUN" else word for word in arguments))
+    status, said = command(
+        *({"RUN": runs[0], "RUN 2": runs[1]}.get(word, word) for word in arguments)
+    )
 
     assert status == 2
     assert said.startswith("nst_keras: ") and said.count("\n") == 1
@@ -130,7 +138,7 @@ def test_a_full_disk_leaves_the_old_page(command, tmp_path, runs, monkeypatch):
         raise OSError(28, "No space left on device", "comparison.html")
 
     monkeypatch.setattr("os.replace", refuse)
-    status, said = command(runs[0])
+    status, said = command(*runs, "--overwrite")
 
     assert (status, said) == (74, "nst_keras: comparison.html: No space left on device\n")
     assert page.read_bytes() == before

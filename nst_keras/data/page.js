@@ -76,3 +76,48 @@ function tick(value) {
   return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(0)
     : String(+value.toPrecision(6));
 }
+
+// Commands that can be copied.
+
+function addCopyButtons() {
+  document.querySelectorAll(".command").forEach(box => {
+    const code = box.querySelector("code");
+    box.append(copyButton("Copy", () => code.textContent, code));
+  });
+}
+
+function copyButton(label, text, node) {
+  const button = make("button", {type: "button", onclick: copy}, label);
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(text());
+    } catch (error) {  // not every browser lets a file:// page use the clipboard
+      const area = make("textarea", {readonly: "", style: "position:fixed;opacity:0"});
+      area.value = text();
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      if (node) getSelection().selectAllChildren(node);
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; }, 1600);
+  }
+  return button;
+}
+
+function table(kind, pairs) {
+  return make("table", {class: kind}, make("tbody", {}, ...pairs.map(([name, value]) =>
+    make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, value)))));
+}
+
+// What a reload must not lose.
+
+const storage = "nst_keras " + location.pathname;
+let kept = {};
+try { kept = JSON.parse(sessionStorage.getItem(storage)) || {}; } catch (error) { /* storage is off */ }
+
+function keep(name, value) {
+  kept[name] = value;
+  try { sessionStorage.setItem(storage, JSON.stringify(kept)); } catch (error) { /* storage is off */ }
+}

@@ -1,25 +1,28 @@
-"""The page that compares several runs; only its links to the runs' own pages need other files."""
+"""The page that compares several runs, in one file that can be sent to anybody."""
 
 import collections
-import itertools
 import os
 import re
+import shlex
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import extras, gallery
+from nst_keras.runs import embedding, extras, gallery, page
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.public import base_names, public_record
 from nst_keras.runs.record import RunRecord
+from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 
-PICTURE_BYTES = 22_000_000  # of all pictures together; in base64 a third more
+PICTURE_BYTES = 7_200_000  # of all pictures together; in base64 a third more
 MAX_SIDE = 2048  # px, of a picture
-MAX_INPUT_SIDE = 360  # px, of the content and style pictures
+MAX_INPUT_SIDE, MAX_INPUTS = 300, 12  # px of the content and style pictures, and how many
+_INPUT_BYTES = 40_000  # of one of them
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # is in the template
 # Settings that decide what a loss measures: under other values it is a different quantity.
@@ -32,26 +35,29 @@ def write_page(
     title: str = "",
     layout: tuple[str, ...] = (),
     notes: Mapping[str | os.PathLike, str] | None = None,
+    *,
+    overwrite: bool = True,
 ) -> Path:
     """Write the page that compares the run folders `runs` to `path`, atomically; return its path.
 
     Runs may be unfinished or damaged: what cannot be read is left out. The more runs, the fewer and
-    smaller are the pictures of each, so that the page stays below about 35 MB. Raises InputError if
+    smaller are the pictures of each, so that the page stays below 12 MB. Raises InputError if
     it cannot be written to `path`, or `layout` names no settings of the runs.
 
     Args:
         layout: two settings, for the rows and the columns of the grid.
         notes: texts to show with some of the runs, by run folder.
+        overwrite: whether a comparison at `path` is replaced; any other file never is.
     """
     path = Path(path)
-    _check_output(path)
+    _check_output(path, overwrite)
     folders = [RunFolder(run) for run in dict.fromkeys(map(os.path.abspath, runs))]
     count = len(folders)
     if not count:
         raise InputError(
             "RUN is missing; give at least one run folder, such as runs/photo_painting-3f2a"
         )
-    records = [folder.read_record() for folder in folders]
+    records = [public_record(folder.read_record()) for folder in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):
         raise InputError(f"--layout={','.join(layout)}: must be two settings that these runs have")
@@ -69,25 +75,38 @@ def write_page(
             "scores": {_shown(name): value for name, value in record.scores.items()},
             **_pictures(folder, record, count),
             "settings": {n: own[n] for n in (*varied, *layout) if n in own},
+            "command": _command(record),
             "curves": _curves(folder, count),
+            "scale_starts": [scale.first_step for scale in record.scales if scale.first_step],
         }
         for name, folder, record, own in zip(names, folders, records, settings, strict=True)
     ]
     title = title or (f"{count} runs side by side" if count > 1 else names[0])
-    page = {
+    shown = {
         "title": title,
-        "inputs": _input_pictures(folders[0], records[0], varied),
         "runs": described,
         "varied": varied,
         "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
         "incomparable": [name for name in varied if name in OBJECTIVE],
         "layout": layout,
+        "score_notes": {name: score.explanation for name, score in SCORES.items()},
+        "place": _place(path),
     }
-    files.write_text(path, gallery.fill_template("compare.html", title, page))
+    stills = "".join(map(_still, described))
+    text = page.fill_template(
+        "compare",
+        title,
+        shown,
+        description=f"Neural style transfer: {title}",
+        scripts=("zoom", "compare_curves", "compare_table"),
+        inputs=_inputs_html(folders, records),
+        stills=stills,
+    )
+    files.write_text(path, text)
     return path
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, overwrite: bool) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
     extras.check_place(path)
     if path.exists():
@@ -95,6 +114,9 @@ def _check_output(path: Path) -> None:
             if MARK.encode() not in file.read(4096):
                 message = "exists and is not a comparison; give another name"
                 raise InputError(f"--output={path}: {message}")
+        if not overwrite:
+            message = "already exists; give another name, or --overwrite to replace it"
+            raise InputError(f"--output={path}: {message}")
 
 
 def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
@@ -105,7 +127,7 @@ def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
     found = []
     for record, own in zip(records, inputs, strict=True):
         settings = {
-            name: _shown(text)
+            name: _shown(base_names(text))
             for name, text in record.settings.items()
             if name not in OPTIONS or OPTIONS[name].changes_result
         }
@@ -160,29 +182,75 @@ def _shown(text: str) -> str:
 
 def _pictures(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any]:
     """The pictures of a run by step, the result last, in the bytes that each of `runs` may use."""
-    share, count = PICTURE_BYTES // runs, min(32, max(6, 240 // runs))
+    share, count = PICTURE_BYTES // runs, min(32, max(2, 240 // runs))
     large, small = share * 2 // 5, share * 3 // 5 // count  # bytes
     # Painted texture takes a byte for two or three pixels; guesses that often save an encoding.
     side, small_side = (min(MAX_SIDE, int((5 * most) ** 0.5)) for most in (large, small))
     found = folder.existing_iterations()
-    result = gallery.picture(folder.result, side, 90, large) if record.has_result else None
-    newest = result or gallery.picture(folder.latest, side, 90, large)
+    result = embedding.picture(folder.result, side, 90, large) if record.has_result else None
+    newest = result or embedding.picture(folder.latest, side, 90, large)
     step = record.step or (found[-1][0] if found else 0)
     if newest:
         found = [(at, file) for at, file in found if at < step or not result and at > step]
-    shown = gallery.with_steps(evenly(found, count), small_side, 82, small)
+    shown = embedding.with_steps(evenly(found, count), small_side, 82, small)
     shown += [{"step": step, **newest}] if newest else []
     return {"iterations": sorted(shown, key=lambda one: one["step"]), "finished": bool(result)}
 
 
-def _input_pictures(folder: RunFolder, record: RunRecord, varied: list[str]) -> list[dict]:
-    """The content and style pictures that all runs share, from the folder of one of them."""
-    found, styles = [], itertools.count(1)
-    for kind, name, _ in _inputs(record):
-        copy = folder.content if kind == "content" else folder.style(next(styles))
-        picture = gallery.picture(copy, MAX_INPUT_SIDE)
-        if picture and kind not in varied:
-            found.append({"kind": kind, "name": name, **picture})
+def _still(run: dict[str, Any]) -> str:
+    """The newest picture of a run, as it is seen without JavaScript; the script takes it from
+    there, so its data have it no more."""
+    newest = run["iterations"][-1] if run["iterations"] else None
+    shown = page.image(newest, run["name"]) if newest else ""
+    if newest:
+        newest["uri"] = ""
+    return (
+        f'<figure class="still">{shown}<figcaption>{page.escape(run["name"])}</figcaption></figure>'
+    )
+
+
+def _inputs_html(folders: list[RunFolder], records: list[RunRecord]) -> str:
+    """The different photos and paintings of all runs."""
+    found: dict[tuple[str, str, str], dict[str, Any] | None] = {}
+    for folder, record in zip(folders, records, strict=True):
+        number = 0
+        for one in _inputs(record):
+            number += one[0] == "style"
+            copy = folder.content if one[0] == "content" else folder.style(number)
+            if one not in found and len(found) < MAX_INPUTS:
+                found[one] = embedding.picture(copy, MAX_INPUT_SIDE, 80, _INPUT_BYTES)
+    words = {"content": "Photo", "style": "Painting"}
+    return "".join(
+        f"<figure>{page.image(shown, f'{words[kind]}: {name}')}"
+        f"<figcaption><b>{words[kind]}</b> {page.escape(name)}</figcaption></figure>"
+        for (kind, name, _), shown in sorted(found.items(), key=lambda item: item[0][0])
+        if shown
+    )
+
+
+def _command(record: RunRecord) -> str:
+    """The command that makes the picture of a run at full size: at the usual size, unless that of
+    the run is larger, and without what was chosen for a quick draft. Empty if not known."""
+    settings = {name: text for name, text in record.settings.items() if name in record.changed}
+    if settings.get("quality") == "draft":
+        del settings["quality"]
+    size, usual = settings.get("size", ""), OPTIONS["size"].default
+    if size.isdecimal() and int(size) < usual:
+        del settings["size"]
+    inputs = {name: record.settings.get(name, "") for name in ("content", "style")}
+    if not all(inputs.values()):
+        return ""
+    flags = [f"--{name}={text}" for name, text in {**inputs, **settings}.items()]
+    return shlex.join(["python", "-m", "nst_keras.run", *flags])
+
+
+def _place(path: Path) -> int:
+    """A number that tells the script whether the page is still where it was written, so that its
+    links lead somewhere: FNV-1a of the path, which cannot be read from it."""
+    found = 0x811C9DC5
+    address = urllib.parse.urlparse(path.absolute().as_uri()).path
+    for byte in urllib.parse.unquote_to_bytes(address):
+        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
     return found
 
 

@@ -232,7 +232,7 @@ def changed_settings(config: Config) -> list[str]:
         "precision": settle_precision("auto"),
         "xla": settle_xla("auto", config.deterministic),
     }
-    own = {"content", "style", "tile_size", "image_every"}  # have no usual value
+    own = {"content", "style", "tile_size", "image_every", "log_every"}  # have no usual value
     own |= {name for name, option in OPTIONS.items() if option.destination}
     changed = [
         name

@@ -144,6 +144,7 @@ class RunRecord(WorkRecord):
     resume_command: str = ""
     started: str = ""  # as ISO 8601
     seconds: float | None = None  # of work so far, over all resumes
+    seconds_left: float | None = None  # an estimate while it runs
     # Where they went, by part, with start and end of the process; without what was killed.
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     step: int | None = None

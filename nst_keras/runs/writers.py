@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
+from nst_keras.runs.renewals import Renewals
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -27,10 +27,6 @@ from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate, References
 
 _log = logging.getLogger(__name__)
-
-# Between renewals of the page: it holds megabytes, so long runs renew it less often.
-_REFRESH_SECONDS = 20.0
-_REFRESH_SHARE = 0.01  # of the time so far
 
 
 class MetricsWriter:
@@ -117,7 +113,7 @@ class RunWriter:
         self.folder, self.resume_command = run.folder, record.resume_command
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
-        self._refreshed = time.monotonic()
+        self._renewals = Renewals()
         self._timeline, self._parts_before = timeline or Timeline(), dict(record.parts)
 
     @contextlib.contextmanager
@@ -183,7 +179,7 @@ class RunWriter:
             extras.write_proof(folder, settings)
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
-            self._refresh(status="finished", parts=self.parts())
+            self._refresh(status="finished", parts=self.parts(), seconds_left=None)
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))
@@ -212,12 +208,16 @@ class RunWriter:
             path, image = self.folder.iteration(iterate.step), iterate.image
             profile = self._run.inputs.profile
             self._submit(lambda: images.write_image(path, image, profile=profile))
-        self._update(step=iterate.step, seconds=round(iterate.seconds, 1))
-        pause = max(_REFRESH_SECONDS, _REFRESH_SHARE * iterate.seconds)
-        due = time.monotonic() - self._refreshed >= pause and not iterate.is_last
+        left = iterate.seconds_left
+        self._update(
+            step=iterate.step,
+            seconds=round(iterate.seconds, 1),
+            seconds_left=round(left, 1) if math.isfinite(left) else None,
+        )
+        due = self._renewals.is_due(iterate.seconds) and not iterate.is_last
         if due or iterate.stopped:  # a run that resumes after this step does not note it again
+            self._renewals.note()
             self.show(iterate)
-            self._refreshed = time.monotonic()
 
     def _write_events(self, events: EventWriter, resume_step: int, iterate: Iterate) -> None:
         """Write the losses that are logged and the image that is kept to TensorBoard."""
@@ -236,25 +236,28 @@ class RunWriter:
     def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
-        image, record = iterate.image, self._record
+        image, record, within = iterate.image, self._record, self._within()
 
         def write() -> None:
             images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)
-            self._write_page(record)
+            self._write_page(record, within)
 
         self._submit(write)
 
     def _refresh(self, **changes: Any) -> None:
         """Write the record with these changes, and the page, at once."""
         self._update(**changes)
-        self._write_page(self._record)
+        self._write_page(self._record, self._within())
 
     def _update(self, **changes: Any) -> None:
         self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
 
-    def _write_page(self, record: RunRecord) -> None:
+    def _within(self) -> float:
+        return self._renewals.within(self._record.seconds or 0.0)
+
+    def _write_page(self, record: RunRecord, within: float) -> None:
         record.write(self.folder.record)
-        gallery.write_page(self.folder)
+        gallery.write_page(self.folder, within)
 
     @contextlib.contextmanager
     def _recording_failure(self) -> Iterator[None]:
@@ -265,10 +268,10 @@ class RunWriter:
             line, status = cli.explain(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
-                    self._refresh(status="interrupted")
+                    self._refresh(status="interrupted", seconds_left=None)
                 else:
                     reason = line or f"{type(error).__name__}: {first_line(error)}"
-                    self._refresh(status="failed", reason=reason)
+                    self._refresh(status="failed", reason=reason, seconds_left=None)
             raise
 
 

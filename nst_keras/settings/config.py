@@ -593,7 +593,9 @@ class Config:
         essential=True,
     )
 
-    log_every: int = _progress(10, "Steps between lines of metrics.jsonl.", _COUNT)
+    log_every: int = _progress(
+        None, "Steps between lines of metrics.jsonl.", _COUNT, unset="for about 60 lines"
+    )
     image_every: int = _progress(
         None, "Steps between iteration images; 0: none.", _COUNT_OR_0, unset="for about 24 images"
     )

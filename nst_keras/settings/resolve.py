@@ -22,7 +22,7 @@ _ALL_ZERO = "at least one value must be above 0"
 @dataclasses.dataclass(frozen=True)
 class Settings(Config):
     """A config that has been resolved. None stands only where an option may have no value, or where
-    the plan of the run decides it (`image_every`)."""
+    the plan of the run decides it (`image_every`, `log_every`)."""
 
     @property
     def layers(self) -> tuple[str, ...]:

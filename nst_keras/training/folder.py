@@ -9,9 +9,9 @@ from nst_keras.runtime import checkpoints
 from nst_keras.runtime.progress import EventWriter
 from nst_keras.runtime.tables import StepTable
 
-_BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
+BATCH_COLUMNS = ("step", "epoch", "batch", "loss", "accuracy", "learning_rate")
 _SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
-_EPOCH_COLUMNS = ("step", "epoch", *_SCORES, "learning_rate")
+EPOCH_COLUMNS = ("step", "epoch", *_SCORES, "learning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TrainFolder(WorkFolder[TrainRecord]):
     record_type = TrainRecord
     subfolders = ("checkpoints",)
     owned = (
-        *("flags.cfg", "batches.csv", "epochs.csv", "weights.npz", "labels.json"),
+        *("flags.cfg", "batches.csv", "epochs.csv", "weights.npz", "labels.json", "index.html"),
         *(f"checkpoints/{checkpoints.PATTERN}", "events/events.out.tfevents.*"),
     )
 
@@ -42,6 +42,7 @@ class TrainFolder(WorkFolder[TrainRecord]):
         self.batches = self.path / "batches.csv"
         self.epochs = self.path / "epochs.csv"
         self.labels = self.path / "labels.json"
+        self.page = self.path / "index.html"
 
 
 class TrainingWriter:
@@ -52,8 +53,8 @@ class TrainingWriter:
     """
 
     def __init__(self, folder: TrainFolder, step: int, validated_step: int, *, tensorboard: bool):
-        self._batches = StepTable(folder.batches, _BATCH_COLUMNS, step)
-        self._epochs = StepTable(folder.epochs, _EPOCH_COLUMNS, validated_step)
+        self._batches = StepTable(folder.batches, BATCH_COLUMNS, step)
+        self._epochs = StepTable(folder.epochs, EPOCH_COLUMNS, validated_step)
         self._events = EventWriter(folder.events) if tensorboard else None
 
     def write(self, step: int, *, ends_epoch: bool, **figures: float | None) -> None:

@@ -14,11 +14,12 @@ from nst_keras.network import weights
 from nst_keras.optimizers import schedules
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer
 from nst_keras.runtime.cli import StopSignal
-from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.errors import InputError, first_line
 from nst_keras.runtime.progress import Reporter, fitting, format_seconds
 from nst_keras.training import input_pipeline
 from nst_keras.training.datasets import LabeledSet
 from nst_keras.training.folder import TrainFolder, TrainingWriter
+from nst_keras.training.page import Predictions, TrainingPage
 from nst_keras.training.trainer import Score, Trainer
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class TrainLoop:
         )
         validated = self.progress.epoch * self.batches
         self._writer = TrainingWriter(folder, self.step, validated, tensorboard=config.tensorboard)
+        self._page = TrainingPage(folder, config, data.names)
         self._mark = time.monotonic()
         self._resumed_at = self.step
         # Where the pace is measured from: after the first step, which compiles.
@@ -90,14 +92,17 @@ class TrainLoop:
             FloatingPointError: the loss is not finite.
         """
         if not quiet:
-            self._reporter = Reporter(
-                self._describe, lambda: self.step / self.total_steps, by_share=False
-            )
+            self._reporter = Reporter(self._describe, self._share, by_share=False)
         try:
             while not self._is_over():
+                self._refresh_page()
                 if not self._finish_epoch():
                     self._save()
+                    self._page.stop("interrupted", self._place(), self._share())
                     return None
+        except FloatingPointError as error:
+            self._page.stop("failed", self._place(), self._share(), first_line(error))
+            raise
         except tf.errors.InvalidArgumentError as error:
             if message := input_pipeline.unreadable(error):
                 raise InputError(message) from error
@@ -120,7 +125,37 @@ class TrainLoop:
             if score is None:
                 return None
             figures |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
+        if not self._write_final_page():
+            return None
         return figures | {"epochs": progress.epoch, "seconds": round(progress.seconds, 1)}
+
+    def _write_final_page(self) -> bool:
+        """Write the page with what the best weights say of unseen pictures; False if a stop signal
+        came."""
+        kind, pictures = (
+            ("test", self.data.test) if self.data.test else ("validation", self.data.validation)
+        )
+        if not len(pictures):
+            self._page.finish(None)
+            return True
+        classes = self.trainer.predict(pictures, self.stop)
+        if classes is None:
+            return False
+        self._page.finish(Predictions(pictures, classes, kind))
+        return True
+
+    def _refresh_page(self) -> None:
+        left = self._seconds_left()
+        self._page.refresh(self._place(), self._share(), self.progress.seconds, left)
+
+    def _place(self) -> str:
+        progress = self.progress
+        epochs = self.config.epochs
+        epoch = f"epoch {min(progress.epoch + 1, epochs):,} of {epochs:,}"
+        return f"{epoch}, batch {progress.batch:,} of {self.batches:,}"
+
+    def _share(self) -> float:
+        return self.step / self.total_steps
 
     def _is_over(self) -> bool:
         epoch, patience = self.progress.epoch, self.config.patience
@@ -160,6 +195,7 @@ class TrainLoop:
                 self._writer.write(self.step, ends_epoch=False, learning_rate=rate, **row)
             self._count_seconds()
             self._paced_from = self._paced_from or (self.step, progress.seconds)
+            self._refresh_page()
             if self._reporter:
                 self._reporter.update(now=self.step == self._resumed_at + 1)
             if self.stop:
@@ -182,12 +218,21 @@ class TrainLoop:
         if done:
             parts.append((3, f"loss {progress.loss / done:.4g}"))
             parts.append((2, f"accuracy {progress.accuracy / done:.1%}"))
-        first, seconds = self._paced_from or (self.step, progress.seconds)
-        if self.step > first and progress.seconds > seconds:
-            pace = (progress.seconds - seconds) / (self.step - first)
+        if pace := self._seconds_per_step():
             parts.append((4, f"{self.config.batch_size / pace:.3g} pictures/s"))
             parts.append((1, f"{format_seconds(pace * (self.total_steps - self.step))} left"))
         return fitting(parts, columns)
+
+    def _seconds_per_step(self) -> float | None:
+        """The mean since the first step of this process, which compiles; None before the next."""
+        first, seconds = self._paced_from or (self.step, self.progress.seconds)
+        if self.step <= first or self.progress.seconds <= seconds:
+            return None
+        return (self.progress.seconds - seconds) / (self.step - first)
+
+    def _seconds_left(self) -> float | None:
+        pace = self._seconds_per_step()
+        return pace * (self.total_steps - self.step) if pace else None
 
     def _end_epoch(self, validation: Score | None) -> None:
         progress = self.progress

@@ -137,6 +137,7 @@ def _train(
     for name in ("val_accuracy", "test_accuracy"):
         if name in figures:
             _log.info("%s of epoch %d: %.2f%%", name, figures["best_epoch"], 100 * figures[name])
+    _log.info("page: %s", folder.page.absolute().as_uri())
     given = f"--backbone={config.backbone} --weights={folder.result}"
     _log.info("use the weights with: nst photo.jpg painting.jpg %s", given)
     cli.show(str(folder.result))

@@ -55,6 +55,9 @@ class Trainer:
             self.optimizer = keras.optimizers.Adam(1e-3)
             self.optimizer.build(self.model.trainable_variables)
         self._process = tf.function(self._process_everywhere)
+        self._classify = tf.function(
+            lambda images: tf.argmax(self.model(images, training=False), axis=-1)
+        )
 
     def step(self, images: tf.Tensor, labels: tf.Tensor, learning_rate: float) -> Score:
         """Update the network by one batch; the score is that before the update.
@@ -84,6 +87,15 @@ class Trainer:
             totals += [float(total) for total in self._process(images, labels, training=False)]
         loss, right = totals / len(pictures)
         return Score(float(loss), float(right))
+
+    def predict(self, pictures: Pictures, stopping: StopSignal) -> np.ndarray | None:
+        """The most likely class of each picture, int64 (N,); None if a stop signal came."""
+        found = []
+        for images, _ in input_pipeline.validation_batches(pictures, self.config):
+            if stopping:
+                return None
+            found.append(self._classify(images).numpy())
+        return np.concatenate(found)[: len(pictures)]
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
         """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""

@@ -131,7 +131,7 @@ class Controller:
         if every := self.scale.match_every:  # counted from the start of the scale
             taken = self.step - (self.scale.first_step - 1)
             due.append(self.step - taken % every + every)
-        for every in (self.settings.log_every, self.plan.image_every, saved_every):
+        for every in (self.plan.log_every, self.plan.image_every, saved_every):
             if every:
                 due.append(self.step - self.step % every + every)
         return int(min(steps, min(due) - self.step))

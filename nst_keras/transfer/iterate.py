@@ -90,8 +90,9 @@ class Iterate:
         return self.stopped or self.ends_run or self.step == self.scale.last_step
 
     def is_logged(self, every: int) -> bool:
-        """Whether metrics keep its losses: at every multiple of `every` and where a scale ends."""
-        return is_due(self.step, every) or self.ends_scale
+        """Whether metrics keep its losses: at every multiple of `every`, and where a scale begins
+        and ends."""
+        return is_due(self.step, every) or self.step == self.scale.first_step or self.ends_scale
 
     def is_pictured(self, every: int, at: Sequence[int] = ()) -> bool:
         """Whether its image is kept: at multiples of `every`, at the steps `at`, and at the end

@@ -54,6 +54,7 @@ class Plan:
         state_on_host: whether the image and the optimizer's state are in the host's memory at
             scales in tiles, as the device has no room for them.
         image_every: steps between iteration images.
+        log_every: steps between losses that are logged.
         iterations, coarse_iterations, detail_iterations: the settings that give the steps of the
             scales.
     """
@@ -67,6 +68,7 @@ class Plan:
     detail_iterations: int = 0
     xla: bool | str = False
     state_on_host: bool = False
+    log_every: int = 1
 
     @property
     def total_steps(self) -> int:
@@ -76,7 +78,7 @@ class Plan:
     def decided(self) -> dict[str, Any]:
         """The decisions as settings by name; with these the run can be repeated."""
         steps = ("iterations", "coarse_iterations", "detail_iterations")
-        names = ("precision", "xla", "image_every", *steps)
+        names = ("precision", "xla", "image_every", "log_every", *steps)
         decided = {name: getattr(self, name) for name in names}
         return {**decided, "tile_size": self.tile_size or "none", "time_limit": None}
 

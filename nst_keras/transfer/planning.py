@@ -24,6 +24,7 @@ from nst_keras.transfer.scale_run import ScaleRun
 _log = logging.getLogger(__name__)
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
+_LINES = 60  # of metrics.jsonl if --log_every is not given
 _SLACK = 0.08  # share of a time limit that is left unplanned, since the pace of machines varies
 
 
@@ -119,12 +120,15 @@ def _warn_of_rate(settings: Settings, scale: Scale) -> None:
 
 def _plan(settings: Settings, inputs: Inputs, precision: str) -> Plan:
     scales = plan_run(settings, inputs.sizes["content"])
-    image_every = settings.image_every
+    total = scales[-1].last_step
+    image_every, log_every = settings.image_every, settings.log_every
     if image_every is None:
-        image_every = max(1, math.ceil(scales[-1].last_step / _PICTURES))
+        image_every = max(1, math.ceil(total / _PICTURES))
+    if log_every is None:
+        log_every = max(1, math.ceil(total / _LINES))
     steps = (settings.iterations, settings.coarse_iterations, settings.detail_iterations)
     xla = settle_xla(settings.xla, settings.deterministic)
-    return Plan(scales, precision, None, image_every, *steps, xla=xla)
+    return Plan(scales, precision, None, image_every, *steps, xla=xla, log_every=log_every)
 
 
 def measure_step_seconds(

@@ -72,8 +72,8 @@ def stylize(
 
     Yields:
         An `Iterate` about every second of work, or after each step if a step takes longer; at every
-        multiple of `log_every`, `image_every` (by default about 24 in all) and the checkpointer's
-        `every`, at every step in `image_at`, and at the end of every scale.
+        multiple of `log_every` (by default about 60 in all), `image_every` (about 24) and the
+        checkpointer's `every`, at every step in `image_at`, and at the start and end of each scale.
 
     Ctrl-C, or a notebook's button that interrupts, is raised as KeyboardInterrupt after the current
     iterate, whose image stays readable; a second one, at once.

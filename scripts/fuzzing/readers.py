@@ -11,7 +11,7 @@ import numpy as np
 
 from nst_keras.imaging import animation, images
 from nst_keras.network import vgg, weights
-from nst_keras.runs import comparison, gallery, writers
+from nst_keras.runs import comparison, embedding, gallery, writers
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line
@@ -195,7 +195,7 @@ def _read_sweep_log(folder: Path) -> None:
 
 
 def _embed(folder: Path) -> str:
-    return "embedded" if gallery.picture(folder / "picture", 64, most=4000) else "left out"
+    return "embedded" if embedding.picture(folder / "picture", 64, most=4000) else "left out"
 
 
 def _animate(folder: Path) -> None:

@@ -91,8 +91,8 @@ def page_data(page):
 
 
 def decoded(picture):
-    """The JPEG of an embedded picture."""
-    return base64.b64decode(picture["uri"].removeprefix("data:image/jpeg;base64,"))
+    """The bytes of an embedded picture."""
+    return base64.b64decode(picture["uri"].partition(";base64,")[2])
 
 
 SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))

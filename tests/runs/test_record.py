@@ -21,6 +21,7 @@ WHOLE = RunRecord(
     resume_command="python -m nst_keras.run --workdir=x",
     started="2020-01-01T00:00:00+00:00",
     seconds=1.5,
+    seconds_left=2.5,
     parts={"steps": 1.5},
     step=3,
     total_steps=10,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nst_keras.imaging import images
-from nst_keras.runs import writers
+from nst_keras.runs import page, renewals, writers
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.writers import MetricsWriter, ProgressWriter, RunWriter, make_checkpointer
@@ -196,9 +196,9 @@ def test_metrics_are_json_lines_of_step_scale_and_terms(folder):
     assert folder.read_metrics() == lines_of(folder)
 
 
-def test_metrics_are_written_when_due_and_at_the_ends_of_scales(folder):
+def test_metrics_are_written_when_due_and_where_scales_begin_and_end(folder):
     write_metrics(folder, range(1, 81), every=25)
-    assert steps_in(folder) == [25, 30, 50, 75, 80]
+    assert steps_in(folder) == [1, 25, 30, 31, 50, 75, 80]
 
 
 def test_each_metric_can_be_read_at_once(folder):
@@ -245,7 +245,7 @@ def test_a_resume_cuts_metrics_after_its_step_and_skips_what_is_there(folder):
     write_metrics(folder, range(15, 51), resume_step=20)
     assert folder.metrics.read_bytes() == before
     write_metrics(folder, [], resume_step=20)
-    assert steps_in(folder) == [10, 20]
+    assert steps_in(folder) == [1, 10, 20]
     write_metrics(folder, [])
     assert folder.metrics.read_bytes() == b""
 
@@ -282,9 +282,9 @@ def test_a_missing_file_has_no_rows(folder):
 
 @pytest.fixture
 def always(monkeypatch):
-    """Renew the page at every iterate."""
-    monkeypatch.setattr(writers, "_REFRESH_SECONDS", 0.0)
-    monkeypatch.setattr(writers, "_REFRESH_SHARE", 0.0)
+    """Renew the page at every iterate, and leave out when that was."""
+    monkeypatch.setattr(renewals.Renewals, "is_due", lambda self, worked: True)
+    monkeypatch.setattr(page, "live", lambda within: None)
 
 
 def make_late(path, notes=None, submit=at_once):
@@ -313,7 +313,9 @@ def test_by_default_everything_is_written_at_once(tmp_path, always):
     folder, writer = make_late(tmp_path)
     report(writer, 2)
     assert folder.iteration(2).exists() and folder.latest.exists() and folder.page.exists()
-    assert folder.read_record() == RunRecord(status="running", step=2, seconds=3.0)
+    assert folder.read_record() == RunRecord(
+        status="running", step=2, seconds=3.0, seconds_left=65.0
+    )
 
 
 def test_nothing_is_written_before_the_work_is_done(tmp_path, always):
@@ -334,7 +336,7 @@ def test_late_work_writes_the_record_as_it_was_when_submitted(tmp_path, always):
         records.append(late.read_record())
     shown = [one.step for one in records if one.step is not None]
     assert sorted(set(shown)) == [1, 2, 3, 4] and shown == sorted(shown)
-    assert records[-1] == RunRecord(status="running", step=4, seconds=6.0)
+    assert records[-1] == RunRecord(status="running", step=4, seconds=6.0, seconds_left=65.0)
     same, writer = make_late(tmp_path / "at_once")
     report(writer, 1, 2, 3, 4)
     assert files_of(late) == files_of(same)

@@ -21,7 +21,7 @@ def refusal(settings):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fills_in_all_that_is_left_open(name):
     open_after = {"content", "regions", "workdir", "output", "time_limit", "memory_limit"}
-    open_after |= {"image_every", "proof"}
+    open_after |= {"image_every", "log_every", "proof"}
     resolved = resolve(Config(objective=name))
     left = {option for option in OPTIONS if getattr(resolved, option) is None}
     assert left == open_after

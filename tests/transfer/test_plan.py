@@ -172,6 +172,7 @@ def test_what_is_decided_are_settings_with_which_the_run_can_be_repeated():
         "precision": "bfloat16",
         "tile_size": "none",
         "image_every": 4,
+        "log_every": 1,
         "iterations": 50,
         "coarse_iterations": (30,),
         "detail_iterations": 0,

@@ -40,6 +40,14 @@ def test_about_24_pictures_are_kept_unless_given(tiny_weights, given, steps, eve
     assert plan_of(tiny_weights, config).image_every == every
 
 
+@pytest.mark.parametrize(
+    ("given", "steps", "every"), [(None, 45, 1), (None, 61, 2), (None, 6000, 100), (7, 6000, 7)]
+)
+def test_losses_are_logged_at_about_sixty_steps(tiny_weights, given, steps, every):
+    config = dataclasses.replace(SINGLE, iterations=steps, log_every=given)
+    assert plan_of(tiny_weights, config).log_every == every
+
+
 def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
     config = dataclasses.replace(SINGLE, size=800)
     (scale,) = plan_of(tiny_weights, config).scales

@@ -1,0 +1,131 @@
+"""Pages that need no network and no other file: templates, and the HTML that they are filled with.
+
+`data/NAME.html` is a page; the styles and scripts of `data` are written into it.
+"""
+
+import html
+import json
+import time
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+from typing import Any
+
+from nst_keras.runtime.progress import format_seconds
+
+REFRESH = '<meta http-equiv="refresh" content="15">'  # without JavaScript
+# A frame with a wave: the icon of all pages.
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
+    "%3Crect width='32' height='32' rx='6' fill='%238a5a12'/%3E"
+    "%3Cpath d='M5 20c4-8 7-8 11-2s7 5 11-3v10a2 2 0 0 1-2 2H7a2 2 0 0 1-2-2z' fill='%23f3e6cb'/%3E"
+    "%3Ccircle cx='22' cy='9' r='3' fill='%23dfb063'/%3E%3C/svg%3E"
+)
+
+
+def fill_template(
+    name: str,
+    title: str,
+    data: dict[str, Any],
+    *,
+    description: str = "",
+    scripts: Sequence[str] = (),
+    **parts: str,
+) -> str:
+    """Fill the template `data/NAME.html` with `data/NAME.css`, `data/NAME.js`, and what all pages
+    share.
+
+    Args:
+        title: as text, like the description.
+        data: what the script draws, as plain data.
+        scripts: names of further files `data/SCRIPT.js` that the page's script needs.
+        parts: HTML, by the placeholder that it replaces.
+    """
+    finite = json.loads(json.dumps(data), parse_constant=lambda _: None)  # JSON has no NaN
+    # Only "<" can end the data inside a script element; names enter the page as text nodes only.
+    text = json.dumps(finite).replace("<", "\\u003c")
+    return Template(_read(f"{name}.html")).substitute(
+        parts,
+        title=escape(title),
+        description=escape(description or title),
+        icon=_ICON,
+        css="\n".join(_read(f"{one}.css").rstrip() for one in ("page", name)),
+        script="\n".join(_read(f"{one}.js").rstrip() for one in ("page", *scripts, name)),
+        data=text,
+    )
+
+
+def escape(text: str) -> str:
+    """A text as HTML; a name may hold half a surrogate pair, which no UTF-8 file can hold."""
+    return html.escape(text.encode("utf-8", "replace").decode())
+
+
+def image(picture: dict[str, Any], alt: str, **attributes: str) -> str:
+    """The element of an embedded picture."""
+    more = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+    size = f'width="{picture["width"]}" height="{picture["height"]}"'
+    return f'<img src="{picture["uri"]}" alt="{escape(alt)}" {size}{more}>'
+
+
+def command(text: str) -> str:
+    """A command that can be copied; lines end between its arguments."""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in text.split(" "))
+    return f'<div class="command"><code>{words}</code></div>'
+
+
+def live(news_within: float | None) -> dict[str, float] | None:
+    """When a page is written, and within how many seconds it will be again; None if it will not."""
+    return (
+        None if news_within is None else {"written": round(time.time(), 1), "within": news_within}
+    )
+
+
+def state(
+    status: str,
+    place: str,
+    share: float,
+    seconds_left: float | None,
+    reason: str,
+    resume_command: str,
+) -> str:
+    """What a job that is not finished says of itself; nothing for any other job.
+
+    Args:
+        place: where it is, such as step 10 of 40.
+        share: of the job that is done, 0 to 1.
+    """
+    words = {"running": "Running", "failed": "Failed", "interrupted": "Interrupted"}
+    if status not in words:
+        return ""
+    line = f"<strong>{words[status]}</strong>, {place}, {int(100 * share)}\u00a0%"
+    if status == "running" and seconds_left is not None and seconds_left > 0:
+        line += f", about {format_seconds(seconds_left)} left"
+    parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
+    if reason:
+        parts.append(f'<p class="reason">{escape(reason)}</p>')
+    if status == "running":
+        parts.append('<p class="news" role="status"></p>')
+    if resume_command:
+        hidden = " hidden" if status == "running" else ""
+        how = "To go on, run this in the folder that contains the folder of this page:"
+        again = command(resume_command)
+        parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')
+    return f'<div class="state">{"".join(parts)}</div>'
+
+
+def size_text(width: int | None, height: int | None) -> str:
+    """512 × 384 px, or nothing if that is not known."""
+    return f"{width}\u00a0\u00d7\u00a0{height}\u00a0px" if width and height else ""
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as the pages' scripts say it."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def _read(name: str) -> str:
+    return (resources.files("nst_keras") / "data" / name).read_text("utf-8")

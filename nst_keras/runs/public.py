@@ -1,0 +1,70 @@
+"""What a page that may be sent to anybody says of the files of its maker: their base names.
+
+The full paths and commands stay in the record.
+"""
+
+import dataclasses
+import ntpath
+import re
+import shlex
+from typing import Any
+
+from nst_keras.runs.record import Fingerprint, RunRecord
+
+# A path that leads out of the present folder, at the start of a text or after a separator.
+_START = r"(?<![\w.)\]/\\])(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])"
+_PATH = re.compile(_START + r"(?:[^\s,;:'\"()|/\\]+[\\/])*([^\s,;:'\"()|/\\]*)")
+_WHOLE_PATH = re.compile(r"(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])")
+
+
+def without_folders(text: str) -> str:
+    """A sentence in which each path out of the present folder is its base name."""
+    return _PATH.sub(lambda found: found[1] or "...", text)
+
+
+def base_names(value: str) -> str:
+    """The value of a setting, a list with commas, with the base names of such paths."""
+    return ",".join(map(_base_name, value.split(",")))
+
+
+def public_command(command: str) -> str:
+    """A shell command that takes its files from the folder in which it is run."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a record that somebody changed
+        return without_folders(command)
+    if not words:
+        return ""
+    named = []
+    for word in words[1:]:
+        flag, equals, value = word.partition("=")
+        is_flag = equals and flag.startswith("-")
+        named.append(f"{flag}={base_names(value)}" if is_flag else base_names(word))
+    program = re.sub(r"^python[\d.]*(?:\.exe)?$", "python", ntpath.basename(words[0]))
+    return shlex.join([program, *named])
+
+
+def public_record(record: RunRecord) -> RunRecord:
+    """The record of a run as a page shows it."""
+    return dataclasses.replace(
+        record,
+        fingerprint=Fingerprint(),
+        requested=Fingerprint(),
+        command=public_command(record.command),
+        resume_command=public_command(record.resume_command),
+        reason=without_folders(record.reason),
+        notes=tuple(map(without_folders, record.notes)),
+        settings={name: base_names(text) for name, text in record.settings.items()},
+        content=_public_input(record.content),
+        styles=tuple(map(_public_input, record.styles)),
+    )
+
+
+def _public_input(picture: Any) -> Any:
+    return dataclasses.replace(picture, name=_base_name(picture.name))
+
+
+def _base_name(path: str) -> str:
+    if not _WHOLE_PATH.match(path):
+        return path
+    return ntpath.basename(path.rstrip("\\/")) or "..."  # which knows both separators

@@ -1,0 +1,36 @@
+"""What a page says of the files of its maker."""
+
+import pytest
+
+from nst_keras.runs.public import base_names, public_command, without_folders
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/a.jpg: cannot be read", "a.jpg: cannot be read"),
+        ("see '/home/me/a.jpg', and /tmp/b.png.", "see 'a.jpg', and b.png."),
+        (r"C:\Users\me\a.jpg has no profile", "a.jpg has no profile"),
+        ("~me/x/a.jpg and ../b/c.jpg", "a.jpg and c.jpg"),
+        ("at 12/24 steps, 3.5 s/step, photos/a.jpg", "at 12/24 steps, 3.5 s/step, photos/a.jpg"),
+        ("style/block1_conv1 fell", "style/block1_conv1 fell"),
+    ],
+)
+def test_sentences(text, shown):
+    assert without_folders(text) == shown
+
+
+def test_values_of_settings():
+    assert base_names("/a/b.jpg,keep,../c/d.jpg") == "b.jpg,keep,d.jpg"
+    assert base_names("block1_conv1:1.0,block2_conv1:2") == "block1_conv1:1.0,block2_conv1:2"
+    assert base_names("photos/a.jpg") == "photos/a.jpg"  # says nothing of who made it
+    assert base_names("/home/me/") == "me"
+    assert base_names("/") == "..."
+
+
+def test_commands():
+    command = "/opt/v/bin/python3 -m nst_keras.run '--content=/home/me/a b.jpg' /x/c.jpg --quiet"
+    assert public_command(command) == ("python -m nst_keras.run '--content=a b.jpg' c.jpg --quiet")
+    assert public_command("nst a.jpg b.jpg") == "nst a.jpg b.jpg"
+    assert public_command("") == ""
+    assert public_command("python '/home/me/a") == "python 'a"  # damaged
