@@ -48,6 +48,12 @@ def do_runs(call: Call) -> int:
     return _run_batch(runs, call, timeline)
 
 
+def do_run(run: RequestedRun) -> int:
+    """Do a run that has been read, without messages about its progress; returns the exit status."""
+    started = time.monotonic()
+    return _run_alone(run, Call([], started, quiet=True), Timeline(started))
+
+
 def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
     if hosts.host_number(run.settings.distribute):
         return _help_chief(run)
@@ -238,6 +244,8 @@ def _write_iterates(
         for iterates in rounds:
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.take(iterate)
+            if any(writer.is_stopped for writer in writers):
+                stopping.set()
             if stopping and not iterates[0].is_last:
                 break
     except BaseException as error:

@@ -8,7 +8,7 @@ from typing import Any
 from nst_keras.network import vgg
 from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import FACTS, facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import AUTO_REGIONS, OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import COMMON, PRESETS, with_strength
@@ -102,7 +102,7 @@ def preset_values(config: Config) -> dict[str, Any]:
     source, factor = PRESETS[config.objective], QUALITIES[config.quality]
     preset = with_strength(source.defaults, config.strength)
     if config.optimizer not in (None, preset["optimizer"]):
-        facts = FACTS[config.optimizer]
+        facts = facts_of(config.optimizer)
         rate = facts.learning_rate(source.pixel_range)
         preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
         preset |= source.adam if config.optimizer == "adam" else {}
@@ -243,7 +243,7 @@ def _check_balance(settings: Settings) -> None:
 
 def unused(given: Config, settings: Settings) -> list[str]:
     """Warnings about settings that are given but have no effect in what they resolve to."""
-    facts, reasons = FACTS[settings.optimizer], _reasons(settings)
+    facts, reasons = facts_of(settings.optimizer), _reasons(settings)
     usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
@@ -260,7 +260,7 @@ def unused(given: Config, settings: Settings) -> list[str]:
 
 def _reasons(settings: Settings) -> dict[str, str]:
     """The settings that have no effect, with the reason."""
-    facts = FACTS[settings.optimizer]
+    facts = facts_of(settings.optimizer)
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
     reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
     if settings.schedule in ("constant", "piecewise"):

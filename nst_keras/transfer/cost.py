@@ -8,7 +8,7 @@ from nst_keras.devices.xla import XlaFigures
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.resolve import Settings
@@ -76,7 +76,7 @@ class CostModel:
     ):
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
         self._regions, self._keeps = regions, keeps
-        self._optimizer = FACTS[settings.optimizer]
+        self._optimizer = facts_of(settings.optimizer)
         convs = vgg.convolutions(settings.backbone, channels=channels)
         self._convs = vgg.up_to_deepest(convs, settings.layers)
         self._field = tiles.receptive_field(
