@@ -12,7 +12,6 @@ from nst_keras.optimizers.adam import Adam
 from nst_keras.optimizers.lbfgs import Lbfgs
 from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
 from nst_keras.optimizers.schedules import Product, Schedule
-from nst_keras.runtime.errors import InputError
 
 # Not Ftrl, which starts from black whatever the image is, nor optimizers for whole layers.
 _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
@@ -65,7 +64,7 @@ def make_optimizer(
 def _from_text(text: str, factor: Schedule) -> keras.optimizers.Optimizer:
     """The optimizer of Keras that a text describes, with its learning rate times a factor."""
     found = keras_text.config_of(text)
-    _check_classes(found)
+    keras_text.check_classes(found)
     rate = found["config"]["learning_rate"]
     if isinstance(rate, dict):
         rate = keras.optimizers.schedules.deserialize(rate)
@@ -73,22 +72,6 @@ def _from_text(text: str, factor: Schedule) -> keras.optimizers.Optimizer:
     made = keras.optimizers.deserialize(found)
     made.learning_rate = Product(rate, factor)
     return made
-
-
-def _check_classes(found: Any) -> None:
-    """Refuse classes that are neither Keras' nor registered, since Keras would import any module
-    that the text of somebody else names."""
-    for value in found.values() if isinstance(found, dict) else ():
-        _check_classes(value)
-    module = found.get("module") if isinstance(found, dict) else None
-    if not module or str(module).startswith("keras."):
-        return
-    if keras.saving.get_registered_object(found.get("registered_name")) is None:
-        raise InputError(
-            f"--optimizer: {found.get('class_name')} of {module} is not known here; define and "
-            "register its class first, with keras.saving.register_keras_serializable()",
-            "optimizer",
-        )
 
 
 class KerasOptimizer(Optimizer):

@@ -31,11 +31,12 @@ def text_of(value: Any) -> Any:
         found["config"]["name"] = name.lower()  # Keras numbers the optimizers of a process
         found.pop("build_config", None)
         text = json.dumps(found, sort_keys=True)
+        check_classes(found)
         keras.optimizers.deserialize(json.loads(text))
     except Exception as error:  # of many types, by what the class does
         raise InputError(
-            f"optimizer: Keras cannot save a {name} and make it anew ({first_line(error)}), which "
-            "resuming needs; register its class with keras.saving.register_keras_serializable()",
+            f"optimizer: Keras cannot save {name} and make it anew ({first_line(error)}), which "
+            "resuming needs; register the class with keras.saving.register_keras_serializable()",
             "optimizer",
         ) from error
     return PREFIX + text
@@ -61,3 +62,19 @@ def config_of(optimizer: str) -> dict[str, Any]:
             f"--optimizer={optimizer[:40]}...: is not what Keras writes of an optimizer",
             "optimizer",
         ) from error
+
+
+def check_classes(found: Any) -> None:
+    """Refuse classes that are neither Keras' nor registered, since Keras would import any module
+    that the text of somebody else names."""
+    import keras
+
+    if not isinstance(found, dict):
+        return
+    for value in found.values():
+        check_classes(value)
+    module, name = found.get("module"), found.get("class_name")
+    if not module or str(module).partition(".")[0] == "keras":
+        return
+    if keras.saving.get_registered_object(found.get("registered_name")) is None:
+        raise InputError(f"--optimizer: the class {name} of {module} is not registered", "optimizer")
