@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runs.in_python import run
 from nst_keras.runs.result import Result
 from nst_keras.runtime.errors import InputError
@@ -18,7 +19,7 @@ from nst_keras.transfer.iterate import Iterate
 if TYPE_CHECKING:
     from nst_keras.transfer.stylize import stylize
 
-__all__ = ["Callback", "Config", "InputError", "Iterate", "Result", "run", "stylize"]
+__all__ = ["Callback", "Config", "InputError", "Iterate", "LossTerm", "Result", "run", "stylize"]
 
 
 def __getattr__(name: str):

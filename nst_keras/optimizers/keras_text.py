@@ -77,4 +77,6 @@ def check_classes(found: Any) -> None:
     if not module or str(module).partition(".")[0] == "keras":
         return
     if keras.saving.get_registered_object(found.get("registered_name")) is None:
-        raise InputError(f"--optimizer: the class {name} of {module} is not registered", "optimizer")
+        raise InputError(
+            f"--optimizer: the class {name} of {module} is not registered", "optimizer"
+        )

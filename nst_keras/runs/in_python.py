@@ -13,6 +13,7 @@ from nst_keras.devices import startup
 from nst_keras.imaging import images, in_memory
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runs import session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun, read_run
@@ -38,6 +39,7 @@ def run(
     regions: PictureLike | None = None,
     weights: Weights | str | os.PathLike | None = None,
     callbacks: Callback | Iterable[Callback] = (),
+    terms: LossTerm | Iterable[LossTerm] = (),
     checkpoints: str | os.PathLike | None = None,
     progress: bool | None = None,
     **settings: Any,
@@ -58,6 +60,7 @@ def run(
         style_mask, style_region, regions: as for `stylize`.
         weights: of the network, as in `Config`; without `workdir` also those that have been read.
         callbacks: objects of `Callback`, which are told of steps and may stop the run.
+        terms: further terms of the loss, objects of `LossTerm`.
         checkpoints: without `workdir`, a folder for the state alone.
         progress: whether to show the progress; None: in notebooks and on terminals.
         settings: any field of `Config` by its name, such as size=384, style_weight=8 or
@@ -85,12 +88,13 @@ def run(
     with errors_in_python(OPTIONS):
         if not config.workdir:
             read = weights if isinstance(weights, Weights) else None
-            return _in_memory(config, pictures, shown, weights=read, checkpoints=checkpoints)
+            options = {"weights": read, "checkpoints": checkpoints, "terms": terms}
+            return _in_memory(config, pictures, shown, **options)
         if isinstance(weights, Weights):
             raise InputError("weights: with workdir, give the path of a weights file")
         if checkpoints is not None:
             raise InputError("checkpoints: workdir has the state; leave one of the two out")
-        return _in_folder(config, pictures, shown)
+        return _in_folder(config, pictures, shown, terms)
 
 
 class _Newest(Callback):
@@ -144,14 +148,19 @@ def _refuse_without_folder(config: Config) -> None:
             raise InputError(f"--{name}={option.format(value)}: needs workdir, the run's folder")
 
 
-def _in_folder(config: Config, pictures: Mapping[str, Any], told: CallbackList) -> Result:
+def _in_folder(
+    config: Config,
+    pictures: Mapping[str, Any],
+    told: CallbackList,
+    terms: LossTerm | Iterable[LossTerm],
+) -> Result:
     """A run that writes the folder that the command writes."""
     folder = RunFolder(str(config.workdir))
     named, in_memory_files = _named_files(folder, config, pictures)
     config = replaced(config, named, OPTIONS)
     newest = _Newest(config.log_every)
     told = CallbackList((newest, *told.callbacks))
-    requested = read_run(_flags(config), config, told, in_memory_files)
+    requested = read_run(_flags(config), config, told, in_memory_files, terms)
     told.begin()
     try:
         session.do_run(requested)

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images, proof
 from nst_keras.imaging.recolor import KINDS
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
@@ -71,6 +72,7 @@ def read_run(
     given: Config,
     told: CallbackList | None = None,
     in_memory: Mapping[str, bytes] | None = None,
+    terms: LossTerm | Iterable[LossTerm] = (),
 ) -> RequestedRun:
     """Resolve the settings that the arguments give, and read all that the run reads, or raise
     InputError.
@@ -78,6 +80,7 @@ def read_run(
     Args:
         told: callbacks of the run.
         in_memory: the bytes of files that are not there before the folder is prepared, by path.
+        terms: of the loss, that the user has written.
     """
     files_by_path = in_memory or {}
     given = _with_flags_of_folder(arguments, given)
@@ -86,7 +89,8 @@ def read_run(
         animation.find_ffmpeg()
     if settings.proof:
         proof.check_profile(settings.proof)
-    inputs = _read_inputs(settings, files_by_path)
+    inputs = _read_inputs(settings, files_by_path).with_terms(settings, terms)
+    inputs.hashes.update({f"term {term.name}": term.identity() for term in inputs.terms})
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     sources = (settings.content, *settings.style_pictures[:2])

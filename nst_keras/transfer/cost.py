@@ -62,6 +62,7 @@ class CostModel:
         held_bytes: of the pictures that the run has read.
         regions: with styles of their own.
         keeps: whether a part of the photo stays as it is.
+        layers: whose features are used; by default those of the settings.
     """
 
     def __init__(
@@ -73,15 +74,15 @@ class CostModel:
         regions: int = 0,
         *,
         keeps: bool = False,
+        layers: tuple[str, ...] | None = None,
     ):
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
         self._regions, self._keeps = regions, keeps
         self._optimizer = facts_of(settings.optimizer)
         convs = vgg.convolutions(settings.backbone, channels=channels)
-        self._convs = vgg.up_to_deepest(convs, settings.layers)
-        self._field = tiles.receptive_field(
-            settings.layers, settings.backbone, settings.least_stride
-        )
+        layers = settings.layers if layers is None else layers
+        self._convs = vgg.up_to_deepest(convs, layers)
+        self._field = tiles.receptive_field(layers, settings.backbone, settings.least_stride)
 
     @classmethod
     def of_run(cls, settings: Settings, precision: str, inputs: Inputs) -> "CostModel":
@@ -94,6 +95,7 @@ class CostModel:
             inputs.held_bytes,
             masks.count,
             keeps=masks.keep is not None,
+            layers=inputs.layers(settings),
         )
 
     def choose_tile_size(

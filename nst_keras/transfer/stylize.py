@@ -18,6 +18,7 @@ from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.cli import StopSignal, stop_signals
 from nst_keras.runtime.errors import InputError, StepDropped
@@ -44,6 +45,7 @@ def stylize(
     regions: PictureLike | None = None,
     weights: Weights | str | os.PathLike | None = None,
     callbacks: Callback | Iterable[Callback] = (),
+    terms: LossTerm | Iterable[LossTerm] = (),
     checkpoints: str | os.PathLike | None = None,
     checkpointer: Checkpointer | None = None,
     replicas: Replicas | None = None,
@@ -67,6 +69,7 @@ def stylize(
         weights: of the backbone: those that have been read already, or as in `Config`.
         callbacks: what is told of the iterates, see `Callback`. If one of them stops the run, its
             present iterate is the last one.
+        terms: further terms of the loss, see `LossTerm`.
         checkpoints: a folder where the state is saved every two minutes, and when the generator is
             closed or interrupted. The same call with the same folder resumes from there.
         checkpointer: in place of a folder, for other times. With several hosts, only the chief
@@ -116,7 +119,7 @@ def stylize(
             style_mask=style_mask,
             style_region=style_region,
             regions=regions,
-        )
+        ).with_terms(resolved, terms)
     ours = functools.partial(_ours, resolved.deterministic)
     with ours():
         take_gpu_memory_as_needed()
@@ -227,6 +230,8 @@ def _checkpointer(folder: Path, settings: Settings, inputs: Inputs) -> Checkpoin
         else:
             digest.update(f"{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
+    for term in inputs.terms:
+        digest.update(term.identity().encode())
     digest.update((inputs.weights.sha256 if inputs.weights else settings.weights).encode())
     checkpointer = Checkpointer(
         folder,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nst_keras
-from nst_keras import Callback, Config, InputError, stylize
+from nst_keras import Callback, Config, InputError, LossTerm, stylize
 from nst_keras.imaging import images
 from nst_keras.runs import command
 from nst_keras.runtime.errors import StepDropped
@@ -197,6 +197,19 @@ def test_an_optimizer_of_keras_keeps_its_settings_and_resumes(in_folder, setting
     second = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), **given)
     np.testing.assert_array_equal(second.image, whole.image)
     assert (second.folder / "result.png").read_bytes() == (whole.folder / "result.png").read_bytes()
+
+
+def test_an_own_term_is_part_of_the_run(in_folder):
+    def term(weight):
+        return LossTerm("dark", weight, lambda pixels: keras.ops.mean(keras.ops.square(pixels)))
+
+    first = nst_keras.run(CONTENT, STYLE, terms=term(5.0), callbacks=StopAt(6), **in_folder)
+    assert first.losses["dark"][0] > 0
+    for others in ({"terms": term(6.0)}, {}):
+        with pytest.raises(InputError, match="contains another run .*sha256 of term dark"):
+            nst_keras.run(CONTENT, STYLE, **others, **in_folder)
+    found = nst_keras.run(CONTENT, STYLE, terms=[term(5.0)], **in_folder)
+    assert found.finished and len(found.losses["dark"]) == 5
 
 
 @pytest.mark.parametrize(
