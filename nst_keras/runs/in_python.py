@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nst_keras.devices import startup
 from nst_keras.imaging import images, in_memory
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
-from nst_keras.objective.loss_term import LossTerm
+from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runs import session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun, read_run
@@ -83,18 +83,18 @@ def run(
         "style_region": style_region,
         "regions": regions,
     }
-    given = CallbackList.of(callbacks)
+    given, own = CallbackList.of(callbacks), check_terms(terms)
     shown = CallbackList.of((*given.callbacks, *Progress.wanted(progress)))
     with errors_in_python(OPTIONS):
         if not config.workdir:
             read = weights if isinstance(weights, Weights) else None
-            options = {"weights": read, "checkpoints": checkpoints, "terms": terms}
+            options = {"weights": read, "checkpoints": checkpoints, "terms": own}
             return _in_memory(config, pictures, shown, **options)
         if isinstance(weights, Weights):
             raise InputError("weights: with workdir, give the path of a weights file")
         if checkpoints is not None:
             raise InputError("checkpoints: workdir has the state; leave one of the two out")
-        return _in_folder(config, pictures, shown, terms)
+        return _in_folder(config, pictures, shown, own)
 
 
 class _Newest(Callback):
@@ -117,7 +117,9 @@ def _in_memory(
     found = {name: named[name] if given is None else given for name, given in pictures.items()}
     config = replaced(config, {name: OPTIONS[name].default for name in _INPUTS}, OPTIONS)
     _refuse_without_folder(config)
-    resolve(config)  # for its errors, before TensorFlow is imported
+    resolve(
+        config, has_own_terms=bool(options["terms"])
+    )  # for its errors, before TensorFlow is imported
     startup.import_tensorflow()
     from nst_keras.transfer.stylize import stylize
 
@@ -152,7 +154,7 @@ def _in_folder(
     config: Config,
     pictures: Mapping[str, Any],
     told: CallbackList,
-    terms: LossTerm | Iterable[LossTerm],
+    terms: Sequence[LossTerm],
 ) -> Result:
     """A run that writes the folder that the command writes."""
     folder = RunFolder(str(config.workdir))

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import logging
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def read_run(
     given: Config,
     told: CallbackList | None = None,
     in_memory: Mapping[str, bytes] | None = None,
-    terms: LossTerm | Iterable[LossTerm] = (),
+    terms: Sequence[LossTerm] = (),
 ) -> RequestedRun:
     """Resolve the settings that the arguments give, and read all that the run reads, or raise
     InputError.
@@ -84,7 +84,7 @@ def read_run(
     """
     files_by_path = in_memory or {}
     given = _with_flags_of_folder(arguments, given)
-    settings = resolve(given)
+    settings = resolve(given, has_own_terms=bool(terms))
     if settings.mp4:
         animation.find_ffmpeg()
     if settings.proof:

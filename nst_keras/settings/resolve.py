@@ -70,8 +70,11 @@ def automatic_regions(regions: str | None) -> int:
     return int(regions.partition(":")[2] or _USUAL_REGIONS)
 
 
-def resolve(config: Config) -> Settings:
-    """Fill in the preset, and name layers as Keras does; InputError if settings conflict."""
+def resolve(config: Config, *, has_own_terms: bool = False) -> Settings:
+    """Fill in the preset, and name layers as Keras does; InputError if settings conflict.
+
+    `has_own_terms` is whether there are terms of the loss beside those that settings weigh.
+    """
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
@@ -82,7 +85,9 @@ def resolve(config: Config) -> Settings:
     settings = _with_layers(settings, "style", usual)
     settings = _with_neighbor_layers(settings)
     _check_lists(settings)
-    _check_weights(settings)
+    if not has_own_terms:
+        _check_optimized(settings)
+    _check_backbone(settings)
     _check_schedule(settings)
     _check_balance(settings)
     if settings.distribute == "multiworker" and settings.time_limit:
@@ -189,14 +194,18 @@ def _check_lists(settings: Settings) -> None:
             raise _refusal(settings, name, _ALL_ZERO)
 
 
-def _check_weights(settings: Settings) -> None:
-    """Check that there is something to optimize, and weights for the backbone."""
+def _check_optimized(settings: Settings) -> None:
+    """Check that there is something to optimize."""
     terms = settings.terms
     kinds = {kind_of(term) for term in terms} - {LAPLACIAN, TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
         reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
         names = "content_weight style_weight neighbors_weight"
         raise _refusal(settings, names, reason, "content_layers", "style_layers")
+
+
+def _check_backbone(settings: Settings) -> None:
+    """Check that there are weights for the backbone."""
     if settings.weights == "embedded" and settings.backbone != "vgg19":
         reason = (
             "--weights=embedded holds vgg19 only; "

@@ -15,7 +15,7 @@ from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
-from nst_keras.objective.loss_term import LossTerm, check_terms
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, KEEP, OPTIONS
@@ -56,9 +56,7 @@ class Inputs:
     profile: bytes = b""
     terms: tuple[LossTerm, ...] = ()
 
-    def with_terms(
-        self, settings: Settings, terms: LossTerm | Iterable[LossTerm] | None
-    ) -> "Inputs":
+    def with_terms(self, settings: Settings, terms: Sequence[LossTerm]) -> "Inputs":
         """The same with terms that the user has written, their layers named as Keras does."""
         named = tuple(
             dataclasses.replace(
@@ -68,7 +66,7 @@ class Inputs:
                     for layer in term.layers
                 ),
             )
-            for term in check_terms(terms)
+            for term in terms
         )
         return dataclasses.replace(self, terms=named)
 

@@ -18,7 +18,7 @@ from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
-from nst_keras.objective.loss_term import LossTerm
+from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.cli import StopSignal, stop_signals
 from nst_keras.runtime.errors import InputError, StepDropped
@@ -98,7 +98,7 @@ def stylize(
         StepDropped: `is_dropped` returned True; the state before that step is saved.
     """
     started = time.monotonic()
-    told = CallbackList.of(callbacks)
+    told, own = CallbackList.of(callbacks), check_terms(terms)
     read = weights if isinstance(weights, Weights) else None
     if weights is not None and read is None:
         settings["weights"] = weights
@@ -110,7 +110,7 @@ def stylize(
         return any(interrupts) or is_dropped()
 
     with errors_in_python(OPTIONS):
-        resolved = resolve(config)
+        resolved = resolve(config, has_own_terms=bool(own))
         inputs = read_inputs(
             resolved,
             content,
@@ -119,7 +119,7 @@ def stylize(
             style_mask=style_mask,
             style_region=style_region,
             regions=regions,
-        ).with_terms(resolved, terms)
+        ).with_terms(resolved, own)
     ours = functools.partial(_ours, resolved.deterministic)
     with ours():
         take_gpu_memory_as_needed()

@@ -38,8 +38,10 @@ def test_it_is_saved_by_its_suffix_with_8_or_16_bits(tmp_path):
     RESULT.save(str(tmp_path / "a.tif"), bits=16)
     deep = images.read_image(tmp_path / "a.tif").pixels
     assert np.abs(deep - PIXELS).max() < 1e-5 < np.abs(found - PIXELS).max()
-    with pytest.raises(InputError, match="output=.*a.xyz"):
+    with pytest.raises(InputError, match="^output=.*a.xyz: must end in one of"):
         RESULT.save(tmp_path / "a.xyz")
+    with pytest.raises(InputError, match="^bits=12: must be 8 or 16"):
+        RESULT.save(tmp_path / "a.tif", bits=12)
 
 
 def test_show_opens_a_window_or_shows_it_below_the_cell(monkeypatch):

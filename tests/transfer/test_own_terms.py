@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -62,7 +63,7 @@ def test_losses_and_gradients_of_own_terms_are_those_of_autodiff(tiny_weights, k
         return
     config = dataclasses.replace(TILED if tiles else CONFIG, scales=1, **NO_OTHERS)
     settings = resolve(config)
-    inputs = read_inputs(settings, CONTENT, [STYLE], tiny_weights).with_terms(settings, term)
+    inputs = read_inputs(settings, CONTENT, [STYLE], tiny_weights).with_terms(settings, [term])
     problem = StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
     scale = problem.plan.scales[-1]
     objective = problem.objective(scale, problem.plan.tile_size)
@@ -147,3 +148,35 @@ def test_a_run_with_an_own_term_resumes_with_the_same_term_alone(tiny_weights, t
     first, *_, last = begun(0.2)
     assert first.step == 7
     np.testing.assert_array_equal(last.image, whole.image)
+
+
+def test_a_network_of_the_user_may_be_all_there_is(tiny_weights):
+    """Content and style of Gatys et al. by a model of Keras, with no other term."""
+    inputs = keras.Input((None, None, 3))
+    shallow = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="shallow")(inputs)
+    deep = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="deep")(shallow)
+    model = keras.Model(inputs, {"shallow": shallow, "deep": deep})
+    keras.utils.set_random_seed(0)
+
+    def gram(image):
+        features = model(image)["shallow"]
+        return tf.einsum("nhwc,nhwd->cd", features, features) / tf.size(
+            features[..., 0], tf.float32
+        )
+
+    target = gram(STYLE[None])
+
+    def style_loss(pixels):
+        return tf.reduce_mean(tf.square(gram(pixels) - target))
+
+    def content_loss(pixels):
+        photo = tf.image.resize(CONTENT[None], pixels.shape[1:3])
+        return tf.reduce_mean(tf.square(model(pixels)["deep"] - model(photo)["deep"]))
+
+    terms = [LossTerm("my_style", 1e3, style_loss), LossTerm("my_content", 1.0, content_loss)]
+    alone = dataclasses.replace(CONFIG, content_weight=0.0, style_weight=0.0, iterations=30)
+    first, *_, last = stylize(CONTENT, STYLE, alone, weights=tiny_weights, terms=terms)
+    assert style_loss(last.image[None]) < 0.2 * style_loss(CONTENT[None])
+    assert last.terms["my_content"] < 1.0
+    with pytest.raises(InputError, match="^content_weight=0.0 .*: nothing to optimize"):
+        stylize(CONTENT, STYLE, alone, weights=tiny_weights)
