@@ -52,6 +52,13 @@ def is_text(optimizer: str) -> bool:
     return optimizer.startswith(PREFIX)
 
 
+def brief(optimizer: str) -> str:
+    """An optimizer in a message: its name, or the class in its text."""
+    if not is_text(optimizer):
+        return optimizer
+    return f"{PREFIX}{config_of(optimizer).get('class_name')}"
+
+
 def config_of(optimizer: str) -> dict[str, Any]:
     """What `keras.optimizers.deserialize` takes; InputError if the text is damaged."""
     try:

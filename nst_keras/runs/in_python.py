@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,9 @@ def _in_folder(
     terms: Sequence[LossTerm],
 ) -> Result:
     """A run that writes the folder that the command writes."""
+    started = time.monotonic()
+    if config.distribute == "multiworker":
+        raise InputError("--distribute=multiworker: with workdir, start the command on each host")
     folder = RunFolder(str(config.workdir))
     named, in_memory_files = _named_files(folder, config, pictures)
     config = replaced(config, named, OPTIONS)
@@ -165,7 +169,7 @@ def _in_folder(
     requested = read_run(_flags(config), config, told, in_memory_files, terms)
     told.begin()
     try:
-        session.do_run(requested)
+        session.do_run(requested, started)
     finally:
         told.end()
     return _result_in(requested, newest)

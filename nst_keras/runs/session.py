@@ -48,9 +48,11 @@ def do_runs(call: Call) -> int:
     return _run_batch(runs, call, timeline)
 
 
-def do_run(run: RequestedRun) -> int:
-    """Do a run that has been read, without messages about its progress; returns the exit status."""
-    started = time.monotonic()
+def do_run(run: RequestedRun, started: float) -> int:
+    """Do a run that has been read, without showing its progress; returns the exit status.
+
+    `started` is when it was asked for, by the monotonic clock.
+    """
     return _run_alone(run, Call([], started, quiet=True), Timeline(started))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from nst_keras.network import vgg
 from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
+from nst_keras.optimizers import keras_text
 from nst_keras.optimizers.facts import FACTS, facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import AUTO_REGIONS, OPTIONS, QUALITIES, Config
@@ -261,8 +262,8 @@ def unused(given: Config, settings: Settings) -> list[str]:
     ]
     if facts.rate_is_factor and settings.learning_rate < 0.1:
         notes.append(
-            f"--learning_rate={settings.learning_rate:g}: {settings.optimizer} multiplies each of "
-            "its steps by it; 1 is usual"
+            f"--learning_rate={settings.learning_rate:g}: {keras_text.brief(settings.optimizer)} "
+            "multiplies each of its steps by it; 1 is usual"
         )
     return notes
 
@@ -271,7 +272,8 @@ def _reasons(settings: Settings) -> dict[str, str]:
     """The settings that have no effect, with the reason."""
     facts = facts_of(settings.optimizer)
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
-    reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
+    named = f"--optimizer={keras_text.brief(settings.optimizer)}"
+    reasons = dict.fromkeys(of_optimizers - {*facts.takes}, named)
     if settings.schedule in ("constant", "piecewise"):
         reason = f"--schedule={settings.schedule}"
         reasons |= dict.fromkeys(("schedule_end", "schedule_steps"), reason)

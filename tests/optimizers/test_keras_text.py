@@ -24,6 +24,11 @@ def test_equal_optimizers_have_equal_texts():
     assert json.loads(first.removeprefix("keras:"))["class_name"] == "Adam"
 
 
+def test_messages_name_the_class_alone():
+    assert keras_text.brief(keras_text.text_of(keras.optimizers.Adam(0.02))) == "keras:Adam"
+    assert keras_text.brief("lbfgs") == "lbfgs"
+
+
 def test_other_values_stay():
     for value in ("adam", None, 3, ("a",)):
         assert keras_text.text_of(value) is value

@@ -223,7 +223,8 @@ def test_an_own_term_is_part_of_the_run(in_folder):
         ({"content": 3, "workdir": "job"}, InputError, "^content: is of type int"),
         ({"style": [], "workdir": "job"}, InputError, "^style is missing"),
         ({"workdir": "job", "checkpoints": "x"}, InputError, "^checkpoints: workdir has the state"),
-        ({"backbone": "vgg16"}, InputError, "."),
+        ({"distribute": "multiworker", "workdir": "job"}, InputError, "^distribute=multiworker: "),
+        ({"scales": 33}, InputError, "^scales=33: must be a whole number from 1 to 32, or auto"),
     ],
 )
 def test_bad_input_is_refused_in_the_words_of_python(
