@@ -118,9 +118,8 @@ def _in_memory(
     found = {name: named[name] if given is None else given for name, given in pictures.items()}
     config = replaced(config, {name: OPTIONS[name].default for name in _INPUTS}, OPTIONS)
     _refuse_without_folder(config)
-    resolve(
-        config, has_own_terms=bool(options["terms"])
-    )  # for its errors, before TensorFlow is imported
+    has_own_terms = bool(options["terms"])
+    resolve(config, has_own_terms=has_own_terms)  # for its errors, before TensorFlow is imported
     startup.import_tensorflow()
     from nst_keras.transfer.stylize import stylize
 
