@@ -1,14 +1,25 @@
-"""Neural style transfer on TensorFlow and Keras: `stylize(content, styles, Config(size=512))`."""
+"""Neural style transfer on TensorFlow and Keras.
+
+`run(photo, painting, size=384)` paints a picture and returns it; `stylize` yields it step by step;
+`Config` holds all settings. See `docs/python.md`.
+"""
 
 from typing import TYPE_CHECKING
 
+__version__ = "0.1.0"
+
+from nst_keras.objective.loss_term import LossTerm
+from nst_keras.runs.in_python import run
+from nst_keras.runs.result import Result
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
+from nst_keras.transfer.callbacks import Callback
+from nst_keras.transfer.iterate import Iterate
 
 if TYPE_CHECKING:
     from nst_keras.transfer.stylize import stylize
 
-__version__ = "0.1.0"
-__all__ = ["Config", "stylize"]
+__all__ = ["Callback", "Config", "InputError", "Iterate", "LossTerm", "Result", "run", "stylize"]
 
 
 def __getattr__(name: str):
@@ -21,3 +32,7 @@ def __getattr__(name: str):
 
         return stylize
     raise AttributeError(f"module 'nst_keras' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

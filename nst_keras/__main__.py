@@ -14,7 +14,7 @@ from nst_keras.runtime import cli
 
 # The module of each command, which has a `main`, and what it does.
 _COMMANDS = {
-    "run": ("run", "paint a picture; the word run may be left out"),
+    "run": ("runs.command", "paint a picture; the word run may be left out"),
     "try": ("preview", "paint six small pictures to choose settings by eye"),
     "sweep": ("sweep", "try many settings or pictures, and compare the results"),
     "compare": ("compare", "show finished runs side by side on one page"),

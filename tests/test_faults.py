@@ -9,8 +9,8 @@ import time
 import pytest
 import tensorflow as tf
 
-from nst_keras import run
 from nst_keras.devices import startup
+from nst_keras.runs import command as run
 from nst_keras.runs import scores
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter

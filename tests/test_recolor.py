@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from nst_keras import recolor, run
+from nst_keras import recolor
 from nst_keras.imaging import images
 from nst_keras.imaging.recolor import recolored
+from nst_keras.runs import command as run
 from nst_keras.runs.folder import RunFolder
 from tests.conftest import flags_of
 from tests.runs.conftest import page_data, write_run

@@ -17,9 +17,10 @@ import tifffile
 from PIL import Image
 
 import nst_keras
-from nst_keras import recolor, run
+from nst_keras import recolor
 from nst_keras.devices import startup
 from nst_keras.imaging import images
+from nst_keras.runs import command as run
 from nst_keras.runs import extras, session, writers
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter

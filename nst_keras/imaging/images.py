@@ -196,6 +196,16 @@ def write_image(
         file.write(buffer.getbuffer())
 
 
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """The bytes of a PNG file of sRGB floats in [0, 1], (height, width, 3), with 8 bits.
+
+    The same input gives the same bytes.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(pixels)).save(buffer, "PNG", pnginfo=_png_info({}, is_srgb=True))
+    return buffer.getvalue()
+
+
 def in_srgb(image: Image.Image) -> Image.Image:
     """A picture that this project has written, as RGB in sRGB."""
     if profile := image.info.get("icc_profile"):

@@ -6,6 +6,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,6 +21,7 @@ from nst_keras.objective.evaluation import (
     vjp,
 )
 from nst_keras.objective.formulas import Formulas, Size
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.objective.neighbors import Neighbors
 from nst_keras.objective.targets import Targets, regions_name, weights_name
 from nst_keras.objective.term_names import (
@@ -32,6 +34,7 @@ from nst_keras.objective.term_names import (
     layer_of,
 )
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE
+from nst_keras.runtime.errors import InputError
 
 # Statistics of features (1, h, w, N), or of pixels (1, H, W, 3). Those of a term of one layer are
 # sums over positions. Those of pixels may combine a row with the next one, but not reach further,
@@ -76,6 +79,11 @@ def make_terms(
         statistics, loss = _MAKERS[kind_of(name)](layer, targets, formulas)
         terms.append(Term(name, weight, {layer: statistics}, loss))
     return tuple(terms)
+
+
+def custom_terms(given: Sequence[LossTerm]) -> tuple[Term, ...]:
+    """The terms that the user has written, in the same form as the others."""
+    return tuple(map(_custom, given))
 
 
 def evaluate_layer(
@@ -184,6 +192,40 @@ def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statis
 def _total_variation(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """Differences of neighboring pixels."""
     return lambda pixels, known: formulas.variation.sums(pixels), formulas.variation.loss
+
+
+def _custom(given: LossTerm) -> Term:
+    """A function of the pixels or of one layer, or of several layers, whose features are joined."""
+
+    def value(*features: tf.Tensor) -> tf.Tensor:
+        found = given.function(*(tf.cast(one, tf.float32) for one in features))
+        return tf.cast(_scalar(given.name, found), tf.float32)
+
+    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+        return sums / float(height * width) if given.additive else sums
+
+    def of_one(features: tf.Tensor, known: Features) -> Statistic:
+        return vjp(value, features)
+
+    def all_of_it(features: tf.Tensor, known: Features) -> Statistic:
+        return features, lambda upstream: upstream
+
+    weight = float(given.weight)
+    if len(given.layers) < 2:
+        return Term(given.name, weight, {"".join(given.layers): of_one}, loss)
+    statistics = dict.fromkeys(given.layers, all_of_it)
+    return Term(given.name, weight, statistics, loss, lambda features: value(*features))
+
+
+def _scalar(name: str, value: Any) -> tf.Tensor:
+    """What the function of a custom term has returned, if that is a scalar."""
+    try:
+        found = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"terms: the function of {name} returns {value!r}, no tensor") from error
+    if found.shape.rank != 0:
+        raise InputError(f"terms: the function of {name} returns shape {found.shape}, no scalar")
+    return found
 
 
 def _neighbors(weight: float, neighbors: Neighbors) -> Term:

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nst_keras.optimizers import keras_text
 from nst_keras.optimizers.adam import Adam
 from nst_keras.optimizers.lbfgs import Lbfgs
 from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
-from nst_keras.optimizers.schedules import Schedule
+from nst_keras.optimizers.schedules import Product, Schedule
 
 # Not Ftrl, which starts from black whatever the image is, nor optimizers for whole layers.
 _KERAS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
@@ -43,8 +44,9 @@ def make_optimizer(
     """Make an optimizer.
 
     Args:
-        name: one of `facts.FACTS`.
-        rate: the step size for pixels in [0, `pixel_range`]; for lbfgs, a factor on its steps.
+        name: one of `facts.FACTS`, or the text of an optimizer of Keras (see `keras_text`).
+        rate: the step size for pixels in [0, `pixel_range`]; for lbfgs, a factor on its steps; for
+            the text of an optimizer, on its own rate.
         settings: a value for each of the settings that the optimizer takes (see `facts`).
         bounded: whether pixels stay within [0, 1].
         loss_names: the keys of the objective's losses.
@@ -54,7 +56,22 @@ def make_optimizer(
         return Lbfgs(shape, rate=rate, bounded=bounded, loss_names=loss_names, **settings)
     if name == "adam":
         return Adam(shape, rate=rate, pixel_range=pixel_range, add=add, **settings)
+    if keras_text.is_text(name):
+        return KerasOptimizer(_from_text(name, rate), shape, pixel_range)
     return KerasOptimizer(_KERAS[name](learning_rate=rate, **settings), shape, pixel_range)
+
+
+def _from_text(text: str, factor: Schedule) -> keras.optimizers.Optimizer:
+    """The optimizer of Keras that a text describes, with its learning rate times a factor."""
+    found = keras_text.config_of(text)
+    keras_text.check_classes(found)
+    rate = found["config"]["learning_rate"]
+    if isinstance(rate, dict):
+        rate = keras.optimizers.schedules.deserialize(rate)
+    found["config"]["learning_rate"] = 1.0  # only then can it be set later
+    made = keras.optimizers.deserialize(found)
+    made.learning_rate = Product(rate, factor)
+    return made
 
 
 class KerasOptimizer(Optimizer):

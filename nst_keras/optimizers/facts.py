@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from nst_keras.optimizers import keras_text
+
 _ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "adam_colors": "rgb"}
 
 
@@ -74,3 +76,17 @@ FACTS = {
     "rmsprop": OptimizerFacts(("epsilon", "momentum"), 0.01),
     "sgd": OptimizerFacts(("momentum",)),
 }
+
+# One of Keras that the user has made, with a rate and settings of its own.
+_OWN = OptimizerFacts(
+    (),
+    1.0,
+    {"schedule": "constant", "schedule_end": 0.2, "schedule_steps": 0},
+    rate_is_factor=True,
+    images=6,
+)
+
+
+def facts_of(optimizer: str) -> OptimizerFacts:
+    """What is known of an optimizer, by its name or its text (see `keras_text`)."""
+    return _OWN if keras_text.is_text(optimizer) else FACTS[optimizer]

@@ -59,3 +59,15 @@ class _Scaled(schedules.LearningRateSchedule):
             return rate
         risen = (tf.cast(step, tf.float32) + 1.0) / float(self.warmup_steps)
         return tf.minimum(risen, 1.0) * rate
+
+
+class Product(schedules.LearningRateSchedule):
+    """A learning rate, or a schedule of one, times a schedule of factors."""
+
+    def __init__(self, rate: float | Schedule, factor: Schedule):
+        self.factor = factor
+        self.rate = rate if callable(rate) else tf.constant(rate, tf.float32)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        return rate * self.factor(step)

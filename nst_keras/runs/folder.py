@@ -143,6 +143,13 @@ class RunFolder(WorkFolder[RunRecord]):
         self.mp4 = self.path / "progress.mp4"
         self.page = self.path / "index.html"
 
+    def given(self, name: str, suffix: str) -> Path:
+        """A picture that was given as an object in memory, such as 'style 1'.
+
+        It is not among `owned`, since flags of the folder name it.
+        """
+        return self.inputs / f"given_{name.replace(' ', '_')}{suffix}"
+
     def style(self, number: int) -> Path:
         """A small copy of a style picture; the first has number 1."""
         return self.inputs / f"style_{number}.jpg"

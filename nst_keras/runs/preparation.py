@@ -7,7 +7,9 @@ import dataclasses
 import datetime
 import logging
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images, proof
 from nst_keras.imaging.recolor import KINDS
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
@@ -26,6 +29,7 @@ from nst_keras.settings.config import OPTIONS, Config, format_command, format_fl
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
+from nst_keras.transfer.callbacks import CallbackList
 from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.plan import Plan, check_time_limit, plan_run
 
@@ -50,6 +54,8 @@ class RequestedRun:
     fingerprint: Fingerprint  # of what was asked for
     prolongs: bool  # it is the folder's run with more steps
     notes: list[str] = dataclasses.field(default_factory=list)  # its warnings, until its end
+    told: CallbackList = dataclasses.field(default_factory=CallbackList)
+    in_memory: Mapping[str, bytes] = dataclasses.field(default_factory=dict)  # by path, for files
 
     def begun(self) -> Settings:
         """The settings, with what the run in the prepared folder has decided, if it has."""
@@ -63,23 +69,65 @@ class RequestedRun:
         return dataclasses.replace(self.settings, time_limit=None, **decided)
 
 
-def read_run(arguments: list[str], given: Config) -> RequestedRun:
+def read_run(
+    arguments: list[str],
+    given: Config,
+    told: CallbackList | None = None,
+    in_memory: Mapping[str, bytes] | None = None,
+    terms: Sequence[LossTerm] = (),
+) -> RequestedRun:
     """Resolve the settings that the arguments give, and read all that the run reads, or raise
-    InputError."""
+    InputError.
+
+    Args:
+        told: callbacks of the run.
+        in_memory: the bytes of files that are not there before the folder is prepared, by path.
+        terms: of the loss, that the user has written.
+    """
+    files_by_path = in_memory or {}
     given = _with_flags_of_folder(arguments, given)
-    settings = resolve(given)
+    settings = resolve(given, has_own_terms=bool(terms))
     if settings.mp4:
         animation.find_ffmpeg()
     if settings.proof:
         proof.check_profile(settings.proof)
     check_time_limit(settings.time_limit)
-    inputs = read_inputs(settings)
+    inputs = _read_inputs(settings, files_by_path).with_terms(settings, terms)
+    inputs.hashes.update({f"term {term.name}": term.identity() for term in inputs.terms})
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
     sources = (settings.content, *settings.style_pictures[:2])
     folder = RunFolder(settings.workdir or folder_lib.default_path(sources, fingerprint))
     prolongs = not settings.overwrite and folder.can_extend(folder.read_record(), fingerprint)
-    return RequestedRun(arguments, given, settings, inputs, folder, fingerprint, prolongs)
+    return RequestedRun(
+        arguments,
+        given,
+        settings,
+        inputs,
+        folder,
+        fingerprint,
+        prolongs,
+        told=told or CallbackList(),
+        in_memory=files_by_path,
+    )
+
+
+def _read_inputs(settings: Settings, in_memory: Mapping[str, bytes]) -> Inputs:
+    """Read what the settings name, some of it from memory."""
+    if not in_memory:
+        return read_inputs(settings)
+
+    def found(path: str | None) -> Any:
+        return None if path is None else in_memory.get(path, path)
+
+    return read_inputs(
+        settings,
+        found(settings.content),
+        [*map(found, settings.style)],
+        style_mask=[*map(found, settings.style_mask)],
+        style_region=[*map(found, settings.style_region)],
+        regions=found(settings.regions),
+    )
 
 
 def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
@@ -98,6 +146,9 @@ def prepare_folder(run: RequestedRun) -> None:
     """Prepare the locked folder for the run."""
     if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
         run.folder.prepare(run.fingerprint)
+        for place, data in run.in_memory.items():
+            with files.atomic(place) as file:
+                file.write(data)
     elif run.prolongs:
         folder = run.folder
         of_result = (

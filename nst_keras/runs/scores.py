@@ -159,9 +159,9 @@ class Scorer:
         """The statistics of pictures of any size, which share one trace for a number of regions."""
         if regions not in self._looks:
             any_size = [tf.TensorSpec((1, None, None, count), tf.float32) for count in (3, regions)]
-            self._looks[regions] = tf.function(
-                self._statistics, input_signature=any_size, autograph=False
-            )
+            look = tf.function(self._statistics, input_signature=any_size, autograph=False)
+            # Otherwise TensorFlow would warn after some runs that one function is traced often.
+            self._looks[regions] = look.get_concrete_function()
         return self._looks[regions]
 
     def _statistics(

@@ -55,6 +55,14 @@ def do_runs(call: Call) -> int:
     return _run_batch(runs, call, timeline)
 
 
+def do_run(run: RequestedRun, started: float) -> int:
+    """Do a run that has been read, without showing its progress; returns the exit status.
+
+    `started` is when it was asked for, by the monotonic clock.
+    """
+    return _run_alone(run, Call([], started, quiet=True), Timeline(started))
+
+
 def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
     if hosts.host_number(run.settings.distribute):
         return _help_chief(run)
@@ -267,6 +275,8 @@ def _write_iterates(
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.take(iterate)
             view.show(iterates)
+            if any(writer.is_stopped for writer in writers):
+                stopping.set()
             if iterates[0].ends_run or (stopping and not iterates[0].is_last):
                 break
     except BaseException as error:

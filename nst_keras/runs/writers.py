@@ -114,6 +114,7 @@ class RunWriter:
         self.checkpointer = make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
         self._renewals = Renewals()
+        self.is_stopped = False  # by a callback
         self._timeline, self._parts_before = timeline or Timeline(), dict(record.parts)
 
     @contextlib.contextmanager
@@ -137,6 +138,7 @@ class RunWriter:
                 self._sinks.append(functools.partial(self._write_events, events, step))
             if not quiet:
                 self._sinks.append(stack.enter_context(contextlib.closing(ProgressWriter())))
+            self._sinks.append(self._tell_callbacks)
             yield
 
     def take(self, iterate: Iterate) -> None:
@@ -144,6 +146,9 @@ class RunWriter:
         with self._timeline.part(WRITING):
             for sink in self._sinks:
                 sink(iterate)
+
+    def _tell_callbacks(self, iterate: Iterate) -> None:
+        self.is_stopped |= self._run.told.take(iterate)
 
     def parts(self) -> dict[str, float]:
         """Where the seconds of the run went so far, by part, over all resumes."""

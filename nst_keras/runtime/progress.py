@@ -30,7 +30,7 @@ class Reporter:
     ):
         self._describe, self._share, self._by_share = describe, share, by_share
         self._next_share, self._next_time = 0.0, time.monotonic() + _LINE_SECONDS
-        self._bar = self._show_bar() if _on_terminal() else None
+        self._bar = self._show_bar() if on_terminal() else None
 
     def update(self, *, now: bool = False) -> None:
         """Print a line if one is due, or if it must be `now`; a bar updates by itself."""
@@ -69,7 +69,7 @@ class Reporter:
         return console.Group(line, row)
 
 
-def _on_terminal() -> bool:
+def on_terminal() -> bool:
     """Whether standard error is a terminal; False if it is missing or closed."""
     try:
         return sys.stderr.isatty()

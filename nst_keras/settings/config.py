@@ -5,15 +5,18 @@
 
 import dataclasses
 import math
+import os
 import shlex
 import shutil
 import sys
 from typing import Any
 
 from nst_keras.network import vgg
+from nst_keras.optimizers import keras_text
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings import command_line
 from nst_keras.settings.command import Command
+from nst_keras.settings.in_python import document
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.settings.presets import PRESETS
 
@@ -57,12 +60,15 @@ _PIXELS = (32, 32768)
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of one run.
+    """All settings of one run, each by its keyword.
 
-    The types are those of a resolved config. Until it is resolved, None stands for what the preset
-    of `objective`, or the plan of the run, will decide. Raises InputError if a value is of the
-    wrong type or out of range.
+    None stands for what the preset of `objective`, or the plan of the run, decides. Numbers may be
+    NumPy's; times and sizes may be texts such as "5m" and "4G"; where several values are taken, one
+    alone, a list or a comma-separated text will do, and a dict where they have names. An unknown
+    keyword is a TypeError; a value of the wrong type or out of range, an InputError.
     """
+
+    # The types of fields are those of a resolved config.
 
     content: str = _picture(
         None,
@@ -437,8 +443,12 @@ class Config:
 
     optimizer: str = _optimizer(
         None,
-        "Updates the image: nst_keras' own Adam or L-BFGS, or an optimizer of Keras.",
+        "Updates the image: nst_keras' own Adam or L-BFGS, or an optimizer of Keras. In Python, an "
+        "object such as keras.optimizers.Adam(0.02) is used with its own settings; --learning_rate "
+        "is then a factor on its own, and 1 unless it is given.",
         choices=tuple(FACTS),
+        prefix=keras_text.PREFIX,
+        from_object=keras_text.text_of,
         sets_defaults=True,
     )
     variables: str = _optimizer(
@@ -637,6 +647,20 @@ class Config:
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
 
+    @classmethod
+    def from_flagfile(cls, path: str | os.PathLike, **settings: Any) -> "Config":
+        """The settings in a flagfile, such as a file in `configs` or the `flags.cfg` of a run.
+
+        Args:
+            path: of the flagfile; paths in it are relative to its folder.
+            settings: further settings, which win.
+
+        Raises:
+            InputError: the file cannot be read, or a line of it is wrong.
+        """
+        given, _ = command_line.parse(COMMAND, [f"--flagfile={os.fspath(path)}"])
+        return Config(**{**given, **settings})
+
     @property
     def style_pictures(self) -> tuple[str, ...]:
         """The paths of the styles that are pictures, without 'keep'."""
@@ -648,6 +672,7 @@ _USUAL = OPTIONS["objective"].default
 for _name, _value in PRESETS[_USUAL].defaults.items():
     _default = f"{OPTIONS[_name].format(_value) or 'none'} with --objective={_USUAL}"
     OPTIONS[_name] = dataclasses.replace(OPTIONS[_name], unset=_default)
+document(Config, OPTIONS)
 COMMAND = Command(
     usage=(
         "Paints a photo in the style of one or more paintings.",

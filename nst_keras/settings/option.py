@@ -1,5 +1,6 @@
 """Options: how each reads from text, what it accepts, and what is known about it."""
 
+import contextlib
 import dataclasses
 import glob
 import math
@@ -15,6 +16,7 @@ from absl import flags
 from nst_keras.runtime.errors import InputError
 
 _UNLIMITED = (-math.inf, math.inf)
+_MOST_SHOWN = 80  # letters of a value in a message
 _ENDLESS = 1e6  # a limit from here on only guards against slips and is not worth telling
 
 
@@ -33,6 +35,8 @@ class Option(flags.ArgumentParser):
     limits: tuple[float, float] = _UNLIMITED
     choices: tuple[str | int, ...] = ()
     words: tuple[str, ...] = ()  # accepted in place of a number or a path
+    prefix: str = ""  # of further texts that are accepted beside the choices
+    from_object: Callable[[Any], Any] | None = None  # makes such a text of an object in Python
     alone: str = ""  # the value that the flag has without one
     essential: bool = False  # one of the few in the first help
     former: tuple[str, ...] = ()  # earlier names, which are still accepted
@@ -54,19 +58,26 @@ class Option(flags.ArgumentParser):
 
     def parse(self, argument: str) -> Any:
         """The value that a flag's text stands for; raises InputError if it is not accepted."""
-        items = self.split(argument) if self.is_list else [argument.strip()]
         try:
-            values = tuple(self._parse_item(item) for item in items)
+            return self._parsed(argument)
+        except InputError:
+            raise
         except (ValueError, OverflowError) as error:
-            hint = ", not empty" if "" in items else ""
+            hint = ", not empty" if "" in self._split(argument) else ""
             message = f"--{self.name}={argument}: must be {self.accepted()}{hint}"
             raise InputError(message, self.name) from error
+
+    def _parsed(self, argument: str) -> Any:
+        values = tuple(map(self._parse_item, self._split(argument)))
         return values if self.is_list else values[0]
+
+    def _split(self, argument: str) -> list[str]:
+        return self.split(argument) if self.is_list else [argument.strip()]
 
     def split(self, text: str, folder: str | os.PathLike = "") -> list[str]:
         """The items of a list's text. Of paths, relative to `folder`: a file may have commas in its
         name, and a pattern such as paintings/*.jpg stands for all files that match it."""
-        if not self.path:
+        if not self.path or not text.strip():
             return split_list(text)
         if os.path.exists(os.path.join(folder, os.path.expanduser(text.strip()))):
             return [text.strip()]
@@ -81,6 +92,7 @@ class Option(flags.ArgumentParser):
         return [os.path.relpath(path, folder) if folder else path for path in found]
 
     def _parse_item(self, text: str) -> Any:
+        text = self._as_listed(text)
         if text in self.words:
             return text
         value = KINDS[self.kind].parse(text)
@@ -89,29 +101,72 @@ class Option(flags.ArgumentParser):
         # Shells leave the ~ of --content=~/photo.jpg alone.
         return os.path.expanduser(text) if self.path else value
 
+    def _as_listed(self, text: str) -> str:
+        """The text as it is spelled among choices and words, where case does not matter."""
+        listed = self.choices if self.path else (*self.choices, *self.words)
+        same = (one for one in listed if isinstance(one, str) and one.lower() == text.lower())
+        return next(same, text)
+
     def in_python(self, value: Any) -> Any:
-        """A value given in Python, which for a tuple may be one item or the text of the flag."""
+        """A value given in Python, in the form in which it is kept.
+
+        NumPy's numbers become Python's, a mapping becomes pairs, and what `many` takes may be one
+        item or the text of the flag. `check` tells of what has no such form.
+        """
+        if not self.many:
+            return self._one_in_python(value)
         if self.is_list and isinstance(value, str):
-            return self.parse(value)
-        if self.path and isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        if self.many and self._allows(value):  # an item may be a tuple itself
-            return (value,)
-        return tuple(value) if self.many and isinstance(value, list) else value
+            with contextlib.suppress(ValueError, OverflowError):
+                return self._parsed(value)
+        if isinstance(value, Mapping):
+            value = tuple(value.items())
+        elif getattr(value, "shape", ()) and hasattr(value, "tolist"):
+            value = value.tolist()
+        item = self._one_in_python(value)
+        if self._allows(item):  # an item may be a tuple itself
+            return (item,)
+        is_several = isinstance(value, (list, tuple))
+        return tuple(map(self._one_in_python, value)) if is_several else value
+
+    def _one_in_python(self, value: Any) -> Any:
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            value = value.item()  # of NumPy
+        if self.from_object is not None:
+            value = self.from_object(value)
+        kind = KINDS[self.kind]
+        match value:
+            case os.PathLike() if self.path:
+                return os.fspath(value)
+            case float() if int in kind.types and float not in kind.types and value.is_integer():
+                return int(value)
+            case str() if kind.has_unit and value not in self.words:
+                with contextlib.suppress(ValueError, OverflowError):
+                    return kind.parse(value)
+            case str():
+                return self._as_listed(value)
+            case (name, number) if tuple in kind.types:
+                return self._name_in_python(name), self._one_in_python(number)
+        return value
+
+    def _name_in_python(self, name: Any) -> Any:
+        is_step = self.kind == "step_factor" and isinstance(name, int)
+        return str(name) if is_step else name
 
     def check(self, value: Any) -> None:
-        """Raise InputError unless the option accepts the value."""
+        """Raise InputError, in the words of Python, unless the option accepts the value."""
         is_tuple = isinstance(value, (tuple, list))
         items = value if self.many and is_tuple else [value]
-        container = "a tuple of " if self.many and not is_tuple else ""
-        if container or not all(map(self._allows, items)):
-            message = f"--{self.name}={value}: must be {container}{self.accepted()}"
+        if (self.many and not is_tuple) or not all(map(self._allows, items)):
+            or_several = ", or a list of these" if self.many else ""
+            accepted = self.accepted().replace("true or false", "True or False")
+            message = f"{self.name}={shown(value)}: must be {accepted}{or_several}"
             raise InputError(message, self.name)
 
     def _allows(self, value: Any) -> bool:
         """Whether this is a value of the option or, if that is a list, an item of it."""
         if self.choices:
-            return value in self.choices
+            is_text = isinstance(value, str) and bool(self.prefix)
+            return value in self.choices or is_text and value.startswith(self.prefix)
         types = KINDS[self.kind].types
         match value:
             case str():
@@ -215,6 +270,14 @@ def join_list(items: Iterable[str]) -> str:
     return ",".join(item.replace(",", "\\,") for item in items)
 
 
+def shown(value: Any) -> str:
+    """A value in a message: short, and without the numbers of arrays."""
+    if hasattr(value, "shape"):
+        return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
+
+
 def _text(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"{value[0]}:{_text(value[1])}"
@@ -255,15 +318,16 @@ class Kind(NamedTuple):
     types: tuple[type, ...]  # of values given in Python
     described: str  # in messages and the help
     unit: str = ""  # of its limits
+    has_unit: bool = False  # its texts may have a unit, so they are accepted in Python, too
 
 
 KINDS = {
     "bool": Kind(flags.BooleanParser().parse, (bool,), "true or false"),
     "int": Kind(int, (int,), "a whole number"),
     "pixels": Kind(int, (int,), "a whole number of pixels"),
-    "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G", " byte"),
+    "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G", " byte", True),
     "float": Kind(float, (int, float), "a finite number"),
-    "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s"),
+    "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s", True),
     "text": Kind(str, (str,), "a text"),
     "file": Kind(str, (str,), "the path of a file"),
     "device": Kind(_parse_device, (str,), "auto, cpu, gpu, or gpu:N such as gpu:1"),

@@ -10,7 +10,8 @@ from typing import Any
 from nst_keras.network import vgg
 from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers import keras_text
+from nst_keras.optimizers.facts import FACTS, facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import AUTO_REGIONS, OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import COMMON, PRESETS, with_strength
@@ -72,8 +73,11 @@ def automatic_regions(regions: str | None) -> int:
     return int(regions.partition(":")[2] or _USUAL_REGIONS)
 
 
-def resolve(config: Config) -> Settings:
-    """Fill in the preset, and name layers as Keras does; InputError if settings conflict."""
+def resolve(config: Config, *, has_own_terms: bool = False) -> Settings:
+    """Fill in the preset, and name layers as Keras does; InputError if settings conflict.
+
+    `has_own_terms` is whether there are terms of the loss beside those that settings weigh.
+    """
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
@@ -84,7 +88,9 @@ def resolve(config: Config) -> Settings:
     settings = _with_layers(settings, "style", usual)
     settings = _with_neighbor_layers(settings)
     _check_lists(settings)
-    _check_weights(settings)
+    if not has_own_terms:
+        _check_optimized(settings)
+    _check_backbone(settings)
     _check_schedule(settings)
     _check_words(settings)
     _check_balance(settings)
@@ -108,7 +114,7 @@ def preset_values(config: Config) -> dict[str, Any]:
     source, factor = PRESETS[config.objective], QUALITIES[config.quality]
     preset = with_strength(source.defaults, config.strength)
     if config.optimizer not in (None, preset["optimizer"]):
-        facts = FACTS[config.optimizer]
+        facts = facts_of(config.optimizer)
         rate = facts.learning_rate(source.pixel_range)
         preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
         preset |= source.adam if config.optimizer == "adam" else {}
@@ -211,14 +217,18 @@ def _check_words(settings: Settings) -> None:
                 )
 
 
-def _check_weights(settings: Settings) -> None:
-    """Check that there is something to optimize, and weights for the backbone."""
+def _check_optimized(settings: Settings) -> None:
+    """Check that there is something to optimize."""
     terms = settings.terms
     kinds = {kind_of(term) for term in terms} - {LAPLACIAN, TV}
     if not any(getattr(settings, f"{kind}_weight") for kind in kinds):
         reason = f"nothing to optimize; {_ALL_ZERO}, with layers for it"
         names = "content_weight style_weight neighbors_weight"
         raise _refusal(settings, names, reason, "content_layers", "style_layers")
+
+
+def _check_backbone(settings: Settings) -> None:
+    """Check that there are weights for the backbone."""
     if settings.weights == "embedded" and settings.backbone != "vgg19":
         reason = (
             "--weights=embedded holds vgg19 only; "
@@ -265,7 +275,7 @@ def _check_balance(settings: Settings) -> None:
 
 def unused(given: Config, settings: Settings) -> list[str]:
     """Warnings about settings that are given but have no effect in what they resolve to."""
-    facts, reasons = FACTS[settings.optimizer], _reasons(settings)
+    facts, reasons = facts_of(settings.optimizer), _reasons(settings)
     usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"
@@ -274,17 +284,18 @@ def unused(given: Config, settings: Settings) -> list[str]:
     ]
     if facts.rate_is_factor and settings.learning_rate < 0.1:
         notes.append(
-            f"--learning_rate={settings.learning_rate:g}: {settings.optimizer} multiplies each of "
-            "its steps by it; 1 is usual"
+            f"--learning_rate={settings.learning_rate:g}: {keras_text.brief(settings.optimizer)} "
+            "multiplies each of its steps by it; 1 is usual"
         )
     return notes
 
 
 def _reasons(settings: Settings) -> dict[str, str]:
     """The settings that have no effect, with the reason."""
-    facts = FACTS[settings.optimizer]
+    facts = facts_of(settings.optimizer)
     of_optimizers = {name for other in FACTS.values() for name in other.takes}
-    reasons = {name: f"--optimizer={settings.optimizer}" for name in of_optimizers - {*facts.takes}}
+    named = f"--optimizer={keras_text.brief(settings.optimizer)}"
+    reasons = dict.fromkeys(of_optimizers - {*facts.takes}, named)
     if settings.schedule in ("constant", "piecewise"):
         reason = f"--schedule={settings.schedule}"
         reasons |= dict.fromkeys(("schedule_end", "schedule_steps"), reason)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
 from nst_keras.runtime.progress import TimeEstimate
@@ -258,7 +258,7 @@ class Controller:
         now = min(self.tile_size or longest, longest)
         smaller = max(now // 2, problem.field.least_side)
         if smaller >= now:
-            has_history = FACTS[self.settings.optimizer].images_per_history > 0
+            has_history = facts_of(self.settings.optimizer).images_per_history > 0
             others = " or --history, or --optimizer=adam," if has_history else ""
             raise MemoryError(
                 f"out of memory at {size} with tiles of {now} px; a smaller --size{others} "

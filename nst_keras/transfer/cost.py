@@ -8,7 +8,7 @@ from nst_keras.devices.xla import XlaFigures
 from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.config import OPTIONS
@@ -63,6 +63,7 @@ class CostModel:
         held_bytes: of the pictures that the run has read.
         regions: with styles of their own.
         keeps: whether a part of the photo stays as it is.
+        layers: whose features are used; by default those of the settings.
     """
 
     def __init__(
@@ -74,15 +75,15 @@ class CostModel:
         regions: int = 0,
         *,
         keeps: bool = False,
+        layers: tuple[str, ...] | None = None,
     ):
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
         self._regions, self._keeps = regions, keeps
-        self._optimizer = FACTS[settings.optimizer]
+        self._optimizer = facts_of(settings.optimizer)
         convs = vgg.convolutions(settings.backbone, channels=channels)
-        self._convs = vgg.up_to_deepest(convs, settings.layers)
-        self._field = tiles.receptive_field(
-            settings.layers, settings.backbone, settings.least_stride
-        )
+        layers = settings.layers if layers is None else layers
+        self._convs = vgg.up_to_deepest(convs, layers)
+        self._field = tiles.receptive_field(layers, settings.backbone, settings.least_stride)
 
     @classmethod
     def of_run(cls, settings: Settings, precision: str, inputs: Inputs) -> "CostModel":
@@ -95,6 +96,7 @@ class CostModel:
             inputs.held_bytes,
             masks.count,
             keeps=masks.keep is not None,
+            layers=inputs.layers(settings),
         )
 
     def choose_tile_size(

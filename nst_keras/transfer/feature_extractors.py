@@ -15,14 +15,21 @@ from nst_keras.settings.resolve import Settings
 class FeatureExtractors:
     """The network on each device."""
 
-    def __init__(self, settings: Settings, precision: str, weights: Weights, replicas: Replicas):
+    def __init__(
+        self,
+        settings: Settings,
+        layers: tuple[str, ...],
+        precision: str,
+        weights: Weights,
+        replicas: Replicas,
+    ):
         self.weights = weights
         models = []
         for device in replicas.devices:
             with tf.device(device or None):
                 model = extractor.feature_extractor(
                     weights,
-                    settings.layers,
+                    layers,
                     pooling=settings.pooling,
                     padding=settings.padding,
                     precision=precision,
@@ -43,15 +50,20 @@ _in_use: weakref.WeakValueDictionary[tuple, FeatureExtractors] = weakref.WeakVal
 
 
 def feature_extractors(
-    settings: Settings, precision: str, weights: Weights, replicas: Replicas
+    settings: Settings,
+    layers: tuple[str, ...],
+    precision: str,
+    weights: Weights,
+    replicas: Replicas,
 ) -> FeatureExtractors:
-    """The network on each device; one of the same weights that is still in use is shared.
+    """The network on each device, up to these layers.
 
-    The last iterate of a run keeps its network, so a loop of runs would otherwise hold two.
+    One of the same weights that is still in use is shared: the last iterate of a run keeps its
+    network, so a loop of runs would otherwise hold two.
     """
     memory.free_garbage()  # of earlier runs of this process, which is in use no more
-    kind = settings.layers, settings.pooling, settings.padding, precision, replicas.devices
+    kind = layers, settings.pooling, settings.padding, precision, replicas.devices
     found = _in_use.get(kind)
     if found is None or (found.weights is not weights and not found.weights.equals(weights)):
-        found = _in_use[kind] = FeatureExtractors(settings, precision, weights, replicas)
+        found = _in_use[kind] = FeatureExtractors(settings, layers, precision, weights, replicas)
     return found

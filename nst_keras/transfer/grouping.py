@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nst_keras.devices.memory import smallest_gpu_bytes
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
@@ -37,7 +37,7 @@ def check(settings_of_all: Sequence[Settings]) -> None:
 
 def obstacle(settings: Settings) -> str:
     """Why a run cannot be part of a batch; empty if it can."""
-    if not FACTS[settings.optimizer].joins_batches:
+    if not facts_of(settings.optimizer).joins_batches:
         return f"--optimizer={settings.optimizer} cannot be used in a batch; use adam"
     if settings.distribute != "none":
         return f"--distribute={settings.distribute} cannot be used in a batch"

@@ -15,6 +15,7 @@ from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
 from nst_keras.network.weights import Weights
+from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import INITS, KEEP, OPTIONS
@@ -41,6 +42,7 @@ class Inputs:
         notes: warnings about how files were read.
         masks: of content and styles; those of the content cropped with it.
         profile: the ICC profile of all pictures, where the content's is kept; empty for sRGB.
+        terms: of the loss, that the user has written.
     """
 
     content: np.ndarray
@@ -52,6 +54,25 @@ class Inputs:
     notes: tuple[str, ...]
     masks: Masks = Masks()
     profile: bytes = b""
+    terms: tuple[LossTerm, ...] = ()
+
+    def with_terms(self, settings: Settings, terms: Sequence[LossTerm]) -> "Inputs":
+        """The same with terms that the user has written, their layers named as Keras does."""
+        named = tuple(
+            dataclasses.replace(
+                term,
+                layers=tuple(
+                    vgg.canonical_layer(layer, settings.backbone, f"terms: {term.name}: layers")
+                    for layer in term.layers
+                ),
+            )
+            for term in terms
+        )
+        return dataclasses.replace(self, terms=named)
+
+    def layers(self, settings: Settings) -> tuple[str, ...]:
+        """All layers whose features the run uses."""
+        return (*settings.layers, *(layer for term in self.terms for layer in term.layers))
 
     @property
     def held_bytes(self) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nst_keras.imaging import images
 from nst_keras.network.weights import Weights
 from nst_keras.transfer.picture_regions import PictureRegions
 from nst_keras.transfer.plan import Scale
@@ -75,6 +76,10 @@ class Iterate:
     def painted(self) -> np.ndarray:
         """The picture before `--color` changed its colors, under the same condition."""
         return self._current_source().painted()
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the picture, while it can be read."""
+        return None if self.source is None else images.png_bytes(self.image)
 
     def evaluate(self) -> dict[str, float]:
         """The losses of the picture as painted, under the same condition."""

@@ -12,6 +12,7 @@ from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import geometry
+from nst_keras.objective.loss_term import check_additive
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
@@ -53,6 +54,9 @@ def make_plan(
     budget = memory.memory_budget(settings.memory_limit, len(replicas.devices))
     costs = CostModel.of_run(settings, precision, inputs)
     plan = _with_tiles(plan, costs, budget)
+    largest = plan.scales[-1]
+    if max(largest.height, largest.width) > (plan.tile_size or math.inf):
+        check_additive(inputs.terms)
     if not settings.time_limit:
         return plan
     seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)

@@ -21,12 +21,13 @@ from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.layerwise import LayerNeighbors
+from nst_keras.objective.loss_term import check_additive
 from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.regions import MaskOptions, Region
 from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
 from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
-from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
+from nst_keras.objective.terms import custom_terms, evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -69,7 +70,8 @@ class StyleTransferProblem:
         self._is_dropped = is_dropped
         if extractors is None:
             weights = inputs.weights or extractor.imagenet_weights(settings.backbone)
-            extractors = feature_extractors(settings, plan.precision, weights, replicas)
+            layers = inputs.layers(settings)
+            extractors = feature_extractors(settings, layers, plan.precision, weights, replicas)
         self.extractors = extractors
         # Reduced at once, so that large photos do not stay in memory for a small picture. Small
         # ones are only enlarged when that is needed.
@@ -87,7 +89,9 @@ class StyleTransferProblem:
         if settings.color == "content":
             self._styles = self._styles_in_photo_colors()
         self._terms = _weighted_terms(settings)
-        self.field = receptive_field(settings.layers, settings.backbone, settings.least_stride)
+        self._own_terms = inputs.terms
+        layers = inputs.layers(settings)
+        self.field = receptive_field(layers, settings.backbone, settings.least_stride)
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:
         if not inputs.masks.automatic:
@@ -161,6 +165,7 @@ class StyleTransferProblem:
         tiles = tiles_of(scale.height, scale.width)
         neighbors = self._neighbors(scale, styles, tiles_of, regions)
         terms = make_terms(self._terms, targets, formulas, neighbors)
+        terms += custom_terms(self._own_terms)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
         if neighbors is not None:
             for own, numbers in zip(known, neighbors.known, strict=True):
@@ -173,6 +178,7 @@ class StyleTransferProblem:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
             join = functools.partial(join_layers, terms)
             return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
+        check_additive(self._own_terms)
         # TPUs need it.
         xla = self.plan.xla is True or self.settings.distribute == "tpu"
         report = TileProgress(self._is_dropped)

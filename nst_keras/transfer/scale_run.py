@@ -11,7 +11,7 @@ from nst_keras.devices import memory
 from nst_keras.objective.objective import balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
-from nst_keras.optimizers.facts import FACTS
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.optimizers.pyramid import Pyramid
 from nst_keras.optimizers.strips import add_by_strips
 from nst_keras.runtime.checkpoints import State
@@ -54,7 +54,7 @@ class ScaleRun:
         self.scale, self.problem, self._settings = scale, problem, problem.settings
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size)
-        in_graph, facts = self.objective.evaluator.in_graph, FACTS[self._settings.optimizer]
+        in_graph, facts = self.objective.evaluator.in_graph, facts_of(self._settings.optimizer)
         self._facts = facts
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
         with tf.device(self._home):
@@ -253,7 +253,7 @@ class ScaleRun:
             settings.optimizer,
             shape,
             rate,
-            {name: getattr(settings, name) for name in FACTS[settings.optimizer].takes},
+            {name: getattr(settings, name) for name in facts_of(settings.optimizer).takes},
             pixel_range=PRESETS[settings.objective].pixel_range,
             bounded=settings.clamp and self._pyramid is None,
             loss_names=self.objective.names,

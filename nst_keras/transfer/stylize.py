@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
+from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.cli import StopSignal, stop_signals
 from nst_keras.runtime.errors import InputError, StepDropped
 from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.in_python import errors_in_python, replaced
 from nst_keras.settings.resolve import Settings, resolve
+from nst_keras.transfer.callbacks import Callback, CallbackList
 from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
@@ -40,11 +43,14 @@ def stylize(
     style_mask: PictureLike | Iterable[PictureLike] | None = None,
     style_region: PictureLike | Iterable[PictureLike] | None = None,
     regions: PictureLike | None = None,
-    weights: Weights | None = None,
+    weights: Weights | str | os.PathLike | None = None,
+    callbacks: Callback | Iterable[Callback] = (),
+    terms: LossTerm | Iterable[LossTerm] = (),
     checkpoints: str | os.PathLike | None = None,
     checkpointer: Checkpointer | None = None,
     replicas: Replicas | None = None,
     is_dropped: Callable[[], bool] = lambda: False,
+    **settings: Any,
 ) -> Generator[Iterate, None, None]:
     """Paint the content in the style of other pictures (Gatys et al. 2016), from coarse to fine.
 
@@ -53,14 +59,17 @@ def stylize(
             gray, gray with alpha, RGB or RGBA, as floats in [0, 1], uint8 or uint16; or picture
             files as bytes or open files. Alpha is composited over white.
         config: settings; those that are None come from its objective's preset. Settings about
-            files are refused: nothing is written but the checkpointer's files.
+            files are refused: nothing is written but the checkpointer's files. `run` takes them.
         style_mask: for each of the styles, where it applies: pictures of the content's shape, white
             where it does, or 'rest'; of them, arrays (H, W) in [0, 1] are the simplest. A style may
             then be 'keep', for what stays as it is.
         style_region: for each of the styles, which part of it counts, or 'all'.
         regions: in place of masks, 'auto' or 'auto:2' to 'auto:5' for parts that are found; or a
             picture of flat colors, with the config's `region_colors`.
-        weights: of the backbone, if they have been read already.
+        weights: of the backbone: those that have been read already, or as in `Config`.
+        callbacks: what is told of the iterates, see `Callback`. If one of them stops the run, its
+            present iterate is the last one.
+        terms: further terms of the loss, see `LossTerm`.
         checkpoints: a folder where the state is saved every two minutes, and when the generator is
             closed or interrupted. The same call with the same folder resumes from there.
         checkpointer: in place of a folder, for other times. With several hosts, only the chief
@@ -69,6 +78,7 @@ def stylize(
             `distribute` names.
         is_dropped: called after each tile; the current step, which may take minutes, is given up
             if it returns True.
+        settings: any field of `Config` by its name, such as size=256; these win over `config`.
 
     Yields:
         An `Iterate` about every second of work, or after each step if a step takes longer; at every
@@ -80,6 +90,7 @@ def stylize(
 
     Raises:
         InputError: a picture, a weights file or a setting cannot be used.
+        TypeError: a keyword is neither an argument nor a setting.
         FloatingPointError: the losses are not finite or explode, and smaller steps did not help.
         MemoryError: even small tiles do not fit the device.
         LostHostError: another host is gone; the state is saved, if this host is the chief.
@@ -87,37 +98,73 @@ def stylize(
         StepDropped: `is_dropped` returned True; the state before that step is saved.
     """
     started = time.monotonic()
-    config = config or Config()
-    settings = resolve(config)
+    told, own = CallbackList.of(callbacks), check_terms(terms)
+    read = weights if isinstance(weights, Weights) else None
+    if weights is not None and read is None:
+        settings["weights"] = weights
+    config = replaced(config or Config(), settings, OPTIONS)
     _refuse_file_settings(config)
-    inputs = read_inputs(
-        settings,
-        content,
-        styles,
-        weights,
-        style_mask=style_mask,
-        style_region=style_region,
-        regions=regions,
-    )
-    ours = functools.partial(keras_settings.ours, settings.deterministic)
     interrupts: list[StopSignal] = []  # while an iterate is computed: one, set by Ctrl-C
 
     def is_given_up() -> bool:
         return any(interrupts) or is_dropped()
 
+    with errors_in_python(OPTIONS):
+        resolved = resolve(config, has_own_terms=bool(own))
+        inputs = read_inputs(
+            resolved,
+            content,
+            styles,
+            read,
+            style_mask=style_mask,
+            style_region=style_region,
+            regions=regions,
+        ).with_terms(resolved, own)
+    ours = functools.partial(_ours, resolved.deterministic)
     with ours():
         take_gpu_memory_as_needed()
         if replicas is None:
-            count, timeout = settings.replicas, settings.cluster_timeout
-            replicas = make_replicas(settings.distribute, count, timeout)
+            count, timeout = resolved.replicas, resolved.cluster_timeout
+            replicas = make_replicas(resolved.distribute, count, timeout)
         if checkpoints is not None:
-            checkpointer = _checkpointer(Path(checkpoints), settings, inputs)
-        settings = _as_begun(settings, checkpointer)
+            checkpointer = _checkpointer(Path(checkpoints), resolved, inputs)
+        resolved = _as_begun(resolved, checkpointer)
         given = config.iterations is not None
-        plan = make_plan(settings, inputs, replicas, started=started, iterations_given=given)
-        problem = StyleTransferProblem(settings, inputs, plan, replicas, is_given_up)
+        plan = make_plan(resolved, inputs, replicas, started=started, iterations_given=given)
+        problem = StyleTransferProblem(resolved, inputs, plan, replicas, is_given_up)
         rounds = optimize([problem], [checkpointer])
-    return _only(rounds, ours, interrupts)
+    return _with_callbacks(_only(rounds, ours, interrupts), told)
+
+
+@contextlib.contextmanager
+def _ours(deterministic: bool) -> Iterator[None]:
+    """While this package computes: its settings of Keras, and errors in the words of Python."""
+    with keras_settings.ours(deterministic), errors_in_python(OPTIONS):
+        yield
+
+
+def _with_callbacks(
+    iterates: Generator[Iterate, None, None], told: CallbackList
+) -> Generator[Iterate, None, None]:
+    """The iterates, of which callbacks are told before the caller."""
+    if not told.callbacks:
+        return iterates
+    return _told(iterates, told)
+
+
+def _told(
+    iterates: Generator[Iterate, None, None], told: CallbackList
+) -> Generator[Iterate, None, None]:
+    with contextlib.closing(iterates):  # saves the state, unless the run is finished
+        told.begin()
+        try:
+            for iterate in iterates:
+                stops = told.take(iterate)
+                yield iterate
+                if stops:
+                    return
+        finally:
+            told.end()
 
 
 def _only(
@@ -183,6 +230,8 @@ def _checkpointer(folder: Path, settings: Settings, inputs: Inputs) -> Checkpoin
         else:
             digest.update(f"{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
+    for term in inputs.terms:
+        digest.update(term.identity().encode())
     digest.update((inputs.weights.sha256 if inputs.weights else settings.weights).encode())
     checkpointer = Checkpointer(
         folder,
@@ -203,7 +252,7 @@ def _refuse_file_settings(config: Config) -> None:
         if option.for_files and value not in (None, option.default):
             raise InputError(
                 f"{name}={option.format(value)}: stylize() takes no settings about files; "
-                "use the command nst_keras.run, or leave it out"
+                "use nst_keras.run(), or leave it out"
             )
 
 

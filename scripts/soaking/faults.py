@@ -89,7 +89,7 @@ class Faults:
 
 def run_with_fault(fault: tuple[str, int, int], flags: list[str]) -> int:
     """Run in this process and folder with a fault (kind, at, size); returns the exit status."""
-    from nst_keras import run as run_lib
+    from nst_keras.runs import command as run_lib
 
     with Faults(*fault, Path.cwd()).installed() as faults:
         status = run_lib.main(flags)

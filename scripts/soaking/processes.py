@@ -15,7 +15,13 @@ from .faults import run_with_fault
 
 # Imported once, by a server from which most runs are forked. TensorFlow can be forked after its
 # import, because it starts threads only with its first operation.
-PRELOADED = ["tensorflow", "keras", "PIL.Image", "nst_keras.run", "nst_keras.transfer.loop"]
+PRELOADED = [
+    "tensorflow",
+    "keras",
+    "PIL.Image",
+    "nst_keras.runs.command",
+    "nst_keras.transfer.loop",
+]
 LONGEST_SECONDS = 600.0  # for one run; a longer one hangs
 POLL_SECONDS = 0.02
 SCRIPT = Path(__file__).parent.parent / "soak.py"

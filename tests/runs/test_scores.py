@@ -203,6 +203,18 @@ def test_held_out_layers_may_be_chosen(tiny_weights):
         scores.Scorer(tiny_weights, ["block3_conv9"])
 
 
+def test_scores_of_many_runs_cause_no_warning_of_tensorflow(tiny_weights, caplog):
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for size in range(40, 72, 4):
+            one = picture(size, size, seed=size)
+            scores.Scorer(tiny_weights).score(one, one, [one])
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
+
+
 # All figures of a picture.
 
 

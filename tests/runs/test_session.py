@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nst_keras import run, stylize
+from nst_keras import stylize
+from nst_keras.runs import command as run
 from nst_keras.runs import preparation, session
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer

@@ -38,6 +38,8 @@ def option(kind, **rules):
         ("int", {"many": True}, "", ()),
         ("text", {"many": True}, "a.png,b c.png", ("a.png", "b c.png")),
         ("text", {"choices": ("a", "b")}, "b", "b"),
+        ("text", {"choices": ("a", "b")}, "B", "b"),
+        ("int", {"words": ("auto",)}, "Auto", "auto"),
         ("int", {"choices": (8, 16)}, "16", 16),
         ("int", {"limits": (3, 5)}, "3", 3),
         ("int", {"limits": (3, 5)}, "5", 5),
@@ -61,7 +63,7 @@ def test_parse(kind, rules, text, value):
         ("float", {}, "1e999"),
         ("float", {"limits": (0, math.inf)}, "-1e-9"),
         ("text", {}, "  "),
-        ("text", {"choices": ("a", "b")}, "A"),
+        ("text", {"choices": ("a", "b")}, "c"),
         ("int", {"choices": (8, 16)}, "12"),
         ("duration", {}, "5 days"),
         ("duration", {}, "-5s"),
@@ -103,7 +105,7 @@ def test_parse_refuses_and_says_what_may_be(kind, rules, text):
     ],
 )
 def test_check_refuses(kind, rules, value):
-    with pytest.raises(InputError, match="^--x=.*: must be "):
+    with pytest.raises(InputError, match="^x=.*: must be "):
         option(kind, **rules).check(value)
 
 
@@ -253,7 +255,7 @@ def test_settings_are_checked_and_an_error_tells_the_option():
     for name, value in (("side", 7), ("crop", None), ("shares", (("a", True),)), ("ratio", "1")):
         with pytest.raises(InputError, match="must be ") as caught:
             check_settings(Settings(**{name: value}), SETTINGS)
-        assert str(caught.value).startswith(f"--{name}={value}: ")
+        assert str(caught.value).startswith(f"{name}={value!r}: ")
         assert caught.value.flags == (name,)
 
 

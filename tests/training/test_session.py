@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras import run, train_backbone
+from nst_keras import train_backbone
 from nst_keras.devices import precision
 from nst_keras.network import vgg, weights
+from nst_keras.runs import command as run
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import files
 from nst_keras.training import config as config_lib

@@ -1,7 +1,10 @@
 """Reported steps."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from nst_keras.transfer import iterate as iterate_lib
 from nst_keras.transfer.iterate import Iterate
@@ -61,6 +64,14 @@ def test_an_iterate_reads_its_source_until_that_has_gone_on():
     for read in (lambda: one.image, one.evaluate, one.references):
         with pytest.raises(RuntimeError, match="before asking for the next"):
             read()
+
+
+def test_an_iterate_shows_its_picture_while_it_can_be_read():
+    one = iterate(5, source=FakeSource())
+    shown = Image.open(io.BytesIO(one._repr_png_()))
+    np.testing.assert_array_equal(np.asarray(shown), np.full((2, 2, 3), 255))
+    one.source = None
+    assert one._repr_png_() is None
 
 
 @pytest.mark.parametrize(

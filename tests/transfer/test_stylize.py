@@ -177,8 +177,8 @@ def test_random_numbers_of_the_user_are_left_alone(tiny_weights):
         (np.zeros((3, 40, 60), np.uint8), "^content: .* puts channels last"),
         ([CONTENT], "^content: is of type list"),
         (7, "^content: is of type int"),
-        (None, "^--content is missing"),
-        ("missing.jpg", "^--content=missing.jpg: no such file"),
+        (None, "^content is missing"),
+        ("missing.jpg", "^content=missing.jpg: no such file"),
     ],
 )
 def test_bad_input_is_refused_by_the_call_itself(tiny_weights, content, words):
@@ -193,7 +193,7 @@ def test_bad_input_is_refused_by_the_call_itself(tiny_weights, content, words):
         ([STYLE, None], "^style 2: is of type NoneType"),
         (np.stack([STYLE, STYLE]), "^style 1: .* several pictures"),
         ({"style": STYLE}, "^style 1: is of type dict"),
-        ([], "^--style is missing"),
+        ([], "^style is missing"),
     ],
 )
 def test_bad_styles_are_refused_with_their_number(tiny_weights, styles, words):
@@ -411,7 +411,7 @@ def test_a_state_of_another_precision_is_refused_with_both_names(tiny_weights, t
         paint(other, tiny_weights, checkpointer=checkpointer)
     message = str(caught.value)
     assert message.startswith(
-        "--precision=bfloat16: the checkpoint of step 3 was computed in float32"
+        "precision=bfloat16: the checkpoint of step 3 was computed in float32"
     )
     same = paint(SINGLE, tiny_weights, checkpointer=checkpointer)
     assert same.step == 6

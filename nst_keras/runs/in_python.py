@@ -1,0 +1,256 @@
+"""A run from Python: the function `nst_keras.run`. Imports no TensorFlow at its start."""
+
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from nst_keras.devices import startup
+from nst_keras.imaging import images, in_memory
+from nst_keras.imaging.in_memory import PictureLike
+from nst_keras.network.weights import Weights
+from nst_keras.objective.loss_term import LossTerm, check_terms
+from nst_keras.runs import session
+from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.preparation import RequestedRun, read_run
+from nst_keras.runs.python_progress import Progress
+from nst_keras.runs.result import Result, losses_by_term
+from nst_keras.runtime.errors import InputError
+from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.in_python import errors_in_python, replaced
+from nst_keras.settings.option import absolute_paths
+from nst_keras.settings.resolve import resolve
+from nst_keras.transfer.callbacks import Callback, CallbackList
+
+_INPUTS = ("content", "style", "style_mask", "style_region", "regions")
+
+
+def run(
+    content: PictureLike | None = None,
+    style: PictureLike | Iterable[PictureLike] | None = None,
+    config: Config | None = None,
+    *,
+    style_mask: PictureLike | Iterable[PictureLike] | None = None,
+    style_region: PictureLike | Iterable[PictureLike] | None = None,
+    regions: PictureLike | None = None,
+    weights: Weights | str | os.PathLike | None = None,
+    callbacks: Callback | Iterable[Callback] = (),
+    terms: LossTerm | Iterable[LossTerm] = (),
+    checkpoints: str | os.PathLike | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Result:
+    """Paint the content in the style of other pictures, and return the result.
+
+    `run("photo.jpg", "painting.jpg", size=384).save("result.png")`
+
+    Ctrl-C, or a notebook's button that interrupts, ends the run after the present step: the result
+    is what is there by then. With `workdir` or `checkpoints`, the same call resumes a run that was
+    stopped in any way.
+
+    Args:
+        content, style: as for `stylize`: paths, images of Pillow, arrays, tensors, or bytes of
+            picture files; several styles are a list. They may be left out if the config names
+            files, or if `workdir` is the folder of a run that is to be resumed.
+        config: settings; by default `Config()`.
+        style_mask, style_region, regions: as for `stylize`.
+        weights: of the network, as in `Config`; without `workdir` also those that have been read.
+        callbacks: objects of `Callback`, which are told of steps and may stop the run.
+        terms: further terms of the loss, objects of `LossTerm`.
+        checkpoints: without `workdir`, a folder for the state alone.
+        progress: whether to show the progress; None: in notebooks and on terminals.
+        settings: any field of `Config` by its name, such as size=384, style_weight=8 or
+            workdir="runs/first"; these win over `config`. With `workdir`, the run writes the same
+            folder that the command writes, with its page; pictures in memory are kept in it.
+
+    Raises:
+        InputError: a picture, a file or a setting cannot be used, or the folder has another run.
+        TypeError: a keyword is neither an argument nor a setting.
+        KeyboardInterrupt: the run was interrupted before there was a picture.
+        FloatingPointError, MemoryError, OSError: as for `stylize`; a file cannot be written.
+    """
+    if weights is not None and not isinstance(weights, Weights):
+        settings["weights"] = weights
+    config = replaced(config or Config(), settings, OPTIONS)
+    pictures = {
+        "content": content,
+        "style": style,
+        "style_mask": style_mask,
+        "style_region": style_region,
+        "regions": regions,
+    }
+    given, own = CallbackList.of(callbacks), check_terms(terms)
+    shown = CallbackList.of((*given.callbacks, *Progress.wanted(progress)))
+    with errors_in_python(OPTIONS):
+        if not config.workdir:
+            read = weights if isinstance(weights, Weights) else None
+            options = {"weights": read, "checkpoints": checkpoints, "terms": own}
+            return _in_memory(config, pictures, shown, **options)
+        if isinstance(weights, Weights):
+            raise InputError("weights: with workdir, give the path of a weights file")
+        if checkpoints is not None:
+            raise InputError("checkpoints: workdir has the state; leave one of the two out")
+        return _in_folder(config, pictures, shown, own)
+
+
+class _Newest(Callback):
+    """Keeps the newest iterate, and the losses of those that are logged."""
+
+    def __init__(self, log_every: int):
+        self._log_every = log_every
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self.iterate is not None and self.iterate.is_logged(self._log_every):
+            self.rows.append({"step": batch, "terms": dict(self.iterate.terms)})
+
+
+def _in_memory(
+    config: Config, pictures: Mapping[str, Any], told: CallbackList, **options: Any
+) -> Result:
+    """A run that writes nothing but checkpoints, if there is a folder for them."""
+    named = {name: getattr(config, name) for name in _INPUTS}
+    found = {name: named[name] if given is None else given for name, given in pictures.items()}
+    config = replaced(config, {name: OPTIONS[name].default for name in _INPUTS}, OPTIONS)
+    _refuse_without_folder(config)
+    has_own_terms = bool(options["terms"])
+    resolve(config, has_own_terms=has_own_terms)  # for its errors, before TensorFlow is imported
+    startup.import_tensorflow()
+    from nst_keras.transfer.stylize import stylize
+
+    newest = _Newest(config.log_every)
+    content, style, *masks = (found[name] for name in _INPUTS)
+    for name, mask in zip(_INPUTS[2:], masks, strict=True):
+        options[name] = None if _is_empty(mask) else mask
+    try:
+        for _ in stylize(content, style, config, callbacks=(newest, *told.callbacks), **options):
+            pass
+    except KeyboardInterrupt:
+        if newest.iterate is None:
+            raise
+    last = newest.iterate
+    assert last is not None  # a run has at least one step
+    losses = losses_by_term(newest.rows)
+    return Result(np.array(last.image), losses, last.step, last.total_steps, last.is_last)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, tuple, list)) and not value)
+
+
+def _refuse_without_folder(config: Config) -> None:
+    for name, option in OPTIONS.items():
+        value = getattr(config, name)
+        if option.for_files and value not in (None, option.default):
+            raise InputError(f"--{name}={option.format(value)}: needs workdir, the run's folder")
+
+
+def _in_folder(
+    config: Config,
+    pictures: Mapping[str, Any],
+    told: CallbackList,
+    terms: Sequence[LossTerm],
+) -> Result:
+    """A run that writes the folder that the command writes."""
+    started = time.monotonic()
+    if config.distribute == "multiworker":
+        raise InputError("--distribute=multiworker: with workdir, start the command on each host")
+    folder = RunFolder(str(config.workdir))
+    named, in_memory_files = _named_files(folder, config, pictures)
+    config = replaced(config, named, OPTIONS)
+    newest = _Newest(config.log_every)
+    told = CallbackList((newest, *told.callbacks))
+    requested = read_run(_flags(config), config, told, in_memory_files, terms)
+    told.begin()
+    try:
+        session.do_run(requested, started)
+    finally:
+        told.end()
+    return _result_in(requested, newest)
+
+
+def _named_files(
+    folder: RunFolder, config: Config, pictures: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The pictures as paths, by the name of their setting, and the bytes of the files that are to
+    be written at some of these paths."""
+    named: dict[str, Any] = {}
+    files: dict[str, bytes] = {}
+    for name, given in pictures.items():
+        if given is None:
+            continue
+        if not OPTIONS[name].many:
+            named[name] = _path_of(folder, name, given, config, files)
+            continue
+        several = given if isinstance(given, (list, tuple, Iterator)) else [given]
+        label = name.replace("_", " ")
+        named[name] = tuple(
+            _path_of(folder, f"{label} {number}", one, config, files)
+            for number, one in enumerate(several, start=1)
+        )
+    return named, files
+
+
+def _path_of(
+    folder: RunFolder, name: str, picture: Any, config: Config, files: dict[str, bytes]
+) -> str:
+    """The path of a picture, or a word in place of it; if it is in memory, its bytes are put among
+    the files."""
+    if isinstance(picture, (str, os.PathLike)):
+        return os.fspath(picture)
+    pixels = in_memory.read_object(picture, name, config.max_megapixels * 10**6).pixels
+    data, suffix = _encoded(pixels)
+    path = str(folder.given(name, suffix))
+    files[path] = data
+    return path
+
+
+def _encoded(pixels: np.ndarray) -> tuple[bytes, str]:
+    """The bytes of a file that holds exactly these floats in [0, 1], and its suffix."""
+    eight = images.to_uint8(pixels)
+    if np.array_equal(eight.astype(np.float32) / 255, pixels):
+        return images.png_bytes(pixels), ".png"
+    buffer = io.BytesIO()
+    values = np.asarray(pixels, np.float32)
+    tifffile.imwrite(
+        buffer, values, photometric="rgb", compression="zlib", metadata=None, software=""
+    )
+    return buffer.getvalue(), ".tif"
+
+
+def _flags(config: Config) -> list[str]:
+    """The flags of the command that does the same."""
+    paths = {**vars(config), **absolute_paths(vars(config), OPTIONS)}
+    return [
+        f"--{name}={option.format(paths[name])}"
+        for name, option in OPTIONS.items()
+        if getattr(config, name) not in (None, option.default)
+    ]
+
+
+def _result_in(requested: RequestedRun, newest: _Newest) -> Result:
+    """The result of a run that has come to its end, or was stopped."""
+    folder, iterate = requested.folder, newest.iterate
+    record = folder.read_record()
+    losses = losses_by_term(folder.read_metrics())
+    if iterate is not None and iterate.source is not None:
+        image = np.array(iterate.image)
+    elif path := next(filter(Path.exists, (folder.result, folder.latest)), None):
+        image = images.read_image(path, "--workdir").pixels
+    else:
+        raise KeyboardInterrupt  # before there was a picture
+    return Result(
+        image,
+        losses,
+        record.step or 0,
+        record.total_steps or 0,
+        record.status == "finished",
+        folder.path,
+        record.scores,
+        requested.inputs.profile,
+    )

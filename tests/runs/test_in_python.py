@@ -1,0 +1,246 @@
+"""`nst_keras.run`: its result with and without a folder, resuming, and what it refuses."""
+
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import nst_keras
+from nst_keras import Callback, Config, InputError, LossTerm, stylize
+from nst_keras.imaging import images
+from nst_keras.runs import command
+from nst_keras.runtime.errors import StepDropped
+from nst_keras.transfer.scale_run import ScaleRun
+from tests.conftest import files_of, picture
+
+CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
+LEFT = np.zeros(CONTENT.shape[:2], np.float32)
+LEFT[:, :30] = 1.0
+
+
+@pytest.fixture
+def settings(tiny_weights_path):
+    """Keywords of a run of 10 steps at two scales."""
+    return {
+        "objective": "relative",
+        "content_layers": "block2_conv1",
+        "style_layers": "block1_conv1",
+        "size": 48,
+        "min_size": 36,
+        "iterations": 6,
+        "coarse_iterations": 4,
+        "precision": "float32",
+        "log_every": 2,
+        "weights": tiny_weights_path,
+    }
+
+
+@pytest.fixture
+def in_folder(settings, tmp_path):
+    """Keywords of the same run with a folder."""
+    return {**settings, "workdir": tmp_path / "job", "scores": False, "gif": False}
+
+
+@pytest.fixture
+def expected(settings):
+    """The last iterate of the same run by `stylize`."""
+    *_, last = stylize(CONTENT, STYLE, **settings)
+    return last
+
+
+class StopAt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.stop = batch >= self.step
+
+
+def test_without_a_folder_it_returns_what_stylize_yields_last(
+    settings, expected, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    found = nst_keras.run(CONTENT, STYLE, Config(seed=0), **settings)
+    np.testing.assert_array_equal(found.image, expected.image)
+    assert found.image.dtype == np.float32
+    assert (found.step, found.total_steps, found.finished) == (10, 10, True)
+    assert found.losses["step"] == [2, 4, 6, 8, 10]
+    assert set(found.losses) == {"step", *expected.terms}
+    assert found.losses["total"][-1] == expected.terms["total"]
+    assert (found.page, found.folder, found.scores) == (None, None, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_with_a_folder_it_writes_what_the_command_writes(
+    in_folder, expected, tmp_path, monkeypatch
+):
+    photo, painting = tmp_path / "photo.png", tmp_path / "painting.png"
+    images.write_image(photo, CONTENT)
+    images.write_image(painting, STYLE)
+    found = nst_keras.run(photo, painting, **in_folder)
+    flags = f"--flagfile={found.folder / 'flags.cfg'}"
+    assert command.main([flags, f"--workdir={tmp_path / 'again'}"]) == 0
+    ours, theirs = files_of(found.folder), files_of(tmp_path / "again")
+    differing = {"run.json", "index.html", "flags.cfg"}  # hold times, commands and the folder
+    differing |= {name for name in ours if name.startswith("checkpoints/")}
+    assert set(ours) == set(theirs)
+    for name in set(ours) - differing:
+        assert ours[name] == theirs[name], name
+    assert found.page.is_file() and found.finished
+    np.testing.assert_array_equal(
+        images.read_image(found.folder / "result.png").pixels,
+        images.to_uint8(found.image) / np.float32(255),
+    )
+
+
+def test_pictures_in_memory_are_kept_in_the_folder_exactly(in_folder, expected):
+    found = nst_keras.run(CONTENT, [STYLE], **in_folder)
+    np.testing.assert_array_equal(found.image, expected.image)
+    kept = images.read_image(found.folder / "inputs/given_content.tif").pixels
+    np.testing.assert_array_equal(kept, CONTENT)
+    eight = images.to_uint8(CONTENT)
+    other = nst_keras.run(eight, STYLE, **{**in_folder, "workdir": found.folder.parent / "eight"})
+    kept = images.read_image(other.folder / "inputs/given_content.png").pixels
+    np.testing.assert_array_equal(kept, eight / np.float32(255))
+
+
+@pytest.mark.parametrize("again", ["the same call", "the folder alone", "the command"])
+def test_a_stopped_run_resumes(in_folder, expected, again):
+    first = nst_keras.run(CONTENT, STYLE, callbacks=StopAt(6), **in_folder)
+    assert (first.step, first.finished) == (6, False)
+    assert first.image.shape == expected.image.shape
+    assert first.losses["step"] == [2, 4, 6]
+    if again == "the command":
+        assert command.main([f"--workdir={first.folder}"]) == 0
+        found = nst_keras.run(workdir=first.folder)
+    elif again == "the folder alone":
+        found = nst_keras.run(workdir=str(first.folder))
+    else:
+        found = nst_keras.run(CONTENT, STYLE, **in_folder)
+    assert found.finished and found.losses["step"] == [2, 4, 6, 8, 10]
+    np.testing.assert_array_equal(images.to_uint8(found.image), images.to_uint8(expected.image))
+
+
+def test_checkpoints_alone_resume_as_well(settings, expected, tmp_path):
+    given = {**settings, "checkpoints": tmp_path}
+    first = nst_keras.run(CONTENT, STYLE, callbacks=[StopAt(6)], **given)
+    assert (first.step, first.finished) == (6, False)
+    found = nst_keras.run(CONTENT, STYLE, **given)
+    assert found.losses["step"] == [8, 10]  # of this call
+    np.testing.assert_array_equal(found.image, expected.image)
+
+
+def interrupt_at(monkeypatch, step):
+    """Have Ctrl-C come while a step is computed."""
+    normal = ScaleRun.run
+
+    def run(self, steps):
+        losses = normal(self, steps)
+        if self.steps == step:
+            signal.raise_signal(signal.SIGINT)
+        return losses
+
+    monkeypatch.setattr(ScaleRun, "run", run)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_interrupt_returns_what_is_there(in_folder, settings, monkeypatch, folder):
+    interrupt_at(monkeypatch, 2)
+    found = nst_keras.run(CONTENT, STYLE, **(in_folder if folder else settings))
+    assert (found.step, found.finished) == (2, False)
+    assert 0 <= found.image.min() < found.image.max() <= 1
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_an_interrupt_before_there_is_a_picture_is_raised(in_folder, settings, monkeypatch, folder):
+    def run(self, steps):
+        signal.raise_signal(signal.SIGINT)
+        raise StepDropped("tile 1 of 2")
+
+    monkeypatch.setattr(ScaleRun, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        nst_keras.run(CONTENT, STYLE, **(in_folder if folder else settings))
+
+
+def test_masks_and_several_styles_are_taken(in_folder, settings):
+    styles, masks = [STYLE, picture(45, 70, seed=8)], [LEFT, "rest"]
+    *_, expected = stylize(CONTENT, styles, style_mask=masks, **settings)
+    for given in (settings, in_folder):
+        found = nst_keras.run(CONTENT, styles, style_mask=masks, **given)
+        np.testing.assert_array_equal(found.image, expected.image)
+
+
+def test_a_config_may_name_the_pictures(settings, picture_paths):
+    content, style = map(str, picture_paths)
+    *_, expected = stylize(content, style, **settings)
+    found = nst_keras.run(config=Config(content=content, style=style), **settings)
+    np.testing.assert_array_equal(found.image, expected.image)
+
+
+def test_an_optimizer_of_keras_keeps_its_settings_and_resumes(in_folder, settings):
+    slow, quick = (
+        nst_keras.run(CONTENT, STYLE, optimizer=keras.optimizers.SGD(rate), **settings)
+        for rate in (1e-9, 1e-2)
+    )
+    assert np.abs(slow.image - quick.image).max() > 0.01
+    given = {**in_folder, "schedule": "constant"}
+
+    def optimizer():
+        decay = keras.optimizers.schedules.ExponentialDecay(0.02, 3, 0.5)
+        return keras.optimizers.Adam(decay, beta_1=0.5)
+
+    whole = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), **given, overwrite=True)
+    given["workdir"] = whole.folder.parent / "parts"
+    first = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), callbacks=StopAt(6), **given)
+    assert not first.finished
+    second = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), **given)
+    np.testing.assert_array_equal(second.image, whole.image)
+    assert (second.folder / "result.png").read_bytes() == (whole.folder / "result.png").read_bytes()
+
+
+def test_an_own_term_is_part_of_the_run(in_folder):
+    def term(weight):
+        return LossTerm("dark", weight, lambda pixels: keras.ops.mean(keras.ops.square(pixels)))
+
+    first = nst_keras.run(CONTENT, STYLE, terms=term(5.0), callbacks=StopAt(6), **in_folder)
+    assert first.losses["dark"][0] > 0
+    for others in ({"terms": term(6.0)}, {}):
+        with pytest.raises(InputError, match="contains another run .*sha256 of term dark"):
+            nst_keras.run(CONTENT, STYLE, **others, **in_folder)
+    found = nst_keras.run(CONTENT, STYLE, terms=[term(5.0)], **in_folder)
+    assert found.finished and len(found.losses["dark"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"mp4": True}, InputError, "^mp4=True: needs workdir, the run's folder"),
+        ({"output": "a.png"}, InputError, "^output=a.png: needs workdir"),
+        ({"style_weigth": 3}, TypeError, "did you mean style_weight"),
+        ({"callbacks": 3}, InputError, "^callbacks: int is no nst_keras.Callback"),
+        ({"content": "no.png"}, InputError, "^content=no.png: no such file"),
+        ({"content": 3, "workdir": "job"}, InputError, "^content: is of type int"),
+        ({"style": [], "workdir": "job"}, InputError, "^style is missing"),
+        ({"workdir": "job", "checkpoints": "x"}, InputError, "^checkpoints: workdir has the state"),
+        ({"distribute": "multiworker", "workdir": "job"}, InputError, "^distribute=multiworker: "),
+        ({"scales": 33}, InputError, "^scales=33: must be a whole number from 1 to 32, or auto"),
+    ],
+)
+def test_bad_input_is_refused_in_the_words_of_python(
+    settings, given, error, said, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    pictures = {"content": CONTENT, "style": STYLE}
+    with pytest.raises(error, match=said) as caught:
+        nst_keras.run(**{**pictures, **settings, **given})
+    assert "--" not in str(caught.value)
+    assert not (tmp_path / "job").exists()
+
+
+def test_another_run_in_the_folder_is_refused(in_folder):
+    nst_keras.run(CONTENT, STYLE, **in_folder)
+    with pytest.raises(InputError, match="^workdir=.*: contains another run .*overwrite=True"):
+        nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3})
+    found = nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3, "overwrite": True})
+    assert found.finished
