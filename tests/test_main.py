@@ -59,7 +59,7 @@ def test_a_file_without_an_extension_is_a_picture(called, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("swep", "did you mean sweep?"), ("xyzzy", "commands: run, sweep, compare")]
+    ("word", "hint"), [("swep", "did you mean sweep?"), ("xyzzy", "commands: run, try, sweep")]
 )
 def test_a_misspelt_command_is_refused(word, hint, called, capsys):
     assert main_module.main([word, "a.jpg"]) == cli.BAD_INPUT

@@ -101,13 +101,13 @@ def run(
 class _Newest(Callback):
     """Keeps the newest iterate, and the losses of those that are logged."""
 
-    def __init__(self, log_every: int):
-        self._log_every = log_every
+    def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if self.iterate is not None and self.iterate.is_logged(self._log_every):
-            self.rows.append({"step": batch, "terms": dict(self.iterate.terms)})
+        newest = self.iterate
+        if newest is not None and newest.is_logged(newest.log_every):
+            self.rows.append({"step": batch, "terms": dict(newest.terms)})
 
 
 def _in_memory(
@@ -123,7 +123,7 @@ def _in_memory(
     startup.import_tensorflow()
     from nst_keras.transfer.stylize import stylize
 
-    newest = _Newest(config.log_every)
+    newest = _Newest()
     content, style, *masks = (found[name] for name in _INPUTS)
     for name, mask in zip(_INPUTS[2:], masks, strict=True):
         options[name] = None if _is_empty(mask) else mask
@@ -163,7 +163,7 @@ def _in_folder(
     folder = RunFolder(str(config.workdir))
     named, in_memory_files = _named_files(folder, config, pictures)
     config = replaced(config, named, OPTIONS)
-    newest = _Newest(config.log_every)
+    newest = _Newest()
     told = CallbackList((newest, *told.callbacks))
     requested = read_run(_flags(config), config, told, in_memory_files, terms)
     told.begin()

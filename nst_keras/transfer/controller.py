@@ -180,6 +180,7 @@ class Controller:
             seconds_left=self._pace.seconds(work_left) + ahead * self.setup_seconds,
             steps_per_second=1.0 / self._pace.seconds(self._work(self.scale)),
             stopped=self._stopping.stopped,
+            log_every=self.plan.log_every,
             source=source,
         )
 

@@ -46,6 +46,7 @@ class Iterate:
         stopped: the scale ends here, before its last step (see `--tolerance`).
         ends_run: set by whoever asks for no more iterates: the run ends here, as if all its steps
             were taken.
+        log_every: steps between losses that are logged, of the plan.
         pause: set by whoever waits before asking for the next iterate: the seconds of that, which
             do not count as work.
     """
@@ -60,6 +61,7 @@ class Iterate:
     steps_per_second: float
     stopped: bool = False
     ends_run: bool = False
+    log_every: int = 1
     pause: float = 0.0
     source: PictureSource | None = dataclasses.field(repr=False, default=None)
 

@@ -83,8 +83,8 @@ def test_a_layout_needs_two_flags_that_change_the_picture(names):
         ({"engine": "ray", "batch": 2}, "--batch=2: needs --engine=local"),
         ({"cpus_per_trial": 2.0}, "--cpus_per_trial=2: needs --engine=ray; use --jobs"),
         ({"gpus_per_trial": 0.0}, "--gpus_per_trial=0: needs --engine=ray; use --jobs"),
-        ({"jobs": 0}, "--jobs=0: must be a whole number of at least 1"),
-        ({"engine": "slurm"}, "--engine=slurm: must be one of local, ray"),
+        ({"jobs": 0}, "jobs=0: must be a whole number of at least 1"),
+        ({"engine": "slurm"}, "engine='slurm': must be one of local, ray"),
     ],
 )
 def test_flags_that_the_engine_does_not_have_are_refused(settings, message):
