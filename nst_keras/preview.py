@@ -12,6 +12,7 @@ from typing import Any
 
 from nst_keras.runs import folder
 from nst_keras.runs.record import Fingerprint
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings import command_line
 from nst_keras.settings.command import Command
 from nst_keras.settings.command_line import Call, Group
@@ -70,13 +71,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _try(call: Call) -> int:
     ((arguments, values),) = call.groups
+    if not values.get("content") or not values.get("style"):
+        raise InputError("a picture is missing; give both: nst try photo.jpg painting.jpg")
+    for name, own in (("strength", "strengths"), ("style_scale", "style_scales")):
+        if name in values:
+            text = RUN_OPTIONS[name].format(values[name])
+            raise InputError(f"--{name}={text}: is what varies; give --{own}={text},...", name)
     preview = PreviewConfig(**{name: values[name] for name in OPTIONS if name in values})
     shared = _QUICK | {name: value for name, value in values.items() if name not in OPTIONS}
     shared.setdefault("workdir", str(_default_path(Config(**shared), preview)))
-    sweep = {"vary": preview.vary(), "batch": len(preview.strengths)}
-    layout = ("style_scale", "strength")
+    at_once = 1 if sys.platform == "win32" else len(preview.strengths)
+    sweep: dict[str, Any] = {"vary": preview.vary(), "batch": at_once}
     if len(preview.strengths) > 1 and len(preview.style_scales) > 1:
-        sweep["layout"] = layout
+        sweep["layout"] = ("style_scale", "strength")
     return run_sweep(call._replace(groups=[Group(arguments, {**shared, **sweep})]))
 
 

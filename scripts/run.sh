@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Install nst_keras if needed, and run it: scripts/run.sh [flags]. Without --content, --flagfile or
-# --workdir it restyles the sample pictures with configs/monet.cfg. Results go to runs/ in the
-# folder from which it is called.
+# Install nst_keras if needed, and run `nst` with the same arguments, such as photo.jpg painting.jpg.
+# Without pictures, a command, --flagfile or --workdir it restyles the sample pictures with
+# configs/monet.cfg. Results go to runs/ in the folder from which it is called.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -11,13 +11,18 @@ if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
 fi
 install_with "$extras"
 
-own=
+case ${1:-} in
+    -* | '') own= ;;
+    *) own=yes ;; # a picture or a command
+esac
 for argument in "$@"; do
     case $argument in
-        --flagfile | --flagfile=* | --content | --content=* | --workdir | --workdir=* | --help | --version) own=yes ;;
+        --flagfile* | --content* | --workdir* | --help* | -h | --version) own=yes ;;
+        -*) ;;
+        *) [ ! -e "$argument" ] || own=yes ;;
     esac
 done
 if [ -z "$own" ]; then
     set -- "--flagfile=$checkout/configs/monet.cfg" "$@"
 fi
-exec "$python" -m nst_keras.run "$@"
+exec "$python" -m nst_keras "$@"

@@ -13,7 +13,7 @@ from nst_keras.imaging.recolor import recolored
 from nst_keras.runs import command as run
 from nst_keras.runs.folder import RunFolder
 from tests.conftest import flags_of
-from tests.runs.conftest import page_data, write_run
+from tests.runs.conftest import more_pictures, write_run
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_the_result_is_written_beside_the_one_that_was_painted(command, tmp_path
     expected = recolored(read(folder.result), read(picture_paths[0]), "content_exact")
     np.testing.assert_allclose(read(path), as_written(expected), atol=1e-6)
     assert folder.result.read_bytes() == before
-    (shown,) = page_data(folder.page)["prepared"]
-    assert shown["label"] == "Result, changed to the photo's colors (content_exact)"
+    (shown,) = more_pictures(folder.page)
+    assert shown == "Result, changed to the photo's colors (content_exact)"
 
 
 def test_kind_strength_and_place_are_chosen(command, tmp_path, picture_paths):
@@ -77,7 +77,7 @@ def test_a_run_with_changed_colors_keeps_what_it_painted(command, tmp_path, pict
     expected = recolored(painted, photo, "content_exact", 0.8)
     # The painted picture was rounded to 8 bits, which the change takes on at most four times.
     np.testing.assert_allclose(read(folder.result), expected, atol=4 / 255)
-    assert [shown["label"] for shown in page_data(folder.page)["prepared"]] == ["As painted"]
+    assert more_pictures(folder.page) == ["As painted"]
     assert command(folder.path, "--color=content")[0] == 0
     expected = recolored(painted, photo, "content")
     np.testing.assert_allclose(read(folder.recolored("content")), as_written(expected), atol=1e-6)
@@ -86,8 +86,7 @@ def test_a_run_with_changed_colors_keeps_what_it_painted(command, tmp_path, pict
 def test_a_run_whose_styles_got_the_photos_colors_shows_them(runs):
     folder = RunFolder(runs["content"])
     assert not folder.painted.exists() and folder.colored_style(1).exists()
-    labels = [shown["label"] for shown in page_data(folder.page)["prepared"]]
-    assert labels == ["Style in the photo's colors"]
+    assert more_pictures(folder.page) == ["Painting in the photo's colors"]
 
 
 @pytest.mark.parametrize(

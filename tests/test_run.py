@@ -21,13 +21,13 @@ from nst_keras import recolor
 from nst_keras.devices import startup
 from nst_keras.imaging import images
 from nst_keras.runs import command as run
-from nst_keras.runs import extras, session, writers
+from nst_keras.runs import extras, renewals, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
 from tests.conftest import files_of, flags_of, in_a_thread, logged_steps, picture
 from tests.imaging.conftest import adobe_profile, p3_profile
-from tests.runs.conftest import page_data
+from tests.runs.conftest import more_pictures, page_data
 from tests.transfer.conftest import spoil_gradients
 
 
@@ -575,7 +575,7 @@ def states_of(found: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
 
 def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch):
     """A run that waits for the disk, one with the thread, and one whose thread is always late."""
-    monkeypatch.setattr(writers, "_REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(renewals.Renewals, "is_due", lambda *_: True)
     for kind in (AtOnce, Late):
         monkeypatch.setattr(session, "Background", kind)
         command = [*job, "--keep_checkpoints=9", "--tensorboard", f"--workdir={kind.__name__}"]
@@ -597,6 +597,7 @@ def test_a_power_cut_that_loses_submitted_work_repeats_those_steps(
     with monkeypatch.context() as patch:
         patch.setattr(Late, "done", 10)  # the metrics of step 6, but not its checkpoint
         patch.setattr(session, "Background", Late)
+        patch.setattr(renewals.Renewals, "is_due", lambda *_: False)
         patch.setattr(RunWriter, "write_pictures", _crash(9))
         with pytest.raises(RuntimeError, match="power failure"):
             run.main(job)
@@ -898,9 +899,7 @@ def test_a_run_with_masks_shows_its_regions_and_keeps_bytes(small, picture_paths
     assert np.abs(result[:, 31:].astype(int) - photo[:, 31:]).max() > 10
     names = {path.name for path in folder.regions.iterdir()}
     assert names == {"content.jpg", "content_1.png", "content_keep.png"}
-    assert [one["label"] for one in page_data(folder.page)["prepared"]] == [
-        "Regions of the content"
-    ]
+    assert more_pictures(folder.page) == ["Regions of the photo"]
     record = folder.read_record()
     assert [one.name for one in record.styles] == [style.name]
     assert {"style 1", "style mask 2"} <= record.fingerprint.hashes.keys()

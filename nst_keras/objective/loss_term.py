@@ -1,6 +1,7 @@
 """A term of the loss that the user writes. Imports no TensorFlow."""
 
 import dataclasses
+import dis
 import functools
 import hashlib
 import re
@@ -15,6 +16,8 @@ from nst_keras.runtime.errors import InputError
 
 _TAKEN = (CONTENT, STYLE, NEIGHBORS, LAPLACIAN, TV, TOTAL, "loss", "step")
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
+_CODE = types.CodeType, types.FunctionType, types.BuiltinFunctionType, functools.partial
+_CALLED = types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type
 _LARGEST_WEIGHT = 1e20
 
 
@@ -74,7 +77,7 @@ class LossTerm:
         parts = [self.name, repr(float(self.weight)), *self.layers, str(self.additive)]
         try:
             parts += [f"version {self.version}"] if self.version else _described(self.function)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:  # the latter: a variable without a value yet
             raise InputError(
                 f"terms: {self.name} uses {error}, of which a later process cannot tell whether it "
                 "is the same; give the term a version, such as version='1', so that runs can be "
@@ -106,31 +109,53 @@ def check_additive(terms: Iterable[LossTerm]) -> None:
             )
 
 
-def _described(value: Any) -> Iterator[str]:
+def _described(value: Any, around: tuple[int, ...] = ()) -> Iterator[str]:
     """Texts that are the same for the same value in another process; TypeError names the type of
-    one of which there are none."""
+    one of which there are none. `around` are the functions that the value is part of."""
     if isinstance(value, _PLAIN):
         yield repr(value)
-    elif isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
-        array = np.ascontiguousarray(value)
-        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
-        yield f"{array.dtype} {array.shape} {digest}"
     elif isinstance(value, (tuple, list)):
         yield type(value).__name__
         for item in value:
-            yield from _described(item)
+            yield from _described(item, around)
     elif isinstance(value, frozenset):
-        yield from sorted(text for item in value for text in _described(item))
-    elif isinstance(value, types.CodeType):
-        yield value.co_code.hex()
-        yield from _described((value.co_names, value.co_consts))
-    elif isinstance(value, types.FunctionType):
-        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
-        defaults = value.__defaults__, tuple((value.__kwdefaults__ or {}).items())
-        yield from _described((value.__code__, *defaults, cells))
-    elif isinstance(value, functools.partial):
-        yield from _described((value.func, value.args, tuple(value.keywords.items())))
-    elif isinstance(value, types.BuiltinFunctionType):
-        yield f"{value.__module__}.{value.__qualname__}"
+        yield from sorted(text for item in value for text in _described(item, around))
+    elif isinstance(value, _CODE):
+        yield from _described_code(value, around)
+    elif hasattr(value, "__array__") and np.asarray(value).dtype != object:  # also a tensor
+        array = np.ascontiguousarray(value)
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+        yield f"{array.dtype} {array.shape} {digest}"
     else:
         raise TypeError(f"a {type(value).__name__}")
+
+
+def _described_code(value: Any, around: tuple[int, ...]) -> Iterator[str]:
+    """The same for functions and their code."""
+    if isinstance(value, types.CodeType):
+        yield value.co_code.hex()
+        yield from _described((value.co_names, value.co_consts), around)
+    elif isinstance(value, types.FunctionType):
+        if id(value) not in around:  # it may call itself
+            yield from _described(_parts_of(value), (*around, id(value)))
+    elif isinstance(value, functools.partial):
+        yield from _described((value.func, value.args, tuple(value.keywords.items())), around)
+    else:
+        yield f"{value.__module__}.{value.__qualname__}"
+
+
+def _parts_of(function: types.FunctionType) -> tuple[Any, ...]:
+    """The code of a function, and the values that it uses; not what it calls or imports."""
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    defaults = function.__defaults__, tuple((function.__kwdefaults__ or {}).items())
+    names = sorted(_globals_in(function.__code__) & function.__globals__.keys())
+    values = [(name, function.__globals__[name]) for name in names]
+    own = tuple(it for it in values if not isinstance(it[1], _CALLED))
+    return (function.__code__, *defaults, cells, own)
+
+
+def _globals_in(code: types.CodeType) -> set[str]:
+    """The names of globals that code and the functions defined in it look up."""
+    found = {it.argval for it in dis.get_instructions(code) if it.opname == "LOAD_GLOBAL"}
+    inner = (it for it in code.co_consts if isinstance(it, types.CodeType))
+    return found.union(*map(_globals_in, inner))

@@ -31,6 +31,7 @@ def text_of(value: Any) -> Any:
         found["config"]["name"] = name.lower()  # Keras numbers the optimizers of a process
         found.pop("build_config", None)
         text = json.dumps(found, sort_keys=True)
+        found["config"]["learning_rate"]  # which runs set; wrappers of others have none
         check_classes(found)
         keras.optimizers.deserialize(json.loads(text))
     except Exception as error:  # of many types, by what the class does
@@ -63,7 +64,9 @@ def config_of(optimizer: str) -> dict[str, Any]:
     """What `keras.optimizers.deserialize` takes; InputError if the text is damaged."""
     try:
         found = json.loads(optimizer.removeprefix(PREFIX))
-        return {**found, "config": dict(found["config"])}
+        config = dict(found["config"])
+        config["learning_rate"]  # a KeyError without it
+        return {**found, "config": config}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--optimizer={optimizer[:40]}...: is not what Keras writes of an optimizer",
@@ -76,6 +79,9 @@ def check_classes(found: Any) -> None:
     that the text of somebody else names."""
     import keras
 
+    if isinstance(found, (list, tuple)):
+        for value in found:
+            check_classes(value)
     if not isinstance(found, dict):
         return
     for value in found.values():

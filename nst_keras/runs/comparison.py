@@ -165,13 +165,12 @@ def _names(paths: list[Path]) -> list[str]:
 
 
 def _link(target: Path, folder: Path) -> str | None:
-    """The address of a file as seen from a page in `folder`; None if there is no such file."""
-    if not target.is_file():
+    """The address of a file as seen from a page in `folder`; None if there is no such file, or if
+    it is neither below the folder nor below the one around it: its address would tell where."""
+    around = folder if folder.parent == Path(folder.anchor) else folder.parent
+    if not target.is_file() or not target.absolute().is_relative_to(around):
         return None
-    try:
-        relative = Path(os.path.relpath(target, folder))
-    except ValueError:  # another drive
-        return target.as_uri()
+    relative = Path(os.path.relpath(target, folder))
     return urllib.parse.quote(os.fsencode(relative.as_posix()))
 
 

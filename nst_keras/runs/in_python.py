@@ -95,7 +95,7 @@ def run(
             raise InputError("weights: with workdir, give the path of a weights file")
         if checkpoints is not None:
             raise InputError("checkpoints: workdir has the state; leave one of the two out")
-        return _in_folder(config, pictures, shown, own)
+        return _in_folder(config, pictures, shown, own, settings.keys())
 
 
 class _Newest(Callback):
@@ -155,6 +155,7 @@ def _in_folder(
     pictures: Mapping[str, Any],
     told: CallbackList,
     terms: Sequence[LossTerm],
+    explicit: Iterable[str],
 ) -> Result:
     """A run that writes the folder that the command writes."""
     started = time.monotonic()
@@ -165,7 +166,7 @@ def _in_folder(
     config = replaced(config, named, OPTIONS)
     newest = _Newest()
     told = CallbackList((newest, *told.callbacks))
-    requested = read_run(_flags(config), config, told, in_memory_files, terms)
+    requested = read_run(_flags(config, explicit), config, told, in_memory_files, terms)
     told.begin()
     try:
         session.do_run(requested, started)
@@ -223,13 +224,15 @@ def _encoded(pixels: np.ndarray) -> tuple[bytes, str]:
     return buffer.getvalue(), ".tif"
 
 
-def _flags(config: Config) -> list[str]:
-    """The flags of the command that does the same."""
+def _flags(config: Config, explicit: Iterable[str]) -> list[str]:
+    """The flags of the command that does the same; those that are `explicit` also where they are
+    the defaults, since the folder may have another value."""
     paths = {**vars(config), **absolute_paths(vars(config), OPTIONS)}
     return [
         f"--{name}={option.format(paths[name])}"
         for name, option in OPTIONS.items()
-        if getattr(config, name) not in (None, option.default)
+        if getattr(config, name) is not None
+        and (name in explicit or getattr(config, name) != option.default)
     ]
 
 
@@ -241,7 +244,7 @@ def _result_in(requested: RequestedRun, newest: _Newest) -> Result:
     if iterate is not None and iterate.source is not None:
         image = np.array(iterate.image)
     elif path := next(filter(Path.exists, (folder.result, folder.latest)), None):
-        image = images.read_image(path, "--workdir").pixels
+        image = images.read_image(path, "--workdir", keep_profile=True).pixels
     else:
         raise KeyboardInterrupt  # before there was a picture
     return Result(

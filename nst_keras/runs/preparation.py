@@ -222,14 +222,16 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
+    # Commands know no terms that are functions.
+    own_call = "nst_keras.run(...)  # with the same terms" if inputs.terms else ""
     paths = settings.style_pictures
     blend = settings.blend(len(paths))
     styles = enumerate(zip(paths, blend, strict=True), start=1)
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
-        command=(same and old.command) or format_command(run.arguments),
-        resume_command=format_command([f"--workdir={run.folder.path.absolute()}"]),
+        command=own_call or (same and old.command) or format_command(run.arguments),
+        resume_command=own_call or format_command([f"--workdir={run.folder.path.absolute()}"]),
         started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         seconds=old.seconds or 0.0,
         parts=old.parts,

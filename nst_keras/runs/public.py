@@ -4,12 +4,17 @@ The full paths and commands stay in the record.
 """
 
 import dataclasses
+import functools
 import ntpath
+import os
 import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from nst_keras.runs.record import Fingerprint, RunRecord
+from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.option import join_list, split_list
 
 # A path that leads out of the present folder, at the start of a text or after a separator.
 _START = r"(?<![\w.)\]/\\])(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])"
@@ -17,14 +22,23 @@ _PATH = re.compile(_START + r"(?:[^\s,;:'\"()|/\\]+[\\/])*([^\s,;:'\"()|/\\]*)")
 _WHOLE_PATH = re.compile(r"(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])")
 
 
-def without_folders(text: str) -> str:
-    """A sentence in which each path out of the present folder is its base name."""
+# Settings that are paths, and those that tell how the maker reaches the live page.
+_PATHS = [name for name, option in OPTIONS.items() if option.path]
+_LIVE = [name for name, option in OPTIONS.items() if option.group == "live"]
+
+
+def without_folders(text: str, known: Iterable[str] = ()) -> str:
+    """A sentence in which each path out of the present folder is its base name; those that are
+    known may have spaces in them."""
+    for folder in sorted({*known, os.path.expanduser("~")}, key=len, reverse=True):
+        if len(folder) > 1:
+            text = text.replace(folder.rstrip("\\/") + "/", "").replace(folder, "...")
     return _PATH.sub(lambda found: found[1] or "...", text)
 
 
 def base_names(value: str) -> str:
     """The value of a setting, a list with commas, with the base names of such paths."""
-    return ",".join(map(_base_name, value.split(",")))
+    return join_list(map(_base_name, split_list(value)))
 
 
 def public_command(command: str) -> str:
@@ -38,6 +52,8 @@ def public_command(command: str) -> str:
     named = []
     for word in words[1:]:
         flag, equals, value = word.partition("=")
+        if flag.lstrip("-").removeprefix("no") in _LIVE:
+            continue
         is_flag = equals and flag.startswith("-")
         named.append(f"{flag}={base_names(value)}" if is_flag else base_names(word))
     program = re.sub(r"^python[\d.]*(?:\.exe)?$", "python", ntpath.basename(words[0]))
@@ -46,15 +62,20 @@ def public_command(command: str) -> str:
 
 def public_record(record: RunRecord) -> RunRecord:
     """The record of a run as a page shows it."""
+    texts = [record.settings.get(name, "") for name in _PATHS]
+    known = {os.path.dirname(path) for text in texts for path in split_list(text)}
+    without = functools.partial(without_folders, known=known)
     return dataclasses.replace(
         record,
         fingerprint=Fingerprint(),
         requested=Fingerprint(),
         command=public_command(record.command),
         resume_command=public_command(record.resume_command),
-        reason=without_folders(record.reason),
-        notes=tuple(map(without_folders, record.notes)),
-        settings={name: base_names(text) for name, text in record.settings.items()},
+        reason=without(record.reason),
+        notes=tuple(map(without, record.notes)),
+        settings={
+            name: base_names(text) for name, text in record.settings.items() if name not in _LIVE
+        },
         content=_public_input(record.content),
         styles=tuple(map(_public_input, record.styles)),
     )

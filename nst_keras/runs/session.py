@@ -51,8 +51,8 @@ def do_runs(call: Call) -> int:
     with timeline.part(READING):
         runs = [read_run(group.arguments, Config(**group.values)) for group in call.groups]
     if len(runs) == 1:
-        return _run_alone(runs[0], call, timeline)
-    return _run_batch(runs, call, timeline)
+        return _tell_results(runs, _run_alone(runs[0], call, timeline))
+    return _tell_results(runs, _run_batch(runs, call, timeline))
 
 
 def do_run(run: RequestedRun, started: float) -> int:
@@ -61,6 +61,14 @@ def do_run(run: RequestedRun, started: float) -> int:
     `started` is when it was asked for, by the monotonic clock.
     """
     return _run_alone(run, Call([], started, quiet=True), Timeline(started))
+
+
+def _tell_results(runs: Sequence[RequestedRun], status: int) -> int:
+    """Write the paths of results to standard output, if the runs are finished; returns `status`."""
+    if not status:
+        for run in runs:
+            cli.show(str(run.folder.result))
+    return status
 
 
 def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
@@ -74,7 +82,8 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         )
         extras.complete(folder, settings)
         extras.copy_result(folder, settings)
-        cli.show(str(folder.result))
+        if settings.open:
+            browser.open_page(folder.page)
         return 0
     _check_extras(settings)
     with files.held(folder.path):
@@ -145,7 +154,6 @@ def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> i
             view.write()
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.finish(iterate)
-                cli.show(str(writer.folder.result))
             view.end(iterates)
             return 0
         view.end(iterates)
@@ -194,7 +202,8 @@ def _optimize(
             with contextlib.ExitStack() as stack:
                 for number, writer in enumerate(writers):
                     stack.enter_context(writer.open(quiet=call.quiet or number > 0))
-                if runs[0].settings.open and not runs[0].settings.serve:
+                settings = [run.settings for run in runs]
+                if any(one.open for one in settings) and not any(one.serve for one in settings):
                     browser.open_page(writers[0].folder.page)
                 stack.enter_context(background)  # which ends first, however the block ends
                 with timeline.part(SETUP):

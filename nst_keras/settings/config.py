@@ -45,9 +45,7 @@ _rate = section("optimizer", per_picture=True)
 _device = section("device", changes_result=False)
 _effort = section("effort")
 _progress = section("output", changes_result=False)
-_live = section(
-    "live page", changes_result=False, destination=True, per_picture=True, for_files=True
-)
+_live = section("live", changes_result=False, destination=True, per_picture=True, for_files=True)
 _written = section("output", changes_result=False, for_files=True)
 
 _TERM = (0, 1e20)

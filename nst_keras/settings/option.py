@@ -285,8 +285,19 @@ def _text(value: Any) -> str:
 
 
 def _parse_duration(text: str) -> float:
-    ((number, unit),) = re.findall(r"^([\d.]+)\s*([smh]?)$", text)
-    return float(number) * {"s": 1, "": 1, "m": 60, "h": 3600}[unit]
+    pattern = r"^([\d.]+)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hours?|)$"
+    ((number, unit),) = re.findall(pattern, text.lower())
+    return float(number) * {"s": 1, "": 1, "m": 60, "h": 3600}[unit[:1]]
+
+
+def _parse_int(text: str) -> int:
+    """A whole number, which may be written as 1e3 or 20_000."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 def _parse_bytes(text: str) -> int:
@@ -323,8 +334,8 @@ class Kind(NamedTuple):
 
 KINDS = {
     "bool": Kind(flags.BooleanParser().parse, (bool,), "true or false"),
-    "int": Kind(int, (int,), "a whole number"),
-    "pixels": Kind(int, (int,), "a whole number of pixels"),
+    "int": Kind(_parse_int, (int,), "a whole number"),
+    "pixels": Kind(_parse_int, (int,), "a whole number of pixels"),
     "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G", " byte", True),
     "float": Kind(float, (int, float), "a finite number"),
     "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s", True),

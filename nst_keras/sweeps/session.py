@@ -90,6 +90,8 @@ def _work(
             if opens and found.folder.page.exists():
                 browser.open_page(found.folder.page)
                 opens = False
+    if opens and found.folder.page.exists():  # nothing was left to do
+        browser.open_page(found.folder.page)
     all_ended = len(progress.done) + len(progress.failed) == len(names)
     return progress.failed, bool(stopping) and not all_ended
 
@@ -127,7 +129,9 @@ def plan(values: Mapping[str, Any]) -> tuple[SweepConfig, Config, list[Trial]]:
     own = {name: values[name] for name in OPTIONS if name in values}
     sweep, base = SweepConfig(**own), Config(**{n: values[n] for n in values if n not in own})
     if not sweep.matrix and not sweep.vary:
-        raise InputError("--matrix, --vary: nothing varies; give one of them, or both")
+        raise InputError(
+            "--matrix, --vary: nothing varies; give one of them, such as --vary=strength=0.3,0.6"
+        )
     if base.output:
         raise InputError(
             f"--output={base.output}: must be left out, since all trials would write to it",

@@ -41,6 +41,7 @@ def run_training(call: Call) -> int:
     folder = TrainFolder(config.workdir or _default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is already finished; use --overwrite to train it again", folder.path)
+        cli.show(str(folder.result))
         return 0
     with files.held(folder.path), choice.chosen(config.device):
         if folder.status(job, overwrite=config.overwrite) is Status.NEW:

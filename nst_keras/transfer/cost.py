@@ -11,7 +11,6 @@ from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
-from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.plan import Scale
@@ -280,7 +279,7 @@ class CostModel:
     def _allowed(self, budget: MemoryBudget) -> str:
         """What of memory there is, for messages."""
         if limit := self._settings.memory_limit:
-            return f"--memory_limit allows {OPTIONS['memory_limit'].format(limit)}"
+            return f"--memory_limit allows {limit / GIB:.2g} GiB"
         return f"{budget.bytes / GIB:.1f} GiB are available"
 
 

@@ -110,9 +110,14 @@ def sources(
     content = settings.content if content is None else content
     styles = settings.style if styles is None else styles
     if content is None or (isinstance(content, str) and not content):
-        raise InputError("--content is missing; give the path of a picture", "content")
+        raise InputError(
+            "--content is missing; give a photo and a painting: nst photo.jpg painting.jpg",
+            "content",
+        )
     if styles is None or not len(styles):
-        raise InputError("--style is missing; give the path of a picture", "style")
+        raise InputError(
+            "--style is missing; give a photo and a painting: nst photo.jpg painting.jpg", "style"
+        )
     pictures = [style for style in styles if not is_word(style, KEEP)]
     for style in pictures:
         if len(styles) > 1 and isinstance(style, str) and not os.path.exists(style):

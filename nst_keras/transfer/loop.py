@@ -215,11 +215,11 @@ def _report(
     try:
         yield iterates
     except GeneratorExit:
+        _leave_out_pauses(controllers, iterates)
         with timeline.part(SAVING):
             _save(controllers, batch)
         raise
-    for controller, iterate in zip(controllers, iterates, strict=True):
-        controller.leave_out(iterate.pause)
+    _leave_out_pauses(controllers, iterates)
     if not iterates[0].is_last:
         for iterate in iterates:
             iterate.source = None
@@ -227,6 +227,11 @@ def _report(
     if any(map(Controller.is_save_due, controllers, iterates)):
         with timeline.part(SAVING):
             _save(controllers, batch)
+
+
+def _leave_out_pauses(controllers: Sequence[Controller], iterates: Sequence[Iterate]) -> None:
+    for controller, iterate in zip(controllers, iterates, strict=True):
+        controller.leave_out(iterate.pause)
 
 
 def _save(controllers: Sequence[Controller], batch: ScaleBatch) -> None:

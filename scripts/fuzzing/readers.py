@@ -172,7 +172,7 @@ def _read_collection(folder: Path) -> None:
         results = Results(found, sweep_trials(), metric, ("style_weight", "size"))
         results.conclude()
     progress = SweepProgress(results.read, [trial.name for trial in results.trials])
-    progress.describe()
+    progress.describe(80)
     progress.share()
 
 

@@ -104,3 +104,36 @@ def test_a_version_stands_for_the_function():
 def test_values_that_cannot_be_compared_need_a_version():
     with pytest.raises(InputError, match="^terms: a uses a object, .* version='1'"):
         identity(made(object()))
+
+
+FACTOR = 1.0
+
+
+def scaled(pixels):
+    return FACTOR * pixels
+
+
+def recursive(pixels, depth=3):
+    return recursive(pixels, depth - 1) if depth else pixels
+
+
+def test_a_global_value_is_part_of_the_identity(monkeypatch):
+    before = LossTerm("scaled", 1.0, scaled).identity()
+    assert LossTerm("scaled", 1.0, lambda pixels: scaled(pixels)).identity() != before
+    monkeypatch.setitem(globals(), "FACTOR", 9.0)
+    assert LossTerm("scaled", 1.0, scaled).identity() != before
+    monkeypatch.setitem(globals(), "FACTOR", np.ones(3))
+    found = LossTerm("scaled", 1.0, scaled).identity()
+    monkeypatch.setitem(globals(), "FACTOR", np.ones(3))
+    assert LossTerm("scaled", 1.0, scaled).identity() == found
+    monkeypatch.setitem(globals(), "FACTOR", object())
+    with pytest.raises(InputError, match="give the term a version"):
+        LossTerm("scaled", 1.0, scaled).identity()
+
+
+def test_functions_may_call_themselves():
+    def inner(pixels, depth=3):
+        return inner(pixels, depth - 1) if depth else pixels
+
+    for function in (recursive, inner):
+        assert len(LossTerm("again", 1.0, function).identity()) == 64

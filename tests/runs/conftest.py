@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -88,6 +89,12 @@ class Parsed(html.parser.HTMLParser):
 def page_data(page):
     """The data inside a page that was written."""
     return json.loads(Parsed(page.read_text("utf-8")).text["data"])
+
+
+def more_pictures(page):
+    """The captions of what a page shows beside result, photo and paintings."""
+    shown = page.read_text("utf-8").partition('id="more-title"')[2].partition("</section>")[0]
+    return [html.unescape(text) for text in re.findall("<figcaption>(.*?)</figcaption>", shown)]
 
 
 def decoded(picture):

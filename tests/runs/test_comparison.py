@@ -137,6 +137,8 @@ def test_links_are_relative_to_the_page(tmp_path, name, link):
 
     assert gather(tmp_path / "runs", run)["runs"][0]["link"] == link
     assert gather(tmp_path / "pages", run)["runs"][0]["link"] == f"../runs/{link}"
+    (tmp_path / "far" / "away").mkdir(parents=True)  # an address from there tells of other folders
+    assert gather(tmp_path / "far" / "away", run)["runs"][0]["link"] is None
     (run / "index.html").unlink()
     assert gather(tmp_path, run)["runs"][0]["link"] is None
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nst_keras import run
 from nst_keras.live import picture as picture_lib
 from nst_keras.live.server import LiveServer, open_server
+from nst_keras.runs import command as run
 from nst_keras.runs import live_view
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
@@ -241,7 +241,7 @@ def test_a_port_in_use_is_refused_before_the_work(job, servers, monkeypatch, cap
     ("settings", "message"),
     [
         ({"serve": True, "distribute": "multiworker"}, "--serve=true.* --distribute=multiworker"),
-        ({"serve_port": 70000}, "--serve_port=70000: must be a whole number from 0 to 65535"),
+        ({"serve_port": 70000}, "serve_port=70000: must be a whole number from 0 to 65535"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):

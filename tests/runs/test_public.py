@@ -2,7 +2,8 @@
 
 import pytest
 
-from nst_keras.runs.public import base_names, public_command, without_folders
+from nst_keras.runs.public import base_names, public_command, public_record, without_folders
+from nst_keras.runs.record import RunRecord
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,19 @@ def test_commands():
     assert public_command("nst a.jpg b.jpg") == "nst a.jpg b.jpg"
     assert public_command("") == ""
     assert public_command("python '/home/me/a") == "python 'a"  # damaged
+
+
+def test_folders_with_spaces_are_left_out_where_they_are_known():
+    record = RunRecord(
+        reason="/home/ann/My Clients/x.jpg: no space left",
+        settings={"content": "/home/ann/My Clients/x.jpg", "serve_hosts": "box.corp:9000"},
+        command="python -m nst_keras.run '--content=/home/ann/My Clients/x.jpg' --serve",
+    )
+    shown = public_record(record)
+    assert shown.reason == "x.jpg: no space left"
+    assert shown.settings == {"content": "x.jpg"}
+    assert shown.command == "python -m nst_keras.run --content=x.jpg"
+
+
+def test_commas_in_names_are_no_separators():
+    assert base_names(r"/home/a/My\, Clients/x\, y.jpg,/z/b.jpg") == r"x\, y.jpg,b.jpg"

@@ -278,7 +278,7 @@ def test_a_flagfile_that_includes_itself_is_refused(flagfile, there):
         ("--undefok=a", "--undefok: unknown flag"),
         ("-undefok=a", "--undefok: unknown flag"),
         ("--size=x", "--size=x: must be a whole number of pixels from 32 to 32768, or original"),
-        ("--size=1e3", "--size=1e3: must be a whole number of pixels"),
+        ("--size=1e-3", "--size=1e-3: must be a whole number of pixels"),
         ("--size=31", "--size=31: must be a whole number of pixels from 32 to 32768"),
         ("--size=", "--size=: must be a whole number of pixels from 32 to 32768, or original"),
         ("--content=", "--content=: must be a text, not empty"),

@@ -237,7 +237,7 @@ def test_a_comma_in_the_path_of_a_style_has_a_hint(picture_paths, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     content, style = picture_paths
     (tmp_path / "one, two.png").write_bytes(style.read_bytes())
-    flags = [f"--content={content}", "--style=one, two.png"]
+    flags = [f"--content={content}", "--style=one, two.png,one, two.png"]
     with pytest.raises(InputError) as caught:
         read_inputs(resolve(parse_config(flags)[0]))
     assert str(caught.value) == "--style=one: no such file; write \\, for a comma in a path"
