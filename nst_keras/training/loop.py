@@ -1,5 +1,6 @@
 """The loop of a training: epochs of batches, validation, logs, checkpoints and resuming."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -91,6 +92,18 @@ class TrainLoop:
             InputError: a picture cannot be read, although it was checked before.
             FloatingPointError: the loss is not finite.
         """
+        try:
+            figures = self._finish() if self._take_epochs(quiet=quiet) else None
+        except Exception as error:
+            with contextlib.suppress(Exception):  # the first error is the one to report
+                self._page.stop("failed", self._place(), self._share(), first_line(error))
+            raise
+        if figures is None:
+            self._page.stop("interrupted", self._place(), self._share())
+        return figures
+
+    def _take_epochs(self, *, quiet: bool) -> bool:
+        """Train to the end; False if a stop signal came before."""
         if not quiet:
             self._reporter = Reporter(self._describe, self._share, by_share=False)
         try:
@@ -98,11 +111,8 @@ class TrainLoop:
                 self._refresh_page()
                 if not self._finish_epoch():
                     self._save()
-                    self._page.stop("interrupted", self._place(), self._share())
-                    return None
-        except FloatingPointError as error:
-            self._page.stop("failed", self._place(), self._share(), first_line(error))
-            raise
+                    return False
+            return True
         except tf.errors.InvalidArgumentError as error:
             if message := input_pipeline.unreadable(error):
                 raise InputError(message) from error
@@ -111,7 +121,6 @@ class TrainLoop:
             if self._reporter:
                 self._reporter.close()
             self._writer.close()
-        return self._finish()
 
     def _finish(self) -> dict[str, Any] | None:
         progress = self.progress

@@ -6,6 +6,7 @@ Like the page of a run, it needs no network and no other file.
 import dataclasses
 import io
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from nst_keras.imaging.animation import evenly
 from nst_keras.runs import page
 from nst_keras.runs.embedding import data_uri
+from nst_keras.runs.public import without_folders
 from nst_keras.runs.renewals import Renewals
 from nst_keras.runtime import files
 from nst_keras.runtime.tables import read_steps
@@ -69,7 +71,9 @@ class TrainingPage:
 
     def stop(self, status: str, place: str, share: float, reason: str = "") -> None:
         """Write the page of a training that was interrupted or has failed."""
-        self._write(page.state(status, place, share, None, reason, self._resume()))
+        known = [os.path.dirname(path) for path in (self._config.csv, self._config.folder) if path]
+        told = without_folders(reason, known)
+        self._write(page.state(status, place, share, None, told, self._resume()))
 
     def finish(self, predictions: Predictions | None) -> None:
         """Write the page of a finished training."""

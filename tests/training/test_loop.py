@@ -139,6 +139,9 @@ def test_a_picture_that_vanishes_during_training_is_named_in_one_line(
     message = refused([*job, f"--csv={tmp_path / 'own' / 'labels.csv'}"], capsys)
     assert message.startswith(f"nst_keras: {tmp_path / 'own' / 'images'}{os.sep}")
     assert message.endswith(".png: no such file")
+    page = (tmp_path / "job" / "index.html").read_text("utf-8")
+    assert "<strong>Failed</strong>" in page and ".png: no such file" in page
+    assert str(tmp_path) not in page
 
 
 def test_errors_of_other_origin_are_not_blamed_on_pictures(job, monkeypatch):
