@@ -20,6 +20,7 @@ from nst_keras.settings.config import OPTIONS as RUN_OPTIONS
 from nst_keras.settings.config import Config
 from nst_keras.settings.option import check_settings, options_of, section
 from nst_keras.sweeps.session import run_sweep
+from nst_keras.sweeps.trials import format_flags
 
 _pictures = section("pictures")
 # Of small pictures that are painted quickly; a flag overrides each of them.
@@ -89,13 +90,8 @@ def _try(call: Call) -> int:
 
 def _default_path(config: Config, preview: PreviewConfig) -> Path:
     """A folder such as runs/try_photo_painting-3f2a; the same for the same command."""
-    texts: dict[str, Any] = {
-        name: option.format(getattr(config, name))
-        for name, option in RUN_OPTIONS.items()
-        if not option.destination and getattr(config, name) != option.default
-    }
-    pictures = (config.content or "", *config.style_pictures[:2])
-    asked = Fingerprint({**texts, "vary": " ".join(preview.vary())})
+    pictures = (config.content, *config.style_pictures[:2])
+    asked = Fingerprint({"flags": repr((*format_flags(config), *preview.vary()))})
     return folder.default_path(("try", *pictures), asked)
 
 

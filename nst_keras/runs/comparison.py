@@ -69,15 +69,8 @@ def write_page(
             "name": name,
             "link": _link(folder.page, path.absolute().parent),
             "note": _shown(texts.get(str(folder.path), "")),
-            "status": _shown(record.status) or "unreadable",
-            **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
-            "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
-            "scores": {_shown(name): value for name, value in record.scores.items()},
-            **_pictures(folder, record, count),
             "settings": {n: own[n] for n in (*varied, *layout) if n in own},
-            "command": _command(record),
-            "curves": _curves(folder, count),
-            "scale_starts": [scale.first_step for scale in record.scales if scale.first_step],
+            **_described(folder, record, count),
         }
         for name, folder, record, own in zip(names, folders, records, settings, strict=True)
     ]
@@ -104,6 +97,20 @@ def write_page(
     )
     files.write_text(path, text)
     return path
+
+
+def _described(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any]:
+    """What the page shows of one of so many runs, whatever the others are."""
+    return {
+        "status": _shown(record.status) or "unreadable",
+        **{name: getattr(record, name) for name in ("step", "total_steps", "seconds")},
+        "final_terms": {_shown(name): value for name, value in record.final_terms.items()},
+        "scores": {_shown(name): value for name, value in record.scores.items()},
+        **_pictures(folder, record, runs),
+        "command": _command(record),
+        "curves": _curves(folder, runs),
+        "scale_starts": [scale.first_step for scale in record.scales if scale.first_step],
+    }
 
 
 def _check_output(path: Path, overwrite: bool) -> None:

@@ -29,14 +29,16 @@ def fill_template(
     data: dict[str, Any],
     *,
     description: str = "",
+    refresh: str = "",
     scripts: Sequence[str] = (),
     **parts: str,
 ) -> str:
     """Fill the template `data/NAME.html` with `data/NAME.css`, `data/NAME.js`, and what all pages
-    share.
+    share, such as `data/head.html`.
 
     Args:
         title: as text, like the description.
+        refresh: what renews the page where there is no JavaScript.
         data: what the script draws, as plain data.
         scripts: names of further files `data/SCRIPT.js` that the page's script needs.
         parts: HTML, by the placeholder that it replaces.
@@ -44,12 +46,17 @@ def fill_template(
     finite = json.loads(json.dumps(data), parse_constant=lambda _: None)  # JSON has no NaN
     # Only "<" can end the data inside a script element; names enter the page as text nodes only.
     text = json.dumps(finite).replace("<", "\\u003c")
-    return Template(_read(f"{name}.html")).substitute(
-        parts,
+    head = Template(_read("head.html")).substitute(
         title=escape(title),
         description=escape(description or title),
         icon=_ICON,
+        refresh=refresh,
         css="\n".join(_read(f"{one}.css").rstrip() for one in ("page", name)),
+    )
+    return Template(_read(f"{name}.html")).substitute(
+        parts,
+        head=head.rstrip(),
+        title=escape(title),
         script="\n".join(_read(f"{one}.js").rstrip() for one in ("page", *scripts, name)),
         data=text,
     )

@@ -25,7 +25,14 @@ from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config, format_command, format_flagfile, parse_config
+from nst_keras.settings.config import (
+    LIVE_PAGE,
+    OPTIONS,
+    Config,
+    format_command,
+    format_flagfile,
+    parse_config,
+)
 from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
@@ -38,8 +45,6 @@ _log = logging.getLogger(__name__)
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
 # These decide the defaults of the others, so they are compared with their own plain defaults.
 _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
-
-_OF_LIVE_PAGE = ("serve", "serve_port", "serve_hosts")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +201,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     for line in lines:
         _log.info("plan: %s", line)
     # What was asked for this time only is left out.
-    usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *_OF_LIVE_PAGE)}
+    usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
     where = dataclasses.replace(settings, workdir=str(folder.path), **usual)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nst_keras.runs.record import Fingerprint, RunRecord
-from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.config import LIVE_PAGE, OPTIONS
 from nst_keras.settings.option import join_list, split_list
 
 # A path that leads out of the present folder, at the start of a text or after a separator.
@@ -22,9 +22,8 @@ _PATH = re.compile(_START + r"(?:[^\s,;:'\"()|/\\]+[\\/])*([^\s,;:'\"()|/\\]*)")
 _WHOLE_PATH = re.compile(r"(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])")
 
 
-# Settings that are paths, and those that tell how the maker reaches the live page.
+# Settings that are paths.
 _PATHS = [name for name, option in OPTIONS.items() if option.path]
-_LIVE = [name for name, option in OPTIONS.items() if option.group == "live"]
 
 
 def without_folders(text: str, known: Iterable[str] = ()) -> str:
@@ -52,7 +51,7 @@ def public_command(command: str) -> str:
     named = []
     for word in words[1:]:
         flag, equals, value = word.partition("=")
-        if flag.lstrip("-").removeprefix("no") in _LIVE:
+        if flag.lstrip("-").removeprefix("no") in LIVE_PAGE:
             continue
         is_flag = equals and flag.startswith("-")
         named.append(f"{flag}={base_names(value)}" if is_flag else base_names(word))
@@ -74,7 +73,9 @@ def public_record(record: RunRecord) -> RunRecord:
         reason=without(record.reason),
         notes=tuple(map(without, record.notes)),
         settings={
-            name: base_names(text) for name, text in record.settings.items() if name not in _LIVE
+            name: base_names(text)
+            for name, text in record.settings.items()
+            if name not in LIVE_PAGE
         },
         content=_public_input(record.content),
         styles=tuple(map(_public_input, record.styles)),

@@ -666,6 +666,7 @@ class Config:
 
 
 OPTIONS = options_of(Config)
+LIVE_PAGE = tuple(name for name, option in OPTIONS.items() if option.group == "live")
 _USUAL = OPTIONS["objective"].default
 for _name, _value in PRESETS[_USUAL].defaults.items():
     _default = f"{OPTIONS[_name].format(_value) or 'none'} with --objective={_USUAL}"

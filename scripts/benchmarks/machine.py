@@ -16,6 +16,7 @@ from nst_keras.transfer.inputs import read_inputs
 
 if TYPE_CHECKING:
     from nst_keras.transfer.problem import StyleTransferProblem
+    from nst_keras.transfer.scale_run import ScaleRun
 
 IMAGES = Path(__file__).parent.parent.parent / "configs" / "images"
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -48,6 +49,24 @@ def make_problem(
     settings = resolve(config)
     inputs = read_inputs(settings, content, style, **masks)
     return StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
+
+
+def noise_run(options: argparse.Namespace, styles: int = 1, **masks: Any) -> "ScaleRun":
+    """A run of steps on pictures of noise, whole and at one scale, by the size, the objective and
+    the precision of the options; `masks` are those of `read_inputs`."""
+    from nst_keras.transfer.scale_run import ScaleRun
+
+    width, height = options.size
+    config = Config(
+        objective=options.objective,
+        size=max(options.size),
+        scales=1,
+        precision=options.precision,
+        tile_size="none",
+    )
+    content, *others = (noise_picture(height, width, seed) for seed in range(styles + 1))
+    problem = make_problem(content, others, config, **masks)
+    return ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
 
 
 def describe() -> dict:

@@ -9,8 +9,6 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks import machine
-from nst_keras import Config
-from nst_keras.transfer.scale_run import ScaleRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,18 +47,8 @@ def measure(options: argparse.Namespace) -> dict:
 def _stepper(options: argparse.Namespace, count: int) -> Callable[[], object]:
     """One step with so many regions, traced already; 1 stands for no masks."""
     width, height = options.size
-    content = machine.noise_picture(height, width, 0)
-    styles = [machine.noise_picture(height, width, seed) for seed in range(1, count + 1)]
-    config = Config(
-        objective=options.objective,
-        size=max(options.size),
-        scales=1,
-        precision=options.precision,
-        tile_size="none",
-    )
     masks = {"style_mask": _waves(height, width, count)} if count > 1 else {}
-    problem = machine.make_problem(content, styles, config, **masks)
-    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    run = machine.noise_run(options, count, **masks)
     run.run(1)
     return functools.partial(run.run, 1)
 

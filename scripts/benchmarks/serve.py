@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from benchmarks import machine
-from nst_keras import Config
 from nst_keras.live import board as board_lib
 from nst_keras.live.board import Board, Progress
 from nst_keras.live.controls import Controls
@@ -52,7 +51,7 @@ def measure(options: argparse.Namespace) -> dict:
     of one half of these to the other, which is the noise. Both by the clock, and by the processors'
     time of this process, on which other work on the machine has less influence."""
     machine.start()
-    run = _scale_run(options)
+    run = machine.noise_run(options)
     board = Board("benchmark", {}, Controls(lambda: None), LivePicture())
     board.enter(board_lib.PAINTING)
     steps = _steps_of_a_second(run)
@@ -80,20 +79,6 @@ def measure(options: argparse.Namespace) -> dict:
         "noise_of_processor_time": _quartiles([ratio[1] for ratio in noise]),
         **machine.describe(),
     }
-
-
-def _scale_run(options: argparse.Namespace) -> ScaleRun:
-    width, height = options.size
-    config = Config(
-        objective=options.objective,
-        size=max(options.size),
-        scales=1,
-        precision=options.precision,
-        tile_size="none",
-    )
-    pictures = (machine.noise_picture(height, width, seed) for seed in (0, 1))
-    problem = machine.make_problem(*pictures, config)
-    return ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
 
 
 def _steps_of_a_second(run: ScaleRun) -> int:

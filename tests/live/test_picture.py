@@ -6,16 +6,8 @@ from PIL import Image
 
 from nst_keras.live import picture as picture_lib
 from nst_keras.live.picture import LivePicture
-from tests.conftest import picture
+from tests.conftest import Clock, picture
 from tests.imaging.conftest import p3_profile
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def monotonic(self):
-        return self.now
 
 
 @pytest.fixture

@@ -4,13 +4,7 @@ import pytest
 
 from nst_keras.runtime import timeline as timeline_lib
 from nst_keras.runtime.timeline import Timeline, describe_parts
-
-
-class Clock:
-    now = 100.0
-
-    def monotonic(self):
-        return self.now
+from tests.conftest import Clock
 
 
 @pytest.fixture
