@@ -1,5 +1,6 @@
 """The server: who gets what, and that no client can hold it up."""
 
+import errno
 import io
 import json
 import socket
@@ -22,14 +23,15 @@ from tests.live.conftest import get, post, request
 def exchange(server, sent, timeout=10):
     """Bytes that the server answers to bytes that are no good request."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
         received = b""
         try:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 received += part
-        except ConnectionResetError:  # as not everything was read
-            pass
+        except OSError as error:  # the server may close before everything was sent
+            if error.errno not in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
+                raise
         return received
 
 
