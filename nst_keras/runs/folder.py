@@ -119,7 +119,7 @@ class RunFolder(WorkFolder[RunRecord]):
         *("flags.cfg", "metrics.jsonl", "latest.jpg", "result.png", "painted.png", "strip.png"),
         *("result.tif", "proof.png"),
         "result_in_*.png",
-        *("side_by_side.png", "progress.gif", "progress.mp4", "index.html"),
+        *("side_by_side.png", "progress.gif", "progress.mp4", "index.html", "live.html"),
         *("regions/*.png", "regions/*.jpg"),
         *("inputs/*.jpg", "iterations/iteration_*.jpg", f"checkpoints/{checkpoints.PATTERN}"),
         "events/events.out.tfevents.*",
@@ -134,6 +134,7 @@ class RunFolder(WorkFolder[RunRecord]):
         self.content = self.inputs / "content.jpg"  # a small copy of the picture
         self.iterations = self.path / "iterations"
         self.latest = self.path / "latest.jpg"
+        self.live = self.path / "live.html"  # leads to the live page, for a browser to be opened
         self.deep_result = self.path / "result.tif"  # with 16 bits
         self.painted = self.path / "painted.png"  # the result before `--color` changed its colors
         self.proof = self.path / "proof.png"  # the result as it would print

@@ -40,7 +40,7 @@ def write_page(folder: RunFolder, news_within: float | None = None) -> Path:
     found = gather(folder)
     run = public_record(folder.read_record())
     pictures = {name: found.pop(name) for name in ("content", "styles", "prepared", "picture")}
-    found["live"] = page.live(news_within) if run.status == "running" else None
+    found["live"] = page.live(news_within) if run.status in page.AT_WORK else None
     title = gallery_html.title_of(found["names"])
     files.write_text(
         folder.page,

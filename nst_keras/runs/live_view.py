@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from nst_keras.live import board as board_lib
 from nst_keras.live.board import Board, Progress
@@ -26,14 +27,24 @@ _ACTIVITIES = {
 }
 
 
+NotePause = Callable[[bool], None]
+
+
 class NoView:
     """In place of a `LiveView` where none is asked for."""
 
     def mark(self, iterates: Sequence[Iterate]) -> None:
         """Have iterates say that they are the last ones, if that is asked for."""
 
-    def show(self, iterates: Sequence[Iterate]) -> None:
-        """Show a step, and wait while a pause is asked for."""
+    def open_browser(self) -> None:
+        """Open the live page in a browser, if that is asked for; the run folder is ready."""
+
+    def show(self, iterates: Sequence[Iterate], note_pause: NotePause) -> None:
+        """Show a step, and wait while a pause is asked for.
+
+        Args:
+            note_pause: is called with True when a pause begins, and with False at its end.
+        """
 
     def begin(self, device: str) -> None:
         """Show that the runs begin to take steps."""
@@ -50,17 +61,32 @@ class LiveView(NoView):
 
     Args:
         stopping: ends a pause.
+        address: of the live page, to be opened in a browser; None: it is not.
+        redirect: a file that may then be written.
     """
 
-    def __init__(self, board: Board, stopping: StopSignal, timeline: Timeline):
+    def __init__(
+        self,
+        board: Board,
+        stopping: StopSignal,
+        timeline: Timeline,
+        address: str | None,
+        redirect: Path,
+    ):
         self._board, self._stopping, self._timeline = board, stopping, timeline
+        self._address, self._redirect = address, redirect
+
+    def open_browser(self) -> None:
+        """Open the live page in a browser, if that is asked for; the run folder is ready."""
+        if self._address:
+            browser.open_secret_address(self._address, self._redirect)
 
     def mark(self, iterates: Sequence[Iterate]) -> None:
         """Have iterates say that they are the last ones, if that is asked for."""
         for iterate in iterates:
             iterate.ends_run = self._board.controls.is_finishing
 
-    def show(self, iterates: Sequence[Iterate]) -> None:
+    def show(self, iterates: Sequence[Iterate], note_pause: NotePause) -> None:
         """Show a step, and wait while a pause is asked for."""
         board, iterate = self._board, iterates[0]
         board.advance(_progress(iterate), by_kind(iterate.terms))
@@ -68,7 +94,7 @@ class LiveView(NoView):
         if iterate.is_last:
             board.controls.close()
         if board.controls.is_paused:
-            self._wait(iterates)
+            self._wait(iterates, note_pause)
         elif board.picture.is_due():
             self._take(iterate)
 
@@ -76,12 +102,14 @@ class LiveView(NoView):
         with contextlib.suppress(Exception):  # a picture for the page is not worth a run
             self._board.picture.take(lambda: iterate.image)
 
-    def _wait(self, iterates: Sequence[Iterate]) -> None:
+    def _wait(self, iterates: Sequence[Iterate], note_pause: NotePause) -> None:
         board, began = self._board, time.perf_counter()
         with self._timeline.part(PAUSED):
             self._take(iterates[0])
             board.enter(board_lib.PAUSED)
+            note_pause(True)
             board.controls.wait_while_paused(lambda: bool(self._stopping))
+            note_pause(False)
             board.enter(board_lib.PAINTING)
         for iterate in iterates:
             iterate.pause = time.perf_counter() - began
@@ -138,10 +166,9 @@ def live_view(
     board = _board(runs, stopping, timeline)
     with contextlib.closing(open_server(board, asking.serve_port, asking.serve_hosts)) as server:
         cli.tell(f"live page: {server.url}")  # even with --quiet: nobody can guess it
-        if asking.open:
-            browser.open_address(server.url)
+        address, redirect = (server.url if asking.open else None), runs[0].folder.live
         try:
-            yield LiveView(board, stopping, timeline)
+            yield LiveView(board, stopping, timeline, address, redirect)
         except BaseException as error:
             board.controls.close()
             line, status = cli.explain(error)
@@ -149,6 +176,8 @@ def live_view(
             phase = board_lib.STOPPED if is_stopped else board_lib.FAILED
             board.enter(phase, line or f"{type(error).__name__}: {first_line(error)}")
             raise
+        finally:
+            redirect.unlink(missing_ok=True)
 
 
 def _board(runs: Sequence[RequestedRun], stopping: StopSignal, timeline: Timeline) -> Board:

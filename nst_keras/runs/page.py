@@ -13,7 +13,14 @@ from typing import Any
 
 from nst_keras.runtime.progress import format_seconds
 
+AT_WORK = ("running", "paused")  # the states of a job whose page is written again
 REFRESH = '<meta http-equiv="refresh" content="15">'  # without JavaScript
+_WORDS = {  # for the states of a job that is not finished
+    "running": "Running",
+    "paused": "Paused",
+    "failed": "Failed",
+    "interrupted": "Interrupted",
+}
 # A frame with a wave: the icon of all pages.
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
@@ -101,19 +108,20 @@ def state(
         place: where it is, such as step 10 of 40.
         share: of the job that is done, 0 to 1.
     """
-    words = {"running": "Running", "failed": "Failed", "interrupted": "Interrupted"}
-    if status not in words:
+    if status not in _WORDS:
         return ""
-    line = f"<strong>{words[status]}</strong>, {place}, {int(100 * share)}\u00a0%"
+    line = f"<strong>{_WORDS[status]}</strong>, {place}, {int(100 * share)}\u00a0%"
     if status == "running" and seconds_left is not None and seconds_left > 0:
         line += f", about {format_seconds(seconds_left)} left"
     parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
     if reason:
         parts.append(f'<p class="reason">{escape(reason)}</p>')
-    if status == "running":
+    if status == "paused":
+        parts.append("<p>It goes on when Resume is pressed on the live page.</p>")
+    if status in AT_WORK:
         parts.append('<p class="news" role="status"></p>')
     if resume_command:
-        hidden = " hidden" if status == "running" else ""
+        hidden = " hidden" if status in AT_WORK else ""
         how = "To go on, run this in the folder that contains the folder of this page:"
         again = command(resume_command)
         parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')

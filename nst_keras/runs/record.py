@@ -16,7 +16,7 @@ from typing import Any
 from nst_keras.runtime import files
 from nst_keras.settings.option import Option
 
-_UNFINISHED = ("running", "interrupted", "failed")
+_UNFINISHED = ("running", "paused", "interrupted", "failed")
 _LARGEST = 1e300  # of a number that is not taken for damaged
 _SHOWN = 4  # differing settings in a message
 

@@ -5,6 +5,7 @@ import time
 EARLY_SECONDS = (2.0, 5.0, 10.0)  # pauses at first, to be seen by whoever opened the page
 SECONDS = 20.0  # the pause after them
 SHARE = 0.01  # of the time so far: a page may hold megabytes, so long jobs renew it less often
+PAUSED_SECONDS = 86_400.0  # until people are expected to end a pause
 SETUP_SECONDS = 120.0  # until a page is first renewed, on a slow machine
 
 

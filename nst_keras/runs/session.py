@@ -6,6 +6,7 @@ folder of its own, which can be resumed alone with its flags.
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import logging
 import time
@@ -177,6 +178,7 @@ def _optimize(
         with cli.noting(run.notes):
             prepare_folder(run)
             announce(run)
+    view.open_browser()
     notes = [run.notes for run in runs]
     with cli.noting(*notes):
         with timeline.part(IMPORT):
@@ -266,6 +268,12 @@ def _make_problems(
     return problems
 
 
+def _note_pause(writers: Sequence[RunWriter], iterates: Sequence[Iterate], paused: bool) -> None:
+    """Have the pages say that the runs wait, or that they go on."""
+    for writer, iterate in zip(writers, iterates, strict=True):
+        writer.show(iterate, status="paused" if paused else "running")
+
+
 def _write_iterates(
     problems: Sequence["StyleTransferProblem"],
     writers: Sequence[RunWriter],
@@ -283,7 +291,7 @@ def _write_iterates(
             view.mark(iterates)
             for writer, iterate in zip(writers, iterates, strict=True):
                 writer.take(iterate)
-            view.show(iterates)
+            view.show(iterates, functools.partial(_note_pause, writers, iterates))
             if any(writer.is_stopped for writer in writers):
                 stopping.set()
             if iterates[0].ends_run or (stopping and not iterates[0].is_last):

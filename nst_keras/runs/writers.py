@@ -17,7 +17,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
-from nst_keras.runs.renewals import Renewals
+from nst_keras.runs.renewals import PAUSED_SECONDS, Renewals
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -241,7 +241,8 @@ class RunWriter:
     def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
-        image, record, within = iterate.image, self._record, self._within()
+        image, record = iterate.image, self._record
+        within = PAUSED_SECONDS if record.status == "paused" else self._within()
 
         def write() -> None:
             images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)

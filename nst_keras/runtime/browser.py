@@ -1,5 +1,6 @@
 """Opening a page in the user's browser."""
 
+import html
 import logging
 import os
 import sys
@@ -10,18 +11,38 @@ _log = logging.getLogger(__name__)
 
 
 def open_page(path: Path) -> None:
-    """Open the page in a file; see `open_address`."""
-    open_address(path.absolute().as_uri())
+    """Open the page in a file; where there is no browser, say what to open."""
+    address = path.absolute().as_uri()
+    _open(address, address)
 
 
-def open_address(address: str) -> None:
-    """Open a page in a browser; where there is none, say what to open."""
+def open_secret_address(address: str, redirect: Path) -> None:
+    """Open an address that other users of the machine must not see.
+
+    They see the arguments of a browser, so it is given a file that only its owner can read and that
+    leads to the address.
+    """
+    redirect.unlink(missing_ok=True)
+    target = html.escape(address)
+    page = f'''<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={target}">
+<title>Live page</title>
+<p><a href="{target}">The live page</a></p>
+'''
+    with open(os.open(redirect, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(page)
+    _open(redirect.absolute().as_uri(), address)
+
+
+def _open(address: str, shown: str) -> None:
+    """Open an address in a browser; where there is none, say what to open."""
     try:
         is_open = _has_screen() and webbrowser.open(address)
     except (OSError, webbrowser.Error):
         is_open = False
     if not is_open:
-        _log.warning("--open: no browser was found; open %s", address)
+        _log.warning("--open: no browser was found; open %s", shown)
 
 
 def _has_screen() -> bool:

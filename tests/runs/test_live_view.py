@@ -91,10 +91,11 @@ def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeyp
 
 
 def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch):
-    phases = []
+    phases, pages = [], []
 
     def resume():
         phases.append(state_of(servers[0])["phase"])
+        pages.append((RunFolder("job").read_record().status, Path("job/index.html").read_text()))
         assert post(servers[0], "resume").status == 200
 
     def pause():
@@ -107,6 +108,9 @@ def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch)
     assert run.main(job) == 0
     timers[0].join()
     assert phases == ["paused"]
+    ((status, page),) = pages
+    assert status == "paused" and "<strong>Paused</strong>, step " in page
+    assert "when Resume is pressed" in page and '"within":86400' in page.replace(" ", "")
     assert results(files_of(Path("job"))) == results(whole)
     record = RunFolder("job").read_record()
     assert record.parts["paused"] >= 0.3
@@ -184,6 +188,22 @@ def test_a_paused_run_can_be_stopped(job, servers, monkeypatch):
     at_step(monkeypatch, 5, "job", pause)
     assert run.main(job) == 75
     timers[0].join()
+
+
+def test_a_browser_is_opened_by_a_file_that_is_gone_at_the_end(job, servers, monkeypatch):
+    opened = []
+
+    def open_browser(address):
+        opened.append((address, Path("job/live.html").read_text()))
+        return True
+
+    monkeypatch.setattr("webbrowser.open", open_browser)
+    monkeypatch.setattr("nst_keras.runtime.browser._has_screen", lambda: True)
+    assert run.main([*job, "--open"]) == 0
+    ((address, text),) = opened
+    assert address == Path("job/live.html").absolute().as_uri()
+    assert servers[0].url in text
+    assert not Path("job/live.html").exists()
 
 
 def test_a_failing_run_says_so(job, servers, monkeypatch):

@@ -1,6 +1,7 @@
 """Opening a page, without a browser."""
 
 import logging
+import stat
 import webbrowser
 
 import pytest
@@ -31,6 +32,22 @@ def test_without_a_screen_the_address_is_told(opened, tmp_path, monkeypatch, cap
     with caplog.at_level(logging.WARNING, "nst_keras"):
         browser.open_page(tmp_path / "a.html")
     assert opened == [] and f"open {(tmp_path / 'a.html').as_uri()}" in caplog.text
+
+
+def test_a_secret_address_is_in_a_file_that_only_its_owner_reads(opened, tmp_path):
+    redirect = tmp_path / "live.html"
+    redirect.write_text("of an earlier run")
+    browser.open_secret_address("http://127.0.0.1:8/?token=a&b", redirect)
+    assert opened == [redirect.as_uri()]
+    assert 'content="0; url=http://127.0.0.1:8/?token=a&amp;b"' in redirect.read_text()
+    assert stat.S_IMODE(redirect.stat().st_mode) == 0o600
+
+
+def test_without_a_screen_a_secret_address_is_told(opened, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(browser, "_has_screen", lambda: False)
+    with caplog.at_level(logging.WARNING, "nst_keras"):
+        browser.open_secret_address("http://127.0.0.1:8/?token=a", tmp_path / "live.html")
+    assert "open http://127.0.0.1:8/?token=a" in caplog.text
 
 
 @pytest.mark.parametrize("error", [OSError, webbrowser.Error])
