@@ -62,7 +62,11 @@ def variables(device: str) -> dict[str, str]:
 def confirm(device: str) -> None:
     """Raise InputError if TensorFlow, which is imported by now, computes on another device."""
     if device == CPU and memory.on_gpu():
-        raise InputError("--device=cpu: TensorFlow has a GPU in this process already", "device")
+        raise InputError(
+            "--device=cpu: TensorFlow has a GPU in this process already; choose the device before "
+            "anything is computed",
+            "device",
+        )
     if device.startswith(GPU) and not memory.on_gpu():
         reason = memory.unused_gpu() or "TensorFlow sees no GPU"
         raise InputError(f"--device={device}: {reason}", "device")

@@ -111,7 +111,7 @@ def check_default_picture() -> Iterator[Finding]:
 
     settings, (precision, _) = resolve(Config()), _precision()
     scales = plan_run(settings, _DEFAULT)
-    costs = CostModel(settings, precision, vgg.CHANNELS)
+    costs = CostModel(settings, precision, vgg.architecture(settings.backbone))
     on_gpu, budget = memory.on_gpu(), memory.memory_budget(None)
     tile_size = costs.choose_tile_size(scales, budget)
     rate = startup.matrix_rate(precision)

@@ -1,13 +1,13 @@
-"""The VGG networks as data: layer names, kernel shapes and strides. Imports no TensorFlow.
+"""The VGG networks as data: layer names, kernel shapes and architecture. Imports no TensorFlow.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014),
 configurations D (VGG16) and E (VGG19). Names are those of `keras.applications`.
 """
 
 import dataclasses
-import re
+import functools
 
-from nst_keras.runtime.errors import InputError
+from nst_keras.network.architecture import Architecture, Layer
 
 # Convolutions per block. Each block works at half the resolution of the one before it.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -45,28 +45,26 @@ def layer_names(backbone: str) -> tuple[str, ...]:
     return tuple(conv.name for conv in convolutions(backbone))
 
 
-def positions(layer: str, height: int, width: int) -> int:
-    """The number of feature positions of a layer for an image of this size in pixels."""
-    # Each block's pooling halves the size and drops an odd last row or column.
-    return (height // stride(layer)) * (width // stride(layer))
-
-
-def stride(layer: str) -> int:
-    """Pixels per feature position of a layer along each side: 1, 2, 4, 8 or 16."""
-    return 2 ** (int(layer[len("block")]) - 1)
-
-
-def canonical_layer(name: str, backbone: str, flag: str) -> str:
-    """The Keras name of a layer: `relu4_2` and `conv4_2` mean `block4_conv2` (post-ReLU).
-
-    Raises InputError, which begins with `flag`, if the backbone has no such layer.
-    """
-    canonical = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", name)
-    if canonical not in layer_names(backbone):
-        choices = ", ".join(layer_names(backbone))
-        message = f"{flag}={name}: {backbone} has no such layer; choose from {choices}"
-        raise InputError(message, flag.removeprefix("--"))
-    return canonical
+@functools.cache
+def architecture(backbone: str, channels: tuple[int, ...] = CHANNELS) -> Architecture:
+    """The backbone's layers, with so many channels per block."""
+    layers = {}
+    # Pixels from one position to the next, and in a row that a feature depends on.
+    stride, seen, block = 1, 1, 1
+    for conv in convolutions(backbone, channels):
+        kept = 0.0
+        if conv.block > block:  # a pooling of 2x2 by strides of 2
+            seen, stride, block = seen + stride, stride * 2, conv.block
+            kept = conv.inputs / stride**2
+        seen += 2 * stride
+        layers[conv.name] = Layer(
+            stride,
+            conv.outputs,
+            reach=(seen - stride) // 2,
+            kept=kept + conv.outputs / stride**2,
+            flops=2 * 9 * conv.inputs * conv.outputs / stride**2,
+        )
+    return Architecture(backbone, layers)
 
 
 def up_to_deepest(convs: tuple[Conv, ...], layers: tuple[str, ...]) -> tuple[Conv, ...]:

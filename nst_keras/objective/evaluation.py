@@ -44,8 +44,8 @@ class Network:
     """A feature extractor on one device.
 
     Args:
-        sections: its parts in order, with one layer as the output of each: the first takes the
-            image, each later one the output of the part before.
+        sections: its parts in order, with one or more layers as the outputs of each: the first
+            takes the image, each later one the last output of the part before.
         largest_gradient: dynamic loss scaling for float16: gradients of features are scaled before
             they are pulled back through the network, so that the largest is between this and twice
             this, and the gradient at the image is scaled back. None: no scaling, which is faster,
@@ -87,14 +87,14 @@ def evaluate_features(
 
     Each section of the network is pulled back alone, for the same reason as in `combined`.
     """
-    sections: dict[str, PullBack] = {}
+    sections: list[tuple[tuple[str, ...], PullBack]] = []
     layers: dict[str, Evaluation] = {}
     entry = images
     for section in network.sections:
         outputs, through_section = vjp(section, entry)
-        ((layer, entry),) = outputs.items()
-        sections[layer] = through_section
-        layers[layer] = evaluate_layer(layer, entry)
+        sections.append((tuple(outputs), through_section))
+        for layer, entry in outputs.items():
+            layers[layer] = evaluate_layer(layer, entry)
     beside: dict[str, PullBack] = {}
     for layer, features_of in network.beside.items():
         features, beside[layer] = features_of(images)
@@ -109,7 +109,9 @@ def evaluate_features(
     def through_network(cotangents: Sums) -> tf.Tensor:
         if network.largest_gradient is None:
             return _through(sections, lambda layer: layers[layer].pull_back(cotangents))
-        pulled = {layer: layers[layer].pull_back(cotangents) for layer in sections}
+        pulled = {
+            layer: layers[layer].pull_back(cotangents) for names, _ in sections for layer in names
+        }
         peaks = [  # of each image
             tf.reduce_max(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
             for gradient in pulled.values()
@@ -121,15 +123,20 @@ def evaluate_features(
     return Evaluation(sums, pull_back)
 
 
-def _through(sections: dict[str, PullBack], at_features: Callable[[str], tf.Tensor]) -> tf.Tensor:
+def _through(
+    sections: Sequence[tuple[tuple[str, ...], PullBack]],
+    at_features: Callable[[str], tf.Tensor],
+) -> tf.Tensor:
     """The gradient at the images, given those at each layer's features from its statistics."""
     upstream = None
-    for layer, pull_back in reversed(sections.items()):
+    for names, pull_back in reversed(sections):
         # The gradient of a Gram is as large as its features and could be computed long before the
         # gradient from deeper layers arrives; waiting for that saves memory.
         with tf.control_dependencies([] if upstream is None else [upstream]):
-            own = at_features(layer)
-        upstream = pull_back({layer: own if upstream is None else own + upstream})
+            own = {layer: at_features(layer) for layer in names}
+        if upstream is not None:
+            own[names[-1]] += upstream
+        upstream = pull_back(own)
     return upstream
 
 

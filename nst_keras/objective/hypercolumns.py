@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.network import vgg
 from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.moments import exact
@@ -66,9 +65,9 @@ class HypercolumnNeighbors(Neighbors):
         return (NEIGHBORS,)
 
     @staticmethod
-    def at_positions(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
-        own = _averaged(features, layer, rows, columns)
-        if (side := _side(layer)) > 1:
+    def at_positions(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
+        own = _averaged(features, stride, rows, columns)
+        if (side := _side(stride)) > 1:
             own = tf.repeat(tf.repeat(own, side, axis=0), side, axis=1)
         return tf.reshape(own, (-1, own.shape[-1]))
 
@@ -81,9 +80,10 @@ class HypercolumnNeighbors(Neighbors):
         """
         numbers = tf.convert_to_tensor(known[NEIGHBORS])[0, :, :, 0]
         rows, columns = _sizes(numbers)
-        averaged = functools.partial(_averaged, layer=layer, rows=rows, columns=columns)
+        stride = self._strides[layer]
+        averaged = functools.partial(_averaged, stride=stride, rows=rows, columns=columns)
         own, to_features = vjp(averaged, features)
-        side = _side(layer)
+        side = _side(stride)
         numbers = _to_squares(numbers, side)
         square_factor = self._factors[layer] ** 2
         factors = square_factor * tf.gather(self._inverse_lengths, numbers)
@@ -148,9 +148,9 @@ class HypercolumnNeighbors(Neighbors):
             count = min(step, squares - start)
             found = {}
             for layer in self.layers:
-                per_square = NEIGHBORS_STRIDE // vgg.stride(layer)
+                per_square = NEIGHBORS_STRIDE // self._strides[layer]
                 strip = features[layer][:, start * per_square : (start + count) * per_square]
-                found[layer] = self.at_positions(strip, layer, count * rows // squares, columns)
+                found[layer] = self._at_positions(strip, layer, count * rows // squares, columns)
             first, last = (n * rows // squares for n in (start, start + count))
             yield self._hypercolumns(found), self._sets[part][first:last].reshape(-1)
 
@@ -167,15 +167,15 @@ class HypercolumnNeighbors(Neighbors):
         )
 
 
-def _averaged(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+def _averaged(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
     """Features (1, h, w, N) averaged over squares of 4 px: (rows, columns, N).
 
     Those of a stride of 8 stay as they are: (rows / 2, columns / 2, N).
     """
-    pooled = HypercolumnNeighbors.spacing // vgg.stride(layer)
+    pooled = HypercolumnNeighbors.spacing // stride
     if pooled > 1:
         features = mean_of_squares(features, pooled)
-    side = _side(layer)
+    side = _side(stride)
     rows, columns = rows // side, columns // side
     if isinstance(rows, int) and features.shape[1:3] == (rows, columns):
         return tf.squeeze(features, axis=0)  # the gradient of a slice takes time
@@ -193,9 +193,9 @@ def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
     return exact(tf.matmul(vectors, own[..., None])[..., 0])
 
 
-def _side(layer: str) -> int:
-    """The side of the squares of positions of a hypercolumn that share a feature of the layer."""
-    return max(1, vgg.stride(layer) // HypercolumnNeighbors.spacing)
+def _side(stride: int) -> int:
+    """The side of the squares of positions of a hypercolumn that share a feature."""
+    return max(1, stride // HypercolumnNeighbors.spacing)
 
 
 def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.network import vgg
 from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.moments import exact
 from nst_keras.objective.nearest import VectorSearch
@@ -61,8 +60,8 @@ class LayerNeighbors(Neighbors):
         return tuple(map(_map_name, self.layers))
 
     @staticmethod
-    def at_positions(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
-        return tf.reshape(_at_centers(features, layer, rows, columns), (-1, features.shape[-1]))
+    def at_positions(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
+        return tf.reshape(_at_centers(features, stride, rows, columns), (-1, features.shape[-1]))
 
     def statistics(
         self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
@@ -72,7 +71,8 @@ class LayerNeighbors(Neighbors):
         rows, columns = tf.unstack(tf.shape(numbers))
 
         def summed(features: tf.Tensor) -> tf.Tensor:
-            own = exact(_at_centers(features, layer, rows, columns)) - self._means[layer]
+            centers = _at_centers(features, self._strides[layer], rows, columns)
+            own = exact(centers) - self._means[layer]
             product = tf.reduce_sum(own * tf.gather(self._directions[layer], numbers), axis=-1)
             return distance_sum(product, tf.reduce_sum(tf.square(own), axis=-1))
 
@@ -85,7 +85,7 @@ class LayerNeighbors(Neighbors):
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
             found = {}
             for layer in self.layers:
-                own = exact(self.at_positions(features[layer], layer, *shape_of(part)))
+                own = exact(self._at_positions(features[layer], layer, *shape_of(part)))
                 means = [self._means[layer]] * len(self._sizes)
                 sets = self._sets[part].reshape(-1)
                 found[_map_name(layer)] = self._nearest(self._searches[layer], own, means, sets)
@@ -96,9 +96,9 @@ def _at(vectors: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     return exact(tf.gather(vectors, numbers))
 
 
-def _at_centers(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+def _at_centers(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
     """Features (1, h, w, N) at the centers of squares of 8 px: (rows, columns, N)."""
-    step = NEIGHBORS_STRIDE // vgg.stride(layer)
+    step = NEIGHBORS_STRIDE // stride
     return features[0, step // 2 :: step, step // 2 :: step][:rows, :columns]
 
 

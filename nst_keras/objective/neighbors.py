@@ -42,10 +42,12 @@ class Vectors:
     Attributes:
         by_layer: (M, N) each. The last row is zero if there are regions: the neighbor of positions
             that belong to none, which has no pull.
+        strides: pixels per position of each layer.
         sizes: the number of vectors in the set of each region; of all where there are no regions.
     """
 
     by_layer: Features
+    strides: Mapping[str, int]
     sizes: tuple[int, ...]
 
     @property
@@ -89,6 +91,7 @@ class Neighbors(abc.ABC):
         regions: Sequence[Region] = (),
     ):
         self.layers, self.tiles = tuple(vectors.by_layer), tuple(tiles)
+        self._strides = vectors.strides
         self.vector_count, self._sizes, self._starts = vectors.count, vectors.sizes, vectors.starts
         self._grid = self.grid(height, width)
         # The set of each position, -1 for none; and by vector, a factor on its pull.
@@ -130,8 +133,11 @@ class Neighbors(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def at_positions(features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
-        """The features of a layer (1, h, w, N) at each position, (rows * columns, N)."""
+    def at_positions(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
+        """The features (1, h, w, N) of a stride at each position, (rows * columns, N)."""
+
+    def _at_positions(self, features: tf.Tensor, layer: str, rows: int, columns: int) -> tf.Tensor:
+        return self.at_positions(features, self._strides[layer], rows, columns)
 
     @abc.abstractmethod
     def statistics(
@@ -204,7 +210,7 @@ def capture_vectors(
     features_of: Callable[[tf.Tensor], FeaturesInTiles],
     styles: Sequence[tf.Tensor],
     style_blend: Sequence[float],
-    layers: Sequence[str],
+    strides: Mapping[str, int],
     seed: int,
     regions: Sequence[Region] = (),
 ) -> Vectors:
@@ -216,17 +222,20 @@ def capture_vectors(
     Args:
         styles: (1, h, w, 3) each.
         style_blend: one weight per style, where there are no regions; their sum does not matter.
+        strides: of the layers that are compared, each a divisor of 8.
         regions: with masks at the sizes of the styles.
     """
     everywhere = tuple(map(StyleShare, style_blend))
     sets = [region.styles for region in regions] or [everywhere]
     most = kind.most_vectors // len(sets)
-    parts = [_capture_set(kind, features_of, styles, own, layers, seed, most) for own in sets]
-    sizes = tuple(part[layers[0]].shape[0] for part in parts)
+    parts = [_capture_set(kind, features_of, styles, own, strides, seed, most) for own in sets]
+    sizes = tuple(next(iter(part.values())).shape[0] for part in parts)
     if regions:
         parts.append({layer: tf.zeros_like(own[:1]) for layer, own in parts[0].items()})
     return Vectors(
-        {layer: _concatenated([part[layer] for part in parts]) for layer in layers}, sizes
+        {layer: _concatenated([part[layer] for part in parts]) for layer in strides},
+        strides,
+        sizes,
     )
 
 
@@ -235,7 +244,7 @@ def _capture_set(
     features_of: Callable[[tf.Tensor], FeaturesInTiles],
     styles: Sequence[tf.Tensor],
     shares: Sequence[StyleShare],
-    layers: Sequence[str],
+    strides: Mapping[str, int],
     seed: int,
     most: int,
 ) -> Features:
@@ -246,10 +255,10 @@ def _capture_set(
     weights = [own.share for _, own in weighted]
     available = [count / weight for count, weight in zip(counts, weights, strict=True)]
     per_weight = min(most / sum(weights), *available)
-    found: dict[str, list[tf.Tensor]] = {layer: [] for layer in layers}
+    found: dict[str, list[tf.Tensor]] = {layer: [] for layer in strides}
     for (style, own), allowed in zip(weighted, eligible, strict=True):
         is_drawn = _draw(allowed, max(1, math.floor(per_weight * own.share)), seed)
-        for layer, drawn in _drawn_vectors(kind, features_of(style), is_drawn, layers).items():
+        for layer, drawn in _drawn_vectors(kind, features_of(style), is_drawn, strides).items():
             found[layer].append(drawn)
     return {layer: _concatenated(parts) for layer, parts in found.items()}
 
@@ -284,17 +293,17 @@ def _drawn_vectors(
     kind: type[Neighbors],
     features_in_tiles: FeaturesInTiles,
     is_drawn: np.ndarray,
-    layers: Sequence[str],
+    strides: Mapping[str, int],
 ) -> Features:
     """The features of one style at the positions that are drawn, in the order of their rows."""
     numbers = np.arange(is_drawn.size).reshape(is_drawn.shape)
     order: list[np.ndarray] = []
-    found: dict[str, list[tf.Tensor]] = {layer: [] for layer in layers}
+    found: dict[str, list[tf.Tensor]] = {layer: [] for layer in strides}
     for tile, features in features_in_tiles:
         part = kind.owned_part(tile)
         order.append(numbers[part][is_drawn[part]])
         for layer, parts in found.items():
-            own = kind.at_positions(features[layer], layer, *shape_of(part))
+            own = kind.at_positions(features[layer], strides[layer], *shape_of(part))
             parts.append(tf.boolean_mask(own, is_drawn[part].reshape(-1)))
     ascending = np.argsort(np.concatenate(order))
     return {layer: tf.gather(tf.concat(parts, axis=0), ascending) for layer, parts in found.items()}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Layer
 from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.regions import MaskOptions
 from nst_keras.objective.tiles import receptive_field
@@ -16,12 +16,11 @@ _LEAST_LEFT = 0.1  # share of a region's area that erosion must leave, or else i
 _SPREAD = 0.7548776662466927, 0.5698402909980532
 
 
-def region_weights(masks: Sequence[np.ndarray], layer: str, options: MaskOptions) -> tf.Tensor:
+def region_weights(masks: Sequence[np.ndarray], layer: Layer, options: MaskOptions) -> tf.Tensor:
     """The weights of a layer's positions in some regions, (1, h, w, regions)."""
-    field = receptive_field((layer,), options.backbone)
-    radius = round(options.erosion * field.halo)
+    radius = round(options.erosion * receptive_field([layer]).halo)
     planes = np.stack([_inner(mask, radius) for mask in masks], axis=-1)
-    weights = mean_of_squares(tf.constant(planes[None]), vgg.stride(layer))
+    weights = mean_of_squares(tf.constant(planes[None]), layer.stride)
     return tf.square(weights) if options.squared else weights
 
 

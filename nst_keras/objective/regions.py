@@ -68,12 +68,10 @@ class MaskOptions:
     """How masks become weights of positions.
 
     Attributes:
-        backbone: whose receptive fields count.
         erosion: how far a region ends before its border, so that its features see less of what is
             beyond; a share of what features see on each side.
         squared: whether positions weigh the square of the mask, as guides do in the paper.
     """
 
-    backbone: str = "vgg19"
     erosion: float = 0.0
     squared: bool = False

@@ -2,11 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Architecture, Layer
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Extractor, Features
 from nst_keras.objective.focus import at_stride, position_weights
@@ -24,6 +24,7 @@ class Targets:
     """What the image is compared with, computed once per scale.
 
     Attributes:
+        architecture: of the network.
         content: for each tile, the content's features (1, h, w, N) by layer, at the positions that
             the tile owns, in the dtype of the extractor's outputs, and its Laplacian if there is
             such a term; if positions have weights, also these (1, h, w, 1), by `weights_name`.
@@ -37,6 +38,7 @@ class Targets:
         notes: warnings for the user.
     """
 
+    architecture: Architecture
     content: tuple[Features, ...]
     content_sums: dict[str, tf.Tensor]
     style: dict[str, tuple[formulas_lib.StyleTarget, ...]]
@@ -47,6 +49,7 @@ class Targets:
 
 def capture_targets(
     extractor: Extractor,
+    architecture: Architecture,
     content: tf.Tensor,
     styles: Sequence[tf.Tensor],
     style_blend: Sequence[float],
@@ -60,6 +63,7 @@ def capture_targets(
     """Compute the features of the content and the blended moments of the styles.
 
     Args:
+        architecture: of the extractor.
         content: (1, H, W, 3), of the size of the image to be optimized.
         styles: (1, h, w, 3) each, of any sizes.
         style_blend: one weight per style; their sum does not matter.
@@ -70,26 +74,28 @@ def capture_targets(
             styles apply everywhere.
     """
     options = mask_options or MaskOptions()
-    features_of = functools.partial(features_in_tiles, extractor, tiles_of)
+    strides = architecture.strides
+    features_of = functools.partial(features_in_tiles, extractor, strides, tiles_of)
     layers, style_layers = layers_of(CONTENT, terms), layers_of(STYLE, terms)
     kept = [  # by layer, so that features of style layers are freed at once
         {layer: features[layer] for layer in layers} for _, features in features_of(content)
     ]
     masks = {
-        layer: region_weights([region.mask for region in regions], layer, options)
+        layer: region_weights([region.mask for region in regions], architecture[layer], options)
         for layer in (style_layers if regions else ())
     }
-    planes = _planes(content, layers, terms, focus)
-    planes |= {regions_name(layer): (own, vgg.stride(layer)) for layer, own in masks.items()}
+    planes = _planes(content, {layer: strides[layer] for layer in layers}, terms, focus)
+    planes |= {regions_name(layer): (own, strides[layer]) for layer, own in masks.items()}
     for name, (plane, stride) in planes.items():
         for tile, own in zip(tiles_of(*content.shape[1:3]), kept, strict=True):
             own[name] = _owned_plane(plane, tile, stride)
     everywhere = tuple(map(StyleShare, style_blend))
     moments = [
-        _blended_moments(features_of, styles, shares, style_layers, formulas, options)
+        _blended_moments(features_of, architecture, styles, shares, style_layers, formulas, options)
         for shares in ([region.styles for region in regions] or [everywhere])
     ]
     return Targets(
+        architecture,
         content=tuple(kept),
         content_sums={layer: _content_sum(layer, kept) for layer in layers},
         style={
@@ -118,6 +124,7 @@ def _shares_of(regions: Sequence[Region]) -> tf.Tensor:
 
 def _blended_moments(
     features_of: Callable[[tf.Tensor], Iterator[tuple[Tile, Features]]],
+    architecture: Architecture,
     styles: Sequence[tf.Tensor],
     shares: Sequence[StyleShare],
     layers: Sequence[str],
@@ -130,21 +137,22 @@ def _blended_moments(
     for style, own in zip(styles, shares, strict=True):
         if not own.share:
             continue
-        weights = {layer: _weights_of(own, layer, options) for layer in layers}
+        weights = {layer: _weights_of(own, architecture[layer], options) for layer in layers}
         for tile, features in features_of(style):
             for layer in layers:
+                network_layer = architecture[layer]
                 if weights[layer] is None:
                     sums, _ = formulas.style_sums(features[layer])
-                    count: float | tf.Tensor = float(vgg.positions(layer, *style.shape[1:3]))
+                    count: float | tf.Tensor = float(network_layer.positions(*style.shape[1:3]))
                 else:
-                    part = _owned_plane(weights[layer], tile, vgg.stride(layer))
+                    part = _owned_plane(weights[layer], tile, network_layer.stride)
                     sums = formulas.style_sums(features[layer], part)[0][0]
                     count = tf.cast(tf.reduce_sum(weights[layer]), sums.dtype)
                 moments[layer] += own.share / whole * tf.math.divide_no_nan(sums, count)
     return moments
 
 
-def _weights_of(share: StyleShare, layer: str, options: MaskOptions) -> tf.Tensor | None:
+def _weights_of(share: StyleShare, layer: Layer, options: MaskOptions) -> tf.Tensor | None:
     return None if share.mask is None else region_weights([share.mask], layer, options)
 
 
@@ -169,14 +177,14 @@ def _owned_plane(plane: tf.Tensor, tile: Tile, stride: int) -> tf.Tensor:
 
 
 def _planes(
-    content: tf.Tensor, layers: Sequence[str], terms: Iterable[str], focus: float
+    content: tf.Tensor, strides: Mapping[str, int], terms: Iterable[str], focus: float
 ) -> dict[str, tuple[tf.Tensor, int]]:
-    """What needs no network: weights of positions and the Laplacian, (1, h, w, N), and strides."""
+    """What needs no network: weights of positions of layers of these strides, and the Laplacian;
+    (1, h, w, N) and its stride."""
     found = {}
     if focus:
         weights = position_weights(content, focus)
-        for layer in layers:
-            stride = vgg.stride(layer)
+        for layer, stride in strides.items():
             found[weights_name(layer)] = at_stride(weights, stride), stride
     if LAPLACIAN in terms:
         found[LAPLACIAN] = laplacian(tf.convert_to_tensor(content))[0], LAPLACIAN_STRIDE
@@ -184,20 +192,22 @@ def _planes(
     return found
 
 
-def owned(features: tf.Tensor, layer: str, window: Sequence[int]) -> tf.Tensor:
+def owned(features: tf.Tensor, stride: int, window: Sequence[int]) -> tf.Tensor:
     """The part (1, h, w, N) of a tile's features that the tile owns, given its `Tile.window`."""
-    stride = LAPLACIAN_STRIDE if layer == LAPLACIAN else vgg.stride(layer)
     top, bottom, left, right = (window[index] // stride for index in range(4))
     return features[:, top:bottom, left:right]
 
 
 def features_in_tiles(
-    extractor: Extractor, tiles_of: TilesOf, picture: tf.Tensor
+    extractor: Extractor, strides: Mapping[str, int], tiles_of: TilesOf, picture: tf.Tensor
 ) -> Iterator[tuple[Tile, Features]]:
     """The tiles of a picture (1, H, W, 3), each with the features that it owns."""
     for tile in tiles_of(*picture.shape[1:3]):
         features = extractor(picture[tile.region])
-        yield tile, {layer: owned(found, layer, tile.window) for layer, found in features.items()}
+        yield (
+            tile,
+            {layer: owned(found, strides[layer], tile.window) for layer, found in features.items()},
+        )
 
 
 def _notes(kind: str, layers: Iterable[str], targets: Sequence[Features]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Layer
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import (
     Evaluation,
@@ -133,10 +133,10 @@ def _part_name(term: Term, layer: str) -> str:
 def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """Squared errors of the features, as in Gatys et al. 2016, equation 1."""
     target_sum = targets.content_sums[layer]
-    channels = targets.content[0][layer].shape[-1]
+    own, channels = targets.architecture[layer], targets.content[0][layer].shape[-1]
 
     def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        count = float(vgg.positions(layer, height, width) * channels)
+        count = float(own.positions(height, width) * channels)
         return formulas.content(sums, target_sum, count)
 
     def error_sum(features: tf.Tensor, known: Features) -> Statistic:
@@ -149,10 +149,10 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
 def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """The distance of the features' moments from the styles', as in equation 4; with regions, the
     sum of those of each, which count by their shares."""
-    of_regions = targets.style[layer]
+    of_regions, own_layer = targets.style[layer], targets.architecture[layer]
 
     def whole(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        size = _size(layer, height, width)
+        size = _size(own_layer, height, width)
         return formulas.style(sums / size.positions, of_regions[0], size)
 
     def by_region(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -160,7 +160,7 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
         moments = tf.math.divide_no_nan(
             sums, tf.cast(targets.region_sums[layer][:, None, None], sums.dtype)
         )
-        size = _size(layer, height, width)
+        size = _size(own_layer, height, width)
         losses = [
             formulas.style(own, target, size)
             for own, target in zip(tf.unstack(moments), of_regions, strict=True)
@@ -173,8 +173,8 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
     return lambda features, known: formulas.style_sums(features, known[name]), by_region
 
 
-def _size(layer: str, height: int, width: int) -> Size:
-    return Size(float(vgg.positions(layer, height, width)), float(height * width))
+def _size(layer: Layer, height: int, width: int) -> Size:
+    return Size(float(layer.positions(height, width)), float(height * width))
 
 
 def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:

@@ -10,7 +10,7 @@ content's features and, for each device, one tile's features.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,11 +19,14 @@ import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.devices.xla_programs import Program
+from nst_keras.network.architecture import Architecture
 from nst_keras.objective import evaluation
 from nst_keras.objective.evaluation import Evaluation, Features, Network, Sums, vjp
+from nst_keras.objective.loss_term import LossTerm, check_additive
 from nst_keras.objective.targets import owned
+from nst_keras.objective.term_names import LAPLACIAN
 from nst_keras.objective.terms import Term, evaluate_layer, join_layers
-from nst_keras.objective.tiles import Tile, assign
+from nst_keras.objective.tiles import LAPLACIAN_STRIDE, Tile, assign
 from nst_keras.optimizers.strips import aligned_array, shared_tensor, strips
 from nst_keras.runtime.errors import InputError
 
@@ -35,6 +38,7 @@ class TiledEvaluator(evaluation.Evaluator):
 
     Args:
         networks: one for each device of this host.
+        strides: of the network's layers.
         terms: the terms of the objective; their weights do not matter here.
         known: for each tile what is known at its positions, such as the content's features by
             layer; may hold variables.
@@ -53,6 +57,7 @@ class TiledEvaluator(evaluation.Evaluator):
     def __init__(
         self,
         networks: Sequence[Network],
+        strides: Mapping[str, int],
         terms: Sequence[Term],
         known: Sequence[Mapping[str, tf.Tensor | tf.Variable]],
         tiles: Sequence[Tile],
@@ -74,7 +79,11 @@ class TiledEvaluator(evaluation.Evaluator):
         # In each round, each device takes the next tile of its share.
         self._rounds = list(itertools.zip_longest(*(numbers_of[device] for device in devices)))
         self._count = sum(len(numbers_of[device]) for device in devices)
-        works = [functools.partial(_evaluate_tile, self._terms, network) for network in networks]
+        all_strides = {**strides, LAPLACIAN: LAPLACIAN_STRIDE}
+        works = [
+            functools.partial(_evaluate_tile, self._terms, network, all_strides)
+            for network in networks
+        ]
         compiled = Program if xla else _compiled_for_any_size
         self._passes = [_passes(work, compiled) for work in works]
         # Statistics of pixels need no network: they are computed in strips of rows, not in tiles.
@@ -155,6 +164,16 @@ class TiledEvaluator(evaluation.Evaluator):
             gradient[:, start:stop] = own if self._replicas.is_chief else 0.0
 
 
+def check_can_be_cut(architecture: Architecture, terms: Iterable[LossTerm]) -> None:
+    """Raise InputError if a picture cannot be computed in tiles."""
+    if not architecture.is_local:
+        raise InputError(
+            f"{architecture.name}: with it the picture cannot be cut into tiles, since how far its "
+            "features see is not known; use --tile_size=none on one device, or a smaller --size"
+        )
+    check_additive(terms)
+
+
 def _part(image: tf.Tensor, region: tuple[slice, ...]) -> tf.Tensor:
     """A part of an image, cut out where the image is, so that no more is copied to a device."""
     with tf.device(image.device):
@@ -171,6 +190,7 @@ def _of_strip(function: Callable, image: tf.Tensor, start: int, stop: int, *more
 def _evaluate_tile(
     terms: Sequence[Term],
     network: Network,
+    strides: Mapping[str, int],
     tile: tf.Tensor,
     known: Features,
     window: Sequence[int],
@@ -178,7 +198,7 @@ def _evaluate_tile(
     """The statistics of what a tile (1, h, w, 3) owns, and the way back to all of it."""
 
     def evaluate_owned(layer: str, features: tf.Tensor) -> Evaluation:
-        own, to_all = vjp(lambda features: owned(features, layer, window), features)
+        own, to_all = vjp(lambda features: owned(features, strides[layer], window), features)
         sums, to_own = evaluate_layer(terms, known, layer, own)
         return Evaluation(sums, lambda cotangents: to_all(to_own(cotangents)))
 

@@ -10,9 +10,9 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Layer
 from nst_keras.runtime.errors import InputError
 
 # Pixels along the sides of the squares whose positions have neighbors (see `neighbors`).
@@ -90,22 +90,14 @@ class ReceptiveField:
         return 2 * self.halo + self.stride
 
 
-def receptive_field(
-    layers: tuple[str, ...], backbone: str, least_stride: int = 1
-) -> ReceptiveField:
-    """The receptive field of the deepest layer in use, its stride being at least `least_stride`.
+def receptive_field(layers: Iterable[Layer], least_stride: int = 1) -> ReceptiveField:
+    """The receptive field of the layers in use, its stride being at least `least_stride`.
 
-    A feature of stride s that depends on r pixels in a row depends on (r - s) / 2 pixels beyond its
-    own s on each side. Borders at multiples of the largest stride keep all poolings aligned.
+    Borders at multiples of the largest stride keep all poolings aligned.
     """
-    beyond, stride, seen, step, block = 0, 1, 1, 1, 1
-    for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
-        if conv.block > block:  # a pooling of 2x2 by strides of 2
-            seen, step, block = seen + step, step * 2, conv.block
-        seen += 2 * step
-        if conv.name in layers:
-            beyond, stride = max(beyond, (seen - step) // 2), step
-    stride = max(stride, least_stride)
+    used = list(layers)
+    stride = max(least_stride, *(layer.stride for layer in used))
+    beyond = max(layer.reach for layer in used)
     return ReceptiveField(math.ceil(beyond / stride) * stride, stride)
 
 

@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
 
-from nst_keras.devices import startup
+from nst_keras.devices import choice, startup
 from nst_keras.imaging import images, in_memory
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network.weights import Weights
@@ -27,6 +27,9 @@ from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.callbacks import Callback, CallbackList
 
+if TYPE_CHECKING:  # imports TensorFlow
+    from nst_keras.network.custom import CustomExtractor
+
 _INPUTS = ("content", "style", "style_mask", "style_region", "regions")
 
 
@@ -41,6 +44,7 @@ def run(
     weights: Weights | str | os.PathLike | None = None,
     callbacks: Callback | Iterable[Callback] = (),
     terms: LossTerm | Iterable[LossTerm] = (),
+    extractor: Any = None,
     checkpoints: str | os.PathLike | None = None,
     progress: bool | None = None,
     **settings: Any,
@@ -62,6 +66,7 @@ def run(
         weights: of the network, as in `Config`; without `workdir` also those that have been read.
         callbacks: objects of `Callback`, which are told of steps and may stop the run.
         terms: further terms of the loss, objects of `LossTerm`.
+        extractor: a `keras.Model` in place of VGG, see `stylize`.
         checkpoints: without `workdir`, a folder for the state alone.
         progress: whether to show the progress; None: in notebooks and on terminals.
         settings: any field of `Config` by its name, such as size=384, style_weight=8 or
@@ -90,12 +95,13 @@ def run(
         if not config.workdir:
             read = weights if isinstance(weights, Weights) else None
             options = {"weights": read, "checkpoints": checkpoints, "terms": own}
+            options["extractor"] = extractor
             return _in_memory(config, pictures, shown, **options)
         if isinstance(weights, Weights):
             raise InputError("weights: with workdir, give the path of a weights file")
         if checkpoints is not None:
             raise InputError("checkpoints: workdir has the state; leave one of the two out")
-        return _in_folder(config, pictures, shown, own, settings.keys())
+        return _in_folder(config, pictures, shown, own, extractor, settings.keys())
 
 
 class _Newest(Callback):
@@ -118,9 +124,12 @@ def _in_memory(
     found = {name: named[name] if given is None else given for name, given in pictures.items()}
     config = replaced(config, {name: OPTIONS[name].default for name in _INPUTS}, OPTIONS)
     _refuse_without_folder(config)
-    has_own_terms = bool(options["terms"])
-    resolve(config, has_own_terms=has_own_terms)  # for its errors, before TensorFlow is imported
-    startup.import_tensorflow()
+    if options["extractor"] is None:  # for its errors, before TensorFlow is imported
+        resolve(config, has_own_terms=bool(options["terms"]))
+    device, config = config.device, replaced(config, {"device": choice.AUTO}, OPTIONS)
+    with choice.chosen(device):
+        startup.import_tensorflow()
+        choice.confirm(device)
     from nst_keras.transfer.stylize import stylize
 
     newest = _Newest()
@@ -146,7 +155,7 @@ def _is_empty(value: Any) -> bool:
 def _refuse_without_folder(config: Config) -> None:
     for name, option in OPTIONS.items():
         value = getattr(config, name)
-        if option.for_files and value not in (None, option.default):
+        if option.for_files and value not in (None, option.default) and name != "device":
             raise InputError(f"--{name}={option.format(value)}: needs workdir, the run's folder")
 
 
@@ -155,6 +164,7 @@ def _in_folder(
     pictures: Mapping[str, Any],
     told: CallbackList,
     terms: Sequence[LossTerm],
+    extractor: Any,
     explicit: Iterable[str],
 ) -> Result:
     """A run that writes the folder that the command writes."""
@@ -166,13 +176,23 @@ def _in_folder(
     config = replaced(config, named, OPTIONS)
     newest = _Newest()
     told = CallbackList((newest, *told.callbacks))
-    requested = read_run(_flags(config, explicit), config, told, in_memory_files, terms)
+    custom = None if extractor is None else _custom(extractor)
+    requested = read_run(_flags(config, explicit), config, told, in_memory_files, terms, custom)
+    if not config.overwrite and requested.folder.is_finished(requested.fingerprint):
+        session.do_run(requested, started)  # copies the result to where it is wanted
+        return _result_in(requested, newest)
     told.begin()
     try:
         session.do_run(requested, started)
     finally:
         told.end()
     return _result_in(requested, newest)
+
+
+def _custom(extractor: Any) -> "CustomExtractor":
+    from nst_keras.network.custom import CustomExtractor
+
+    return CustomExtractor(extractor)
 
 
 def _named_files(

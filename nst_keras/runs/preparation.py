@@ -9,7 +9,7 @@ import logging
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,9 @@ from nst_keras.settings.resolve import Settings, preset_values, resolve, unused
 from nst_keras.transfer.callbacks import CallbackList
 from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.plan import Plan, check_time_limit, plan_run
+
+if TYPE_CHECKING:  # imports TensorFlow
+    from nst_keras.network.custom import CustomExtractor
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +83,7 @@ def read_run(
     told: CallbackList | None = None,
     in_memory: Mapping[str, bytes] | None = None,
     terms: Sequence[LossTerm] = (),
+    extractor: "CustomExtractor | None" = None,
 ) -> RequestedRun:
     """Resolve the settings that the arguments give, and read all that the run reads, or raise
     InputError.
@@ -88,16 +92,20 @@ def read_run(
         told: callbacks of the run.
         in_memory: the bytes of files that are not there before the folder is prepared, by path.
         terms: of the loss, that the user has written.
+        extractor: the user's own network in place of VGG.
     """
     files_by_path = in_memory or {}
     given = _with_flags_of_folder(arguments, given)
-    settings = resolve(given, has_own_terms=bool(terms))
+    architecture = extractor.architecture if extractor else None
+    settings = resolve(given, has_own_terms=bool(terms), extractor=architecture)
     if settings.mp4:
         animation.find_ffmpeg()
     if settings.proof:
         proof.check_profile(settings.proof)
     check_time_limit(settings.time_limit)
-    inputs = _read_inputs(settings, files_by_path).with_terms(settings, terms)
+    inputs = _read_inputs(settings, files_by_path, extractor).with_terms(settings, terms)
+    if extractor:
+        inputs.hashes["extractor"] = extractor.identity
     inputs.hashes.update({f"term {term.name}": term.identity() for term in inputs.terms})
     plan_run(settings, inputs.sizes["content"])  # for the errors that it raises
     fingerprint = folder_lib.fingerprint(settings, inputs.hashes)
@@ -117,10 +125,12 @@ def read_run(
     )
 
 
-def _read_inputs(settings: Settings, in_memory: Mapping[str, bytes]) -> Inputs:
+def _read_inputs(
+    settings: Settings, in_memory: Mapping[str, bytes], extractor: "CustomExtractor | None"
+) -> Inputs:
     """Read what the settings name, some of it from memory."""
     if not in_memory:
-        return read_inputs(settings)
+        return read_inputs(settings, extractor=extractor)
 
     def found(path: str | None) -> Any:
         return None if path is None else in_memory.get(path, path)
@@ -132,6 +142,7 @@ def _read_inputs(settings: Settings, in_memory: Mapping[str, bytes]) -> Inputs:
         style_mask=[*map(found, settings.style_mask)],
         style_region=[*map(found, settings.style_region)],
         regions=found(settings.regions),
+        extractor=extractor,
     )
 
 
@@ -227,8 +238,9 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
-    # Commands know no terms that are functions.
-    own_call = "nst_keras.run(...)  # with the same terms" if inputs.terms else ""
+    # Commands know no terms that are functions, and no networks of others.
+    own = [name for name in ("terms", "extractor") if getattr(inputs, name)]
+    own_call = f"nst_keras.run(...)  # with the same {' and '.join(own)}" if own else ""
     paths = settings.style_pictures
     blend = settings.blend(len(paths))
     styles = enumerate(zip(paths, blend, strict=True), start=1)

@@ -71,11 +71,12 @@ def held_out_layers(style_layers: Sequence[str], backbone: str = "vgg19") -> tup
     Block 1 sees little more than pixels, and block 5 has few positions in small pictures. A block
     whose layers are all style layers is left out. To compare runs, give the style layers of all.
     """
-    used = {vgg.canonical_layer(name, backbone, "style_layers") for name in style_layers}
+    network = vgg.architecture(backbone)
+    used = {network.canonical(name, "style_layers") for name in style_layers}
     found = []
     for wanted in HELD_OUT:
         block = wanted.partition("_")[0] + "_"
-        free = [n for n in vgg.layer_names(backbone) if n.startswith(block) and n not in used]
+        free = [n for n in network.layers if n.startswith(block) and n not in used]
         found += [wanted] if wanted in free else free[-1:]
     return tuple(found)
 

@@ -62,8 +62,8 @@ class Scorer:
     """
 
     def __init__(self, weights: Weights, held_out: Sequence[str] = HELD_OUT):
-        names = (vgg.canonical_layer(name, weights.backbone, "held_out") for name in held_out)
-        self.held_out = tuple(names)
+        self._network = vgg.architecture(weights.backbone)
+        self.held_out = tuple(self._network.canonical(name, "held_out") for name in held_out)
         self._extractor = extractor.feature_extractor(weights, (*self.held_out, CONTENT_LAYER))
         self._looks: dict[int, Callable] = {}  # by the number of regions
 
@@ -169,10 +169,10 @@ class Scorer:
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         grams, features = {}, {}
         for layer, found in self._extractor(image).items():
-            cut = _MARGIN // vgg.stride(layer)
+            cut = _MARGIN // self._network[layer].stride
             features[layer] = found[:, cut:-cut, cut:-cut]
         for layer in self.held_out:
-            own = mean_of_squares(weights, vgg.stride(layer))
+            own = mean_of_squares(weights, self._network[layer].stride)
             sums, _ = gram_sums(features[layer], own)
             count = tf.reduce_sum(own, axis=(0, 1, 2))[:, None, None]
             grams[layer] = tf.math.divide_no_nan(sums, count)

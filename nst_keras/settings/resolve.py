@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nst_keras.network import vgg
+from nst_keras.network.architecture import Architecture
 from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
 from nst_keras.optimizers import keras_text
@@ -73,20 +74,29 @@ def automatic_regions(regions: str | None) -> int:
     return int(regions.partition(":")[2] or _USUAL_REGIONS)
 
 
-def resolve(config: Config, *, has_own_terms: bool = False) -> Settings:
+def resolve(
+    config: Config, *, has_own_terms: bool = False, extractor: Architecture | None = None
+) -> Settings:
     """Fill in the preset, and name layers as Keras does; InputError if settings conflict.
 
-    `has_own_terms` is whether there are terms of the loss beside those that settings weigh.
+    Args:
+        has_own_terms: whether there are terms of the loss beside those that settings weigh.
+        extractor: of the user's own network, if that is used in place of VGG.
     """
+    if extractor:
+        _check_for_extractor(config, extractor)
+    network = extractor or vgg.architecture(config.backbone)
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
         preset["style_layer_weights"], usual = (), {}
+    if extractor:
+        preset["precision"] = "float32"  # but for what the network does inside
     given = {name: value for name, value in vars(config).items() if value is not None}
     settings = Settings(**{**preset, **given})
-    settings = _with_layers(settings, "content", {})
-    settings = _with_layers(settings, "style", usual)
-    settings = _with_neighbor_layers(settings)
+    settings = _with_layers(settings, network, "content", {})
+    settings = _with_layers(settings, network, "style", usual)
+    settings = _with_neighbor_layers(settings, network)
     _check_lists(settings)
     if not has_own_terms:
         _check_optimized(settings)
@@ -104,6 +114,19 @@ def resolve(config: Config, *, has_own_terms: bool = False) -> Settings:
         reason = "one host cannot pause or end the work of others, as with --distribute=multiworker"
         raise _refusal(settings, "serve", reason, "distribute")
     return settings
+
+
+def _check_for_extractor(config: Config, extractor: Architecture) -> None:
+    """Check the settings that are about the network, given the user's own."""
+    for name in ("backbone", "pooling", "padding", "precision"):
+        value = getattr(config, name)
+        if value not in (None, OPTIONS[name].default, "float32"):
+            reason = "the extractor computes as it was built; leave this out"
+            raise InputError(f"--{name}={OPTIONS[name].format(value)}: {reason}", name)
+    for name in ("content_layers", "style_layers"):
+        if getattr(config, name) is None:
+            choices = ", ".join(extractor.layers)
+            raise InputError(f"--{name}: is missing; choose from the extractor's {choices}", name)
 
 
 def preset_values(config: Config) -> dict[str, Any]:
@@ -142,13 +165,15 @@ def _refusal(settings: Settings, names: str, reason: str, *others: str) -> Input
     return InputError(f"{flags}: {reason}", *shown, *others)
 
 
-def _with_layers(settings: Settings, kind: str, usual: dict[str, float]) -> Settings:
+def _with_layers(
+    settings: Settings, network: Architecture, kind: str, usual: dict[str, float]
+) -> Settings:
     """Name the layers of a kind as Keras does, and list their weights in the same order.
 
     Layers that LAYER:WEIGHT items do not name keep their usual weight, or 1.
     """
     of_layers, of_weights = f"{kind}_layers", f"{kind}_layer_weights"
-    layers = _canonical(settings, of_layers, getattr(settings, of_layers))
+    layers = _canonical(settings, network, of_layers, getattr(settings, of_layers))
     changed: dict[str, Any] = {of_layers: layers}
     items = getattr(settings, of_weights)
     named = [isinstance(item, (tuple, list)) for item in items]
@@ -156,7 +181,7 @@ def _with_layers(settings: Settings, kind: str, usual: dict[str, float]) -> Sett
         if not all(named):
             reason = "give either plain numbers or LAYER:WEIGHT, not both"
             raise _refusal(settings, of_weights, reason)
-        names = _canonical(settings, of_weights, [layer for layer, _ in items])
+        names = _canonical(settings, network, of_weights, [layer for layer, _ in items])
         if missing := [layer for layer in names if layer not in layers]:
             reason = f"{missing[0]} is not among --{of_layers}={','.join(layers)}"
             raise _refusal(settings, of_weights, reason, of_layers)
@@ -165,22 +190,30 @@ def _with_layers(settings: Settings, kind: str, usual: dict[str, float]) -> Sett
     return dataclasses.replace(settings, **changed)
 
 
-def _with_neighbor_layers(settings: Settings) -> Settings:
+def _with_neighbor_layers(settings: Settings, network: Architecture) -> Settings:
     """Name these layers as Keras does; without the term there are none."""
-    choices = tuple(c.name for c in vgg.convolutions(settings.backbone) if c.block <= 4)
-    layers = _canonical(settings, "neighbor_layers", settings.neighbor_layers) or choices
+    choices = tuple(
+        name for name, stride in network.strides.items() if NEIGHBORS_STRIDE % stride == 0
+    )
+    layers = _canonical(settings, network, "neighbor_layers", settings.neighbor_layers) or choices
     if wrong := [layer for layer in layers if layer not in choices]:
-        reason = f"{wrong[0]} is not in the first four blocks"
+        stride = network[wrong[0]].stride
+        reason = f"{wrong[0]} has one position for {stride} pixels; it must be 1, 2, 4 or 8 pixels"
         shown = dataclasses.replace(settings, neighbor_layers=layers)
         raise _refusal(shown, "neighbor_layers", reason)
     if not settings.neighbors_weight:
         return dataclasses.replace(settings, neighbor_layers=(), detail_iterations=0)
+    if not layers:
+        reason = "no layer has one position for 1, 2, 4 or 8 pixels; use another objective"
+        raise _refusal(settings, "objective", reason)
     return dataclasses.replace(settings, neighbor_layers=layers)
 
 
-def _canonical(settings: Settings, option: str, layers: Sequence[str]) -> tuple[str, ...]:
+def _canonical(
+    settings: Settings, network: Architecture, option: str, layers: Sequence[str]
+) -> tuple[str, ...]:
     """The Keras names of the layers in an option."""
-    names = tuple(vgg.canonical_layer(name, settings.backbone, f"--{option}") for name in layers)
+    names = tuple(network.canonical(name, f"--{option}") for name in layers)
     if len(set(names)) < len(names):
         raise _refusal(settings, option, "names a layer twice")
     return names

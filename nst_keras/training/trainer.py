@@ -181,9 +181,10 @@ def forward_flops(start: Weights, size: int) -> float:
     A multiplication and an addition count as two. Forward and backward pass take three times as
     many.
     """
+    architecture = vgg.architecture(start.backbone, start.channels)
     return 2.0 * sum(
-        vgg.positions(conv.name, size, size) * np.prod(conv.kernel_shape)
-        for conv in vgg.convolutions(start.backbone, channels=start.channels)
+        architecture[conv.name].positions(size, size) * np.prod(conv.kernel_shape)
+        for conv in vgg.convolutions(start.backbone, start.channels)
     )
 
 

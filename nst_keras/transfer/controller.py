@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -287,7 +288,8 @@ class Controller:
 
     def state(self, run: ScaleRun) -> State:
         """Everything that the next step depends on, nested by owner."""
-        about = {"precision": self.plan.precision, "batch": self._batch, "halvings": self.halvings}
+        about: dict[str, Any] = {"precision": self.plan.precision, "batch": self._batch}
+        about |= {"halvings": self.halvings, "steps": [scale.steps for scale in self.plan.scales]}
         return {
             **run.state(),
             "monitors": {**self._stopping.state(), **self._divergence.state()},

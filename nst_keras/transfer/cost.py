@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from nst_keras.devices.memory import GIB, MemoryBudget
 from nst_keras.devices.xla import XlaFigures
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Architecture, Layer
 from nst_keras.objective import tiles
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.optimizers.facts import facts_of
@@ -58,7 +58,7 @@ class CostModel:
     """Memory and operations of a run's steps.
 
     Args:
-        channels: of the network, per block.
+        architecture: of the network.
         held_bytes: of the pictures that the run has read.
         regions: with styles of their own.
         keeps: whether a part of the photo stays as it is.
@@ -69,7 +69,7 @@ class CostModel:
         self,
         settings: Settings,
         precision: str,
-        channels: tuple[int, ...],
+        architecture: Architecture,
         held_bytes: int = 0,
         regions: int = 0,
         *,
@@ -79,10 +79,10 @@ class CostModel:
         self._settings, self._precision, self._held_bytes = settings, precision, held_bytes
         self._regions, self._keeps = regions, keeps
         self._optimizer = facts_of(settings.optimizer)
-        convs = vgg.convolutions(settings.backbone, channels=channels)
         layers = settings.layers if layers is None else layers
-        self._convs = vgg.up_to_deepest(convs, layers)
-        self._field = tiles.receptive_field(layers, settings.backbone, settings.least_stride)
+        self._architecture, self._layers = architecture, architecture.computed(layers)
+        used = [architecture[layer] for layer in layers]
+        self._field = tiles.receptive_field(used, settings.least_stride)
 
     @classmethod
     def of_run(cls, settings: Settings, precision: str, inputs: Inputs) -> "CostModel":
@@ -91,7 +91,7 @@ class CostModel:
         return cls(
             settings,
             precision,
-            inputs.channels,
+            inputs.architecture(settings),
             inputs.held_bytes,
             masks.count,
             keeps=masks.keep is not None,
@@ -122,6 +122,8 @@ class CostModel:
             return side
         if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:
             return None
+        if not self._architecture.is_local:
+            raise self._too_large(largest, self.peak_bytes(largest, None), budget)
         sides = [side for side in _SIDES if side >= 4 * self._field.halo + self._field.stride]
         needed = {side: self.peak_bytes(largest, side, state_on_host) for side in sides}
         if fitting := [side for side in sides if needed[side] <= budget.bytes]:
@@ -203,7 +205,7 @@ class CostModel:
         """Peak resident memory of the process, as measured on CPUs, with tiles of this side; what a
         device takes of it where the image and the optimizer's state are on the host."""
         settings, size = self._settings, _BYTES[self._precision]
-        kept = self._kept_floats() * size * _OVERHEAD[self._precision]
+        kept = sum(layer.kept for layer in self._layers) * size * _OVERHEAD[self._precision]
         largest = max(tile.pixels for tile in self._tiles(scale, side))
         held = self._optimizer.images + bool(settings.average)
         held += self._optimizer.images_per_history * settings.history
@@ -215,11 +217,10 @@ class CostModel:
         if state_on_host:
             images = 1.0  # the content
         # Features of the content; of styles only matrices are kept, whatever their number.
-        compared = [conv for conv in self._convs if conv.name in settings.content_layers]
-        targets = sum(map(_features, compared))
+        targets = sum(layer.features for layer in self._named(settings.content_layers))
         own = kept * largest + (images * _PIXEL + targets * size) * scale.pixels
         if self._regions:
-            widest = max((_features(conv) for conv in self._styled()), default=0.0)
+            widest = max((layer.features for layer in self._styled()), default=0.0)
             own += self._regions * 4 * (widest * largest + _MASK_FLOATS * scale.pixels)
         if settings.neighbor_layers:
             own = self._with_neighbors(own, largest, scale)
@@ -233,47 +234,48 @@ class CostModel:
             largest: pixels of the largest tile.
         """
         neighbors = HypercolumnNeighbors
-        compared = [conv for conv in self._convs if conv.name in self._settings.neighbor_layers]
+        compared = self._named(self._settings.neighbor_layers)
         vectors = min(scale.pixels / neighbors.spacing**2, neighbors.most_vectors)
-        held = vectors * sum(conv.outputs for conv in compared) * _BYTES[self._precision]
-        widest = max(conv.outputs for conv in compared)
+        held = vectors * sum(layer.channels for layer in compared) * _BYTES[self._precision]
+        widest = max(layer.channels for layer in compared)
         return own + held + _SEARCH + _NEIGHBOR_COPIES * 4 * widest * largest / neighbors.spacing**2
 
     def step_flops(self, scale: Scale, side: int | None) -> float:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""
-        grams = sum(2 * conv.outputs * _features(conv) for conv in self._styled())
+        grams = sum(2 * layer.channels * layer.features for layer in self._styled())
         grams *= max(1, self._regions)
-        forward = sum(2 * 9 * conv.inputs * _features(conv) for conv in self._convs)
+        forward = sum(layer.flops for layer in self._layers)
         parts = self._tiles(scale, side)
         passes = 2 if len(parts) == 1 else 3
         return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
 
-    def _styled(self) -> list[vgg.Conv]:
+    def _styled(self) -> list[Layer]:
         """The layers whose moments are compared with those of the styles."""
-        return [conv for conv in self._convs if conv.name in self._settings.style_layers]
+        return self._named(self._settings.style_layers)
+
+    def _named(self, names: Sequence[str]) -> list[Layer]:
+        return [self._architecture[name] for name in names]
 
     def _tiles(self, scale: Scale, side: int | None) -> tuple[tiles.Tile, ...]:
         return tiles.plan_tiles(scale.height, scale.width, side, self._field)
 
-    def _kept_floats(self) -> float:
-        """Features per pixel that a step keeps: of all convolutions and poolings."""
-        pooled = [conv for conv in self._convs[1:] if conv.name.endswith("_conv1")]
-        poolings = sum(conv.inputs / vgg.stride(conv.name) ** 2 for conv in pooled)
-        return poolings + sum(map(_features, self._convs))
-
     def _most_pixels(self, budget: MemoryBudget) -> float:
         """The most pixels that can go through the network at once, by the number of features."""
-        return budget.features / max(map(_features, self._convs))
+        return budget.features / max(layer.features for layer in self._layers)
 
     def _too_large(self, scale: Scale, needed: int, budget: MemoryBudget) -> InputError:
         settings, history, advice = self._settings, "", "or more memory"
         if self._optimizer.images_per_history:
             history = f" --history={settings.history}"
             advice = "a smaller --history or --optimizer=adam"
+        amount = f"{needed / GIB:.1f} GiB"
+        how = f"{amount} even in small tiles"
+        if not self._architecture.is_local:
+            how = f"{amount}, and is not cut into tiles with an extractor of one's own"
         return InputError(
             f"--size={settings.size}: {scale.width}x{scale.height} with --optimizer="
-            f"{settings.optimizer}{history} needs about {needed / GIB:.1f} GiB even in small "
-            f"tiles, but {self._allowed(budget)}; use a smaller --size, {advice}"
+            f"{settings.optimizer}{history} needs about {how}, "
+            f"but {self._allowed(budget)}; use a smaller --size, {advice}"
         )
 
     def _allowed(self, budget: MemoryBudget) -> str:
@@ -291,8 +293,3 @@ def waiting_pixels(settings: Settings, precision: str, *, on_gpu: bool) -> int:
     if on_gpu:
         return 700_000 if settings.neighbor_layers else 200_000
     return 7_000 if precision == "float32" else 20_000
-
-
-def _features(conv: vgg.Conv) -> float:
-    """Features of a convolution per pixel of the image."""
-    return conv.outputs / vgg.stride(conv.name) ** 2

@@ -5,7 +5,7 @@ import functools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from nst_keras.imaging import color_spaces, geometry, images, in_memory
 from nst_keras.imaging.in_memory import PictureLike
 from nst_keras.network import vgg
 from nst_keras.network import weights as weights_lib
+from nst_keras.network.architecture import Architecture
 from nst_keras.network.weights import Weights
 from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runtime import files
@@ -23,6 +24,9 @@ from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.mask_inputs import ENOUGH, MaskReader, Masks
 from nst_keras.transfer.mask_sources import MaskSources, is_word, mask_sources
 from nst_keras.transfer.plan import cropped_size
+
+if TYPE_CHECKING:  # imports TensorFlow
+    from nst_keras.network.custom import CustomExtractor
 
 _MASK_FLAGS = ("--style_mask", "--style_region", "--regions")
 
@@ -42,6 +46,7 @@ class Inputs:
         notes: warnings about how files were read.
         masks: of content and styles; those of the content cropped with it.
         profile: the ICC profile of all pictures, where the content's is kept; empty for sRGB.
+        extractor: the user's own network in place of VGG.
         terms: of the loss, that the user has written.
     """
 
@@ -54,21 +59,17 @@ class Inputs:
     notes: tuple[str, ...]
     masks: Masks = Masks()
     profile: bytes = b""
+    extractor: "CustomExtractor | None" = None
     terms: tuple[LossTerm, ...] = ()
 
     def with_terms(self, settings: Settings, terms: Sequence[LossTerm]) -> "Inputs":
         """The same with terms that the user has written, their layers named as Keras does."""
-        named = tuple(
-            dataclasses.replace(
-                term,
-                layers=tuple(
-                    vgg.canonical_layer(layer, settings.backbone, f"terms: {term.name}: layers")
-                    for layer in term.layers
-                ),
-            )
-            for term in terms
-        )
-        return dataclasses.replace(self, terms=named)
+        canonical = self.architecture(settings).canonical
+        named = []
+        for term in terms:
+            layers = [canonical(layer, f"terms: {term.name}: layers") for layer in term.layers]
+            named.append(dataclasses.replace(term, layers=tuple(layers)))
+        return dataclasses.replace(self, terms=tuple(named))
 
     def layers(self, settings: Settings) -> tuple[str, ...]:
         """All layers whose features the run uses."""
@@ -81,10 +82,9 @@ class Inputs:
         pictures += [] if self.init is None else [self.init]
         return sum(picture.nbytes for picture in pictures)
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels of the network per block."""
-        return self.weights.channels if self.weights else vgg.CHANNELS
+    def architecture(self, settings: Settings) -> Architecture:
+        """The architecture of the network whose features are used."""
+        return _architecture(settings, self.weights, self.extractor)
 
 
 class Source(NamedTuple):
@@ -146,6 +146,7 @@ def read_inputs(
     style_mask: PictureLike | Iterable[PictureLike] | None = None,
     style_region: PictureLike | Iterable[PictureLike] | None = None,
     regions: PictureLike | None = None,
+    extractor: "CustomExtractor | None" = None,
 ) -> Inputs:
     """Read and check everything that a run needs.
 
@@ -153,6 +154,7 @@ def read_inputs(
         content, styles, style_mask, style_region, regions: paths, or pictures in memory (see
             `in_memory.read_object`), in place of the files that the settings name.
         weights: if they have been read already.
+        extractor: the user's own network in place of VGG.
 
     Raises:
         InputError: a picture or the weights are missing or cannot be used.
@@ -191,9 +193,9 @@ def read_inputs(
         elif space:
             pixels = space.from_srgb(pixels)
         pictures.setdefault(flag, []).append(pixels)
-    reader = MaskReader(
-        mask_origins, settings, dict(sizes), functools.partial(_read, settings, sizes)
-    )
+    architecture = _architecture(settings, weights, extractor)
+    read = functools.partial(_read, settings, sizes)
+    reader = MaskReader(mask_origins, settings, architecture, dict(sizes), read)
     masks = reader.masks()
     hashes |= reader.hashes
     notes += reader.notes
@@ -202,7 +204,17 @@ def read_inputs(
     notes += _notes_of_content(settings, height, width, has_profile=bool(profile))
     init = next(iter(pictures["--init"]), None)
     styled = tuple(pictures["--style"])
-    return Inputs(photo, styled, init, weights, hashes, sizes, tuple(notes), masks, profile)
+    return Inputs(
+        photo, styled, init, weights, hashes, sizes, tuple(notes), masks, profile, extractor
+    )
+
+
+def _architecture(
+    settings: Settings, weights: Weights | None, extractor: "CustomExtractor | None"
+) -> Architecture:
+    if extractor:
+        return extractor.architecture
+    return vgg.architecture(settings.backbone, weights.channels if weights else vgg.CHANNELS)
 
 
 def _check_blend(settings: Settings, styles: Sequence[Any] | None) -> None:

@@ -71,11 +71,10 @@ def _check_batch(controllers: Sequence[Controller]) -> None:
     if any(plan.tile_size for plan in plans):
         raise InputError("--batch: pictures must fit in memory without tiles")
     problem = controllers[0].problem
-    channels = problem.extractors.weights.channels
     costs = CostModel(
         problem.settings,
         plans[0].precision,
-        channels,
+        problem.architecture,
         regions=len(problem.regions.regions),
         keeps=problem.regions.keep is not None,
     )

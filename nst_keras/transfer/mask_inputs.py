@@ -15,7 +15,7 @@ from PIL import ImageColor
 from nst_keras.imaging import geometry, masks
 from nst_keras.imaging.color import BLACK, WHITE
 from nst_keras.imaging.images import Picture
-from nst_keras.network import vgg
+from nst_keras.network.architecture import Architecture
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import REST
 from nst_keras.settings.resolve import Settings
@@ -75,6 +75,7 @@ class MaskReader:
     """Reads the masks of a run.
 
     Args:
+        architecture: of the network.
         sizes: height and width of each picture by its name, as they are in their files.
         read: reads one picture.
     """
@@ -83,10 +84,12 @@ class MaskReader:
         self,
         sources: MaskSources,
         settings: Settings,
+        architecture: Architecture,
         sizes: dict[str, tuple[int, int]],
         read: Read,
     ):
         self._sources, self._settings, self._sizes, self._read = sources, settings, sizes, read
+        self._architecture = architecture
         self.hashes: dict[str, str] = {}
         self.notes: list[str] = []
 
@@ -188,23 +191,19 @@ class MaskReader:
         """Note a region that has too few positions for statistics of its style."""
         if not (layers := self._settings.style_layers):
             return
-        deepest = max(layers, key=vgg.stride)
+        deepest = max(layers, key=lambda name: self._architecture[name].stride)
+        layer = self._architecture[deepest]
         height, width = cropped_size(self._settings, self._sizes["content"])
         size = self._settings.size
         longest = max(height, width) if size == "original" else int(size)
         pixels = longest**2 * min(height, width) / max(height, width)
         share = float(plane.mean())
-        positions = share * pixels / vgg.stride(deepest) ** 2
-        channels = next(
-            conv.outputs
-            for conv in vgg.convolutions(self._settings.backbone)
-            if conv.name == deepest
-        )
-        if positions < _FEW_POSITIONS * channels and share < _SMALL:
+        positions = share * pixels / layer.stride**2
+        if positions < _FEW_POSITIONS * layer.channels and share < _SMALL:
             self.notes.append(
                 f"the region of style {number} is small: {share:.1%} of the picture, with "
-                f"{positions:.0f} positions for {channels} channels at {deepest}; its style may "
-                "come out poorly"
+                f"{positions:.0f} positions for {layer.channels} channels at {deepest}; "
+                "its style may come out poorly"
             )
 
     def _of_styles(self) -> tuple[np.ndarray | None, ...]:

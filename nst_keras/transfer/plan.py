@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,16 @@ def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, 
         match_every=settings.match_every,
     )
     return (*scales, detail)
+
+
+def steps_by_setting(steps: Sequence[int], *, has_detail: bool) -> dict[str, Any]:
+    """The settings that give the scales these steps; `has_detail`: the last are detail steps."""
+    *coarse, last, detail = steps if has_detail else (*steps, 0)
+    return {
+        "iterations": last,
+        "coarse_iterations": tuple(coarse),
+        "detail_iterations": detail,
+    }
 
 
 def cropped_size(settings: Settings, size: tuple[int, int]) -> tuple[int, int]:

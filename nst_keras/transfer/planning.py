@@ -12,13 +12,20 @@ from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import geometry
-from nst_keras.objective.loss_term import check_additive
+from nst_keras.objective.tiled import check_can_be_cut
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import FINISH_SECONDS, Plan, Scale, fit_steps, plan_run
+from nst_keras.transfer.plan import (
+    FINISH_SECONDS,
+    Plan,
+    Scale,
+    fit_steps,
+    plan_run,
+    steps_by_setting,
+)
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 
@@ -56,7 +63,7 @@ def make_plan(
     plan = _with_tiles(plan, costs, budget)
     largest = plan.scales[-1]
     if max(largest.height, largest.width) > (plan.tile_size or math.inf):
-        check_additive(inputs.terms)
+        check_can_be_cut(inputs.architecture(settings), inputs.terms)
     if not settings.time_limit:
         return plan
     seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
@@ -66,13 +73,8 @@ def make_plan(
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))
-    *coarse, last, detail = fitted if plan.scales[-1].by_layer else (*fitted, 0)
-    settings = dataclasses.replace(
-        settings,
-        iterations=last,
-        coarse_iterations=tuple(coarse),
-        detail_iterations=detail,
-    )
+    decided = steps_by_setting(fitted, has_detail=plan.scales[-1].by_layer)
+    settings = dataclasses.replace(settings, **decided)
     fitted_plan = _plan(settings, inputs, precision)
     return dataclasses.replace(
         fitted_plan, tile_size=plan.tile_size, state_on_host=plan.state_on_host

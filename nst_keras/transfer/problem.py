@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,25 +15,28 @@ from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.imaging.masks import with_kept
 from nst_keras.imaging.recolor import recolored
 from nst_keras.network import extractor
-from nst_keras.objective.evaluation import WholeEvaluator
+from nst_keras.objective.evaluation import Features, Network, WholeEvaluator
 from nst_keras.objective.focus import position_weights
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.layerwise import LayerNeighbors
-from nst_keras.objective.loss_term import check_additive
 from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.regions import MaskOptions, Region
 from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
 from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
 from nst_keras.objective.terms import custom_terms, evaluate_layer, join_layers, make_terms
-from nst_keras.objective.tiled import TiledEvaluator
+from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
-from nst_keras.transfer.feature_extractors import FeatureExtractors, feature_extractors
+from nst_keras.transfer.feature_extractors import (
+    FeatureExtractors,
+    custom_extractors,
+    vgg_extractors,
+)
 from nst_keras.transfer.first_image import initial_image
 from nst_keras.transfer.found_regions import find_regions
 from nst_keras.transfer.inputs import Inputs
@@ -68,11 +71,8 @@ class StyleTransferProblem:
     ):
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
-        if extractors is None:
-            weights = inputs.weights or extractor.imagenet_weights(settings.backbone)
-            layers = inputs.layers(settings)
-            extractors = feature_extractors(settings, layers, plan.precision, weights, replicas)
-        self.extractors = extractors
+        self.architecture = inputs.architecture(settings)
+        self.extractors = extractors or _make_extractors(settings, inputs, plan, replicas)
         # Reduced at once, so that large photos do not stay in memory for a small picture. Small
         # ones are only enlarged when that is needed.
         content, largest = inputs.content, plan.scales[-1]
@@ -90,8 +90,9 @@ class StyleTransferProblem:
             self._styles = self._styles_in_photo_colors()
         self._terms = _weighted_terms(settings)
         self._own_terms = inputs.terms
-        layers = inputs.layers(settings)
-        self.field = receptive_field(layers, settings.backbone, settings.least_stride)
+        self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
+        used = [self.architecture[layer] for layer in inputs.layers(settings)]
+        self.field = receptive_field(used, settings.least_stride)
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:
         if not inputs.masks.automatic:
@@ -144,8 +145,10 @@ class StyleTransferProblem:
         formulas = FORMULAS[self.settings.objective]
         styles = self._fit_styles(self._styles, scale)
         regions = self._regions_at(scale, styles)
+        strides = self.architecture.strides
         targets = capture_targets(
             self.extractors.capture,
+            self.architecture,
             self._content_at(scale)[None],
             [style[None] for style in styles],
             self._blend,
@@ -154,11 +157,7 @@ class StyleTransferProblem:
             tiles_of,
             self.settings.content_focus,
             regions,
-            MaskOptions(
-                self.settings.backbone,
-                self.settings.mask_erosion,
-                squared=self.settings.mask_power == 2,
-            ),
+            MaskOptions(self.settings.mask_erosion, squared=self.settings.mask_power == 2),
         )
         for note in targets.notes:
             _log.warning("%s", note)
@@ -170,7 +169,7 @@ class StyleTransferProblem:
         if neighbors is not None:
             for own, numbers in zip(known, neighbors.known, strict=True):
                 own.update(numbers)
-        networks = self.extractors.networks
+        networks: Sequence[Network] = self.extractors.networks
         if LAPLACIAN in self._terms:
             beside = {LAPLACIAN: laplacian}
             networks = [dataclasses.replace(network, beside=beside) for network in networks]
@@ -178,11 +177,13 @@ class StyleTransferProblem:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
             join = functools.partial(join_layers, terms)
             return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
-        check_additive(self._own_terms)
+        check_can_be_cut(self.architecture, self._own_terms)
         # TPUs need it.
         xla = self.plan.xla is True or self.settings.distribute == "tpu"
         report = TileProgress(self._is_dropped)
-        evaluator = TiledEvaluator(networks, terms, known, tiles, self.replicas, report, xla)
+        evaluator = TiledEvaluator(
+            networks, strides, terms, known, tiles, self.replicas, report, xla
+        )
         return Objective(terms, evaluator, neighbors)
 
     def _neighbors(
@@ -203,15 +204,21 @@ class StyleTransferProblem:
             regions = [region.with_turned_styles() for region in regions]
         vectors = capture_vectors(
             kind,
-            functools.partial(features_in_tiles, self.extractors.capture, tiles_of),
+            functools.partial(self._features_in_tiles, tiles_of),
             [tf.constant(style[None]) for style in styles],
             blend,
-            self.settings.neighbor_layers,
+            {layer: self.architecture[layer].stride for layer in self.settings.neighbor_layers},
             self.settings.seed,
             regions,
         )
         size = scale.height, scale.width
         return kind(vectors, *size, tiles_of(*size), regions)
+
+    def _features_in_tiles(
+        self, tiles_of: TilesOf, picture: tf.Tensor
+    ) -> Iterator[tuple[Tile, Features]]:
+        strides = self.architecture.strides
+        return features_in_tiles(self.extractors.capture, strides, tiles_of, picture)
 
     def match(self, neighbors: Neighbors, scale: Scale, image: np.ndarray) -> None:
         """Match an image (H, W, 3) with the styles.
@@ -227,9 +234,7 @@ class StyleTransferProblem:
                 weights = position_weights(tf.constant(content), self.settings.content_focus)
                 share = tf.minimum(share * weights, _MOST_CONTENT)
         mixed = (1.0 - share) * tf.constant(image[None]) + share * tf.constant(content)
-        neighbors.match(
-            lambda: features_in_tiles(self.extractors.capture, lambda *_: neighbors.tiles, mixed)
-        )
+        neighbors.match(lambda: self._features_in_tiles(lambda *_: neighbors.tiles, mixed))
         if self.replicas.hosts > 1:  # whose processors may round in different ways
             neighbors.restore(self.replicas.from_chief(neighbors.state()))
 
@@ -268,7 +273,7 @@ class StyleTransferProblem:
             self._photo,
             self._styles,
             self._blend,
-            self.settings.style_layers,
+            self._style_layers_of_vgg,
             self.extractors.weights,
             self.regions,
         )
@@ -321,6 +326,16 @@ class TileProgress:
             _log.info("within this step: tile %d of %d", done, in_all)
         if self._is_dropped():
             raise StepDropped(f"tile {done} of {in_all}")
+
+
+def _make_extractors(
+    settings: Settings, inputs: Inputs, plan: Plan, replicas: Replicas
+) -> FeatureExtractors:
+    weights = inputs.weights or extractor.imagenet_weights(settings.backbone)
+    layers = inputs.layers(settings)
+    if inputs.extractor:
+        return custom_extractors(inputs.extractor, layers, weights, replicas)
+    return vgg_extractors(settings, layers, plan.precision, weights, replicas)
 
 
 def _weighted_terms(settings: Settings) -> dict[str, float]:

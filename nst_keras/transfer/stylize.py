@@ -17,6 +17,7 @@ from nst_keras.devices import keras_settings
 from nst_keras.devices.memory import take_gpu_memory_as_needed
 from nst_keras.devices.replicas import Replicas, make_replicas
 from nst_keras.imaging.in_memory import PictureLike
+from nst_keras.network.custom import CustomExtractor
 from nst_keras.network.weights import Weights
 from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -29,6 +30,7 @@ from nst_keras.transfer.callbacks import Callback, CallbackList
 from nst_keras.transfer.inputs import Inputs, read_inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.loop import optimize
+from nst_keras.transfer.plan import steps_by_setting
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
 
@@ -46,6 +48,7 @@ def stylize(
     weights: Weights | str | os.PathLike | None = None,
     callbacks: Callback | Iterable[Callback] = (),
     terms: LossTerm | Iterable[LossTerm] = (),
+    extractor: Any = None,
     checkpoints: str | os.PathLike | None = None,
     checkpointer: Checkpointer | None = None,
     replicas: Replicas | None = None,
@@ -70,6 +73,9 @@ def stylize(
         callbacks: what is told of the iterates, see `Callback`. If one of them stops the run, its
             present iterate is the last one.
         terms: further terms of the loss, see `LossTerm`.
+        extractor: in place of VGG, a `keras.Model` of pictures (N, H, W, 3) of any size, RGB in
+            [0, 1], whose outputs are features (N, h, w, channels) by name; `content_layers` and
+            `style_layers` name some of these. It computes on one device, and not in tiles.
         checkpoints: a folder where the state is saved every two minutes, and when the generator is
             closed or interrupted. The same call with the same folder resumes from there.
         checkpointer: in place of a folder, for other times. With several hosts, only the chief
@@ -110,7 +116,9 @@ def stylize(
         return any(interrupts) or is_dropped()
 
     with errors_in_python(OPTIONS):
-        resolved = resolve(config, has_own_terms=bool(own))
+        custom = CustomExtractor(extractor) if extractor is not None else None
+        architecture = custom.architecture if custom else None
+        resolved = resolve(config, has_own_terms=bool(own), extractor=architecture)
         inputs = read_inputs(
             resolved,
             content,
@@ -119,6 +127,7 @@ def stylize(
             style_mask=style_mask,
             style_region=style_region,
             regions=regions,
+            extractor=custom,
         ).with_terms(resolved, own)
     ours = functools.partial(_ours, resolved.deterministic)
     with ours():
@@ -232,6 +241,8 @@ def _checkpointer(folder: Path, settings: Settings, inputs: Inputs) -> Checkpoin
             digest.update(np.ascontiguousarray(part).data)
     for term in inputs.terms:
         digest.update(term.identity().encode())
+    if inputs.extractor:
+        digest.update(inputs.extractor.identity.encode())
     digest.update((inputs.weights.sha256 if inputs.weights else settings.weights).encode())
     checkpointer = Checkpointer(
         folder,
@@ -257,7 +268,8 @@ def _refuse_file_settings(config: Config) -> None:
 
 
 def _as_begun(settings: Settings, checkpointer: Checkpointer | None) -> Settings:
-    """With the precision of the checkpoint: a run ends as it began, on whatever device."""
+    """With the precision of the checkpoint, and the steps that fitted its time limit: a run ends as
+    it began, on whatever device."""
     saved = checkpointer.peek() if checkpointer else None
     if saved is None:
         return settings
@@ -267,4 +279,9 @@ def _as_begun(settings: Settings, checkpointer: Checkpointer | None) -> Settings
             f"--precision={settings.precision}: the checkpoint of step {saved.step} was computed "
             f"in {precision}; resume with --precision={precision} or auto, or use another folder"
         )
-    return dataclasses.replace(settings, precision=precision, time_limit=None)
+    settings = dataclasses.replace(settings, precision=precision)
+    if not settings.time_limit:
+        return settings
+    steps, has_detail = saved.state["run"]["steps"].tolist(), bool(settings.detail_iterations)
+    decided = steps_by_setting(steps, has_detail=has_detail)
+    return dataclasses.replace(settings, time_limit=None, **decided)

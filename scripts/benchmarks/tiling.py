@@ -15,6 +15,7 @@ import tensorflow as tf
 from benchmarks import machine
 from nst_keras import Config
 from nst_keras.devices.precision import settle_precision
+from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.plan import Scale
@@ -46,8 +47,9 @@ def measure(options: argparse.Namespace) -> dict:
             taken.append(time.perf_counter() - began)
     whole, *tiled = (statistics.median(taken) for taken in times)
     whole_per_pixel = whole / (whole_size[0] * whole_size[1])
+    architecture = vgg.architecture("vgg19")
     settings = resolve(_config(options.size, precision, sides[0]))
-    field = tiles.receptive_field(settings.layers, settings.backbone)
+    field = tiles.receptive_field(map(architecture.__getitem__, settings.layers))
     rows = []
     for side, seconds in zip(sides, tiled, strict=True):
         parts = tiles.plan_tiles(height, width, side, field)

@@ -40,7 +40,7 @@ def test_kernel_shapes(index, shape):
     [("block1_conv2", 35 * 50), ("block2_conv1", 17 * 25), ("block5_conv1", 2 * 3)],
 )
 def test_pooling_halves_and_drops_the_odd_row(layer, positions):
-    assert vgg.positions(layer, 35, 50) == positions
+    assert vgg.architecture("vgg19")[layer].positions(35, 50) == positions
 
 
 def test_channels_narrow_the_network():
@@ -51,7 +51,7 @@ def test_channels_narrow_the_network():
 
 @pytest.mark.parametrize("name", ["relu4_2", "conv4_2", "block4_conv2"])
 def test_all_spellings_of_a_layer_mean_the_keras_name(name):
-    assert vgg.canonical_layer(name, "vgg19", "--content_layers") == "block4_conv2"
+    assert vgg.architecture("vgg19").canonical(name, "--content_layers") == "block4_conv2"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_all_spellings_of_a_layer_mean_the_keras_name(name):
 )
 def test_an_unknown_layer_is_refused_with_the_choices(name, backbone):
     with pytest.raises(InputError) as caught:
-        vgg.canonical_layer(name, backbone, "--style_layers")
+        vgg.architecture(backbone).canonical(name, "--style_layers")
     message = str(caught.value)
     assert message.startswith(f"--style_layers={name}: {backbone} has no such layer")
     assert "block1_conv1" in message and "block5_conv3" in message and "\n" not in message

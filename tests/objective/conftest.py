@@ -23,6 +23,7 @@ from nst_keras.objective.tiled import TiledEvaluator
 from tests.conftest import picture, require_precision
 from tests.network.conftest import reference
 
+NETWORK = vgg.architecture("vgg19")
 NAMES = (
     "relative",
     "gatys",
@@ -250,6 +251,7 @@ def capture(
     """The targets of an objective."""
     return capture_targets(
         extractor,
+        NETWORK,
         batch(content),
         [batch(style) for style in styles],
         blend[: len(styles)],
@@ -439,9 +441,8 @@ def uncut(height, width):
 
 def tile_plan(side, layers, backbone="vgg19"):
     """Cuts images of any height and width into tiles of at most this side."""
-    return lambda height, width: tiles.plan_tiles(
-        height, width, side, tiles.receptive_field(layers, backbone)
-    )
+    field = tiles.receptive_field(map(vgg.architecture(backbone).__getitem__, layers))
+    return lambda height, width: tiles.plan_tiles(height, width, side, field)
 
 
 def whole_and_tiled(
@@ -463,7 +464,7 @@ def whole_and_tiled(
     styles = style if isinstance(style, list) else [style]
     formulas = formulas_lib.FORMULAS[name]
     blend = [1.0] * len(styles)
-    given = extractor or chained(sections), content, styles, blend, weights, formulas
+    given = extractor or chained(sections), NETWORK, content, styles, blend, weights, formulas
     network = Network(sections, largest_gradient)
     targets = capture_targets(*given, uncut, regions=regions)
     terms = make_terms(weights, targets, formulas)
@@ -473,5 +474,6 @@ def whole_and_tiled(
     targets = capture_targets(*given, tiles_of=plan, regions=regions)
     terms = make_terms(weights, targets, formulas)
     cut = plan(*image.shape[1:3])
-    tiled = Objective(terms, TiledEvaluator([network], terms, targets.content, cut, xla=xla))
+    evaluator = TiledEvaluator([network], NETWORK.strides, terms, targets.content, cut, xla=xla)
+    tiled = Objective(terms, evaluator)
     return whole.reweighted(weights), tiled

@@ -24,6 +24,7 @@ from tests.objective.conftest import (
     HALF,
     IMAGE,
     NAMES,
+    NETWORK,
     NETWORK_CONTENT,
     NETWORK_LAYERS,
     NETWORK_STYLES,
@@ -57,13 +58,14 @@ class Evaluators:
         self.image, self.name = noise(*SIZE, seed), name
         weights = equal_weights(("block3_conv1",), LAYERS, laplacian=True)
         plan, network = tile_plan(44, LAYERS), Network(sections, beside={"laplacian": laplacian})
-        given = chained(sections), noise(*SIZE, seed + 10), [noise(40, 30, seed + 20)], [1.0]
+        pictures = noise(*SIZE, seed + 10), [noise(40, 30, seed + 20)]
+        given = chained(sections), NETWORK, *pictures, [1.0]
         targets = capture_targets(*given, weights, FORMULAS[name], uncut)
         self.terms = make_terms(weights, targets, FORMULAS[name])
         self.whole = whole_evaluator(network, self.terms, targets)
         cut = capture_targets(*given, weights, FORMULAS[name], plan).content
         assert len(cut) == 4
-        self.tiled = TiledEvaluator([network], self.terms, cut, plan(*SIZE))
+        self.tiled = TiledEvaluator([network], NETWORK.strides, self.terms, cut, plan(*SIZE))
 
 
 def cotangents_for(sums, seed=0):
@@ -116,7 +118,7 @@ def test_pulling_back_is_linear_and_the_transpose_of_the_derivative():
 def test_a_window_leaves_only_the_positions_that_a_tile_owns():
     terms = make_terms({"style/block1_conv2": 1.0}, capture(), FORMULAS["relative"])
     features = toy_extractor(batch(IMAGE))["block1_conv2"]
-    part = owned(features, "block1_conv2", (2, 9, 4, 20))
+    part = owned(features, 1, (2, 9, 4, 20))
     found = evaluate_layer(terms, {}, "block1_conv2", part).sums
     own = features.numpy()[0, 2:9, 4:20].reshape(-1, features.shape[-1]).astype(np.float64)
     assert list(found) == ["style/block1_conv2"]

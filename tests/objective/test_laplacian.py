@@ -14,7 +14,7 @@ from nst_keras.objective.term_names import term_names
 from nst_keras.objective.terms import make_terms
 from nst_keras.objective.tiled import TiledEvaluator
 from nst_keras.objective.tiles import plan_tiles, receptive_field
-from tests.objective.conftest import chained, noise, random_vgg, uncut, whole_evaluator
+from tests.objective.conftest import NETWORK, chained, noise, random_vgg, uncut, whole_evaluator
 
 SIZE = 45, 62  # squares of 4 px leave a row and two columns
 LAYERS = ("block1_conv1",)  # whose own halo is 1 px
@@ -82,13 +82,13 @@ def objectives(side=None):
     weights = dict.fromkeys(term_names(LAYERS, LAYERS, laplacian=True), 1.0)
     weights["laplacian"] = 7.0
     content = noise(*SIZE, 5) ** 3
-    field = receptive_field(LAYERS, "vgg19", least_stride=4)
+    field = receptive_field(map(NETWORK.__getitem__, LAYERS), least_stride=4)
 
     def plan(height, width):
         return plan_tiles(height, width, side, field) if side else uncut(height, width)
 
     sections = random_vgg(LAYERS)
-    given = chained(sections), content, [noise(30, 40, 2)], [1.0], weights
+    given = chained(sections), NETWORK, content, [noise(30, 40, 2)], [1.0], weights
     targets = capture_targets(*given, FORMULAS["relative"], plan)
     terms = make_terms(weights, targets, FORMULAS["relative"])
     network = Network(sections, beside={"laplacian": laplacian})
@@ -96,7 +96,8 @@ def objectives(side=None):
         return Objective(terms, whole_evaluator(network, terms, targets)), content
     cut = plan(*SIZE)
     assert len(cut) > 4
-    return Objective(terms, TiledEvaluator([network], terms, targets.content, cut)), content
+    evaluator = TiledEvaluator([network], NETWORK.strides, terms, targets.content, cut)
+    return Objective(terms, evaluator), content
 
 
 def test_the_loss_is_the_weighted_mean_of_squared_errors():

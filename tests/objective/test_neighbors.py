@@ -19,9 +19,10 @@ from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.objective.targets import capture_targets, features_in_tiles
 from nst_keras.objective.terms import evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator
-from tests.objective.conftest import chained, noise, random_vgg, tile_plan, uncut
+from tests.objective.conftest import NETWORK, chained, noise, random_vgg, tile_plan, uncut
 
 LAYERS = ("block1_conv2", "block2_conv1", "block3_conv2", "block4_conv1")
+STRIDE_OF = {layer: NETWORK[layer].stride for layer in LAYERS}
 STRIDES = (1, 2, 4, 8)
 KINDS = [HypercolumnNeighbors, LayerNeighbors]
 
@@ -119,14 +120,15 @@ IMAGE, QUERY, STYLE = noise(45, 70, 1), noise(45, 70, 2), noise(37, 52, 3)  # od
 
 def make(kind, extractor, plan=uncut, image=IMAGE, styles=(STYLE,), blend=(1.0,), regions=()):
     """Neighbors of an image of this size, not matched."""
-    features_of = functools.partial(features_in_tiles, extractor, plan)
-    vectors = capture_vectors(kind, features_of, styles, blend, LAYERS, 0, regions)
+    features_of = functools.partial(features_in_tiles, extractor, NETWORK.strides, plan)
+    vectors = capture_vectors(kind, features_of, styles, blend, STRIDE_OF, 0, regions)
     height, width = image.shape[1:3]
     return kind(vectors, height, width, plan(height, width), regions)
 
 
 def match(neighbors, extractor, query=QUERY):
-    neighbors.match(lambda: features_in_tiles(extractor, lambda *_: neighbors.tiles, query))
+    strides, plan = NETWORK.strides, lambda *_: neighbors.tiles
+    neighbors.match(lambda: features_in_tiles(extractor, strides, plan, query))
     return neighbors
 
 
@@ -135,12 +137,14 @@ def objective_of(neighbors, sections, plan=None):
     weights = {"neighbors": 3.0, "tv": 0.0}
     formulas = formulas_lib.FORMULAS["neighbors"]
     targets = capture_targets(
-        chained(sections), IMAGE, [STYLE], [1.0], weights, formulas, plan or uncut
+        chained(sections), NETWORK, IMAGE, [STYLE], [1.0], weights, formulas, plan or uncut
     )
     terms = make_terms(weights, targets, formulas, neighbors)
     network = Network(sections)
     if plan is not None:
-        evaluator = TiledEvaluator([network], terms, neighbors.known, neighbors.tiles)
+        evaluator = TiledEvaluator(
+            [network], NETWORK.strides, terms, neighbors.known, neighbors.tiles
+        )
     else:
         at_layer = functools.partial(evaluate_layer, terms, neighbors.known[0])
         evaluator = WholeEvaluator(network, at_layer, functools.partial(join_layers, terms))
@@ -210,7 +214,8 @@ def test_the_distance_of_a_small_example():
     x = np.array([[1, 0, 2], [0, 3, 1], [2, 2, 0], [1, 1, 1]], np.float32)
     s = np.array([[1, 0, 1], [0, 2, 0], [3, 1, 0]], np.float32)
     layer, tiles = "block3_conv1", uncut(8, 8)
-    neighbors = HypercolumnNeighbors(Vectors({layer: tf.constant(s)}, (len(s),)), 8, 8, tiles)
+    vectors = Vectors({layer: tf.constant(s)}, {layer: 4}, (len(s),))
+    neighbors = HypercolumnNeighbors(vectors, 8, 8, tiles)
     features = tf.constant(x.reshape(1, 2, 2, 3))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()["neighbors"].tolist() == [[0, 1], [2, 0]]
@@ -222,7 +227,8 @@ def test_the_distance_by_layer_of_a_small_example():
     x = np.array([[4, 4, 1], [3, 4, 3], [4, 3, 3]], np.float32)
     s = np.array([[1, 4, 0], [2, 3, 4], [2, 1, 1]], np.float32)
     layer, tiles = "block4_conv1", uncut(8, 24)
-    neighbors = LayerNeighbors(Vectors({layer: tf.constant(s)}, (len(s),)), 8, 24, tiles)
+    vectors = Vectors({layer: tf.constant(s)}, {layer: 8}, (len(s),))
+    neighbors = LayerNeighbors(vectors, 8, 24, tiles)
     features = tf.constant(x.reshape(1, 1, 3, 3))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()[f"neighbors/{layer}"].tolist() == [[0, 1, 1]]
@@ -234,7 +240,7 @@ def test_the_distance_by_layer_of_a_small_example():
 def test_features_that_are_all_zero_have_no_gradient(kind):
     layer, tiles = "block4_conv1", uncut(16, 16)
     columns = tf.constant(np.random.default_rng(0).random((4, 5), np.float32))
-    vectors = Vectors({layer: columns - tf.reduce_mean(columns, axis=0)}, (4,))
+    vectors = Vectors({layer: columns - tf.reduce_mean(columns, axis=0)}, {layer: 8}, (4,))
     neighbors = kind(vectors, 16, 16, tiles)
     features = tf.zeros((1, 2, 2, 5))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
@@ -260,10 +266,10 @@ def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):
     def means(picture):
         return {LAYERS[2]: tf.nn.avg_pool2d(picture, 4, 4, "VALID")}
 
-    features_of = functools.partial(features_in_tiles, means, uncut)
+    features_of = functools.partial(features_in_tiles, means, NETWORK.strides, uncut)
     small, large = noise(32, 32, 7), noise(64, 64, 8)  # 64 and 256 positions
     capture = functools.partial(
-        capture_vectors, HypercolumnNeighbors, features_of, layers=LAYERS[2:3], seed=1
+        capture_vectors, HypercolumnNeighbors, features_of, strides={LAYERS[2]: 4}, seed=1
     )
 
     def counts(styles, blend):

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from nst_keras.network import vgg
 from nst_keras.objective.region_weights import eroded, places, region_weights
 from nst_keras.objective.regions import MaskOptions
 from nst_keras.objective.tiles import receptive_field
-from tests.objective.conftest import TILED_STYLES
+from tests.objective.conftest import NETWORK, TILED_STYLES
 
-LAYER_OF_STRIDE_4 = "block3_conv1"
+LAYER_OF_STRIDE_4 = NETWORK["block3_conv1"]
 
 
 def soft_masks(height=70, width=90, count=3, seed=0):
@@ -27,8 +26,8 @@ def half(height=64, width=64):
 
 @pytest.mark.parametrize("layer", TILED_STYLES)
 def test_a_position_weighs_the_mean_of_its_square(layer):
-    masks, stride = soft_masks(), vgg.stride(layer)
-    found = region_weights(masks, layer, MaskOptions()).numpy()
+    masks, stride = soft_masks(), NETWORK[layer].stride
+    found = region_weights(masks, NETWORK[layer], MaskOptions()).numpy()
     rows, columns = 70 // stride, 90 // stride
     assert found.shape == (1, rows, columns, 3)
     for number, mask in enumerate(masks):
@@ -57,7 +56,7 @@ def test_erosion_takes_the_least_value_around(radius):
 
 
 def test_erosion_is_a_share_of_what_a_layer_sees():
-    masks, halo = [half()], receptive_field((LAYER_OF_STRIDE_4,), "vgg19").halo
+    masks, halo = [half()], receptive_field([LAYER_OF_STRIDE_4]).halo
     found = region_weights(masks, LAYER_OF_STRIDE_4, MaskOptions(erosion=0.5)).numpy()[0, ..., 0]
     expected = half()
     expected[:, 32 - round(0.5 * halo) : 32] = 0.0

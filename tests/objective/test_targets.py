@@ -15,6 +15,7 @@ from tests.objective.conftest import (
     ERRORS,
     IMAGE,
     NAMES,
+    NETWORK,
     STYLES,
     TERMS,
     batch,
@@ -56,10 +57,10 @@ def test_the_style_target_is_the_weighted_mean_of_grams_per_position():
 @pytest.mark.parametrize("focus", [0.0, 0.8])
 def test_targets_captured_by_tiles_are_those_of_the_whole(focus):
     layers = ("block1_conv1", "block3_conv1")
-    field = receptive_field(layers, "vgg19")
+    field = receptive_field(map(NETWORK.__getitem__, layers))
     weights = dict.fromkeys(("content/block3_conv1", "style/block1_conv1", "style/block3_conv1"), 1)
     pictures = noise(93, 79, 1), [noise(61, 90, 2)], [1.0]
-    given = chained(random_vgg(layers)), *pictures, weights
+    given = chained(random_vgg(layers)), NETWORK, *pictures, weights
     formulas = formulas_lib.FORMULAS["relative"]
     whole = targets_lib.capture_targets(*given, formulas, uncut, focus)
     tiled = targets_lib.capture_targets(
@@ -79,7 +80,7 @@ def test_targets_captured_by_tiles_are_those_of_the_whole(focus):
 def test_positions_of_the_content_have_weights_if_there_is_a_focus():
     layer = "block3_conv1"
     assert list(capture().content[0]) == list(BOTH)
-    given = toy_extractor, batch(CONTENT), [batch(STYLES[0])], [1.0], weigh("relative")
+    given = toy_extractor, NETWORK, batch(CONTENT), [batch(STYLES[0])], [1.0], weigh("relative")
     formulas = formulas_lib.FORMULAS["relative"]
     targets = targets_lib.capture_targets(*given, formulas, uncut, focus=0.7)
     features = numpy_features(CONTENT)[layer]
@@ -102,7 +103,7 @@ def test_positions_of_the_content_have_weights_if_there_is_a_focus():
 
 def test_a_tile_owns_the_features_under_its_window():
     features = tf.reshape(tf.range(6 * 8), (1, 6, 8, 1))
-    found = targets_lib.owned(features, "block2_conv1", (2, 8, 4, 16))  # of a stride of 2
+    found = targets_lib.owned(features, 2, (2, 8, 4, 16))
     np.testing.assert_array_equal(found[0, ..., 0], np.arange(48).reshape(6, 8)[1:4, 2:8])
 
 

@@ -20,6 +20,7 @@ from tests.conftest import picture, require_precision
 from tests.network.conftest import SPACING, distance_error
 from tests.objective.conftest import (
     HALF,
+    NETWORK,
     apart,
     chained,
     equal_weights,
@@ -201,10 +202,12 @@ def evaluator_of(plan, image, layers=("block3_conv1",), **options):
     """An evaluator of an image in tiles, and its terms."""
     sections, weights = random_vgg(layers), equal_weights((), layers)
     formulas = FORMULAS["relative"]
-    given = chained(sections), image, [image], [1.0], weights, formulas
+    given = chained(sections), NETWORK, image, [image], [1.0], weights, formulas
     targets = capture_targets(*given, lambda height, width: plan)
     terms = make_terms(weights, targets, formulas)
-    return terms, TiledEvaluator([Network(sections)], terms, targets.content, plan, **options)
+    return terms, TiledEvaluator(
+        [Network(sections)], NETWORK.strides, terms, targets.content, plan, **options
+    )
 
 
 def test_progress_is_reported_tile_by_tile():
@@ -292,7 +295,15 @@ def test_a_region_pulls_its_own_positions_as_strongly_as_a_style_of_the_whole():
     for regions in ((), [Region(mask, (StyleShare(1.0),))]):
         sections = random_vgg(layers, padding="replicate")
         targets = capture_targets(
-            chained(sections), flat, [flat * 0.1], [1.0], weights, formulas, uncut, regions=regions
+            chained(sections),
+            NETWORK,
+            flat,
+            [flat * 0.1],
+            [1.0],
+            weights,
+            formulas,
+            uncut,
+            regions=regions,
         )
         terms = make_terms(weights, targets, formulas)
         network = Network(sections)

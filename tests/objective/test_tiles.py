@@ -2,11 +2,18 @@
 
 import pytest
 
+from nst_keras.network import vgg
 from nst_keras.objective import tiles
 from nst_keras.runtime.errors import InputError
 
 STYLES = tuple(f"block{n}_conv1" for n in range(1, 6))
-REACH = tiles.receptive_field(STYLES, "vgg19")
+
+
+def field_of(layers, backbone="vgg19"):
+    return tiles.receptive_field(map(vgg.architecture(backbone).__getitem__, layers))
+
+
+REACH = field_of(STYLES)
 
 
 @pytest.mark.parametrize(
@@ -26,10 +33,8 @@ REACH = tiles.receptive_field(STYLES, "vgg19")
     ],
 )
 def test_the_halo_is_what_features_see_beyond_their_own(layer, backbone, halo, stride):
-    assert tiles.receptive_field((layer,), backbone) == tiles.ReceptiveField(halo, stride)
-    assert tiles.receptive_field(("block1_conv1", layer), backbone) == tiles.ReceptiveField(
-        halo, stride
-    )
+    assert field_of((layer,), backbone) == tiles.ReceptiveField(halo, stride)
+    assert field_of(("block1_conv1", layer), backbone) == tiles.ReceptiveField(halo, stride)
 
 
 SIZES = [(512, 384, 256), (413, 379, 240), (1000, 1000, 512), (4096, 3072, 1024), (97, 2000, 300)]
@@ -38,7 +43,7 @@ SIZES = [(512, 384, 256), (413, 379, 240), (1000, 1000, 512), (4096, 3072, 1024)
 @pytest.mark.parametrize(("height", "width", "side"), SIZES)
 @pytest.mark.parametrize("layers", [STYLES, ("block4_conv2", "block3_conv1"), ("block1_conv1",)])
 def test_tiles_own_every_pixel_once_and_see_enough(height, width, side, layers):
-    reach = tiles.receptive_field(layers, "vgg19")
+    reach = field_of(layers)
     halo, stride = reach.halo, reach.stride
     plan = tiles.plan_tiles(height, width, side, reach)
     assert sum(owned(tile.rows) * owned(tile.columns) for tile in plan) == height * width
@@ -64,9 +69,7 @@ def owned(span):
 
 
 def test_a_window_is_what_is_owned_in_the_tile_itself():
-    first, second = tiles.plan_tiles(
-        100, 200, 160, tiles.receptive_field(("block3_conv1",), "vgg19")
-    )
+    first, second = tiles.plan_tiles(100, 200, 160, field_of(("block3_conv1",)))
     assert first.rows == second.rows == tiles.Span(0, 100, 0, 100)
     assert (first.columns, second.columns) == (
         tiles.Span(0, 112, 0, 100),
@@ -78,7 +81,7 @@ def test_a_window_is_what_is_owned_in_the_tile_itself():
 
 def test_tiles_are_as_equal_as_they_can_be():
     """600 px in tiles of up to 512: not one of 512 and a small rest."""
-    plan = tiles.plan_tiles(64, 600, 512, tiles.receptive_field(("block5_conv1",), "vgg19"))
+    plan = tiles.plan_tiles(64, 600, 512, field_of(("block5_conv1",)))
     assert [tile.columns.length for tile in plan] == [384, 376]
 
 

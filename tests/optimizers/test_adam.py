@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from nst_keras.network import extractor as extractor_lib
+from nst_keras.network import vgg
 from nst_keras.objective.evaluation import Network
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.objective import Objective
@@ -124,8 +125,8 @@ def test_a_few_steps_improve_a_small_objective(tiny_weights):
         normalized=True,
     )
     content, style = (tf.constant(picture(24, 32, seed)[None]) for seed in (1, 2))
-    formulas = FORMULAS["relative"]
-    targets = capture_targets(extractor, content, [style], [1.0], weights, formulas, uncut)
+    formulas, network = FORMULAS["relative"], vgg.architecture("vgg19")
+    targets = capture_targets(extractor, network, content, [style], [1.0], weights, formulas, uncut)
     terms = make_terms(weights, targets, formulas)
     network = Network(extractor_lib.sections(extractor))
     objective = Objective(terms, whole_evaluator(network, terms, targets))

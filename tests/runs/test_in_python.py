@@ -9,7 +9,9 @@ import pytest
 import nst_keras
 from nst_keras import Callback, Config, InputError, LossTerm, stylize
 from nst_keras.imaging import images
+from nst_keras.network.extractor import feature_extractor
 from nst_keras.runs import command
+from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import files_of, picture
@@ -129,6 +131,48 @@ def test_checkpoints_alone_resume_as_well(settings, expected, tmp_path):
     found = nst_keras.run(CONTENT, STYLE, **given)
     assert found.losses["step"] == [8, 10]  # of this call
     np.testing.assert_array_equal(found.image, expected.image)
+
+
+def test_a_finished_run_is_returned_and_nobody_is_told(in_folder):
+    first = nst_keras.run(CONTENT, STYLE, **in_folder)
+    told = []
+
+    class Tell(Callback):
+        def on_train_begin(self, logs=None):
+            told.append("begin")
+
+        def on_train_end(self, logs=None):
+            told.append("end")
+
+    again = nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **in_folder)
+    assert again.finished and told == []
+    np.testing.assert_array_equal(again.image, images.to_uint8(first.image) / np.float32(255))
+    nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **in_folder, overwrite=True)
+    assert told == ["begin", "end"]
+
+
+def test_the_device_is_chosen_without_a_folder_as_well(settings, expected):
+    found = nst_keras.run(CONTENT, STYLE, device="cpu", **settings)
+    np.testing.assert_array_equal(found.image, expected.image)
+    with pytest.raises(InputError, match="^device=gpu: "):
+        nst_keras.run(CONTENT, STYLE, device="gpu", **settings)
+
+
+def test_an_own_extractor_is_part_of_the_run(in_folder, settings, tiny_weights):
+    layers = ("block1_conv1", "block2_conv1")
+    model = feature_extractor(tiny_weights, layers)
+    first = nst_keras.run(CONTENT, STYLE, extractor=model, callbacks=StopAt(6), **in_folder)
+    record = RunFolder(first.folder).read_record()
+    assert record.resume_command == "nst_keras.run(...)  # with the same extractor"
+    image = keras.Input((None, None, 3))
+    other = keras.Model(image, {name: keras.layers.Identity()(image) for name in layers})
+    for others in ({"extractor": other}, {}):
+        with pytest.raises(InputError, match="^workdir=.*: contains another run"):
+            nst_keras.run(CONTENT, STYLE, **in_folder, **others)
+    found = nst_keras.run(CONTENT, STYLE, extractor=model, **in_folder)
+    assert found.finished
+    expected = nst_keras.run(CONTENT, STYLE, extractor=model, **settings)
+    np.testing.assert_array_equal(images.to_uint8(found.image), images.to_uint8(expected.image))
 
 
 def interrupt_at(monkeypatch, step):

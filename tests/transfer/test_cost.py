@@ -13,10 +13,12 @@ from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.plan import Scale
 
+VGG19 = vgg.architecture("vgg19")
+
 
 def costs(channels=vgg.CHANNELS, precision="float32", **settings):
     config = Config(**{"objective": "relative", **settings})
-    return CostModel(resolve(config), precision, channels)
+    return CostModel(resolve(config), precision, vgg.architecture("vgg19", channels))
 
 
 def scale(width, height, steps=10):
@@ -37,13 +39,13 @@ SMALL, LARGE, HUGE = scale(512, 384), scale(4096, 3072), scale(8192, 6144)
     ],
 )
 def test_features_kept_of_a_pixel_are_those_counted_by_hand(content, style, floats):
-    assert costs(content_layers=(content,), style_layers=(style,))._kept_floats() == floats
+    assert sum(layer.kept for layer in VGG19.computed((content, style))) == floats
 
 
 def test_operations_of_a_step_are_those_counted_by_hand():
     # Forward to block5_conv2 740736 a pixel, Grams of five layers 34816.
     assert costs().step_flops(SMALL, None) == 512 * 384 * (2 * 740736 + 2 * 34816)
-    parts = tiles.plan_tiles(3072, 4096, 1024, tiles.receptive_field(("block5_conv2",), "vgg19"))
+    parts = tiles.plan_tiles(3072, 4096, 1024, tiles.receptive_field([VGG19["block5_conv2"]]))
     pixels = sum(tile.pixels for tile in parts)
     assert costs().step_flops(LARGE, 1024) == pixels * (3 * 740736 + 2 * 34816)
 
@@ -183,9 +185,8 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
 
 
 def test_the_plan_counts_what_reading_took_and_the_pictures_that_are_held():
-    channels = (64, 128, 256, 512, 512)
     settings, one = resolve(Config()), scale(128, 96)
-    plain, holding = (CostModel(settings, "float32", channels, held) for held in (0, 2 * GIB))
+    plain, holding = (CostModel(settings, "float32", VGG19, held) for held in (0, 2 * GIB))
     assert holding.peak_bytes(one, None) - plain.peak_bytes(one, None) == 2 * GIB
     assert "up to about 7.5 GiB" in plain.describe((one,), None, 1e12, round(7.5 * GIB))[1]
 
@@ -206,9 +207,7 @@ def test_neighbors_take_memory_for_the_vectors_of_the_styles_and_of_a_tile():
 
 def test_regions_cost_moments_of_their_own():
     settings = resolve(Config(objective="relative"))
-    plain, masked = (
-        CostModel(settings, "float32", vgg.CHANNELS, regions=count) for count in (0, 3)
-    )
+    plain, masked = (CostModel(settings, "float32", VGG19, regions=count) for count in (0, 3))
     difference = masked.step_flops(SMALL, None) - plain.step_flops(SMALL, None)
     assert difference == 512 * 384 * 2 * (3 - 1) * 34816
     # Weighted features of block1_conv1 in each region, and its masks.

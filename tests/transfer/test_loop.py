@@ -9,6 +9,7 @@ import pytest
 
 from nst_keras import stylize
 from nst_keras.devices.xla import XlaFigures
+from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller, loop
@@ -181,7 +182,9 @@ def test_too_little_memory_is_reported_before_the_first_step(tiny_weights):
     config = dataclasses.replace(SINGLE, size=480)
     (scale,) = make_problem(tiny_weights, config).plan.scales
     held = CONTENT.nbytes + STYLE.nbytes
-    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
+    costs = CostModel(
+        resolve(config), "float32", vgg.architecture("vgg19", tiny_weights.channels), held
+    )
     config = dataclasses.replace(config, memory_limit=costs.peak_bytes(scale, None))
     with pytest.raises(InputError, match=r"--batch=2: 2 pictures of 480x320 need about .* at once"):
         begin_batch(tiny_weights, [config, config])

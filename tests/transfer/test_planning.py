@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
@@ -52,7 +53,9 @@ def test_auto_cuts_what_memory_does_not_hold(tiny_weights):
     config = dataclasses.replace(SINGLE, size=800)
     (scale,) = plan_of(tiny_weights, config).scales
     held = settled(config, tiny_weights)[1].held_bytes
-    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
+    costs = CostModel(
+        resolve(config), "float32", vgg.architecture("vgg19", tiny_weights.channels), held
+    )
     whole = costs.peak_bytes(scale, None)
     enough, less = (
         plan_of(tiny_weights, dataclasses.replace(config, memory_limit=whole + more))
@@ -165,7 +168,9 @@ def test_a_gpu_leaves_to_the_host_what_it_has_no_room_for(
     config = dataclasses.replace(SINGLE, size=1024)
     plan = plan_of(tiny_weights, config)
     held = settled(config, tiny_weights)[1].held_bytes
-    costs = CostModel(resolve(config), "float32", tiny_weights.channels, held)
+    costs = CostModel(
+        resolve(config), "float32", vgg.architecture("vgg19", tiny_weights.channels), held
+    )
     least = min(costs.peak_bytes(plan.scales[-1], side) for side in range(256, 2561, 64))
     monkeypatch.setattr(planning.memory, "on_gpu", lambda: on_gpu)
     monkeypatch.setattr(planning.memory, "available_bytes", lambda: host)

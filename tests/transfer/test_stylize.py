@@ -85,6 +85,50 @@ def test_the_settings_about_files_are_these():
     assert {name for name, option in OPTIONS.items() if option.for_files} == {*ABOUT_FILES}
 
 
+def test_a_resumed_run_takes_the_steps_that_fitted_its_time_limit(
+    tiny_weights, tmp_path, monkeypatch
+):
+    seconds = iter([1.0, 2.0])  # of a step: slower the second time
+    monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((next(seconds),) * 2, 0.0))
+    limited = dataclasses.replace(CONFIG, iterations=None, coarse_iterations=None, time_limit=60.0)
+    options = {"weights": tiny_weights, "checkpoints": tmp_path}
+    begun = stylize(CONTENT, STYLE, limited, **options)
+    first = next(begun)
+    begun.close()
+    *_, last = stylize(CONTENT, STYLE, limited, **options)
+    assert last.is_last and last.total_steps == first.total_steps < 100
+    assert [scale.steps for scale in last.scales] == [scale.steps for scale in first.scales]
+
+
+@pytest.mark.parametrize("config", [SINGLE, dataclasses.replace(SINGLE, **NEIGHBORS)])
+def test_the_built_in_network_as_ones_own_gives_the_same_picture(tiny_weights, config):
+    model = extractor.feature_extractor(tiny_weights, ("block1_conv1", "block2_conv1"))
+    found = paint(config, tiny_weights, extractor=model)
+    expected = paint(config, tiny_weights)
+    assert found.terms == pytest.approx(expected.terms, rel=1e-4)
+    np.testing.assert_allclose(found.image, expected.image, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"content_layers": None}, "^content_layers: is missing; choose from the extractor's half"),
+        ({"content_layers": "wide"}, "^content_layers=wide: extractor has no such layer; .*half"),
+        ({"pooling": "avg"}, "^pooling=avg: the extractor computes as it was built"),
+        ({"neighbor_layers": "deep"}, "^neighbor_layers=deep: deep has one position for 16 pixels"),
+        ({"tile_size": 40, "size": 64}, "^extractor: .* cannot be cut into tiles"),
+        ({"memory_limit": "1M"}, "needs about .* GiB, and is not cut into tiles"),
+    ],
+)
+def test_what_an_own_network_cannot_do_is_refused(tiny_weights, settings, said):
+    image = keras.Input((None, None, 3))
+    half = keras.layers.AveragePooling2D(2)(image)
+    model = keras.Model(image, {"half": half, "deep": keras.layers.AveragePooling2D(8)(half)})
+    given = {"content_layers": "half", "style_layers": "half", **settings}
+    with pytest.raises(InputError, match=said):
+        stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights, extractor=model, **given)
+
+
 def test_a_time_limit_is_obeyed(tiny_weights, monkeypatch):
     monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((10.0,), 0.0))
     limited = dataclasses.replace(SINGLE, iterations=None, time_limit=60.0)
