@@ -5,7 +5,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # numbers are compared with NumPy's
 
-import functools
 import gc
 import json
 import platform
@@ -136,14 +135,6 @@ def own_cache(tmp_path_factory):
     """A cache folder of the test session, in place of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_measurement_of_the_device():
-    """Measure the rate of the device once for all runs, since that takes half a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(startup, "matrix_rate", functools.cache(startup.matrix_rate))
         yield
 
 

@@ -5,7 +5,9 @@ import re
 import pytest
 
 from nst_keras import preview
+from nst_keras.settings.resolve import resolve
 from nst_keras.sweeps.session import plan
+from nst_keras.transfer import grouping
 
 
 @pytest.fixture
@@ -31,9 +33,12 @@ def test_six_small_pictures_are_trials_of_strength_and_stroke_size(asked, pictur
     (values,) = asked
     sweep, base, trials = plan(values)
     assert len(trials) == 6 and sweep.layout == ("style_scale", "strength")
+    assert sweep.batch == 6  # one process for all
+    wanted = {trial.name: (resolve(trial.config), (300, 400)) for trial in trials}
+    assert len(grouping.group(wanted, sweep.batch)) == 1
     found = {(trial.config.strength, trial.config.style_scale) for trial in trials}
     assert found == {(strength, scale) for strength in (0.2, 0.5, 0.8) for scale in (0.6, 1.2)}
-    assert (base.size, base.quality, base.scores, base.gif) == (192, "draft", False, False)
+    assert (base.size, base.quality, base.scores, base.gif) == (144, "preview", False, False)
     assert (base.content, *base.style) == tuple(pictures)
 
 

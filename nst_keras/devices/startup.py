@@ -1,6 +1,7 @@
 """TensorFlow's start on the device that computes; the device's name and speed."""
 
 import contextlib
+import functools
 import os
 import platform
 import sys
@@ -97,6 +98,7 @@ def one_operation_at_a_time() -> None:
             tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+@functools.cache
 def matrix_rate(precision: str) -> float:
     """Floating-point operations per second of matrix products in a precision."""
     from nst_keras.devices.products import MatrixProducts

@@ -25,7 +25,8 @@ WEIGHTS = ("embedded", "imagenet")  # or a file's path
 KEEP = "keep"  # in place of a style
 REST, ALL = "rest", "all"  # in place of a mask
 AUTO_REGIONS = ("auto", "auto:2", "auto:3", "auto:4", "auto:5")  # or a picture's path
-QUALITIES = {"draft": 0.4, "good": 1.0, "best": 2.5}  # factor on the preset's steps
+# Factors on the preset's steps, where it has no other settings for a quality.
+QUALITIES = {"preview": 0.2, "draft": 0.4, "good": 1.0, "best": 2.5}
 
 # The groups of the help, in its order; each function declares options.
 _inputs = section("inputs", decides_loss=True)
@@ -162,6 +163,7 @@ class Config:
         "Size of the style relative to the picture; a larger one gives broader strokes. Above 1 a "
         "style may be enlarged beyond its own pixels.",
         (0.05, 16),
+        per_picture=True,
         essential=True,
     )
     init: str = _picture(
@@ -379,7 +381,7 @@ class Config:
         "Layers that the neighbors term compares, of blocks 1 to 4.",
         unset="all of these",
     )
-    laplacian_weight: float = _objective(
+    laplacian_weight: float = _weight(
         None,
         "Weight of the Laplacian term, which keeps edges and fine forms where the photo has the "
         "most detail, such as a small face; 0: no such term.",
@@ -582,7 +584,8 @@ class Config:
 
     quality: str = _effort(
         "good",
-        "Factor on the preset's steps: draft 0.4; best 2.5, or the preset's own settings for best.",
+        "Factor on the preset's steps: preview 0.2, draft 0.4, best 2.5; or what the preset has "
+        "for it: with the default objective, preview is a rough picture at one size.",
         choices=tuple(QUALITIES),
         sets_defaults=True,
         essential=True,

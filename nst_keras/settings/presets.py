@@ -17,12 +17,12 @@ class Preset:
         pixel_range: float = 255.0,  # in the unit of the learning rate, pixels are in [0, this]
         shares: bool = True,  # whether the weights of layers are scaled to a sum of 1
         adam: Mapping[str, Any] | None = None,  # for Adam, if published with another optimizer
-        best: Mapping[str, Any] | None = None,  # for --quality=best
+        qualities: Mapping[str, Mapping[str, Any]] | None = None,  # instead of a factor on steps
         stable_rate: float = math.inf,  # the largest known one for each pixel of the picture
         **defaults: Any,  # where they differ from COMMON
     ):
         self.pixel_range, self.shares, self.stable_rate = pixel_range, shares, stable_rate
-        self.adam, self.best = adam or {}, best or {}
+        self.adam, self.qualities = adam or {}, qualities or {}
         self.defaults = {**COMMON, **defaults}
 
 
@@ -77,6 +77,17 @@ _OURS: dict[str, Any] = {
     "pixel_range": 1.0,
 }
 
+# In so few steps of a small picture, single pixels would come out blotchy.
+_PREVIEW = {
+    "preview": {
+        "variables": "pyramid",
+        "learning_rate": 0.015,
+        "scales": 1,
+        "iterations": 20,
+        "coarse_iterations": (),
+    }
+}
+
 PRESETS = {
     # After Kolkin et al. 2022: a target for each position, beside Gram matrices.
     "neighbors": Preset(
@@ -91,6 +102,7 @@ PRESETS = {
         laplacian_weight=6.0,
         match_content=0.65,
         iterations=60,
+        qualities=_PREVIEW,
     ),
     "relative": Preset(
         **_OURS,
@@ -98,12 +110,15 @@ PRESETS = {
         style_weight=8.0,
         iterations=80,
         # More momentum gets further in many steps; in few it has not converged yet.
-        best={
-            "adam_colors": "opponent",
-            "beta_1": 0.95,
-            "learning_rate": 0.05,
-            "schedule_end": 0.1,
-            "iterations": 290,
+        qualities={
+            **_PREVIEW,
+            "best": {
+                "adam_colors": "opponent",
+                "beta_1": 0.95,
+                "learning_rate": 0.05,
+                "schedule_end": 0.1,
+                "iterations": 290,
+            },
         },
     ),
     # Gatys et al. 2016, with one of the ratios that it shows; its network was rescaled to a mean

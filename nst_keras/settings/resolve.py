@@ -141,8 +141,8 @@ def preset_values(config: Config) -> dict[str, Any]:
         rate = facts.learning_rate(source.pixel_range)
         preset |= {**facts.defaults, "optimizer": config.optimizer, "learning_rate": rate}
         preset |= source.adam if config.optimizer == "adam" else {}
-    elif config.quality == "best" and source.best:
-        preset |= source.best
+    elif config.quality in source.qualities:
+        preset |= source.qualities[config.quality]
         factor = 1.0
     if config.schedule not in (None, preset["schedule"]):
         is_own = config.schedule == source.defaults["schedule"]
@@ -198,7 +198,9 @@ def _with_neighbor_layers(settings: Settings, network: Architecture) -> Settings
     layers = _canonical(settings, network, "neighbor_layers", settings.neighbor_layers) or choices
     if wrong := [layer for layer in layers if layer not in choices]:
         stride = network[wrong[0]].stride
-        reason = f"{wrong[0]} has one position for {stride} pixels; it must be 1, 2, 4 or 8 pixels"
+        reason = (
+            f"{wrong[0]} has one position for {stride} pixels; choose from those for 1, 2, 4 or 8"
+        )
         shown = dataclasses.replace(settings, neighbor_layers=layers)
         raise _refusal(shown, "neighbor_layers", reason)
     if not settings.neighbors_weight:

@@ -30,6 +30,9 @@ def check(settings_of_all: Sequence[Settings]) -> None:
             raise InputError(f"--batch: {reason}")
         if settings.region_count != settings_of_all[0].region_count:
             raise InputError("--batch: the runs differ in their number of regions")
+        if settings.terms != settings_of_all[0].terms:
+            terms = sorted({*settings.terms} ^ {*settings_of_all[0].terms})
+            raise InputError(f"--batch: only some of the runs have {', '.join(terms)}")
         for name in _SHARED:
             if getattr(settings, name) != getattr(settings_of_all[0], name):
                 raise InputError(f"--batch: the runs differ in --{name}")
@@ -80,4 +83,5 @@ def filling_count(pixels: int) -> int:
 def _kind(settings: Settings, size: tuple[int, int]) -> tuple:
     """What is equal in all runs of a batch."""
     scales = plan_run(settings, cropped_size(settings, size))
-    return (scales, settings.region_count, *(getattr(settings, name) for name in _SHARED))
+    shared = (getattr(settings, name) for name in _SHARED)
+    return (scales, settings.region_count, settings.terms, *shared)

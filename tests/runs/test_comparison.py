@@ -281,8 +281,8 @@ def test_the_newest_pictures_are_in_the_html_and_only_there(tmp_path, runs):
 
 
 def test_the_command_makes_a_cell_at_full_size_from_base_names(tmp_path):
-    settings = {"style_weight": "20.0", "size": "96", "quality": "draft"}
-    small = write_run(tmp_path / "a", settings, changed=["size", "style_weight", "quality"])
+    settings = {"style_weight": "20.0", "size": "96", "quality": "preview", "gif": "false"}
+    small = write_run(tmp_path / "a", settings, changed=["size", "style_weight", "quality", "gif"])
     large = write_run(tmp_path / "b", {"size": "900"}, changed=["size"])
 
     first, second = gather(tmp_path, small, large)["runs"]

@@ -113,6 +113,15 @@ def test_quality_is_a_factor_on_the_presets_steps(quality, iterations, coarse):
     assert resolve(Config(quality="draft")).iterations == 24
 
 
+@pytest.mark.parametrize("objective", ["neighbors", "relative"])
+def test_a_preview_has_one_size_and_a_pyramid(objective):
+    config = resolve(Config(objective=objective, quality="preview"))
+    assert (config.scales, config.iterations, config.variables) == (1, 20, "pyramid")
+    assert config.learning_rate == 0.015
+    assert resolve(Config(objective=objective, quality="preview", iterations=9)).iterations == 9
+    assert resolve(Config(objective="gatys", quality="preview")).iterations == 200
+
+
 def best_of(objective, **settings):
     return resolve(Config(objective=objective, quality="best", **settings))
 
@@ -195,7 +204,7 @@ def test_layers_get_their_keras_names():
         ),
         (
             {"neighbor_layers": ("relu2_1", "relu5_1")},
-            "--neighbor_layers=block2_conv1,block5_conv1: block5_conv1 is not in the first four",
+            "--neighbor_layers=block2_conv1,block5_conv1: block5_conv1 has one position for 16",
         ),
         ({"backbone": "vgg16"}, "--backbone=vgg16: --weights=embedded holds vgg19 only; give"),
     ],

@@ -159,6 +159,7 @@ def test_each_picture_has_settings_and_styles_of_its_own(tiny_weights):
         SINGLE,
         style_weight=(1.0, 30.0),
         learning_rate=(0.01, 0.03),
+        style_scale=(1.0, 0.7),
         init=("noise", "content"),  # in a flat one, maxima of poolings are chosen by rounding
         seed=(1, 2),
     )

@@ -63,8 +63,17 @@ def test_the_setting_that_differs_is_named():
         grouping.check([BASE, settings_of(iterations=7)])
 
 
+def test_all_have_the_same_terms():
+    plain = settings_of(laplacian_weight=0.0)
+    with pytest.raises(InputError, match="^--batch: only some of the runs have laplacian"):
+        grouping.check([BASE, plain])
+    assert group(2, (BASE, (30, 40)), (plain, (30, 40))) == [[0], [1]]
+
+
 def test_pictures_may_differ_in_settings_of_their_own():
-    grouping.check([BASE, settings_of(content="b.jpg", style_weight=3.0, seed=4, workdir="x")])
+    grouping.check(
+        [BASE, settings_of(content="b.jpg", style_weight=3.0, style_scale=2.0, seed=4, workdir="x")]
+    )
 
 
 @pytest.mark.parametrize(
