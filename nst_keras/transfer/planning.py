@@ -134,6 +134,8 @@ def _plan(settings: Settings, inputs: Inputs, precision: str) -> Plan:
         log_every = max(1, math.ceil(total / _LINES))
     steps = (settings.iterations, settings.coarse_iterations, settings.detail_iterations)
     xla = settle_xla(settings.xla, settings.deterministic)
+    if inputs.extractor and xla == "auto":
+        xla = False  # it may be made of operations that XLA cannot compile, which would end the run
     return Plan(scales, precision, None, image_every, *steps, xla=xla, log_every=log_every)
 
 
