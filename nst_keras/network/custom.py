@@ -1,31 +1,34 @@
 """A network of the user: any Keras model that makes features of pictures."""
 
 import functools
-import hashlib
-import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices import keras_settings
 from nst_keras.network import extractor
-from nst_keras.network.architecture import Architecture, Layer
+from nst_keras.network.architecture import Architecture, Cost, Layer
+from nst_keras.network.graph_identity import graph_identity
 from nst_keras.runtime.errors import InputError, first_line
 
 Features = dict[str, tf.Tensor]
 
-# Sizes at which a model is looked at, height and width: multiples of all strides up to 128, and odd
-# ones.
+# Sizes at which a model is looked at, height and width: multiples of all strides, and odd ones.
 _EVEN, _ODD = (256, 384), (251, 373)
+_STRIDES = (1, 2, 4, 8, 16, 32, 64, 128)
 _NAME = re.compile(r"\w[\w.-]*")
+_DTYPES = (tf.float32, tf.bfloat16)
 _MATRIX_PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
 # Operations whose gradient needs their input, or their output.
 _NEED_INPUT = (*_MATRIX_PRODUCTS, "MaxPool", "FusedBatchNormV3", "Mul", "Square", "Rsqrt")
 _NEED_OUTPUT = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Softplus", "Erf")
+_ALIKE = 0.02  # of the largest feature; bfloat16 rounds by half a percent
+_EXAMPLE = "use keras.Model(inputs, {'name': output})"
 
 
 class CustomExtractor:
@@ -44,12 +47,17 @@ class CustomExtractor:
 
     def __init__(self, model: Any):
         if not isinstance(model, keras.Model):
-            raise InputError(f"extractor: {type(model).__name__} is no keras.Model")
+            raise InputError(f"extractor: {type(model).__name__} is not a keras.Model")
         self._model = model
-        even, odd = (self._traced(*size) for size in (_EVEN, _ODD))
-        names = self._in_order(even)
-        layers = {name: _layer(name, *(_shape(it, name) for it in (even, odd))) for name in names}
-        self.architecture = Architecture("extractor", layers, (_cost(even),), is_local=False)
+        with keras_settings.ours(deterministic=False):
+            self._of_any_size = self._traced(None, None)
+            even, odd = (self._traced(*size) for size in (_EVEN, _ODD))
+        _check_dtypes(self._of_any_size)
+        layers = {
+            name: _layer(name, *(_shape(it, name) for it in (even, odd)))
+            for name in _in_order(even)
+        }
+        self.architecture = Architecture("extractor", layers, _cost(even), is_local=False)
         self._is_cut = any(
             _shape(odd, name)[:2] != tuple(side // layer.stride for side in _ODD)
             for name, layer in layers.items()
@@ -57,33 +65,50 @@ class CustomExtractor:
 
     @functools.cached_property
     def identity(self) -> str:
-        """SHA-256, in hexadecimal, of the model's layers and weights."""
-        digest = hashlib.sha256()
-        for name, layer in self.architecture.layers.items():
-            digest.update(f"{name} {layer}\n".encode())
-        for part in _leaves(self._model):
-            digest.update(_description(part).encode())
-        for value in self._model.get_weights():
-            array = np.ascontiguousarray(value, np.float32)
-            digest.update(f"{array.shape}".encode() + array.tobytes())
-        return digest.hexdigest()
+        """SHA-256, in hexadecimal, of what the model computes, with its weights."""
+        return graph_identity(self._of_any_size)
 
     def features(self, names: Sequence[str]) -> Callable[[tf.Tensor], Features]:
         """A function from pictures to their features in some layers."""
         return functools.partial(self._features, names)
 
-    def sections(self, names: Sequence[str]) -> tuple[Callable[[tf.Tensor], Features], ...]:
+    def sections(self, names: Iterable[str]) -> tuple[Callable[[tf.Tensor], Features], ...]:
         """The same in parts, as `Network` takes them: one for each layer if each can be computed
         from the one before, else one for all."""
-        names = [name for name in self.architecture.layers if name in names]
-        outputs = None if self._is_cut else self._symbolic()
-        if outputs is not None:
-            try:
-                chosen = {name: outputs[name] for name in names}
-                return extractor.sections(keras.Model(self._model.inputs[0], chosen))
-            except ValueError:  # a layer needs more than the one before
-                pass
-        return (self.features(names),)
+        used = [name for name in self.architecture.layers if name in names]
+        whole, parts = self.features(used), self._chained(used)
+        return parts if parts and self._are_alike(parts, whole) else (whole,)
+
+    def _chained(self, names: Sequence[str]) -> tuple[Callable[[tf.Tensor], Features], ...]:
+        """Models from each layer to the next; none if there are no such models."""
+        if self._is_cut or not hasattr(self._model, "output_names"):
+            return ()
+        outputs = self._named(self._model.output)
+        try:
+            chosen = keras.Model(self._model.inputs[0], {name: outputs[name] for name in names})
+            models = extractor.sections(chosen)
+        except ValueError:  # a layer needs more than the one before
+            return ()
+        return tuple(functools.partial(model, training=False) for model in models)
+
+    def _are_alike(
+        self,
+        parts: Sequence[Callable[[tf.Tensor], Features]],
+        whole: Callable[[tf.Tensor], Features],
+    ) -> bool:
+        """Whether parts make the features of the whole model, whose `call` may do more than its
+        layers."""
+        side = max(32, *self.architecture.strides.values())
+        noise = tf.constant(np.random.default_rng(0).random((1, side, 2 * side, 3), np.float32))
+        found: Features = {"": noise}
+        for part in parts:
+            found |= part(found[[*found][-1]])
+        for name, expected in whole(noise).items():
+            difference = tf.cast(found[name] - expected, tf.float32)
+            largest = tf.reduce_max(tf.abs(tf.cast(expected, tf.float32)))
+            if not tf.reduce_max(tf.abs(difference)) <= _ALIKE * largest:
+                return False
+        return True
 
     def _features(self, names: Sequence[str], pictures: tf.Tensor) -> Features:
         outputs = self._named(self._model(pictures, training=False))
@@ -103,11 +128,12 @@ class CustomExtractor:
             return features
         return features[:, :rows, :columns]
 
-    def _traced(self, height: int, width: int) -> Any:
-        """The model as a graph, for a picture of this size."""
+    def _traced(self, height: int | None, width: int | None) -> Any:
+        """The model as a graph, for pictures of this size, or of any size."""
+        size = f"of {width}x{height}" if height else "of any size"
         try:
             if not self._model.built:
-                self._model(tf.zeros((1, height, width, 3)))
+                self._model(tf.zeros((1, *_EVEN, 3)))
             function = tf.function(
                 lambda picture: self._named(self._model(picture, training=False)), autograph=False
             )
@@ -116,63 +142,89 @@ class CustomExtractor:
             raise
         except Exception as error:  # of any kind, from the layers of the model
             raise InputError(
-                f"extractor: fails with a picture of {width}x{height} ({first_line(error)}); it "
-                "must take RGB pictures of any size, as with keras.Input((None, None, 3))"
+                f"extractor: fails with pictures {size} ({first_line(error)}); its only input must "
+                "be RGB pictures of any size, as of keras.Input((None, None, 3))"
             ) from error
 
     def _named(self, outputs: Any) -> Features:
+        """The outputs by name; InputError if they have none."""
         if isinstance(outputs, Mapping):
-            return dict(outputs)
-        several = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        names = getattr(self._model, "output_names", ())
-        if len(set(names)) != len(several):
-            raise InputError("extractor: its outputs have no names; return them in a dictionary")
-        return dict(zip(names, several, strict=True))
+            named = dict(outputs)
+        else:
+            several = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+            names = getattr(self._model, "output_names", ())
+            if len(set(names)) != len(several):
+                raise InputError(f"extractor: its outputs have no names; {_EXAMPLE}")
+            named = dict(zip(names, several, strict=True))
+        if not named:
+            raise InputError(f"extractor: it has no outputs; {_EXAMPLE}")
+        for name, output in named.items():
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise InputError(
+                    f"extractor: the name of its output {name!r} must be of letters, digits, '_', "
+                    "'-' and '.'"
+                )
+            if not hasattr(output, "shape"):
+                raise InputError(f"extractor: its output {name} is not a tensor; {_EXAMPLE}")
+        return named
 
-    def _symbolic(self) -> dict[str, keras.KerasTensor] | None:
-        """The outputs of a functional model by name, as it was built; None for other models."""
-        if not isinstance(self._model, keras.Model) or not hasattr(self._model, "output_names"):
-            return None
-        return self._named(self._model.output)
 
-    def _in_order(self, traced: Any) -> list[str]:
-        """The names of the outputs, in the order in which they are computed."""
-        order = {id(tensor): number for number, tensor in enumerate(_tensors(traced))}
-        outputs = dict(zip(sorted(traced.structured_outputs), traced.outputs, strict=True))
-        return sorted(outputs, key=lambda name: order[id(outputs[name].op.inputs[0])])
+def _in_order(traced: Any) -> list[str]:
+    """The names of the outputs, in the order in which they are computed."""
+    operations = traced.graph.get_operations()
+    tensors = [id(tensor) for operation in operations for tensor in operation.outputs]
+    order = {tensor: number for number, tensor in enumerate(tensors)}
+    outputs = dict(zip(sorted(traced.structured_outputs), traced.outputs, strict=True))
+    return sorted(outputs, key=lambda name: order[id(outputs[name].op.inputs[0])])
+
+
+def _check_dtypes(traced: Any) -> None:
+    """Refuse features that are not real numbers, and float16, in which gradients vanish."""
+    for name, output in traced.structured_outputs.items():
+        if output.dtype not in (*_DTYPES, tf.float16):
+            raise InputError(
+                f"extractor: its output {name} is {output.dtype.name}, but must be float32 or "
+                "bfloat16"
+            )
+    operations = traced.graph.get_operations()
+    if any(it.dtype == tf.float16 for operation in operations for it in operation.outputs):
+        raise InputError(
+            "extractor: it computes in float16, in which gradients of large pictures vanish; build "
+            "it in float32 or with the dtype policy mixed_bfloat16"
+        )
 
 
 def _shape(traced: Any, name: str) -> tuple[int, ...]:
     """The shape of an output: height, width, channels."""
     shape = traced.structured_outputs[name].shape
-    if shape.rank != 4 or not shape.is_fully_defined():
+    if shape.rank != 4 or not shape.is_fully_defined() or shape[0] != 1:
         raise InputError(
-            f"extractor: its output {name} is of shape {shape}; it must be of features "
-            "(pictures, height, width, channels)"
+            f"extractor: its output {name} is of shape {shape} for one picture; it must be of "
+            "features (1, height, width, channels)"
         )
     return tuple(shape[1:])
 
 
 def _layer(name: str, even: tuple[int, ...], odd: tuple[int, ...]) -> Layer:
     """What is known of a layer, given the shapes of its features at both sizes."""
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"extractor: {name!r}, a name of its outputs, has other characters than "
-            "letters, digits, '_', '-' and '.'"
-        )
-    height, width, channels = even
-    stride = round(_EVEN[0] / height)
-    covered = (height * stride, width * stride) == _EVEN
-    if not covered or any(size < side // stride for size, side in zip(odd, _ODD, strict=False)):
-        raise InputError(
-            f"extractor: its output {name} has {width}x{height} positions for a picture of "
-            f"{_EVEN[1]}x{_EVEN[0]}, which they must cover evenly; use padding='same'"
-        )
-    return Layer(stride, channels)
+    for stride in _STRIDES:
+        if even[:2] == tuple(side // stride for side in _EVEN):
+            if any(count < side // stride for count, side in zip(odd, _ODD, strict=False)):
+                raise _uneven(name, odd, _ODD)
+            return Layer(stride, even[-1])
+    raise _uneven(name, even, _EVEN)
 
 
-def _cost(traced: Any) -> Layer:
-    """What the whole model costs, as one layer."""
+def _uneven(name: str, shape: tuple[int, ...], size: tuple[int, int]) -> InputError:
+    return InputError(
+        f"extractor: its output {name} has {shape[1]}x{shape[0]} positions for a picture of "
+        f"{size[1]}x{size[0]}; there must be one for each 1, 2, 4, ... or 128 pixels along both "
+        "sides, as with padding='same' and strides of 2"
+    )
+
+
+def _cost(traced: Any) -> Cost:
+    """What the whole model costs, as far as its operations are known."""
     pixels = math.prod(_EVEN)
     operations = traced.graph.get_operations()
     kept: dict[int, tf.Tensor] = {}
@@ -181,9 +233,8 @@ def _cost(traced: Any) -> Layer:
         needed += operation.outputs[:1] if operation.type in _NEED_OUTPUT else []
         kept |= {id(tensor): tensor for tensor in needed if tensor.shape.rank == 4}
     flops = sum(map(_flops, (it for it in operations if it.type in _MATRIX_PRODUCTS)))
-    values = sum(map(_size, kept.values()))
-    largest = max(map(_size, kept.values()), default=pixels)
-    return Layer(1, max(1, round(largest / pixels)), kept=values / pixels, flops=flops / pixels)
+    sizes = [_size(tensor) for tensor in kept.values()]
+    return Cost(sum(sizes) / pixels, flops / pixels, max(sizes, default=pixels) / pixels)
 
 
 def _flops(operation: tf.Operation) -> float:
@@ -200,30 +251,3 @@ def _flops(operation: tf.Operation) -> float:
 
 def _size(tensor: tf.Tensor) -> int:
     return int(tensor.shape.num_elements() or 0)
-
-
-def _tensors(traced: Any) -> Iterator[tf.Tensor]:
-    for operation in traced.graph.get_operations():
-        yield from operation.outputs
-
-
-def _leaves(layer: Any) -> Iterator[Any]:
-    """The layers of which a model is made, without those that hold other layers."""
-    parts = getattr(layer, "layers", ())
-    if not parts:
-        yield layer
-    for part in parts:
-        yield from _leaves(part)
-
-
-def _description(layer: Any) -> str:
-    """The kind and settings of a layer, without names, which Keras numbers as they are made."""
-    try:
-        settings = {name: value for name, value in layer.get_config().items() if "name" not in name}
-        return f"{type(layer).__name__} {json.dumps(settings, sort_keys=True, default=_kind)}\n"
-    except (NotImplementedError, TypeError, ValueError):  # a layer without a config
-        return f"{type(layer).__name__}\n"
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__

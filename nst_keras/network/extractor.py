@@ -50,7 +50,7 @@ def feature_extractor(
         the dtype of the convolutions, but float32 for float16, for which they may be too large.
     """
     shrink = _HALF_SHRINK if precision == "float16" else 1.0
-    convs = vgg.up_to_deepest(vgg.convolutions(weights.backbone, weights.channels), layer_names)
+    convs = vgg.up_to_deepest(weights.backbone, layer_names, weights.channels)
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     features = preprocess(image, weights.channel_order, weights.mean, weights.std) * shrink
     if padding == "replicate":

@@ -6,8 +6,9 @@ configurations D (VGG16) and E (VGG19). Names are those of `keras.applications`.
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 
-from nst_keras.network.architecture import Architecture, Layer
+from nst_keras.network.architecture import Architecture, Cost, Layer
 
 # Convolutions per block. Each block works at half the resolution of the one before it.
 BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -42,32 +43,29 @@ def convolutions(backbone: str, channels: tuple[int, ...] = CHANNELS) -> tuple[C
 
 def layer_names(backbone: str) -> tuple[str, ...]:
     """The names that content and style layers may have, from the image upward."""
-    return tuple(conv.name for conv in convolutions(backbone))
+    return tuple(architecture(backbone).layers)
 
 
 @functools.cache
 def architecture(backbone: str, channels: tuple[int, ...] = CHANNELS) -> Architecture:
     """The backbone's layers, with so many channels per block."""
     layers = {}
-    # Pixels from one position to the next, and in a row that a feature depends on.
-    stride, seen, block = 1, 1, 1
+    stride, seen, block = 1, 1, 1  # pixels; those in a row that a position sees
     for conv in convolutions(backbone, channels):
         kept = 0.0
         if conv.block > block:  # a pooling of 2x2 by strides of 2
             seen, stride, block = seen + stride, stride * 2, conv.block
             kept = conv.inputs / stride**2
         seen += 2 * stride
-        layers[conv.name] = Layer(
-            stride,
-            conv.outputs,
-            reach=(seen - stride) // 2,
-            kept=kept + conv.outputs / stride**2,
-            flops=2 * 9 * conv.inputs * conv.outputs / stride**2,
-        )
+        features = conv.outputs / stride**2
+        cost = Cost(kept + features, 2 * 9 * conv.inputs * features, features)
+        layers[conv.name] = Layer(stride, conv.outputs, (seen - stride) // 2, cost)
     return Architecture(backbone, layers)
 
 
-def up_to_deepest(convs: tuple[Conv, ...], layers: tuple[str, ...]) -> tuple[Conv, ...]:
+def up_to_deepest(
+    backbone: str, layers: Iterable[str], channels: tuple[int, ...] = CHANNELS
+) -> list[Conv]:
     """The convolutions that the given layers need: all up to the deepest of them."""
-    deepest = max(i for i, conv in enumerate(convs) if conv.name in layers)
-    return convs[: deepest + 1]
+    needed = architecture(backbone).up_to_deepest(layers)
+    return [conv for conv in convolutions(backbone, channels) if conv.name in needed]

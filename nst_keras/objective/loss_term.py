@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from nst_keras.objective.term_names import CONTENT, LAPLACIAN, NEIGHBORS, STYLE, TOTAL, TV
+from nst_keras.objective.term_names import RESERVED
 from nst_keras.runtime.errors import InputError
 
-_TAKEN = (CONTENT, STYLE, NEIGHBORS, LAPLACIAN, TV, TOTAL, "loss", "step")
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), type(...))
 _CODE = types.CodeType, types.FunctionType, types.BuiltinFunctionType, functools.partial
 _CALLED = types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type
@@ -58,7 +57,7 @@ class LossTerm:
         object.__setattr__(self, "layers", layers)  # the dataclass is frozen
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z]\w*", self.name):
             raise InputError(f"name={self.name!r}: must be of letters, digits and underscores")
-        if self.name in _TAKEN:
+        if self.name in RESERVED:
             raise InputError(f"name={self.name!r}: is the name of another term")
         if not callable(self.function):
             raise InputError(f"function: of term {self.name} cannot be called")

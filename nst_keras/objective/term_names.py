@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 
 CONTENT, STYLE, NEIGHBORS, LAPLACIAN, TV = "content", "style", "neighbors", "laplacian", "tv"
 TOTAL = "total"  # the sum of all terms, reported beside them
+# Names that neither the user's terms nor layers may have.
+RESERVED = (CONTENT, STYLE, NEIGHBORS, LAPLACIAN, TV, TOTAL, "loss", "step")
 
 
 def kind_of(name: str) -> str:

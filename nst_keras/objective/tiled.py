@@ -168,8 +168,8 @@ def check_can_be_cut(architecture: Architecture, terms: Iterable[LossTerm]) -> N
     """Raise InputError if a picture cannot be computed in tiles."""
     if not architecture.is_local:
         raise InputError(
-            f"{architecture.name}: with it the picture cannot be cut into tiles, since how far its "
-            "features see is not known; use --tile_size=none on one device, or a smaller --size"
+            f"{architecture.name}: the picture cannot be cut into tiles, since the receptive field "
+            "of its features is not known; use --tile_size=none on one device, or a smaller --size"
         )
     check_additive(terms)
 

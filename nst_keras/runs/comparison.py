@@ -22,7 +22,6 @@ from nst_keras.settings.config import OPTIONS
 PICTURE_BYTES = 7_200_000  # of all pictures together; in base64 a third more
 MAX_SIDE = 2048  # px, of a picture
 MAX_INPUT_SIDE, MAX_INPUTS = 300, 12  # px of the content and style pictures, and how many
-_QUICK = ("preview", "draft")  # qualities of pictures that are made to choose by
 _INPUT_BYTES = 40_000  # of one of them
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # is in the template
@@ -239,7 +238,9 @@ def _command(record: RunRecord) -> str:
     """The command that makes the picture of a run at full size: at the usual size, unless that of
     the run is larger, and without what was chosen to be quick. Empty if not known."""
     settings = {name: text for name, text in record.settings.items() if name in record.changed}
-    if settings.get("quality") in _QUICK:
+    if settings.get("quality") == "draft":
+        del settings["quality"]
+    if settings.get("quality") == "preview":  # of `nst try`, which leaves these out, too
         for name in ("quality", "scores", "gif"):
             settings.pop(name, None)
     size, usual = settings.get("size", ""), OPTIONS["size"].default

@@ -1,6 +1,7 @@
 """What the live page gets from runs, and what runs do as it asks: see `nst_keras/live`."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from nst_keras.live.server import open_server
 from nst_keras.objective.term_names import by_kind
 from nst_keras.runs.gallery import picture_title
 from nst_keras.runs.preparation import RequestedRun
+from nst_keras.runs.renewals import PAUSED_SECONDS
 from nst_keras.runtime import browser, cli
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import first_line
@@ -43,7 +45,8 @@ class NoView:
         """Show a step, and wait while a pause is asked for.
 
         Args:
-            note_pause: is called with True when a pause begins, and with False at its end.
+            note_pause: is called with True when a pause begins and while it goes on, and with
+                False at its end.
         """
 
     def begin(self, device: str) -> None:
@@ -107,8 +110,7 @@ class LiveView(NoView):
         with self._timeline.part(PAUSED):
             self._take(iterates[0])
             board.enter(board_lib.PAUSED)
-            note_pause(True)
-            board.controls.wait_while_paused(lambda: bool(self._stopping))
+            board.controls.wait_while_paused(_PauseWatch(self._stopping, note_pause))
             note_pause(False)
             board.enter(board_lib.PAINTING)
         for iterate in iterates:
@@ -134,6 +136,20 @@ class LiveView(NoView):
             board.enter(board_lib.FINISHED, "The result and its page are in the files below.")
         else:
             board.enter(board_lib.STOPPED, "The same command resumes the run.")
+
+
+class _PauseWatch:
+    """Tells whether a signal ends a pause; now and then, notes that the pause goes on."""
+
+    def __init__(self, stopping: StopSignal, note_pause: NotePause):
+        self._stopping, self._note_pause, self._noted = stopping, note_pause, -math.inf
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now - self._noted >= PAUSED_SECONDS:
+            self._noted = now
+            self._note_pause(True)
+        return bool(self._stopping)
 
 
 def _progress(iterate: Iterate) -> Progress:
@@ -177,7 +193,8 @@ def live_view(
             board.enter(phase, line or f"{type(error).__name__}: {first_line(error)}")
             raise
         finally:
-            redirect.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                redirect.unlink()
 
 
 def _board(runs: Sequence[RequestedRun], stopping: StopSignal, timeline: Timeline) -> Board:

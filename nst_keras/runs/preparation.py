@@ -95,9 +95,9 @@ def read_run(
         extractor: the user's own network in place of VGG.
     """
     files_by_path = in_memory or {}
-    given = _with_flags_of_folder(arguments, given)
+    given = _with_flags_of_folder(arguments, given, has_extractor=bool(extractor))
     architecture = extractor.architecture if extractor else None
-    settings = resolve(given, has_own_terms=bool(terms), extractor=architecture)
+    settings = resolve(given, has_own_terms=bool(terms), architecture=architecture)
     if settings.mp4:
         animation.find_ffmpeg()
     if settings.proof:
@@ -146,11 +146,17 @@ def _read_inputs(
     )
 
 
-def _with_flags_of_folder(arguments: list[str], config: Config) -> Config:
+def _with_flags_of_folder(arguments: list[str], config: Config, *, has_extractor: bool) -> Config:
     """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
     if config.content or config.style or not config.workdir:
         return config
-    saved = RunFolder(config.workdir).flags
+    folder = RunFolder(config.workdir)
+    saved = folder.flags
+    if "extractor" in folder.read_record().requested.hashes and not has_extractor:
+        raise InputError(
+            f"--workdir={config.workdir}: its run has an extractor of its own; resume it in "
+            "Python, with nst_keras.run(workdir=..., extractor=...)"
+        )
     if not saved.exists():
         raise InputError(
             f"--workdir={config.workdir}: contains no run to resume; give --content and --style"

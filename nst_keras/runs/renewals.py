@@ -5,7 +5,7 @@ import time
 EARLY_SECONDS = (2.0, 5.0, 10.0)  # pauses at first, to be seen by whoever opened the page
 SECONDS = 20.0  # the pause after them
 SHARE = 0.01  # of the time so far: a page may hold megabytes, so long jobs renew it less often
-PAUSED_SECONDS = 86_400.0  # until people are expected to end a pause
+PAUSED_SECONDS = 60.0  # while a job waits for people
 SETUP_SECONDS = 120.0  # until a page is first renewed, on a slow machine
 
 
@@ -25,6 +25,10 @@ class Renewals:
         if self._count:  # the time until the first renewal is mostly that of setting up
             self._longest = max(self._longest, now - self._last)
         self._last, self._count = now, self._count + 1
+
+    def skip(self) -> None:
+        """Leave out the time since the page was last written, in which the job waited."""
+        self._last = time.monotonic()
 
     def within(self, worked: float) -> float:
         """Seconds until the page is renewed unless the job was killed: a step may take longer than

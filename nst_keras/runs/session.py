@@ -271,7 +271,7 @@ def _make_problems(
 def _note_pause(writers: Sequence[RunWriter], iterates: Sequence[Iterate], paused: bool) -> None:
     """Have the pages say that the runs wait, or that they go on."""
     for writer, iterate in zip(writers, iterates, strict=True):
-        writer.show(iterate, status="paused" if paused else "running")
+        writer.note_pause(iterate, paused)
 
 
 def _write_iterates(

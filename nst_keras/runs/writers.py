@@ -241,14 +241,21 @@ class RunWriter:
     def show(self, iterate: Iterate, **changes: Any) -> None:
         """Have the newest picture, the record with these changes, and the page written."""
         self._update(**changes)
-        image, record = iterate.image, self._record
-        within = PAUSED_SECONDS if record.status == "paused" else self._within()
+        image, record, within = iterate.image, self._record, self._within()
 
         def write() -> None:
             images.write_image(self.folder.latest, image, profile=self._run.inputs.profile)
             self._write_page(record, within)
 
         self._submit(write)
+
+    def note_pause(self, iterate: Iterate, paused: bool) -> None:
+        """Have the page say that the run waits, or that it goes on.
+
+        While it waits, this is called at least every `renewals.PAUSED_SECONDS`.
+        """
+        self._renewals.skip()
+        self.show(iterate, status="paused" if paused else "running")
 
     def _refresh(self, **changes: Any) -> None:
         """Write the record with these changes, and the page, at once."""
@@ -259,7 +266,8 @@ class RunWriter:
         self._record = dataclasses.replace(self._record, notes=tuple(self._run.notes), **changes)
 
     def _within(self) -> float:
-        return self._renewals.within(self._record.seconds or 0.0)
+        within = self._renewals.within(self._record.seconds or 0.0)
+        return max(within, PAUSED_SECONDS) if self._record.status == "paused" else within
 
     def _write_page(self, record: RunRecord, within: float) -> None:
         record.write(self.folder.record)

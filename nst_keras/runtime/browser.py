@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -13,16 +14,15 @@ _log = logging.getLogger(__name__)
 def open_page(path: Path) -> None:
     """Open the page in a file; where there is no browser, say what to open."""
     address = path.absolute().as_uri()
-    _open(address, address)
+    _open(lambda: address, address)
 
 
 def open_secret_address(address: str, redirect: Path) -> None:
     """Open an address that other users of the machine must not see.
 
-    They see the arguments of a browser, so it is given a file that only its owner can read and that
-    leads to the address.
+    They see the arguments of a browser, so it is given a file that leads to the address and that
+    only its owner can read. On Windows, whoever can read the folder can read the file.
     """
-    redirect.unlink(missing_ok=True)
     target = html.escape(address)
     page = f'''<!doctype html>
 <meta charset="utf-8">
@@ -30,15 +30,20 @@ def open_secret_address(address: str, redirect: Path) -> None:
 <title>Live page</title>
 <p><a href="{target}">The live page</a></p>
 '''
-    with open(os.open(redirect, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(page)
-    _open(redirect.absolute().as_uri(), address)
+
+    def leading_there() -> str:
+        redirect.unlink(missing_ok=True)
+        with open(os.open(redirect, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(page)
+        return redirect.absolute().as_uri()
+
+    _open(leading_there, address)
 
 
-def _open(address: str, shown: str) -> None:
-    """Open an address in a browser; where there is none, say what to open."""
+def _open(address: Callable[[], str], shown: str) -> None:
+    """Open an address in a browser; where that is not possible, say what to open."""
     try:
-        is_open = _has_screen() and webbrowser.open(address)
+        is_open = _has_screen() and webbrowser.open(address())
     except (OSError, webbrowser.Error):
         is_open = False
     if not is_open:

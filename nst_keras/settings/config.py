@@ -585,7 +585,7 @@ class Config:
     quality: str = _effort(
         "good",
         "Factor on the preset's steps: preview 0.2, draft 0.4, best 2.5; or what the preset has "
-        "for it: with the default objective, preview is a rough picture at one size.",
+        "for it: with neighbors and relative, preview is a rough picture at one size.",
         choices=tuple(QUALITIES),
         sets_defaults=True,
         essential=True,

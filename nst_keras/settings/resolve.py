@@ -9,7 +9,7 @@ from typing import Any
 
 from nst_keras.network import vgg
 from nst_keras.network.architecture import Architecture
-from nst_keras.objective.term_names import LAPLACIAN, TV, kind_of, matches, term_names
+from nst_keras.objective.term_names import LAPLACIAN, RESERVED, TV, kind_of, matches, term_names
 from nst_keras.objective.tiles import LAPLACIAN_STRIDE, NEIGHBORS_STRIDE
 from nst_keras.optimizers import keras_text
 from nst_keras.optimizers.facts import FACTS, facts_of
@@ -75,22 +75,22 @@ def automatic_regions(regions: str | None) -> int:
 
 
 def resolve(
-    config: Config, *, has_own_terms: bool = False, extractor: Architecture | None = None
+    config: Config, *, has_own_terms: bool = False, architecture: Architecture | None = None
 ) -> Settings:
     """Fill in the preset, and name layers as Keras does; InputError if settings conflict.
 
     Args:
         has_own_terms: whether there are terms of the loss beside those that settings weigh.
-        extractor: of the user's own network, if that is used in place of VGG.
+        architecture: of the user's own network, if that is used in place of VGG.
     """
-    if extractor:
-        _check_for_extractor(config, extractor)
-    network = extractor or vgg.architecture(config.backbone)
+    if architecture:
+        _check_for_extractor(config, architecture)
+    network = architecture or vgg.architecture(config.backbone)
     preset = preset_values(config)
     usual = dict(zip(preset["style_layers"], preset["style_layer_weights"], strict=True))
     if config.style_layers is not None:  # the preset's weights belong to its own layers
         preset["style_layer_weights"], usual = (), {}
-    if extractor:
+    if architecture:
         preset["precision"] = "float32"  # but for what the network does inside
     given = {name: value for name, value in vars(config).items() if value is not None}
     settings = Settings(**{**preset, **given})
@@ -116,17 +116,19 @@ def resolve(
     return settings
 
 
-def _check_for_extractor(config: Config, extractor: Architecture) -> None:
-    """Check the settings that are about the network, given the user's own."""
-    for name in ("backbone", "pooling", "padding", "precision"):
+def _check_for_extractor(config: Config, architecture: Architecture) -> None:
+    """Check the settings that are about the network, given the user's own, and its layers."""
+    for name in ("backbone", "pooling", "padding", "precision", "distribute"):
         value = getattr(config, name)
         if value not in (None, OPTIONS[name].default, "float32"):
-            reason = "the extractor computes as it was built; leave this out"
+            reason = "your own extractor computes as it was built, on one device; leave this out"
             raise InputError(f"--{name}={OPTIONS[name].format(value)}: {reason}", name)
     for name in ("content_layers", "style_layers"):
         if getattr(config, name) is None:
-            choices = ", ".join(extractor.layers)
+            choices = ", ".join(architecture.layers)
             raise InputError(f"--{name}: is missing; choose from the extractor's {choices}", name)
+    if taken := [name for name in architecture.layers if name in RESERVED]:
+        raise InputError(f"extractor: its output {taken[0]} has the name of a term; rename it")
 
 
 def preset_values(config: Config) -> dict[str, Any]:
@@ -143,6 +145,8 @@ def preset_values(config: Config) -> dict[str, Any]:
         preset |= source.adam if config.optimizer == "adam" else {}
     elif config.quality in source.qualities:
         preset |= source.qualities[config.quality]
+        if config.variables not in (None, preset["variables"]):  # whose rate it is
+            preset["learning_rate"] = source.defaults["learning_rate"]
         factor = 1.0
     if config.schedule not in (None, preset["schedule"]):
         is_own = config.schedule == source.defaults["schedule"]

@@ -181,11 +181,8 @@ def forward_flops(start: Weights, size: int) -> float:
     A multiplication and an addition count as two. Forward and backward pass take three times as
     many.
     """
-    architecture = vgg.architecture(start.backbone, start.channels)
-    return 2.0 * sum(
-        architecture[conv.name].positions(size, size) * np.prod(conv.kernel_shape)
-        for conv in vgg.convolutions(start.backbone, start.channels)
-    )
+    layers = vgg.architecture(start.backbone, start.channels).layers.values()
+    return sum(it.cost.flops * it.stride**2 * it.positions(size, size) for it in layers)
 
 
 def _convolutions(config: TrainConfig, start: Weights, policy: str) -> Iterator[layers.Layer]:

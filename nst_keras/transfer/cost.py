@@ -80,7 +80,7 @@ class CostModel:
         self._regions, self._keeps = regions, keeps
         self._optimizer = facts_of(settings.optimizer)
         layers = settings.layers if layers is None else layers
-        self._architecture, self._layers = architecture, architecture.computed(layers)
+        self._architecture, self._network = architecture, architecture.cost(layers)
         used = [architecture[layer] for layer in layers]
         self._field = tiles.receptive_field(used, settings.least_stride)
 
@@ -123,6 +123,11 @@ class CostModel:
         if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:
             return None
         if not self._architecture.is_local:
+            if largest.pixels > most_pixels:
+                raise InputError(
+                    f"--size={self._settings.size}: {largest.width}x{largest.height} has more "
+                    "pixels than this device can index at once; use a smaller --size"
+                )
             raise self._too_large(largest, self.peak_bytes(largest, None), budget)
         sides = [side for side in _SIDES if side >= 4 * self._field.halo + self._field.stride]
         needed = {side: self.peak_bytes(largest, side, state_on_host) for side in sides}
@@ -205,7 +210,7 @@ class CostModel:
         """Peak resident memory of the process, as measured on CPUs, with tiles of this side; what a
         device takes of it where the image and the optimizer's state are on the host."""
         settings, size = self._settings, _BYTES[self._precision]
-        kept = sum(layer.kept for layer in self._layers) * size * _OVERHEAD[self._precision]
+        kept = self._network.kept * size * _OVERHEAD[self._precision]
         largest = max(tile.pixels for tile in self._tiles(scale, side))
         held = self._optimizer.images + bool(settings.average)
         held += self._optimizer.images_per_history * settings.history
@@ -244,10 +249,9 @@ class CostModel:
         """Floating-point operations of a step: forward and backward, in tiles forward twice."""
         grams = sum(2 * layer.channels * layer.features for layer in self._styled())
         grams *= max(1, self._regions)
-        forward = sum(layer.flops for layer in self._layers)
         parts = self._tiles(scale, side)
         passes = 2 if len(parts) == 1 else 3
-        return sum(tile.pixels for tile in parts) * (passes * forward + 2 * grams)
+        return sum(tile.pixels for tile in parts) * (passes * self._network.flops + 2 * grams)
 
     def _styled(self) -> list[Layer]:
         """The layers whose moments are compared with those of the styles."""
@@ -261,7 +265,7 @@ class CostModel:
 
     def _most_pixels(self, budget: MemoryBudget) -> float:
         """The most pixels that can go through the network at once, by the number of features."""
-        return budget.features / max(layer.features for layer in self._layers)
+        return budget.features / self._network.largest
 
     def _too_large(self, scale: Scale, needed: int, budget: MemoryBudget) -> InputError:
         settings, history, advice = self._settings, "", "or more memory"
@@ -271,7 +275,7 @@ class CostModel:
         amount = f"{needed / GIB:.1f} GiB"
         how = f"{amount} even in small tiles"
         if not self._architecture.is_local:
-            how = f"{amount}, and is not cut into tiles with an extractor of one's own"
+            how = f"{amount}, since pictures are not cut into tiles with your own extractor"
         return InputError(
             f"--size={settings.size}: {scale.width}x{scale.height} with --optimizer="
             f"{settings.optimizer}{history} needs about {how}, "

@@ -30,12 +30,12 @@ def check(settings_of_all: Sequence[Settings]) -> None:
             raise InputError(f"--batch: {reason}")
         if settings.region_count != settings_of_all[0].region_count:
             raise InputError("--batch: the runs differ in their number of regions")
-        if settings.terms != settings_of_all[0].terms:
-            terms = sorted({*settings.terms} ^ {*settings_of_all[0].terms})
-            raise InputError(f"--batch: only some of the runs have {', '.join(terms)}")
         for name in _SHARED:
             if getattr(settings, name) != getattr(settings_of_all[0], name):
                 raise InputError(f"--batch: the runs differ in --{name}")
+        if differing := {*settings.terms} ^ {*settings_of_all[0].terms}:
+            terms = ", ".join(sorted(differing))
+            raise InputError(f"--batch: only some of the runs have the term {terms}")
 
 
 def obstacle(settings: Settings) -> str:

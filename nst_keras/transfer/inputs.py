@@ -69,7 +69,13 @@ class Inputs:
         for term in terms:
             layers = [canonical(layer, f"terms: {term.name}: layers") for layer in term.layers]
             named.append(dataclasses.replace(term, layers=tuple(layers)))
-        return dataclasses.replace(self, terms=tuple(named))
+        found = dataclasses.replace(self, terms=tuple(named))
+        if not found.layers(settings):
+            raise InputError(
+                "--content_layers, --style_layers: at least one layer must be named; its weight "
+                "may be 0"
+            )
+        return found
 
     def layers(self, settings: Settings) -> tuple[str, ...]:
         """All layers whose features the run uses."""

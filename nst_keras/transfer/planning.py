@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -126,6 +127,8 @@ def _warn_of_rate(settings: Settings, scale: Scale) -> None:
 
 def _plan(settings: Settings, inputs: Inputs, precision: str) -> Plan:
     scales = plan_run(settings, inputs.sizes["content"])
+    if inputs.extractor:
+        _check_sides(scales, inputs, settings)
     total = scales[-1].last_step
     image_every, log_every = settings.image_every, settings.log_every
     if image_every is None:
@@ -137,6 +140,19 @@ def _plan(settings: Settings, inputs: Inputs, precision: str) -> Plan:
     if inputs.extractor and xla == "auto":
         xla = False  # it may be made of operations that XLA cannot compile, which would end the run
     return Plan(scales, precision, None, image_every, *steps, xla=xla, log_every=log_every)
+
+
+def _check_sides(scales: Sequence[Scale], inputs: Inputs, settings: Settings) -> None:
+    """Refuse pictures in which a layer of the user's network has no position."""
+    strides = inputs.architecture(settings).strides
+    deepest = max(inputs.layers(settings), key=strides.__getitem__)
+    least = min(min(scale.height, scale.width) for scale in scales)
+    if least < strides[deepest]:
+        names = "size" if len(scales) == 1 else "size, --min_size"
+        raise InputError(
+            f"--{names}: the smallest picture has a side of {least} px, but {deepest} has one "
+            f"position for {strides[deepest]} pixels; use larger ones, or another layer"
+        )
 
 
 def measure_step_seconds(

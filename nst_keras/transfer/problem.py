@@ -72,6 +72,8 @@ class StyleTransferProblem:
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
         self.architecture = inputs.architecture(settings)
+        used = [self.architecture[layer] for layer in inputs.layers(settings)]
+        self.field = receptive_field(used, settings.least_stride)
         self.extractors = extractors or _make_extractors(settings, inputs, plan, replicas)
         # Reduced at once, so that large photos do not stay in memory for a small picture. Small
         # ones are only enlarged when that is needed.
@@ -91,8 +93,6 @@ class StyleTransferProblem:
         self._terms = _weighted_terms(settings)
         self._own_terms = inputs.terms
         self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
-        used = [self.architecture[layer] for layer in inputs.layers(settings)]
-        self.field = receptive_field(used, settings.least_stride)
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:
         if not inputs.masks.automatic:
@@ -305,7 +305,8 @@ class StyleTransferProblem:
             longest = round(max(scale.height, scale.width) * self.settings.style_scale)
             if self.settings.style_scale <= 1.0:
                 longest = min(longest, max(size))
-            longest = max(longest, geometry.least_longest(size))
+            least = max(geometry.MIN_SIDE, self.field.stride)
+            longest = max(longest, geometry.least_longest(size, least))
             fitted.append(geometry.resize(style, *geometry.fit_size(size, longest)))
         return fitted
 

@@ -118,7 +118,7 @@ def stylize(
     with errors_in_python(OPTIONS):
         custom = CustomExtractor(extractor) if extractor is not None else None
         architecture = custom.architecture if custom else None
-        resolved = resolve(config, has_own_terms=bool(own), extractor=architecture)
+        resolved = resolve(config, has_own_terms=bool(own), architecture=architecture)
         inputs = read_inputs(
             resolved,
             content,
@@ -282,6 +282,8 @@ def _as_begun(settings: Settings, checkpointer: Checkpointer | None) -> Settings
     settings = dataclasses.replace(settings, precision=precision)
     if not settings.time_limit:
         return settings
-    steps, has_detail = saved.state["run"]["steps"].tolist(), bool(settings.detail_iterations)
-    decided = steps_by_setting(steps, has_detail=has_detail)
+    steps, has_detail = saved.state["run"].get("steps"), bool(settings.detail_iterations)
+    if steps is None:  # a checkpoint of an earlier version
+        return dataclasses.replace(settings, time_limit=None)
+    decided = steps_by_setting(steps.tolist(), has_detail=has_detail)
     return dataclasses.replace(settings, time_limit=None, **decided)

@@ -38,7 +38,7 @@ class _Network(torch.nn.Module):
     def __init__(self, dtype: torch.dtype, device: str):
         super().__init__()
         weights = weights_lib.read_weights(weights_lib.embedded_path(), "vgg19")
-        self._convs = vgg.up_to_deepest(vgg.convolutions("vgg19"), (_CONTENT,))
+        self._convs = vgg.up_to_deepest("vgg19", (_CONTENT,))
         placed = {"device": device, "dtype": dtype}
         for conv in self._convs:
             kernel = torch.tensor(weights.kernels[conv.name].transpose(3, 2, 0, 1), **placed)

@@ -1,12 +1,14 @@
 """What is known of layers before anything is computed: positions, costs, names."""
 
+import dataclasses
+
 import pytest
 
-from nst_keras.network.architecture import Architecture, Layer
+from nst_keras.network.architecture import Architecture, Cost, Layer
 from nst_keras.runtime.errors import InputError
 
-SHALLOW, DEEP, INNER = Layer(1, 8, kept=8, flops=432), Layer(4, 32, kept=2, flops=9), Layer(2, 5)
-NETWORK = Architecture("network", {"shallow": SHALLOW, "deep": DEEP}, always=(INNER,))
+SHALLOW, DEEP = Layer(1, 8, cost=Cost(8, 432, 8)), Layer(4, 32, cost=Cost(2, 9, 2))
+NETWORK = Architecture("network", {"shallow": SHALLOW, "deep": DEEP})
 
 
 def test_a_layer_has_a_position_for_each_whole_square_of_its_stride():
@@ -15,8 +17,12 @@ def test_a_layer_has_a_position_for_each_whole_square_of_its_stride():
 
 
 def test_what_is_computed_ends_with_the_deepest_layer_that_is_needed():
-    assert NETWORK.computed(["shallow"]) == [INNER, SHALLOW]
-    assert NETWORK.computed(["deep"]) == [INNER, SHALLOW, DEEP]
+    assert NETWORK.up_to_deepest(["shallow"]) == ["shallow"]
+    assert NETWORK.up_to_deepest(["deep"]) == ["shallow", "deep"]
+    assert NETWORK.cost(["shallow"]) == (8, 432, 8)
+    assert NETWORK.cost(["deep"]) == (10, 441, 8)
+    whole = dataclasses.replace(NETWORK, whole=Cost(20, 500, 9))
+    assert whole.cost(["shallow"]) == (20, 500, 9)
     assert NETWORK.strides == {"shallow": 1, "deep": 4}
 
 

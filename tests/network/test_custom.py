@@ -47,6 +47,14 @@ class Subclassed(keras.Model):
         return {"features": self.dropout(self.conv(pictures), training=training)}
 
 
+class SizedByShape(keras.Model):
+    """Needs the size of its pictures while it is traced."""
+
+    def call(self, pictures, training=False):
+        half = tf.image.resize(pictures, [side // 2 for side in pictures.shape[1:3]])
+        return {"half": half}
+
+
 def test_strides_and_channels_are_those_of_its_features():
     found = CustomExtractor(branches()).architecture
     assert {name: (it.stride, it.channels) for name, it in found.layers.items()} == {
@@ -62,12 +70,10 @@ def test_what_it_costs_is_what_the_same_vgg_costs():
     model = keras.applications.VGG19(weights=None, include_top=False)
     names = ("block1_conv1", "block3_conv4", "block5_conv2")
     model = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
-    (found,) = CustomExtractor(model).architecture.always
-    expected = vgg.architecture("vgg19").computed(names)
-    assert found.flops == sum(layer.flops for layer in expected)
-    # It counts the image, too.
-    assert found.kept == sum(layer.kept for layer in expected) + 3
-    assert found.features == max(layer.features for layer in expected)
+    found = CustomExtractor(model).architecture.cost(names)
+    expected = vgg.architecture("vgg19").cost(names)
+    assert found.flops == expected.flops and found.largest == expected.largest
+    assert found.kept == expected.kept + 3  # it counts the image, too
 
 
 @pytest.mark.parametrize(("make", "parts"), [(chain, 2), (branches, 1), (Subclassed, 1)])
@@ -120,38 +126,98 @@ def test_the_same_model_has_the_same_identity_whatever_it_is_called():
     assert CustomExtractor(model).identity != first.identity
 
 
-def of_outputs(make_outputs, shape=(None, None, 3)):
-    image = keras.Input(shape)
-    return keras.Model(image, make_outputs(image))
+@pytest.mark.parametrize("factor", ["of an operator", "of an attribute", "of a variable"])
+def test_what_is_computed_between_layers_is_part_of_the_identity(factor):
+    class Scaled(keras.Model):
+        def __init__(self, scale):
+            super().__init__()
+            self.conv, self.scale = chain(), tf.Variable(scale) if "variable" in factor else scale
+
+        def call(self, pictures, training=False):
+            return self.conv(pictures * self.scale, training=training)
+
+    def scaled(scale):
+        if factor != "of an operator":
+            return Scaled(scale)
+        image = keras.Input((None, None, 3))
+        return keras.Model(image, chain()(image * scale))
+
+    identities = [CustomExtractor(scaled(scale)).identity for scale in (2.0, 2.0, 255.0)]
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_layers_in_layers_do_not_change_the_identity():
+    def model():
+        keras.utils.set_random_seed(0)
+        image = keras.Input((None, None, 3))
+        options = {"padding": "same", "activation": layers.ReLU()}
+        return keras.Model(image, {"a": layers.Conv2D(4, 3, **options)(image)})
+
+    assert CustomExtractor(model()).identity == CustomExtractor(model()).identity
+
+
+class Brightened(keras.Model):
+    """A functional model whose `call` does more than its layers."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs * 255.0, training=training, mask=mask)
+
+
+def normalized(training):
+    image = keras.Input((None, None, 3))
+    shallow = layers.BatchNormalization()(conv(6)(image), training=training)
+    return image, {"shallow": shallow, "deep": conv(8)(shallow)}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: keras.Model(*normalized(True)), lambda: Brightened(*normalized(None))]
+)
+def test_parts_compute_what_the_whole_model_computes(make):
+    custom = CustomExtractor(make())
+    names = ["shallow", "deep"]
+    expected, entry, found = custom.features(names)(tf.constant(PICTURE)), tf.constant(PICTURE), {}
+    for section in custom.sections(names):
+        found |= section(entry)
+        entry = found[list(found)[-1]]
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-4)
+
+
+def of_layer(make_layer, shape=(None, None, 3), name="a"):
+    """Makes a model of one layer, when it is called."""
+
+    def make():
+        image = keras.Input(shape)
+        return keras.Model(image, {name: make_layer()(image)})
+
+    return make
+
+
+def pooled_and_enlarged():
+    return keras.Sequential([layers.MaxPooling2D(), layers.UpSampling2D()])
+
+
+OF_ANY_SIZE = r"fails with pictures of .*keras.Input\(\(None, None, 3\)\)"
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: "vgg19", "str is no keras.Model"),
-        (
-            lambda: of_outputs(lambda image: {"a": conv(4)(image)}, (64, 64, 3)),
-            r"fails with a picture of 384x256 .*keras.Input\(\(None, None, 3\)\)",
-        ),
-        (
-            lambda: of_outputs(lambda image: {"a": conv(4)(image)}, (None, None, 1)),
-            "fails with a picture of 384x256",
-        ),
-        (
-            lambda: of_outputs(lambda image: {"a": layers.Conv2D(4, 3)(image)}),
-            "its output a has 382x254 positions .* padding='same'",
-        ),
-        (
-            lambda: of_outputs(lambda image: {"a": layers.GlobalAveragePooling2D()(image)}),
-            r"its output a is of shape \(1, 3\)",
-        ),
-        (
-            lambda: of_outputs(lambda image: {"a b": conv(4)(image)}),
-            "'a b', a name of its outputs, has other characters",
-        ),
+        (lambda: "vgg19", "str is not a keras.Model"),
+        (of_layer(lambda: conv(4), (64, 64, 3)), OF_ANY_SIZE),
+        (of_layer(lambda: conv(4), (None, None, 1)), OF_ANY_SIZE),
+        (SizedByShape, OF_ANY_SIZE),
+        (of_layer(lambda: layers.Conv2D(4, 3)), "its output a has 382x254 .*padding='same'"),
+        (of_layer(lambda: layers.AveragePooling2D(3)), "its output a has 128x85 positions"),
+        (of_layer(layers.UpSampling2D), "its output a has 768x512 positions"),
+        (of_layer(pooled_and_enlarged), "its output a has 372x250 .* for a picture of 373x251"),
+        (of_layer(layers.GlobalAveragePooling2D), r"its output a is of shape \(1, 3\)"),
+        (of_layer(lambda: conv(4), name="a b"), "the name of its output 'a b' must be of letters"),
+        (of_layer(lambda: conv(4, dtype="float16")), "it computes in float16"),
+        (of_layer(lambda: conv(4, dtype="float64")), "its output a is float64"),
         (
             lambda: keras.Sequential([keras.Input((None, None, 3)), conv(4)]),
-            "its outputs have no names; return them in a dictionary",
+            "its outputs have no names; use keras.Model",
         ),
     ],
 )

@@ -71,5 +71,4 @@ def test_an_unknown_layer_is_refused_with_the_choices(name, backbone):
     [(("block1_conv1",), 1), (("block5_conv1", "block1_conv2"), 13), (("block5_conv4",), 16)],
 )
 def test_the_network_ends_at_the_deepest_layer_in_use(layers, count):
-    convs = vgg.convolutions("vgg19")
-    assert vgg.up_to_deepest(convs, layers) == convs[:count]
+    assert vgg.up_to_deepest("vgg19", layers) == [*vgg.convolutions("vgg19")[:count]]

@@ -389,7 +389,7 @@ def random_vgg(layers, backbone="vgg19", pooling="max", padding="zero", channels
     rng = np.random.default_rng(1)
     pool = {"max": tf.nn.max_pool2d, "avg": tf.nn.avg_pool2d}[pooling]
     steps, entries, block, inputs = [], [], 1, 3
-    for conv in vgg.up_to_deepest(vgg.convolutions(backbone), layers):
+    for conv in vgg.up_to_deepest(backbone, layers):
         if conv.block > block:
             steps.append(lambda x: pool(x, 2, 2, "VALID"))
             block = conv.block

@@ -158,7 +158,7 @@ def test_the_device_is_chosen_without_a_folder_as_well(settings, expected):
         nst_keras.run(CONTENT, STYLE, device="gpu", **settings)
 
 
-def test_an_own_extractor_is_part_of_the_run(in_folder, settings, tiny_weights):
+def test_an_own_extractor_is_part_of_the_run(in_folder, settings, tiny_weights, capsys):
     layers = ("block1_conv1", "block2_conv1")
     model = feature_extractor(tiny_weights, layers)
     first = nst_keras.run(CONTENT, STYLE, extractor=model, callbacks=StopAt(6), **in_folder)
@@ -169,6 +169,8 @@ def test_an_own_extractor_is_part_of_the_run(in_folder, settings, tiny_weights):
     for others in ({"extractor": other}, {}):
         with pytest.raises(InputError, match="^workdir=.*: contains another run"):
             nst_keras.run(CONTENT, STYLE, **in_folder, **others)
+    assert command.main([f"--workdir={first.folder}"]) == 2
+    assert "its run has an extractor of its own; resume it in Python" in capsys.readouterr().err
     found = nst_keras.run(CONTENT, STYLE, extractor=model, **in_folder)
     assert found.finished
     expected = nst_keras.run(CONTENT, STYLE, extractor=model, **settings)

@@ -110,7 +110,7 @@ def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch)
     assert phases == ["paused"]
     ((status, page),) = pages
     assert status == "paused" and "<strong>Paused</strong>, step " in page
-    assert "when Resume is pressed" in page and '"within":86400' in page.replace(" ", "")
+    assert "when Resume is pressed" in page
     assert results(files_of(Path("job"))) == results(whole)
     record = RunFolder("job").read_record()
     assert record.parts["paused"] >= 0.3

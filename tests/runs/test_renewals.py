@@ -37,6 +37,16 @@ def test_a_long_job_renews_less_often(clock):
     assert found.is_due(3600.0)
 
 
+def test_a_pause_is_no_time_between_renewals(clock):
+    found = Renewals()
+    found.note()
+    clock(7200)
+    found.skip()
+    clock(5)
+    found.note()
+    assert found.within(0.0) == 10.0
+
+
 def test_news_are_expected_later_where_steps_are_long(clock):
     found = Renewals()
     assert found.within(0.0) == renewals.SETUP_SECONDS

@@ -43,11 +43,15 @@ def test_a_secret_address_is_in_a_file_that_only_its_owner_reads(opened, tmp_pat
     assert stat.S_IMODE(redirect.stat().st_mode) == 0o600
 
 
-def test_without_a_screen_a_secret_address_is_told(opened, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(browser, "_has_screen", lambda: False)
+@pytest.mark.parametrize("has_screen", [False, True])
+def test_where_a_secret_address_cannot_be_opened_it_is_told(
+    opened, tmp_path, monkeypatch, caplog, has_screen
+):
+    monkeypatch.setattr(browser, "_has_screen", lambda: has_screen)
+    redirect = tmp_path / "missing" / "live.html"  # cannot be written
     with caplog.at_level(logging.WARNING, "nst_keras"):
-        browser.open_secret_address("http://127.0.0.1:8/?token=a", tmp_path / "live.html")
-    assert "open http://127.0.0.1:8/?token=a" in caplog.text
+        browser.open_secret_address("http://127.0.0.1:8/?token=a", redirect)
+    assert "open http://127.0.0.1:8/?token=a" in caplog.text and opened == []
 
 
 @pytest.mark.parametrize("error", [OSError, webbrowser.Error])

@@ -65,7 +65,7 @@ def test_the_setting_that_differs_is_named():
 
 def test_all_have_the_same_terms():
     plain = settings_of(laplacian_weight=0.0)
-    with pytest.raises(InputError, match="^--batch: only some of the runs have laplacian"):
+    with pytest.raises(InputError, match="^--batch: only some of the runs have the term laplacian"):
         grouping.check([BASE, plain])
     assert group(2, (BASE, (30, 40)), (plain, (30, 40))) == [[0], [1]]
 

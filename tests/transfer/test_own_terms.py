@@ -70,7 +70,7 @@ def test_losses_and_gradients_of_own_terms_are_those_of_autodiff(tiny_weights, k
     assert objective.evaluator.in_graph != tiles
     image = tf.constant(picture(scale.height, scale.width, seed=7)[None])
     losses, gradient = objective.value_and_grad(image)
-    names = [vgg.canonical_layer(name, "vgg19", "") for name in term.layers]
+    names = [vgg.architecture("vgg19").canonical(name, "") for name in term.layers]
     extract = extractor.feature_extractor(tiny_weights, tuple(names)) if names else None
     with tf.GradientTape() as tape:
         tape.watch(image)

@@ -114,18 +114,31 @@ def test_the_built_in_network_as_ones_own_gives_the_same_picture(tiny_weights, c
     [
         ({"content_layers": None}, "^content_layers: is missing; choose from the extractor's half"),
         ({"content_layers": "wide"}, "^content_layers=wide: extractor has no such layer; .*half"),
-        ({"pooling": "avg"}, "^pooling=avg: the extractor computes as it was built"),
+        ({"pooling": "avg"}, "^pooling=avg: your own extractor computes as it was built"),
+        ({"distribute": "mirrored"}, "^distribute=mirrored: your own extractor .* on one device"),
+        ({"style_layers": "last", "size": 33}, "^size: the smallest .* of 22 px, but last has one"),
+        ({"style_layers": "tv"}, "^style_layers=tv: extractor has no such layer"),
         ({"neighbor_layers": "deep"}, "^neighbor_layers=deep: deep has one position for 16 pixels"),
         ({"tile_size": 40, "size": 64}, "^extractor: .* cannot be cut into tiles"),
-        ({"memory_limit": "1M"}, "needs about .* GiB, and is not cut into tiles"),
+        ({"memory_limit": "1M"}, "needs about .* GiB, since pictures are not cut into tiles"),
     ],
 )
 def test_what_an_own_network_cannot_do_is_refused(tiny_weights, settings, said):
     image = keras.Input((None, None, 3))
     half = keras.layers.AveragePooling2D(2)(image)
-    model = keras.Model(image, {"half": half, "deep": keras.layers.AveragePooling2D(8)(half)})
+    deep = keras.layers.AveragePooling2D(8)(half)
+    last = keras.layers.AveragePooling2D(2)(deep)
+    model = keras.Model(image, {"half": half, "deep": deep, "last": last})
     given = {"content_layers": "half", "style_layers": "half", **settings}
     with pytest.raises(InputError, match=said):
+        stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights, extractor=model, **given)
+
+
+def test_a_layer_with_the_name_of_a_term_is_refused(tiny_weights):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, {"laplacian": keras.layers.AveragePooling2D(2)(image)})
+    given = {"content_layers": "laplacian", "style_layers": "laplacian"}
+    with pytest.raises(InputError, match="^extractor: its output laplacian has the name of a term"):
         stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights, extractor=model, **given)
 
 
