@@ -25,4 +25,4 @@ done
 if [ -z "$own" ]; then
     set -- "--flagfile=$checkout/configs/monet.cfg" "$@"
 fi
-exec "$python" -m nst_keras "$@"
+exec "$home/bin/nst" "$@" # not `python -m`, which looks for the package in the present folder first

@@ -97,7 +97,7 @@ def test_a_run_whose_styles_got_the_photos_colors_shows_them(runs):
         (("empty",), "--run=empty: is not a run folder"),
         (("begun",), "--run=begun: has no result yet"),
         (("style", "--color=blue"), "--color=blue: must be one of content, content_exact"),
-        (("style", "--color_strength=2"), "--color_strength=2: must be a finite number from 0 to"),
+        (("style", "--color_strength=2"), "--color_strength=2: must be a number from 0 to"),
         (("style", "--output=mine.doc"), "--output=mine.doc: must end in one of"),
         (("style", "--output=no/mine.png"), "--output=no/mine.png: there is no folder"),
         (("style", "content", "--output=a.png"), "--output=a.png: takes one run, but 2 are given"),

@@ -93,7 +93,7 @@ function facts(run, names) {
 
 /* Copies the command that makes this picture, large. */
 function useThis(run) {
-  const button = copyButton("Use this one", () => run.command);
+  const button = copyButton("Use this one (copy command)", () => run.command);
   return fill(button, {class: "use", title: "Copies the command that makes it at full size:\n" + run.command});
 }
 

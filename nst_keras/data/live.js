@@ -5,7 +5,7 @@ const byId = id => document.getElementById(id);
 const PERIOD = 1000;  // ms
 const QUESTIONS = {
   stop: ["Save the state and stop? The same command resumes the run later.", "Stop and save"],
-  finish: ["End the run here, and write its result from the picture as it is now?", "Finish now"],
+  finish: ["End the run for good, with the picture as it is now, at its present size?", "Finish now"],
 };
 let shown = 0;  // the number of the newest picture asked for
 let state = null;

@@ -14,7 +14,7 @@ function watch(live, isBusy) {
     const age = Math.max(0, Date.now() / 1000 - live.written), stale = age > 3 * live.within;
     news.textContent = stale
       ? "No news for " + duration(age) + ". It may have been stopped."
-      : "This page renews itself. Last news " + (age < 2 ? "just now." : duration(age) + " ago.");
+      : "This page renews itself. Updated " + (age < 2 ? "just now." : duration(age) + " ago.");
     if (resume) resume.hidden = !stale;
     if (stale && !kept.stale) due = Date.now() + 1000 * STALE_RELOAD_SECONDS;
     if (Boolean(kept.stale) !== stale) keep("stale", stale);

@@ -16,12 +16,13 @@ MAX_SIDE = 1024  # px, of the JPEG
 _QUALITY = 88
 _LEAST_PAUSE = 1.0  # seconds between two pictures
 _PAUSE_PER_SECOND = 60.0  # of taking and encoding the one before: they cost at most 1/60
+_UNWATCHED_PAUSE = 20.0  # seconds between two while nobody looks
 _ATTENTION = 5.0  # seconds for which a look counts
 
 
 class LivePicture:
-    """Takes a picture from the thread that paints only while somebody looks, about once a second,
-    and encodes it in the thread that asks for it.
+    """Takes a picture from the thread that paints about once a second while somebody looks, and now
+    and then otherwise; encodes it in the thread that asks for it.
 
     Args:
         profile: the ICC profile of the pictures; empty: sRGB.
@@ -49,10 +50,11 @@ class LivePicture:
         return time.monotonic() - self._looked < _ATTENTION
 
     def is_due(self) -> bool:
-        """Whether somebody waits for a newer picture."""
+        """Whether somebody waits for a newer picture, or might find an old one."""
         cost = self._reading_seconds + self._encoding_seconds
         pause = max(_LEAST_PAUSE, _PAUSE_PER_SECOND * cost)
-        return self.is_watched() and time.monotonic() - self._taken >= pause
+        pause = pause if self.is_watched() else max(_UNWATCHED_PAUSE, pause)
+        return time.monotonic() - self._taken >= pause
 
     def take(self, read: Callable[[], np.ndarray]) -> None:
         """Keep the picture that `read` returns: floats in [0, 1], (height, width, 3), which do not

@@ -151,7 +151,7 @@ def _preprocessing(header: dict[str, Any], source: str) -> tuple[Any, ...]:
     for values in (header.get("mean", CAFFE_MEAN), header.get("std", (1.0, 1.0, 1.0))):
         numbers = tuple(float(value) for value in values)
         if len(numbers) != 3 or not np.isfinite(numbers).all():
-            raise InputError(f"{source}: mean and std must be three finite numbers, not {values}")
+            raise InputError(f"{source}: mean and std must be three numbers, not {values}")
         found.append(numbers)
     mean, std = found
     if min(std) <= 0:

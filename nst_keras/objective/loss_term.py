@@ -64,7 +64,7 @@ class LossTerm:
         if isinstance(self.weight, bool) or not isinstance(self.weight, (int, float, np.number)):
             raise InputError(f"weight={self.weight!r}: must be a number")
         if not 0 <= self.weight <= _LARGEST_WEIGHT:  # NaN is refused, too
-            raise InputError(f"weight={self.weight}: must be a finite number of at least 0")
+            raise InputError(f"weight={self.weight}: must be a number of at least 0")
 
     def identity(self) -> str:
         """SHA-256, in hexadecimal, of all that decides the term's losses.

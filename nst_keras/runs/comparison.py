@@ -12,7 +12,7 @@ from typing import Any
 from nst_keras.imaging.animation import evenly
 from nst_keras.runs import embedding, extras, gallery, page
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.public import base_names, public_record
+from nst_keras.runs.public import base_names_of, public_record
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
@@ -22,6 +22,7 @@ from nst_keras.settings.config import OPTIONS
 PICTURE_BYTES = 7_200_000  # of all pictures together; in base64 a third more
 MAX_SIDE = 2048  # px, of a picture
 MAX_INPUT_SIDE, MAX_INPUTS = 300, 12  # px of the content and style pictures, and how many
+_DECIDING = {"strength", "quality"}  # settings that decide others, which then say nothing more
 _INPUT_BYTES = 40_000  # of one of them
 MAX_TEXT = 400  # characters of a name or a setting
 MARK = '<meta name="generator" content="nst_keras.compare">'  # is in the template
@@ -134,7 +135,7 @@ def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
     found = []
     for record, own in zip(records, inputs, strict=True):
         settings = {
-            name: _shown(base_names(text))
+            name: _shown(base_names_of(name, text))
             for name, text in record.settings.items()
             if name not in OPTIONS or OPTIONS[name].changes_result
         }
@@ -158,6 +159,8 @@ def _varied(records: list[RunRecord], settings: list[dict[str, str]]) -> list[st
     names = dict.fromkeys(name for own in known for name in own)
     varied = [name for name in names if len({own.get(name) for own in known}) > 1]
     chosen = {name for record in records for name in record.changed}
+    if not chosen.isdisjoint(_DECIDING) and not _DECIDING.isdisjoint(varied):
+        varied = [name for name in varied if name in {"content", "style", *chosen}]
     ranks = (("content", "style"), chosen, OBJECTIVE)
     return sorted(varied, key=lambda name: [name not in names for names in ranks])
 
@@ -250,7 +253,7 @@ def _command(record: RunRecord) -> str:
     if not all(inputs.values()):
         return ""
     flags = [f"--{name}={text}" for name, text in {**inputs, **settings}.items()]
-    return shlex.join(["python", "-m", "nst_keras.run", *flags])
+    return shlex.join(["nst", *flags])
 
 
 def _place(path: Path) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 from nst_keras.runs import page
 from nst_keras.runs.record import InputPicture, RunRecord
+from nst_keras.runtime.timeline import PAUSED
 
 _LONG = 48  # characters of a title that gets smaller letters, to stay on a line or two
 
@@ -50,11 +51,15 @@ def _heading(names: list[str]) -> str:
 
 
 def _facts(run: RunRecord) -> str:
-    finest = run.scales[-1] if run.scales else None
+    scales = run.scales
+    if run.finished_early:
+        scales = tuple(one for one in scales if (one.first_step or 0) <= run.finished_early)
+    seconds = sum(run.parts.values()) - run.parts.get(PAUSED, 0.0) or run.seconds
     found = [
-        page.size_text(finest.width, finest.height) if finest else "",
+        page.size_text(scales[-1].width, scales[-1].height) if scales else "",
         f"{run.step:,} {'step' if run.step == 1 else 'steps'}" if run.step else "",
-        page.duration(run.seconds) if run.seconds else "",
+        "finished early" if run.finished_early else "",
+        page.duration(seconds) if seconds else "",
     ]
     return "".join(f"<span>{page.escape(fact)}</span>" for fact in found if fact)
 
@@ -133,8 +138,8 @@ def _prepared(shown: list[dict[str, Any]]) -> str:
 def _command(run: RunRecord) -> str:
     if not run.command:
         return ""
-    where = "Run it in a folder with these pictures; run.json has the command with full paths."
-    return f'<h3>Make it again</h3>{page.command(run.command)}<p class="hint">{where}</p>'
+    where = "Run it in a folder with these pictures. flags.cfg has all settings, with full paths."
+    return f'<h3>Repeat this run</h3>{page.command(run.command)}<p class="hint">{where}</p>'
 
 
 def _beside(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """What the live page gets from runs, and what runs do as it asks: see `nst_keras/live`."""
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import first_line
 from nst_keras.runtime.timeline import FIRST_STEPS, PAUSED, SAVING, SETUP, Timeline
 from nst_keras.transfer.iterate import Iterate
+
+_log = logging.getLogger(__name__)
 
 # What a part of the time is called where it does not show as a step.
 _ACTIVITIES = {
@@ -93,7 +96,6 @@ class LiveView(NoView):
         """Show a step, and wait while a pause is asked for."""
         board, iterate = self._board, iterates[0]
         board.advance(_progress(iterate), by_kind(iterate.terms))
-        board.caption("")
         if iterate.is_last:
             board.controls.close()
         if board.controls.is_paused:
@@ -104,15 +106,18 @@ class LiveView(NoView):
     def _take(self, iterate: Iterate) -> None:
         with contextlib.suppress(Exception):  # a picture for the page is not worth a run
             self._board.picture.take(lambda: iterate.image)
+            self._board.caption("")
 
     def _wait(self, iterates: Sequence[Iterate], note_pause: NotePause) -> None:
         board, began = self._board, time.perf_counter()
+        _log.info("paused on the live page, after step %d", iterates[0].step)
         with self._timeline.part(PAUSED):
             self._take(iterates[0])
             board.enter(board_lib.PAUSED)
             board.controls.wait_while_paused(_PauseWatch(self._stopping, note_pause))
             note_pause(False)
             board.enter(board_lib.PAINTING)
+        _log.info("going on")
         for iterate in iterates:
             iterate.pause = time.perf_counter() - began
 
@@ -133,7 +138,10 @@ class LiveView(NoView):
         if iterates:
             self._take(iterates[0])
         if iterates and iterates[0].is_last:
-            board.enter(board_lib.FINISHED, "The result and its page are in the files below.")
+            note = "The result and its page are in the files below."
+            if iterates[0].step < iterates[0].total_steps:
+                note = f"It was finished early, after step {iterates[0].step}. {note}"
+            board.enter(board_lib.FINISHED, note)
         else:
             board.enter(board_lib.STOPPED, "The same command resumes the run.")
 

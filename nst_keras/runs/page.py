@@ -13,9 +13,10 @@ from typing import Any
 
 from nst_keras.runtime.progress import format_seconds
 
-AT_WORK = ("running", "paused")  # the states of a job whose page is written again
+AT_WORK = ("preparing", "running", "paused")  # the states of a job whose page is written again
 REFRESH = '<meta http-equiv="refresh" content="15">'  # without JavaScript
 _WORDS = {  # for the states of a job that is not finished
+    "preparing": "Preparing",
     "running": "Running",
     "paused": "Paused",
     "failed": "Failed",
@@ -110,7 +111,11 @@ def state(
     """
     if status not in _WORDS:
         return ""
-    line = f"<strong>{_WORDS[status]}</strong>, {place}, {int(100 * share)}\u00a0%"
+    line = f"<strong>{_WORDS[status]}</strong>"
+    if status == "preparing":
+        line += ": TensorFlow starts, and the run is planned"
+    else:
+        line += f", {place}, {int(100 * share)}\u00a0%"
     if status == "running" and seconds_left is not None and seconds_left > 0:
         line += f", about {format_seconds(seconds_left)} left"
     parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
@@ -122,7 +127,7 @@ def state(
         parts.append('<p class="news" role="status"></p>')
     if resume_command:
         hidden = " hidden" if status in AT_WORK else ""
-        how = "To go on, run this in the folder that contains the folder of this page:"
+        how = "To resume it, run this from the folder that contains the run folder:"
         again = command(resume_command)
         parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')
     return f'<div class="state">{"".join(parts)}</div>'

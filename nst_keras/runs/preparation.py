@@ -21,8 +21,10 @@ from nst_keras.imaging import animation, geometry, images, proof
 from nst_keras.imaging.recolor import KINDS
 from nst_keras.objective.loss_term import LossTerm
 from nst_keras.runs import folder as folder_lib
+from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
+from nst_keras.runs.renewals import SETUP_SECONDS
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import (
@@ -171,6 +173,7 @@ def prepare_folder(run: RequestedRun) -> None:
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
                 file.write(data)
+        _write_first_page(run)
     elif run.prolongs:
         folder = run.folder
         of_result = (
@@ -183,6 +186,25 @@ def prepare_folder(run: RequestedRun) -> None:
             path.unlink(missing_ok=True)
     for note in (*run.inputs.notes, *unused(run.given, run.settings)):
         _log.warning("%s", note)
+
+
+def _write_first_page(run: RequestedRun) -> None:
+    """Write the page of a run that begins, for whoever follows its address at once."""
+    folder = run.folder
+    content, styles = _described_inputs(run)
+    resume = format_command([f"--workdir={folder.path.absolute()}"])
+    folder.update_record(content=content, styles=styles, resume_command=resume)
+    _write_copies(run)
+    gallery.write_page(folder, SETUP_SECONDS)
+
+
+def _write_copies(run: RequestedRun) -> None:
+    """Write small copies of the inputs, for the page."""
+    folder, inputs = run.folder, run.inputs
+    copies = [folder.content, *(folder.style(n) for n, _ in enumerate(inputs.styles, start=1))]
+    small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
+    for path, pixels in zip(copies, small, strict=True):
+        images.write_image(path, pixels, profile=inputs.profile)
 
 
 def announce(run: RequestedRun) -> None:
@@ -217,15 +239,14 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     )
     for line in lines:
         _log.info("plan: %s", line)
+    if folder.read_record().step:
+        _log.info("plan: that is the whole run, of which a part is done")
     # What was asked for this time only is left out.
     usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
     where = dataclasses.replace(settings, workdir=str(folder.path), **usual)
     replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
     files.write_text(folder.flags, format_flagfile(replayable))
-    copies = [folder.content, *(folder.style(n) for n, _ in enumerate(inputs.styles, start=1))]
-    small = [geometry.thumbnail(it, _THUMBNAIL) for it in (inputs.content, *inputs.styles)]
-    for path, pixels in zip(copies, small, strict=True):
-        images.write_image(path, pixels, profile=inputs.profile)
+    _write_copies(run)
     return record
 
 
@@ -247,9 +268,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
     # Commands know no terms that are functions, and no networks of others.
     own = [name for name in ("terms", "extractor") if getattr(inputs, name)]
     own_call = f"nst_keras.run(...)  # with the same {' and '.join(own)}" if own else ""
-    paths = settings.style_pictures
-    blend = settings.blend(len(paths))
-    styles = enumerate(zip(paths, blend, strict=True), start=1)
+    content, styles = _described_inputs(run)
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
@@ -261,16 +280,8 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         step=old.step or 0,
         total_steps=plan.total_steps,
         device=startup.describe_device(),
-        content=_describe_picture(inputs, "content", settings.content),
-        styles=tuple(
-            _describe_picture(
-                inputs,
-                f"style {n}",
-                path,
-                None if settings.has_style_masks else weight / sum(blend),
-            )
-            for n, (path, weight) in styles
-        ),
+        content=content,
+        styles=styles,
         scales=tuple(
             ScaleSteps(it.width, it.height, it.steps, it.first_step) for it in plan.scales
         ),
@@ -280,6 +291,20 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         notes=tuple(run.notes),
         fingerprint=folder_lib.fingerprint(settings, hashes),
         requested=old.requested if same else run.fingerprint,
+    )
+
+
+def _described_inputs(run: RequestedRun) -> tuple[InputPicture, tuple[InputPicture, ...]]:
+    """What the record says of the content and of the styles."""
+    settings, inputs = run.settings, run.inputs
+    paths = settings.style_pictures
+    blend = settings.blend(len(paths))
+    styles = enumerate(zip(paths, blend, strict=True), start=1)
+    return _describe_picture(inputs, "content", settings.content), tuple(
+        _describe_picture(
+            inputs, f"style {n}", path, None if settings.has_style_masks else weight / sum(blend)
+        )
+        for n, (path, weight) in styles
     )
 
 

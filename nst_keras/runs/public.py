@@ -40,6 +40,12 @@ def base_names(value: str) -> str:
     return join_list(map(_base_name, split_list(value)))
 
 
+def base_names_of(name: str, text: str) -> str:
+    """The text of a setting with base names; commas separate paths in lists only."""
+    is_list = name not in OPTIONS or OPTIONS[name].is_list
+    return base_names(text) if is_list else _base_name(text)
+
+
 def public_command(command: str) -> str:
     """A shell command that takes its files from the folder in which it is run."""
     try:
@@ -53,9 +59,13 @@ def public_command(command: str) -> str:
         flag, equals, value = word.partition("=")
         if flag.lstrip("-").removeprefix("no") in LIVE_PAGE:
             continue
-        is_flag = equals and flag.startswith("-")
-        named.append(f"{flag}={base_names(value)}" if is_flag else base_names(word))
+        if equals and flag.startswith("-"):
+            named.append(f"{flag}={base_names_of(flag.lstrip('-'), value)}")
+        else:
+            named.append(_base_name(word))
     program = re.sub(r"^python[\d.]*(?:\.exe)?$", "python", ntpath.basename(words[0]))
+    if [program, *named[:2]] == ["python", "-m", "nst_keras.run"]:
+        return shlex.join(["nst", *named[2:]])  # wherever that is installed
     return shlex.join([program, *named])
 
 
@@ -73,7 +83,7 @@ def public_record(record: RunRecord) -> RunRecord:
         reason=without(record.reason),
         notes=tuple(map(without, record.notes)),
         settings={
-            name: base_names(text)
+            name: base_names_of(name, text)
             for name, text in record.settings.items()
             if name not in LIVE_PAGE
         },

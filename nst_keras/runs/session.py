@@ -148,7 +148,8 @@ def _help_chief(run: RequestedRun) -> int:
 def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> int:
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
-    with cli.stop_signals() as stopping, contextlib.ExitStack() as process:
+    answer = "stopping after the current step; once more ends it at once"
+    with cli.stop_signals(answer=answer) as stopping, contextlib.ExitStack() as process:
         view = process.enter_context(live_view(runs, stopping, timeline))
         writers, iterates = _optimize(runs, call, stopping, process, timeline, view)
         if iterates and iterates[0].is_last:
@@ -159,8 +160,10 @@ def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> i
             return 0
         view.end(iterates)
         for writer, iterate in zip(writers, iterates, strict=False):  # none if given up
-            resume = writer.resume_command
-            _log.warning("stopped after step %d; resume with: %s", iterate.step, resume)
+            again = f"resume with: {writer.resume_command}"
+            if not call.groups:  # from Python
+                again = "the same call resumes it"
+            _log.warning("stopped after step %d; %s", iterate.step, again)
         return cli.INTERRUPTED
 
 

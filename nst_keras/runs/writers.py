@@ -162,6 +162,7 @@ class RunWriter:
         """Write the result and everything made of it; the background work must have ended."""
         folder, settings = self.folder, self._run.settings
         profile = self._run.inputs.profile
+        _log.info("writing the result and its page")
         with (
             cli.noting(self._run.notes),
             self._recording_failure(),
@@ -188,7 +189,7 @@ class RunWriter:
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))
-        _log.info("time: %s, of it in seconds: %s", total, describe_parts(parts))
+        _log.info("time: %s, of it %s", total, describe_parts(parts))
         _log.info("page: %s", folder.page.absolute().as_uri())
 
     def _note_early_end(self, iterate: Iterate) -> None:

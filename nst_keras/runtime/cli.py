@@ -216,17 +216,21 @@ class StopSignal:
 
 
 @contextlib.contextmanager
-def stop_signals(names: tuple[str, ...] = _STOPPING) -> Iterator[StopSignal]:
+def stop_signals(names: tuple[str, ...] = _STOPPING, answer: str = "") -> Iterator[StopSignal]:
     """Record stop signals during the block instead of ending the process.
 
-    A second signal of the same kind has its usual effect. Python allows signal handlers in the main
-    thread only; in other threads the block runs and records nothing.
+    `answer` is told at once when one comes. A second signal of the same kind has its usual effect.
+    Python allows signal handlers in the main thread only; in other threads the block runs and
+    records nothing.
     """
     stop = StopSignal()
 
     def receive(number: int, _frame: object) -> None:
         stop.set()
         signal.signal(number, previous[number])
+        if answer:  # not by sys.stderr, in whose writing the signal may have come
+            with contextlib.suppress(OSError):
+                os.write(2, f"\nnst_keras: {answer}\n".encode())
 
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():

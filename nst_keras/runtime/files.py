@@ -193,7 +193,8 @@ def held(folder: Path) -> Iterator[None]:
             file = stack.enter_context(open(folder / _LOCK, "ab"))
             if not lock(file):
                 raise InputError(
-                    f"--workdir={folder}: is in use by another process; use another folder"
+                    f"--workdir={folder}: another process is at work there; watch its page, "
+                    "index.html, or use another folder"
                 )
             for path in temporaries(folder):  # before the probe: they may fill the disk
                 path.unlink()

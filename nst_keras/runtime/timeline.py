@@ -4,6 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
+from nst_keras.runtime.progress import format_seconds
+
 # The parts of a run, in their order. First steps of a scale trace and compile; scores are apart,
 # since they may be left out.
 READING, IMPORT, PLANNING, SETUP = "reading", "import", "planning", "setup"
@@ -52,9 +54,9 @@ class Timeline:
 
 
 def describe_parts(seconds: Mapping[str, float]) -> str:
-    """One line: the seconds of each part, those of less than a tenth together as others."""
+    """One line: the time of each part, those of less than a tenth together as others."""
     least = 0.1 * sum(seconds.values())
     shown = {name: it for name, it in seconds.items() if it >= least and name != _OTHER}
     rest = sum(seconds.values()) - sum(shown.values())
-    parts = [f"{name} {it:.1f}" for name, it in shown.items()]
-    return ", ".join([*parts, f"{_OTHER} {rest:.1f}"])
+    parts = [f"{name} {format_seconds(it)}" for name, it in shown.items()]
+    return ", ".join([*parts, f"{_OTHER} {format_seconds(rest)}"])

@@ -86,7 +86,7 @@ def _facts(option: Option, told: str) -> str:
     is_told = option.choices and all(str(choice) in told for choice in option.choices)
     is_plain = option.kind in ("bool", "text") and not option.choices
     if not is_told and not is_plain:
-        facts.append(option.accepted().replace("a finite number", "a number"))
+        facts.append(option.accepted())
     if option.default not in (None, (), ""):
         facts.append(f"default: {option.format(option.default)}")
     elif option.unset:

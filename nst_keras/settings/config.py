@@ -165,6 +165,7 @@ class Config:
         (0.05, 16),
         per_picture=True,
         essential=True,
+        elsewhere=("stroke_size", "brush_size", "strokes", "brush"),
     )
     init: str = _picture(
         None,
@@ -703,5 +704,8 @@ def format_flagfile(config: Config) -> str:
 
 def format_command(arguments: list[str]) -> str:
     """The shell command that runs these arguments again."""
+    folder = os.path.dirname(sys.executable)
+    if os.path.dirname(shutil.which("nst") or "") == folder:
+        return shlex.join(["nst", *arguments])
     same = shutil.which("python") == sys.executable
     return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])

@@ -337,7 +337,7 @@ KINDS = {
     "int": Kind(_parse_int, (int,), "a whole number"),
     "pixels": Kind(_parse_int, (int,), "a whole number of pixels"),
     "bytes": Kind(_parse_bytes, (int,), "a size such as 800M or 6G", " byte", True),
-    "float": Kind(float, (int, float), "a finite number"),
+    "float": Kind(float, (int, float), "a number"),
     "duration": Kind(_parse_duration, (int, float), "a time such as 90s, 5m or 2h", " s", True),
     "text": Kind(str, (str,), "a text"),
     "file": Kind(str, (str,), "the path of a file"),

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nst_keras.objective.term_names import kind_of, matches
-from nst_keras.runs import comparison, score_table
+from nst_keras.runs import comparison, gallery, gallery_html, score_table
 from nst_keras.runs import folder as folder_lib
+from nst_keras.runs.public import public_record
 from nst_keras.runs.record import Fingerprint, RunRecord
 from nst_keras.runs.score_table import SCORES
 from nst_keras.runtime import files
@@ -103,6 +104,16 @@ class Results:
         files.write_text(self.folder.results, stream.getvalue())
         return [trial for trial in order if records[trial.name].settings], records
 
+    def _subject(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> str:
+        """What the trials paint, if that is the same; or else the name of the folder."""
+        inputs = {
+            (own.content.name, *(style.name for style in own.styles))
+            for own in (public_record(records[trial.name]) for trial in shown)
+        }
+        if len(inputs) > 1 or not all(map(all, inputs)):
+            return self.folder.path.absolute().name
+        return gallery_html.title_of([gallery.picture_title(name) for name in inputs.pop()])
+
     def _write_page(self, shown: Sequence[Trial], records: Mapping[str, RunRecord]) -> bool:
         """Returns whether the page could be written."""
         began = time.monotonic()
@@ -114,7 +125,7 @@ class Results:
             comparison.write_page(
                 self.folder.page,
                 list(paths.values()),
-                f"{self.folder.path.absolute().name}: {len(shown)} of {len(self.trials)} trials",
+                f"{self._subject(shown, records)}: {len(shown)} of {len(self.trials)} trials",
                 self.layout if has_layout else (),
                 {paths[trial.name]: trial.note for trial in shown if trial.note},
             )

@@ -80,7 +80,7 @@ class TrainingPage:
         self._write("", None, predictions)
 
     def _resume(self) -> str:
-        return f"python -m nst_keras.train_backbone --workdir={self._folder.path.absolute().name}"
+        return f"nst train --workdir={self._folder.path.absolute().name}"
 
     def _write(
         self, state: str, within: float | None = None, predictions: Predictions | None = None

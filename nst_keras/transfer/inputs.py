@@ -129,7 +129,7 @@ def sources(
         if len(styles) > 1 and isinstance(style, str) and not os.path.exists(style):
             reason = files.missing(style)
             if not files.is_url(style):
-                reason += "; write \\, for a comma in a path"
+                reason += "; write \\, for a comma in a path, and put one with spaces in quotes"
             raise InputError(f"--style={style}: {reason}", "style")
     found = [Source("content", "--content", content)]
     found += [Source(f"style {n}", "--style", style) for n, style in enumerate(pictures, start=1)]

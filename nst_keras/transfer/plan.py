@@ -203,9 +203,9 @@ def fit_steps(
     if available < least:
         needed = math.ceil(least + fixed_seconds)
         raise InputError(
-            f"--time_limit={limit:g}s: {math.ceil(fixed_seconds)} s for the start and the end and "
-            f"one step at each scale need about {needed} s here; allow more, or give a smaller "
-            "--size"
+            f"--time_limit={limit:g}s: is too short here: with a single step at each size, the run "
+            f"would take about {needed} s, {math.ceil(fixed_seconds)} s of them for the start and "
+            "the end; allow more, or give a smaller --size"
         )
     planned = sum(n * each for n, each in zip(steps, seconds_per_step, strict=True))
     # Each scale gets one step first; the factor distributes the time that is left.

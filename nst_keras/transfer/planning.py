@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _PICTURES = 24  # iteration images of a run if --image_every is not given
 _LINES = 60  # of metrics.jsonl if --log_every is not given
+_FEW = 0.2  # share of the usual steps
 _SLACK = 0.08  # share of a time limit that is left unplanned, since the pace of machines varies
 
 
@@ -67,6 +68,7 @@ def make_plan(
         check_can_be_cut(inputs.architecture(settings), inputs.terms)
     if not settings.time_limit:
         return plan
+    _log.info("time limit: taking a few steps, to see how many will fit")
     seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
     limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
     spent = time.monotonic() - started
@@ -74,6 +76,12 @@ def make_plan(
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))
+    if sum(fitted) < _FEW * sum(steps):
+        _log.warning(
+            "time limit: only %d of the usual %d steps fit, which may be too few; a smaller --size "
+            "has time for more",
+            *(sum(fitted), sum(steps)),
+        )
     decided = steps_by_setting(fitted, has_detail=plan.scales[-1].by_layer)
     settings = dataclasses.replace(settings, **decided)
     fitted_plan = _plan(settings, inputs, precision)

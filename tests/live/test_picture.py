@@ -17,9 +17,8 @@ def clock(monkeypatch):
     return clock
 
 
-def test_is_due_only_while_somebody_looks_and_once_a_second(clock):
+def test_is_due_once_a_second_while_somebody_looks_and_now_and_then_otherwise(clock):
     live = LivePicture()
-    assert not live.is_due()
     live.look()
     assert live.is_due()
     live.take(lambda: picture(8, 8))
@@ -28,6 +27,8 @@ def test_is_due_only_while_somebody_looks_and_once_a_second(clock):
     assert live.is_due()
     clock.now += 10
     assert not live.is_due() and not live.is_watched()
+    clock.now += 10
+    assert live.is_due()
 
 
 def test_costly_pictures_are_taken_less_often(clock):

@@ -20,7 +20,7 @@ def red(pixels):
         (("loss", 1.0, red), "is the name of another term"),
         (("a/b", 1.0, red), "name='a/b': must be of letters"),
         ((3, 1.0, red), "name=3: must be"),
-        (("a", -1.0, red), "weight=-1.0: must be a finite number of at least 0"),
+        (("a", -1.0, red), "weight=-1.0: must be a number of at least 0"),
         (("a", float("nan"), red), "weight=nan: must be"),
         (("a", True, red), "weight=True: must be a number"),
         (("a", "1", red), "weight='1': must be a number"),

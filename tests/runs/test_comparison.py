@@ -288,7 +288,7 @@ def test_the_command_makes_a_cell_at_full_size_from_base_names(tmp_path):
     first, second = gather(tmp_path, small, large)["runs"]
 
     assert first["command"] == (
-        "python -m nst_keras.run --content=harbor.jpg --style=lily_pond.jpg --style_weight=20.0"
+        "nst --content=harbor.jpg --style=lily_pond.jpg --style_weight=20.0"
     )
     assert second["command"].endswith("--style=lily_pond.jpg --size=900")
 

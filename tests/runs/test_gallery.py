@@ -258,9 +258,7 @@ def test_the_page_says_nothing_of_where_its_files_were(folder):
     assert "alice" not in text
     data = page_data(folder / "index.html")
     assert data["run"]["settings"] == {"content": "harbor.jpg", "weights": "vgg.npz"}
-    assert data["run"]["command"] == (
-        "python -m nst_keras.run --content=harbor.jpg --style=a.jpg,b.jpg --workdir=x"
-    )
+    assert data["run"]["command"] == ("nst --content=harbor.jpg --style=a.jpg,b.jpg --workdir=x")
 
 
 def test_a_page_has_no_links_to_other_files(folder):

@@ -31,7 +31,7 @@ def test_values_of_settings():
 
 def test_commands():
     command = "/opt/v/bin/python3 -m nst_keras.run '--content=/home/me/a b.jpg' /x/c.jpg --quiet"
-    assert public_command(command) == ("python -m nst_keras.run '--content=a b.jpg' c.jpg --quiet")
+    assert public_command(command) == "nst '--content=a b.jpg' c.jpg --quiet"
     assert public_command("nst a.jpg b.jpg") == "nst a.jpg b.jpg"
     assert public_command("") == ""
     assert public_command("python '/home/me/a") == "python 'a"  # damaged
@@ -46,8 +46,16 @@ def test_folders_with_spaces_are_left_out_where_they_are_known():
     shown = public_record(record)
     assert shown.reason == "x.jpg: no space left"
     assert shown.settings == {"content": "x.jpg"}
-    assert shown.command == "python -m nst_keras.run --content=x.jpg"
+    assert shown.command == "nst --content=x.jpg"
 
 
 def test_commas_in_names_are_no_separators():
     assert base_names(r"/home/a/My\, Clients/x\, y.jpg,/z/b.jpg") == r"x\, y.jpg,b.jpg"
+
+
+def test_commas_and_spaces_in_one_path_stay():
+    command = "python -m nst_keras.run '../my coffee, 2024.jpg' /x/c.jpg '--content=/y/a, b.jpg'"
+    assert public_command(command) == "nst 'my coffee, 2024.jpg' c.jpg '--content=a, b.jpg'"
+    settings = {"content": "/y/a, b.jpg", "style": "/y/c\\, d.jpg,/y/e.jpg"}
+    shown = public_record(RunRecord(settings=settings)).settings
+    assert shown == {"content": "a, b.jpg", "style": "c\\, d.jpg,e.jpg"}

@@ -19,7 +19,7 @@ from nst_keras.runs import preparation, session
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
-from nst_keras.settings.config import parse_config
+from nst_keras.settings.config import format_command, parse_config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
 from tests.conftest import files_of, flags_of, logged_steps
@@ -187,7 +187,7 @@ def test_an_interrupted_batch_says_for_each_run_how_to_resume_it(
         record = json.loads(Path(job, "run.json").read_text())
         assert (record["status"], record["step"]) == ("interrupted", 4)
         again = record["resume_command"]
-        assert again.endswith(f" -m nst_keras.run --workdir={tmp_path / job}")
+        assert again == format_command([f"--workdir={tmp_path / job}"])
         assert log.count(f"stopped after step 4; resume with: {again}\n") == 1
     calls = count_calls(monkeypatch, (Checkpointer, "_load"))
     assert run_batch(pair) == 0
@@ -232,7 +232,7 @@ def test_a_batch_leaves_finished_runs_alone(pair, capsys):
         ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
         ("--time_limit=1m", "--batch: --time_limit"),
         ("--sise=5", "--sise"),
-        ("--workdir=job_2", "--workdir=job_2: is in use by another process"),
+        ("--workdir=job_2", "--workdir=job_2: another process is at work there"),
     ],
 )
 def test_runs_that_cannot_be_one_batch_are_refused(pair, capsys, own, words):

@@ -316,7 +316,7 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
     with files.held(folder):
         assert files.is_unused(folder)  # it contains only the lock
         again = files.held(folder)
-        with pytest.raises(InputError, match="job: is in use by another process"), again:
+        with pytest.raises(InputError, match="job: another process is at work there"), again:
             raise AssertionError("held twice")
     with files.held(folder):
         pass

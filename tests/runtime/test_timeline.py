@@ -50,4 +50,4 @@ def test_parts_add_up_to_the_time_since_the_start_also_after_an_error(clock):
 
 def test_short_parts_are_told_together():
     parts = {"other": 0.3, "import": 2.04, "reading": 0.4, "steps": 30.0}
-    assert describe_parts(parts) == "steps 30.0, other 2.7"
+    assert describe_parts(parts) == "steps 0:30, other 0:03"

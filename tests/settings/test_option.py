@@ -136,7 +136,7 @@ def test_check_accepts(kind, rules, value):
     [
         ("int", {"limits": (1, 5)}, "a whole number from 1 to 5"),
         ("int", {"limits": (0, 10**9)}, "a whole number of at least 0"),
-        ("float", {}, "a finite number"),
+        ("float", {}, "a number"),
         (
             "pixels",
             {"limits": (32, 64), "words": ("original",)},

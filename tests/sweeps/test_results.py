@@ -100,7 +100,7 @@ def test_the_page_is_laid_out_by_two_varied_settings(sweep):
     Results(folder, trials).refresh()
 
     page = page_data(folder.page)
-    assert page["title"] == "weights: 3 of 4 trials"
+    assert page["title"] == "harbor in the style of lily pond: 3 of 4 trials"
     assert page["layout"] == ["style_weight", "style_scale"]
     assert [run["link"] for run in page["runs"]] == [
         f"trials/{trial.name.replace('=', '%3D')}/index.html" for trial in trials[:3]

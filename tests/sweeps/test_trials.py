@@ -101,7 +101,7 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
         ("flagfile\nx.cfg\n", ["row 1, column flagfile", "unknown flag"]),
         ("init,style_weight\nnoise,1\n\nnoise,abc\n", ["row 4, column style_weight", "abc"]),
         ("style_weight\n-1\n", ["row 2, column style_weight", "at least 0"]),
-        ("style_weight\nnan\n", ["row 2, column style_weight", "finite"]),
+        ("style_weight\nnan\n", ["row 2, column style_weight", "must be a number"]),
         ("gif\nmaybe\n", ["row 2, column gif", "true or false"]),
         ("objective\ngaty\n", ["row 2, column objective", "gatys"]),
         ("init,style_weight\nnoise\n", ["row 2, column style_weight", "is missing", "1 cells"]),

@@ -109,7 +109,7 @@ def test_one_process_at_a_time_uses_a_folder(job, tmp_path, capsys):
         left = tmp_path / "job" / ".batches.csv.12ab34cd.tmp"
         left.write_bytes(b"")  # being written
         assert train_backbone.main(job) == 2
-        assert "job: is in use by another process" in capsys.readouterr().err
+        assert "job: another process is at work there" in capsys.readouterr().err
         assert left.exists()
     assert train_backbone.main(job) == 0
     assert not left.exists()

@@ -43,7 +43,7 @@ def test_everything_that_is_named_is_read_and_hashed(named, tiny_weights):
     found = read_inputs(named)
     assert found.content.shape == (40, 60, 3) and found.init.shape == (64, 64, 3)
     assert [style.shape for style in found.styles] == [(50, 50, 3), (30, 70, 3)]
-    assert found.channels == tiny_weights.channels
+    assert found.architecture(named) == vgg.architecture("vgg19", tiny_weights.channels)
     assert found.hashes == {
         "content": sha256(named.content),
         "style 1": sha256(named.style[0]),
@@ -158,8 +158,10 @@ def test_notes_about_pictures_in_memory_name_them(tiny_weights):
 
 
 def test_without_weights_the_network_has_its_usual_channels():
-    found = read_inputs(resolve(Config(size=48, weights="imagenet")), CONTENT, STYLE)
-    assert found.weights is None and found.channels == vgg.CHANNELS and found.hashes == {}
+    settings = resolve(Config(size=48, weights="imagenet"))
+    found = read_inputs(settings, CONTENT, STYLE)
+    assert found.weights is None and found.hashes == {}
+    assert found.architecture(settings) == vgg.architecture("vgg19")
 
 
 def test_a_content_is_cropped_as_fit_says(tiny_weights):
@@ -240,7 +242,8 @@ def test_a_comma_in_the_path_of_a_style_has_a_hint(picture_paths, tmp_path, monk
     flags = [f"--content={content}", "--style=one, two.png,one, two.png"]
     with pytest.raises(InputError) as caught:
         read_inputs(resolve(parse_config(flags)[0]))
-    assert str(caught.value) == "--style=one: no such file; write \\, for a comma in a path"
+    hint = "write \\, for a comma in a path, and put one with spaces in quotes"
+    assert str(caught.value) == f"--style=one: no such file; {hint}"
     assert caught.value.flags == ("style",)
     flags[1] = r"--style=one\, two.png"
     assert len(read_inputs(resolve(parse_config(flags)[0])).styles) == 1
