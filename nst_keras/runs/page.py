@@ -113,7 +113,7 @@ def state(
         return ""
     line = f"<strong>{_WORDS[status]}</strong>"
     if status == "preparing":
-        line += ": TensorFlow starts, and the run is planned"
+        line += ": TensorFlow is starting, and the run is being planned"
     else:
         line += f", {place}, {int(100 * share)}\u00a0%"
     if status == "running" and seconds_left is not None and seconds_left > 0:
