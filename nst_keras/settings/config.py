@@ -704,8 +704,9 @@ def format_flagfile(config: Config) -> str:
 
 def format_command(arguments: list[str]) -> str:
     """The shell command that runs these arguments again."""
-    folder = os.path.dirname(sys.executable)
-    if os.path.dirname(shutil.which("nst") or "") == folder:
-        return shlex.join(["nst", *arguments])
+    # Not `python -m` if it can be helped: that looks for the package in the present folder first,
+    # which fails beside a clone.
+    if installed := shutil.which("nst", path=os.path.dirname(sys.executable)):
+        return shlex.join(["nst" if shutil.which("nst") == installed else installed, *arguments])
     same = shutil.which("python") == sys.executable
     return shlex.join(["python" if same else sys.executable, "-m", "nst_keras.run", *arguments])

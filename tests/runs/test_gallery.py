@@ -165,6 +165,18 @@ def test_the_result_before_a_prolongation_is_not_shown_as_its_own(folder, status
     assert data["picture"]["width"] == 24
 
 
+def test_a_run_that_was_finished_early_is_shown_at_its_size(folder):
+    scales = [
+        {"width": 48, "height": 32, "steps": 30, "first_step": 1},
+        {"width": 96, "height": 64, "steps": 30, "first_step": 31},
+    ]
+    changes = {"scales": scales, "step": 12, "total_steps": 60, "finished_early": 12}
+    write_run(folder, parts={"steps": 61.0, "scores": 4.0, "paused": 500.0}, **changes)
+    facts = gallery.write_page(RunFolder(folder)).read_text("utf-8")
+    assert "<span>48\u00a0\u00d7\u00a032\u00a0px</span><span>12 steps</span>" in facts
+    assert "<span>finished early</span><span>1 min 5 s</span>" in facts
+
+
 def test_torn_and_foreign_files_are_left_out(folder):
     (folder / "run.json").write_text('{"status": "runn')
     (folder / "latest.jpg").write_bytes(b"not a picture")

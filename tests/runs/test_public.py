@@ -56,6 +56,7 @@ def test_commas_in_names_are_no_separators():
 def test_commas_and_spaces_in_one_path_stay():
     command = "python -m nst_keras.run '../my coffee, 2024.jpg' /x/c.jpg '--content=/y/a, b.jpg'"
     assert public_command(command) == "nst 'my coffee, 2024.jpg' c.jpg '--content=a, b.jpg'"
+    assert public_command("'/opt/my env/bin/nst' /x/c.jpg") == "nst c.jpg"
     settings = {"content": "/y/a, b.jpg", "style": "/y/c\\, d.jpg,/y/e.jpg"}
     shown = public_record(RunRecord(settings=settings)).settings
     assert shown == {"content": "a, b.jpg", "style": "c\\, d.jpg,e.jpg"}

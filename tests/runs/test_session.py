@@ -40,6 +40,19 @@ def pair(small):
     return [[*small, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
 
 
+def test_the_page_is_there_before_tensorflow_starts(small, monkeypatch):
+    pages, normal = [], session._start
+
+    def start(*arguments):
+        pages.append(Path("job/index.html").read_text())
+        return normal(*arguments)
+
+    monkeypatch.setattr(session, "_start", start)
+    assert run.main(small) == 0
+    assert "<strong>Preparing</strong>: TensorFlow is starting" in pages[0]
+    assert 'data-role="content"' in pages[0] and 'data-role="style"' in pages[0]
+
+
 @pytest.fixture(scope="module")
 def whole(picture_paths, tiny_weights_path, tmp_path_factory):
     """The folder of a batch that nothing interrupted."""

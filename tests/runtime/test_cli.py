@@ -236,6 +236,12 @@ def test_a_second_signal_of_a_kind_has_its_usual_effect():
         time.sleep(1)  # interrupted
 
 
+def test_a_signal_is_answered_at_once(capfd):
+    with stop_signals(answer="stopping soon"):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert capfd.readouterr().err == "\nnst_keras: stopping soon\n"
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:

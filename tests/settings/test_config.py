@@ -407,24 +407,38 @@ def test_a_numpy_number_survives_a_flagfile(flagfile):
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """Has programs be found at these paths, by their names."""
-    found = {}
-    monkeypatch.setattr(config_lib.shutil, "which", found.get)
-    return found
+def programs(tmp_path, monkeypatch):
+    """Makes the programs of a folder, which is that of Python and of the search path if asked."""
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+
+    def make(folder, *names, python=False, path=False):
+        for name in names:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / name).touch(0o755)
+        if python:
+            monkeypatch.setattr(sys, "executable", str(tmp_path / folder / "python"))
+        if path:
+            monkeypatch.setenv("PATH", str(tmp_path / folder))
+        return tmp_path / folder
+
+    return make
 
 
-def test_a_command_is_quoted_for_the_shell(installed):
-    installed["nst"] = str(Path(sys.executable).with_name("nst"))
+def test_a_command_is_quoted_for_the_shell(programs):
+    programs("here", "nst", "python", python=True, path=True)
     command = config_lib.format_command(["--content=my photo.jpg", "--size=64"])
     assert command == "nst '--content=my photo.jpg' --size=64"
 
 
-def test_a_command_names_a_python_that_has_the_package(installed):
-    installed["nst"] = "/usr/bin/nst"  # of another installation
-    for found, named in ((sys.executable, "python"), ("/usr/bin/python", sys.executable)):
-        installed["python"] = found
-        assert config_lib.format_command([]) == f"{named} -m nst_keras.run"
+def test_a_command_names_a_program_of_the_same_installation(programs):
+    here = programs("here", "python", python=True)
+    assert config_lib.format_command([]) == f"{here / 'python'} -m nst_keras.run"
+    programs("here", path=True)
+    assert config_lib.format_command([]) == "python -m nst_keras.run"
+    programs("here", "nst")
+    assert config_lib.format_command([]) == "nst"
+    programs("other", "nst", "python", path=True)
+    assert config_lib.format_command([]) == str(here / "nst")
 
 
 def test_commas_and_hashes_in_names_survive_a_flagfile(tmp_path):

@@ -123,6 +123,15 @@ def test_time_counts_from_when_the_run_was_asked_for(tiny_weights, measured):
     assert later.total_steps < 0.5 * plan_of(tiny_weights, LIMITED).total_steps
 
 
+def test_a_limit_for_a_few_steps_only_is_told(tiny_weights, measured, caplog):
+    plan = plan_of(tiny_weights, dataclasses.replace(LIMITED, time_limit=22.0))
+    assert plan.total_steps < 6
+    assert f"only {plan.total_steps} of the usual 30 steps fit" in caplog.text
+    caplog.clear()
+    plan_of(tiny_weights, LIMITED)
+    assert "steps fit" not in caplog.text
+
+
 def test_given_steps_are_the_most_that_a_time_limit_leads_to(tiny_weights, measured):
     plan = plan_of(tiny_weights, LIMITED, iterations_given=True)
     assert (plan.coarse_iterations, plan.iterations) == ((10,), 20)
