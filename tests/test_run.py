@@ -136,7 +136,7 @@ def refused(arguments, capsys) -> str:
         (["--weights=missing.npz"], ["--weights=missing.npz", "embedded"]),
         (["--content_layers=block9_conv1"], ["--content_layers=block9_conv1", "block5_conv2"]),
         (["--style_weight=-1"], ["--style_weight=-1", "at least 0"]),
-        (["--style_weight=nan"], ["--style_weight=nan", "finite"]),
+        (["--style_weight=nan"], ["--style_weight=nan", "must be a number of at least 0"]),
         (
             ["--style_layer_weights=1"],
             ["--style_layer_weights=1.0", "has 1 values, but --style_layers has 2"],
@@ -516,7 +516,7 @@ def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
     before = folder.read_record().parts
     assert run.main(["--workdir=job"]) == 0
     log = capsys.readouterr().err
-    assert "resuming after step 5" in log and "of it in seconds: " in log
+    assert "resuming after step 5" in log and "of it " in log
     after = folder.read_record().parts
     assert {"reading", "import", "planning", "setup", "first steps", "steps"} <= before.keys()
     assert all(before[name] <= after[name] for name in before) and "writing" in after

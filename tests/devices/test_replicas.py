@@ -80,8 +80,8 @@ def test_parts_of_the_processor_make_the_picture_that_one_device_makes(
     made = []
 
     class Watched(problem_lib.TiledEvaluator):
-        def __init__(self, networks, terms, contents, tiles, shared, *others):
-            super().__init__(networks, terms, contents, tiles, shared, *others)
+        def __init__(self, networks, strides, terms, contents, tiles, shared, *others):
+            super().__init__(networks, strides, terms, contents, tiles, shared, *others)
             made.append((len(networks), len(tiles), shared.count))
 
     monkeypatch.setattr(problem_lib, "TiledEvaluator", Watched)

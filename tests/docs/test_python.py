@@ -32,7 +32,7 @@ def test_the_examples_work(namespace, pictures, capsys):
     assert (pictures / "runs/first/index.html").is_file()
     shown = capsys.readouterr().out
     assert "step 1 at 48x32: " in shown and "index.html" in shown
-    assert reported >= {"total", "warm", "quiet", "my_style"}
+    assert reported >= {"total", "warm", "quiet", "style/block_3_expand_relu"}
 
 
 def test_there_are_examples_and_their_names_are_public():
