@@ -49,29 +49,6 @@ def custom_extractors(
     return FeatureExtractors(custom.features(used), [network], weights)
 
 
-def _vgg_extractors(
-    settings: Settings,
-    layers: tuple[str, ...],
-    precision: str,
-    weights: Weights,
-    replicas: Replicas,
-) -> FeatureExtractors:
-    models = []
-    for device in replicas.devices:
-        with tf.device(device or None):
-            model = extractor.feature_extractor(
-                weights,
-                layers,
-                pooling=settings.pooling,
-                padding=settings.padding,
-                precision=precision,
-            )
-        models.append(model)
-    largest = extractor.LARGEST_GRADIENT.get(precision)
-    networks = [Network(extractor.sections(model), largest) for model in models]
-    return FeatureExtractors(models[0], networks, weights)
-
-
 # The networks that are in use, by what they are made of besides the values of their weights.
 _in_use: weakref.WeakValueDictionary[tuple, FeatureExtractors] = weakref.WeakValueDictionary()
 
@@ -91,6 +68,20 @@ def vgg_extractors(
     memory.free_garbage()  # of earlier runs of this process, which is in use no more
     kind = layers, settings.pooling, settings.padding, precision, replicas.devices
     found = _in_use.get(kind)
-    if found is None or (found.weights is not weights and not found.weights.equals(weights)):
-        found = _in_use[kind] = _vgg_extractors(settings, layers, precision, weights, replicas)
-    return found
+    if found is not None and (found.weights is weights or found.weights.equals(weights)):
+        return found
+    models = []
+    for device in replicas.devices:
+        with tf.device(device or None):
+            model = extractor.feature_extractor(
+                weights,
+                layers,
+                pooling=settings.pooling,
+                padding=settings.padding,
+                precision=precision,
+            )
+        models.append(model)
+    largest = extractor.LARGEST_GRADIENT.get(precision)
+    networks = [Network(extractor.sections(model), largest) for model in models]
+    made = _in_use[kind] = FeatureExtractors(models[0], networks, weights)
+    return made
