@@ -55,7 +55,8 @@ install_with() {
         echo "$source" >"$note"
     fi
     if ! grep -qxF "with$extras" "$note"; then
-        echo "installing nst_keras$extras and its dependencies" >&2
+        echo "installing nst_keras$extras and its dependencies; TensorFlow is large, so the first" \
+            "time takes some minutes" >&2
         "$python" -m pip --version >/dev/null 2>&1 || "$python" -m ensurepip --upgrade >/dev/null
         "$python" -m pip install --quiet --disable-pip-version-check --editable "$checkout$extras"
         echo "with$extras" >>"$note"

@@ -16,8 +16,6 @@ function curveColor(name, names) {
   return "hsl(" + hue + " " + strong + "% " + ((light ? 72 : 32) + (light ? -14 : 14) * share) + "%)";
 }
 
-function shortName(name) { return name.replace(/block(\d)_conv(\d)/, "conv$1_$2"); }
-
 function showCurves() {
   const steps = page.curves.steps, terms = page.curves.terms, chart = one(".chart");
   const names = Object.keys(terms).filter(name => terms[name].some(value => value > 0));
@@ -41,7 +39,7 @@ function showCurves() {
 
   function scaled() {
     const width = Math.max(280, chart.clientWidth), height = Math.max(280, Math.min(460, width * 0.42));
-    const right = width > 640 ? width - 128 : width - 12;
+    const right = width > 640 ? width - 168 : width - 12;
     const box = {left: 52, right: right, top: 30, bottom: height - 44, width: width, height: height};
     const shown = names.filter(name => !hidden.has(name));
     const all = shown.flatMap(name => terms[name]).filter(value => value > 0);
@@ -92,7 +90,7 @@ function showCurves() {
       .map(end => ({...end, y: axes.y(end.value)})).sort((a, b) => a.y - b.y);
     ends.forEach((end, index) => { if (index) end.y = Math.max(end.y, ends[index - 1].y + 13); });
     for (let index = ends.length - 1, most = axes.bottom; index >= 0; index -= 1, most -= 13) ends[index].y = Math.min(ends[index].y, most);
-    return ends.map(end => draw("text", {class: "name", x: axes.right + 8, y: end.y + 4, style: "fill:" + curveColor(end.name, names)}, shortName(end.name)));
+    return ends.map(end => draw("text", {class: "name", x: axes.right + 8, y: end.y + 4, style: "fill:" + curveColor(end.name, names)}, end.name));
   }
 
   function plot() {

@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # imports TensorFlow
 _log = logging.getLogger(__name__)
 
 _THUMBNAIL = 1024  # px, longest side of the inputs' copies on the page
+_LONG_SECONDS = 3600.0  # a run that takes longer is told how it would be shorter
 # These decide the defaults of the others, so they are compared with their own plain defaults.
 _SETS_DEFAULTS = [name for name, option in OPTIONS.items() if option.sets_defaults]
 
@@ -229,18 +230,16 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     _log.info("%s on %s", plan.precision, record.device)
     costs = CostModel.of_run(settings, plan.precision, inputs)
     rate = startup.matrix_rate(plan.precision)
-    lines = costs.describe(
-        plan.scales,
-        plan.tile_size,
-        rate,
-        memory.peak_bytes(),
-        on_gpu=memory.on_gpu(),
-        xla=plan.xla if memory.on_gpu() and not plan.tile_size else False,
-    )
-    for line in lines:
+    on_gpu = memory.on_gpu()
+    xla = plan.xla if on_gpu and not plan.tile_size else False
+    planned = plan.scales, plan.tile_size, rate
+    for line in costs.describe(*planned, memory.peak_bytes(), on_gpu=on_gpu, xla=xla):
         _log.info("plan: %s", line)
+    steps, around = costs.seconds(*planned, on_gpu=on_gpu, xla=xla)
     if folder.read_record().step:
         _log.info("plan: that is the whole run, of which a part is done")
+    elif sum(steps) + around > _LONG_SECONDS and not run.given.time_limit:
+        _log.info("plan: sooner with --quality=draft, smaller --size or --time_limit=30m")
     # What was asked for this time only is left out.
     usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
     where = dataclasses.replace(settings, workdir=str(folder.path), **usual)

@@ -233,6 +233,7 @@ def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":
     may_have_gpu = memory.has_nvidia_driver() and settings.device != choice.CPU
     compiles = settings.xla is True or (settings.xla == "auto" and may_have_gpu)
     startup.start_tensorflow(settings.compile_cache if compiles else "none")
+    process.enter_context(memory.only_new_garbage())
     choice.confirm(settings.device)
     from nst_keras.devices import keras_settings
     from nst_keras.devices.replicas import make_replicas

@@ -121,7 +121,11 @@ def _train(
         f"{config.precision} on {startup.describe_device()}; folder {folder.path}"
     )
     try:
-        with keras_settings.ours(config.deterministic), cli.stop_signals() as stopping:
+        with (
+            keras_settings.ours(config.deterministic),
+            memory.only_new_garbage(),
+            cli.stop_signals() as stopping,
+        ):
             trainer = Trainer(config, start, len(data.names))
             folder.update_record(status="running")
             loop = TrainLoop(data, trainer, folder, job.digest(), stopping)

@@ -1,5 +1,6 @@
 """Memory of the device and of the system, and the share of it that a run may take."""
 
+import gc
 import math
 import subprocess
 import sys
@@ -224,3 +225,29 @@ def test_garbage_is_freed_with_any_c_library(monkeypatch, error):
     gone = weakref.ref(Cyclic())
     memory.free_garbage()
     assert gone() is None
+
+
+@pytest.fixture
+def nothing_frozen():
+    """Undoes what the fixture of all modules froze, for one test."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+def test_collections_of_a_run_visit_only_what_it_has_made(nothing_frozen):
+    before = weakref.ref(Cyclic())
+    with memory.only_new_garbage():
+        within = weakref.ref(Cyclic())
+        gc.collect()
+        assert within() is None and before() is not None
+    gc.collect()
+    assert before() is None and gc.get_freeze_count() == 0
+
+
+def test_what_the_caller_has_frozen_stays_frozen(nothing_frozen):
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    with memory.only_new_garbage():
+        assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() == frozen

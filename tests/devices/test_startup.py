@@ -1,5 +1,6 @@
 """TensorFlow's start, and the device's name and speed."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -50,6 +51,19 @@ def test_the_backend_that_the_user_asks_for_is_put_aside(monkeypatch, asked):
     )
     startup.import_tensorflow()
     assert seen == ["tensorflow"] and os.environ.get("KERAS_BACKEND") == asked
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_imports_are_not_interrupted_by_collections(monkeypatch, enabled):
+    seen = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: seen.append(gc.isenabled()))
+    if not enabled:
+        gc.disable()
+    try:
+        startup.import_tensorflow()
+        assert seen == [False] and gc.isenabled() == enabled
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

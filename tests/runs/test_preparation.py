@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nst_keras.devices import startup
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs import preparation
 from nst_keras.runs.folder import RunFolder, Status
@@ -192,6 +193,25 @@ def test_the_plan_is_logged_and_so_are_pictures_beyond_its_end(requested, caplog
     assert steps.startswith("plan: ") and steps.endswith(" at 48x32")
     assert plan.startswith("plan: about ")
     assert all(len(f"nst_keras: {line}") <= 80 for line in (what, steps, plan))
+
+
+def test_a_long_run_is_told_how_it_would_be_shorter_unless_it_has_a_time_limit(
+    requested, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(startup, "matrix_rate", lambda precision: 1e4)
+    told = "plan: sooner with --quality=draft, smaller --size or --time_limit=30m"
+    for flags, expected in (((), 1), (("--time_limit=8h",), 0)):
+        caplog.clear()
+        run = requested(*flags)
+        prepare_folder(run)
+        begin(run)
+        assert caplog.messages.count(told) == expected
+    write_record(run, step=3)
+    caplog.clear()
+    begin(requested())
+    assert told not in caplog.messages and "plan: that is the whole run" in caplog.text
+    assert len(f"nst_keras: {told}") <= 80
 
 
 def test_a_run_says_at_once_what_it_paints_and_where_it_can_be_watched(requested, caplog):
