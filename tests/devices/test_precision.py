@@ -168,7 +168,8 @@ def test_a_command_ends_with_a_picture_or_a_line(picture_paths, tiny_weights_pat
     """TensorFlow would end the process without a message of ours."""
     content, style = picture_paths
     flags = [f"--content={content}", f"--style={style}", f"--weights={tiny_weights_path}"]
-    flags += ["--content_layers=relu2_1", "--style_layers=relu1_1", "--precision=bfloat16"]
+    flags += ["--content_layers=relu2_1", "--style_layers=relu1_1", "--objective=relative"]
+    flags += ["--precision=bfloat16"]
     flags += ["--size=32", "--scales=1", "--iterations=1", "--noscores", "--workdir=job"]
     done = subprocess.run(
         [sys.executable, "-m", "nst_keras.run", *flags],

@@ -139,29 +139,6 @@ def visit(browser):
     assert not troubles
 
 
-KINDS = ("run", "live", "sweep", "comparison", "training")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_page_is_wider_than_its_screen_and_nothing_is_cut(visit, pages, kind, theme):
-    page = visit(pages[kind], color_scheme=theme)
-    for details in page.locator("details").all():
-        details.evaluate("node => { node.open = true; }")
-    for width, height in WIDTHS.items():
-        page.set_viewport_size({"width": width, "height": height})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        # Except in boxes that scroll.
-        cut = page.evaluate(
-            """() => [...document.querySelectorAll("header *, main *")].filter(node => {
-                 const box = node.getBoundingClientRect();
-                 return box.width && (box.left < -1 || box.right > innerWidth + 1)
-                   && !node.closest(".scroll, .film, .stage");
-               }).map(node => node.outerHTML.slice(0, 80))"""
-        )
-        assert cut == [], width
-
-
 # The contrast of texts with the wall, after WCAG 2.
 CONTRAST = """() => {
   const light = color => { const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map(value => {
@@ -177,13 +154,29 @@ CONTRAST = """() => {
 }"""
 
 
+KINDS = ("run", "live", "sweep", "comparison", "training")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_texts_have_enough_contrast(visit, pages, kind, theme):
+def test_no_page_is_wider_than_its_screen_nothing_is_cut_and_texts_have_contrast(
+    visit, pages, kind, theme
+):
     page = visit(pages[kind], color_scheme=theme)
     for details in page.locator("details").all():
         details.evaluate("node => { node.open = true; }")
-
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # Except in boxes that scroll.
+        cut = page.evaluate(
+            """() => [...document.querySelectorAll("header *, main *")].filter(node => {
+                 const box = node.getBoundingClientRect();
+                 return box.width && (box.left < -1 || box.right > innerWidth + 1)
+                   && !node.closest(".scroll, .film, .stage");
+               }).map(node => node.outerHTML.slice(0, 80))"""
+        )
+        assert cut == [], width
     assert page.evaluate(CONTRAST) == []
 
 

@@ -1,5 +1,6 @@
 """`nst_keras.run`: its result with and without a folder, resuming, and what it refuses."""
 
+import shutil
 import signal
 
 import keras
@@ -21,17 +22,19 @@ LEFT = np.zeros(CONTENT.shape[:2], np.float32)
 LEFT[:, :30] = 1.0
 
 
-@pytest.fixture
+TWO_SCALES = {"scales": None, "min_size": 36, "coarse_iterations": 4}
+
+
+@pytest.fixture(scope="module")
 def settings(tiny_weights_path):
-    """Keywords of a run of 10 steps at two scales."""
+    """Keywords of a run of 6 steps."""
     return {
         "objective": "relative",
         "content_layers": "block2_conv1",
         "style_layers": "block1_conv1",
         "size": 48,
-        "min_size": 36,
+        "scales": 1,
         "iterations": 6,
-        "coarse_iterations": 4,
         "precision": "float32",
         "log_every": 2,
         "weights": tiny_weights_path,
@@ -44,11 +47,19 @@ def in_folder(settings, tmp_path):
     return {**settings, "workdir": tmp_path / "job", "scores": False, "gif": False}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def expected(settings):
     """The last iterate of the same run by `stylize`."""
     *_, last = stylize(CONTENT, STYLE, **settings)
     return last
+
+
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    """The result of the run with a folder, and its keywords; neither is to be changed."""
+    workdir = tmp_path_factory.mktemp("finished") / "job"
+    given = {**settings, "workdir": workdir, "scores": False, "gif": False}
+    return nst_keras.run(CONTENT, STYLE, **given), given
 
 
 class StopAt(Callback):
@@ -59,11 +70,11 @@ class StopAt(Callback):
         self.stop = batch >= self.step
 
 
-def test_without_a_folder_it_returns_what_stylize_yields_last(
-    settings, expected, tmp_path, monkeypatch
-):
+def test_without_a_folder_it_returns_what_stylize_yields_last(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = nst_keras.run(CONTENT, STYLE, Config(seed=0), **settings)
+    two = {**settings, **TWO_SCALES}
+    *_, expected = stylize(CONTENT, STYLE, **two)
+    found = nst_keras.run(CONTENT, STYLE, Config(seed=0), **two)
     np.testing.assert_array_equal(found.image, expected.image)
     assert found.image.dtype == np.float32
     assert (found.step, found.total_steps, found.finished) == (10, 10, True)
@@ -74,9 +85,7 @@ def test_without_a_folder_it_returns_what_stylize_yields_last(
     assert not list(tmp_path.iterdir())
 
 
-def test_with_a_folder_it_writes_what_the_command_writes(
-    in_folder, expected, tmp_path, monkeypatch
-):
+def test_with_a_folder_it_writes_what_the_command_writes(in_folder, tmp_path):
     photo, painting = tmp_path / "photo.png", tmp_path / "painting.png"
     images.write_image(photo, CONTENT)
     images.write_image(painting, STYLE)
@@ -96,23 +105,23 @@ def test_with_a_folder_it_writes_what_the_command_writes(
     )
 
 
-def test_pictures_in_memory_are_kept_in_the_folder_exactly(in_folder, expected):
-    found = nst_keras.run(CONTENT, [STYLE], **in_folder)
+def test_pictures_in_memory_are_kept_in_the_folder_exactly(finished, in_folder, expected):
+    found, _ = finished
     np.testing.assert_array_equal(found.image, expected.image)
     kept = images.read_image(found.folder / "inputs/given_content.tif").pixels
     np.testing.assert_array_equal(kept, CONTENT)
     eight = images.to_uint8(CONTENT)
-    other = nst_keras.run(eight, STYLE, **{**in_folder, "workdir": found.folder.parent / "eight"})
+    other = nst_keras.run(eight, [STYLE], **in_folder)
     kept = images.read_image(other.folder / "inputs/given_content.png").pixels
     np.testing.assert_array_equal(kept, eight / np.float32(255))
 
 
 @pytest.mark.parametrize("again", ["the same call", "the folder alone", "the command"])
 def test_a_stopped_run_resumes(in_folder, expected, again):
-    first = nst_keras.run(CONTENT, STYLE, callbacks=StopAt(6), **in_folder)
-    assert (first.step, first.finished) == (6, False)
+    first = nst_keras.run(CONTENT, STYLE, callbacks=StopAt(4), **in_folder)
+    assert (first.step, first.finished) == (4, False)
     assert first.image.shape == expected.image.shape
-    assert first.losses["step"] == [1, 2, 4, 5, 6]
+    assert first.losses["step"] == [1, 2, 4]
     if again == "the command":
         assert command.main([f"--workdir={first.folder}"]) == 0
         found = nst_keras.run(workdir=first.folder)
@@ -120,21 +129,21 @@ def test_a_stopped_run_resumes(in_folder, expected, again):
         found = nst_keras.run(workdir=str(first.folder))
     else:
         found = nst_keras.run(CONTENT, STYLE, **in_folder)
-    assert found.finished and found.losses["step"] == [1, 2, 4, 5, 6, 8, 10]
+    assert found.finished and found.losses["step"] == [1, 2, 4, 6]
     np.testing.assert_array_equal(images.to_uint8(found.image), images.to_uint8(expected.image))
 
 
 def test_checkpoints_alone_resume_as_well(settings, expected, tmp_path):
     given = {**settings, "checkpoints": tmp_path}
-    first = nst_keras.run(CONTENT, STYLE, callbacks=[StopAt(6)], **given)
-    assert (first.step, first.finished) == (6, False)
+    first = nst_keras.run(CONTENT, STYLE, callbacks=[StopAt(4)], **given)
+    assert (first.step, first.finished) == (4, False)
     found = nst_keras.run(CONTENT, STYLE, **given)
-    assert found.losses["step"] == [8, 10]  # of this call
+    assert found.losses["step"] == [6]  # of this call
     np.testing.assert_array_equal(found.image, expected.image)
 
 
-def test_a_finished_run_is_returned_and_nobody_is_told(in_folder):
-    first = nst_keras.run(CONTENT, STYLE, **in_folder)
+def test_a_finished_run_is_returned_and_nobody_is_told(finished):
+    first, given = finished
     told = []
 
     class Tell(Callback):
@@ -144,11 +153,9 @@ def test_a_finished_run_is_returned_and_nobody_is_told(in_folder):
         def on_train_end(self, logs=None):
             told.append("end")
 
-    again = nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **in_folder)
+    again = nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **given)
     assert again.finished and told == []
     np.testing.assert_array_equal(again.image, images.to_uint8(first.image) / np.float32(255))
-    nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **in_folder, overwrite=True)
-    assert told == ["begin", "end"]
 
 
 def test_the_device_is_chosen_without_a_folder_as_well(settings, expected):
@@ -161,7 +168,7 @@ def test_the_device_is_chosen_without_a_folder_as_well(settings, expected):
 def test_an_own_extractor_is_part_of_the_run(in_folder, settings, tiny_weights, capsys):
     layers = ("block1_conv1", "block2_conv1")
     model = feature_extractor(tiny_weights, layers)
-    first = nst_keras.run(CONTENT, STYLE, extractor=model, callbacks=StopAt(6), **in_folder)
+    first = nst_keras.run(CONTENT, STYLE, extractor=model, callbacks=StopAt(4), **in_folder)
     record = RunFolder(first.folder).read_record()
     assert record.resume_command == "nst_keras.run(...)  # with the same extractor"
     image = keras.Input((None, None, 3))
@@ -212,9 +219,8 @@ def test_an_interrupt_before_there_is_a_picture_is_raised(in_folder, settings, m
 def test_masks_and_several_styles_are_taken(in_folder, settings):
     styles, masks = [STYLE, picture(45, 70, seed=8)], [LEFT, "rest"]
     *_, expected = stylize(CONTENT, styles, style_mask=masks, **settings)
-    for given in (settings, in_folder):
-        found = nst_keras.run(CONTENT, styles, style_mask=masks, **given)
-        np.testing.assert_array_equal(found.image, expected.image)
+    found = nst_keras.run(CONTENT, styles, style_mask=masks, **in_folder)
+    np.testing.assert_array_equal(found.image, expected.image)
 
 
 def test_a_config_may_name_the_pictures(settings, picture_paths):
@@ -238,7 +244,7 @@ def test_an_optimizer_of_keras_keeps_its_settings_and_resumes(in_folder, setting
 
     whole = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), **given, overwrite=True)
     given["workdir"] = whole.folder.parent / "parts"
-    first = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), callbacks=StopAt(6), **given)
+    first = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), callbacks=StopAt(4), **given)
     assert not first.finished
     second = nst_keras.run(CONTENT, STYLE, optimizer=optimizer(), **given)
     np.testing.assert_array_equal(second.image, whole.image)
@@ -249,13 +255,13 @@ def test_an_own_term_is_part_of_the_run(in_folder):
     def term(weight):
         return LossTerm("dark", weight, lambda pixels: keras.ops.mean(keras.ops.square(pixels)))
 
-    first = nst_keras.run(CONTENT, STYLE, terms=term(5.0), callbacks=StopAt(6), **in_folder)
+    first = nst_keras.run(CONTENT, STYLE, terms=term(5.0), callbacks=StopAt(4), **in_folder)
     assert first.losses["dark"][0] > 0
     for others in ({"terms": term(6.0)}, {}):
         with pytest.raises(InputError, match="contains another run .*sha256 of term dark"):
             nst_keras.run(CONTENT, STYLE, **others, **in_folder)
     found = nst_keras.run(CONTENT, STYLE, terms=[term(5.0)], **in_folder)
-    assert found.finished and len(found.losses["dark"]) == 7
+    assert found.finished and len(found.losses["dark"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -284,9 +290,9 @@ def test_bad_input_is_refused_in_the_words_of_python(
     assert not (tmp_path / "job").exists()
 
 
-def test_another_run_in_the_folder_is_refused(in_folder):
-    nst_keras.run(CONTENT, STYLE, **in_folder)
+def test_another_run_in_the_folder_is_refused_unless_it_is_overwritten(finished, in_folder):
+    shutil.copytree(finished[0].folder, in_folder["workdir"])
     with pytest.raises(InputError, match="^workdir=.*: contains another run .*overwrite=True"):
         nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3})
-    found = nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3, "overwrite": True})
-    assert found.finished
+    other = nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3, "overwrite": True})
+    assert other.finished and "--seed=3" in (other.folder / "flags.cfg").read_text()

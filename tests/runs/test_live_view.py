@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nst_keras.live import picture as picture_lib
+from nst_keras.live import server as server_lib
 from nst_keras.live.server import LiveServer, open_server
 from nst_keras.runs import command as run
 from nst_keras.runs import live_view
@@ -25,24 +26,32 @@ from tests.runs.test_session import at_step, run_batch
 
 
 @pytest.fixture
-def job(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
+def two_scales(picture_paths, tiny_weights_path, tmp_path, monkeypatch):
     """The flags of a run of 10 steps at two scales, with a live page."""
     monkeypatch.chdir(tmp_path)
     return [*flags_of(picture_paths, tiny_weights_path), "--serve"]
+
+
+@pytest.fixture
+def job(two_scales):
+    """The flags of a run of 6 steps, with a live page."""
+    return [*two_scales, "--scales=1"]
 
 
 @pytest.fixture(scope="module")
 def whole(picture_paths, tiny_weights_path, tmp_path_factory):
     """The files of `job` without a live page."""
     folder = tmp_path_factory.mktemp("without_page") / "job"
-    assert run.main([*flags_of(picture_paths, tiny_weights_path), f"--workdir={folder}"]) == 0
+    flags = [*flags_of(picture_paths, tiny_weights_path), "--scales=1", f"--workdir={folder}"]
+    assert run.main(flags) == 0
     return files_of(folder)
 
 
 @pytest.fixture
 def servers(monkeypatch):
-    """The servers that were opened."""
+    """The servers that were opened; none waits for its browser, which is a test that looks once."""
     opened = []
+    monkeypatch.setattr(server_lib, "_FAREWELL_SECONDS", 0.0)
 
     def open_server(*arguments):
         opened.append(LiveServer(*arguments))
@@ -71,8 +80,8 @@ def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeyp
         sizes[step] = Image.open(io.BytesIO(get(servers[0], "/picture.jpg").body)).size
 
     monkeypatch.setattr(picture_lib, "_LEAST_PAUSE", 0.0)
-    at_step(monkeypatch, 5, "job", lambda: look(5))
-    at_step(monkeypatch, 6, "job", lambda: look(6))
+    at_step(monkeypatch, 3, "job", lambda: look(3))
+    at_step(monkeypatch, 4, "job", lambda: look(4))
     monkeypatch.setattr(
         live_view.LiveView, "write", lambda self: states.update(last=state_of(servers[0]))
     )
@@ -80,12 +89,12 @@ def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeyp
     assert results(files_of(Path("job"))) == results(whole)
     url = servers[0].url
     assert f"nst_keras: live page: {url}\n" in capsys.readouterr().err
-    assert sizes == {5: (60, 40), 6: (48, 32)}  # nobody had looked before: the photo
-    assert states[6]["headline"] in ("Painting, scale 2 of 2", "Painting, scale 1 of 2")
-    assert states[6]["title"].count(" in the style of ") == 1
-    assert {"total", "content", "style", "tv"} == {*states[6]["curves"]}
+    assert sizes == {3: (60, 40), 4: (48, 32)}  # nobody had looked before: the photo
+    assert states[4]["headline"] == "Painting, scale 1 of 1"
+    assert states[4]["title"].count(" in the style of ") == 1
+    assert {"total", "content", "style", "tv"} == {*states[4]["curves"]}
     assert states["last"]["share"] == 1.0 and states["last"]["actions"] == []
-    assert "step 10 of 10" in states["last"]["facts"]
+    assert "step 6 of 6" in states["last"]["facts"]
     with pytest.raises(OSError):  # it has ended with the run
         get(servers[0])
 
@@ -104,7 +113,7 @@ def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch)
         timers[-1].start()
 
     timers = []
-    at_step(monkeypatch, 5, "job", pause)
+    at_step(monkeypatch, 3, "job", pause)
     assert run.main(job) == 0
     timers[0].join()
     assert phases == ["paused"]
@@ -119,9 +128,9 @@ def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch)
 
 def test_a_stopped_run_resumes_to_the_same_bytes(job, whole, servers, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        at_step(patch, 5, "job", lambda: post(servers[0], "stop"))
+        at_step(patch, 3, "job", lambda: post(servers[0], "stop"))
         assert run.main(job) == 75
-    assert "stopped after step 5; resume with: " in capsys.readouterr().err
+    assert "stopped after step 3; resume with: " in capsys.readouterr().err
     record = RunFolder("job").read_record()
     assert record.status == "interrupted" and record.finished_early is None
     assert "--serve=true" not in Path("job/flags.cfg").read_text()
@@ -131,10 +140,18 @@ def test_a_stopped_run_resumes_to_the_same_bytes(job, whole, servers, monkeypatc
 
 
 @pytest.mark.parametrize(("step", "size"), [(8, (48, 32)), (3, (36, 24))])
-def test_a_run_is_finished_early(job, whole, servers, monkeypatch, capsys, step, size):
+def test_a_run_is_finished_early(two_scales, servers, monkeypatch, capsys, step, size):
+    headlines = []
+
+    def finish():
+        headlines.append(state_of(servers[0])["headline"])
+        post(servers[0], "finish")
+
     with monkeypatch.context() as patch:
-        at_step(patch, step, "job", lambda: post(servers[0], "finish"))
-        assert run.main([*job, "--scores"]) == 0
+        at_step(patch, step, "job", finish)
+        assert run.main([*two_scales, "--scores"]) == 0
+    scales = "Painting, scale 1 of 2", "Painting, scale 2 of 2"
+    assert headlines[0] in (scales if step > 4 else scales[:1])  # at times behind the step
     last = step + 1  # the one at which it was asked is over
     steps = logged_steps(Path("job"))
     assert steps[-1] in (step, last)
@@ -146,10 +163,10 @@ def test_a_run_is_finished_early(job, whole, servers, monkeypatch, capsys, step,
     image = Image.open("job/result.png")
     assert image.width == size[0]
     assert image.text["nst_keras finished early"] == f"step {steps[-1]} of 10"
-    assert whole[f"iterations/iteration_{steps[-1] // 2 * 2:05d}.jpg"]
+    assert Path(f"job/iterations/iteration_{steps[-1] // 2 * 2:05d}.jpg").exists()
     assert Path("job/index.html").exists()
     capsys.readouterr()
-    assert run.main(job) == 0
+    assert run.main(two_scales) == 0
     printed = capsys.readouterr().err
     assert f"is already finished, early, after step {steps[-1]} of 10 (result: " in printed
     assert len(servers) == 1
@@ -157,7 +174,7 @@ def test_a_run_is_finished_early(job, whole, servers, monkeypatch, capsys, step,
 
 def test_a_run_that_was_finished_early_can_be_run_again(job, whole, servers, monkeypatch):
     with monkeypatch.context() as patch:
-        at_step(patch, 5, "job", lambda: post(servers[0], "finish"))
+        at_step(patch, 3, "job", lambda: post(servers[0], "finish"))
         assert run.main(job) == 0
     assert run.main([*job, "--overwrite"]) == 0
     assert RunFolder("job").read_record().finished_early is None
@@ -165,7 +182,7 @@ def test_a_run_that_was_finished_early_can_be_run_again(job, whole, servers, mon
 
 
 def test_a_run_finished_early_can_get_more_steps(job, servers, monkeypatch):
-    constant = [*job, "--scales=1", "--schedule=constant"]
+    constant = [*job, "--schedule=constant"]
     assert run.main([*constant, "--iterations=8", "--workdir=straight"]) == 0
     with monkeypatch.context() as patch:
         at_step(patch, 4, "job", lambda: post(servers[1], "finish"))
@@ -185,7 +202,7 @@ def test_a_paused_run_can_be_stopped(job, servers, monkeypatch):
         post(servers[0], "pause")
         timers[0].start()
 
-    at_step(monkeypatch, 5, "job", pause)
+    at_step(monkeypatch, 3, "job", pause)
     assert run.main(job) == 75
     timers[0].join()
 
@@ -240,8 +257,7 @@ def test_a_failing_server_does_not_hurt_the_run(job, whole, servers, monkeypatch
 
 def test_a_batch_has_one_page(job, servers, monkeypatch):
     states = []
-    small = [*job, "--scales=1"]
-    pair = [[*small, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
+    pair = [[*job, f"--style_weight={w}", f"--workdir=job_{w}"] for w in (2, 20)]
     at_step(monkeypatch, 3, "job_20", lambda: states.append(state_of(servers[0])))
     assert run_batch(pair) == 0
     assert len(servers) == 1

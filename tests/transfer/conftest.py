@@ -44,6 +44,8 @@ NEIGHBORS = {
     "match_every": 2,
 }
 
+MATCHED_ONCE = {**NEIGHBORS, "detail_iterations": 0}  # a phase less to compile
+
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 

@@ -18,6 +18,7 @@ from tests.conftest import picture, require_precision
 from tests.network.conftest import distance_error, rounding, switching
 from tests.transfer.conftest import (
     CONFIG,
+    MATCHED_ONCE,
     NEIGHBORS,
     SINGLE,
     TILED,
@@ -299,9 +300,9 @@ def test_trouble_of_one_ends_the_batch(tiny_weights, monkeypatch):
         paint(tiny_weights, configs_of())
 
 
-@pytest.mark.parametrize("settings", [{}, NEIGHBORS])
+@pytest.mark.parametrize("settings", [{}, MATCHED_ONCE])
 def test_pictures_with_as_many_regions_are_a_batch(tiny_weights, settings):
-    config = dataclasses.replace(CONFIG, **settings)
+    config = dataclasses.replace(SINGLE, **settings)
     left = np.zeros((40, 60), np.float32)
     left[:, :20] = 1.0
     problems, singles = [], []

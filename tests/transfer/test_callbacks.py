@@ -6,7 +6,7 @@ import pytest
 from nst_keras import Callback, stylize
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.callbacks import CallbackList
-from tests.transfer.conftest import CONFIG, CONTENT, STYLE, paint
+from tests.transfer.conftest import CONFIG, CONTENT, SINGLE, STYLE, paint
 
 
 class Told(Callback):
@@ -45,15 +45,15 @@ def test_a_callback_is_told_of_scales_and_steps(tiny_weights):
 
 
 def test_a_stopped_run_resumes_with_the_same_call(tiny_weights, tmp_path):
-    whole = paint(CONFIG, tiny_weights)
-    told = Told(stop_at=6)
+    whole = paint(SINGLE, tiny_weights)
+    told = Told(stop_at=3)
     options = {"weights": tiny_weights, "checkpoints": tmp_path, "callbacks": told}
-    *_, last = stylize(CONTENT, STYLE, CONFIG, **options)
-    assert last.step == 6 and told.calls[-2:] == [6, "train ends"]
+    *_, last = stylize(CONTENT, STYLE, SINGLE, **options)
+    assert last.step == 3 and told.calls[-2:] == [3, "train ends"]
     assert last.image.shape == whole.image.shape  # stays readable
     told.stop_at = None
-    first, *_, last = stylize(CONTENT, STYLE, CONFIG, **options)
-    assert first.step == 7
+    first, *_, last = stylize(CONTENT, STYLE, SINGLE, **options)
+    assert first.step == 4
     np.testing.assert_array_equal(last.image, whole.image)
 
 
@@ -62,8 +62,8 @@ def test_callbacks_that_only_watch_change_nothing(tiny_weights):
         def on_train_batch_end(self, batch, logs=None):
             logs.clear()
 
-    expected = paint(CONFIG, tiny_weights)
-    found = paint(CONFIG, tiny_weights, callbacks=(Careless(), Told()))
+    expected = paint(SINGLE, tiny_weights)
+    found = paint(SINGLE, tiny_weights, callbacks=(Careless(), Told()))
     assert found.terms == expected.terms
     np.testing.assert_array_equal(found.image, expected.image)
 

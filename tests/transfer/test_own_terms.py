@@ -97,9 +97,9 @@ def test_an_own_term_is_minimized_and_reported_by_its_name(tiny_weights):
 
 def test_in_tiles_an_own_sum_gives_the_same_picture(tiny_weights):
     terms = [PLAIN["features"], LossTerm("red", 3.0, red_sum, additive=True)]
-    whole = dataclasses.replace(TILED, tile_size="none")
-    expected = paint(whole, tiny_weights, terms=terms)
-    found = paint(TILED, tiny_weights, terms=terms)
+    tiled = dataclasses.replace(TILED, scales=1)
+    expected = paint(dataclasses.replace(tiled, tile_size="none"), tiny_weights, terms=terms)
+    found = paint(tiled, tiny_weights, terms=terms)
     np.testing.assert_allclose(found.image, expected.image, atol=2e-3)
     assert found.terms["own"] == pytest.approx(expected.terms["own"], rel=1e-3)
 
@@ -134,11 +134,11 @@ def test_a_run_with_an_own_term_resumes_with_the_same_term_alone(tiny_weights, t
 
     def begun(target):
         options = {"weights": tiny_weights, "checkpoints": tmp_path, "terms": term(target)}
-        return stylize(CONTENT, STYLE, CONFIG, **options)
+        return stylize(CONTENT, STYLE, SINGLE, **options)
 
-    whole = paint(CONFIG, tiny_weights, terms=term(0.2))
+    whole = paint(SINGLE, tiny_weights, terms=term(0.2))
     iterates = begun(0.2)
-    next(iterate for iterate in iterates if iterate.step == 6)
+    next(iterate for iterate in iterates if iterate.step == 3)
     iterates.close()
     other = begun(0.3)
     assert next(other).step == 1
@@ -146,7 +146,7 @@ def test_a_run_with_an_own_term_resumes_with_the_same_term_alone(tiny_weights, t
     other.close()
     (tmp_path / "step_000000001.npz").unlink()
     first, *_, last = begun(0.2)
-    assert first.step == 7
+    assert first.step == 4
     np.testing.assert_array_equal(last.image, whole.image)
 
 
@@ -174,7 +174,7 @@ def test_a_network_of_the_user_may_be_all_there_is(tiny_weights):
         return tf.reduce_mean(tf.square(model(pixels)["deep"] - model(photo)["deep"]))
 
     terms = [LossTerm("my_style", 1e3, style_loss), LossTerm("my_content", 1.0, content_loss)]
-    alone = dataclasses.replace(CONFIG, content_weight=0.0, style_weight=0.0, iterations=30)
+    alone = dataclasses.replace(SINGLE, content_weight=0.0, style_weight=0.0, iterations=30)
     first, *_, last = stylize(CONTENT, STYLE, alone, weights=tiny_weights, terms=terms)
     assert style_loss(last.image[None]) < 0.2 * style_loss(CONTENT[None])
     assert last.terms["my_content"] < 1.0

@@ -34,6 +34,7 @@ from tests.conftest import in_a_thread, picture, require_precision
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    MATCHED_ONCE,
     NEIGHBORS,
     SINGLE,
     STYLE,
@@ -383,18 +384,18 @@ def test_a_long_step_in_tiles_is_given_up(tiny_weights, monkeypatch):
 
 
 def test_the_same_call_with_the_same_folder_goes_on(tiny_weights, tmp_path, monkeypatch):
-    whole = paint(CONFIG, tiny_weights).image
+    whole = paint(SINGLE, tiny_weights).image
     folder = tmp_path / "folder"
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3)
-        assert len(interrupted(tiny_weights, CONFIG, checkpoints=folder)) == 3
+        assert len(interrupted(tiny_weights, SINGLE, checkpoints=folder)) == 3
     rest = [
         (iterate.step, iterate.image)
-        for iterate in stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights, checkpoints=folder)
+        for iterate in stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights, checkpoints=folder)
     ]
     assert rest[0][0] == 4
     np.testing.assert_array_equal(rest[-1][1], whole)
-    again = paint(CONFIG, tiny_weights, checkpoints=str(folder))  # of what is finished
+    again = paint(SINGLE, tiny_weights, checkpoints=str(folder))  # of what is finished
     np.testing.assert_array_equal(again.image, whole)
 
 
@@ -423,8 +424,10 @@ def test_tensorflow_says_nothing_in_six_calls(tiny_weights_path):
 import sys
 import numpy as np
 from nst_keras import Config, stylize
-layers = {"content_layers": ("block1_conv2",), "style_layers": ("block1_conv1",)}
-config = Config(weights=sys.argv[1], size=32, scales=1, iterations=1, **layers)
+names = "content_layers", "style_layers", "neighbor_layers"
+layers = dict.fromkeys(names, ("block1_conv1",))
+steps = {"iterations": 1, "detail_iterations": 0}
+config = Config(weights=sys.argv[1], size=32, scales=1, **steps, **layers)
 for _ in range(6):
     for iterate in stylize(np.zeros((32, 32, 3)), np.ones((32, 32, 3)), config):
         iterate.evaluate()
@@ -622,14 +625,14 @@ def test_two_regions_come_as_close_to_their_styles_as_runs_of_one_style(tiny_wei
     "settings",
     [
         {},
-        NEIGHBORS,
-        {"color": "content_exact"},
-        {"color": "histogram"},
+        {**MATCHED_ONCE, "scales": 1},
+        {"color": "content_exact", "scales": 1},
+        {"color": "histogram", "scales": 1},
         {"variables": "pyramid"},
-        {"optimizer": "lbfgs", "learning_rate": 1.0},
+        {"optimizer": "lbfgs", "learning_rate": 1.0, "scales": 1},
         {"average": 0.9},
         TILES,
-        {"init": "noise", "clamp": False},
+        {"init": "noise", "clamp": False, "scales": 1},
     ],
 )
 def test_what_is_kept_is_the_photo_to_the_byte(tiny_weights, settings):
@@ -645,15 +648,23 @@ def test_what_is_kept_is_the_photo_to_the_byte(tiny_weights, settings):
     assert np.abs(image[rest] - expected[rest]).mean() > 0.005
 
 
-@pytest.mark.parametrize("settings", [{}, NEIGHBORS, TILES, {"style_region": True}])
-def test_a_resumed_run_with_masks_equals_an_uninterrupted_one(tiny_weights, tmp_path, settings):
-    part = {"style_region": [STYLE[..., 0] > 0.5, "all"]} if "style_region" in settings else {}
-    own = {name: value for name, value in settings.items() if name != "style_region"}
-    config = dataclasses.replace(CONFIG, **own)
+@pytest.mark.parametrize(
+    ("config", "stop_at", "part"),
+    [
+        (CONFIG, 7, {}),
+        (dataclasses.replace(SINGLE, **NEIGHBORS), 3, {}),
+        (dataclasses.replace(SINGLE, **TILES), 3, {}),
+        (SINGLE, 3, {"style_region": [STYLE[..., 0] > 0.5, "all"]}),
+    ],
+    ids=["two scales", "neighbors", "tiles", "a part of the style"],
+)
+def test_a_resumed_run_with_masks_equals_an_uninterrupted_one(
+    tiny_weights, tmp_path, config, stop_at, part
+):
     whole = masked(config, tiny_weights, **part)
     given = {**MASKED, **part, "weights": tiny_weights, "checkpoints": tmp_path}
     iterates = stylize(CONTENT, [STYLE, SECOND], config, **given)
-    next(iterate for iterate in iterates if iterate.step == 7)
+    next(iterate for iterate in iterates if iterate.step == stop_at)
     iterates.close()
     *_, last = stylize(CONTENT, [STYLE, SECOND], config, **given)
     assert last.step == whole[-1][0]
@@ -667,7 +678,7 @@ def test_a_full_mask_changes_nothing(tiny_weights):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"color": "content"}, NEIGHBORS])
+@pytest.mark.parametrize("settings", [{}, {"color": "content"}, MATCHED_ONCE])
 def test_parts_are_found_without_masks(tiny_weights, settings):
     config = dataclasses.replace(SINGLE, **settings)
     first, second = (
