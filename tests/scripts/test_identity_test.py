@@ -52,6 +52,7 @@ def test_only_the_picture_itself_has_sufficient_scores(scorer):
 
 # Few small steps stay near the start.
 SHORT = ["--size=64", "--scales=1", "--iterations=10", "--learning_rate=0.01"]
+SHORT += ["--objective=relative"]  # soon compiled
 
 
 def test_a_short_run_returns_the_picture_only_from_itself(capsys):

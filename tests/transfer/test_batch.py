@@ -133,7 +133,7 @@ def test_runs_in_tiles_are_no_batch(tiny_weights):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0},
+        {"objective": "gatys", "optimizer": "adam", "learning_rate": 1.0, "scales": 1},
         {
             "optimizer": "rmsprop",
             "epsilon": 1e-4,

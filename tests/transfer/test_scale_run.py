@@ -119,7 +119,7 @@ def test_the_value_is_that_of_the_image_itself(tiny_weights):
         {"objective": "crowsonkb", "optimizer": "rmsprop", "learning_rate": 0.01},
         {**NEIGHBORS, "detail_iterations": 2},
         {"variables": "pyramid", "learning_rate": 0.01},
-        {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_2",)},
+        {"xla": True, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",)},
     ],
     ids=str,
 )
