@@ -1,6 +1,7 @@
 """Runs and batches by their command in process: what is done once, and resuming."""
 
 import dataclasses
+import gc
 import json
 import random
 import signal
@@ -51,6 +52,17 @@ def test_the_page_is_there_before_tensorflow_starts(small, monkeypatch):
     assert run.main(small) == 0
     assert "<strong>Preparing</strong>: TensorFlow is starting" in pages[0]
     assert 'data-role="content"' in pages[0] and 'data-role="style"' in pages[0]
+
+
+def test_collections_leave_out_what_was_there_before_the_run_until_its_end(small, monkeypatch):
+    frozen = []
+    at_step(monkeypatch, 2, "job", lambda: frozen.append(gc.get_freeze_count()))
+    gc.unfreeze()
+    try:
+        assert run.main(small) == 0
+        assert frozen[0] > 100_000 and gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()  # as the fixture of all modules has left it
 
 
 @pytest.fixture(scope="module")

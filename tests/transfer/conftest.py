@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import pytest
 import tensorflow as tf
 
 from nst_keras import Config, stylize
@@ -53,6 +54,12 @@ def paint(config, weights, style=STYLE, **options):
     """The last iterate of a run."""
     *_, last = stylize(CONTENT, style, config, weights=weights, **options)
     return last
+
+
+@pytest.fixture(scope="session")
+def single(tiny_weights):
+    """The last iterate of a run of `SINGLE`."""
+    return paint(SINGLE, tiny_weights)
 
 
 def painted(config, weights, checkpointer=None):

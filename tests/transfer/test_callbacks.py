@@ -44,28 +44,26 @@ def test_a_callback_is_told_of_scales_and_steps(tiny_weights):
         assert logs == {"loss": terms["total"], **terms}
 
 
-def test_a_stopped_run_resumes_with_the_same_call(tiny_weights, tmp_path):
-    whole = paint(SINGLE, tiny_weights)
+def test_a_stopped_run_resumes_with_the_same_call(tiny_weights, single, tmp_path):
     told = Told(stop_at=3)
     options = {"weights": tiny_weights, "checkpoints": tmp_path, "callbacks": told}
     *_, last = stylize(CONTENT, STYLE, SINGLE, **options)
     assert last.step == 3 and told.calls[-2:] == [3, "train ends"]
-    assert last.image.shape == whole.image.shape  # stays readable
+    assert last.image.shape == single.image.shape  # stays readable
     told.stop_at = None
     first, *_, last = stylize(CONTENT, STYLE, SINGLE, **options)
     assert first.step == 4
-    np.testing.assert_array_equal(last.image, whole.image)
+    np.testing.assert_array_equal(last.image, single.image)
 
 
-def test_callbacks_that_only_watch_change_nothing(tiny_weights):
+def test_callbacks_that_only_watch_change_nothing(tiny_weights, single):
     class Careless(Callback):
         def on_train_batch_end(self, batch, logs=None):
             logs.clear()
 
-    expected = paint(SINGLE, tiny_weights)
     found = paint(SINGLE, tiny_weights, callbacks=(Careless(), Told()))
-    assert found.terms == expected.terms
-    np.testing.assert_array_equal(found.image, expected.image)
+    assert found.terms == single.terms
+    np.testing.assert_array_equal(found.image, single.image)
 
 
 def test_the_end_is_told_if_the_caller_breaks_off(tiny_weights):

@@ -84,12 +84,11 @@ def test_losses_and_gradients_of_own_terms_are_those_of_autodiff(tiny_weights, k
     assert np.abs(wanted).max() > 0
 
 
-def test_an_own_term_is_minimized_and_reported_by_its_name(tiny_weights):
+def test_an_own_term_is_minimized_and_reported_by_its_name(tiny_weights, single):
     term = LossTerm("redness", 50.0, red_mean)
     last = paint(SINGLE, tiny_weights, terms=term)
-    plain = paint(SINGLE, tiny_weights)
-    assert red_mean(last.image) < red_mean(plain.image)
-    assert last.terms["redness"] > 0 and "redness" not in plain.terms
+    assert red_mean(last.image) < red_mean(single.image)
+    assert last.terms["redness"] > 0 and "redness" not in single.terms
     assert last.terms["total"] == pytest.approx(
         sum(loss for name, loss in last.terms.items() if name != "total"), rel=1e-5
     )

@@ -186,7 +186,7 @@ def test_a_content_that_is_cropped_is_its_square_middle(tiny_weights):
     assert np.abs(image - geometry.resize(square, *image.shape[:2])).max() < 0.01
 
 
-def test_several_styles_are_blended(tiny_weights):
+def test_several_styles_are_blended(tiny_weights, single):
     other = picture(30, 70, seed=9)
 
     def blended(blend):
@@ -194,9 +194,8 @@ def test_several_styles_are_blended(tiny_weights):
         *_, last = stylize(CONTENT, [STYLE, other], config, weights=tiny_weights)
         return last.image
 
-    alone = paint(SINGLE, tiny_weights).image
-    np.testing.assert_array_equal(blended((1.0, 0.0)), alone)
-    assert np.abs(blended((1.0, 3.0)) - alone).max() > 0.01
+    np.testing.assert_array_equal(blended((1.0, 0.0)), single.image)
+    assert np.abs(blended((1.0, 3.0)) - single.image).max() > 0.01
 
 
 def test_real_weights_improve_in_three_steps():
@@ -279,7 +278,7 @@ def test_styles_get_the_colors_of_the_photo_before_they_are_used(tiny_weights):
 
 
 @pytest.mark.parametrize("color", ["style", "content", "content_exact", "histogram"])
-def test_what_is_shown_may_have_the_colors_of_the_photo(tiny_weights, color):
+def test_what_is_shown_may_have_the_colors_of_the_photo(tiny_weights, single, color):
     config = dataclasses.replace(SINGLE, color=color, color_strength=0.5)
     last = paint(config, tiny_weights)
     if color in ("style", "content"):
@@ -288,5 +287,4 @@ def test_what_is_shown_may_have_the_colors_of_the_photo(tiny_weights, color):
     photo = last.references().content
     expected = recolored(last.painted, photo, color, 0.5)
     np.testing.assert_array_equal(last.image, expected)
-    plain = paint(SINGLE, tiny_weights)
-    np.testing.assert_array_equal(last.painted, plain.image)  # what is optimized is the same
+    np.testing.assert_array_equal(last.painted, single.image)  # what is optimized is the same

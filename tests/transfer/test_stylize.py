@@ -316,10 +316,9 @@ def test_inputs_are_read_and_planned_once(tiny_weights, monkeypatch):
 # Other threads, interrupts, and going on afterwards
 
 
-def test_off_the_main_thread_it_paints_the_same(tiny_weights):
-    expected = paint(SINGLE, tiny_weights).image
+def test_off_the_main_thread_it_paints_the_same(tiny_weights, single):
     found = in_a_thread(lambda: paint(SINGLE, tiny_weights).image)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, single.image)
 
 
 def interrupt_at(monkeypatch, step, times=1):
@@ -383,8 +382,7 @@ def test_a_long_step_in_tiles_is_given_up(tiny_weights, monkeypatch):
     np.testing.assert_array_equal(last.image, image)
 
 
-def test_the_same_call_with_the_same_folder_goes_on(tiny_weights, tmp_path, monkeypatch):
-    whole = paint(SINGLE, tiny_weights).image
+def test_the_same_call_with_the_same_folder_goes_on(tiny_weights, single, tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     with monkeypatch.context() as patch:
         interrupt_at(patch, 3)
@@ -394,9 +392,9 @@ def test_the_same_call_with_the_same_folder_goes_on(tiny_weights, tmp_path, monk
         for iterate in stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights, checkpoints=folder)
     ]
     assert rest[0][0] == 4
-    np.testing.assert_array_equal(rest[-1][1], whole)
+    np.testing.assert_array_equal(rest[-1][1], single.image)
     again = paint(SINGLE, tiny_weights, checkpoints=str(folder))  # of what is finished
-    np.testing.assert_array_equal(again.image, whole)
+    np.testing.assert_array_equal(again.image, single.image)
 
 
 def test_checkpoints_of_another_picture_are_reported_and_not_used(tiny_weights, tmp_path, caplog):
@@ -669,11 +667,10 @@ def test_a_resumed_run_with_masks_equals_an_uninterrupted_one(
     assert last.image.tobytes() == whole[-1][1].tobytes()
 
 
-def test_a_full_mask_changes_nothing(tiny_weights):
+def test_a_full_mask_changes_nothing(tiny_weights, single):
     full = np.ones_like(LEFT)
     *_, (_, found) = masked(SINGLE, tiny_weights, [STYLE], style_mask=[full])
-    expected = paint(SINGLE, tiny_weights).image
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, single.image, atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", [{}, {"color": "content"}, MATCHED_ONCE])
