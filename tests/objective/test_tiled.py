@@ -32,7 +32,7 @@ from tests.objective.conftest import (
     whole_evaluator,
 )
 
-SIZE = 213, 179  # divisible by nothing
+SIZE = 213, 131  # divisible by nothing
 SMALL = 61, 53
 
 
