@@ -33,7 +33,7 @@ def start_tensorflow(compile_cache_place: str = "none") -> None:
     """
     compile_cache.keep_compiled(compile_cache_place)
     if "tensorflow" in sys.modules:
-        free_garbage()  # of earlier runs of this process
+        free_garbage()  # of earlier runs of this process, which `only_new_garbage` would keep
     with _as_if_missing(_OPTIONAL):
         import_tensorflow()
     if on_gpu():

@@ -218,9 +218,7 @@ def announce(run: RequestedRun) -> None:
 
 def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     """Log what a planned run is going to do, and write what a resume and the page need."""
-    from nst_keras.transfer.cost import CostModel
-
-    folder, settings, inputs = run.folder, run.settings, run.inputs
+    folder, settings = run.folder, run.settings
     for at in settings.image_at:
         if at > plan.total_steps:
             message = "--image_at=%d: the run has only %d steps; no image will be kept for it"
@@ -228,18 +226,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
     _log.info("%s on %s", plan.precision, record.device)
-    costs = CostModel.of_run(settings, plan.precision, inputs)
-    rate = startup.matrix_rate(plan.precision)
-    on_gpu = memory.on_gpu()
-    xla = plan.xla if on_gpu and not plan.tile_size else False
-    planned = plan.scales, plan.tile_size, rate
-    for line in costs.describe(*planned, memory.peak_bytes(), on_gpu=on_gpu, xla=xla):
-        _log.info("plan: %s", line)
-    steps, around = costs.seconds(*planned, on_gpu=on_gpu, xla=xla)
-    if folder.read_record().step:
-        _log.info("plan: that is the whole run, of which a part is done")
-    elif sum(steps) + around > _LONG_SECONDS and not run.given.time_limit:
-        _log.info("plan: sooner with --quality=draft, smaller --size or --time_limit=30m")
+    _log_plan(run, plan)
     # What was asked for this time only is left out.
     usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
     where = dataclasses.replace(settings, workdir=str(folder.path), **usual)
@@ -247,6 +234,23 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     files.write_text(folder.flags, format_flagfile(replayable))
     _write_copies(run)
     return record
+
+
+def _log_plan(run: RequestedRun, plan: Plan) -> None:
+    """Log the steps of each scale, what they take, and how a long run would be shorter."""
+    from nst_keras.transfer.cost import CostModel
+
+    costs = CostModel.of_run(run.settings, plan.precision, run.inputs)
+    on_gpu = memory.on_gpu()
+    xla = plan.xla if on_gpu and not plan.tile_size else False
+    planned = plan.scales, plan.tile_size, startup.matrix_rate(plan.precision)
+    for line in costs.describe(*planned, memory.peak_bytes(), on_gpu=on_gpu, xla=xla):
+        _log.info("plan: %s", line)
+    steps, around = costs.seconds(*planned, on_gpu=on_gpu, xla=xla)
+    if run.folder.read_record().step:
+        _log.info("plan: that is the whole run, of which a part is done")
+    elif sum(steps) + around > _LONG_SECONDS and not run.given.time_limit:
+        _log.info("plan: sooner with --quality=draft, smaller --size or --time_limit=30m")
 
 
 def make_record(run: RequestedRun, plan: Plan) -> RunRecord:

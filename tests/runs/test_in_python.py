@@ -20,8 +20,6 @@ from tests.conftest import files_of, picture
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 LEFT = np.zeros(CONTENT.shape[:2], np.float32)
 LEFT[:, :30] = 1.0
-
-
 TWO_SCALES = {"scales": None, "min_size": 36, "coarse_iterations": 4}
 
 
@@ -142,19 +140,23 @@ def test_checkpoints_alone_resume_as_well(settings, expected, tmp_path):
     np.testing.assert_array_equal(found.image, expected.image)
 
 
+class Tell(Callback):
+    """Notes the begin and the end of what is computed."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_train_begin(self, logs=None):
+        self.told.append("begin")
+
+    def on_train_end(self, logs=None):
+        self.told.append("end")
+
+
 def test_a_finished_run_is_returned_and_nobody_is_told(finished):
-    first, given = finished
-    told = []
-
-    class Tell(Callback):
-        def on_train_begin(self, logs=None):
-            told.append("begin")
-
-        def on_train_end(self, logs=None):
-            told.append("end")
-
-    again = nst_keras.run(CONTENT, STYLE, callbacks=Tell(), **given)
-    assert again.finished and told == []
+    (first, given), tell = finished, Tell()
+    again = nst_keras.run(CONTENT, STYLE, callbacks=tell, **given)
+    assert again.finished and tell.told == []
     np.testing.assert_array_equal(again.image, images.to_uint8(first.image) / np.float32(255))
 
 
@@ -219,8 +221,9 @@ def test_an_interrupt_before_there_is_a_picture_is_raised(in_folder, settings, m
 def test_masks_and_several_styles_are_taken(in_folder, settings):
     styles, masks = [STYLE, picture(45, 70, seed=8)], [LEFT, "rest"]
     *_, expected = stylize(CONTENT, styles, style_mask=masks, **settings)
-    found = nst_keras.run(CONTENT, styles, style_mask=masks, **in_folder)
-    np.testing.assert_array_equal(found.image, expected.image)
+    for given in (settings, in_folder):
+        found = nst_keras.run(CONTENT, styles, style_mask=masks, **given)
+        np.testing.assert_array_equal(found.image, expected.image)
 
 
 def test_a_config_may_name_the_pictures(settings, picture_paths):
@@ -294,5 +297,7 @@ def test_another_run_in_the_folder_is_refused_unless_it_is_overwritten(finished,
     shutil.copytree(finished[0].folder, in_folder["workdir"])
     with pytest.raises(InputError, match="^workdir=.*: contains another run .*overwrite=True"):
         nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3})
-    other = nst_keras.run(CONTENT, STYLE, **{**in_folder, "seed": 3, "overwrite": True})
-    assert other.finished and "--seed=3" in (other.folder / "flags.cfg").read_text()
+    given, tell = {**in_folder, "seed": 3, "overwrite": True}, Tell()
+    other = nst_keras.run(CONTENT, STYLE, callbacks=tell, **given)
+    assert other.finished and tell.told == ["begin", "end"]
+    assert "--seed=3" in (other.folder / "flags.cfg").read_text()
