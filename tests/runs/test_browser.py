@@ -106,36 +106,68 @@ def pages(tmp_path_factory):
     return found
 
 
+class Window:
+    """A window that shows one page after the other, each as if it were the first; a window for each
+    would take six times as long.
+
+    Attributes:
+        troubles: errors, and what was requested from elsewhere.
+    """
+
+    def __init__(self, browser, **options):
+        self.troubles = []
+        self._page = browser.new_context(**options).new_page()
+        # A page keeps some of its state in the window, for its renewals only.
+        self._page.add_init_script(
+            """if (location.href === "about:blank") {
+                 window.name = "";
+               } else if (!window.name) {
+                 sessionStorage.clear();
+                 window.name = "visited";
+               }"""
+        )
+        self._page.on("console", lambda said: self.troubles.append(f"console: {said.text}"))
+        self._page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        self._page.on("request", self._request)
+
+    def _request(self, asked):
+        if not asked.url.startswith(("data:", "file:")):
+            self.troubles.append(asked.url)
+
+    def visit(self, path, width=1280, color_scheme="light"):
+        self._page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+        self._page.emulate_media(color_scheme=color_scheme)
+        self._page.goto(path.as_uri())
+        return self._page
+
+    def leave(self):
+        self._page.goto("about:blank")
+
+
 @pytest.fixture(scope="module")
-def browser():
+def windows():
+    """A window, and one without JavaScript."""
     with sync_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield Window(browser), Window(browser, java_script_enabled=False)
+        browser.close()
 
 
 @pytest.fixture
-def visit(browser):
+def visit(windows):
     """Opens a page; in the end, nothing may have been requested and no error logged."""
-    contexts, troubles = [], []
+    yield from visits(windows[0])
 
-    def open_page(path, width=1280, **options):
-        size = {"width": width, "height": WIDTHS[width]}
-        context = browser.new_context(viewport=size, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda said: troubles.append(f"console: {said.text}"))
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on(
-            "request",
-            lambda asked: asked.url.startswith(("data:", "file:")) or troubles.append(asked.url),
-        )
-        page.goto(path.as_uri())
-        return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+@pytest.fixture
+def visit_without_javascript(windows):
+    yield from visits(windows[1])
+
+
+def visits(window):
+    yield window.visit
+    window.leave()
+    troubles, window.troubles = window.troubles, []
     assert not troubles
 
 
@@ -161,7 +193,7 @@ KINDS = ("run", "live", "sweep", "comparison", "training")
 def test_no_page_is_wider_than_its_screen_nothing_is_cut_and_texts_have_contrast(
     visit, pages, kind
 ):
-    page = visit(pages[kind], color_scheme="light")
+    page = visit(pages[kind])
     for details in page.locator("details").all():
         details.evaluate("node => { node.open = true; }")
     for width, height in WIDTHS.items():
@@ -190,8 +222,8 @@ def test_no_page_is_wider_than_its_screen_nothing_is_cut_and_texts_have_contrast
         ("comparison", ["run"]),
     ],
 )
-def test_the_pictures_are_seen_without_javascript(visit, pages, kind, pictures):
-    page = visit(pages[kind], java_script_enabled=False)
+def test_the_pictures_are_seen_without_javascript(visit_without_javascript, pages, kind, pictures):
+    page = visit_without_javascript(pages[kind])
 
     assert page.locator("h1").inner_text()
     for start in pictures:
