@@ -5,7 +5,6 @@ They compare runs of any objectives if size, network and held-out layers are the
 float32 sRGB in [0, 1], (H, W, 3). Luma follows Rec. 601, from the encoded values.
 """
 
-import functools
 import itertools
 import logging
 from collections.abc import Callable, Sequence
@@ -179,7 +178,24 @@ class Scorer:
         return grams, features[CONTENT_LAYER]
 
 
-_cached_scorer = functools.lru_cache(maxsize=1)(Scorer)  # shared by the pictures of a batch
+class _SameScorer:
+    """Makes scorers, and gives the last one again for the same network: runs of a process, and
+    pictures of a batch, share what is traced for it."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Weights, tuple[str, ...], Scorer] | None = None
+
+    def __call__(self, weights: Weights, held_out: tuple[str, ...]) -> Scorer:
+        if last := self._last:
+            same, names, scorer = last
+            if names == held_out and (same is weights or same.equals(weights)):
+                return scorer
+        scorer = Scorer(weights, held_out)
+        self._last = weights, held_out, scorer
+        return scorer
+
+
+_scorer_of = _SameScorer()
 
 
 def score_result(last: Iterate) -> dict[str, float]:
@@ -187,7 +203,7 @@ def score_result(last: Iterate) -> dict[str, float]:
     try:
         sources = last.references()
         held_out = held_out_layers(sources.style_layers, sources.weights.backbone)
-        scorer = _cached_scorer(sources.weights, held_out)
+        scorer = _scorer_of(sources.weights, held_out)
         return scorer.score(
             last.image, sources.content, sources.styles, sources.style_blend, sources.regions
         )

@@ -4,22 +4,20 @@ In a batch each picture keeps its own objective, optimizer and state. Only the p
 network is shared, and one graph is compiled for all.
 """
 
+import contextlib
 import functools
 import hashlib
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import (
-    Evaluation,
-    Sums,
     WholeEvaluator,
     evaluate_batch,
     stacked,
 )
-from nst_keras.objective.objective import Losses, TracedOnce, with_nan
+from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.compiling import CompiledSteps
@@ -46,7 +44,6 @@ class ScaleBatch:
             shape = (len(runs), len(runs[0].objective.names))
             xla = runs[0].problem.plan.xla is True
             self.compiled = CompiledSteps(self._one_step, shape, xla=xla)
-            self._evaluate = TracedOnce(tf.function(self._losses_of, autograph=False))
 
     @property
     def uses_xla(self) -> bool:
@@ -62,16 +59,17 @@ class ScaleBatch:
             return [self.runs[0].run(steps)]
         for run in self.runs:
             run.prepare()
-        assert self.compiled is not None  # as all pictures are whole
-        return self._named(self.compiled(tf.constant(steps)))
+        return self._take(steps)
 
     def values(self) -> list[dict[str, float]]:
         """The losses of each picture by term name."""
         if len(self.runs) == 1:
             return [self.runs[0].value()]
         if self._values is None:
-            pictures = np.stack([run.picture() for run in self.runs])
-            self._values = self._named(self._evaluate(tf.constant(pictures)))
+            with contextlib.ExitStack() as stack:
+                for run in self.runs:
+                    stack.enter_context(run.at_picture())
+                self._values = self._take(1)
         return self._values
 
     def source(self, index: int) -> PictureSource:
@@ -87,8 +85,10 @@ class ScaleBatch:
             run.problem.references,
         )
 
-    def _named(self, rows: tf.Tensor) -> list[dict[str, float]]:
-        return [run.named(row) for run, row in zip(self.runs, rows.numpy(), strict=True)]
+    def _take(self, steps: int) -> list[dict[str, float]]:
+        assert self.compiled is not None  # as all pictures are whole
+        rows = self.compiled(tf.constant(steps)).numpy()
+        return [run.named(row) for run, row in zip(self.runs, rows, strict=True)]
 
     def _one_step(self) -> tf.Tensor:
         own_images = [run.image() for run in self.runs]
@@ -100,25 +100,15 @@ class ScaleBatch:
         return tf.stack(rows)
 
     def _losses_and_gradients(self, images: tf.Tensor) -> list[tuple[Losses, tf.Tensor]]:
-        evaluation, pairs = self._evaluated(images)
-        found = [run.objective.differentiate(sums, *images.shape[1:3]) for run, sums in pairs]
-        gradient = evaluation.pull_back(stacked([cotangents for _, cotangents in found]))
-        gradients = tf.split(gradient, len(self.runs))
-        return [(losses, own) for (losses, _), own in zip(found, gradients, strict=True)]
-
-    def _losses_of(self, images: tf.Tensor) -> tf.Tensor:
-        _, pairs = self._evaluated(images)
-        size = images.shape[1:3]
-        return tf.stack([run.row(run.objective.losses(sums, *size)) for run, sums in pairs])
-
-    def _evaluated(self, images: tf.Tensor) -> tuple[Evaluation, list[tuple[ScaleRun, Sums]]]:
-        """The evaluation of all images, and the statistics of each."""
         evaluation = evaluate_batch(self._evaluators, images)
         pairs = [
             (run, {name: of_all[index] for name, of_all in evaluation.sums.items()})
             for index, run in enumerate(self.runs)
         ]
-        return evaluation, pairs
+        found = [run.objective.differentiate(sums, *images.shape[1:3]) for run, sums in pairs]
+        gradient = evaluation.pull_back(stacked([cotangents for _, cotangents in found]))
+        gradients = tf.split(gradient, len(self.runs))
+        return [(losses, own) for (losses, _), own in zip(found, gradients, strict=True)]
 
 
 def _whole(run: ScaleRun) -> WholeEvaluator:

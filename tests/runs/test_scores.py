@@ -1,5 +1,6 @@
 """Each figure against numbers by hand or NumPy, and how they order pictures of known faults."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
@@ -382,3 +383,23 @@ def test_scores_that_do_not_fit_in_memory_are_a_warning(tiny_weights, monkeypatc
     monkeypatch.setattr(scores.Scorer, "score", too_large)
     assert scores.score_result(last) == {}
     assert caplog.messages == ["scores: there is not enough memory"]
+
+
+def test_a_process_makes_its_scorer_once_for_a_network(tiny_weights, monkeypatch):
+    made = []
+
+    class Counted(scores.Scorer):
+        def __init__(self, *arguments):
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(scores, "Scorer", Counted)
+    scorer_of = scores._SameScorer()
+    names = ("block2_conv2",)
+    first = scorer_of(tiny_weights, names)
+    equal = dataclasses.replace(tiny_weights, biases=dict(tiny_weights.biases))
+    assert scorer_of(equal, names) is first
+    assert scorer_of(tiny_weights, ("block2_conv1",)) is not first
+    biases = {name: bias + 1.0 for name, bias in tiny_weights.biases.items()}
+    scorer_of(dataclasses.replace(tiny_weights, biases=biases), ("block2_conv1",))
+    assert len(made) == 3

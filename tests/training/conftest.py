@@ -87,7 +87,9 @@ def reused_trainers():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer_lib, "Trainer", make)
         patch.setitem(vgg.BLOCKS, "vgg16", (1, 1, 1, 1, 2))
+        vgg.architecture.cache_clear()
         yield
+    vgg.architecture.cache_clear()
 
 
 @pytest.fixture(scope="package")

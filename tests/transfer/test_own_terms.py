@@ -151,11 +151,11 @@ def test_a_run_with_an_own_term_resumes_with_the_same_term_alone(tiny_weights, t
 
 def test_a_network_of_the_user_may_be_all_there_is(tiny_weights):
     """Content and style of Gatys et al. by a model of Keras, with no other term."""
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 3))
     shallow = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="shallow")(inputs)
     deep = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="deep")(shallow)
     model = keras.Model(inputs, {"shallow": shallow, "deep": deep})
-    keras.utils.set_random_seed(0)
 
     def gram(image):
         features = model(image)["shallow"]
