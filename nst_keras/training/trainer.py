@@ -54,6 +54,7 @@ class Trainer:
             self.model = build_classifier(config, start, classes)
             self.optimizer = keras.optimizers.Adam(1e-3)
             self.optimizer.build(self.model.trainable_variables)
+        self._last_unchanged: tuple[Pictures, tf.data.Dataset] | None = None
         self._process = tf.function(self._process_everywhere)
         self._classify = tf.function(
             lambda images: tf.argmax(self.model(images, training=False), axis=-1)
@@ -80,8 +81,7 @@ class Trainer:
     def evaluate(self, pictures: Pictures, stopping: StopSignal) -> Score | None:
         """The score on unchanged pictures; None if a stop signal came."""
         totals = np.zeros(2)
-        dataset = input_pipeline.validation_batches(pictures, self.config)
-        for images, labels in self.batches(dataset):
+        for images, labels in self.batches(self._unchanged(pictures)):
             if stopping:
                 return None
             totals += [float(total) for total in self._process(images, labels, training=False)]
@@ -91,11 +91,18 @@ class Trainer:
     def predict(self, pictures: Pictures, stopping: StopSignal) -> np.ndarray | None:
         """The most likely class of each picture, int64 (N,); None if a stop signal came."""
         found = []
-        for images, _ in input_pipeline.validation_batches(pictures, self.config):
+        for images, _ in self._unchanged(pictures):
             if stopping:
                 return None
             found.append(self._classify(images).numpy())
         return np.concatenate(found)[: len(pictures)]
+
+    def _unchanged(self, pictures: Pictures) -> tf.data.Dataset:
+        """Batches of unchanged pictures, made once for those of all epochs and of the page."""
+        if self._last_unchanged is None or self._last_unchanged[0] is not pictures:
+            dataset = input_pipeline.validation_batches(pictures, self.config)
+            self._last_unchanged = pictures, dataset
+        return self._last_unchanged[1]
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
         """The variables of the 'model', with the random state of dropout, and the 'optimizer'."""
