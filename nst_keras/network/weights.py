@@ -51,6 +51,8 @@ class Weights:
 
     def equals(self, other: "Weights") -> bool:
         """Whether all attributes have the same values."""
+        if self is other:
+            return True
         names = ("backbone", "channels", "sha256", "channel_order", "mean", "std")
         if any(getattr(self, name) != getattr(other, name) for name in names):
             return False

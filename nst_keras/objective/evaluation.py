@@ -9,9 +9,11 @@ it enters a function that holds the graph and its weights into a registry that i
 """
 
 import abc
+import contextlib
+import contextvars
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
@@ -58,12 +60,31 @@ class Network:
     beside: Mapping[str, Callable[[tf.Tensor], Statistic]] = dataclasses.field(default_factory=dict)
 
 
+_forward_only = contextvars.ContextVar("forward_only", default=False)
+
+
+@contextlib.contextmanager
+def forward_only() -> Iterator[None]:
+    """Have `vjp` leave pull-backs out in the block, and so not keep what only they need."""
+    token = _forward_only.set(True)
+    try:
+        yield
+    finally:
+        _forward_only.reset(token)
+
+
 def vjp(function: Callable[[Any], Any], inputs: Any) -> tuple[Any, PullBack]:
     """The value of a function that TensorFlow can differentiate, and its pull-back."""
+    if _forward_only.get():
+        return function(inputs), _left_out
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         value = function(inputs)
     return value, functools.partial(tape.gradient, value, inputs)
+
+
+def _left_out(_: Any) -> Any:
+    raise RuntimeError("a pull-back was left out: see forward_only")
 
 
 def combined(statistics: Mapping[str, Statistic]) -> Evaluation:
@@ -153,6 +174,10 @@ class Evaluator(abc.ABC):
     def __call__(self, image: tf.Tensor) -> Evaluation:
         """Evaluate an image (1, H, W, 3), RGB in [0, 1]."""
 
+    def sums(self, image: tf.Tensor) -> Sums:
+        """The statistics alone, with less memory where that is possible."""
+        return self(image).sums
+
 
 @dataclasses.dataclass(frozen=True)
 class WholeEvaluator(Evaluator):
@@ -173,6 +198,10 @@ class WholeEvaluator(Evaluator):
             return pixels.pull_back(cotangents) + features.pull_back(cotangents)
 
         return Evaluation({**pixels.sums, **features.sums}, pull_back)
+
+    def sums(self, image: tf.Tensor) -> Sums:
+        with forward_only():
+            return self(image).sums
 
 
 def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> Evaluation:

@@ -76,7 +76,7 @@ class Objective:
     def value(self, image: tf.Tensor) -> Losses:
         """The losses of an image."""
         height, width = image.shape[1:3]
-        return self.losses(self.evaluator(image).sums, height, width)
+        return self.losses(self.evaluator.sums(image), height, width)
 
     def value_and_grad(self, image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
         """The losses of an image and the gradient of their total, of the image's shape.

@@ -188,7 +188,7 @@ class _SameScorer:
     def __call__(self, weights: Weights, held_out: tuple[str, ...]) -> Scorer:
         if last := self._last:
             same, names, scorer = last
-            if names == held_out and (same is weights or same.equals(weights)):
+            if names == held_out and same.equals(weights):
                 return scorer
         scorer = Scorer(weights, held_out)
         self._last = weights, held_out, scorer

@@ -4,7 +4,6 @@ In a batch each picture keeps its own objective, optimizer and state. Only the p
 network is shared, and one graph is compiled for all.
 """
 
-import contextlib
 import functools
 import hashlib
 import math
@@ -59,17 +58,14 @@ class ScaleBatch:
             return [self.runs[0].run(steps)]
         for run in self.runs:
             run.prepare()
-        return self._take(steps)
+        assert self.compiled is not None  # as all pictures are whole
+        rows = self.compiled(tf.constant(steps)).numpy()
+        return [run.named(row) for run, row in zip(self.runs, rows, strict=True)]
 
     def values(self) -> list[dict[str, float]]:
         """The losses of each picture by term name."""
-        if len(self.runs) == 1:
-            return [self.runs[0].value()]
         if self._values is None:
-            with contextlib.ExitStack() as stack:
-                for run in self.runs:
-                    stack.enter_context(run.at_picture())
-                self._values = self._take(1)
+            self._values = [run.value() for run in self.runs]
         return self._values
 
     def source(self, index: int) -> PictureSource:
@@ -84,11 +80,6 @@ class ScaleBatch:
             lambda: self.values()[index],
             run.problem.references,
         )
-
-    def _take(self, steps: int) -> list[dict[str, float]]:
-        assert self.compiled is not None  # as all pictures are whole
-        rows = self.compiled(tf.constant(steps)).numpy()
-        return [run.named(row) for run, row in zip(self.runs, rows, strict=True)]
 
     def _one_step(self) -> tf.Tensor:
         own_images = [run.image() for run in self.runs]

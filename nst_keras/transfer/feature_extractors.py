@@ -68,7 +68,7 @@ def vgg_extractors(
     memory.free_garbage()  # of earlier runs of this process, which is in use no more
     kind = layers, settings.pooling, settings.padding, precision, replicas.devices
     found = _in_use.get(kind)
-    if found is not None and (found.weights is weights or found.weights.equals(weights)):
+    if found is not None and found.weights.equals(weights):
         return found
     models = []
     for device in replicas.devices:

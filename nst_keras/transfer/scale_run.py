@@ -1,9 +1,8 @@
 """The optimization of one picture at one scale: its image, its optimizer and its compiled steps."""
 
-import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -147,43 +146,20 @@ class ScaleRun:
 
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
-        painted = self._painted()
-        return self._kept.in_picture(painted) if self._kept else painted
-
-    def _painted(self) -> np.ndarray:
-        """The picture before what is kept of the photo was put in place."""
         if self._average is not None and self.steps:
             correction = np.float32(1.0 - self._settings.average**self.steps)
-            return np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
-        iterate = _array(self._image_of(self.variable))[0]
+            mean = np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
+            return self._kept.in_picture(mean) if self._kept else mean
+        picture = _array(self.image())[0]
         if self._settings.clamp and self._pyramid is None:
-            return iterate  # which need not be copied
-        return np.clip(iterate, 0.0, 1.0)
+            return picture  # which need not be copied
+        return np.clip(picture, 0.0, 1.0)
 
     def value(self) -> dict[str, float]:
         """The losses of the picture by term name."""
-        if self.compiled is None:
-            image = tf.convert_to_tensor(self.picture()[None])
-            return {name: float(loss) for name, loss in self.objective.value(image).items()}
-        with self.at_picture():
-            return self.named(self.compiled(tf.constant(1)).numpy())
-
-    @contextlib.contextmanager
-    def at_picture(self) -> Iterator[None]:
-        """Have the next step evaluate the picture; in the end, everything is as it was.
-
-        A graph that only evaluates would take a second to trace, for one call.
-        """
-        variables = [it for owned in self._variables.values() for it in owned.values()]
-        values = [variable.read_value() for variable in variables]
-        try:
-            painted = self._painted()[None]
-            self.variable.assign(self._pyramid.coefficients(painted) if self._pyramid else painted)
-            self._optimizer.restart()
-            yield
-        finally:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        # Not compiled: for one call, a graph would take longer to trace than to use.
+        image = tf.convert_to_tensor(self.picture()[None])
+        return {name: float(loss) for name, loss in self.objective.value(image).items()}
 
     def state(self) -> State:
         """Everything that the next step depends on, beside the settings."""

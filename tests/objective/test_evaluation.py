@@ -97,6 +97,22 @@ def test_whole_tiled_and_batched_evaluations_have_the_same_sums_and_gradients(na
         np.testing.assert_allclose(pulled[index : index + 1], gradient, atol=atol)
 
 
+@pytest.mark.parametrize("name", ["relative", "crowsonkb"])
+def test_statistics_alone_are_the_same_and_nothing_is_recorded_for_a_gradient(name, monkeypatch):
+    problem = Evaluators(name, 3)
+    expected = problem.whole(problem.image).sums
+    with evaluation.forward_only():
+        found = problem.whole(problem.image)
+    with pytest.raises(RuntimeError, match="left out"):
+        found.pull_back(cotangents_for(found.sums))
+    monkeypatch.setattr(tf, "GradientTape", None)
+    alone = problem.whole.sums(problem.image)
+    assert alone.keys() == expected.keys()
+    for key, sums in expected.items():
+        np.testing.assert_array_equal(alone[key], sums)
+        np.testing.assert_array_equal(found.sums[key], sums)
+
+
 def test_pulling_back_is_linear_and_the_transpose_of_the_derivative():
     """<J v, c> = <v, J^T c>, the derivative J v by a central difference."""
     problem = Evaluators("relative", 4)

@@ -17,7 +17,6 @@ from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
-    MATCHED_ONCE,
     NEIGHBORS,
     SINGLE,
     STYLE,
@@ -99,45 +98,13 @@ def test_the_average_is_the_bias_corrected_mean_of_the_iterates(tiny_weights):
     np.testing.assert_allclose(averaged, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"average": 0.5, "clamp": False, "learning_rate": 0.2},
-        {"variables": "pyramid", "learning_rate": 0.01},
-        {"optimizer": "lbfgs", "history": 2, "line_search": "backtrack"},
-        {"optimizer": "nadam", "schedule": "cosine"},
-        MATCHED_ONCE,
-    ],
-    ids=str,
-)
-def test_the_picture_is_evaluated_by_a_step_that_leaves_no_trace(tiny_weights, settings):
-    run = make_scale_run(tiny_weights, **settings)
-    run.run(3)
-    before, picture = copied(run.state()), run.picture().copy()
-    value = run.value()
-    expected = run.objective.value(tf.constant(picture[None]))
-    for name, loss in expected.items():  # a pyramid makes the picture with rounding
-        assert value[name] == pytest.approx(float(loss), rel=1e-4)
-    np.testing.assert_equal(run.state(), before)
-    assert run.value() == value
-
-
-def test_a_soft_border_of_what_is_kept_is_evaluated_as_it_is_shown(tiny_weights):
-    keep = np.tile(np.linspace(0.0, 1.0, 60, dtype=np.float32), (40, 1))
-    config = dataclasses.replace(SINGLE, average=0.5)
-    masks = {"style_mask": ["rest", keep]}
-    problem = make_problem(tiny_weights, config, styles=(STYLE, "keep"), **masks)
-    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
-    run.run(3)
-    value = run.value()
-    for name, loss in run.objective.value(tf.constant(run.picture()[None])).items():
-        assert value[name] == pytest.approx(float(loss), rel=1e-4)
-
-
-def copied(state):
-    """A state whose arrays do not share memory with variables."""
-    return {owner: {name: np.copy(it) for name, it in own.items()} for owner, own in state.items()}
+def test_the_value_is_that_of_the_image_itself(tiny_weights):
+    steps = {
+        iterate.step: (iterate.terms, iterate.evaluate())
+        for iterate in stylize(CONTENT, STYLE, SINGLE, weights=tiny_weights)
+    }
+    for name, value in steps[6][0].items():  # before step 6 = after step 5
+        assert value == pytest.approx(steps[5][1][name], rel=1e-4)
 
 
 @pytest.mark.parametrize(
