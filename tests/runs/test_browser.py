@@ -438,7 +438,7 @@ def test_a_cell_is_used_by_its_command(visit, pages):
     button = page.locator(".use").first
     assert "--content=harbor.jpg" in button.get_attribute("title")
     button.click()
-    assert button.inner_text() == "Copied"
+    until(page, "document.querySelector('.use').textContent === 'Copied'")  # for a moment
     assert not page.locator(".card .name", has_text="style_weight").count()  # the axes say it
     assert page.locator(".explained dt").all_inner_texts()[:2] == ["ssim", "gram_error"]
 
