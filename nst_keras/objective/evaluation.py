@@ -87,6 +87,15 @@ def _left_out(_: Any) -> Any:
     raise RuntimeError("a pull-back was left out: see forward_only")
 
 
+def divided(tensor: tf.Tensor, constant: float | tf.Tensor) -> tf.Tensor:
+    """The tensor divided by a constant, as a product with its inverse.
+
+    Autodiff would take the gradient of a quotient by the constant, too, for graph optimization to
+    leave out again, which takes time. For the same reason constant factors stand after the tensor.
+    """
+    return tensor * (1.0 / constant)
+
+
 def combined(statistics: Mapping[str, Statistic]) -> Evaluation:
     """Statistics of the same image or features, by term name.
 

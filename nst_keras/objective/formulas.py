@@ -16,7 +16,7 @@ import tensorflow as tf
 from nst_keras.network import vgg
 from nst_keras.objective import total_variation as variations
 from nst_keras.objective import wasserstein
-from nst_keras.objective.evaluation import Statistic, vjp
+from nst_keras.objective.evaluation import Statistic, divided
 from nst_keras.objective.moments import exact, gram_sums, moment_sums
 
 _FLOOR = 1e-6  # a target whose mean square is below this counts as zero
@@ -31,11 +31,15 @@ def squared_error_sum(
 ) -> Statistic:
     """Sum of (F - P)^2 over positions and channels, with weights of positions (1, h, w, 1)."""
 
-    def error_sum(features: tf.Tensor) -> tf.Tensor:
-        errors = tf.math.squared_difference(exact(features), exact(target))
-        return tf.reduce_sum(errors if weights is None else weights * errors)
+    def weighted(values: tf.Tensor) -> tf.Tensor:
+        return values if weights is None else weights * values
 
-    return vjp(error_sum, features)
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        errors = weighted(exact(features) - exact(target))  # made anew, not kept
+        return tf.cast(2.0 * upstream * errors, features.dtype)
+
+    squares = tf.math.squared_difference(exact(features), exact(target))
+    return tf.reduce_sum(weighted(squares)), pull_back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +95,12 @@ def weighted_square_sum(
 
 def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """mean (F - P)^2 / mean P^2: 0 at the content and 1 without features, at any size."""
-    return error_sum / target_sum
+    return divided(error_sum, target_sum)
 
 
 def half_sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """1/2 sum (F - P)^2: Gatys et al. 2016, equation 1."""
-    return error_sum / 2.0
+    return error_sum * 0.5
 
 
 def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
@@ -106,12 +110,12 @@ def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf
 
 def mean_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """mean (F - P)^2."""
-    return error_sum / count
+    return divided(error_sum, count)
 
 
 def torchvision_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
     """mean (F - P)^2 of features on torchvision's scale."""
-    return error_sum / (count * TORCHVISION_SCALE**2)
+    return divided(error_sum, count * TORCHVISION_SCALE**2)
 
 
 # Style losses of the image's Gram matrix (or moments), the style's target, and the counts.
@@ -128,37 +132,37 @@ def relative_target(gram: tf.Tensor) -> StyleTarget:
 
 def relative_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """|G - A|^2 / |A|^2 (Frobenius)."""
-    return _squared_distance(gram, target[0]) / target[1]
+    return divided(_squared_distance(gram, target[0]), target[1])
 
 
 def gatys_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """1 / (4 N^2 M^2) sum (FF^T - M A)^2: Gatys et al. 2016, equation 4; M cancels."""
-    return _squared_distance(gram, target[0]) / (4.0 * gram.shape[-1] ** 2)
+    return divided(_squared_distance(gram, target[0]), 4.0 * gram.shape[-1] ** 2)
 
 
 def mean_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """mean (G - A)^2 over channel pairs."""
-    return _squared_distance(gram, target[0]) / gram.shape[-1] ** 2
+    return divided(_squared_distance(gram, target[0]), gram.shape[-1] ** 2)
 
 
 def mean_style_per_channel(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """mean (G / N - A / N)^2: F F^T divided by N M."""
-    return _squared_distance(gram, target[0]) / gram.shape[-1] ** 4
+    return divided(_squared_distance(gram, target[0]), gram.shape[-1] ** 4)
 
 
 def keras_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """sum (FF^T - M A)^2 / (4 3^2 (H W)^2), where 3, H and W are those of the image."""
-    return _squared_distance(gram, target[0]) * (size.positions / size.pixels) ** 2 / 36.0
+    return _squared_distance(gram, target[0]) * ((size.positions / size.pixels) ** 2 / 36.0)
 
 
 def classroom_style(gram: tf.Tensor, target: StyleTarget, size: Size) -> tf.Tensor:
     """mean (FF^T - M A)^2 / (C H W) of features on torchvision's scale."""
-    mean = _squared_distance(gram, target[0]) * size.positions**2 / gram.shape[-1] ** 2
-    return mean / (gram.shape[-1] * size.positions) / TORCHVISION_SCALE**4
+    factor = size.positions / gram.shape[-1] ** 3 / TORCHVISION_SCALE**4
+    return _squared_distance(gram, target[0]) * factor
 
 
 def wasserstein_target(moments: tf.Tensor) -> StyleTarget:
-    """The mean, the covariance and its square root, of features on torchvision's scale."""
+    """The mean, the covariance's trace and square root, of features on torchvision's scale."""
     return wasserstein.target(_torchvision_moments(moments))
 
 
@@ -168,8 +172,8 @@ def wasserstein_style(moments: tf.Tensor, target: StyleTarget, size: Size) -> tf
 
 
 def _torchvision_moments(moments: tf.Tensor) -> tf.Tensor:
-    second, first = moments[:-1] / TORCHVISION_SCALE**2, moments[-1:] / TORCHVISION_SCALE
-    return tf.concat([second, first], axis=0)
+    factors = [TORCHVISION_SCALE**-2] * moments.shape[1] + [1.0 / TORCHVISION_SCALE]
+    return moments * tf.constant(factors, moments.dtype, (len(factors), 1))
 
 
 # Weights, layers and other settings published with each are in `settings.presets`.

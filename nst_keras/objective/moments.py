@@ -35,9 +35,10 @@ def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statis
     With weights of positions in R regions as in `gram_sums`, (R, N + 1, N).
     """
     rows, shape = _rows(features), tf.shape(features)
+    channels = rows.shape[1]
     products, from_products = gram_sums(features, weights)
     if weights is None:
-        first = tf.reduce_sum(exact(rows), axis=0)
+        first = tf.reduce_sum(exact(rows), axis=0, keepdims=True)
 
         def from_first(upstream: tf.Tensor) -> tf.Tensor:
             return tf.cast(upstream, rows.dtype)
@@ -45,16 +46,18 @@ def moment_sums(features: tf.Tensor, weights: tf.Tensor | None = None) -> Statis
         of_positions = _weights_of(weights, rows)
         # Not a product, whose factors some GPUs round.
         summed = tf.reduce_sum(_beside(rows, of_positions), axis=0)
-        first = tf.reshape(summed, (of_positions.shape[1], rows.shape[1]))
+        first = tf.reshape(summed, (of_positions.shape[1], 1, channels))
 
         def from_first(upstream: tf.Tensor) -> tf.Tensor:
-            pulled = tf.matmul(tf.cast(of_positions, rows.dtype), tf.cast(upstream, rows.dtype))
+            by_region = tf.reshape(tf.cast(upstream, rows.dtype), (-1, channels))
+            pulled = tf.matmul(tf.cast(of_positions, rows.dtype), by_region)
             return tf.reshape(pulled, shape)
 
     def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-        return from_products(upstream[..., :-1, :]) + from_first(upstream[..., -1, :])
+        at_products, at_first = tf.split(upstream, (channels, 1), axis=-2)
+        return from_products(at_products) + from_first(at_first)
 
-    return tf.concat([products, first[..., None, :]], axis=-2), pull_back
+    return tf.concat([products, first], axis=-2), pull_back
 
 
 def exact(features: tf.Tensor) -> tf.Tensor:

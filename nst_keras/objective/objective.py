@@ -35,9 +35,8 @@ class Objective:
         self, terms: Sequence[Term], evaluator: Evaluator, neighbors: Neighbors | None = None
     ):
         self.terms, self.evaluator, self.neighbors = tuple(terms), evaluator, neighbors
-        # As tensors, so that objectives which differ in their weights share compiled programs.
-        weights = [term.weight for term in self.terms]
-        self._factors = [it if tf.is_tensor(it) else tf.constant(it, tf.float64) for it in weights]
+        # As a tensor, so that objectives which differ in their weights share compiled programs.
+        self._factors = tf.stack([tf.cast(term.weight, tf.float64) for term in self.terms])
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
         # compiled separately.
         compiled = tf.function(self.differentiate, autograph=False)
@@ -66,12 +65,11 @@ class Objective:
 
     def losses(self, sums: Sums, height: int, width: int) -> Losses:
         """The weighted losses of the statistics of an image of this size."""
-        found = {}
-        for term, factor in zip(self.terms, self._factors, strict=True):
-            loss = term.loss(sums[term.name], height, width)
-            found[term.name] = tf.cast(factor, loss.dtype) * loss
+        found = tf.stack([term.loss(sums[term.name], height, width) for term in self.terms])
+        found *= tf.cast(self._factors, found.dtype)
         # Not add_n, which adds in an order that varies between runs.
-        return {TOTAL: tf.reduce_sum(tf.stack(list(found.values()))), **found}
+        total = tf.reduce_sum(found)
+        return {TOTAL: total, **dict(zip(self.weights, tf.unstack(found), strict=True))}
 
     def value(self, image: tf.Tensor) -> Losses:
         """The losses of an image."""

@@ -18,6 +18,7 @@ from nst_keras.objective.evaluation import (
     Statistic,
     Sums,
     combined,
+    divided,
     vjp,
 )
 from nst_keras.objective.formulas import Formulas, Size
@@ -153,7 +154,7 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
 
     def whole(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         size = _size(own_layer, height, width)
-        return formulas.style(sums / size.positions, of_regions[0], size)
+        return formulas.style(divided(sums, size.positions), of_regions[0], size)
 
     def by_region(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
         # Where a mask has vanished at a small size, the loss is constant.
@@ -181,7 +182,7 @@ def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statis
     """The weighted mean of squared errors of the Laplacian."""
 
     def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return sums / float((height // LAPLACIAN_STRIDE) * (width // LAPLACIAN_STRIDE))
+        return divided(sums, (height // LAPLACIAN_STRIDE) * (width // LAPLACIAN_STRIDE))
 
     def error_sum(features: tf.Tensor, known: Features) -> Statistic:
         return formulas_lib.squared_error_sum(features, known[layer], known[weights_name(layer)])
@@ -202,7 +203,7 @@ def _custom(given: LossTerm) -> Term:
         return tf.cast(_scalar(given.name, found), tf.float32)
 
     def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return sums / float(height * width) if given.additive else sums
+        return divided(sums, height * width) if given.additive else sums
 
     def of_one(features: tf.Tensor, known: Features) -> Statistic:
         return vjp(value, features)
@@ -232,7 +233,7 @@ def _neighbors(weight: float, neighbors: Neighbors) -> Term:
     """Distances from the styles' features of each position's neighbor, in the mean."""
 
     def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return (sums - tf.cast(neighbors.constant, sums.dtype)) / float(neighbors.count)
+        return divided(sums - tf.cast(neighbors.constant, sums.dtype), neighbors.count)
 
     statistics = {
         layer: functools.partial(neighbors.statistics, layer) for layer in neighbors.layers

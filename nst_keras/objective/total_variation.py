@@ -5,11 +5,12 @@ sums of its parts'.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import PullBack, Statistic, vjp
+from nst_keras.objective.evaluation import PullBack, Statistic, divided, vjp
 
 PIXEL_RANGE = 255.0  # several published formulas are on 0..255
 
@@ -36,15 +37,16 @@ def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> tuple[list[tf.T
     Autodiff would make two gradients for each offset, which AddN would add in an order that varies
     between runs. This pull-back makes one, so that the same image gives the same bytes.
     """
-    plane = image[0]
+    plane = tf.squeeze(image, 0)
     found = [_part(plane, (y, x)) - _part(plane, (-y, -x)) for y, x in offsets]
 
     def pull_back(upstream: Sequence[tf.Tensor]) -> tf.Tensor:
-        total = tf.zeros_like(plane)
-        for (y, x), gradient in zip(offsets, upstream, strict=True):
-            # Differences only: graph optimization would merge sums into an AddN.
-            total -= _placed(gradient, (-y, -x)) - _placed(gradient, (y, x))
-        return total[None]
+        parts = [
+            _placed(gradient, (-y, -x)) - _placed(gradient, (y, x))
+            for (y, x), gradient in zip(offsets, upstream, strict=True)
+        ]
+        # Differences only: graph optimization would merge sums into an AddN.
+        return tf.expand_dims(functools.reduce(tf.subtract, parts[1:], -parts[0]), 0)
 
     return found, pull_back
 
@@ -68,7 +70,13 @@ def _margins(offset: _Offset) -> tuple[_Offset, _Offset]:
 
 def square_sums(image: tf.Tensor) -> Statistic:
     """Sums of dx^2 and of dy^2: (2,)."""
-    return _sums_of_differences(image, (_X, _Y), _sums_of_squares)
+    found, to_image = differences(image, (_X, _Y))
+
+    def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+        factors = tf.unstack(2.0 * upstream)
+        return to_image([own * factor for own, factor in zip(found, factors, strict=True)])
+
+    return _sums_of_squares(found), pull_back
 
 
 def absolute_sums(image: tf.Tensor) -> Statistic:
@@ -119,32 +127,37 @@ def _sums_of_squares(found: Sequence[tf.Tensor]) -> tf.Tensor:
 
 
 def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    return sums[0] / (3.0 * height * (width - 1)) + sums[1] / (3.0 * (height - 1) * width)
+    along_x, along_y = tf.unstack(sums)
+    return divided(along_x, 3.0 * height * (width - 1)) + divided(
+        along_y, 3.0 * (height - 1) * width
+    )
 
 
 def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
     straight = 2.0 / 3.0 / (3.0 * height * width)
     diagonal = 2.0 / 12.0 / (3.0 * (height + 1) * (width + 1))
-    return tf.reduce_sum(tf.constant([straight, straight, diagonal, diagonal], sums.dtype) * sums)
+    return tf.reduce_sum(sums * tf.constant([straight, straight, diagonal, diagonal], sums.dtype))
 
 
 # mean dx^2 + mean dy^2 on [0, 1]: equally strong at every size.
 MEAN_SQUARES = Variation(square_sums, _mean_squares)
 # The same on 0..255.
 MEAN_SQUARES_255 = Variation(
-    square_sums, lambda sums, height, width: PIXEL_RANGE**2 * _mean_squares(sums, height, width)
+    square_sums, lambda sums, height, width: _mean_squares(sums, height, width) * PIXEL_RANGE**2
 )
 # sum dx^2 + sum dy^2 on 0..255; this and the other sums grow with the picture's size.
 SQUARES_255 = Variation(
-    square_sums, lambda sums, height, width: PIXEL_RANGE**2 * (sums[0] + sums[1])
+    square_sums, lambda sums, height, width: tf.reduce_sum(sums) * PIXEL_RANGE**2
 )
 # Half of that.
 HALF_SQUARES_255 = Variation(
-    square_sums, lambda sums, height, width: PIXEL_RANGE**2 / 2.0 * (sums[0] + sums[1])
+    square_sums, lambda sums, height, width: tf.reduce_sum(sums) * (PIXEL_RANGE**2 / 2.0)
 )
 # sum |dx| + sum |dy| on [0, 1].
-ABSOLUTE = Variation(absolute_sums, lambda sums, height, width: sums[0] + sums[1])
+ABSOLUTE = Variation(absolute_sums, lambda sums, height, width: tf.reduce_sum(sums))
 # sum (dx^2 + dy^2)^1.25 on 0..255.
-POWER_255 = Variation(power_sums, lambda sums, height, width: PIXEL_RANGE**2.5 * sums[0])
+POWER_255 = Variation(
+    power_sums, lambda sums, height, width: tf.reduce_sum(sums) * PIXEL_RANGE**2.5
+)
 # Nine-point stencil on [0, 1]: straight neighbors by 1/3, diagonal ones by 1/12, twice the sum.
 NINE_POINT = Variation(nine_point_sums, _nine_point_mean)

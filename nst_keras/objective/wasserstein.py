@@ -6,22 +6,25 @@ the smaller half of them, which float32 loses, determines the gradient.
 
 import tensorflow as tf
 
+from nst_keras.objective.evaluation import divided
+
 _RIDGE = 1e-4  # added to the covariances' diagonals, in the units of their features
 _FLOOR = 1e-14  # share of the largest eigenvalue; below it, a root's slope would be mere rounding
 
 
 def target(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The mean (N,), the covariance (N, N) and its square root (N, N) of a style, in float64.
+    """The mean (1, N) of a style, its covariance's trace () and square root (N, N), in float64.
 
     Moments (N + 1, N) are F F^T / M and below it F 1 / M, as `formulas.moment_sums` orders them.
     """
     mean, covariance = _gaussian(moments)
     values, vectors = _eigen(covariance)
-    return mean, covariance, tf.matmul(vectors * tf.sqrt(values), vectors, transpose_b=True)
+    root = tf.matmul(vectors * tf.sqrt(values), vectors, transpose_b=True)
+    return mean, tf.linalg.trace(covariance), root
 
 
 def squared_distance(
-    moments: tf.Tensor, mean: tf.Tensor, covariance: tf.Tensor, root: tf.Tensor
+    moments: tf.Tensor, mean: tf.Tensor, trace: tf.Tensor, root: tf.Tensor
 ) -> tf.Tensor:
     """(|m - m'|^2 + tr(S + S' - 2 (S'^1/2 S S'^1/2)^1/2)) / N, in the precision of the moments.
 
@@ -30,10 +33,10 @@ def squared_distance(
     mean_now, covariance_now = _gaussian(moments)
     product = tf.matmul(tf.matmul(root, covariance_now), root)
     apart = tf.reduce_sum(tf.math.squared_difference(mean_now, mean))
-    traces = tf.linalg.trace(covariance_now) + tf.linalg.trace(covariance)
+    traces = tf.linalg.trace(covariance_now) + trace
     # Graph optimization would merge a chain of sums into an AddN (see `total_variation`).
-    distance = tf.reduce_sum(tf.stack([apart, traces, -2.0 * trace_of_root(product)]))
-    return tf.cast(distance / mean.shape[0], moments.dtype)
+    distance = tf.reduce_sum(tf.stack([apart, traces, trace_of_root(product) * -2.0]))
+    return tf.cast(divided(distance, mean.shape[1]), moments.dtype)
 
 
 def trace_of_root(matrix: tf.Tensor) -> tf.Tensor:
@@ -50,23 +53,24 @@ def trace_of_root(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def _gaussian(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean (N,) and the covariance (N, N), with the ridge, in float64."""
-    moments = tf.cast(moments, tf.float64)
-    second, mean = moments[:-1], moments[-1]
-    covariance = second - _outer(mean)
-    return mean, covariance + _RIDGE * tf.eye(mean.shape[0], dtype=tf.float64)
+    """The mean (1, N) and the covariance (N, N), with the ridge, in float64."""
+    channels = moments.shape[1]
+    second, mean = tf.split(tf.cast(moments, tf.float64), (channels, 1))
+    ridge = tf.linalg.diag(tf.constant(_RIDGE, tf.float64, (channels,)))
+    return mean, second - _product(mean) + ridge
 
 
-def _outer(vector: tf.Tensor) -> tf.Tensor:
-    """v v^T, for which autodiff returns one gradient, (U + U^T) v, and not two.
+def _product(row: tf.Tensor) -> tf.Tensor:
+    """v v^T of a row (1, N), for which autodiff returns one gradient, 2 U v, and not two.
 
-    With a third one, it would add them by AddN, in an order that varies between runs.
+    With a third one, it would add them by AddN, in an order that varies between runs. U, the
+    gradient by the product, is symmetric, as that of every function of a covariance.
     """
-    half = tf.matmul(vector[:, None], tf.stop_gradient(vector)[None, :])
-    return half + tf.transpose(half) - tf.stop_gradient(half)
+    product = tf.matmul(row, tf.stop_gradient(row), transpose_a=True)
+    return product * 2.0 - tf.stop_gradient(product)
 
 
 def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The eigenvalues in ascending order, not below a floor, and the eigenvectors as columns."""
     values, vectors = tf.linalg.eigh(matrix)
-    return tf.maximum(values, _FLOOR * values[-1]), vectors
+    return tf.maximum(values, _FLOOR * tf.reduce_max(values)), vectors

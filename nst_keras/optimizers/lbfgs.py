@@ -110,10 +110,10 @@ class Lbfgs(Optimizer):
             change = tf.where(move == 0.0, 0.0, change)
         product = _dot(move, change)
         if product > _LEAST_CURVATURE * tf.norm(move) * tf.norm(change):
-            place = tf.cast(self.pairs % self.history, tf.int32)
+            places = tf.reshape(tf.cast(self.pairs % self.history, tf.int32), [1])
             rows = (self.moves, move), (self.changes, change), (self.products, product)
             for ring, row in rows:
-                ring.scatter_update(tf.IndexedSlices(row[None], place[None]))
+                ring.scatter_update(tf.IndexedSlices(tf.expand_dims(row, 0), places))
             self.pairs.assign_add(1)
 
     def _aim(self, image: tf.Tensor) -> None:

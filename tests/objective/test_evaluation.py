@@ -12,7 +12,7 @@ from tensorflow.python.framework import ops
 from nst_keras.network import extractor as extractor_lib
 from nst_keras.network import weights as weights_lib
 from nst_keras.objective import evaluation
-from nst_keras.objective.evaluation import Network, evaluate_batch, vjp
+from nst_keras.objective.evaluation import Network, divided, evaluate_batch, vjp
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.laplacian import laplacian
 from nst_keras.objective.targets import capture_targets, owned
@@ -327,6 +327,24 @@ def before(operation):
         todo += new - found
         found |= new
     return found
+
+
+@pytest.mark.parametrize("constant", [3.0, tf.constant(7e-5)])
+def test_what_is_divided_by_a_constant_has_no_gradient_by_it(constant):
+    @tf.function(autograph=False)
+    def gradient_of_quotient(tensor):
+        quotient, pull_back = vjp(lambda tensor: divided(tensor, constant), tensor)
+        return quotient, pull_back(tf.ones_like(tensor))
+
+    numbers = tf.constant([0.1, -2.0, 3e20])
+    quotient, gradient = gradient_of_quotient(numbers)
+    exact = np.float64(constant)
+    rounded = 2.0 * np.finfo(np.float32).eps  # the constant's inverse, and the product with it
+    np.testing.assert_allclose(quotient, np.float64(numbers) / exact, rtol=rounded)
+    np.testing.assert_allclose(gradient, np.full(3, 1.0 / exact), rtol=rounded)
+    operations = gradient_of_quotient.get_concrete_function(numbers).graph.get_operations()
+    # The inverse of a tensor is a quotient.
+    assert [op.type for op in operations].count("RealDiv") == int(tf.is_tensor(constant))
 
 
 @pytest.mark.parametrize("number", [1e-20, 0.9999999, 1.0, 3.0, 1e20])

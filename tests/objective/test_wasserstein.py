@@ -168,12 +168,12 @@ def test_equal_covariances_leave_the_distance_of_means():
     np.testing.assert_allclose(found, (0 + 1 + 4 + 9 + 16) / 5, rtol=1e-6)
 
 
-def test_a_target_is_mean_ridged_covariance_and_its_root():
+def test_a_target_is_the_mean_and_the_trace_and_root_of_the_ridged_covariance():
     _, style = CASES["many positions"]
-    mean, covariance, root = wasserstein.target(moments_of(tf.constant(style)))
-    expected = gaussian(style)
-    np.testing.assert_allclose(mean, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(covariance, expected[1], atol=1e-6)
+    mean, trace, root = wasserstein.target(moments_of(tf.constant(style)))
+    expected, covariance = gaussian(style)
+    np.testing.assert_allclose(mean, expected[None], rtol=1e-5)
+    np.testing.assert_allclose(trace, np.trace(covariance), rtol=1e-6)
     np.testing.assert_allclose(root @ root, covariance, atol=1e-6)
     np.testing.assert_allclose(root, tf.transpose(root), atol=1e-12)
     assert np.linalg.eigvalsh(root).min() > 0
