@@ -19,6 +19,7 @@ from nst_keras.objective.neighbors import (
     distance_sum,
     rows_of,
     shape_of,
+    sizes_of,
 )
 from nst_keras.objective.regions import Region
 from nst_keras.objective.term_names import NEIGHBORS
@@ -78,8 +79,8 @@ class HypercolumnNeighbors(Neighbors):
 
         Both are sums over channels, so those of hypercolumns are sums over layers.
         """
-        numbers = tf.convert_to_tensor(known[NEIGHBORS])[0, :, :, 0]
-        rows, columns = _sizes(numbers)
+        numbers = self.numbers_of(known[NEIGHBORS])
+        rows, columns = sizes_of(numbers)
         stride = self._strides[layer]
         averaged = functools.partial(_averaged, stride=stride, rows=rows, columns=columns)
         own, to_features = vjp(averaged, features)
@@ -104,10 +105,11 @@ class HypercolumnNeighbors(Neighbors):
 
         return _from_squares(both, side), pull_back
 
-    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
         # Not add_n, which adds in an order that varies between runs.
         product, square = tf.unstack(tf.reduce_sum(tf.stack(parts), axis=0), axis=-1)
-        return distance_sum(product, square)
+        summed, to_both = distance_sum(product, square)
+        return summed, lambda upstream: [tf.stack(to_both(upstream), axis=-1)] * len(parts)
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
@@ -203,7 +205,7 @@ def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:
     (rows / side, columns / side, side^2, ...)."""
     if side == 1:
         return tf.expand_dims(values, axis=2)
-    rows, columns, *others = _sizes(values)
+    rows, columns, *others = sizes_of(values)
     cut = tf.reshape(values, (rows // side, side, columns // side, side, *others))
     return tf.reshape(_swapped(cut), (rows // side, columns // side, side * side, *others))
 
@@ -212,16 +214,9 @@ def _from_squares(values: tf.Tensor, side: int) -> tf.Tensor:
     """The inverse of `_to_squares`."""
     if side == 1:
         return tf.squeeze(values, axis=2)
-    rows, columns, _, *others = _sizes(values)
+    rows, columns, _, *others = sizes_of(values)
     cut = tf.reshape(values, (rows, columns, side, side, *others))
     return tf.reshape(_swapped(cut), (rows * side, columns * side, *others))
-
-
-def _sizes(values: tf.Tensor) -> list[int] | list[tf.Tensor]:
-    """The lengths of the axes: numbers if all are known, as those of the whole image are."""
-    if values.shape.is_fully_defined():
-        return list(values.shape)
-    return tf.unstack(tf.shape(values))
 
 
 def _swapped(values: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import Features, Statistic, vjp
+from nst_keras.objective.evaluation import Features, Statistic, divided, vjp
 from nst_keras.objective.moments import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
@@ -15,6 +15,7 @@ from nst_keras.objective.neighbors import (
     Vectors,
     distance_sum,
     shape_of,
+    sizes_of,
 )
 from nst_keras.objective.regions import Region
 from nst_keras.objective.term_names import NEIGHBORS
@@ -66,20 +67,34 @@ class LayerNeighbors(Neighbors):
     def statistics(
         self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
     ) -> Statistic:
-        """The distance summed over positions, a scalar."""
-        numbers = tf.convert_to_tensor(known[_map_name(layer)])[0, :, :, 0]
-        rows, columns = tf.unstack(tf.shape(numbers))
+        """Products with the neighbors, and squares: (rows, columns, 2)."""
+        numbers = self.numbers_of(known[_map_name(layer)])
+        rows, columns = sizes_of(numbers)
+        at_centers = functools.partial(
+            _at_centers, stride=self._strides[layer], rows=rows, columns=columns
+        )
+        centers, to_features = vjp(at_centers, features)
+        own = exact(centers) - self._means[layer]
+        directions = tf.gather(self._directions[layer], numbers)
+        product = tf.reduce_sum(own * directions, axis=-1)
+        square = tf.reduce_sum(tf.square(own), axis=-1)
 
-        def summed(features: tf.Tensor) -> tf.Tensor:
-            centers = _at_centers(features, self._strides[layer], rows, columns)
-            own = exact(centers) - self._means[layer]
-            product = tf.reduce_sum(own * tf.gather(self._directions[layer], numbers), axis=-1)
-            return distance_sum(product, tf.reduce_sum(tf.square(own), axis=-1))
+        def pull_back(upstream: tf.Tensor) -> tf.Tensor:
+            at_product, at_square = tf.split(upstream, 2, axis=-1)
+            pulled = directions * at_product + own * (2.0 * at_square)
+            return to_features(tf.cast(pulled, centers.dtype))
 
-        return vjp(summed, features)
+        return tf.stack([product, square], axis=-1), pull_back
 
-    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        return tf.reduce_mean(tf.stack(parts), axis=0)
+    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
+        product, square = tf.unstack(tf.stack(parts), axis=-1)
+        sums, to_both = distance_sum(product, square)
+
+        def pull_back(upstream: tf.Tensor) -> list[tf.Tensor]:
+            shares = tf.stack([divided(upstream, len(parts))] * len(parts))
+            return tf.unstack(tf.stack(to_both(shares), axis=-1))
+
+        return tf.reduce_mean(sums, axis=0), pull_back
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
@@ -99,7 +114,8 @@ def _at(vectors: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 def _at_centers(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
     """Features (1, h, w, N) at the centers of squares of 8 px: (rows, columns, N)."""
     step = NEIGHBORS_STRIDE // stride
-    return features[0, step // 2 :: step, step // 2 :: step][:rows, :columns]
+    first = step // 2
+    return features[0, first : first + rows * step : step, first : first + columns * step : step]
 
 
 def _map_name(layer: str) -> str:

@@ -146,11 +146,16 @@ class Neighbors(abc.ABC):
         """What comes of comparing a layer's features (1, h, w, N) with those of their neighbors."""
 
     @abc.abstractmethod
-    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
         """The loss summed over positions, from the statistics of all layers.
 
         These, and the loss, may have further axes in front.
         """
+
+    @staticmethod
+    def numbers_of(known: tf.Tensor | tf.Variable) -> tf.Tensor:
+        """A map of numbers as a matrix (rows, columns)."""
+        return tf.squeeze(tf.convert_to_tensor(known), (0, 3))
 
     @abc.abstractmethod
     def _maps(self) -> tuple[str, ...]:
@@ -309,8 +314,8 @@ def _drawn_vectors(
     return {layer: tf.gather(tf.concat(parts, axis=0), ascending) for layer, parts in found.items()}
 
 
-def distance_sum(product: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
-    """The sum of 1 - cos over the last two axes.
+def distance_sum(product: tf.Tensor, square: tf.Tensor) -> Statistic:
+    """The sum of 1 - cos over the last two axes; pulls back to the product and to the square.
 
     Where the square vanishes, the cosine is 0, and so is its gradient.
 
@@ -318,9 +323,23 @@ def distance_sum(product: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
         product: with vectors of length 1.
         square: of the vectors that are compared with these.
     """
-    vanishes = square < LEAST_SQUARE
-    cosine = product * tf.math.rsqrt(tf.where(vanishes, tf.ones_like(square), square))
-    return tf.reduce_sum(1.0 - tf.where(vanishes, tf.zeros_like(cosine), cosine), axis=(-2, -1))
+    zero = tf.constant(0.0, square.dtype)
+    inverse = tf.where(square < LEAST_SQUARE, zero, tf.math.rsqrt(square))  # of the length
+    cosine = product * inverse
+
+    def pull_back(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        upstream = tf.reshape(upstream, (*upstream.shape, 1, 1))
+        at_cosine = -upstream * inverse
+        return at_cosine, at_cosine * (-0.5 * cosine * inverse)
+
+    return tf.reduce_sum(1.0 - cosine, axis=(-2, -1)), pull_back
+
+
+def sizes_of(values: tf.Tensor) -> list[int] | list[tf.Tensor]:
+    """The lengths of the axes: numbers if all are known, as those of the whole image are."""
+    if values.shape.is_fully_defined():
+        return list(values.shape)
+    return tf.unstack(tf.shape(values))
 
 
 def shape_of(part: Part) -> tuple[int, int]:

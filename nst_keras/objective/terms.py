@@ -44,8 +44,8 @@ from nst_keras.runtime.errors import InputError
 Statistics = Callable[[tf.Tensor, Features], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
-# Makes a sum over positions from the statistics of several layers.
-Join = Callable[[Sequence[tf.Tensor]], tf.Tensor]
+# Makes a sum over positions from the statistics of several layers; pulls back to each of these.
+Join = Callable[[Sequence[tf.Tensor]], Statistic]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def join_layers(terms: Sequence[Term], evaluation: Evaluation) -> Evaluation:
 
 def _joined(term: Term, join: Join, evaluation: Evaluation) -> Evaluation:
     names = [_part_name(term, layer) for layer in term.statistics]
-    joined, to_parts = vjp(join, [evaluation.sums[name] for name in names])
+    joined, to_parts = join([evaluation.sums[name] for name in names])
     others = {name: sums for name, sums in evaluation.sums.items() if name not in names}
 
     def pull_back(cotangents: Sums) -> tf.Tensor:
@@ -215,7 +215,9 @@ def _custom(given: LossTerm) -> Term:
     if len(given.layers) < 2:
         return Term(given.name, weight, {"".join(given.layers): of_one}, loss)
     statistics = dict.fromkeys(given.layers, all_of_it)
-    return Term(given.name, weight, statistics, loss, lambda features: value(*features))
+    return Term(
+        given.name, weight, statistics, loss, functools.partial(vjp, lambda parts: value(*parts))
+    )
 
 
 def _scalar(name: str, value: Any) -> tf.Tensor:

@@ -13,7 +13,7 @@ from nst_keras.objective import hypercolumns as hypercolumns_lib
 from nst_keras.objective.evaluation import Network, WholeEvaluator
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
 from nst_keras.objective.layerwise import LayerNeighbors
-from nst_keras.objective.neighbors import Vectors, capture_vectors
+from nst_keras.objective.neighbors import Vectors, capture_vectors, distance_sum
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.regions import Region, StyleShare
 from nst_keras.objective.targets import capture_targets, features_in_tiles
@@ -220,7 +220,7 @@ def test_the_distance_of_a_small_example():
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()["neighbors"].tolist() == [[0, 1], [2, 0]]
     parts, _ = neighbors.statistics(layer, features, neighbors.known[0])
-    np.testing.assert_allclose(neighbors.joined([parts]) / 4, 0.0979274, rtol=1e-5)
+    np.testing.assert_allclose(neighbors.joined([parts])[0] / 4, 0.0979274, rtol=1e-5)
 
 
 def test_the_distance_by_layer_of_a_small_example():
@@ -233,7 +233,7 @@ def test_the_distance_by_layer_of_a_small_example():
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()[f"neighbors/{layer}"].tolist() == [[0, 1, 1]]
     summed, _ = neighbors.statistics(layer, features, neighbors.known[0])
-    np.testing.assert_allclose(neighbors.joined([summed]) / 3, 0.4788450, rtol=1e-5)
+    np.testing.assert_allclose(neighbors.joined([summed])[0] / 3, 0.4788450, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -244,12 +244,28 @@ def test_features_that_are_all_zero_have_no_gradient(kind):
     neighbors = kind(vectors, 16, 16, tiles)
     features = tf.zeros((1, 2, 2, 5))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
-    parts, pull_back = neighbors.statistics(layer, features, neighbors.known[0])
-    with tf.GradientTape() as tape:
-        tape.watch(parts)
-        loss = neighbors.joined([parts])
+    parts, to_features = neighbors.statistics(layer, features, neighbors.known[0])
+    loss, to_parts = neighbors.joined([parts])
     np.testing.assert_allclose(loss / neighbors.count, 1.0)
-    assert not np.any(pull_back(tape.gradient(loss, parts)))
+    assert not np.any(to_features(*to_parts(tf.constant(1.0))))
+
+
+@pytest.mark.parametrize("front", [(), (2,)])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_a_distance_is_pulled_back_as_by_autodiff(dtype, front):
+    rng = np.random.default_rng(0)
+    product, square = (tf.constant(rng.uniform(0.5, 2, (*front, 3, 4)), dtype) for _ in range(2))
+    upstream = tf.constant(rng.uniform(0.5, 2, front), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch((product, square))
+        value = tf.reduce_sum(1 - product / tf.sqrt(square), axis=(-2, -1))
+        weighted = tf.reduce_sum(upstream * value)
+    expected = tape.gradient(weighted, (product, square))
+    found, pull_back = distance_sum(product, square)
+    rounding = {"rtol": 16 * np.finfo(dtype.as_numpy_dtype).eps}
+    np.testing.assert_allclose(pull_back(upstream), expected, **rounding)
+    # The sum is of numbers of both signs.
+    np.testing.assert_allclose(found, value, atol=12 * rounding["rtol"])
 
 
 @pytest.mark.parametrize("as_sent", [np.asarray, tf.constant])  # from a file, and by other hosts
