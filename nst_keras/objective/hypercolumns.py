@@ -47,15 +47,16 @@ class HypercolumnNeighbors(Neighbors):
     ):
         super().__init__(vectors, height, width, tiles, regions)
         self._vectors = vectors.by_layer
-        self._factors = {
-            layer: _to_mean_square_1(own[: vectors.count]) for layer, own in self._vectors.items()
+        factors = {
+            layer: _to_mean_square_1(own[: self.vector_count])
+            for layer, own in self._vectors.items()
         }
-        factors = [
-            tf.fill(own.shape[1:], self._factors[layer]) for layer, own in self._vectors.items()
-        ]
-        self._all_factors = tf.concat(factors, axis=0)  # by channel
+        self._all_factors = tf.concat(  # by channel
+            [tf.fill(own.shape[1:], factors[layer]) for layer, own in self._vectors.items()], axis=0
+        )
+        self._square_factors = {layer: factor**2 for layer, factor in factors.items()}
         squares = [
-            self._factors[layer] ** 2 * tf.reduce_sum(tf.square(exact(own)), axis=1)
+            self._square_factors[layer] * tf.reduce_sum(tf.square(exact(own)), axis=1)
             for layer, own in self._vectors.items()
         ]
         lengths = tf.sqrt(tf.reduce_sum(tf.stack(squares), axis=0))
@@ -86,7 +87,7 @@ class HypercolumnNeighbors(Neighbors):
         own, to_features = vjp(averaged, features)
         side = _side(stride)
         numbers = _to_squares(numbers, side)
-        square_factor = self._factors[layer] ** 2
+        square_factor = self._square_factors[layer]
         factors = square_factor * tf.gather(self._inverse_lengths, numbers)
 
         def neighbors() -> tf.Tensor:  # made twice, because they take much memory
@@ -98,8 +99,8 @@ class HypercolumnNeighbors(Neighbors):
 
         def pull_back(upstream: tf.Tensor) -> tf.Tensor:
             of_product, of_square = tf.unstack(_to_squares(upstream, side), axis=-1)
-            of_product = tf.cast(factors * of_product, own.dtype)[:, :, None]
-            pulled = tf.matmul(of_product, neighbors())[:, :, 0]
+            of_product = tf.expand_dims(tf.cast(factors * of_product, own.dtype), 2)
+            pulled = tf.squeeze(tf.matmul(of_product, neighbors()), 2)
             of_square = 2.0 * square_factor * tf.reduce_sum(of_square, axis=-1, keepdims=True)
             return to_features(pulled + own * tf.cast(of_square, own.dtype))
 
@@ -191,8 +192,8 @@ def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
     results are rounded, by less than the features are.
     """
     if own.dtype == exact(own).dtype:
-        return tf.reduce_sum(vectors * own[:, :, None], axis=-1)
-    return exact(tf.matmul(vectors, own[..., None])[..., 0])
+        return tf.reduce_sum(vectors * tf.expand_dims(own, 2), axis=-1)
+    return exact(tf.squeeze(tf.matmul(vectors, tf.expand_dims(own, -1)), -1))
 
 
 def _side(stride: int) -> int:
