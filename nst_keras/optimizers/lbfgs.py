@@ -70,7 +70,7 @@ class Lbfgs(Optimizer):
         gradient = tf.reshape(gradient, [-1])
         # NaN compares as false, and is refused.
         lowers = losses["total"] <= self.losses["total"] if self.backtrack else True
-        if self.steps == 0 or lowers:
+        if (self.steps == 0) | lowers:  # `or` would be a condition of its own in the graph
             self._remember(tried - here, gradient - self.gradient)
             image.assign(tf.reshape(tried, image.shape))
             self.gradient.assign(gradient)
@@ -78,7 +78,7 @@ class Lbfgs(Optimizer):
             self._aim(tried)
             for name, kept in self.losses.items():
                 kept.assign(losses[name])
-        elif self.halvings < _MOST_HALVINGS or self.pairs == 0:
+        elif (self.halvings < _MOST_HALVINGS) | (self.pairs == 0):
             self.halvings.assign_add(1)
         else:  # drop the history: the next step starts from the image along its gradient
             self.pairs.assign(0)
