@@ -1,6 +1,5 @@
-"""Steps compiled into one function that takes any number of them, by XLA or without it."""
+"""Compiled steps, by XLA or without it, of which any number can be taken."""
 
-import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -31,37 +30,37 @@ class CompiledSteps:
         with_conditions: bool = False,
     ):
         self._step, self._shape, self._with_conditions = step, shape, with_conditions
-        self._traced: dict[bool, TracedOnce | Program] = {}  # by whether XLA compiles it
+        # The loop is not in the graph. With it, tracing and optimizing take twice as long. And in a
+        # graph with a loop, TensorFlow visits nodes in an order that varies between processes, and
+        # that order decides whether oneDNN computes the gradients of pooling. If it does not, a
+        # single thread computes them, and a step takes a quarter longer.
+        self._by_graph = TracedOnce(self._compiled_step())
+        # The whole loop is one program, whatever the number of steps: between steps nothing waits
+        # for the host, and the image and the optimizer's variables stay where they are.
+        self._by_xla = Program(self._loop)
         self.xla = xla
 
     def __call__(self, count: tf.Tensor) -> tf.Tensor:
         """Take so many steps, a scalar int32."""
-        if self.xla not in self._traced:
-            self._traced[self.xla] = self._by_xla() if self.xla else self._by_graph()
-        return self._traced[self.xla](count)
+        if self.xla:
+            return self._by_xla(count)
+        losses = tf.zeros(self._shape)
+        for _ in range(int(count)):
+            losses = self._by_graph(losses)
+        return losses
 
-    def _by_graph(self) -> TracedOnce:
-        # A step is a graph of its own: in a graph with a loop, TensorFlow visits nodes in an order
-        # that varies between processes, and that order decides whether oneDNN computes the
-        # gradients of pooling. If it does not, a single thread computes them, and a step takes a
-        # quarter longer.
-        attributes = {"_noinline": True}
-        one_step = tf.function(
-            self._step, autograph=self._with_conditions, experimental_attributes=attributes
-        )
-        loop = functools.partial(self._loop, one_step)
-        return TracedOnce(tf.function(loop, autograph=False))
+    def _loop(self, count: tf.Tensor) -> tf.Tensor:
+        step = self._compiled_step()
 
-    def _by_xla(self) -> Program:
-        # The whole loop is one program, whatever the number of steps: between steps nothing waits
-        # for the host, and the image and the optimizer's variables stay where they are.
-        one_step = tf.function(self._step, autograph=self._with_conditions)
-        return Program(functools.partial(self._loop, one_step))
-
-    def _loop(self, one_step: Callable[[], tf.Tensor], count: tf.Tensor) -> tf.Tensor:
         def more(number: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sound = tf.math.is_finite(before[..., :1])
-            return number + 1, tf.where(sound, one_step(), before)
+            return number + 1, step(before)
 
         start = (tf.constant(0), tf.zeros(self._shape))
         return tf.while_loop(lambda number, _: number < count, more, start)[1]
+
+    def _compiled_step(self) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(self._one_more, autograph=self._with_conditions)
+
+    def _one_more(self, before: tf.Tensor) -> tf.Tensor:
+        """Take a step; returns its losses, or those before it where their total is not finite."""
+        return tf.where(tf.math.is_finite(before[..., :1]), self._step(), before)
