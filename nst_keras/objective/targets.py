@@ -202,12 +202,35 @@ def features_in_tiles(
     extractor: Extractor, strides: Mapping[str, int], tiles_of: TilesOf, picture: tf.Tensor
 ) -> Iterator[tuple[Tile, Features]]:
     """The tiles of a picture (1, H, W, 3), each with the features that it owns."""
-    for tile in tiles_of(*picture.shape[1:3]):
-        features = extractor(picture[tile.region])
+    tiles = tiles_of(*picture.shape[1:3])
+    for tile in tiles:
+        features = extractor(picture[tile.region] if len(tiles) > 1 else picture)
         yield (
             tile,
             {layer: owned(found, strides[layer], tile.window) for layer, found in features.items()},
         )
+
+
+class LastFeatures:
+    """Features of pictures, of which those of the last one are kept, as it may be asked for again.
+
+    They take much memory, so an object of this class should not live long.
+
+    Args:
+        extractor: computes them.
+    """
+
+    def __init__(self, extractor: Extractor):
+        self._extractor = extractor
+        self._picture: tf.Tensor | None = None
+        self._features: Features = {}
+
+    def __call__(self, picture: tf.Tensor) -> Features:
+        if picture is not self._picture:
+            self._features = {}  # freed before there are others
+            self._features = self._extractor(picture)
+            self._picture = picture
+        return self._features
 
 
 def _notes(kind: str, layers: Iterable[str], targets: Sequence[Features]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.imaging.masks import with_kept
 from nst_keras.imaging.recolor import recolored
 from nst_keras.network import extractor
-from nst_keras.objective.evaluation import Features, Network, WholeEvaluator
+from nst_keras.objective.evaluation import Extractor, Network, WholeEvaluator
 from nst_keras.objective.focus import position_weights
 from nst_keras.objective.formulas import FORMULAS
 from nst_keras.objective.hypercolumns import HypercolumnNeighbors
@@ -24,7 +24,12 @@ from nst_keras.objective.layerwise import LayerNeighbors
 from nst_keras.objective.neighbors import Neighbors, capture_vectors
 from nst_keras.objective.objective import Objective
 from nst_keras.objective.regions import MaskOptions, Region
-from nst_keras.objective.targets import TilesOf, capture_targets, features_in_tiles
+from nst_keras.objective.targets import (
+    LastFeatures,
+    TilesOf,
+    capture_targets,
+    features_in_tiles,
+)
 from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
 from nst_keras.objective.terms import custom_terms, evaluate_layer, join_layers, make_terms
 from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
@@ -143,14 +148,15 @@ class StyleTransferProblem:
             return plan_tiles(height, width, side, self.field)
 
         formulas = FORMULAS[self.settings.objective]
-        styles = self._fit_styles(self._styles, scale)
+        styles = [own[None] for own in self._fit_styles(self._styles, scale)]
         regions = self._regions_at(scale, styles)
         strides = self.architecture.strides
+        capture = LastFeatures(self.extractors.capture)  # of a single style, for both its uses
         targets = capture_targets(
-            self.extractors.capture,
+            capture,
             self.architecture,
             self._content_at(scale)[None],
-            [style[None] for style in styles],
+            styles,
             self._blend,
             self._terms,
             formulas,
@@ -162,7 +168,7 @@ class StyleTransferProblem:
         for note in targets.notes:
             _log.warning("%s", note)
         tiles = tiles_of(scale.height, scale.width)
-        neighbors = self._neighbors(scale, styles, tiles_of, regions)
+        neighbors = self._neighbors(capture, scale, styles, tiles_of, regions)
         terms = make_terms(self._terms, targets, formulas, neighbors)
         terms += custom_terms(self._own_terms)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
@@ -188,6 +194,7 @@ class StyleTransferProblem:
 
     def _neighbors(
         self,
+        capture: Extractor,
         scale: Scale,
         styles: Sequence[np.ndarray],
         tiles_of: TilesOf,
@@ -199,13 +206,13 @@ class StyleTransferProblem:
         kind = LayerNeighbors if scale.by_layer else HypercolumnNeighbors
         blend = self._blend
         if self.settings.rotate_style:
-            styles = [np.rot90(style, turns) for style in styles for turns in range(4)]
+            styles = [turned for style in styles for turned in _in_four_directions(style)]
             blend = tuple(np.repeat(blend, 4))
             regions = [region.with_turned_styles() for region in regions]
         vectors = capture_vectors(
             kind,
-            functools.partial(self._features_in_tiles, tiles_of),
-            [tf.constant(style[None]) for style in styles],
+            functools.partial(features_in_tiles, capture, self.architecture.strides, tiles_of),
+            styles,
             blend,
             {layer: self.architecture[layer].stride for layer in self.settings.neighbor_layers},
             self.settings.seed,
@@ -213,12 +220,6 @@ class StyleTransferProblem:
         )
         size = scale.height, scale.width
         return kind(vectors, *size, tiles_of(*size), regions)
-
-    def _features_in_tiles(
-        self, tiles_of: TilesOf, picture: tf.Tensor
-    ) -> Iterator[tuple[Tile, Features]]:
-        strides = self.architecture.strides
-        return features_in_tiles(self.extractors.capture, strides, tiles_of, picture)
 
     def match(self, neighbors: Neighbors, scale: Scale, image: np.ndarray) -> None:
         """Match an image (H, W, 3) with the styles.
@@ -234,7 +235,10 @@ class StyleTransferProblem:
                 weights = position_weights(tf.constant(content), self.settings.content_focus)
                 share = tf.minimum(share * weights, _MOST_CONTENT)
         mixed = (1.0 - share) * tf.constant(image[None]) + share * tf.constant(content)
-        neighbors.match(lambda: self._features_in_tiles(lambda *_: neighbors.tiles, mixed))
+        capture, strides = self.extractors.capture, self.architecture.strides
+        neighbors.match(
+            lambda: features_in_tiles(capture, strides, lambda *_: neighbors.tiles, mixed)
+        )
         if self.replicas.hosts > 1:  # whose processors may round in different ways
             neighbors.restore(self.replicas.from_chief(neighbors.state()))
 
@@ -265,7 +269,7 @@ class StyleTransferProblem:
         )
 
     def _regions_at(self, scale: Scale, styles: Sequence[np.ndarray]) -> tuple[Region, ...]:
-        return self.regions.at((scale.height, scale.width), [style.shape[:2] for style in styles])
+        return self.regions.at((scale.height, scale.width), [style.shape[1:3] for style in styles])
 
     def references(self) -> References:
         """What a result at full size is compared with."""
@@ -309,6 +313,11 @@ class StyleTransferProblem:
             longest = max(longest, geometry.least_longest(size, least))
             fitted.append(geometry.resize(style, *geometry.fit_size(size, longest)))
         return fitted
+
+
+def _in_four_directions(style: np.ndarray) -> list[np.ndarray]:
+    """A style (1, H, W, 3) as it is, and turned by 90, 180 and 270 degrees."""
+    return [style, *(np.rot90(style, turns, axes=(1, 2)) for turns in (1, 2, 3))]
 
 
 class TileProgress:

@@ -43,6 +43,21 @@ def test_targets_hold_the_contents_features_and_the_sum_of_their_squares():
         np.testing.assert_allclose(targets.content_sums[layer], (features**2).sum(), rtol=1e-5)
 
 
+def test_only_the_last_picture_is_not_computed_again():
+    computed = []
+
+    def extractor(picture):
+        computed.append(picture)
+        return {"layer": 2.0 * picture}
+
+    first, second = noise(4, 5, 0), noise(4, 5, 1)
+    features_of = targets_lib.LastFeatures(extractor)
+    asked = [first, first, second, second, first]
+    for picture in asked:
+        np.testing.assert_array_equal(features_of(picture)["layer"], 2.0 * picture)
+    assert [picture is first for picture in computed] == [True, False, True]
+
+
 def test_the_style_target_is_the_weighted_mean_of_grams_per_position():
     targets = capture()
     styles = [numpy_features(style) for style in STYLES]

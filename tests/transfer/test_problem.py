@@ -123,6 +123,20 @@ def test_an_objective_is_whole_or_in_tiles(tiny_weights):
     assert isinstance(problem.objective(coarse, 40).evaluator, WholeEvaluator)  # fits one tile
 
 
+def test_a_single_style_goes_through_the_network_once_for_a_scale(tiny_weights, monkeypatch):
+    problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **NEIGHBORS))
+    normal, captured = problem.extractors.capture, []
+
+    def capture(picture):
+        captured.append(picture)
+        return normal(picture)
+
+    monkeypatch.setattr(problem.extractors, "capture", capture)
+    problem.objective(problem.plan.scales[0])
+    sizes = [picture.shape[1:3] for picture in captured]
+    assert sizes == [(32, 48), (48, 48)]  # the photo, and the style for Grams and neighbors
+
+
 def test_references_are_the_pictures_as_the_finest_scale_sees_them(tiny_weights):
     styles = [picture(90, 90, seed=3), picture(20, 30, seed=4)]
     config = dataclasses.replace(CONFIG, style_blend=(1.0, 3.0))
