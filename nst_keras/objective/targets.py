@@ -227,7 +227,7 @@ class LastFeatures:
 
     def __call__(self, picture: tf.Tensor) -> Features:
         if picture is not self._picture:
-            self._features = {}  # freed before there are others
+            self._picture, self._features = None, {}  # freed before there are others
             self._features = self._extractor(picture)
             self._picture = picture
         return self._features

@@ -232,8 +232,8 @@ def test_the_distance_by_layer_of_a_small_example():
     features = tf.constant(x.reshape(1, 1, 3, 3))
     neighbors.match(lambda: [(tiles[0], {layer: features})])
     assert neighbors.state()[f"neighbors/{layer}"].tolist() == [[0, 1, 1]]
-    summed, _ = neighbors.statistics(layer, features, neighbors.known[0])
-    np.testing.assert_allclose(neighbors.joined([summed])[0] / 3, 0.4788450, rtol=1e-5)
+    parts, _ = neighbors.statistics(layer, features, neighbors.known[0])
+    np.testing.assert_allclose(neighbors.joined([parts])[0] / 3, 0.4788450, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
