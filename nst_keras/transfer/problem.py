@@ -26,6 +26,7 @@ from nst_keras.objective.objective import Objective
 from nst_keras.objective.regions import MaskOptions, Region
 from nst_keras.objective.targets import (
     LastFeatures,
+    Targets,
     TilesOf,
     capture_targets,
     features_in_tiles,
@@ -96,6 +97,9 @@ class StyleTransferProblem:
         if settings.color == "content":
             self._styles = self._styles_in_photo_colors()
         self._terms = _weighted_terms(settings)
+        # Of the last size and tiles, which two scales may share.
+        self._targets: Targets | None = None
+        self._targets_size: tuple[int, int, int | None] | None = None
         self._own_terms = inputs.terms
         self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
 
@@ -147,29 +151,18 @@ class StyleTransferProblem:
         def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
             return plan_tiles(height, width, side, self.field)
 
-        formulas = FORMULAS[self.settings.objective]
         styles = [own[None] for own in self._fit_styles(self._styles, scale)]
         regions = self._regions_at(scale, styles)
-        strides = self.architecture.strides
         capture = LastFeatures(self.extractors.capture)  # of a single style, for both its uses
-        targets = capture_targets(
-            capture,
-            self.architecture,
-            self._content_at(scale)[None],
-            styles,
-            self._blend,
-            self._terms,
-            formulas,
-            tiles_of,
-            self.settings.content_focus,
-            regions,
-            MaskOptions(self.settings.mask_erosion, squared=self.settings.mask_power == 2),
-        )
-        for note in targets.notes:
-            _log.warning("%s", note)
         tiles = tiles_of(scale.height, scale.width)
+        size = scale.height, scale.width, side
+        if self._targets is None or self._targets_size != size:
+            self._targets = None  # freed before there are others
+            self._targets = self._capture_targets(capture, scale, styles, tiles_of, regions)
+            self._targets_size = size
+        targets = self._targets
         neighbors = self._neighbors(capture, scale, styles, tiles_of, regions)
-        terms = make_terms(self._terms, targets, formulas, neighbors)
+        terms = make_terms(self._terms, targets, FORMULAS[self.settings.objective], neighbors)
         terms += custom_terms(self._own_terms)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
         if neighbors is not None:
@@ -187,10 +180,36 @@ class StyleTransferProblem:
         # TPUs need it.
         xla = self.plan.xla is True or self.settings.distribute == "tpu"
         report = TileProgress(self._is_dropped)
+        strides = self.architecture.strides
         evaluator = TiledEvaluator(
             networks, strides, terms, known, tiles, self.replicas, report, xla
         )
         return Objective(terms, evaluator, neighbors)
+
+    def _capture_targets(
+        self,
+        capture: Extractor,
+        scale: Scale,
+        styles: Sequence[np.ndarray],
+        tiles_of: TilesOf,
+        regions: Sequence[Region],
+    ) -> Targets:
+        targets = capture_targets(
+            capture,
+            self.architecture,
+            self._content_at(scale)[None],
+            styles,
+            self._blend,
+            self._terms,
+            FORMULAS[self.settings.objective],
+            tiles_of,
+            self.settings.content_focus,
+            regions,
+            MaskOptions(self.settings.mask_erosion, squared=self.settings.mask_power == 2),
+        )
+        for note in targets.notes:
+            _log.warning("%s", note)
+        return targets
 
     def _neighbors(
         self,

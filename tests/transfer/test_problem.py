@@ -32,6 +32,7 @@ from tests.transfer.conftest import (
 
 AVERAGE = dataclasses.replace(SINGLE, pooling="avg")
 HALF = dataclasses.replace(SINGLE, precision="float16")
+WITH_NEIGHBORS = dataclasses.replace(SINGLE, **NEIGHBORS)
 
 
 @pytest.mark.parametrize(
@@ -123,18 +124,46 @@ def test_an_objective_is_whole_or_in_tiles(tiny_weights):
     assert isinstance(problem.objective(coarse, 40).evaluator, WholeEvaluator)  # fits one tile
 
 
-def test_a_single_style_goes_through_the_network_once_for_a_scale(tiny_weights, monkeypatch):
-    problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **NEIGHBORS))
-    normal, captured = problem.extractors.capture, []
+@pytest.fixture
+def captured(tiny_weights, monkeypatch):
+    """A problem of two scales of one size, and the sizes of what goes through its network."""
+    problem, sizes = make_problem(tiny_weights, WITH_NEIGHBORS), []
+    normal = problem.extractors.capture
 
     def capture(picture):
-        captured.append(picture)
+        sizes.append(picture.shape[1:3])
         return normal(picture)
 
     monkeypatch.setattr(problem.extractors, "capture", capture)
+    return problem, sizes
+
+
+def test_a_single_style_goes_through_the_network_once_for_a_scale(captured):
+    problem, sizes = captured
     problem.objective(problem.plan.scales[0])
-    sizes = [picture.shape[1:3] for picture in captured]
     assert sizes == [(32, 48), (48, 48)]  # the photo, and the style for Grams and neighbors
+
+
+def test_scales_of_one_size_share_their_targets(tiny_weights, captured):
+    problem, sizes = captured
+    first, second = problem.plan.scales
+    problem.objective(first)
+    sizes.clear()
+    shared = problem.objective(second)
+    assert sizes == [(48, 48)]  # the style, for its neighbors by layer
+    alone = make_problem(tiny_weights, WITH_NEIGHBORS).objective(second)
+    image = problem.first_image()[None]
+    for objective in (shared, alone):
+        problem.match(objective.neighbors, second, image[0])
+    assert shared.value(image) == alone.value(image)
+
+
+def test_tiles_of_another_size_get_targets_of_their_own(captured):
+    problem, sizes = captured
+    scale = problem.plan.scales[0]
+    problem.objective(scale)
+    problem.objective(scale, tile_size=40)
+    assert len(sizes) > 2 * 2  # of the whole pictures, and then of several tiles
 
 
 def test_references_are_the_pictures_as_the_finest_scale_sees_them(tiny_weights):
