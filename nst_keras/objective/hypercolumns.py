@@ -17,7 +17,6 @@ from nst_keras.objective.neighbors import (
     Part,
     Vectors,
     distance_sum,
-    rows_of,
     shape_of,
     sizes_of,
 )
@@ -47,14 +46,11 @@ class HypercolumnNeighbors(Neighbors):
     ):
         super().__init__(vectors, height, width, tiles, regions)
         self._vectors = vectors.by_layer
-        factors = {
+        self._factors = {
             layer: _to_mean_square_1(own[: self.vector_count])
             for layer, own in self._vectors.items()
         }
-        self._all_factors = tf.concat(  # by channel
-            [tf.fill(own.shape[1:], factors[layer]) for layer, own in self._vectors.items()], axis=0
-        )
-        self._square_factors = {layer: factor**2 for layer, factor in factors.items()}
+        self._square_factors = {layer: factor**2 for layer, factor in self._factors.items()}
         squares = [
             self._square_factors[layer] * tf.reduce_sum(tf.square(exact(own)), axis=1)
             for layer, own in self._vectors.items()
@@ -129,17 +125,19 @@ class HypercolumnNeighbors(Neighbors):
 
     def _means(self, features_in_tiles: FeaturesInTiles) -> list[tf.Tensor]:
         """The mean hypercolumn of the image in each set."""
-        sums: list[list[tf.Tensor]] = [[] for _ in self._sizes]
+        belongs = np.stack([self._sets == number for number in range(len(self._sizes))])
+        sums = dict.fromkeys(self.layers, 0.0)
         for part, (_, features) in zip(self._parts, features_in_tiles, strict=True):
-            for queries, sets in self._queries(features, part):
-                for number, own in enumerate(sums):
-                    chosen = np.flatnonzero(sets == number)
-                    own.append(tf.reduce_sum(rows_of(queries, chosen), axis=0))
-        counts = [max(1.0, float((self._sets == number).sum())) for number in range(len(sums))]
-        return [
-            tf.reduce_sum(tf.stack(own), axis=0) / count
-            for own, count in zip(sums, counts, strict=True)
-        ]
+            of_part = belongs[:, part[0], part[1]]
+            for layer in self.layers:
+                stride = self._strides[layer]
+                own = exact(_averaged(features[layer], stride, *shape_of(part)))
+                # How often each feature occurs, which may be at several positions.
+                counts = _square_sums(of_part, _side(stride))
+                sums[layer] += tf.tensordot(tf.constant(counts, own.dtype), own, axes=2)
+        whole = tf.concat([self._part(layer, own) for layer, own in sums.items()], axis=1)
+        positions = tf.constant(np.maximum(1, belongs.sum((1, 2))), whole.dtype)
+        return tf.unstack(whole / positions[:, None])
 
     def _queries(self, features: Features, part: Part) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
         """The hypercolumns of a tile (n, all channels), and their sets (n,), some rows of squares
@@ -155,19 +153,17 @@ class HypercolumnNeighbors(Neighbors):
                 strip = features[layer][:, start * per_square : (start + count) * per_square]
                 found[layer] = self._at_positions(strip, layer, count * rows // squares, columns)
             first, last = (n * rows // squares for n in (start, start + count))
-            yield self._hypercolumns(found), self._sets[part][first:last].reshape(-1)
+            hypercolumns = [self._part(layer, own) for layer, own in found.items()]
+            yield tf.concat(hypercolumns, axis=1), self._sets[part][first:last].reshape(-1)
 
-    def _vectors_from(self, start: int, numbers: tf.Tensor) -> tf.Tensor:
-        """The hypercolumns of the styles of some numbers, counted from `start`."""
-        vectors = self._vectors.items()
-        numbers += start
-        return self._hypercolumns({layer: tf.gather(own, numbers) for layer, own in vectors})
+    def _vectors_from(self, start: int, numbers: tf.Tensor) -> Iterator[tf.Tensor]:
+        """The hypercolumns of the styles of some numbers, counted from `start`, by layer."""
+        for layer, own in self._vectors.items():
+            yield self._part(layer, tf.gather(own, numbers + start))
 
-    def _hypercolumns(self, vectors: Features) -> tf.Tensor:
-        """Vectors of all layers, (M, all channels), not below float32."""
-        return (
-            exact(tf.concat([vectors[layer] for layer in self.layers], axis=1)) * self._all_factors
-        )
+    def _part(self, layer: str, vectors: tf.Tensor) -> tf.Tensor:
+        """A layer's vectors (M, N) as they are in hypercolumns, not below float32."""
+        return exact(vectors) * self._factors[layer]
 
 
 def _averaged(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
@@ -199,6 +195,12 @@ def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
 def _side(stride: int) -> int:
     """The side of the squares of positions of a hypercolumn that share a feature."""
     return max(1, stride // HypercolumnNeighbors.spacing)
+
+
+def _square_sums(values: np.ndarray, side: int) -> np.ndarray:
+    """The sums of values (N, rows, columns) in squares: (N, rows / side, columns / side)."""
+    count, rows, columns = values.shape
+    return values.reshape(count, rows // side, side, columns // side, side).sum((2, 4))
 
 
 def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:

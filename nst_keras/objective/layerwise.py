@@ -107,8 +107,8 @@ class LayerNeighbors(Neighbors):
             yield found
 
 
-def _at(vectors: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    return exact(tf.gather(vectors, numbers))
+def _at(vectors: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor]:
+    return (exact(tf.gather(vectors, numbers)),)
 
 
 def _at_centers(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:

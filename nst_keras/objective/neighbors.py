@@ -191,7 +191,7 @@ class Neighbors(abc.ABC):
         for number, search in enumerate(searches):
             chosen = np.flatnonzero(sets == number)
             if len(chosen):
-                own = search(rows_of(queries, chosen), means[number])
+                own = search(_rows_of(queries, chosen), means[number])
                 found[chosen] = own.numpy() + self._starts[number]
         return tf.constant(found)
 
@@ -290,7 +290,7 @@ def _concatenated(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
 
-def rows_of(queries: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
+def _rows_of(queries: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
     return queries if len(chosen) == queries.shape[0] else tf.gather(queries, chosen)
 
 
@@ -306,10 +306,13 @@ def _drawn_vectors(
     found: dict[str, list[tf.Tensor]] = {layer: [] for layer in strides}
     for tile, features in features_in_tiles:
         part = kind.owned_part(tile)
-        order.append(numbers[part][is_drawn[part]])
+        drawn = is_drawn[part].reshape(-1)
+        order.append(numbers[part].reshape(-1)[drawn])
         for layer, parts in found.items():
             own = kind.at_positions(features[layer], strides[layer], *shape_of(part))
-            parts.append(tf.boolean_mask(own, is_drawn[part].reshape(-1)))
+            parts.append(own if drawn.all() else tf.boolean_mask(own, drawn))
+    if len(order) == 1:
+        return {layer: parts[0] for layer, parts in found.items()}
     ascending = np.argsort(np.concatenate(order))
     return {layer: tf.gather(tf.concat(parts, axis=0), ascending) for layer, parts in found.items()}
 

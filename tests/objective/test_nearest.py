@@ -1,7 +1,5 @@
 """The nearest vectors are those of a search by NumPy over all vectors, the first of equal ones."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,8 +15,12 @@ VECTORS = np.array([[1, 4, 0], [2, 3, 4], [2, 1, 1]], np.float32)
 def find(vectors, queries, mean=None, **options):
     queries = tf.constant(queries)
     mean = tf.reduce_mean(queries, axis=0) if mean is None else mean
-    vectors_at = functools.partial(tf.gather, tf.constant(vectors))
-    return VectorSearch(vectors_at, len(vectors), **options)(queries, mean).numpy()
+    halves = tf.constant(vectors[:, :2]), tf.constant(vectors[:, 2:])
+
+    def parts_at(numbers):
+        return [tf.gather(half, numbers) for half in halves]
+
+    return VectorSearch(parts_at, len(vectors), **options)(queries, mean).numpy()
 
 
 def by_numpy(vectors, queries):
@@ -75,6 +77,23 @@ def test_in_fewer_dimensions_nearly_all_queries_find_the_same_vector():
     found = find(vectors, queries)
     assert (found == expected).mean() >= 0.98
     assert find(vectors, queries, exact=True).tolist() == expected.tolist()
+
+
+def test_in_fewer_dimensions_vectors_that_fill_a_group_are_those_they_repeat():
+    vectors = low_rank(np.random.default_rng(2), nearest._ALL_DIMENSIONS + 5)  # 3 repeat
+    assert find(vectors, vectors[:10], tf.constant(vectors.mean(0))).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("rows", [8, 40, 800])
+def test_candidates_are_the_best_of_the_best_groups(rows):
+    scores = np.random.default_rng(rows).normal(0, 1, (rows, 30)).astype(np.float32)
+    found = nearest._best_of_groups(tf.constant(scores)).numpy()
+    groups = rows // 8
+    assert found.shape == (30, min(8, groups))
+    for column, candidates in zip(scores.T, found, strict=True):
+        by_group = column.reshape(8, groups)
+        best = np.argsort(-by_group.max(axis=0))[:8]  # groups, the one with the best row first
+        assert candidates.tolist() == (best + groups * by_group.argmax(axis=0)[best]).tolist()
 
 
 def test_vectors_without_a_direction_do_no_harm():
