@@ -145,7 +145,9 @@ def _inverse(lengths: tf.Tensor) -> tf.Tensor:
 
 def _main_dimensions(directions: tf.Tensor) -> tf.Tensor:
     """The 256 principal axes of some directions (M, N), uncentered: (N, 256)."""
-    values, vectors = tf.linalg.eigh(tf.matmul(directions, directions, transpose_b=True))
+    # By NumPy: on a GPU, TensorFlow would load cuSOLVER for this alone.
+    products = tf.matmul(directions, directions, transpose_b=True).numpy()
+    values, vectors = np.linalg.eigh(products)
     values, vectors = values[-_DIMENSIONS:], vectors[:, -_DIMENSIONS:]
-    lengths = tf.sqrt(tf.maximum(values, _LEAST_VARIANCE))
-    return tf.matmul(directions, vectors / lengths, transpose_a=True)
+    lengths = np.sqrt(np.maximum(values, _LEAST_VARIANCE))
+    return tf.matmul(directions, tf.constant(vectors / lengths), transpose_a=True)
