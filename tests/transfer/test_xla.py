@@ -53,7 +53,7 @@ def check(batch):
             assert np.isfinite(list(losses.values())).all()
     for run, picture in zip(batch.runs, before, strict=True):
         assert np.abs(run.picture() - picture).max() > 0
-    function = batch.compiled._traced[True].function
+    function = batch.compiled._by_xla.function
     assert function.experimental_get_tracing_count() == 1
     for run in batch.runs:  # TensorFlow keeps those of int32 in the host's memory, unlike XLA
         variables = {"neighbors": {}, **run._variables}
@@ -82,7 +82,7 @@ def test_pictures_of_other_weights_and_rates_share_a_program(tiny_weights, setti
     for own in (settings, {**settings, **more}):
         batch = begin(tiny_weights, **own)
         batch.run(1)
-        (trace,) = batch.compiled._traced[True]._traces.values()
+        (trace,) = batch.compiled._by_xla._traces.values()
         programs.add(trace._name)
     assert len(programs) == 1
 
@@ -95,6 +95,6 @@ def test_pictures_of_other_masks_share_a_program(tiny_weights, settings):
         kept[: round(share * kept.shape[0])] = 1.0
         batch = begin(tiny_weights, masks=("rest", kept), **settings)
         check(batch)
-        (trace,) = batch.compiled._traced[True]._traces.values()
+        (trace,) = batch.compiled._by_xla._traces.values()
         programs.add(trace._name)
     assert len(programs) == 1
