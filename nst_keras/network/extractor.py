@@ -4,9 +4,10 @@ import hashlib
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from nst_keras.network import vgg
+from nst_keras.network.convolution import Convolution
 from nst_keras.network.pooling import AveragePooling, MaxPooling
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError, first_line
@@ -67,7 +68,7 @@ def feature_extractor(
                 dtype=precision,
             )(features)
             block = conv.block
-        features = layers.Conv2D(
+        features = Convolution(
             conv.outputs,
             3,
             padding="valid" if index == 0 and padding == "replicate" else "same",

@@ -213,12 +213,17 @@ class WholeEvaluator(Evaluator):
             return self(image).sums
 
 
-def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> Evaluation:
-    """Evaluate several images at once, each for its own terms; statistics get a first axis.
+def evaluate_batch(
+    evaluators: Sequence[WholeEvaluator], images: tf.Tensor
+) -> tuple[list[Sums], PullBack]:
+    """Evaluate several images at once, each for its own terms.
 
     Args:
         evaluators: one for each image, of one network.
         images: (N, H, W, 3).
+
+    Returns:
+        The statistics of each image, and their common pull-back to the images, which takes a list.
     """
 
     def evaluate_layer(layer: str, features: tf.Tensor) -> Evaluation:
@@ -226,18 +231,37 @@ def evaluate_batch(evaluators: Sequence[WholeEvaluator], images: tf.Tensor) -> E
         found = [evaluator.evaluate_layer(layer, part) for evaluator, part in parts]
 
         def pull_back(cotangents: Sums) -> tf.Tensor:
-            return tf.concat(
-                [
-                    own.pull_back({name: cotangents[name][index] for name in own.sums})
-                    for index, own in enumerate(found)
-                ],
-                axis=0,
-            )
+            gradients = [own.pull_back(_of(n, cotangents)) for n, own in enumerate(found)]
+            return tf.concat(gradients, axis=0)
 
-        return Evaluation(stacked([own.sums for own in found]), pull_back)
+        return Evaluation(_numbered([own.sums for own in found]), pull_back)
 
-    first = evaluators[0]  # all have the same kinds of terms
-    return WholeEvaluator(first.network, evaluate_layer, first.join)(images)
+    def join(evaluation: Evaluation) -> Evaluation:
+        joined = [
+            evaluator.join(Evaluation(_of(n, evaluation.sums), lambda cotangents: cotangents))
+            for n, evaluator in enumerate(evaluators)
+        ]
+
+        def pull_back(cotangents: Sums) -> tf.Tensor:
+            of_parts = [own.pull_back(_of(n, cotangents)) for n, own in enumerate(joined)]
+            return evaluation.pull_back(_numbered(of_parts))
+
+        return Evaluation(_numbered([own.sums for own in joined]), pull_back)
+
+    sums, pull_back = WholeEvaluator(evaluators[0].network, evaluate_layer, join)(images)
+    found = [_of(n, sums) for n in range(len(evaluators))]
+    return found, lambda cotangents: pull_back(_numbered(cotangents))
+
+
+def _numbered(sums_of_all: Sequence[Sums]) -> Sums:
+    """Statistics of several images under names of their own."""
+    return {f"{n}/{name}": sums for n, own in enumerate(sums_of_all) for name, sums in own.items()}
+
+
+def _of(number: int, sums: Sums) -> Sums:
+    """The statistics of one of these images."""
+    own = f"{number}/"
+    return {name.removeprefix(own): it for name, it in sums.items() if name.startswith(own)}
 
 
 def stacked(sums_of_all: Sequence[Sums]) -> Sums:

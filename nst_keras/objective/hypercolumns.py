@@ -17,6 +17,7 @@ from nst_keras.objective.neighbors import (
     Part,
     Vectors,
     distance_sum,
+    map_of_zeros,
     shape_of,
     sizes_of,
 )
@@ -25,6 +26,7 @@ from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
 _MOST_QUERIES = 2048  # hypercolumns of an image in memory at once, about
+_BY_LAYER = (-1, 1, 1, 1, 1)  # the shape of factors of layers
 
 
 class HypercolumnNeighbors(Neighbors):
@@ -50,63 +52,93 @@ class HypercolumnNeighbors(Neighbors):
             layer: _to_mean_square_1(own[: self.vector_count])
             for layer, own in self._vectors.items()
         }
-        self._square_factors = {layer: factor**2 for layer, factor in self._factors.items()}
+        # Of the squares of each layer, by the side of the squares that share its features.
+        sides = {layer: _side(self._strides[layer]) for layer in self.layers}
+        self._by_side = {
+            side: [layer for layer, own in sides.items() if own == side]
+            for side in sorted(set(sides.values()))
+        }
+        self._square_factors = {
+            side: tf.reshape(tf.stack([self._factors[layer] ** 2 for layer in own]), _BY_LAYER)
+            for side, own in self._by_side.items()
+        }
         squares = [
-            self._square_factors[layer] * tf.reduce_sum(tf.square(exact(own)), axis=1)
+            tf.reduce_sum(tf.square(self._part(layer, own)), axis=1)
             for layer, own in self._vectors.items()
         ]
         lengths = tf.sqrt(tf.reduce_sum(tf.stack(squares), axis=0))
         # A factor on the pull of a vector is one on its cosines.
         self._inverse_lengths = tf.math.divide_no_nan(tf.cast(self._pulls, lengths.dtype), lengths)
+        for part, known in zip(self._parts, self.known, strict=True):
+            rows, columns = shape_of(part)
+            for side in set(self._by_side) - {1}:
+                squares_of_part = rows // side, columns // side
+                known[_map_name(side)] = map_of_zeros(*squares_of_part, side * side)
 
     def _maps(self) -> tuple[str, ...]:
         return (NEIGHBORS,)
 
+    def _set(self, own: Mapping[str, tf.Variable], name: str, numbers: np.ndarray) -> None:
+        super()._set(own, name, numbers)
+        for side in set(self._by_side) - {1}:
+            own[_map_name(side)].assign(_in_squares(numbers, side).astype(np.int64)[None])
+
     @staticmethod
     def at_positions(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
-        own = _averaged(features, stride, rows, columns)
-        if (side := _side(stride)) > 1:
-            own = tf.repeat(tf.repeat(own, side, axis=0), side, axis=1)
+        side = _side(stride)
+        own = _averaged(features, stride, rows // side, columns // side)
+        if side > 1:
+            own = tf.repeat(tf.repeat(own, side, axis=1), side, axis=2)
         return tf.reshape(own, (-1, own.shape[-1]))
 
     def statistics(
         self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
     ) -> Statistic:
-        """Products with the neighbors, and squares: (rows, columns, 2).
-
-        Both are sums over channels, so those of hypercolumns are sums over layers.
-        """
-        numbers = self.numbers_of(known[NEIGHBORS])
-        rows, columns = sizes_of(numbers)
+        """Products with the k neighbors of the positions that share features, and the squares of
+        these: (1, h, w, k + 1), in the units of the layer."""
         stride = self._strides[layer]
+        numbers = tf.convert_to_tensor(known[_map_name(_side(stride))])  # (1, h, w, k)
+        _, rows, columns, _ = sizes_of(numbers)
         averaged = functools.partial(_averaged, stride=stride, rows=rows, columns=columns)
         own, to_features = vjp(averaged, features)
-        side = _side(stride)
-        numbers = _to_squares(numbers, side)
-        square_factor = self._square_factors[layer]
-        factors = square_factor * tf.gather(self._inverse_lengths, numbers)
 
         def neighbors() -> tf.Tensor:  # made twice, because they take much memory
             return tf.gather(self._vectors[layer], numbers)
 
-        product = factors * _products(neighbors(), own)
-        square = square_factor * tf.reduce_sum(tf.square(exact(own)), axis=-1, keepdims=True)
-        both = tf.stack([product, tf.broadcast_to(square, tf.shape(product))], axis=-1)
+        products = _products(neighbors(), own)
+        squares = tf.reduce_sum(tf.square(exact(own)), axis=-1, keepdims=True)
 
         def pull_back(upstream: tf.Tensor) -> tf.Tensor:
-            of_product, of_square = tf.unstack(_to_squares(upstream, side), axis=-1)
-            of_product = tf.expand_dims(tf.cast(factors * of_product, own.dtype), 2)
-            pulled = tf.squeeze(tf.matmul(of_product, neighbors()), 2)
-            of_square = 2.0 * square_factor * tf.reduce_sum(of_square, axis=-1, keepdims=True)
-            return to_features(pulled + own * tf.cast(of_square, own.dtype))
+            of_products, of_squares = tf.split(upstream, (numbers.shape[-1], 1), axis=-1)
+            of_products = tf.expand_dims(tf.cast(of_products, own.dtype), 3)
+            pulled = tf.squeeze(tf.matmul(of_products, neighbors()), 3)
+            return to_features(pulled + own * tf.cast(2.0 * of_squares, own.dtype))
 
-        return _from_squares(both, side), pull_back
+        return tf.concat([products, squares], axis=-1), pull_back
 
-    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
-        # Not add_n, which adds in an order that varies between runs.
-        product, square = tf.unstack(tf.reduce_sum(tf.stack(parts), axis=0), axis=-1)
-        summed, to_both = distance_sum(product, square)
-        return summed, lambda upstream: [tf.stack(to_both(upstream), axis=-1)] * len(parts)
+    def joined(self, parts: Sequence[tf.Tensor], known: Mapping[str, tf.Tensor]) -> Statistic:
+        # Products and squares are sums over channels, so those of hypercolumns are over layers.
+        by_layer = dict(zip(self.layers, parts, strict=True))
+        numbers = tf.convert_to_tensor(known[NEIGHBORS])
+        sums = []
+        for side, layers in self._by_side.items():
+            # Not add_n, which adds in an order that varies between runs.
+            stacked = tf.stack([by_layer[layer] for layer in layers]) * self._square_factors[side]
+            sums.append(_from_squares(tf.reduce_sum(stacked, axis=0), side))
+        product, square = tf.split(functools.reduce(tf.add, sums), 2, axis=-1)
+        inverse = tf.gather(self._inverse_lengths, numbers)
+        summed, to_both = distance_sum(product * inverse, square)
+
+        def pull_back(upstream: tf.Tensor) -> list[tf.Tensor]:
+            of_product, of_square = to_both(upstream)
+            of_both = tf.concat([of_product * inverse, of_square], axis=-1)
+            pulled: dict[str, tf.Tensor] = {}
+            for side, layers in self._by_side.items():
+                of_layers = _to_squares(of_both, side) * self._square_factors[side]
+                pulled.update(zip(layers, tf.unstack(of_layers), strict=True))
+            return [pulled[layer] for layer in self.layers]
+
+        return tf.squeeze(summed, 0), pull_back
 
     def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
         if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
@@ -131,9 +163,9 @@ class HypercolumnNeighbors(Neighbors):
             of_part = belongs[:, part[0], part[1]]
             for layer in self.layers:
                 stride = self._strides[layer]
-                own = exact(_averaged(features[layer], stride, *shape_of(part)))
                 # How often each feature occurs, which may be at several positions.
-                counts = _square_sums(of_part, _side(stride))
+                counts = _in_squares(of_part, _side(stride)).sum(-1)
+                own = exact(_averaged(features[layer], stride, *counts.shape[1:])[0])
                 sums[layer] += tf.tensordot(tf.constant(counts, own.dtype), own, axes=2)
         whole = tf.concat([self._part(layer, own) for layer, own in sums.items()], axis=1)
         positions = tf.constant(np.maximum(1, belongs.sum((1, 2))), whole.dtype)
@@ -167,28 +199,25 @@ class HypercolumnNeighbors(Neighbors):
 
 
 def _averaged(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.Tensor:
-    """Features (1, h, w, N) averaged over squares of 4 px: (rows, columns, N).
-
-    Those of a stride of 8 stay as they are: (rows / 2, columns / 2, N).
-    """
+    """Features (1, h, w, N) averaged over squares of 4 px, if their stride is smaller: as many as
+    rows and columns say."""
     pooled = HypercolumnNeighbors.spacing // stride
     if pooled > 1:
         features = mean_of_squares(features, pooled)
-    side = _side(stride)
-    rows, columns = rows // side, columns // side
     if isinstance(rows, int) and features.shape[1:3] == (rows, columns):
-        return tf.squeeze(features, axis=0)  # the gradient of a slice takes time
-    return features[0, :rows, :columns]
+        return features  # the gradient of a slice takes time
+    return features[:, :rows, :columns]
 
 
 def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
-    """The products of vectors (h, w, k, N) with one at each place (h, w, N): (h, w, k), float32.
+    """The products of vectors (1, h, w, k, N) with one at each place (1, h, w, N): (1, h, w, k),
+    float32.
 
     In a low precision as products of matrices, which need no wider copy of the vectors; their
     results are rounded, by less than the features are.
     """
     if own.dtype == exact(own).dtype:
-        return tf.reduce_sum(vectors * tf.expand_dims(own, 2), axis=-1)
+        return tf.reduce_sum(vectors * tf.expand_dims(own, 3), axis=-1)
     return exact(tf.squeeze(tf.matmul(vectors, tf.expand_dims(own, -1)), -1))
 
 
@@ -197,34 +226,42 @@ def _side(stride: int) -> int:
     return max(1, stride // HypercolumnNeighbors.spacing)
 
 
-def _square_sums(values: np.ndarray, side: int) -> np.ndarray:
-    """The sums of values (N, rows, columns) in squares: (N, rows / side, columns / side)."""
-    count, rows, columns = values.shape
-    return values.reshape(count, rows // side, side, columns // side, side).sum((2, 4))
+def _map_name(side: int) -> str:
+    """The name of the map of neighbors by the positions of each square of this side."""
+    return NEIGHBORS if side == 1 else f"{NEIGHBORS} in squares of {side}"
 
 
-def _to_squares(values: tf.Tensor, side: int) -> tf.Tensor:
-    """Values of positions (rows, columns, ...) with the positions of each square on an axis:
-    (rows / side, columns / side, side^2, ...)."""
-    if side == 1:
-        return tf.expand_dims(values, axis=2)
-    rows, columns, *others = sizes_of(values)
-    cut = tf.reshape(values, (rows // side, side, columns // side, side, *others))
-    return tf.reshape(_swapped(cut), (rows // side, columns // side, side * side, *others))
+def _in_squares(values: np.ndarray, side: int) -> np.ndarray:
+    """Values (..., rows, columns) with the positions of each square on the last axis:
+    (..., rows / side, columns / side, side^2)."""
+    *others, rows, columns = values.shape
+    h, w = rows // side, columns // side
+    cut = values.reshape(*others, h, side, w, side).swapaxes(-3, -2)
+    return cut.reshape(*others, h, w, side * side)
 
 
 def _from_squares(values: tf.Tensor, side: int) -> tf.Tensor:
-    """The inverse of `_to_squares`."""
+    """The product and the square of each position (1, rows, columns, 2), from the products and the
+    one square of all positions of a square (1, h, w, side^2 + 1)."""
     if side == 1:
-        return tf.squeeze(values, axis=2)
-    rows, columns, _, *others = sizes_of(values)
-    cut = tf.reshape(values, (rows, columns, side, side, *others))
-    return tf.reshape(_swapped(cut), (rows * side, columns * side, *others))
+        return values
+    _, h, w, _ = sizes_of(values)
+    count = side * side
+    products, squares = tf.split(values, (count, 1), axis=-1)
+    both = tf.stack([products, tf.tile(squares, (1, 1, 1, count))], axis=-1)
+    rows = tf.transpose(tf.reshape(both, (h, w, side, side, 2)), (0, 2, 1, 3, 4))
+    return tf.reshape(rows, (1, h * side, w * side, 2))
 
 
-def _swapped(values: tf.Tensor) -> tf.Tensor:
-    """With the second and the third axis exchanged."""
-    return tf.transpose(values, (0, 2, 1, *range(3, values.shape.rank)))
+def _to_squares(gradient: tf.Tensor, side: int) -> tf.Tensor:
+    """The pull-back of `_from_squares`."""
+    if side == 1:
+        return gradient
+    _, rows, columns, _ = sizes_of(gradient)
+    h, w = rows // side, columns // side
+    squares = tf.transpose(tf.reshape(gradient, (h, side, w, side, 2)), (0, 2, 1, 3, 4))
+    of_products, of_squares = tf.unstack(tf.reshape(squares, (1, h, w, side * side, 2)), axis=-1)
+    return tf.concat([of_products, tf.reduce_sum(of_squares, axis=-1, keepdims=True)], axis=-1)
 
 
 def _to_mean_square_1(vectors: tf.Tensor) -> tf.Tensor:

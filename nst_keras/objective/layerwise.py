@@ -68,7 +68,7 @@ class LayerNeighbors(Neighbors):
         self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
     ) -> Statistic:
         """Products with the neighbors, and squares: (rows, columns, 2)."""
-        numbers = self.numbers_of(known[_map_name(layer)])
+        numbers = tf.squeeze(tf.convert_to_tensor(known[_map_name(layer)]), (0, 3))
         rows, columns = sizes_of(numbers)
         at_centers = functools.partial(
             _at_centers, stride=self._strides[layer], rows=rows, columns=columns
@@ -86,13 +86,12 @@ class LayerNeighbors(Neighbors):
 
         return tf.stack([product, square], axis=-1), pull_back
 
-    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
-        product, square = tf.unstack(tf.stack(parts), axis=-1)
-        sums, to_both = distance_sum(product, square)
+    def joined(self, parts: Sequence[tf.Tensor], known: Mapping[str, tf.Tensor]) -> Statistic:
+        sums, to_both = distance_sum(*tf.split(tf.stack(parts), 2, axis=-1))
 
         def pull_back(upstream: tf.Tensor) -> list[tf.Tensor]:
             shares = tf.stack([divided(upstream, len(parts))] * len(parts))
-            return tf.unstack(tf.stack(to_both(shares), axis=-1))
+            return tf.unstack(tf.concat(to_both(shares), axis=-1))
 
         return tf.reduce_mean(sums, axis=0), pull_back
 

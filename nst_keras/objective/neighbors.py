@@ -76,7 +76,7 @@ class Neighbors(abc.ABC):
         vector_count: of the styles: M.
         constant: what the sum of distances is at least, as positions differ in their weight.
         known: for each tile, the numbers of its positions' neighbors by the name of their map,
-            variables (1, rows, columns, 1).
+            variables (1, rows, columns, 1), and what else statistics need of them.
     """
 
     spacing: ClassVar[int]  # pixels between positions
@@ -108,7 +108,7 @@ class Neighbors(abc.ABC):
         self.constant = tf.constant(self.count - pull, tf.float32)
         self._parts = [self.owned_part(tile) for tile in tiles]
         self.known = tuple(
-            {name: _zeros(*shape_of(part)) for name in self._maps()} for part in self._parts
+            {name: map_of_zeros(*shape_of(part)) for name in self._maps()} for part in self._parts
         )
 
     @property
@@ -146,16 +146,8 @@ class Neighbors(abc.ABC):
         """What comes of comparing a layer's features (1, h, w, N) with those of their neighbors."""
 
     @abc.abstractmethod
-    def joined(self, parts: Sequence[tf.Tensor]) -> Statistic:
-        """The loss summed over positions, from the statistics of all layers.
-
-        These, and the loss, may have further axes in front.
-        """
-
-    @staticmethod
-    def numbers_of(known: tf.Tensor | tf.Variable) -> tf.Tensor:
-        """A map of numbers as a matrix (rows, columns)."""
-        return tf.squeeze(tf.convert_to_tensor(known), (0, 3))
+    def joined(self, parts: Sequence[tf.Tensor], known: Mapping[str, tf.Tensor]) -> Statistic:
+        """The loss summed over positions, from the statistics of all layers."""
 
     @abc.abstractmethod
     def _maps(self) -> tuple[str, ...]:
@@ -167,10 +159,14 @@ class Neighbors(abc.ABC):
 
     def match(self, features_of: Callable[[], FeaturesInTiles]) -> None:
         """Match every position anew, by the features of an image in the same tiles."""
-        for own, found in zip(self.known, self._found(features_of), strict=True):
-            for name, variable in own.items():
-                numbers = tf.cast(found[name], variable.dtype)
-                variable.assign(tf.reshape(numbers, variable.shape))
+        all_found = zip(self._parts, self.known, self._found(features_of), strict=True)
+        for part, own, found in all_found:
+            for name, numbers in found.items():
+                self._set(own, name, numbers.numpy().reshape(shape_of(part)))
+
+    def _set(self, own: Mapping[str, tf.Variable], name: str, numbers: np.ndarray) -> None:
+        """Set a map of a tile to numbers (rows, columns)."""
+        own[name].assign(numbers.astype(np.int64)[None, :, :, None])
 
     def _nearest(
         self,
@@ -199,15 +195,15 @@ class Neighbors(abc.ABC):
         """The numbers by the name of their map, for the whole grid, whatever the tiles are."""
         state = {name: np.zeros(self._grid, np.int32) for name in self._maps()}
         for part, own in zip(self._parts, self.known, strict=True):
-            for name, variable in own.items():
-                state[name][part] = variable.numpy()[0, :, :, 0]
+            for name, numbers in state.items():
+                numbers[part] = own[name].numpy()[0, :, :, 0]
         return state
 
     def restore(self, state: Mapping[str, np.ndarray | tf.Tensor]) -> None:
         """Set the numbers to a `state` of the same grid; other hosts send tensors."""
         for part, own in zip(self._parts, self.known, strict=True):
-            for name, variable in own.items():
-                variable.assign(np.asarray(state[name])[part][None, :, :, None])
+            for name in self._maps():
+                self._set(own, name, np.asarray(state[name])[part])
 
 
 def capture_vectors(
@@ -318,7 +314,7 @@ def _drawn_vectors(
 
 
 def distance_sum(product: tf.Tensor, square: tf.Tensor) -> Statistic:
-    """The sum of 1 - cos over the last two axes; pulls back to the product and to the square.
+    """The sum of 1 - cos over all axes but the first; pulls back to the product and to the square.
 
     Where the square vanishes, the cosine is 0, and so is its gradient.
 
@@ -331,11 +327,11 @@ def distance_sum(product: tf.Tensor, square: tf.Tensor) -> Statistic:
     cosine = product * inverse
 
     def pull_back(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        upstream = tf.reshape(upstream, (*upstream.shape, 1, 1))
+        upstream = tf.reshape(upstream, (-1, *[1] * (product.shape.rank - 1)))
         at_cosine = -upstream * inverse
         return at_cosine, at_cosine * (-0.5 * cosine * inverse)
 
-    return tf.reduce_sum(1.0 - cosine, axis=(-2, -1)), pull_back
+    return tf.reduce_sum(1.0 - cosine, axis=tuple(range(1, product.shape.rank))), pull_back
 
 
 def sizes_of(values: tf.Tensor) -> list[int] | list[tf.Tensor]:
@@ -349,6 +345,7 @@ def shape_of(part: Part) -> tuple[int, int]:
     return part[0].stop - part[0].start, part[1].stop - part[1].start
 
 
-def _zeros(rows: int, columns: int) -> tf.Variable:
+def map_of_zeros(rows: int, columns: int, count: int = 1) -> tf.Variable:
+    """A variable for some numbers at each position: (1, rows, columns, count)."""
     # Not int32: TensorFlow keeps such variables in the host's memory, where XLA cannot use them.
-    return tf.Variable(tf.zeros((1, rows, columns, 1), tf.int64), trainable=False)
+    return tf.Variable(tf.zeros((1, rows, columns, count), tf.int64), trainable=False)

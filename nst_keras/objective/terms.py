@@ -45,7 +45,8 @@ Statistics = Callable[[tf.Tensor, Features], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
 Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
 # Makes a sum over positions from the statistics of several layers; pulls back to each of these.
-Join = Callable[[Sequence[tf.Tensor]], Statistic]
+# The second argument is as above.
+Join = Callable[[Sequence[tf.Tensor], Features], Statistic]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,20 +104,17 @@ def evaluate_layer(
     )
 
 
-def join_layers(terms: Sequence[Term], evaluation: Evaluation) -> Evaluation:
-    """The evaluation of all layers, with the statistics of each term of several layers joined.
-
-    Statistics may have a further axis in front.
-    """
+def join_layers(terms: Sequence[Term], known: Features, evaluation: Evaluation) -> Evaluation:
+    """The evaluation of all layers, with the statistics of each term of several layers joined."""
     for term in terms:
         if term.join is not None:
-            evaluation = _joined(term, term.join, evaluation)
+            evaluation = _joined(term, term.join, known, evaluation)
     return evaluation
 
 
-def _joined(term: Term, join: Join, evaluation: Evaluation) -> Evaluation:
+def _joined(term: Term, join: Join, known: Features, evaluation: Evaluation) -> Evaluation:
     names = [_part_name(term, layer) for layer in term.statistics]
-    joined, to_parts = join([evaluation.sums[name] for name in names])
+    joined, to_parts = join([evaluation.sums[name] for name in names], known)
     others = {name: sums for name, sums in evaluation.sums.items() if name not in names}
 
     def pull_back(cotangents: Sums) -> tf.Tensor:
@@ -214,10 +212,11 @@ def _custom(given: LossTerm) -> Term:
     weight = float(given.weight)
     if len(given.layers) < 2:
         return Term(given.name, weight, {"".join(given.layers): of_one}, loss)
-    statistics = dict.fromkeys(given.layers, all_of_it)
-    return Term(
-        given.name, weight, statistics, loss, functools.partial(vjp, lambda parts: value(*parts))
-    )
+
+    def join(parts: Sequence[tf.Tensor], known: Features) -> Statistic:
+        return vjp(lambda own: value(*own), parts)
+
+    return Term(given.name, weight, dict.fromkeys(given.layers, all_of_it), loss, join)
 
 
 def _scalar(name: str, value: Any) -> tf.Tensor:

@@ -202,7 +202,8 @@ def _evaluate_tile(
         sums, to_own = evaluate_layer(terms, known, layer, own)
         return Evaluation(sums, lambda cotangents: to_all(to_own(cotangents)))
 
-    return join_layers(terms, evaluation.evaluate_features(network, tile, evaluate_owned))
+    of_layers = evaluation.evaluate_features(network, tile, evaluate_owned)
+    return join_layers(terms, known, of_layers)
 
 
 def _passes(

@@ -14,7 +14,6 @@ import tensorflow as tf
 from nst_keras.objective.evaluation import (
     WholeEvaluator,
     evaluate_batch,
-    stacked,
 )
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -91,13 +90,12 @@ class ScaleBatch:
         return tf.stack(rows)
 
     def _losses_and_gradients(self, images: tf.Tensor) -> list[tuple[Losses, tf.Tensor]]:
-        evaluation = evaluate_batch(self._evaluators, images)
-        pairs = [
-            (run, {name: of_all[index] for name, of_all in evaluation.sums.items()})
-            for index, run in enumerate(self.runs)
+        sums_of_all, pull_back = evaluate_batch(self._evaluators, images)
+        found = [
+            run.objective.differentiate(sums, *images.shape[1:3])
+            for run, sums in zip(self.runs, sums_of_all, strict=True)
         ]
-        found = [run.objective.differentiate(sums, *images.shape[1:3]) for run, sums in pairs]
-        gradient = evaluation.pull_back(stacked([cotangents for _, cotangents in found]))
+        gradient = pull_back([cotangents for _, cotangents in found])
         gradients = tf.split(gradient, len(self.runs))
         return [(losses, own) for (losses, _), own in zip(found, gradients, strict=True)]
 

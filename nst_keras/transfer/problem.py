@@ -174,7 +174,7 @@ class StyleTransferProblem:
             networks = [dataclasses.replace(network, beside=beside) for network in networks]
         if len(tiles) == 1:
             at_layer = functools.partial(evaluate_layer, terms, known[0])
-            join = functools.partial(join_layers, terms)
+            join = functools.partial(join_layers, terms, known[0])
             return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
         check_can_be_cut(self.architecture, self._own_terms)
         # TPUs need it.

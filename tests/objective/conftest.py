@@ -287,8 +287,9 @@ def objective_of(
 
 
 def whole_evaluator(network, terms, targets):
-    at_layer = functools.partial(evaluate_layer, terms, targets.content[0])
-    return WholeEvaluator(network, at_layer, functools.partial(join_layers, terms))
+    known = targets.content[0]
+    at_layer = functools.partial(evaluate_layer, terms, known)
+    return WholeEvaluator(network, at_layer, functools.partial(join_layers, terms, known))
 
 
 def sections(extractor):

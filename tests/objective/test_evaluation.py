@@ -78,18 +78,18 @@ def cotangents_for(sums, seed=0):
 def test_whole_tiled_and_batched_evaluations_have_the_same_sums_and_gradients(name):
     problems = [Evaluators(name, seed) for seed in (1, 2, 3)]
     images = tf.concat([problem.image for problem in problems], axis=0)
-    together = evaluate_batch([problem.whole for problem in problems], images)
+    together, pull_back = evaluate_batch([problem.whole for problem in problems], images)
     alone = [problem.whole(problem.image) for problem in problems]
     cotangents = [cotangents_for(one.sums, seed) for seed, one in enumerate(alone)]
-    pulled = together.pull_back(evaluation.stacked(cotangents))
+    pulled = pull_back(cotangents)
     assert pulled.shape == images.shape
     for index, (problem, whole) in enumerate(zip(problems, alone, strict=True)):
         tiled = problem.tiled(problem.image)
-        assert whole.sums.keys() == tiled.sums.keys() == together.sums.keys()
+        assert whole.sums.keys() == tiled.sums.keys() == together[index].keys()
         assert set(whole.sums) == {term.name for term in problem.terms}
         for term, value in whole.sums.items():
             np.testing.assert_allclose(tiled.sums[term], value, rtol=1e-10, err_msg=term)
-            np.testing.assert_allclose(together.sums[term][index], value, rtol=1e-10)
+            np.testing.assert_allclose(together[index][term], value, rtol=1e-10)
         gradient = whole.pull_back(cotangents[index])
         atol = 1e-10 * np.abs(gradient).max()
         assert gradient.shape == problem.image.shape and np.any(gradient)
