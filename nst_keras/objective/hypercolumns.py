@@ -26,7 +26,7 @@ from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Tile
 
 _MOST_QUERIES = 2048  # hypercolumns of an image in memory at once, about
-_BY_LAYER = (-1, 1, 1, 1, 1)  # the shape of factors of layers
+_BY_LAYER = (-1, 1, 1, 1, 1)  # the shape of factors on statistics of several layers
 
 
 class HypercolumnNeighbors(Neighbors):
@@ -52,7 +52,8 @@ class HypercolumnNeighbors(Neighbors):
             layer: _to_mean_square_1(own[: self.vector_count])
             for layer, own in self._vectors.items()
         }
-        # Of the squares of each layer, by the side of the squares that share its features.
+        # By the side of the squares of positions that share a feature: layers, and their factors on
+        # products and squares.
         sides = {layer: _side(self._strides[layer]) for layer in self.layers}
         self._by_side = {
             side: [layer for layer, own in sides.items() if own == side]

@@ -281,22 +281,27 @@ def test_pictures_of_different_sizes_are_refused_before_tensorflow_starts(
 def test_a_batch_that_is_killed_resumes_as_one(pair):
     more = [[*flags, "--iterations=80", "--checkpoint_every=7"] for flags in pair]
     command = [sys.executable, "-m", "nst_keras.run", *join_groups(more)]
-    began = time.monotonic()
     assert subprocess.run(command, capture_output=True).returncode == 0
-    seconds = time.monotonic() - began
     expected = results_in()
     for job in FOLDERS:
         Path(job).rename(f"whole_{job}")
-    chance = random.Random(0)
-    moments = [chance.uniform(0.5, 0.95) * seconds for _ in range(5)]
-    for moment in (*moments, None):
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-            try:
-                process.communicate(timeout=moment)
-                break
-            except subprocess.TimeoutExpired:
+
+    def saved():
+        return {path.name for path in Path(FOLDERS[0]).glob("checkpoints/*.npz")}
+
+    chance, kills = random.Random(0), 0
+    is_over = False
+    while not is_over:
+        before = saved()
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and (kills == 5 or saved() <= before):
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0.0, 0.2))
+            is_over = process.poll() is not None
+            if not is_over:
                 process.kill()
-    assert moment != moments[0]
+                kills += 1
+    assert kills
     if process.returncode == 2:  # killed when one was finished and the other not
         assert [run.main(flags) for flags in more] == [0, 0]
     else:
