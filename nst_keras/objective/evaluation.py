@@ -1,8 +1,7 @@
 """Evaluations: statistics of images by term name, and the way back to a gradient at the images.
 
-There are three of one interface, with the same results: one image, several images at once (both
-here), and an image in tiles (`tiled`). All pass through the network by
-`evaluate_features`.
+There are three, with the same results: of one image, and of several images at once (both here), and
+of an image in tiles (`tiled`). All pass through the network by `evaluate_features`.
 
 Each statistic comes with its own pull-back. `tf.custom_gradient` would do the same, but in a graph
 it enters a function that holds the graph and its weights into a registry that is never emptied.
@@ -262,11 +261,6 @@ def _of(number: int, sums: Sums) -> Sums:
     """The statistics of one of these images."""
     own = f"{number}/"
     return {name.removeprefix(own): it for name, it in sums.items() if name.startswith(own)}
-
-
-def stacked(sums_of_all: Sequence[Sums]) -> Sums:
-    """Statistics of several images, stacked along a new first axis."""
-    return {name: tf.stack([sums[name] for sums in sums_of_all]) for name in sums_of_all[0]}
 
 
 def _added_flat(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

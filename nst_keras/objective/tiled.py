@@ -147,8 +147,9 @@ class TiledEvaluator(evaluation.Evaluator):
             if stop < self._height:
                 shared_row = _of_strip(self._strip_sums, image, stop, stop + 1)
                 found.append({name: -sums for name, sums in shared_row.items()})
-        stacked = evaluation.stacked(found)
-        return {name: tf.reduce_sum(sums, axis=0) for name, sums in stacked.items()}
+        return {
+            name: tf.reduce_sum(tf.stack([own[name] for own in found]), axis=0) for name in found[0]
+        }
 
     def _start_with_pixels(self, gradient: np.ndarray, image: tf.Tensor, cotangents: Sums) -> None:
         """Fill in the gradient of the pixels' statistics.
