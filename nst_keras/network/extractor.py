@@ -73,7 +73,6 @@ def feature_extractor(
             3,
             padding="valid" if index == 0 and padding == "replicate" else "same",
             data_format="channels_last",
-            activation="relu",
             kernel_initializer="zeros",  # set below; random ones would take time
             name=conv.name,
             dtype=precision,

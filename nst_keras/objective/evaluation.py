@@ -236,6 +236,7 @@ def evaluate_batch(
         return Evaluation(_numbered([own.sums for own in found]), pull_back)
 
     def join(evaluation: Evaluation) -> Evaluation:
+        # These pull back to the statistics of layers only: from there on, all go the same way.
         joined = [
             evaluator.join(Evaluation(_of(n, evaluation.sums), lambda cotangents: cotangents))
             for n, evaluator in enumerate(evaluators)

@@ -141,7 +141,7 @@ class HypercolumnNeighbors(Neighbors):
 
         return tf.squeeze(summed, 0), pull_back
 
-    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
+    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[dict[str, np.ndarray]]:
         if len(self.tiles) == 1:  # whose features fit in memory and need to be computed only once
             features_of = functools.partial(tuple, tuple(features_of()))
         means = self._means(features_of())
@@ -154,7 +154,7 @@ class HypercolumnNeighbors(Neighbors):
                 self._nearest(searches, queries, means, sets)
                 for queries, sets in self._queries(features, part)
             ]
-            yield {NEIGHBORS: tf.concat(found, axis=0)}
+            yield {NEIGHBORS: np.concatenate(found)}
 
     def _means(self, features_in_tiles: FeaturesInTiles) -> list[tf.Tensor]:
         """The mean hypercolumn of the image in each set."""

@@ -3,9 +3,10 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import Features, Statistic, divided, vjp
+from nst_keras.objective.evaluation import Statistic, divided, vjp
 from nst_keras.objective.moments import exact
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.neighbors import (
@@ -95,7 +96,7 @@ class LayerNeighbors(Neighbors):
 
         return tf.reduce_mean(sums, axis=0), pull_back
 
-    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
+    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[dict[str, np.ndarray]]:
         for part, (_, features) in zip(self._parts, features_of(), strict=True):
             found = {}
             for layer in self.layers:

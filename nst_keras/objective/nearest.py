@@ -112,8 +112,8 @@ def _best_of_groups(scores: tf.Tensor) -> tf.Tensor:
     """The rows of the best scores (M, n) in each column, at most one of each group: int32 (n, 8).
 
     A group is of rows as far apart as possible, because those of neighboring positions resemble
-    each other. All eight are among the best that there are, and the best is one of them; finding
-    the best eight of all would take longer than computing the scores.
+    each other. The best row of all is one of the eight, and they are close to the best eight of
+    all, which would take longer to find than the scores took to compute.
     """
     groups = scores.shape[0] // _GROUP
     apart = tf.reshape(scores, (_GROUP, groups, -1))
@@ -128,7 +128,7 @@ def _best_of_groups(scores: tf.Tensor) -> tf.Tensor:
 
 def _keys(vectors: np.ndarray) -> list[int]:
     """A number for each vector (M, N): the same for equal ones, but hardly for others."""
-    return [hash(vector.tobytes()) for vector in vectors]
+    return [hash(vector.tobytes()) for vector in vectors + 0.0]  # which has no -0.0
 
 
 def _first_of_equal(keys: Sequence[int]) -> np.ndarray:

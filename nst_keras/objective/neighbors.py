@@ -154,15 +154,15 @@ class Neighbors(abc.ABC):
         """The names of the maps of numbers."""
 
     @abc.abstractmethod
-    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[Features]:
-        """The numbers of the neighbors by the name of their map, for each tile."""
+    def _found(self, features_of: Callable[[], FeaturesInTiles]) -> Iterator[dict[str, np.ndarray]]:
+        """The numbers of the neighbors (n,) by the name of their map, for each tile."""
 
     def match(self, features_of: Callable[[], FeaturesInTiles]) -> None:
         """Match every position anew, by the features of an image in the same tiles."""
         all_found = zip(self._parts, self.known, self._found(features_of), strict=True)
         for part, own, found in all_found:
             for name, numbers in found.items():
-                self._set(own, name, numbers.numpy().reshape(shape_of(part)))
+                self._set(own, name, numbers.reshape(shape_of(part)))
 
     def _set(self, own: Mapping[str, tf.Variable], name: str, numbers: np.ndarray) -> None:
         """Set a map of a tile to numbers (rows, columns)."""
@@ -174,7 +174,7 @@ class Neighbors(abc.ABC):
         queries: tf.Tensor,
         means: Sequence,
         sets: np.ndarray,
-    ) -> tf.Tensor:
+    ) -> np.ndarray:
         """The numbers of the nearest vectors, each in the set of its query, int64 (n,).
 
         Args:
@@ -189,7 +189,7 @@ class Neighbors(abc.ABC):
             if len(chosen):
                 own = search(_rows_of(queries, chosen), means[number])
                 found[chosen] = own.numpy() + self._starts[number]
-        return tf.constant(found)
+        return found
 
     def state(self) -> dict[str, np.ndarray]:
         """The numbers by the name of their map, for the whole grid, whatever the tiles are."""

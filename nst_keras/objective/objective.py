@@ -1,8 +1,8 @@
 """The weighted sum of terms on an image, its gradient, and weights that balance the terms.
 
-Losses depend on an image only through statistics that are sums over positions. So a whole image,
-an image in tiles, and several images at once are evaluations with one interface (see `evaluation`),
-and only this module makes losses and gradients from them.
+Losses depend on an image only through statistics that are sums over positions. A whole image, an
+image in tiles, and several images at once give the same statistics (see `evaluation`), and only
+this module makes losses and gradients from them.
 """
 
 import dataclasses

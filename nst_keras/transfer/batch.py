@@ -11,10 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import (
-    WholeEvaluator,
-    evaluate_batch,
-)
+from nst_keras.objective.evaluation import WholeEvaluator, evaluate_batch
 from nst_keras.objective.objective import Losses, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError

@@ -236,9 +236,10 @@ def our_steps(case: Case) -> Work:
         xla=case.xla,
         tile_size="none",
     )
-    problem = machine.make_problem(content, style, config)
-    scale = problem.plan.scales[-1]
-    batch = ScaleBatch([ScaleRun(problem, scale, lambda: content) for _ in range(case.batch)])
+    # Each picture has targets of its own; they share the network.
+    problems = [machine.make_problem(content, style, config) for _ in range(case.batch)]
+    scale = problems[0].plan.scales[-1]
+    batch = ScaleBatch([ScaleRun(problem, scale, lambda: content) for problem in problems])
     return lambda steps: batch.run(steps) and None
 
 

@@ -1,5 +1,7 @@
 """Our convolution is that of Keras with a ReLU."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ def test_features_and_gradients_are_those_of_keras(padding, precision):
     rng = np.random.default_rng(0)
     images = tf.constant(rng.normal(0, 1, (2, 7, 9, 3)), precision)
     found = []
-    for kind, more in ((Convolution, {}), (keras.layers.Conv2D, {"activation": "relu"})):
-        layer = kind(5, 3, padding=padding, dtype=precision, **more)
+    kinds = Convolution, functools.partial(keras.layers.Conv2D, activation="relu")
+    for kind in kinds:
+        layer = kind(5, 3, padding=padding, dtype=precision)
         layer.build(images.shape)
         weights = np.random.default_rng(1)
         layer.set_weights([weights.normal(0, 1, own.shape) for own in layer.weights])

@@ -275,12 +275,48 @@ def test_a_distance_is_pulled_back_as_by_autodiff(dtype, count):
 
 @pytest.mark.parametrize("as_sent", [np.asarray, tf.constant])  # from a file, and by other hosts
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_state_holds_for_other_tiles(kind, as_sent, extractor):
-    whole = match(make(kind, extractor), extractor)
-    tiled = make(kind, extractor, tile_plan(48, LAYERS[:2]))
+def test_a_state_holds_for_other_tiles(kind, as_sent, sections, extractor):
+    image, style, plan = noise(150, 170, 4), noise(140, 130, 6), tile_plan(112, LAYERS)
+    whole = match(make(kind, extractor, image=image, styles=[style]), extractor, image)
+    tiled = make(kind, extractor, plan, image, [style])
     tiled.restore({name: as_sent(numbers) for name, numbers in whole.state().items()})
-    for name, numbers in whole.state().items():
-        assert tiled.state()[name].tolist() == numbers.tolist()
+    assert len(tiled.tiles) > 1
+    check_alike(tiled, whole, sections, plan, image)
+
+
+@pytest.mark.parametrize("layer", ["block3_conv1", "block4_conv1"])  # of strides 4 and 8
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_low_precision_gives_the_same_to_its_rounding(kind, layer):
+    """From the same numbers, which bfloat16 holds exactly."""
+    rng, stride = np.random.default_rng(0), NETWORK[layer].stride
+    columns, features = (
+        tf.cast(rng.uniform(0.5, 2, shape), tf.bfloat16)
+        for shape in ((9, 20), (1, 32 // stride, 48 // stride, 20))
+    )
+    (tile,) = uncut(32, 48)
+    found = []
+    for dtype in (tf.bfloat16, tf.float32):
+        own = tf.cast(features, dtype)
+        vectors = Vectors({layer: tf.cast(columns, dtype)}, {layer: stride}, (9,))
+        neighbors = kind(vectors, 32, 48, [tile])
+        neighbors.match(lambda own=own: [(tile, {layer: own})])
+        known = neighbors.known[0]
+        parts, to_features = neighbors.statistics(layer, own, known)
+        loss, to_parts = neighbors.joined([parts], known)
+        gradient = to_features(*to_parts(tf.constant(1.0)))
+        assert gradient.dtype == dtype
+        found.append((loss, tf.cast(gradient, tf.float32), neighbors.state()))
+    (low, low_gradient, low_state), (loss, gradient, state) = found
+    np.testing.assert_equal(low_state, state)
+    assert abs(low - loss) <= 2.0**-8 * neighbors.count  # whose products, cosines, are rounded
+    # A difference of two directions divided by a length, for up to 4 positions; each is rounded
+    # some times, by 2^-9.
+    columns, features = np.asarray(columns, np.float32), np.asarray(features, np.float32)
+    lengths = [np.linalg.norm(own, axis=-1).min() for own in (columns, features)]
+    largest = max(columns.max() / lengths[0], features.max() / lengths[1]) / lengths[1]
+    positions = max(1, stride // kind.spacing) ** 2
+    np.testing.assert_allclose(low_gradient, gradient, rtol=0, atol=2.0**-6 * positions * largest)
+    assert np.abs(gradient).max() > 2.0**-4 * positions * largest
 
 
 def test_styles_have_positions_in_proportion_to_their_weights(monkeypatch):

@@ -46,6 +46,8 @@ NEIGHBORS = {
 }
 
 MATCHED_ONCE = {**NEIGHBORS, "detail_iterations": 0}  # a phase less to compile
+# With a layer of which four positions share a feature, as by default.
+DEEP_NEIGHBORS = {**NEIGHBORS, "neighbor_layers": ("block2_conv1", "block4_conv1")}
 
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 

@@ -18,8 +18,8 @@ from tests.conftest import picture, require_precision
 from tests.network.conftest import distance_error, rounding, switching
 from tests.transfer.conftest import (
     CONFIG,
+    DEEP_NEIGHBORS,
     MATCHED_ONCE,
-    NEIGHBORS,
     SINGLE,
     TILED,
     make_checkpointer,
@@ -142,7 +142,7 @@ def test_runs_in_tiles_are_no_batch(tiny_weights):
             "scales": 1,
         },
         {"balance": (("content", 1.0), ("style", 2.0)), "scales": 1},
-        {**NEIGHBORS, "scales": 1, "content_focus": 0.6},
+        {**DEEP_NEIGHBORS, "scales": 1, "content_focus": 0.6},
         {"variables": "pyramid", "learning_rate": 0.01, "scales": 1},
         {"xla": True, "scales": 1, "style_layers": ("relu1_1",), "content_layers": ("relu2_1",)},
     ],

@@ -20,6 +20,7 @@ from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    DEEP_NEIGHBORS,
     NEIGHBORS,
     SINGLE,
     STYLE,
@@ -84,6 +85,7 @@ RESUMED = (
     (3, {"precision": "float16", "average": 0.5, "scales": 1}),
     (5, {**TILES, "precision": "bfloat16", "average": 0.5}),
     (3, {**TILES, "optimizer": "lbfgs", "history": 2, "scales": 1}),
+    (3, {**DEEP_NEIGHBORS, "scales": 1}),
     (8, {**NEIGHBORS, "scales": 1}),  # after a match within the last phase
     (7, {**NEIGHBORS, "scales": 1, "optimizer": "lbfgs", "history": 2, "variables": "pyramid"}),
     (7, {**NEIGHBORS, **TILES, "scales": 1}),

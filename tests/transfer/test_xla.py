@@ -11,7 +11,7 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
-from tests.transfer.conftest import CONTENT, NEIGHBORS, SINGLE, STYLE, make_problem
+from tests.transfer.conftest import CONTENT, DEEP_NEIGHBORS, NEIGHBORS, SINGLE, STYLE, make_problem
 
 pytestmark = pytest.mark.slow  # each compiles a program
 
@@ -25,6 +25,7 @@ KINDS = [
     {"content_focus": 0.5, "laplacian_weight": 3.0},
     {"pooling": "avg", "padding": "replicate"},
     NEIGHBOR_TERM,
+    {**DEEP_NEIGHBORS, "detail_iterations": 0, "precision": "bfloat16"},
     {**NEIGHBOR_TERM, "optimizer": "lbfgs", "history": 2, "line_search": "backtrack"},
 ]
 # What a program that talks to the host has in it.
