@@ -48,13 +48,18 @@ class VectorSearch:
             sums.append(tf.reduce_sum(vectors, axis=0))
         self._first = tf.constant(_first_of_equal(keys))
         self._mean = tf.reduce_sum(tf.stack(sums), axis=0) / float(count)
-        lengths = tf.concat([tf.norm(self._centered(block), axis=1) for block in blocks], axis=0)
-        self._inverse_lengths = _inverse(lengths)
         self._basis: tf.Tensor | None = None
         if count > _ALL_DIMENSIONS and self._mean.shape[0] > _DIMENSIONS and not exact:
             some = tf.range(0, count, -(-count // _BASIS_VECTORS))
-            self._basis = _main_dimensions(self._directions(some))
-        self._compared = tf.concat([self._reduced(self._directions(b)) for b in blocks], axis=0)
+            self._basis = _main_dimensions(self._vectors_at(some) - self._mean)
+        lengths, reduced = [], []
+        for block in blocks:
+            centered = self._vectors_at(block) - self._mean
+            lengths.append(tf.norm(centered, axis=1))
+            reduced.append(self._reduced(centered))
+        self._inverse_lengths = _inverse(tf.concat(lengths, axis=0))
+        # The main dimensions of directions: of the centered vectors at a length of 1.
+        self._compared = tf.concat(reduced, axis=0) * self._inverse_lengths[:, None]
         if self._basis is not None:  # so that groups are full; a vector may come twice
             more = tf.range(-count % _GROUP)
             self._compared = tf.concat([self._compared, tf.gather(self._compared, more)], axis=0)
@@ -96,13 +101,6 @@ class VectorSearch:
         parts = tuple(self._parts_at(numbers))
         return parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
 
-    def _centered(self, numbers: tf.Tensor) -> tf.Tensor:
-        return self._vectors_at(numbers) - self._mean
-
-    def _directions(self, numbers: tf.Tensor) -> tf.Tensor:
-        """The centered vectors at a length of 1, or at 0 where they have no direction."""
-        return self._centered(numbers) * tf.gather(self._inverse_lengths, numbers)[:, None]
-
     def _reduced(self, vectors: tf.Tensor) -> tf.Tensor:
         """In the main dimensions, if these are used."""
         return vectors if self._basis is None else tf.matmul(vectors, self._basis)
@@ -143,8 +141,9 @@ def _inverse(lengths: tf.Tensor) -> tf.Tensor:
     return tf.where(lengths > least, 1.0 / tf.maximum(lengths, least), 0.0)
 
 
-def _main_dimensions(directions: tf.Tensor) -> tf.Tensor:
-    """The 256 principal axes of some directions (M, N), uncentered: (N, 256)."""
+def _main_dimensions(centered: tf.Tensor) -> tf.Tensor:
+    """The 256 principal axes of the directions of some centered vectors (M, N): (N, 256)."""
+    directions = centered * _inverse(tf.norm(centered, axis=1))[:, None]
     # By NumPy: on a GPU, TensorFlow would load cuSOLVER for this alone.
     products = tf.matmul(directions, directions, transpose_b=True).numpy()
     values, vectors = np.linalg.eigh(products)
