@@ -4,10 +4,9 @@ import hashlib
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from nst_keras.network import vgg
-from nst_keras.network.convolution import Convolution
 from nst_keras.network.pooling import AveragePooling, MaxPooling
 from nst_keras.network.weights import Weights
 from nst_keras.runtime.errors import InputError, first_line
@@ -68,11 +67,12 @@ def feature_extractor(
                 dtype=precision,
             )(features)
             block = conv.block
-        features = Convolution(
+        features = layers.Conv2D(
             conv.outputs,
             3,
             padding="valid" if index == 0 and padding == "replicate" else "same",
             data_format="channels_last",
+            activation="relu",
             kernel_initializer="zeros",  # set below; random ones would take time
             name=conv.name,
             dtype=precision,
