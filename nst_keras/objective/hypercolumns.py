@@ -95,8 +95,8 @@ class HypercolumnNeighbors(Neighbors):
     def statistics(
         self, layer: str, features: tf.Tensor, known: Mapping[str, tf.Tensor]
     ) -> Statistic:
-        """Products with the k neighbors of the positions that share features, and the squares of
-        these: (1, h, w, k + 1), in the units of the layer."""
+        """Products with the k neighbors of the positions that share a feature, and the square of
+        that feature: (1, h, w, k + 1), without the layer's factor."""
         stride = self._strides[layer]
         numbers = tf.convert_to_tensor(known[_map_name(_side(stride))])  # (1, h, w, k)
         _, rows, columns, _ = sizes_of(numbers)

@@ -32,7 +32,7 @@ class VectorSearch:
     these include the nearest one for at least 98 % of the queries.
 
     Args:
-        parts_at: they are asked for some vectors at a time, because all may take much memory.
+        parts_at: returns some of the vectors at a time, because all may take much memory.
         count: of the vectors, whose numbers are those below it.
         exact: whether to compare all vectors in all dimensions, whatever their number.
     """
