@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measure this project on a GPU, in about six minutes: scripts/gpu_check.sh [FOLDER]. Prints a table
-# of steps, the seconds of configs/monet.cfg twice and what its log says, a longer run twice, of which
-# the second compiles nothing, whether runs repeat and resume to the byte, the cost of 8192x6144 px in
-# tiles, and batches. Each part has a time limit of its own, so that one that hangs leaves time for the
-# others; what parts print is also kept in FOLDER.
+# Measure this project on a GPU, in about six minutes: scripts/gpu_check.sh [FOLDER]. Prints the
+# seconds of configs/monet.cfg twice and what its log says, a table of steps, a longer run twice, of
+# which the second compiles nothing, whether runs repeat and resume to the byte, the cost of
+# 8192x6144 px in tiles, and batches. Each part has a time limit of its own, so that one that hangs
+# leaves time for the others; what parts print is also kept in FOLDER.
 set -uo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${1:-gpu_check}
@@ -11,7 +11,9 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 python=${PYTHON:-python3}
 export PYTHONPATH=$checkout${PYTHONPATH:+:$PYTHONPATH} TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3}
-export XDG_CACHE_HOME=$folder/cache # so that the first run is a first one
+# So that the first run is a first one, also for what NVIDIA's driver compiles of kernels for which
+# TensorFlow has no machine code.
+export XDG_CACHE_HOME=$folder/cache CUDA_CACHE_PATH=$folder/driver
 unset PYTHONDONTWRITEBYTECODE # without bytecode, an import takes twice as long
 failures=0
 
@@ -38,6 +40,7 @@ run() { # NAME FLAGS...: a run of the sample pictures, in place of the shell
         --style="$checkout/configs/images/lily_pond.jpg" --workdir="$folder/$name" --gif=false \
         --noscores --size=256 "$@"
 }
+kept_by_driver() { echo "kept by the driver: $(du -sk "$CUDA_CACHE_PATH" 2>/dev/null | cut -f1) KiB"; }
 same() { cmp "$folder/$1/result.png" "$folder/$2/result.png" && echo "$1 and $2: the same bytes"; }
 
 # Two runs, and a third one that is stopped and goes on.
@@ -63,12 +66,12 @@ long() {
     return "${PIPESTATUS[0]}"
 }
 
-export -f bench run same repeats long
+export -f bench kept_by_driver run same repeats long
 export python checkout folder
 
+part first_job 60 bash -c 'bench job && kept_by_driver'
+part second_job 50 bash -c 'bench job && kept_by_driver'
 part steps 125 bash -c 'bench step --sweep --seconds=95'
-part first_job 50 bash -c 'bench job'
-part second_job 50 bash -c 'bench job'
 part first_long_run 90 bash -c 'long long_1'
 part second_long_run 60 bash -c 'long long_2'
 part repeats 60 bash -c 'repeats'

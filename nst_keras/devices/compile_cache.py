@@ -26,6 +26,9 @@ _PROGRAMS = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory"
 _ALGORITHMS = "XLA_FLAGS", "--xla_gpu_per_fusion_autotune_cache_dir"
 _KERNELS = "TF_JIT_CACHE_DIR"  # of single operations, which TensorFlow compiles at their first use
 _FOLDERS = "programs", "algorithms", "kernels"
+# What NVIDIA's driver compiles of kernels for which TensorFlow has no machine code. The driver
+# checks and bounds it by itself; where no folder is given, it is in ~/.nv.
+_DRIVER = "CUDA_CACHE_PATH", "driver"
 
 # The folder of this process; None: nothing is kept.
 _folder: Path | None = None
@@ -33,6 +36,8 @@ _folder: Path | None = None
 
 def keep_compiled(place: str) -> None:
     """Have TensorFlow keep what it and XLA compile, and the algorithms that XLA chooses.
+
+    In a folder that is given, NVIDIA's driver keeps what it compiles, too.
 
     It must be called before TensorFlow is imported. What the user's environment says already wins.
     A folder that cannot be used is no error: programs are compiled anew then.
@@ -61,6 +66,8 @@ def keep_compiled(place: str) -> None:
     _add_flag(*_PROGRAMS, own / "programs")
     _add_flag(*_ALGORITHMS, own / "algorithms")
     os.environ.setdefault(_KERNELS, str(own / "kernels"))
+    if place != "auto":
+        os.environ.setdefault(_DRIVER[0], str(own / _DRIVER[1]))
     _folder = own
 
 
@@ -159,7 +166,8 @@ def _gpus() -> Iterator[str]:
 
 def _remove_oldest(root: Path) -> None:
     """Remove files, the oldest first, until what is left is within the limit."""
-    found = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in _files(root))
+    own = (path for path in _files(root) if _DRIVER[1] not in path.relative_to(root).parts)
+    found = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in own)
     excess = sum(size for _, size, _ in found) - _MOST_BYTES
     for _, size, path in found:
         if excess <= 0:

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 
@@ -60,6 +61,31 @@ def check_devices() -> Iterator[Finding]:
         budget = min(memory.gpu_bytes()) / memory.GIB
         told = f"{budget:.1f} GiB that a run may take" if budget < 1 << 20 else "not known"
         yield Finding(OK, "GPU memory", told)
+        yield from check_kernels()
+
+
+def check_kernels() -> Iterator[Finding]:
+    """Whether TensorFlow has machine code for the GPU, which the driver would compile otherwise."""
+    import tensorflow as tf
+
+    gpu = tf.config.list_physical_devices("GPU")[0]
+    capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+    built = tf.sysconfig.get_build_info().get("cuda_compute_capabilities", [])
+    # Machine code runs on GPUs of its own generation, from the one on that it is made for.
+    made_for = [divmod(int(name[3:]), 10) for name in built if name.startswith("sm_")]
+    if not capability or not made_for:
+        return
+    major, minor = capability
+    if any(own == major and least <= minor for own, least in made_for):
+        return
+    text = f"TensorFlow has no machine code for compute capability {major}.{minor}"
+    if os.environ.get("CUDA_CACHE_DISABLE", "0") != "0":
+        what = f"{text}, and CUDA_CACHE_DISABLE is set: each run compiles it anew"
+        yield Finding(WARNING, "GPU kernels", what, "unset CUDA_CACHE_DISABLE")
+        return
+    where = os.environ.get("CUDA_CACHE_PATH") or "~/.nv/ComputeCache"
+    what = f"{text}; the driver compiles it for the first runs, and keeps it in {where}"
+    yield Finding(OK, "GPU kernels", what)
 
 
 def check_precision() -> Iterator[Finding]:

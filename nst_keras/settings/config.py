@@ -571,7 +571,8 @@ class Config:
     compile_cache: str = _device(
         "auto",
         "Folder for programs compiled with XLA, from which later runs take them. auto: a folder in "
-        "the user's cache; none: nothing is kept.",
+        "the user's cache; none: nothing is kept. In a folder that you give, NVIDIA's driver keeps "
+        "what it compiles, too.",
         path=True,
         words=("auto", "none"),
         for_files=True,

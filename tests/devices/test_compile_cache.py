@@ -15,7 +15,7 @@ OTHERS = "algorithms", "kernels"
 @pytest.fixture
 def variables(monkeypatch):
     """The environment without flags of XLA, and put back after the test."""
-    for name in ("TF_XLA_FLAGS", "XLA_FLAGS", "TF_JIT_CACHE_DIR"):
+    for name in ("TF_XLA_FLAGS", "XLA_FLAGS", "TF_JIT_CACHE_DIR", "CUDA_CACHE_PATH"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     yield os.environ
@@ -35,12 +35,14 @@ def test_tensorflow_is_told_where_programs_are(tmp_path, variables):
     assert variables["TF_XLA_FLAGS"] == f"{name}={folder / 'programs'}"
     assert variables["XLA_FLAGS"].endswith(f"_cache_dir={folder / 'algorithms'}")
     assert variables["TF_JIT_CACHE_DIR"] == str(folder / "kernels")
+    assert variables["CUDA_CACHE_PATH"] == str(folder / "driver")
     assert all((folder / kept).is_dir() for kept in ("programs", "algorithms", "kernels"))
 
 
 def test_the_users_cache_is_the_usual_place(tmp_path, variables, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert begin("auto").parent == tmp_path / "nst_keras" / "compiled"
+    assert "CUDA_CACHE_PATH" not in variables  # other programs of the user share the driver's
 
 
 def test_what_the_environment_says_wins(tmp_path, variables, monkeypatch):
@@ -48,8 +50,10 @@ def test_what_the_environment_says_wins(tmp_path, variables, monkeypatch):
     monkeypatch.setenv("TF_XLA_FLAGS", given)
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     monkeypatch.setenv("TF_JIT_CACHE_DIR", "/own")
+    monkeypatch.setenv("CUDA_CACHE_PATH", "/own")
     begin(tmp_path)
     assert variables["TF_XLA_FLAGS"] == given and variables["TF_JIT_CACHE_DIR"] == "/own"
+    assert variables["CUDA_CACHE_PATH"] == "/own"
     assert variables["XLA_FLAGS"].startswith("--xla_cpu_enable_fast_math=false --xla_gpu_per_")
 
 
@@ -83,7 +87,11 @@ def test_the_oldest_files_are_removed_above_a_limit(tmp_path, variables, monkeyp
     folder = begin(tmp_path)
     other = tmp_path / "letter.txt"  # of the user, who may give any folder
     other.write_bytes(bytes(1000))
+    of_driver = folder / "driver" / "a" / "kernel"  # which bounds its cache by itself
+    of_driver.parent.mkdir(parents=True)
+    of_driver.write_bytes(bytes(1000))
     os.utime(other, (1, 1))
+    os.utime(of_driver, (1, 1))
     for age, name in enumerate(("new", "middle", "old")):
         path = folder / "programs" / name
         path.write_bytes(bytes(100))
@@ -92,7 +100,8 @@ def test_the_oldest_files_are_removed_above_a_limit(tmp_path, variables, monkeyp
     monkeypatch.setattr(compile_cache, "_MOST_BYTES", 250)
     begin(tmp_path)
     left = {path.name for path in (folder / "programs").iterdir()}
-    assert left == {"new", "new.sha256", "middle", "middle.sha256"} and other.exists()
+    assert left == {"new", "new.sha256", "middle", "middle.sha256"}
+    assert other.exists() and of_driver.exists()
 
 
 def test_each_kind_of_machine_has_its_own_folder(tmp_path, variables, monkeypatch):

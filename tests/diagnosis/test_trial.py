@@ -53,6 +53,45 @@ def test_devices_and_the_one_in_use_are_told():
     assert seen.text == "TensorFlow sees 1 CPU" and used.text.startswith("CPU: ")
 
 
+@pytest.fixture
+def kernels_on(monkeypatch):
+    """What is found of the kernels for a GPU of a compute capability, by TensorFlow's own list."""
+    import tensorflow as tf
+
+    def found(capability, built=("sm_60", "sm_80", "sm_89", "compute_90")):
+        details = {} if capability is None else {"compute_capability": capability}
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+        info = {"cuda_compute_capabilities": list(built)}
+        monkeypatch.setattr(tf.sysconfig, "get_build_info", lambda: info)
+        return [*trial.check_kernels()]
+
+    for name in ("CUDA_CACHE_DISABLE", "CUDA_CACHE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    return found
+
+
+@pytest.mark.parametrize("capability", [(6, 0), (6, 1), (8, 0), (8, 6), (8, 9), None])
+def test_kernels_with_machine_code_for_the_gpu_are_not_told(capability, kernels_on):
+    assert kernels_on(capability) == []
+
+
+@pytest.mark.parametrize("capability", [(5, 2), (7, 5), (9, 0), (12, 0)])
+def test_kernels_that_the_driver_compiles_are_told(capability, kernels_on, monkeypatch):
+    (found,) = kernels_on(capability)
+    assert found.level == OK and f"{capability[0]}.{capability[1]};" in found.text
+    assert "~/.nv/ComputeCache" in found.text
+    monkeypatch.setenv("CUDA_CACHE_PATH", "/own")
+    assert kernels_on(capability)[0].text.endswith("in /own")
+    monkeypatch.setenv("CUDA_CACHE_DISABLE", "1")
+    (found,) = kernels_on(capability)
+    assert (found.level, found.remedy) == (WARNING, "unset CUDA_CACHE_DISABLE")
+
+
+def test_kernels_of_an_unknown_build_are_not_told(kernels_on):
+    assert kernels_on((9, 0), built=()) == []
+
+
 @pytest.mark.parametrize(
     ("told", "remedy"),
     [
