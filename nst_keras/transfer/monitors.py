@@ -77,7 +77,9 @@ class DivergenceMonitor:
             self._first_totals.append(total)
             return
         usual = max(self._first_totals)
-        self._exploded = self._exploded + 1 if total > _GROWTH * usual else 0
+        # A total may be negative, as terms of the user's may.
+        size = max(map(abs, self._first_totals))
+        self._exploded = self._exploded + 1 if total > max(usual, _GROWTH * size) else 0
         if self._exploded == _CHECKS:
             raise FloatingPointError(
                 f"the total has grown from {usual:.3g} to {total:.3g} at step {step}"

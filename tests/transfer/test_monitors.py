@@ -155,6 +155,8 @@ def look(totals, monitor=None, begin=0):
         [1.0, 1.0, 1.0, 9e9, 9e9, 0.5, 9e9, 9e9, 0.4],  # it comes back
         [1.0, 2.0, 500.0, 900.0, 400_000.0, 400_000.0, 400_000.0],  # within a thousand times 500
         [0.0] * 10,
+        [-2.4, -3.0, -4.0, -5.0, -5.0, -5.0, -5.0],  # by a term of the user's
+        [-2.4, -3.0, -4.0, 900.0, 900.0, 900.0],
     ],
 )
 def test_noise_is_not_divergence(totals):
@@ -164,6 +166,7 @@ def test_noise_is_not_divergence(totals):
 EXPLODING = (
     [1.0, 2.0, 1.0, 2001.0, 2001.0, 2001.0],
     [1.0, 1.0, 1.0, 5e3, 0.5, 5e3, 5e4, 5e5],
+    [-1.0, -2.0, -1.0, 2001.0, 2001.0, 2001.0],
 )
 
 
