@@ -516,7 +516,7 @@ def test_a_signal_saves_the_state_and_the_folder_alone_resumes(
     before = folder.read_record().parts
     assert run.main(["--workdir=job"]) == 0
     log = capsys.readouterr().err
-    assert "resuming after step 5" in log and "of it " in log
+    assert "resuming after step 5" in log and ", including " in log
     after = folder.read_record().parts
     assert {"reading", "import", "planning", "setup", "first steps", "steps"} <= before.keys()
     assert all(before[name] <= after[name] for name in before) and "writing" in after

@@ -189,7 +189,7 @@ class RunWriter:
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))
-        _log.info("time: %s, of it %s", total, describe_parts(parts))
+        _log.info("time: %s, including %s", total, describe_parts(parts))
         _log.info("page: %s", folder.page.absolute().as_uri())
 
     def _note_early_end(self, iterate: Iterate) -> None:
