@@ -14,6 +14,7 @@ export PYTHONPATH=$checkout${PYTHONPATH:+:$PYTHONPATH} TF_CPP_MIN_LOG_LEVEL=${TF
 # So that the first run is a first one, also for what NVIDIA's driver compiles of kernels for which
 # TensorFlow has no machine code.
 export XDG_CACHE_HOME=$folder/cache CUDA_CACHE_PATH=$folder/driver
+mkdir -p "$CUDA_CACHE_PATH"
 unset PYTHONDONTWRITEBYTECODE # without bytecode, an import takes twice as long
 failures=0
 
@@ -40,7 +41,7 @@ run() { # NAME FLAGS...: a run of the sample pictures, in place of the shell
         --style="$checkout/configs/images/lily_pond.jpg" --workdir="$folder/$name" --gif=false \
         --noscores --size=256 "$@"
 }
-kept_by_driver() { echo "kept by the driver: $(du -sk "$CUDA_CACHE_PATH" 2>/dev/null | cut -f1) KiB"; }
+kept_by_driver() { echo "kept by the driver: $(du -sk "$CUDA_CACHE_PATH" | cut -f1) KiB"; }
 same() { cmp "$folder/$1/result.png" "$folder/$2/result.png" && echo "$1 and $2: the same bytes"; }
 
 # Two runs, and a third one that is stopped and goes on.

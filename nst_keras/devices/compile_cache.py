@@ -26,9 +26,10 @@ _PROGRAMS = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory"
 _ALGORITHMS = "XLA_FLAGS", "--xla_gpu_per_fusion_autotune_cache_dir"
 _KERNELS = "TF_JIT_CACHE_DIR"  # of single operations, which TensorFlow compiles at their first use
 _FOLDERS = "programs", "algorithms", "kernels"
-# What NVIDIA's driver compiles of kernels for which TensorFlow has no machine code. The driver
-# checks and bounds it by itself; where no folder is given, it is in ~/.nv.
-_DRIVER = "CUDA_CACHE_PATH", "driver"
+# What NVIDIA's driver compiles, of kernels for which TensorFlow has no machine code: where it keeps
+# that, and the folder for it. The driver checks and bounds it by itself.
+_DRIVER = "CUDA_CACHE_PATH"
+_OF_DRIVER = "driver"
 
 # The folder of this process; None: nothing is kept.
 _folder: Path | None = None
@@ -59,6 +60,7 @@ def keep_compiled(place: str) -> None:
         for kept in _FOLDERS:
             (own / kept).mkdir(parents=True, exist_ok=True)
             _remove_damaged(own / kept)
+        (own / _OF_DRIVER).mkdir(exist_ok=True)
         _remove_oldest(root)
     except OSError as error:
         _log.debug("compile cache: %s", error)
@@ -66,8 +68,8 @@ def keep_compiled(place: str) -> None:
     _add_flag(*_PROGRAMS, own / "programs")
     _add_flag(*_ALGORITHMS, own / "algorithms")
     os.environ.setdefault(_KERNELS, str(own / "kernels"))
-    if place != "auto":
-        os.environ.setdefault(_DRIVER[0], str(own / _DRIVER[1]))
+    if place != "auto":  # then it stays in ~/.nv, which the user's other programs share
+        os.environ.setdefault(_DRIVER, str(own / _OF_DRIVER))
     _folder = own
 
 
@@ -166,7 +168,7 @@ def _gpus() -> Iterator[str]:
 
 def _remove_oldest(root: Path) -> None:
     """Remove files, the oldest first, until what is left is within the limit."""
-    own = (path for path in _files(root) if _DRIVER[1] not in path.relative_to(root).parts)
+    own = (path for path in _files(root) if _OF_DRIVER not in path.relative_to(root).parts)
     found = sorted((path.stat().st_mtime_ns, path.stat().st_size, path) for path in own)
     excess = sum(size for _, size, _ in found) - _MOST_BYTES
     for _, size, path in found:

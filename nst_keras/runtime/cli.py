@@ -39,8 +39,8 @@ def exit_status(work: Callable[[], int]) -> int:
     with _standard_streams():
         try:
             return work()
-        except BrokenPipeError:  # the reader of standard output has left, as in --help | head
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # as in --help | head
+            _drop_output()
             return 0
         except (Exception, KeyboardInterrupt) as error:
             line, status = explain(error)
@@ -153,6 +153,22 @@ def show(*lines: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     for line in lines:
         print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def show_at_end(line: str) -> None:
+    """Write a line to standard output, unless its reader has left, as `| tee` has after Ctrl-C.
+
+    For commands whose exit status tells more than that.
+    """
+    try:
+        show(line)
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Write to standard output no more, also not at exit: its reader has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Handler(logging.Handler):

@@ -114,9 +114,7 @@ def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> i
         _log.error("%s failed: %s (%s)", name, reason, found.folder.log(name))
     _log.info("table: %s", found.folder.results)
     if page:
-        # Whether or not somebody still reads standard output, as `| tee` does not after Ctrl-C.
-        with contextlib.suppress(BrokenPipeError):
-            cli.show(str(found.folder.page))
+        cli.show_at_end(str(found.folder.page))
     if interrupted:
         _log.warning("interrupted; run the same command again to resume")
         return INTERRUPTED

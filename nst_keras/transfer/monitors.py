@@ -76,10 +76,9 @@ class DivergenceMonitor:
         if len(self._first_totals) < _CHECKS:  # one alone may be 0, if the content is the style
             self._first_totals.append(total)
             return
-        usual = max(self._first_totals)
-        # A total may be negative, as terms of the user's may.
-        size = max(map(abs, self._first_totals))
-        self._exploded = self._exploded + 1 if total > max(usual, _GROWTH * size) else 0
+        # By their size, since terms of the user's may be negative.
+        usual = max(self._first_totals, key=abs)
+        self._exploded = self._exploded + 1 if total > _GROWTH * abs(usual) else 0
         if self._exploded == _CHECKS:
             raise FloatingPointError(
                 f"the total has grown from {usual:.3g} to {total:.3g} at step {step}"

@@ -1,6 +1,8 @@
 """Whole sweeps whose trials take no time: their plan, and what is left by failures and stops."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,23 @@ def test_a_sweep_goes_past_a_failure_and_goes_on_where_it_was(sweep_flags, here,
     capsys.readouterr()
     assert sweep.main([*command, "--quiet"]) == 0
     assert here.ran == []
+
+
+def test_the_status_does_not_depend_on_a_reader_of_standard_output(
+    sweep_flags, here, capfd, monkeypatch
+):
+    command = [*sweep_flags, "--vary=style_weight=64,16"]
+    here.stop_after = 1
+    for status, last in ((75, "interrupted; run the same command again"), (1, "table: ")):
+        here.fails = {"style_weight=16"}
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w") as unread, monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", unread)
+            assert sweep.main(command) == status
+            unread.write("more, which nobody reads\n")
+        assert last in capfd.readouterr().err.splitlines()[-1]
+        here.stop_after = 99
 
 
 def test_a_batch_of_pictures(sweep_flags, here, picture_paths):
