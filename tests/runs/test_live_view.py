@@ -4,6 +4,7 @@ import io
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -100,23 +101,23 @@ def test_the_page_shows_the_run_and_changes_nothing(job, whole, servers, monkeyp
 
 
 def test_a_paused_run_ends_with_the_same_bytes(job, whole, servers, monkeypatch):
-    phases, pages = [], []
+    threads, pages = [], []
 
     def resume():
-        phases.append(state_of(servers[0])["phase"])
+        while state_of(servers[0])["phase"] != "paused":
+            time.sleep(0.05)
+        time.sleep(0.5)  # paused
         pages.append((RunFolder("job").read_record().status, Path("job/index.html").read_text()))
         assert post(servers[0], "resume").status == 200
 
     def pause():
         assert post(servers[0], "pause").status == 200
-        timers.append(threading.Timer(0.5, resume))
-        timers[-1].start()
+        threads.append(threading.Thread(target=resume))
+        threads[-1].start()
 
-    timers = []
     at_step(monkeypatch, 3, "job", pause)
     assert run.main(job) == 0
-    timers[0].join()
-    assert phases == ["paused"]
+    threads[0].join()
     ((status, page),) = pages
     assert status == "paused" and "<strong>Paused</strong>, step " in page
     assert "when Resume is pressed" in page
