@@ -14,7 +14,6 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
-from nst_keras.settings.option import absolute_paths
 
 _log = logging.getLogger(__name__)
 
@@ -110,19 +109,22 @@ def check_output(config: Config) -> None:
     images.check_writable_suffix(path)
     if config.bits == 16:
         deep.check_place(path)
-    if path.resolve() in _inputs(config):
+    inputs = [one.resolve() for paths in input_files(config).values() for one in paths]
+    if path.resolve() in inputs:
         raise InputError(f"--output={path}: is one of the inputs; give another name")
     check_place(path)
     if path.exists() and not config.overwrite:
         raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
 
 
-def _inputs(config: Config) -> set[Path]:
-    """The files that a run reads."""
-    paths = absolute_paths(vars(config), OPTIONS)
-    hashed = [own for name, own in paths.items() if OPTIONS[name].hashed]
-    listed = [item for own in hashed for item in ([own] if isinstance(own, str) else own)]
-    return {Path(name).resolve() for name in listed}
+def input_files(config: Config) -> dict[str, list[Path]]:
+    """The files that a run reads, by the flag that names them."""
+    found = {}
+    for name, option in OPTIONS.items():
+        if option.hashed and (value := getattr(config, name)):
+            items = value if option.many else [value]
+            found[name] = [Path(item) for item in items if option.is_path(item)]
+    return found
 
 
 def copy_result(folder: RunFolder, config: Config) -> None:

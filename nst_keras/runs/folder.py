@@ -5,7 +5,7 @@ import enum
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -66,8 +66,8 @@ class WorkFolder(Generic[_Record]):
                 f"--workdir={self.path}: is not empty and is not a {self.kind} folder; "
                 "use another folder"
             )
-        if record.status == "preparing":
-            return Status.NEW  # stopped before the first step
+        if record.status and not record.has_begun:
+            return Status.NEW
         if record.is_of(fingerprint):
             if not self.is_finished(fingerprint):
                 return Status.BEGUN
@@ -90,6 +90,23 @@ class WorkFolder(Generic[_Record]):
     def can_extend(self, record: _Record, fingerprint: Fingerprint) -> bool:
         """Whether the work of the record can be continued into the work that is asked for."""
         return False
+
+    def check_keeps(self, inputs: Mapping[str, Iterable[Path]]) -> None:
+        """Raise InputError if `prepare` would delete a file that the new work reads.
+
+        Args:
+            inputs: the files, by the flag that names them.
+        """
+        if not self.path.is_dir():
+            return
+        owned = {path.resolve() for pattern in self.owned for path in self.path.glob(pattern)}
+        for name, paths in inputs.items():
+            for path in paths:
+                if path.resolve() in owned:
+                    raise InputError(
+                        f"--{name}={path}: belongs to the {self.kind} in {self.path}, which would "
+                        "be replaced; use another --workdir, or copy the file to another folder"
+                    )
 
     def prepare(self, fingerprint: Fingerprint) -> None:
         """Make the folder for new work without files of earlier work, or raise InputError."""

@@ -20,6 +20,7 @@ _WORDS = {  # for the states of a job that is not finished
     "running": "Running",
     "paused": "Paused",
     "failed": "Failed",
+    "refused": "Not started",
     "interrupted": "Interrupted",
 }
 # A frame with a wave: the icon of all pages.
@@ -114,11 +115,13 @@ def state(
     line = f"<strong>{_WORDS[status]}</strong>"
     if status == "preparing":
         line += ": TensorFlow is starting, and the run is being planned"
-    else:
+    elif status != "refused":
         line += f", {place}, {int(100 * share)}\u00a0%"
     if status == "running" and seconds_left is not None and seconds_left > 0:
         line += f", about {format_seconds(seconds_left)} left"
-    parts = [f"<p>{line}</p>", f'<progress max="1" value="{share:.4f}">{place}</progress>']
+    parts = [f"<p>{line}</p>"]
+    if status != "refused":
+        parts.append(f'<progress max="1" value="{share:.4f}">{place}</progress>')
     if reason:
         parts.append(f'<p class="reason">{escape(reason)}</p>')
     if status == "paused":
@@ -127,7 +130,8 @@ def state(
         parts.append('<p class="news" role="status"></p>')
     if resume_command:
         hidden = " hidden" if status in AT_WORK else ""
-        how = "To resume it, run this from the folder that contains the run folder:"
+        verb = "start" if status == "refused" else "resume"
+        how = f"To {verb} it, run this from the folder that contains the run folder:"
         again = command(resume_command)
         parts.append(f'<div class="resume"{hidden}><p class="news">{how}</p>{again}</div>')
     return f'<div class="state">{"".join(parts)}</div>'

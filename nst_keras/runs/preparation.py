@@ -68,9 +68,20 @@ class RequestedRun:
     told: CallbackList = dataclasses.field(default_factory=CallbackList)
     in_memory: Mapping[str, bytes] = dataclasses.field(default_factory=dict)  # by path, for files
 
+    @property
+    def status(self) -> Status:
+        """How much of the run its folder holds; raises InputError if something else is there."""
+        return self.folder.status(self.fingerprint, overwrite=self.settings.overwrite)
+
+    @property
+    def replaces_results(self) -> bool:
+        """Whether the folder holds an earlier run, files of which are deleted for this one."""
+        is_new = self.status is Status.NEW
+        return self.prolongs or (is_new and self.folder.read_record().has_begun)
+
     def begun(self) -> Settings:
-        """The settings, with what the run in the prepared folder has decided, if it has."""
-        if not self.folder.flags.exists():
+        """The settings, with what the run in the folder has decided, if it has."""
+        if self.status is not Status.BEGUN or not self.folder.flags.exists():
             return self.settings
         saved, _ = parse_config([f"--flagfile={self.folder.flags}"])
         names = ["precision", "coarse_iterations", "detail_iterations"]
@@ -169,8 +180,9 @@ def _with_flags_of_folder(arguments: list[str], config: Config, *, has_extractor
 
 def prepare_folder(run: RequestedRun) -> None:
     """Prepare the locked folder for the run."""
-    if run.folder.status(run.fingerprint, overwrite=run.settings.overwrite) is Status.NEW:
+    if run.status is Status.NEW:
         run.folder.prepare(run.fingerprint)
+        _write_flags(run, run.given)
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
                 file.write(data)
@@ -193,10 +205,38 @@ def _write_first_page(run: RequestedRun) -> None:
     """Write the page of a run that begins, for whoever follows its address at once."""
     folder = run.folder
     content, styles = _described_inputs(run)
-    resume = format_command([f"--workdir={folder.path.absolute()}"])
-    folder.update_record(content=content, styles=styles, resume_command=resume)
+    again = _own_call(run) or _resume_command(folder)
+    folder.update_record(content=content, styles=styles, resume_command=again)
     _write_copies(run)
     gallery.write_page(folder, SETUP_SECONDS)
+
+
+def record_refusal(run: RequestedRun, reason: str) -> None:
+    """Have the record and the page of a run that has not begun say why it does not."""
+    folder = run.folder
+    if folder.read_record().status == "preparing":
+        folder.update_record(status="refused", reason=reason)
+        gallery.write_page(folder)
+
+
+def _resume_command(folder: RunFolder) -> str:
+    return format_command([f"--workdir={folder.path.absolute()}"])
+
+
+def _own_call(run: RequestedRun) -> str:
+    """The call in place of a command, which knows no terms that are functions and no networks of
+    others; empty if the run has none."""
+    own = [name for name in ("terms", "extractor") if getattr(run.inputs, name)]
+    return f"nst_keras.run(...)  # with the same {' and '.join(own)}" if own else ""
+
+
+def _write_flags(run: RequestedRun, config: Config) -> None:
+    """Write the flags with which the run can be resumed from any folder."""
+    # What was asked for this time only is left out.
+    usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
+    where = dataclasses.replace(config, workdir=str(run.folder.path), **usual)
+    replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
+    files.write_text(run.folder.flags, format_flagfile(replayable))
 
 
 def _write_copies(run: RequestedRun) -> None:
@@ -227,11 +267,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     record = make_record(run, plan)
     _log.info("%s on %s", plan.precision, record.device)
     _log_plan(run, plan)
-    # What was asked for this time only is left out.
-    usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
-    where = dataclasses.replace(settings, workdir=str(folder.path), **usual)
-    replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
-    files.write_text(folder.flags, format_flagfile(replayable))
+    _write_flags(run, settings)
     _write_copies(run)
     return record
 
@@ -265,18 +301,16 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
 
     libraries = {"tensorflow": tf, "keras": keras, "numpy": np, "pillow": PIL}
     versions = {name: library.__version__ for name, library in libraries.items()}
-    settings, inputs, hashes = run.settings, run.inputs, run.inputs.hashes
+    settings, hashes = run.settings, run.inputs.hashes
     old = run.folder.read_record()
     same = old.is_of(run.fingerprint)
-    # Commands know no terms that are functions, and no networks of others.
-    own = [name for name in ("terms", "extractor") if getattr(inputs, name)]
-    own_call = f"nst_keras.run(...)  # with the same {' and '.join(own)}" if own else ""
+    own_call = _own_call(run)
     content, styles = _described_inputs(run)
     return RunRecord(
         version=nst_keras.__version__,
         status="running",
         command=own_call or (same and old.command) or format_command(run.arguments),
-        resume_command=own_call or format_command([f"--workdir={run.folder.path.absolute()}"]),
+        resume_command=own_call or _resume_command(run.folder),
         started=old.started or datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         seconds=old.seconds or 0.0,
         parts=old.parts,

@@ -17,6 +17,7 @@ from nst_keras.runtime import files
 from nst_keras.settings.option import Option
 
 _UNFINISHED = ("running", "paused", "interrupted", "failed")
+_WITHOUT_STEPS = ("", "preparing", "refused")
 _LARGEST = 1e300  # of a number that is not taken for damaged
 _SHOWN = 4  # differing settings in a message
 
@@ -92,8 +93,8 @@ def _brief(text: str | None) -> str:
 class WorkRecord:
     """What every record holds. A record without any value stands for a missing file."""
 
-    status: str = ""  # preparing, running, interrupted, failed or finished
-    reason: str = ""  # why it failed
+    status: str = ""  # preparing, refused, running, interrupted, failed or finished
+    reason: str = ""  # why it failed, or was refused before its first step
     fingerprint: Fingerprint = Fingerprint()  # with every setting decided
     requested: Fingerprint = Fingerprint()  # as asked for
 
@@ -103,6 +104,11 @@ class WorkRecord:
     def is_of(self, fingerprint: Fingerprint) -> bool:
         """Whether this is the record of the work that is asked for."""
         return fingerprint in (self.fingerprint, self.requested)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its work got as far as its first step."""
+        return self.status not in _WITHOUT_STEPS
 
     def as_json(self) -> dict[str, Any]:
         """The fields that have a value, as plain data."""

@@ -10,7 +10,7 @@ import functools
 import importlib.util
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import choice, hosts, memory, startup
@@ -23,12 +23,13 @@ from nst_keras.runs.preparation import (
     begin_record,
     prepare_folder,
     read_run,
+    record_refusal,
 )
 from nst_keras.runs.writers import RunWriter, make_checkpointer
 from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import StopSignal
-from nst_keras.runtime.errors import InputError, StepDropped
+from nst_keras.runtime.errors import InputError, StepDropped, first_line
 from nst_keras.runtime.timeline import IMPORT, PLANNING, READING, SETUP, Timeline
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
@@ -76,7 +77,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
     if hosts.host_number(run.settings.distribute):
         return _help_chief(run)
     folder, settings = run.folder, run.settings
-    if folder.status(run.fingerprint, overwrite=settings.overwrite) is Status.FINISHED:
+    if run.status is Status.FINISHED:
         _log.info(
             "%s is already finished%s (result: %s); use --overwrite to run it again",
             *(folder.path, folder.read_record().describe_early_end(), folder.result),
@@ -86,7 +87,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         if settings.open:
             browser.open_page(folder.page)
         return 0
-    _check_extras(settings)
+    _check_extras(run)
     with files.held(folder.path):
         return _run_held([run], call, timeline)
 
@@ -99,7 +100,7 @@ def _run_batch(runs: list[RequestedRun], call: Call, timeline: Timeline) -> int:
         raise InputError("--batch: the pictures are of different sizes")
     with contextlib.ExitStack() as stack:
         for run in runs:
-            _check_extras(run.settings)
+            _check_extras(run)
             stack.enter_context(files.held(run.folder.path))
         if any(run.folder.is_finished(run.fingerprint) for run in runs):
             raise InputError("--batch: some of the runs are already finished")
@@ -118,10 +119,13 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
     )
 
 
-def _check_extras(settings: Settings) -> None:
-    """Refuse what could not be written in the end, before any work starts."""
+def _check_extras(run: RequestedRun) -> None:
+    """Refuse what could not be written in the end, or would cost an input, before any work."""
+    settings = run.settings
     files.check_temporary_folder()
     choice.variables(settings.device)
+    if run.status is Status.NEW:
+        run.folder.check_keeps(extras.input_files(settings))
     extras.check_output(settings)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
@@ -177,25 +181,15 @@ def _optimize(
 ) -> tuple[list[RunWriter], list[Iterate]]:
     """Run until the end or a stop signal; returns the writers of the folders and the last iterates,
     none if the current step was given up. `process` is as for `_start`; steps show in `view`."""
-    for run in runs:
-        with cli.noting(run.notes):
-            prepare_folder(run)
-            announce(run)
-    view.open_browser()
-    notes = [run.notes for run in runs]
-    with cli.noting(*notes):
-        with timeline.part(IMPORT):
-            replicas = _start(runs[0].settings, process)
-        if runs[0].settings.device == choice.AUTO and (warning := memory.unused_gpu()):
-            _log.warning("%s", warning)
     background = Background()
-    writers, planned = [], []
-    for run in runs:
-        with cli.noting(run.notes), timeline.part(PLANNING):
-            settled, plan = _make_plan(run, replicas, call.started)
-            record = begin_record(settled, plan)
-        planned.append((settled, plan))
-        writers.append(RunWriter(settled, record, background, timeline))
+    with _recording_refusal(runs):
+        planned, replicas = _plan_and_prepare(runs, call, process, timeline, view)
+        writers = []
+        for run, plan in planned:
+            with cli.noting(run.notes), timeline.part(PLANNING):
+                record = begin_record(run, plan)
+            writers.append(RunWriter(run, record, background, timeline))
+    notes = [run.notes for run in runs]
     if len(runs) > 1:
         from nst_keras.transfer.batch import rewind_to_common_step
 
@@ -220,6 +214,57 @@ def _optimize(
             again = writers[0].resume_command
             _log.warning("stopped during a step (%s); resume with: %s", where, again)
             return writers, []
+
+
+def _plan_and_prepare(
+    runs: Sequence[RequestedRun],
+    call: Call,
+    process: contextlib.ExitStack,
+    timeline: Timeline,
+    view: NoView,
+) -> tuple[list[tuple[RequestedRun, Plan]], "Replicas"]:
+    """Start TensorFlow, plan the runs and prepare their folders; arguments as for `_optimize`.
+
+    New folders come first, so that their pages can be looked at; folders with an earlier run come
+    last: that run is kept if this one cannot be done.
+    """
+    replacing = any(run.replaces_results for run in runs)
+    if not replacing:
+        _prepare(runs, view)
+    with cli.noting(*(run.notes for run in runs)):
+        with timeline.part(IMPORT):
+            replicas = _start(runs[0].settings, process)
+        if runs[0].settings.device == choice.AUTO and (warning := memory.unused_gpu()):
+            _log.warning("%s", warning)
+    planned = []
+    for run in runs:
+        with cli.noting(run.notes), timeline.part(PLANNING):
+            planned.append(_make_plan(run, replicas, call.started))
+    if replacing:
+        _prepare(runs, view)
+    return planned, replicas
+
+
+def _prepare(runs: Sequence[RequestedRun], view: NoView) -> None:
+    """Prepare the folders, and say where the runs can be watched."""
+    for run in runs:
+        with cli.noting(run.notes):
+            prepare_folder(run)
+            announce(run)
+    view.open_browser()
+
+
+@contextlib.contextmanager
+def _recording_refusal(runs: Sequence[RequestedRun]) -> Iterator[None]:
+    """Have an error in the block recorded where runs have not begun yet."""
+    try:
+        yield
+    except Exception as error:
+        reason = cli.explain(error)[0] or f"{type(error).__name__}: {first_line(error)}"
+        with contextlib.suppress(Exception):  # the first error is the one to report
+            for run in runs:
+                record_refusal(run, reason)
+        raise
 
 
 def _start(settings: Settings, process: contextlib.ExitStack) -> "Replicas":

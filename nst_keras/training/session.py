@@ -44,7 +44,11 @@ def run_training(call: Call) -> int:
         cli.show(str(folder.result))
         return 0
     with files.held(folder.path), choice.chosen(config.device):
-        if folder.status(job, overwrite=config.overwrite) is Status.NEW:
+        status = folder.status(job, overwrite=config.overwrite)
+        if status is Status.NEW and config.initial:
+            folder.check_keeps({"initial": [Path(config.initial)]})
+        _start_tensorflow(config)  # first: if that fails, an earlier training is kept
+        if status is Status.NEW:
             folder.prepare(job)
         for note in data.notes:
             _log.warning("%s", note)
@@ -90,6 +94,16 @@ def _write_down(config: TrainConfig, data: LabeledSet, folder: TrainFolder) -> N
     files.write_text(folder.labels, text + "\n")
 
 
+def _start_tensorflow(config: TrainConfig) -> None:
+    """Start TensorFlow; refuses a device or a precision that it does not have."""
+    _log.info("starting TensorFlow ...")
+    startup.start_tensorflow()
+    choice.confirm(config.device)
+    settle_precision(config.precision)
+    if config.device == choice.AUTO and (warning := memory.unused_gpu()):
+        _log.warning("%s", warning)
+
+
 def _train(
     config: TrainConfig,
     data: LabeledSet,
@@ -100,18 +114,12 @@ def _train(
     quiet: bool,
 ) -> int:
     """Train in a folder that is ready; returns the exit status."""
-    _log.info("starting TensorFlow ...")
-    startup.start_tensorflow()
-    choice.confirm(config.device)
-    settle_precision(config.precision)
     import tensorflow as tf
 
     from nst_keras.devices import keras_settings
     from nst_keras.training.loop import TrainLoop
     from nst_keras.training.trainer import Trainer, forward_flops
 
-    if config.device == choice.AUTO and (warning := memory.unused_gpu()):
-        _log.warning("%s", warning)
     flops = 3 * forward_flops(start, config.image_size)
     _log.info(
         f"{config.backbone} of {'-'.join(map(str, start.channels))} channels: "

@@ -77,6 +77,8 @@ def test_the_status_of_a_folder_from_nothing_to_its_result(tmp_path, kind):
     assert folder.status(ASKED, overwrite=False) is Status.NEW
     folder.prepare(ASKED)
     assert folder.status(ASKED, overwrite=False) is Status.NEW  # killed before the first step
+    folder.update_record(status="refused")
+    assert folder.status(OTHER, overwrite=False) is Status.NEW
     folder.flags.write_text("")
     for status in ("running", "interrupted", "failed"):
         folder.update_record(status=status)
@@ -130,6 +132,23 @@ def test_a_folder_of_a_run_killed_before_its_first_record_is_new(tmp_path):
     folder.record.unlink()
     with pytest.raises(InputError, match="not a run folder"):
         folder.status(ASKED, overwrite=False)
+
+
+def test_files_that_would_be_deleted_cannot_be_read_by_the_new_run(tmp_path):
+    folder = RunFolder(tmp_path / "job")
+    folder.check_keeps({"init": [folder.result]})  # there is nothing yet
+    folder.prepare(ASKED)
+    for path in (folder.result, folder.path / "mine.png"):
+        path.write_bytes(b"")
+    (tmp_path / "link.png").symlink_to(folder.result)
+    folder.check_keeps({"init": [folder.path / "mine.png"], "style": [tmp_path / "other.png"]})
+    for path in (folder.result, tmp_path / "link.png"):
+        with pytest.raises(InputError) as caught:
+            folder.check_keeps({"content": [tmp_path / "other.png"], "init": [path]})
+        assert str(caught.value) == (
+            f"--init={path}: belongs to the run in {folder.path}, which would be replaced; "
+            "use another --workdir, or copy the file to another folder"
+        )
 
 
 def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):

@@ -16,6 +16,7 @@ from nst_keras.runs.preparation import (
     begin_record,
     prepare_folder,
     read_run,
+    record_refusal,
 )
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runtime.errors import InputError
@@ -81,6 +82,7 @@ def test_a_begun_run_keeps_its_decisions(small):
     assert (begun.precision, begun.iterations) == ("float16", 6)
     assert (begun.coarse_iterations, begun.tile_size) == ((4,), 256)
     limited = read(*small, "--time_limit=1h", "--tile_size=512")
+    leave_begun(limited, tile_size=256)
     assert limited.begun().tile_size == 512  # a new one counts
     assert limited.begun().time_limit is None  # and nothing is measured again
 
@@ -136,6 +138,41 @@ def test_a_new_folder_is_made_once(requested):
     assert prepared_from(run) is Status.NEW  # stopped before its record was written
     write_record(run)
     assert prepared_from(run) is Status.BEGUN
+
+
+def test_a_folder_that_was_only_prepared_has_decided_nothing_but_can_be_resumed(requested):
+    run = requested("--time_limit=1h")
+    prepare_folder(run)
+    assert run.begun() == run.settings
+    again = read("--workdir=job")
+    assert again.given.time_limit == 3600
+    assert again.fingerprint == run.fingerprint
+
+
+def test_results_are_replaced_where_there_are_some(requested):
+    run = requested("--schedule=constant")
+    assert not run.replaces_results
+    prepare_folder(run)
+    assert not run.replaces_results
+    write_record(run)
+    assert not run.replaces_results  # it is resumed
+    assert requested("--schedule=constant", "--iterations=9").replaces_results
+    assert requested("--seed=9", "--overwrite").replaces_results
+
+
+def test_a_refusal_shows_on_the_page_of_a_new_run_only(requested):
+    run = requested()
+    prepare_folder(run)
+    record_refusal(run, "--device=tpu: there is <none>")
+    record = run.folder.read_record()
+    assert (record.status, record.reason) == ("refused", "--device=tpu: there is <none>")
+    page = run.folder.page.read_text()
+    assert "<strong>Not started</strong>" in page and "there is &lt;none&gt;" in page
+    assert "To start it, run this" in page and "<progress" not in page
+    assert run.status is Status.NEW
+    write_record(run)
+    record_refusal(run, "again")
+    assert run.folder.read_record().status == "running"
 
 
 def test_settings_without_effect_and_notes_of_files_are_logged(requested, caplog):

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from PIL import Image
 from nst_keras import stylize
 from nst_keras.runs import command as run
 from nst_keras.runs import preparation, session
+from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.settings.command_line import join_groups
@@ -52,6 +54,44 @@ def test_the_page_is_there_before_tensorflow_starts(small, monkeypatch):
     assert run.main(small) == 0
     assert "<strong>Preparing</strong>: TensorFlow is starting" in pages[0]
     assert 'data-role="content"' in pages[0] and 'data-role="style"' in pages[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--overwrite", "--seed=5", "--distribute=tpu"], "--distribute=tpu"),
+        (["--overwrite", "--memory_limit=100M"], "--memory_limit"),
+        (["--overwrite", "--init=job/result.png"], "--init=job/result.png: belongs to the run in"),
+        (["--iterations=9", "--distribute=tpu"], "--distribute=tpu"),  # which would prolong it
+    ],
+)
+def test_a_refused_command_costs_no_result(small, capsys, flags, message):
+    constant = [*small, "--schedule=constant"]
+    assert run.main(constant) == 0
+    before = files_of(Path("job"))
+    assert run.main([*constant, *flags]) == 2
+    assert message in capsys.readouterr().err
+    assert files_of(Path("job")) == before
+    assert run.main([*constant, "--overwrite", "--seed=5"]) == 0
+    assert RunFolder("job").read_record().settings["seed"] == "5"
+
+
+def test_a_refused_run_says_so_in_its_folder_and_can_be_done_later(small, capsys):
+    assert run.main([*small, "--memory_limit=100M"]) == 2
+    record = RunFolder("job").read_record()
+    assert record.status == "refused" and record.reason in capsys.readouterr().err
+    assert "Not started" in Path("job/index.html").read_text()
+    assert run.main([*small, "--seed=5"]) == 0
+
+
+def test_what_is_killed_while_tensorflow_starts_can_be_resumed_by_its_folder(small, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_start", lambda *_: os._exit(9))
+        if not (child := os.fork()):
+            run.main([*small, "--seed=5"])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert run.main(["--workdir=job"]) == 0
+    assert RunFolder("job").read_record().settings["seed"] == "5"
 
 
 def test_collections_leave_out_what_was_there_before_the_run_until_its_end(small, monkeypatch):
@@ -148,7 +188,7 @@ def test_each_run_of_a_batch_is_settled_once_and_has_its_own_notes(pair, monkeyp
     calls = count_calls(monkeypatch, *places)
     assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
     names = [name for name, _ in calls]
-    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan", "resolve"] * 2
+    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2 + ["resolve"] * 2
     for job in FOLDERS:
         notes = json.loads(Path(job, "run.json").read_text())["notes"]
         assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1
