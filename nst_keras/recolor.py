@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from nst_keras.imaging import geometry, images, masks
 from nst_keras.imaging.recolor import KINDS, recolored
-from nst_keras.runs import gallery
-from nst_keras.runs.extras import check_output
+from nst_keras.runs import extras, gallery
 from nst_keras.runs.folder import RunFolder, existing
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
@@ -100,12 +100,15 @@ def _write(call: Call) -> int:
         picture = images.read_image(
             source, "--run", images.MAX_OWN_PIXELS, keep_profile=keep_profile
         )
-        with files.held(folder.path):
-            photo = _photo_of(folder, settings, keep_profile)
-            found = recolored(picture.pixels, photo, config.color, config.color_strength)
-            found = _with_kept(folder, found, photo)
+        photo = _photo_of(folder, settings, keep_profile)
+        found = recolored(picture.pixels, photo, config.color, config.color_strength)
+        found = _with_kept(folder, found, photo)
+        if config.output:
             images.write_image(path, found, profile=picture.profile)
-            gallery.write_page(folder)
+        else:
+            with files.held(folder.path):
+                images.write_image(path, found, profile=picture.profile)
+                gallery.write_page(folder)
         _log.info("result: %s", path)
     return 0
 
@@ -128,12 +131,10 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
     """Refuse an --output that cannot be written, or that would replace what must stay."""
     if not config.output:
         return
-    path = Path(config.output)
-    if folder.path.resolve() in path.resolve().parents:
-        raise InputError(f"--output={path}: is in the run's folder; give another place")
-    check_output(
-        dataclasses.replace(settings, output=config.output, overwrite=config.overwrite, bits=8)
-    )
+    own = dataclasses.replace(settings, output=config.output, overwrite=config.overwrite, bits=8)
+    with Image.open(folder.result) as result:
+        extras.check_output(own, folder, result.size[::-1])
+    extras.check_output_is_free(own)
 
 
 def _photo_of(folder: RunFolder, settings: Config, keep_profile: bool) -> np.ndarray:

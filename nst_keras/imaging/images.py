@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ _WRITING_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
+_MOST_PIXELS = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}  # on a side
 
 # What helps against errors that name a flag.
 _HINTS = {
@@ -163,6 +165,16 @@ def check_writable_suffix(path: str | os.PathLike) -> None:
         raise InputError(f"--output={path}: must end in one of {' '.join(_WRITTEN_SUFFIXES)}")
 
 
+def check_size(path: str | os.PathLike, height: int, width: int) -> None:
+    """Raise InputError, of --output, if the format of `path` cannot hold so many pixels."""
+    kind = Image.registered_extensions()[Path(path).suffix.lower()]
+    if max(height, width) > (most := _MOST_PIXELS.get(kind, math.inf)):
+        raise InputError(
+            f"--output={path}: {kind} has at most {most:,} px a side, but the picture has "
+            f"{width:,} x {height:,}; use .png"
+        )
+
+
 def write_image(
     path: str | os.PathLike,
     pixels: np.ndarray,
@@ -189,7 +201,7 @@ def write_image(
         options = {**options, "icc_profile": profile}
     try:
         Image.fromarray(to_uint8(pixels)).save(buffer, kind, **options)
-    except (OSError, ValueError) as error:  # for example, WebP holds up to 16383 px a side
+    except (OSError, ValueError, RuntimeError) as error:  # for example, it is too large for WebP
         message = f"{path}: cannot be written as {kind} ({error}); use .png"
         raise InputError(message) from error
     with atomic(path) as file:

@@ -93,28 +93,54 @@ def _optional(path: Path, *failures: type[Exception]) -> Iterator[None]:
 def check_place(path: Path) -> None:
     """Raise InputError unless a file can be written at `path`, the value of --output."""
     folder = path.absolute().parent
-    if path.is_dir():
-        raise InputError(f"--output={path}: is a folder; give the name of a file")
-    if not folder.is_dir():
-        raise InputError(f"--output={path}: there is no folder {folder}")
+    with files.checking(f"--output={path}"):
+        if path.is_dir():
+            raise InputError(f"--output={path}: is a folder; give the name of a file")
+        if not folder.is_dir():
+            raise InputError(f"--output={path}: there is no folder {folder}")
+        path.exists()  # for its errors
     if not os.access(folder, os.W_OK):
         raise InputError(f"--output={path}: the folder {folder} cannot be written to")
 
 
-def check_output(config: Config) -> None:
-    """Raise InputError for an --output of a run that cannot be written, or would replace a file."""
+def check_output(config: Config, folder: RunFolder, size: tuple[int, int]) -> None:
+    """Raise InputError for an --output of a run that cannot be written, or would replace a file of
+    the run.
+
+    Args:
+        size: of the result, (height, width) in pixels.
+    """
     if not config.output:
         return
     path = Path(config.output)
     images.check_writable_suffix(path)
+    images.check_size(path, *size)
     if config.bits == 16:
         deep.check_place(path)
+    check_place(path)
     inputs = [one.resolve() for paths in input_files(config).values() for one in paths]
     if path.resolve() in inputs:
         raise InputError(f"--output={path}: is one of the inputs; give another name")
-    check_place(path)
-    if path.exists() and not config.overwrite:
+    if folder.path.resolve() in path.resolve().parents:
+        raise InputError(f"--output={path}: is in the run's folder; give another place")
+
+
+def check_output_is_free(config: Config, own: str = "") -> None:
+    """Raise InputError if `output_place` has none for a given --output."""
+    if config.output and not output_place(config, own):
+        path = config.output
         raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
+
+
+def output_place(config: Config, own: str) -> str:
+    """The absolute path of --output; empty if none is given, or a file there must stay.
+
+    Args:
+        own: the `RunRecord.output` of the run.
+    """
+    path = os.path.abspath(config.output) if config.output else ""
+    may_replace = config.overwrite or path == own
+    return path if may_replace or not os.path.exists(path) else ""
 
 
 def input_files(config: Config) -> dict[str, list[Path]]:
@@ -135,9 +161,8 @@ def copy_result(folder: RunFolder, config: Config) -> None:
     if not config.output:
         return
     path = Path(config.output)
-    images.check_writable_suffix(path)
     files.remove_temporaries_of(path)
-    if path.exists() and not config.overwrite:
+    if not output_place(config, folder.read_record().output):
         _log.info(
             "--output=%s: exists already and was not replaced; give another name, or --overwrite",
             path,

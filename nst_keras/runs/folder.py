@@ -58,8 +58,9 @@ class WorkFolder(Generic[_Record]):
         repeated after an interruption, too. Raises InputError if something else is in the folder.
         """
         check_is_folder(self.path)
-        if not self.path.exists() or files.is_unused(self.path):
-            return Status.NEW  # or killed before the record was written
+        with files.checking(f"--workdir={self.path}"):
+            if not self.path.exists() or files.is_unused(self.path):
+                return Status.NEW  # or killed before the record was written
         record = self.read_record()
         if not record:
             raise InputError(
@@ -269,8 +270,9 @@ def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
 
 def check_is_folder(path: Path) -> None:
     """Raise InputError if a work folder can neither be at this path nor be made there."""
-    if path.exists() and not path.is_dir():
-        raise InputError(f"--workdir={path}: is a file, not a folder")
+    with files.checking(f"--workdir={path}"):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"--workdir={path}: is a file, not a folder")
     if files.is_url(str(path)):
         raise InputError(f"--workdir={path}: must be a folder; URLs are not written to")
     if link := files.dangling_link(path):

@@ -20,8 +20,8 @@ from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import animation, geometry, images, proof
 from nst_keras.imaging.recolor import KINDS
 from nst_keras.objective.loss_term import LossTerm
+from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import gallery
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint, InputPicture, RunRecord, ScaleSteps
 from nst_keras.runs.renewals import SETUP_SECONDS
@@ -72,6 +72,12 @@ class RequestedRun:
     def status(self) -> Status:
         """How much of the run its folder holds; raises InputError if something else is there."""
         return self.folder.status(self.fingerprint, overwrite=self.settings.overwrite)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the result, in pixels."""
+        finest = plan_run(self.settings, self.inputs.sizes["content"])[-1]
+        return finest.height, finest.width
 
     @property
     def replaces_results(self) -> bool:
@@ -316,6 +322,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         parts=old.parts,
         step=old.step or 0,
         total_steps=plan.total_steps,
+        output=extras.output_place(settings, old.output) or old.output,
         device=startup.describe_device(),
         content=content,
         styles=styles,

@@ -3,18 +3,19 @@
 The full paths and commands stay in the record.
 """
 
+import collections
 import dataclasses
 import functools
 import ntpath
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nst_keras.runs.record import Fingerprint, RunRecord
-from nst_keras.settings.config import LIVE_PAGE, OPTIONS
-from nst_keras.settings.option import join_list, split_list
+from nst_keras.settings.config import COMMAND, LIVE_PAGE, OPTIONS
+from nst_keras.settings.option import Option, join_list, split_list
 
 # A path that leads out of the present folder, at the start of a text or after a separator.
 _START = r"(?<![\w.)\]/\\])(?:file:/+|[A-Za-z]:[\\/]|~\w*[\\/]|\\\\|/|\.\.[\\/])"
@@ -54,19 +55,39 @@ def public_command(command: str) -> str:
         return without_folders(command)
     if not words:
         return ""
-    named = []
-    for word in words[1:]:
-        flag, equals, value = word.partition("=")
-        if flag.lstrip("-").removeprefix("no") in LIVE_PAGE:
-            continue
-        if equals and flag.startswith("-"):
-            named.append(f"{flag}={base_names_of(flag.lstrip('-'), value)}")
-        else:
-            named.append(_base_name(word))
+    named = [*filter(None, map(_public_argument, _with_values(words[1:])))]
     program = re.sub(r"^python[\d.]*(?:\.exe)?$", "python", ntpath.basename(words[0]))
     if [program, *named[:2]] == ["python", "-m", "nst_keras.run"]:
         return shlex.join(["nst", *named[2:]])  # wherever that is installed
     return shlex.join([program, *named])
+
+
+def _with_values(arguments: Iterable[str]) -> Iterator[str]:
+    """The arguments of a command, those like `--name value` as one: `--name=value`."""
+    waiting = collections.deque(arguments)
+    while waiting:
+        word = waiting.popleft()
+        option, implied = _option(word)
+        if option and not implied and "=" not in word and waiting:
+            word = f"{word}={waiting.popleft()}"
+        yield word
+
+
+def _public_argument(word: str) -> str:
+    """An argument of a command with base names; empty if a page does not show it."""
+    flag, equals, value = word.partition("=")
+    option, _ = _option(word)
+    if option and option.name in LIVE_PAGE:
+        return ""
+    if equals and flag.startswith("-"):
+        return f"{flag}={base_names_of(option.name if option else '', value)}"
+    return _base_name(word)
+
+
+def _option(word: str) -> tuple[Option | None, str]:
+    """The option of an argument, and its value if the flag is given without one."""
+    name = word.partition("=")[0].lstrip("-") if word.startswith("-") else ""
+    return COMMAND.spellings.get(name, (None, ""))
 
 
 def public_record(record: RunRecord) -> RunRecord:
@@ -78,6 +99,7 @@ def public_record(record: RunRecord) -> RunRecord:
         record,
         fingerprint=Fingerprint(),
         requested=Fingerprint(),
+        output="",
         command=public_command(record.command),
         resume_command=public_command(record.resume_command),
         reason=without(record.reason),

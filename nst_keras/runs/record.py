@@ -16,8 +16,8 @@ from typing import Any
 from nst_keras.runtime import files
 from nst_keras.settings.option import Option
 
-_UNFINISHED = ("running", "paused", "interrupted", "failed")
-_WITHOUT_STEPS = ("", "preparing", "refused")
+_WITHOUT_STEPS = ("preparing", "refused")
+_UNFINISHED = (*_WITHOUT_STEPS, "running", "paused", "interrupted", "failed")
 _LARGEST = 1e300  # of a number that is not taken for damaged
 _SHOWN = 4  # differing settings in a message
 
@@ -108,7 +108,7 @@ class WorkRecord:
     @property
     def has_begun(self) -> bool:
         """Whether its work got as far as its first step."""
-        return self.status not in _WITHOUT_STEPS
+        return self.status not in ("", *_WITHOUT_STEPS)
 
     def as_json(self) -> dict[str, Any]:
         """The fields that have a value, as plain data."""
@@ -155,6 +155,7 @@ class RunRecord(WorkRecord):
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
+    output: str = ""  # the path of the copy of the result that the run has made or may replace
     finished_early: int | None = None  # the step after which it was asked to finish
     device: str = ""
     content: InputPicture = InputPicture()

@@ -11,6 +11,7 @@ import importlib.util
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import choice, hosts, memory, startup
@@ -82,6 +83,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
             "%s is already finished%s (result: %s); use --overwrite to run it again",
             *(folder.path, folder.read_record().describe_early_end(), folder.result),
         )
+        extras.check_output(settings, folder, run.size)
         extras.complete(folder, settings)
         extras.copy_result(folder, settings)
         if settings.open:
@@ -98,6 +100,7 @@ def _run_batch(runs: list[RequestedRun], call: Call, timeline: Timeline) -> int:
     plans = {plan_run(run.settings, size) for run, size in zip(runs, sizes, strict=True)}
     if len(plans) > 1:
         raise InputError("--batch: the pictures are of different sizes")
+    _check_are_apart(runs)
     with contextlib.ExitStack() as stack:
         for run in runs:
             _check_extras(run)
@@ -119,6 +122,18 @@ def _prepared_for_batch(run: RequestedRun, first: RequestedRun) -> RequestedRun:
     )
 
 
+def _check_are_apart(runs: Sequence[RequestedRun]) -> None:
+    """Refuse runs of a batch that would write to the same place."""
+    outputs = [("output", run.settings.output) for run in runs if run.settings.output]
+    folders = [("workdir", str(run.folder.path)) for run in runs]
+    for places in (folders, outputs):
+        found: dict[Path, str] = {}
+        for name, path in places:
+            if (place := Path(path).resolve()) in found:
+                raise InputError(f"--{name}={path}: two runs of the batch would write there")
+            found[place] = path
+
+
 def _check_extras(run: RequestedRun) -> None:
     """Refuse what could not be written in the end, or would cost an input, before any work."""
     settings = run.settings
@@ -126,7 +141,8 @@ def _check_extras(run: RequestedRun) -> None:
     choice.variables(settings.device)
     if run.status is Status.NEW:
         run.folder.check_keeps(extras.input_files(settings))
-    extras.check_output(settings)
+    extras.check_output(settings, run.folder, run.size)
+    extras.check_output_is_free(settings, run.folder.read_record().output)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 

@@ -185,7 +185,11 @@ class RunWriter:
             extras.write_proof(folder, settings)
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
-            self._refresh(status="finished", parts=self.parts(), seconds_left=None)
+            own = self._record.output
+            output = extras.output_place(settings, own) or own
+            parts = self.parts()
+            self._refresh(status="finished", parts=parts, seconds_left=None, output=output)
+        with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
         total = format_seconds(sum(parts.values()))

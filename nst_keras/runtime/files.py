@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _LOCK = ".lock"
+_LONGEST_NAME = 255  # bytes, of a file on the usual file systems
 
 
 def _numbers(*names: str) -> set[int | None]:
@@ -45,7 +46,7 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     # A random name: processes on machines that share a folder may have the same number.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(4)}.tmp")
     try:
         with naming(path, temporary):
             with open(temporary, "wb") as file:
@@ -62,6 +63,14 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _temporary_prefix(path: Path) -> str:
+    """How the names of temporary files for `path` begin: as its own, as far as there is room."""
+    room = _LONGEST_NAME - len("..12345678.tmp")
+    if len(name := os.fsencode(path.name)) > room:
+        return f".{name[:room].decode('utf-8', 'ignore')}."  # no part of a character
+    return f".{path.name}."
 
 
 def missing(path: str | os.PathLike, kind: str = "file") -> str:
@@ -173,8 +182,20 @@ def _probe(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def checking(flag: str) -> Iterator[None]:
+    """Have errors of the system in the block name a flag with its value, a path.
+
+    It stays an OSError if the path may be usable later; otherwise it becomes an InputError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(flag, "cannot be used", error) from error
+
+
 def _unwritable(name: str, what: str, error: OSError) -> InputError | OSError:
-    """The error to raise for what could not be written: who should try again needs to know."""
+    """The error to raise for a path that failed: who should try again needs to know."""
     text = f"{what}: {reason_of(error)}"
     if error.errno in _MAY_PASS:
         return OSError(error.errno, text, name)
@@ -229,7 +250,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 def remove_temporaries_of(path: Path) -> None:
     """Remove what a crash left of atomic writes to one file."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    for left in path.parent.glob(f"{glob.escape(_temporary_prefix(path))}*.tmp"):
         left.unlink()
 
 

@@ -64,7 +64,9 @@ class SweepFolder:
     def check(self) -> None:
         """Raise InputError if the folder belongs to something else."""
         check_is_folder(self.path)
-        if self.path.exists() and any(self.path.iterdir()) and not self.trials.is_dir():
+        with files.checking(f"--workdir={self.path}"):
+            is_unused = not self.path.exists() or not any(self.path.iterdir())
+        if not is_unused and not self.trials.is_dir():
             raise InputError(
                 f"--workdir={self.path}: is not empty and is not a sweep folder; use another folder"
             )

@@ -1,16 +1,20 @@
 """What is made of a finished run; that a failure costs no result; and the copy for --output."""
 
+import numpy as np
 import pytest
 
 from nst_keras.imaging import images
 from nst_keras.runs import extras
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import RunRecord
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
 from tests.conftest import picture
 from tests.runs.conftest import write_run
+
+SIZE = (30, 40)  # of a result
 
 
 @pytest.fixture
@@ -134,20 +138,55 @@ def test_a_place_for_a_file_is_in_a_folder_that_can_be_written_to(tmp_path, monk
     assert message == f"--output={tmp_path}/page.html: the folder {tmp_path} cannot be written to"
 
 
-def test_a_run_needs_no_output():
-    extras.check_output(config())
+def test_a_place_that_the_system_refuses_names_the_flag(tmp_path, monkeypatch):
+    long = tmp_path / f"{'x' * 300}.html"
+    assert (
+        refused(extras.check_place, long) == f"--output={long}: cannot be used: File name too long"
+    )
+    longest = tmp_path / f"{'x' * 250}.html"
+    extras.check_place(longest)
+    files.write_text(longest, "page")
+    assert [*tmp_path.iterdir()] == [longest]
 
 
-def test_an_output_must_not_cost_somebody_a_file(tmp_path, monkeypatch):
+def test_a_run_needs_no_output(folder):
+    extras.check_output(config(), folder, SIZE)
+    extras.check_output_is_free(config())
+    assert extras.output_place(config(), "") == ""
+
+
+def test_an_output_must_not_cost_somebody_a_file(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("photo.jpg", "painting.jpg"):
-        message = refused(extras.check_output, copied_to(name, overwrite=True))
+        message = refused(extras.check_output, copied_to(name, overwrite=True), folder, SIZE)
         assert message == f"--output={name}: is one of the inputs; give another name"
+    message = refused(extras.check_output, copied_to("run/strip.png"), folder, SIZE)
+    assert message == "--output=run/strip.png: is in the run's folder; give another place"
+    extras.check_output(copied_to("copy.png"), folder, SIZE)
+    assert ".png" in refused(extras.check_output, copied_to("copy.doc"), folder, SIZE)
+
+
+def test_a_format_that_cannot_hold_the_result_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, most in (("copy.jpg", 65_500), ("copy.webp", 16_383), ("copy.avif", 65_536)):
+        extras.check_output(copied_to(name), folder, (9, most))
+        message = refused(extras.check_output, copied_to(name), folder, (9, most + 1))
+        assert f"at most {most:,} px a side, but the picture has {most + 1:,} x 9" in message
+        with pytest.raises(InputError, match="cannot be written as .*; use .png"):
+            images.write_image(tmp_path / name, np.zeros((1, most + 1, 3), np.float32))
+    extras.check_output(copied_to("copy.tif"), folder, (9, 10**6))
+
+
+def test_a_file_is_replaced_where_the_run_has_made_it_or_may_overwrite_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = str(tmp_path / "copy.png")
+    extras.check_output_is_free(copied_to("copy.png"))
     (tmp_path / "copy.png").write_text("mine")
-    message = refused(extras.check_output, copied_to("copy.png"))
+    message = refused(extras.check_output_is_free, copied_to("copy.png"))
     assert message == "--output=copy.png: exists already; give another name, or --overwrite"
-    extras.check_output(copied_to("copy.png", overwrite=True))
-    assert ".png" in refused(extras.check_output, copied_to("copy.doc"))
+    assert extras.output_place(copied_to("copy.png", overwrite=True), "") == place
+    assert extras.output_place(copied_to("copy.png"), place) == place
+    assert extras.output_place(copied_to("copy.png"), str(tmp_path / "other.png")) == ""
 
 
 def test_a_png_is_copied_with_its_texts_and_others_are_converted(folder, tmp_path):

@@ -37,16 +37,27 @@ def test_commands():
     assert public_command("python '/home/me/a") == "python 'a"  # damaged
 
 
+def test_values_that_follow_their_flags_belong_to_them():
+    command = (
+        "python -m nst_keras.run --content /home/me/a.jpg --style '/x/b.jpg,/y/c d.jpg' --serve "
+        "--serve_hosts box.corp:9000 --size 64 -gif --workdir ../w"
+    )
+    shown = "nst --content=a.jpg '--style=b.jpg,c d.jpg' --size=64 -gif --workdir=w"
+    assert public_command(command) == shown
+    assert public_command("nst --unknown /x/a.jpg --size") == "nst --unknown a.jpg --size"
+
+
 def test_folders_with_spaces_are_left_out_where_they_are_known():
     record = RunRecord(
         reason="/home/ann/My Clients/x.jpg: no space left",
         settings={"content": "/home/ann/My Clients/x.jpg", "serve_hosts": "box.corp:9000"},
         command="python -m nst_keras.run '--content=/home/ann/My Clients/x.jpg' --serve",
+        output="/home/ann/copy.png",
     )
     shown = public_record(record)
     assert shown.reason == "x.jpg: no space left"
     assert shown.settings == {"content": "x.jpg"}
-    assert shown.command == "nst --content=x.jpg"
+    assert shown.command == "nst --content=x.jpg" and not shown.output
 
 
 def test_commas_in_names_are_no_separators():

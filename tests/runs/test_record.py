@@ -25,6 +25,7 @@ WHOLE = RunRecord(
     parts={"steps": 1.5},
     step=3,
     total_steps=10,
+    output="/x/copy.png",
     finished_early=3,
     device="CPU",
     content=InputPicture("photo.png", 60, 40, "1" * 64),

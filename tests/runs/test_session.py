@@ -17,7 +17,7 @@ from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.runs import command as run
-from nst_keras.runs import preparation, session
+from nst_keras.runs import extras, preparation, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -92,6 +92,42 @@ def test_what_is_killed_while_tensorflow_starts_can_be_resumed_by_its_folder(sma
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert run.main(["--workdir=job"]) == 0
     assert RunFolder("job").read_record().settings["seed"] == "5"
+
+
+def test_a_copy_that_may_be_replaced_may_be_so_after_an_interruption_and_with_more_steps(
+    small, monkeypatch, capsys
+):
+    constant = [*small, "--schedule=constant", "--output=copy.png"]
+    Path("copy.png").write_text("mine")
+    assert run.main(constant) == 2
+    assert "--output=copy.png: exists already" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, "job", stop)
+        assert run.main([*constant, "--overwrite"]) == 75
+    assert Path("copy.png").read_text() == "mine"
+    assert run.main(["--workdir=job"]) == 0
+    first = Path("job/result.png").read_bytes()
+    assert Path("copy.png").read_bytes() == first
+    assert run.main(["--workdir=job", "--iterations=9"]) == 0
+    assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes() != first
+
+
+def test_a_copy_that_fails_leaves_a_finished_run(small, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(extras, "copy_result", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.main([*small, "--output=copy.png"])
+    assert RunFolder("job").read_record().status == "finished"
+    assert run.main([*small, "--output=no/copy.png"]) == 2  # checked of a finished run, too
+    assert "there is no folder" in capsys.readouterr().err
+    assert run.main([*small, "--output=copy.png"]) == 0
+    assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes()
+
+
+def test_runs_of_a_batch_have_files_of_their_own(pair, capsys):
+    assert run_batch([[*flags, "--output=copy.png"] for flags in pair]) == 2
+    assert "--output=copy.png: two runs of the batch would write there" in capsys.readouterr().err
+    assert not Path("job_2").exists()
 
 
 def test_collections_leave_out_what_was_there_before_the_run_until_its_end(small, monkeypatch):
@@ -297,7 +333,7 @@ def test_a_batch_leaves_finished_runs_alone(pair, capsys):
         ("--optimizer=lbfgs", "--batch: --optimizer=lbfgs"),
         ("--time_limit=1m", "--batch: --time_limit"),
         ("--sise=5", "--sise"),
-        ("--workdir=job_2", "--workdir=job_2: another process is at work there"),
+        ("--workdir=job_2", "--workdir=job_2: two runs of the batch would write there"),
     ],
 )
 def test_runs_that_cannot_be_one_batch_are_refused(pair, capsys, own, words):
