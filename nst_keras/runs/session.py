@@ -70,7 +70,7 @@ def _tell_results(runs: Sequence[RequestedRun], status: int) -> int:
     """Write the paths of results to standard output, if the runs are finished; returns `status`."""
     if not status:
         for run in runs:
-            cli.show(str(run.folder.result))
+            cli.show_path(run.folder.result)
     return status
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
+from nst_keras.runtime import files
 from nst_keras.runtime.errors import (
     DeviceError,
     InputError,
@@ -151,17 +152,31 @@ def show(*lines: str) -> None:
     """Write lines to standard output."""
     # An encoding may lack some letters.
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    for line in lines:
-        print(printable(line).encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    with files.naming("standard output"):
+        for line in lines:
+            text = printable(line).encode(encoding, "backslashreplace").decode(encoding)
+            print(text, flush=True)
 
 
-def show_at_end(line: str) -> None:
-    """Write a line to standard output, unless its reader has left, as `| tee` has after Ctrl-C.
+def show_path(path: str | os.PathLike) -> None:
+    """Write a path to standard output: for a program that reads it, byte for byte."""
+    binary = getattr(sys.stdout, "buffer", None)  # streams in notebooks have none
+    if binary is None or sys.stdout.isatty():
+        show(os.fspath(path))
+        return
+    with files.naming("standard output"):
+        sys.stdout.flush()
+        binary.write(os.fsencode(path) + b"\n")
+        binary.flush()
+
+
+def show_path_at_end(path: str | os.PathLike) -> None:
+    """The same, unless the reader of standard output has left, as `| tee` has after Ctrl-C.
 
     For commands whose exit status tells more than that.
     """
     try:
-        show(line)
+        show_path(path)
     except BrokenPipeError:
         _drop_output()
 

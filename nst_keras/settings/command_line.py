@@ -1,6 +1,7 @@
 """Any table of options as absl flags: command line, flagfiles and help of a command."""
 
 import collections
+import contextlib
 import difflib
 import itertools
 import os
@@ -18,7 +19,7 @@ from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.command import ACTIONS, Command
 from nst_keras.settings.command_help import help_text
-from nst_keras.settings.option import Option, join_list
+from nst_keras.settings.option import Option, has_line_break, join_list
 
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
@@ -81,7 +82,11 @@ def parse(command: Command, arguments: Iterable[str]) -> tuple[dict[str, Any], d
     """
     given = _named(command, list(_read_arguments(command, arguments)))
     if command.flagfiles_first:
-        given.sort(key=lambda flag: not flag.in_file)
+        given.sort(key=lambda flag: not flag.place)
+    for flag in given:
+        if flag.place:
+            with _naming(flag.place):
+                command.known[flag.name].parse(flag.text)
     parsed = flags.FlagValues()
     for name, option in command.known.items():
         flags.DEFINE_multi(option, flags.ArgumentSerializer(), name, None, option.help, parsed)
@@ -116,12 +121,17 @@ def split_groups(arguments: Iterable[str]) -> list[list[str]]:
 
 
 def format_flagfile(command: Command, values: dict[str, Any]) -> str:
-    """Lines that `parse` turns back into the same values; None is left out."""
+    """Lines that `parse` turns back into the same values; None is left out.
+
+    Raises InputError for a path that has several lines.
+    """
     lines = []
     for name, option in command.options.items():
         value = values[name]
         for item in value if option.repeated else [] if value is None else [value]:
             line = f"--{name}={option.format(item)}"
+            if has_line_break(line):
+                raise InputError(f"{line}: has a line break; rename the file or folder", name)
             lines += [mark for pattern, mark in _LITERALS.items() if pattern.search(line)][:1]
             lines.append(line)
     return "\n".join(lines) + "\n"
@@ -132,7 +142,7 @@ class _Flag(NamedTuple):
 
     name: str
     text: str
-    in_file: bool = False
+    place: str = ""  # the file and line, of a flagfile
 
 
 def _read_arguments(command: Command, arguments: Iterable[str]) -> Iterator[_Flag]:
@@ -154,7 +164,7 @@ def _named(command: Command, given: list[_Flag]) -> list[_Flag]:
     Those that the command line gives as flags need none. Repeated ones stay in their place; the
     others come last, so that they win over flagfiles.
     """
-    by_flag = {flag.name for flag in given if not flag.in_file}
+    by_flag = {flag.name for flag in given if not flag.place}
     options = [command.known[name] for name in command.positionals]
     open_ones = [it for it in options if it.repeated or it.name not in by_flag]
     named, last = [], []
@@ -223,14 +233,24 @@ def _expand(command: Command, flag: _Flag, seen: tuple[Path, ...] = ()) -> Itera
     if len(text) > _MAX_LETTERS or "\0" in text:
         raise InputError(f"--flagfile={path}: is not a flagfile (too long, or not text)")
     literal = False
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # names may have other separators
         line, place = line.strip(), f"{path}, line {number}"
         if line and not line.startswith(("#", "//")):
             argument = _check_line(command, line, place, path.parent, literal=literal)
-            inner = _read_flag(command, argument, collections.deque())
+            with _naming(place):
+                inner = _read_flag(command, argument, collections.deque())
             for found in _expand(command, inner, (*seen, place_of_file)):
-                yield found._replace(in_file=True)
+                yield found._replace(place=found.place or place)
         literal = line in _LITERALS.values()
+
+
+@contextlib.contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Have errors in the block begin with the place in a flagfile that they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}", *error.flags) from error
 
 
 def _check_line(command: Command, line: str, place: str, folder: Path, *, literal: bool) -> str:
@@ -264,4 +284,4 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
         return f"--{key}={option.rebase(value, folder)}"
     if paths:
         return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
-    return line
+    return f"--{key}={value}" if equals else f"--{key}"

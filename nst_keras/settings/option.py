@@ -95,6 +95,8 @@ class Option(flags.ArgumentParser):
         text = self._as_listed(text)
         if text in self.words:
             return text
+        if self.path and has_line_break(text):
+            raise InputError(f"--{self.name}={text}: has a line break in its name", self.name)
         value = KINDS[self.kind].parse(text)
         if not text or not self._allows(value):
             raise ValueError
@@ -260,14 +262,38 @@ def absolute_paths(values: Mapping[str, Any], options: Mapping[str, Option]) -> 
 
 
 def split_list(text: str) -> list[str]:
-    """The items of a comma-separated list; a comma inside an item is written with a backslash."""
-    items = re.split(r"(?<!\\),", text) if text.strip() else []
-    return [item.strip().replace("\\,", ",") for item in items]
+    """The items of a comma-separated list, without blanks around them.
+
+    A comma inside an item is written with a backslash. Two backslashes stand for one before commas
+    and at the end of an item; elsewhere they are taken as they are.
+    """
+    if not text.strip():
+        return []
+    items, start = [], 0
+    for found in re.finditer(r"(\\*),", text):
+        if len(found[1]) % 2 == 0:
+            items.append(text[start : found.end() - 1])
+            start = found.end()
+    written = [item.strip() for item in (*items, text[start:])]
+    return [re.sub(r"(\\+)(,|\Z)", _with_half_the_backslashes, item) for item in written]
+
+
+def _with_half_the_backslashes(found: re.Match) -> str:
+    count = len(found[1]) // 2 if found[2] else (len(found[1]) + 1) // 2
+    return "\\" * count + found[2]
 
 
 def join_list(items: Iterable[str]) -> str:
     """Text that `split_list` splits into these items."""
-    return ",".join(item.replace(",", "\\,") for item in items)
+    ends = re.compile(r"(\\*)(,|\Z)")
+    return ",".join(
+        ends.sub(lambda found: 2 * found[1] + (found[2] and "\\,"), item) for item in items
+    )
+
+
+def has_line_break(text: str) -> bool:
+    """Whether the text has more than one line in a file."""
+    return "\n" in text or "\r" in text
 
 
 def shown(value: Any) -> str:

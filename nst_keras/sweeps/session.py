@@ -114,7 +114,7 @@ def _conclude(found: Results, failed: dict[str, str], *, interrupted: bool) -> i
         _log.error("%s failed: %s (%s)", name, reason, found.folder.log(name))
     _log.info("table: %s", found.folder.results)
     if page:
-        cli.show_at_end(str(found.folder.page))
+        cli.show_path_at_end(found.folder.page)
     if interrupted:
         _log.warning("interrupted; run the same command again to resume")
         return INTERRUPTED

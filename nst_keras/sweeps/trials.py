@@ -126,6 +126,8 @@ def read_vary(text: str) -> list[Setting]:
 def _expand(name: str, text: str, place: str) -> list[str]:
     """The paths that a pattern stands for; the path of an existing file stands for itself."""
     option = OPTIONS[name]
+    if option.many and len(split_list(text)) > 1:
+        return [text]  # in a list of several, patterns stand for items
     path = os.path.expanduser(text)
     if not option.is_path(text) or not glob.has_magic(path) or os.path.exists(path):
         return [text]
@@ -144,6 +146,12 @@ def rebase_vary(text: str, folder: Path) -> str:
     lists = [split_list(items) for items in (values.split("|") if option.many else [values])]
     moved = (join_list(_rebase_path(option, item, folder) for item in items) for items in lists)
     return f"{name}={'|'.join(moved)}"
+
+
+def _moved(option: Option, text: str, folder: str | Path) -> str:
+    """A path that is relative to a folder, as one relative to the working folder."""
+    is_path = text and option.is_path(text)
+    return os.path.join(folder, os.path.expanduser(text)) if is_path else text
 
 
 def _rebase_path(option: Option, text: str, folder: Path) -> str:
@@ -171,15 +179,17 @@ def _find(written: str, place: str, hint: str = "") -> str:
 
 
 def _read_setting(name: str, text: str, place: str, folder: str | Path = "") -> Setting:
-    option = OPTIONS[name]
-    value = option.parse(text)
-    if option.many and option.path:
-        value = tuple(
-            os.path.join(folder, item) if option.is_path(item) else item for item in value
-        )
-    elif option.is_path(text):
-        value = os.path.join(folder, value)
-    return Setting(name, text, value, place)
+    option, here = OPTIONS[name], text
+    if option.path:
+        items = option.split(text, folder) if option.many else [text.strip()]
+        paths = [
+            os.path.join(folder, os.path.expanduser(item))
+            if item and option.is_path(item)
+            else item
+            for item in items
+        ]
+        here = join_list(paths) if option.many else paths[0]
+    return Setting(name, text, option.parse(here), place)
 
 
 def make_trials(

@@ -41,7 +41,7 @@ def run_training(call: Call) -> int:
     folder = TrainFolder(config.workdir or _default_path(config, job))
     if folder.status(job, overwrite=config.overwrite) is Status.FINISHED:
         _log.info("%s is already finished; use --overwrite to train it again", folder.path)
-        cli.show(str(folder.result))
+        cli.show_path(folder.result)
         return 0
     with files.held(folder.path), choice.chosen(config.device):
         status = folder.status(job, overwrite=config.overwrite)
@@ -153,5 +153,5 @@ def _train(
     _log.info("page: %s", folder.page.absolute().as_uri())
     given = f"--backbone={config.backbone} --weights={folder.result}"
     _log.info("use the weights with: nst photo.jpg painting.jpg %s", given)
-    cli.show(str(folder.result))
+    cli.show_path(folder.result)
     return 0

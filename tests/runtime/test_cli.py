@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
 from nst_keras.runtime import cli
 from nst_keras.runtime.cli import StopSignal, stop_signals
-from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
+from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, printable
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,31 @@ def test_nothing_reaches_the_terminal_raw(capsys):
     captured = capsys.readouterr()
     assert captured.out == f"{ESCAPED}\ntwo\n"
     assert captured.err == f"nst_keras: {ESCAPED}\n" * 2
+
+
+@pytest.mark.parametrize("name", [b"a\xe2\x80\x8cb.png", b"a\xffb.png", b"a\nb.png"])
+def test_a_path_reaches_programs_as_it_is_and_terminals_escaped(name, capfdbinary, monkeypatch):
+    path = Path(os.fsdecode(name))
+    cli.show_path(path)
+    assert capfdbinary.readouterr().out == name + b"\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.show_path_at_end(path)
+    assert capfdbinary.readouterr().out.decode() == f"{printable(os.fsdecode(name))}\n"
+
+
+@pytest.mark.parametrize("show", [cli.show, cli.show_path])
+def test_an_error_of_standard_output_says_what_it_is_about(show, monkeypatch):
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left")
+
+    full = SimpleNamespace(
+        write=len, flush=fail, buffer=io.BytesIO(), isatty=lambda: False, encoding="utf-8"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError) as caught:
+            show("a line")
+    assert cli.explain(caught.value) == ("standard output: No space left", 74)
 
 
 def test_without_standard_error_lines_go_nowhere(capsys, monkeypatch):

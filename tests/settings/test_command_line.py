@@ -191,7 +191,21 @@ def test_errors_have_one_form(arguments, message):
 
 def test_a_line_of_a_flagfile_does_not_take_its_value_from_the_next(flagfile):
     error = refusal(flagfile("--count\n--size=3\n"))
-    assert str(error) == "--count: must be a whole number from 1 to 9; give --count=VALUE"
+    message = "line 1: --count: must be a whole number from 1 to 9; give --count=VALUE"
+    assert str(error).endswith(f"a.cfg, {message}")
+
+
+def test_blanks_around_the_equals_sign_of_a_flagfile_are_left_out(flagfile):
+    assert parse(flagfile("--size = 3\n  --count =4\n")) == {"size": 3, "count": 4}
+
+
+def test_names_may_hold_what_ends_lines_elsewhere(flagfile):
+    name = "/a\u2028b\x85c\x0bd\x1ce"
+    assert parse(flagfile(f"--item={name}\n--size=3")) == {"item": (name,), "size": 3}
+    values = {"item": ("/a\nb",), "color": "blue", "gray": True, "count": None, "rule": ()}
+    with pytest.raises(InputError, match="has a line break; rename the file"):
+        command_line.format_flagfile(COMMAND, values)
+    assert "has a line break in its name" in str(refusal("--item=/a\rb"))
 
 
 def test_a_flagfile_has_a_line_for_each_value_of_a_repeated_option():

@@ -12,8 +12,10 @@ from nst_keras.settings.option import (
     Option,
     absolute_paths,
     check_settings,
+    join_list,
     options_of,
     section,
+    split_list,
 )
 
 
@@ -306,6 +308,24 @@ STYLES = Option("h", name="style", kind="text", many=True, path=True, words=("ke
 )
 def test_paths_may_have_commas_and_be_patterns(pictures, text, paths):
     assert STYLES.parse(text) == paths
+
+
+@pytest.mark.parametrize(
+    ("items", "text"),
+    [
+        (["a", "b,c"], r"a,b\,c"),
+        (["a\\", "b"], r"a\\,b"),
+        (["a\\,b", "c\\\\"], r"a\\\,b,c\\\\"),
+        (["C:\\a b\\c.jpg", "\\\\host\\d.jpg"], r"C:\a b\c.jpg,\\host\d.jpg"),
+    ],
+)
+def test_the_text_of_a_list_stands_for_its_items(items, text):
+    assert join_list(items) == text
+    assert split_list(text) == items
+
+
+def test_a_backslash_alone_at_an_end_is_taken_as_it_is():
+    assert split_list("a\\") == ["a\\"]
 
 
 def test_patterns_are_relative_to_a_folder_that_is_given(pictures, monkeypatch):

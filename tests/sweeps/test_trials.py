@@ -84,6 +84,18 @@ def test_paths_are_relative_to_the_table(table, tmp_path):
     assert values(row.settings) == expected
 
 
+def test_patterns_and_commas_of_a_table_are_those_of_its_folder(table, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path = table('style\np*.jpg\n"x, y.jpg"\n')
+    for name in ("p1.jpg", "p2.jpg", "x, y.jpg"):
+        (path.parent / name).touch()
+    Path("p9.jpg").touch()  # in the folder of the command
+    first, second = read_matrix(path)
+    assert values(first.settings) == [tuple(str(path.parent / p) for p in ("p1.jpg", "p2.jpg"))]
+    assert values(second.settings) == [(str(path.parent / "x, y.jpg"),)]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -152,6 +164,8 @@ def test_patterns_stand_for_files_in_order(tmp_path, monkeypatch):
     assert values(read_vary("content=c.png,b*.jpg")) == ["c.png", "b.jpg"]
     assert values(read_vary("style=a*.jpg|c.png")) == [("a,1.jpg",), ("c.png",)]
     assert values(read_vary("content=[x].jpg")) == ["[x].jpg"]  # a name, since it is there
+    lists = [("[x].jpg", "b.jpg"), ("a,1.jpg", "b.jpg")]
+    assert values(read_vary("style=[x].jpg,b.jpg|a*.jpg,b.jpg")) == lists
 
 
 @pytest.mark.parametrize(
