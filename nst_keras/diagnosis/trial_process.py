@@ -4,15 +4,15 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from typing import IO
 
 from nst_keras.diagnosis.finding import PROBLEM, Finding
+from nst_keras.runtime import child
 
-TRIAL = (sys.executable, "-m", "nst_keras.diagnosis.trial")
+TRIAL = child.command("nst_keras.diagnosis.trial")
 _LIMIT = 240.0  # seconds; some GPUs take minutes to compile for the first time
 _WITHOUT_AVX = "AVX"  # in what TensorFlow says where the processor lacks instructions
 

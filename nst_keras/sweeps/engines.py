@@ -10,7 +10,6 @@ import os
 import platform
 import signal
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from nst_keras.devices import choice, memory
 from nst_keras.runs import session
+from nst_keras.runtime import child
 from nst_keras.runtime.cli import INTERRUPTED, StopSignal
 from nst_keras.runtime.errors import InputError, first_line
 from nst_keras.settings import command_line
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS, _RAY_POLL_SECONDS = 0.1, 0.3
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")  # TensorFlow's and NumPy's
-RUN = (sys.executable, "-m", "nst_keras.run")
+RUN = child.command("nst_keras.run")
 # Ctrl-C reaches only the sweep, which then sends each run one signal: a run that gets the same
 # signal twice ends at once. It sends SIGUSR1, since a service manager may send SIGTERM to all
 # processes itself; on Windows Ctrl-Break, since a terminated process cannot save its state there.
