@@ -44,7 +44,7 @@ def read_object(
     if isinstance(value, Image.Image):
         return images.decode(value, name, max_pixels, **options)
     if isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
-        return images.decode(_bytes_of(value, name), name, max_pixels, **options)
+        return images.decode(bytes_of(value, name), name, max_pixels, **options)
     if not any(hasattr(type(value), attribute) for attribute in _ARRAYS):
         raise InputError(
             f"{name}: is of type {_type(value)}; give a path, an image of Pillow, an array, "
@@ -56,7 +56,12 @@ def read_object(
     return Picture(pixels, tuple(notes), sha256="", size=pixels.shape[:2])
 
 
-def _bytes_of(value: Any, name: str) -> bytes:
+def bytes_of(value: Any, name: str) -> bytes:
+    """The bytes of a picture file, or of a file object, which is read from its beginning.
+
+    Raises:
+        InputError: they cannot be read; begins with `name`.
+    """
     if isinstance(value, bytes | bytearray | memoryview):
         data = value
     else:

@@ -21,6 +21,8 @@ _PROBE_NOISE = 0.05  # standard deviation of the noise added where a gradient va
 _VANISHED = 1e-5  # share of the largest norm below which a gradient counts as zero
 
 Losses = dict[str, tf.Tensor]  # weighted scalars by term name; 'total' is their sum
+ValueAndGrad = Callable[[tf.Tensor], tuple[Losses, tf.Tensor]]
+Around = Callable[[ValueAndGrad, tf.Tensor], tuple[Losses, tf.Tensor]]
 
 
 class Objective:
@@ -126,6 +128,7 @@ def balanced_weights(
     image: tf.Tensor,
     shares: Mapping[tuple[str, ...], float],
     seed: int,
+    around: Around | None = None,
 ) -> dict[str, float]:
     """Weights by term name with which gradients of groups of terms have given shares.
 
@@ -138,6 +141,8 @@ def balanced_weights(
         shares: the share of each group, by the names of its terms; their sum does not matter.
             Terms keep their proportions within a group; terms in no group keep their weight.
         seed: of the noise.
+        around: calls the objective's `value_and_grad` for the image that it gets; the gradient may
+            be changed, too.
     """
     weights = dict(objective.weights)
     for group in shares:
@@ -146,7 +151,8 @@ def balanced_weights(
 
     def norm(image: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         alone = objective.reweighted(dict(zip(weights, tf.unstack(chosen), strict=True)))
-        return tf.norm(alone.value_and_grad(image)[1])
+        evaluate = alone.value_and_grad
+        return tf.norm((around(evaluate, image) if around else evaluate(image))[1])
 
     def norm_of(group: tuple[str, ...], image: tf.Tensor) -> float:
         chosen = [weight if name in group else 0.0 for name, weight in weights.items()]

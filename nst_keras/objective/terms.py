@@ -204,7 +204,7 @@ def _custom(given: LossTerm) -> Term:
         return divided(sums, height * width) if given.additive else sums
 
     def of_one(features: tf.Tensor, known: Features) -> Statistic:
-        return vjp(value, features)
+        return _connected(given.name, value, features)
 
     def all_of_it(features: tf.Tensor, known: Features) -> Statistic:
         return features, lambda upstream: upstream
@@ -214,9 +214,32 @@ def _custom(given: LossTerm) -> Term:
         return Term(given.name, weight, {"".join(given.layers): of_one}, loss)
 
     def join(parts: Sequence[tf.Tensor], known: Features) -> Statistic:
-        return vjp(lambda own: value(*own), parts)
+        return _connected(given.name, lambda own: value(*own), [*parts])
 
     return Term(given.name, weight, dict.fromkeys(given.layers, all_of_it), loss, join)
+
+
+def _connected(name: str, function: Callable[[Any], tf.Tensor], inputs: Any) -> Statistic:
+    """The value of a custom term's function, and its pull-back: zero by inputs that do not count.
+
+    The latter raises InputError if none of them counts, as in rounded or constant values.
+    """
+    value, pull_back = vjp(function, inputs)
+
+    def all_pulled_back(upstream: tf.Tensor) -> Any:
+        found = tf.nest.flatten(pull_back(upstream))
+        if all(gradient is None for gradient in found):
+            raise InputError(
+                f"terms: the function of {name} has no gradient; its value must depend on its "
+                "arguments through operations that TensorFlow can differentiate"
+            )
+        whole = [
+            tf.zeros_like(own) if gradient is None else tf.convert_to_tensor(gradient)
+            for own, gradient in zip(tf.nest.flatten(inputs), found, strict=True)
+        ]
+        return tf.nest.pack_sequence_as(inputs, whole)
+
+    return value, all_pulled_back
 
 
 def _scalar(name: str, value: Any) -> tf.Tensor:

@@ -26,6 +26,12 @@ def text_of(value: Any) -> Any:
         raise InputError(f"optimizer: is the class {name}; give {name}()", "optimizer")
     import keras
 
+    if getattr(value, "gradient_accumulation_steps", None):
+        raise InputError(
+            f"optimizer: {name} has gradient_accumulation_steps; leave them out, since each step "
+            "has its whole gradient at once",
+            "optimizer",
+        )
     try:
         found = keras.optimizers.serialize(value)
         found["config"]["name"] = name.lower()  # Keras numbers the optimizers of a process

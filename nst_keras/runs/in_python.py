@@ -12,7 +12,9 @@ import tifffile
 
 from nst_keras.devices import choice, startup
 from nst_keras.imaging import images, in_memory
+from nst_keras.imaging.color import BLACK, WHITE
 from nst_keras.imaging.in_memory import PictureLike
+from nst_keras.imaging.masks import mask_of
 from nst_keras.network.weights import Weights
 from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runs import session
@@ -224,11 +226,27 @@ def _path_of(
     the files."""
     if isinstance(picture, (str, os.PathLike)):
         return os.fspath(picture)
-    pixels = in_memory.read_object(picture, name, config.max_megapixels * 10**6).pixels
+    most = config.max_megapixels * 10**6
+    is_mask = name.startswith(("style mask", "style region"))
+    pixels = (_mask_pixels if is_mask else _pixels)(picture, name, most)
     data, suffix = _encoded(pixels)
     path = str(folder.given(name, suffix))
     files[path] = data
     return path
+
+
+def _pixels(picture: Any, name: str, most: int, background: float = WHITE) -> np.ndarray:
+    return in_memory.read_object(picture, name, most, background=background).pixels
+
+
+def _mask_pixels(picture: Any, name: str, most: int) -> np.ndarray:
+    """A mask as a picture without transparency, which the file to be written does not keep."""
+    if hasattr(picture, "read"):
+        picture = in_memory.bytes_of(picture, name)  # once: it may be a stream
+    over_black, over_white = (_pixels(picture, name, most, ground) for ground in (BLACK, WHITE))
+    if np.array_equal(over_black, over_white):
+        return over_black
+    return np.repeat(mask_of(over_black, lambda: over_white)[..., None], 3, axis=2)
 
 
 def _encoded(pixels: np.ndarray) -> tuple[bytes, str]:

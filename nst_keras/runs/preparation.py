@@ -203,7 +203,8 @@ def prepare_folder(run: RequestedRun) -> None:
         )
         for path in (folder.gif, folder.mp4, *of_result):
             path.unlink(missing_ok=True)
-    for note in (*run.inputs.notes, *unused(run.given, run.settings)):
+    ineffective = unused(run.given, run.settings, has_extractor=run.inputs.extractor is not None)
+    for note in (*run.inputs.notes, *ineffective):
         _log.warning("%s", note)
 
 

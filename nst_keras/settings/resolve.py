@@ -312,9 +312,15 @@ def _check_balance(settings: Settings) -> None:
         raise _refusal(settings, "balance", _ALL_ZERO)
 
 
-def unused(given: Config, settings: Settings) -> list[str]:
-    """Warnings about settings that are given but have no effect in what they resolve to."""
+def unused(given: Config, settings: Settings, *, has_extractor: bool = False) -> list[str]:
+    """Warnings about settings that are given but have no effect in what they resolve to.
+
+    Args:
+        has_extractor: features are those of a network of the user's.
+    """
     facts, reasons = facts_of(settings.optimizer), _reasons(settings)
+    if has_extractor:  # nobody knows how far its features see
+        reasons.setdefault("mask_erosion", "an extractor of your own")
     usual = {**vars(Config()), **preset_values(given)}  # a run's own flagfile holds these, too
     notes = [
         f"--{name}={OPTIONS[name].format(value)}: has no effect with {reason}"

@@ -71,12 +71,14 @@ class Controller:
         self.start: State | None = None
         self.picture: np.ndarray | None = None
         self.step, self.halvings, self.setup_seconds = 0, 0, 0.0
+        self._first_scale = 0  # the index of the scale that `start` is a state of
         self._pace = TimeEstimate()  # of steps times their work
         self._waiting = waiting_pixels(self.settings, self.plan.precision, on_gpu=memory.on_gpu())
         self._started = time.perf_counter()
         if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state
             self.halvings = int(saved.state["run"]["halvings"])
+            self._first_scale = int(saved.state["run"].get("scale", 0))
             self._started -= saved.seconds
         if self.step > self.plan.total_steps:
             raise InputError(
@@ -91,6 +93,13 @@ class Controller:
                 "on the first host; all hosts must see the same folder"
             )
         self.tile_size = tile_size or None
+
+    def is_done(self, scale: Scale) -> bool:
+        """Whether the run has left the scale behind.
+
+        A state after the last step of one scale may be that of the next one before its first step.
+        """
+        return scale.last_step < self.step or scale.index < self._first_scale
 
     def begin(self, scale: Scale) -> None:
         """Begin a scale, or resume it in its state `start`."""
@@ -290,6 +299,7 @@ class Controller:
         """Everything that the next step depends on, nested by owner."""
         about: dict[str, Any] = {"precision": self.plan.precision, "batch": self._batch}
         about |= {"halvings": self.halvings, "steps": [scale.steps for scale in self.plan.scales]}
+        about["scale"] = self.scale.index
         return {
             **run.state(),
             "monitors": {**self._stopping.state(), **self._divergence.state()},

@@ -4,15 +4,11 @@ Losses are those of the picture with the kept part in place, so that the style a
 gradient there is zero.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
 from nst_keras.imaging.masks import with_kept
-from nst_keras.objective.objective import Losses
-
-ValueAndGrad = Callable[[tf.Tensor], tuple[Losses, tf.Tensor]]
+from nst_keras.objective.objective import Losses, ValueAndGrad
 
 
 class KeptPart:

@@ -84,7 +84,7 @@ def _check_batch(controllers: Sequence[Controller]) -> None:
 
 def _run(controllers: Sequence[Controller], timeline: Timeline) -> _Iterates:
     for scale in controllers[0].plan.scales:
-        is_done = scale.last_step < controllers[0].step
+        is_done = controllers[0].is_done(scale)
         while not is_done:
             is_done = yield from _run_scale(controllers, scale, timeline)
             memory.free_garbage()  # before there are two batches, whose graphs are large

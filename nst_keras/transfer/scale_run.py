@@ -195,7 +195,8 @@ class ScaleRun:
             # Exact: a float and its difference to a bound add up to that bound.
             self._add(self.variable, _excess)
         elif not self._facts.moves_alone:
-            self.variable.assign_add(self._pyramid.finest(_excess(self.image())))
+            image = self._image_of(self.variable)
+            self.variable.assign_add(self._pyramid.finest(_excess(image)))
 
     def _restore(self, state: State) -> None:
         wrong = []
@@ -226,7 +227,8 @@ class ScaleRun:
             for chosen, share in self._settings.balance
         }
         image = self.image()
-        weights = balanced_weights(self.objective, image, shares, self._settings.seed)
+        around = self._kept.value_and_grad if self._kept else None
+        weights = balanced_weights(self.objective, image, shares, self._settings.seed, around)
         self.objective = self.objective.reweighted(weights)
         _log.info(
             "balance at %dx%d: weights %s",

@@ -29,6 +29,11 @@ def test_messages_name_the_class_alone():
     assert keras_text.brief("lbfgs") == "lbfgs"
 
 
+def test_gradients_are_not_accumulated_over_steps():
+    with pytest.raises(InputError, match="^optimizer: Adam has gradient_accumulation_steps; "):
+        keras_text.text_of(keras.optimizers.Adam(gradient_accumulation_steps=2))
+
+
 def test_other_values_stay():
     for value in ("adam", None, 3, ("a",)):
         assert keras_text.text_of(value) is value

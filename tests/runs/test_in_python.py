@@ -1,11 +1,13 @@
 """`nst_keras.run`: its result with and without a folder, resuming, and what it refuses."""
 
+import io
 import shutil
 import signal
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import nst_keras
 from nst_keras import Callback, Config, InputError, LossTerm, stylize
@@ -224,6 +226,17 @@ def test_masks_and_several_styles_are_taken(in_folder, settings):
     for given in (settings, in_folder):
         found = nst_keras.run(CONTENT, styles, style_mask=masks, **given)
         np.testing.assert_array_equal(found.image, expected.image)
+
+
+def test_masks_by_their_alpha_are_the_same_in_a_folder(in_folder, settings):
+    black = np.zeros((*LEFT.shape, 4), np.uint8)
+    black[..., 3] = 255 * LEFT  # painted in black on a transparent ground
+    file = io.BytesIO()
+    Image.fromarray(black).save(file, "PNG")
+    styles = [STYLE, picture(45, 70, seed=8)]
+    *_, expected = stylize(CONTENT, styles, style_mask=[LEFT, "rest"], **settings)
+    found = nst_keras.run(CONTENT, styles, style_mask=[file, "rest"], **in_folder)
+    np.testing.assert_array_equal(found.image, expected.image)
 
 
 def test_a_config_may_name_the_pictures(settings, picture_paths):

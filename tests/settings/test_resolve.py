@@ -370,6 +370,14 @@ def test_a_photo_that_keeps_its_colors_does_not_take_on_those_of_the_styles():
     assert usual.style_colors == 0.6 and unused(usual, usual) == []
 
 
+def test_masks_cannot_end_before_borders_that_an_own_extractor_does_not_tell():
+    config = Config(content="a", style=("b", "c"), style_mask=("m", "rest"), mask_erosion=0.5)
+    assert unused(config, resolve(config)) == []
+    assert unused(config, resolve(config), has_extractor=True) == [
+        "--mask_erosion=0.5: has no effect with an extractor of your own"
+    ]
+
+
 def test_strength_of_colors_has_no_effect_where_they_are_the_styles():
     config = Config(color_strength=0.5)
     told = "--color_strength=0.5: has no effect with --color=style"

@@ -406,6 +406,35 @@ def test_a_step_that_is_dropped_between_tiles_is_repeated(tiny_weights, tmp_path
         np.testing.assert_array_equal(image, same)
 
 
+def test_a_scale_that_is_dropped_in_its_first_step_is_resumed_there(tiny_weights, tmp_path):
+    config, asked = dataclasses.replace(CONFIG, **TILES), []
+    whole = painted(config, tiny_weights)
+    first_scale = len({step for step, _ in whole if step <= 4})
+    assert first_scale == 4
+
+    def run(is_dropped=lambda: False):
+        return stylize(
+            *(CONTENT, [STYLE], config),
+            weights=tiny_weights,
+            checkpointer=make_checkpointer(tmp_path),
+            is_dropped=is_dropped,
+        )
+
+    def drop():
+        asked.append(1)
+        return taken == 4
+
+    taken = 0
+    with pytest.raises(StepDropped):
+        for iterate in run(drop):
+            taken = iterate.step
+    saved = make_checkpointer(tmp_path).latest()
+    assert (saved.step, int(saved.state["run"]["scale"])) == (4, 1)
+    resumed = [(iterate.step, np.array(iterate.image)) for iterate in run()]
+    assert [step for step, _ in resumed] == [step for step, _ in whole if step > 4]
+    np.testing.assert_array_equal(resumed[-1][1], whole[-1][1])
+
+
 LOST = tf.errors.UnavailableError(None, None, "Socket closed\nand more")
 
 

@@ -127,6 +127,36 @@ def test_a_function_must_return_a_scalar(tiny_weights, function, said):
         paint(SINGLE, tiny_weights, terms=LossTerm("own", 1.0, function))
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        LossTerm("own", 3.0, lambda pixels: tf.constant(2.0)),
+        LossTerm("own", 3.0, lambda pixels: tf.reduce_sum(tf.round(9.0 * pixels))),
+        LossTerm("own", 3.0, lambda a, b: tf.constant(2.0), layers=("relu1_1", "relu1_2")),
+    ],
+)
+def test_a_term_without_a_gradient_is_refused_by_its_name(tiny_weights, term):
+    with pytest.raises(InputError, match="^terms: the function of own has no gradient; "):
+        paint(SINGLE, tiny_weights, terms=term)
+
+
+def test_a_layer_that_does_not_count_has_no_gradient(tiny_weights):
+    def first(shallow, deep):
+        return tf.reduce_mean(shallow)
+
+    both = LossTerm("own", 3.0, first, layers=("relu1_1", "relu1_2"))
+    alone = LossTerm("own", 3.0, lambda shallow: first(shallow, None), layers="relu1_1")
+    found, expected = (paint(SINGLE, tiny_weights, terms=term).image for term in (both, alone))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_term_may_gather_what_it_reads(tiny_weights):
+    gathered = LossTerm("own", 3.0, lambda pixels: tf.reduce_mean(tf.gather(pixels, [0], axis=0)))
+    plain = LossTerm("own", 3.0, tf.reduce_mean)
+    found, expected = (paint(SINGLE, tiny_weights, terms=term).image for term in (gathered, plain))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_run_with_an_own_term_resumes_with_the_same_term_alone(tiny_weights, tmp_path, caplog):
     def term(target):
         return LossTerm("own", 3.0, lambda pixels: tf.reduce_mean((pixels - target) ** 2))

@@ -10,7 +10,11 @@ import tensorflow as tf
 from nst_keras import stylize
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import scale_run
+from nst_keras.transfer.inputs import read_inputs
+from nst_keras.transfer.planning import make_plan
+from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import require_precision
 from tests.network.conftest import distance_error, switching
@@ -153,6 +157,44 @@ def test_balance_gives_gradients_their_shares_at_every_scale(tiny_weights, caplo
     iterates = list(stylize(CONTENT, STYLE, config, weights=tiny_weights))
     assert caplog.text.count("balance at") == 2
     assert all(iterate.terms["tv"] == 0 for iterate in iterates)
+
+
+def test_balance_measures_gradients_where_nothing_is_kept(tiny_weights):
+    mask = np.zeros(CONTENT.shape[:2], np.float32)
+    mask[:, CONTENT.shape[1] // 3 :] = 1.0
+    shares = (("content", 1.0), ("style", 2.0))
+    config = dataclasses.replace(SINGLE, balance=shares, tv_weight=0.0)
+    settings = resolve(config)
+    inputs = read_inputs(
+        *(settings, CONTENT, [STYLE, "keep"], tiny_weights), style_mask=["rest", mask]
+    )
+    problem = StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
+    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    shift = np.random.default_rng(0).normal(0, 0.05, run.variable.shape)
+    image = tf.clip_by_value(run.variable + shift.astype(np.float32), 0.0, 1.0)
+    kept = problem.kept_at(*run.variable.shape[1:3])
+    norms = {}
+    for kind in ("content", "style"):
+        chosen = {n: w if n.startswith(kind) else 0.0 for n, w in run.objective.weights.items()}
+        alone = run.objective.reweighted(chosen).value_and_grad
+        norms[kind] = np.linalg.norm(kept.value_and_grad(alone, image)[1])
+    # Not exactly: the gradient of the content was measured with noise, too, but another one.
+    assert norms["style"] / norms["content"] == pytest.approx(2.0, rel=0.25)
+
+
+def test_pyramids_are_clamped_as_they_are_without_the_kept_photo(tiny_weights):
+    mask = np.full(CONTENT.shape[:2], 0.5, np.float32)
+    config = dataclasses.replace(SINGLE, variables="pyramid", optimizer="sgd", learning_rate=0.1)
+    settings = resolve(config)
+    inputs = read_inputs(
+        *(settings, CONTENT, [STYLE, "keep"], tiny_weights), style_mask=["rest", mask]
+    )
+    problem = StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
+    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    run.variable.assign(run.variable * 3.0)  # half of it and half of the photo is in the range
+    run._clamp()
+    image = run._image_of(run.variable).numpy()
+    assert image.min() >= -1e-5 and image.max() <= 1.0 + 1e-5
 
 
 # Its state
