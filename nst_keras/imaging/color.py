@@ -135,13 +135,15 @@ def _without_any_profile(values: np.ndarray, profile: bytes | None, notes: list[
     if not profile and not is_cmyk:
         return values
     try:
+        if profile and (profile[16:20] == b"GRAY") != (values.ndim == 2):
+            raise ValueError("of another kind of pixels")
         space = None if is_cmyk or not profile else color_spaces.from_icc(profile)
     except ValueError:
         notes.append(_UNUSABLE_PROFILE)
         return values
     if space and space.is_srgb and values.ndim == 3:
         return values
-    if space and space.is_gray == (values.ndim == 2):
+    if space:
         notes.append("the color profile was converted to sRGB")
         return space.to_srgb(values)
     if is_cmyk and not profile:

@@ -153,7 +153,7 @@ def from_icc(profile: bytes) -> ColorSpace | None:
     """
     try:
         tags = _icc_tags(profile)
-        if profile[16:20] == b"GRAY" and b"kTRC" in tags:
+        if profile[16:24] == b"GRAYXYZ " and b"kTRC" in tags:
             return ColorSpace("gray", _SRGB_TO_XYZ, (_icc_curve(tags[b"kTRC"]),))
         if profile[16:24] != b"RGB XYZ " or b"A2B0" in tags or b"rXYZ" not in tags:
             return None

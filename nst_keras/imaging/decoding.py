@@ -279,6 +279,8 @@ class Decoder:
     def _shown_part(self, image: Image.Image, data: bytes) -> Image.Image:
         if image.format == "BMP" and image.mode == "RGBA" and not image.getbbox(alpha_only=True):
             return image.convert("RGB")  # in a BMP, no alpha at all means opaque
+        if image.format == "GIF":
+            return _with_ground(image)
         aperture = containers.clean_aperture(data, image.size) if image.format == "AVIF" else None
         if not aperture:
             return image
@@ -335,6 +337,19 @@ class Decoder:
     def _turn_size(self, orientation: int | None) -> None:
         if orientation in _ON_ITS_SIDE:
             self.size = self.size[::-1]
+
+
+def _with_ground(image: Image.Image) -> Image.Image:
+    """A GIF whose first frame does not fill it, transparent around the frame, as browsers show it;
+    Pillow gives the rest a color of the palette."""
+    frame = getattr(image, "dispose_extent", None)
+    if not frame or frame == (0, 0, *image.size):
+        return image
+    whole = Image.new("RGBA", image.size)
+    whole.paste(image.convert("RGBA").crop(frame), frame[:2])
+    whole.info, whole.format = dict(image.info), image.format
+    whole.info.pop("transparency", None)
+    return whole
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

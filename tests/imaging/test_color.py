@@ -223,3 +223,22 @@ def test_a_profile_of_deep_gray_is_applied_at_full_depth(tmp_path):
         expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
         np.testing.assert_allclose(picture.pixels[..., 1], expected, atol=1e-6)
         assert picture.notes == ("the color profile was converted to sRGB",)
+
+
+def test_deep_gray_stays_deep_where_a_profile_of_color_does_not_fit(tmp_path):
+    values = np.arange(16 * 16, dtype=np.uint16).reshape(16, 16) + 20_000
+    for name in ("a.png", "a.tif"):
+        picture = save(tmp_path / name, Image.fromarray(values), icc_profile=adobe_profile())
+        np.testing.assert_allclose(picture.pixels[..., 1], values / 65535, atol=1e-7)
+        assert len(picture.notes) == 1 and "does not match the pixel format" in picture.notes[0]
+
+
+def test_the_curve_of_a_gray_profile_gives_lightness_if_it_says_so(tmp_path):
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 256)  # a gamma of 1
+    profile = icc(b"mntr", b"GRAY", b"Lab ", "Lightness", {b"kTRC": curve})
+    pixels = {}
+    for kind, white in ((np.uint8, 255), (np.uint16, 65535)):
+        values = (np.linspace(0, 1, 256).reshape(16, 16) * white).round().astype(kind)
+        picture = save(tmp_path / "a.png", Image.fromarray(values), icc_profile=profile)
+        pixels[kind] = picture.pixels
+    np.testing.assert_allclose(pixels[np.uint16], pixels[np.uint8], atol=2 / 255)

@@ -192,3 +192,18 @@ def test_reading_takes_no_more_memory_than_allowed():
         Decoder(10**8, 1, max_bytes=needed - 1).floats(data)
     assert raised.value.flags == ("memory_limit",)
     assert Decoder(10**8, 1, 100, max_bytes=needed / 4).floats(data).shape == (75, 100, 3)
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_a_gif_is_transparent_around_a_frame_that_does_not_fill_it(has_key):
+    frame = Image.new("P", (20, 10), 1)
+    frame.putpalette([255, 0, 0, 0, 255, 0])
+    frame.putpixel((0, 0), 0)
+    data = bytearray(encoded(frame, "GIF", **({"transparency": 0} if has_key else {})))
+    data[6:10] = struct.pack("<2H", 40, 30)  # of the canvas
+    pixels, notes = decode(bytes(data))
+    assert pixels.shape == (30, 40, 3)
+    np.testing.assert_array_equal(pixels[9, 19], (0, 255, 0))
+    np.testing.assert_array_equal(pixels[0, 0], (255, 255, 255) if has_key else (255, 0, 0))
+    assert (pixels[10:] == 255).all() and (pixels[:, 20:] == 255).all()
+    assert notes == ["transparency was composited over white"]
