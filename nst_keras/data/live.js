@@ -10,6 +10,7 @@ const QUESTIONS = {
 let shown = 0;  // the number of the newest picture asked for
 let state = null;
 let chosen = "";  // the action in the dialog
+let keepsFocus = false;  // a button had it and may have gone
 
 async function update() {
   try {
@@ -33,12 +34,22 @@ function show() {
   byId("trouble").hidden = true;
   byId("share").value = 100 * state.share;
   byId("facts").replaceChildren(...state.facts.map(fact => make("span", {}, fact)));
-  for (const button of byId("actions").children) {
-    button.hidden = !state.actions.includes(button.dataset.action);
-  }
+  showActions();
   if (!state.actions.includes(chosen)) byId("sure").close();
   showCurves();
   if (state.picture > shown) showPicture(state.picture);
+}
+
+// The buttons for what can be asked for now; who works with the keyboard stays among them.
+function showActions() {
+  const actions = byId("actions"), active = document.activeElement;
+  if (actions.contains(active)) keepsFocus = true;
+  else if (active !== document.body) keepsFocus = false;
+  for (const button of actions.children) {
+    button.hidden = !state.actions.includes(button.dataset.action);
+  }
+  const first = [...actions.children].find(button => !button.hidden);
+  if (keepsFocus && first && (active === document.body || active.hidden)) first.focus();
 }
 
 function showPicture(number) {

@@ -9,6 +9,7 @@ import errno
 import io
 import itertools
 import math
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -128,9 +129,12 @@ def find_ffmpeg(needed_for: str = "--mp4") -> str:
     except ImportError:
         raise InputError(f"{needed_for}: needs pip install '.[video]'") from None
     try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
+        path = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:  # installed, but without ffmpeg for this machine
         raise InputError(f"{needed_for}: {one_line(str(error))}") from error
+    if not shutil.which(path):  # as IMAGEIO_FFMPEG_EXE names it, which is not checked
+        raise InputError(f"{needed_for}: there is no program {path}")
+    return path
 
 
 def largest_size(frames: Sequence[Frame]) -> tuple[int, int]:

@@ -27,6 +27,11 @@ def script() -> bytes:
     return b"(() => {\n'use strict';\n" + _read("page.js") + _read("live.js") + b"})();\n"
 
 
+def icon() -> bytes:
+    """The icon of all pages, as SVG: a frame with a wave."""
+    return _read("icon.svg")
+
+
 def document(state: Mapping[str, Any], token: str) -> bytes:
     """The page as HTML, in a state of a `Board`; `token` opens what it loads."""
     query = "?" + urllib.parse.urlencode({"t": token})

@@ -163,6 +163,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "/state.json": self._send_state,
             "/picture.jpg": self._send_picture,
             "/live.css": lambda: self._send("text/css; charset=utf-8", page.style()),
+            "/icon.svg": lambda: self._send("image/svg+xml", page.icon()),
             "/live.js": lambda: self._send("text/javascript; charset=utf-8", page.script()),
         }
 

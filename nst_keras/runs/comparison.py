@@ -129,7 +129,7 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
     """The settings of each run that change the picture, as text; inputs by name, not by path."""
-    inputs = [_inputs(record) for record in records]
+    inputs = _named_alike([_inputs(record) for record in records])
     # Different files of one name are told apart by their hashes.
     files_named = collections.Counter(name for name, _ in {it[1:] for own in inputs for it in own})
     found = []
@@ -145,6 +145,17 @@ def _settings(records: list[RunRecord]) -> list[dict[str, str]]:
             named.setdefault(kind, []).append(label)
         found.append({**settings, **{kind: ", ".join(labels) for kind, labels in named.items()}})
     return found
+
+
+def _named_alike(
+    inputs: Sequence[Sequence[tuple[str, str, str]]],
+) -> list[list[tuple[str, str, str]]]:
+    """The inputs of each run, with one name for each file that has several."""
+    names: dict[str, str] = {}
+    return [
+        [(kind, names.setdefault(sha256 or name, name), sha256) for kind, name, sha256 in own]
+        for own in inputs
+    ]
 
 
 def _inputs(record: RunRecord) -> list[tuple[str, str, str]]:

@@ -6,6 +6,7 @@
 import html
 import json
 import time
+import urllib.parse
 from collections.abc import Sequence
 from importlib import resources
 from string import Template
@@ -23,13 +24,6 @@ _WORDS = {  # for the states of a job that is not finished
     "refused": "Not started",
     "interrupted": "Interrupted",
 }
-# A frame with a wave: the icon of all pages.
-_ICON = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
-    "%3Crect width='32' height='32' rx='6' fill='%238a5a12'/%3E"
-    "%3Cpath d='M5 20c4-8 7-8 11-2s7 5 11-3v10a2 2 0 0 1-2 2H7a2 2 0 0 1-2-2z' fill='%23f3e6cb'/%3E"
-    "%3Ccircle cx='22' cy='9' r='3' fill='%23dfb063'/%3E%3C/svg%3E"
-)
 
 
 def fill_template(
@@ -58,7 +52,7 @@ def fill_template(
     head = Template(_read("head.html")).substitute(
         title=escape(title),
         description=escape(description or title),
-        icon=_ICON,
+        icon="data:image/svg+xml," + urllib.parse.quote(_read("icon.svg").strip()),
         refresh=refresh,
         css="\n".join(_read(f"{one}.css").rstrip() for one in ("page", name)),
     )

@@ -530,7 +530,9 @@ def test_missing_ffmpeg_is_reported(tmp_path, monkeypatch, write_mp4):
     pytest.importorskip("imageio_ffmpeg")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "missing"))
 
-    with pytest.raises(FileNotFoundError, match="missing"):
+    with pytest.raises(InputError, match="^--mp4: there is no program .*/missing$"):
+        animation.find_ffmpeg()
+    with pytest.raises(InputError, match="^an MP4: there is no program .*/missing$"):
         write_mp4(tmp_path / "out.mp4", [filled(16, 16, 1, 2, 3)])
 
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ def test_the_page_shows_the_state_without_scripts(board):
         assert shown in text
     links = [found for tag, found in parsed.tags if tag in ("link", "script")]
     assert {found.get("href") or found["src"] for found in links} == {
-        *("live.css?t=secret", "live.js?t=secret"),
+        *("live.css?t=secret", "live.js?t=secret", "icon.svg?t=secret"),
     }
 
 

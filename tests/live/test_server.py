@@ -48,6 +48,7 @@ def is_well(server):
         ("/picture.jpg", "image/jpeg"),
         ("/live.css", "text/css; charset=utf-8"),
         ("/live.js", "text/javascript; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
     ],
 )
 def test_the_fixed_files(server, path, kind):

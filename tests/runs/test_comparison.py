@@ -97,6 +97,13 @@ def test_different_pictures_of_one_name_are_told_apart(tmp_path, runs):
     assert named == ["harbor.jpg (aaaa)", "harbor.jpg (cccc)"]
 
 
+def test_a_picture_of_two_names_is_one(tmp_path, runs):
+    write_run(runs[0], content={"name": "harbor.jpg", "sha256": "aaaa1111"})
+    write_run(runs[1], content={"name": "copy.jpg", "sha256": "aaaa1111"})
+    data = gather(tmp_path, *runs)
+    assert "content" not in data["varied"] and data["shared"]["content"] == "harbor.jpg"
+
+
 def test_settings_that_somebody_chose_come_first(tmp_path, runs):
     changed = {"init": "noise", "style_scale": "2.0", "style_weight": "3.0"}
     write_run(runs[1], changed, content={"name": "hill.jpg"}, changed=["init"])
