@@ -9,9 +9,11 @@ from nst_keras.settings.option import Option
 
 _INTRODUCTION = """# All settings
 
-Each is a flag of the command, `--size=512`, and an argument in Python, `Config(size=512)`. Settings
-about files are flags only.
+Each is a flag of the command, `--size=512`, and an argument in Python, of `nst_keras.run` or of
+`Config`: `size=512`. Some need the folder of a run there, and `stylize` does not take these.
 """
+
+_WITHOUT = ("workdir", "device")  # settings about a process that need no folder in Python
 
 
 def text() -> str:
@@ -32,7 +34,8 @@ def _entry(option: Option) -> Iterator[str]:
     value = option.unset or "none" if option.default in (None, (), "") else None
     default = value or f"`{option.format(option.default)}`"
     takes = option.accepted()
-    only = " A flag only." if option.for_files else ""
+    needs_folder = option.for_files and not option.per_picture and option.name not in _WITHOUT
+    only = " In Python, it needs `workdir`." if needs_folder else ""
     yield f"### `{option.name}`\n"
     yield f"{_plain(option.help)}\n"
     yield f"Takes {_plain(takes)}. Default: {default}.{only}\n"

@@ -66,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write(call: Call) -> int:
     config = CompareConfig(**call.groups[0].values)
+    if not config.run:
+        raise InputError(
+            "RUN is missing; give at least two run folders, such as: nst compare runs/a runs/b"
+        )
     for run in config.run:
         folder.existing(run, run)
     if len({os.path.abspath(run) for run in config.run}) == 1:

@@ -95,7 +95,7 @@ def test_its_own_page_is_replaced_and_nothing_else(command, runs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "RUN is missing; give at least one run folder"),
+        ([], "RUN is missing; give at least two run folders"),
         (["not there"], "not there: no such folder; give a run folder"),
         (["https://example.com/run"], "URLs are not read; download the file"),
         (["file"], "file: is not a folder"),

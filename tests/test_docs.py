@@ -97,7 +97,9 @@ def test_every_setting_is_on_its_page(site):
         OPTIONS, key=lambda name: text.index(f"\n### `{name}`\n")
     )
     assert "Takes one of adam, lbfgs" in text
-    assert "### `workdir`" in text and "A flag only." in text
+    entries = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert "In Python, it needs `workdir`." in entries["mp4"]
+    assert all("In Python" not in entries[name] for name in ("workdir", "style_mask", "size"))
 
 
 def test_links_of_root_pages_are_moved_with_them(site):

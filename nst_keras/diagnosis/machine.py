@@ -42,7 +42,7 @@ def check_load() -> Iterator[Finding]:
 def check_disk(folder: str) -> Iterator[Finding]:
     """Whether results can be written to a folder, which may not exist yet, and free space there."""
     place = _existing(Path(folder).absolute())
-    with files.preparing(place):
+    with files.preparing(place, "folder"):
         pass
     free = shutil.disk_usage(place).free
     few = free < _LITTLE_DISK

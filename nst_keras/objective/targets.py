@@ -238,4 +238,4 @@ def _notes(kind: str, layers: Iterable[str], targets: Sequence[Features]) -> Ite
     for layer in layers:
         total, floor = formulas_lib.square_sum(*(target[layer] for target in targets))
         if float(total) <= floor:
-            yield f"the {kind} has no features at {layer}"
+            yield f"the {kind} has practically no features at {layer}"

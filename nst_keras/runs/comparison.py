@@ -54,10 +54,6 @@ def write_page(
     _check_output(path, overwrite)
     folders = [RunFolder(run) for run in dict.fromkeys(map(os.path.abspath, runs))]
     count = len(folders)
-    if not count:
-        raise InputError(
-            "RUN is missing; give at least one run folder, such as runs/photo_painting-3f2a"
-        )
     records = [public_record(folder.read_record()) for folder in folders]
     settings = _settings(records)
     if layout and (len(layout) != 2 or not set(layout) <= set().union(*settings)):

@@ -22,7 +22,7 @@ from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import StepDropped, first_line
-from nst_keras.runtime.progress import EventWriter, Reporter, fitting, format_seconds
+from nst_keras.runtime.progress import EventWriter, Reporter, fitting, format_seconds, format_spent
 from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate, References
 
@@ -192,7 +192,7 @@ class RunWriter:
         with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
             extras.copy_result(folder, settings)
         parts = self._timeline.seconds()
-        total = format_seconds(sum(parts.values()))
+        total = format_spent(sum(parts.values()))
         _log.info("time: %s, including %s", total, describe_parts(parts))
         _log.info("page: %s", folder.page.absolute().as_uri())
 

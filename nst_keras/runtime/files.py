@@ -160,7 +160,7 @@ def is_deep(value: Any, most: int = 50) -> bool:
 
 
 @contextlib.contextmanager
-def preparing(folder: Path) -> Iterator[None]:
+def preparing(folder: Path, flag: str = "workdir") -> Iterator[None]:
     """Prepare a work folder in the block; then raise an error unless a file of 1 MiB fits in it.
 
     It is an OSError if the disk may take the file later, otherwise an InputError. Several processes
@@ -170,7 +170,7 @@ def preparing(folder: Path) -> Iterator[None]:
         yield
         _probe(folder)
     except OSError as error:
-        raise _unwritable(f"--workdir={folder}", "cannot be written to", error) from error
+        raise _unwritable(f"--{flag}={folder}", "cannot be written to", error) from error
 
 
 def _probe(folder: Path) -> None:

@@ -130,6 +130,11 @@ class TimeEstimate:
         return self._seconds_per_unit * work
 
 
+def format_spent(seconds: float) -> str:
+    """Time that has passed, as `format_seconds`, but rounded to the nearest second."""
+    return format_seconds(round(seconds))
+
+
 def format_seconds(seconds: float) -> str:
     """A duration as on a clock, rounded up to seconds: 1:02:03 or 2:03."""
     minutes, rest = divmod(math.ceil(seconds), 60)

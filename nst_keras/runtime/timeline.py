@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
-from nst_keras.runtime.progress import format_seconds
+from nst_keras.runtime.progress import format_spent
 
 # The parts of a run, in their order. First steps of a scale trace and compile; scores are apart,
 # since they may be left out.
@@ -58,5 +58,5 @@ def describe_parts(seconds: Mapping[str, float]) -> str:
     least = 0.1 * sum(seconds.values())
     shown = {name: it for name, it in seconds.items() if it >= least and name != _OTHER}
     rest = sum(seconds.values()) - sum(shown.values())
-    parts = [f"{name} {format_seconds(it)}" for name, it in shown.items()]
-    return ", ".join([*parts, f"{_OTHER} {format_seconds(rest)}"])
+    parts = [f"{name} {format_spent(it)}" for name, it in shown.items()]
+    return ", ".join([*parts, f"{_OTHER} {format_spent(rest)}"])

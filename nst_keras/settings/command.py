@@ -11,7 +11,7 @@ ACTIONS = {
         "Read flags from a file, one per line.", name="flagfile", kind="file", path=True
     ),
     "help": Option(
-        "Show help: the flags that matter most; GROUP or a flag: these; all: every flag.",
+        "Show the flags that matter most; --help=GROUP or =FLAG shows these, --help=all all flags.",
         name="help",
         kind="text",
         alone=HELP_BRIEF,

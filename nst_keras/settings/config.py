@@ -105,9 +105,9 @@ class Config:
     regions: str | None = _picture(
         None,
         "In place of --style_mask: a picture of the content's shape, painted in flat colors, one "
-        "for each style; or auto, to have parts found that content and styles have in common, each "
-        "of which takes its look from the same part of the styles: as many as auto:K says, from 2 "
-        "to 5, or 3.",
+        "for each style; or auto, which finds parts that content and styles have in common, and "
+        "paints each like the same part of the styles. auto finds 3 parts, auto:K finds K, from 2 "
+        "to 5.",
         words=AUTO_REGIONS,
         for_files=True,
         essential=True,
@@ -293,7 +293,7 @@ class Config:
 
     objective: str = _objective(
         "neighbors",
-        "How losses are normalized, and the defaults shown as 'that of the objective'.",
+        "How losses are normalized; it also sets the defaults that depend on the objective.",
         choices=tuple(PRESETS),
         sets_defaults=True,
     )
@@ -586,8 +586,8 @@ class Config:
 
     quality: str = _effort(
         "good",
-        "Factor on the preset's steps: preview 0.2, draft 0.4, best 2.5; or what the preset has "
-        "for it: with neighbors and relative, preview is a rough picture at one size.",
+        "How many steps: draft takes 0.4 times the usual ones, best 2.5 times, preview 0.2 times. "
+        "With neighbors and relative, preview instead is a rough picture at one size.",
         choices=tuple(QUALITIES),
         sets_defaults=True,
         essential=True,
@@ -600,7 +600,7 @@ class Config:
     patience: int = _effort(50, "Steps over which --tolerance measures the fall.", _COUNT)
     time_limit: float | None = _effort(
         None,
-        "Choose the number of steps so that the run ends within this time.",
+        "Choose the number of steps, fewer or more than usual, so that the run takes this time.",
         (1, 10**8),
         kind="duration",
         essential=True,

@@ -195,17 +195,21 @@ def _task(state: TrialState, folder: SweepFolder) -> Task:
 
 def _list(trials: Sequence[Trial], states: dict[str, TrialState], folder: SweepFolder) -> None:
     """Print the trials with their own settings."""
-    cli.show(f"{len(trials)} trials in {folder.path}")
+    cli.show(f"{_counted(len(trials))} in {folder.path}")
     for trial in trials:
         status = states[trial.name].status.value if trial.name in states else "of another shard"
         own = " ".join(f"--{setting.name}={setting.text}" for setting in trial.settings)
         cli.show(f"{trial.name} ({status}): {own}" + (f"  # {trial.note}" if trial.note else ""))
 
 
+def _counted(trials: int) -> str:
+    return "1 trial" if trials == 1 else f"{trials} trials"
+
+
 def _announce(states: dict[str, TrialState], folder: SweepFolder) -> None:
     """Log how many trials there are, and which of them are finished."""
     kinds = [state.status for state in states.values()]
-    parts = [f"{len(kinds)} trials in {folder.path}"]
+    parts = [f"{_counted(len(kinds))} in {folder.path}"]
     for status in (Status.FINISHED, Status.BEGUN):
         if number := kinds.count(status):
             parts.append(f"{number} {status.value} before")

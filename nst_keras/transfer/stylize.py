@@ -262,8 +262,8 @@ def _refuse_file_settings(config: Config) -> None:
         value = getattr(config, name)
         if option.for_files and value not in (None, option.default):
             raise InputError(
-                f"{name}={option.format(value)}: stylize() takes no settings about files and "
-                "devices; use nst_keras.run(), or leave it out"
+                f"{name}={option.format(value)}: stylize() takes no settings about files, the "
+                "live page and the device; use nst_keras.run(), or leave it out"
             )
 
 

@@ -152,10 +152,10 @@ def test_black_pictures_give_finite_losses_and_notes(name):
     black = np.zeros_like(CONTENT)
     targets = capture(name, content=black, styles=[black], extractor=rectified)
     assert targets.notes == (
-        "the content has no features at block1_conv2",
-        "the content has no features at block3_conv1",
-        "the style has no features at block1_conv2",
-        "the style has no features at block3_conv1",
+        "the content has practically no features at block1_conv2",
+        "the content has practically no features at block3_conv1",
+        "the style has practically no features at block1_conv2",
+        "the style has practically no features at block3_conv1",
     )
     objective = objective_of(targets, name, extractor=rectified)
     for image in (IMAGE, black):

@@ -80,7 +80,7 @@ def test_the_default_folder_depends_on_the_command_alone(sweep_flags, capsys, tm
     def folder(*flags):
         (tmp_path / "t.csv").write_text(f"init\n{flags[0]}\n")
         assert sweep.main([*sweep_flags[:-1], "--matrix=./t.csv", *flags[1:], "--dry_run"]) == 0
-        return capsys.readouterr().out.splitlines()[0].removeprefix("1 trials in ")
+        return capsys.readouterr().out.splitlines()[0].removeprefix("1 trial in ")
 
     assert re.fullmatch(r"runs/t-[0-9a-f]{4}", folder("noise"))
     assert folder("noise") == folder("gray")  # rows may change, and the finished ones stay
