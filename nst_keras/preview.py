@@ -41,6 +41,11 @@ class PreviewConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, OPTIONS)
+        for name in ("strengths", "style_scales"):
+            values = getattr(self, name)
+            if len({*values}) < len(values):
+                text = OPTIONS[name].format(values)
+                raise InputError(f"--{name}={text}: has a value twice", name)
 
     def vary(self) -> tuple[str, ...]:
         """The same for a sweep."""

@@ -52,6 +52,4 @@ def test_short_parts_are_told_together():
     parts = {"other": 0.3, "import": 2.04, "reading": 0.4, "steps": 30.0}
     assert describe_parts(parts) == "steps 0:30, other 0:03"
     halves = {"steps": 1.3, "writing": 1.3, "reading": 0.1}
-    assert (
-        describe_parts(halves) == "steps 0:01, writing 0:01, other 0:00"
-    )  # no more than the whole
+    assert describe_parts(halves) == "steps 0:01, writing 0:01, other 0:00"
