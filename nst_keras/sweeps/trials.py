@@ -182,13 +182,8 @@ def _read_setting(name: str, text: str, place: str, folder: str | Path = "") -> 
     option, here = OPTIONS[name], text
     if option.path:
         items = option.split(text, folder) if option.many else [text.strip()]
-        paths = [
-            os.path.join(folder, os.path.expanduser(item))
-            if item and option.is_path(item)
-            else item
-            for item in items
-        ]
-        here = join_list(paths) if option.many else paths[0]
+        moved = [_moved(option, item, folder) for item in items]
+        here = join_list(moved) if option.many else moved[0]
     return Setting(name, text, option.parse(here), place)
 
 
