@@ -13,7 +13,8 @@ Each is a flag of the command, `--size=512`, and an argument in Python, of `nst_
 `Config`: `size=512`. Some need the folder of a run there, and `stylize` does not take these.
 """
 
-_WITHOUT = ("workdir", "device")  # settings about a process that need no folder in Python
+# These are about files, too, but are taken without a folder in Python.
+_WITHOUT = ("content", "style", "style_mask", "style_region", "regions", "workdir", "device")
 
 
 def text() -> str:
@@ -34,7 +35,7 @@ def _entry(option: Option) -> Iterator[str]:
     value = option.unset or "none" if option.default in (None, (), "") else None
     default = value or f"`{option.format(option.default)}`"
     takes = option.accepted()
-    needs_folder = option.for_files and not option.per_picture and option.name not in _WITHOUT
+    needs_folder = option.for_files and option.name not in _WITHOUT
     only = " In Python, it needs `workdir`." if needs_folder else ""
     yield f"### `{option.name}`\n"
     yield f"{_plain(option.help)}\n"

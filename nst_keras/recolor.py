@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from nst_keras.imaging import geometry, images, masks
 from nst_keras.imaging.recolor import KINDS, recolored
@@ -132,8 +131,9 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
     if not config.output:
         return
     own = dataclasses.replace(settings, output=config.output, overwrite=config.overwrite, bits=8)
-    with Image.open(folder.result) as result:
-        extras.check_output(own, folder, result.size[::-1])
+    with images.opened(folder.result) as result:
+        width, height = result.size
+    extras.check_output(own, folder, (height, width))
     extras.check_output_is_free(own)
 
 

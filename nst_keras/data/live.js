@@ -10,7 +10,7 @@ const QUESTIONS = {
 let shown = 0;  // the number of the newest picture asked for
 let state = null;
 let chosen = "";  // the action in the dialog
-let keepsFocus = false;  // a button had it and may have gone
+let gone = null;  // the button that had the focus when it was hidden
 
 async function update() {
   try {
@@ -42,14 +42,17 @@ function show() {
 
 // The buttons for what can be asked for now; who works with the keyboard stays among them.
 function showActions() {
-  const actions = byId("actions"), active = document.activeElement;
-  if (actions.contains(active)) keepsFocus = true;
-  else if (active !== document.body) keepsFocus = false;
-  for (const button of actions.children) {
+  const buttons = [...byId("actions").children], active = document.activeElement;
+  if (active !== document.body) gone = null;
+  for (const button of buttons) {
     button.hidden = !state.actions.includes(button.dataset.action);
+    if (button === active && button.hidden) gone = button;
   }
-  const first = [...actions.children].find(button => !button.hidden);
-  if (keepsFocus && first && (active === document.body || active.hidden)) first.focus();
+  const first = buttons.find(button => !button.hidden);
+  if (gone && first) {
+    first.focus({ preventScroll: true });
+    gone = null;
+  }
 }
 
 function showPicture(number) {

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nst_keras.network.architecture import Layer
+from nst_keras.network.architecture import Architecture, Layer
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import (
     Evaluation,
@@ -86,6 +86,38 @@ def make_terms(
 def custom_terms(given: Sequence[LossTerm]) -> tuple[Term, ...]:
     """The terms that the user has written, in the same form as the others."""
     return tuple(map(_custom, given))
+
+
+def check_gradients(
+    given: Sequence[LossTerm], architecture: Architecture, height: int, width: int
+) -> None:
+    """Raise InputError for a term without a gradient or of no scalar, at a size of the image.
+
+    The functions are traced, not computed.
+    """
+    for term in custom_terms(given):
+        shapes = [_shape(architecture, layer, height, width) for layer in term.statistics]
+        specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+        tf.function(functools.partial(_pull_back_one, term), autograph=False).get_concrete_function(
+            *specs
+        )
+
+
+def _shape(architecture: Architecture, layer: str, height: int, width: int) -> tuple[int, ...]:
+    if not layer:
+        return 1, height, width, 3
+    own = architecture[layer]
+    return 1, height // own.stride, width // own.stride, own.channels
+
+
+def _pull_back_one(term: Term, *features: tf.Tensor) -> Any:
+    """The gradients of a custom term by its features."""
+    if term.join is not None:
+        value, pull_back = term.join(features, {})
+    else:
+        (statistics,) = term.statistics.values()
+        value, pull_back = statistics(features[0], {})
+    return pull_back(tf.ones_like(value))
 
 
 def evaluate_layer(

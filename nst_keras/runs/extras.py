@@ -2,10 +2,11 @@
 --output."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nst_keras.imaging import animation, deep, images, proof
@@ -125,22 +126,38 @@ def check_output(config: Config, folder: RunFolder, size: tuple[int, int]) -> No
         raise InputError(f"--output={path}: is in the run's folder; give another place")
 
 
-def check_output_is_free(config: Config, own: str = "") -> None:
-    """Raise InputError if `output_place` has none for a given --output."""
-    if config.output and not output_place(config, own):
-        path = config.output
+def check_output_is_free(config: Config, copies: Mapping[str, str] | None = None) -> None:
+    """Raise InputError if there is a file at --output that must stay.
+
+    Args:
+        copies: the `RunRecord.copies` of the run.
+    """
+    path = config.output
+    if path and not (config.overwrite or _may_write(path, copies or {})):
         raise InputError(f"--output={path}: exists already; give another name, or --overwrite")
 
 
-def output_place(config: Config, own: str) -> str:
-    """The absolute path of --output; empty if none is given, or a file there must stay.
+def allowed_copies(config: Config) -> dict[str, str]:
+    """What `RunRecord.copies` says of an --output that --overwrite allows to be replaced."""
+    if not config.output or not config.overwrite:
+        return {}
+    return {os.path.abspath(config.output): ""}
 
-    Args:
-        own: the `RunRecord.output` of the run.
-    """
-    path = os.path.abspath(config.output) if config.output else ""
-    may_replace = config.overwrite or path == own
-    return path if may_replace or not os.path.exists(path) else ""
+
+def _may_write(path: str, copies: Mapping[str, str]) -> bool:
+    """Whether there is no file at a path, or one that a run with these copies may replace."""
+    if not os.path.exists(path):
+        return True
+    made = copies.get(os.path.abspath(path))
+    return made is not None and made in ("", _sha256(path))
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def input_files(config: Config) -> dict[str, list[Path]]:
@@ -153,21 +170,22 @@ def input_files(config: Config) -> dict[str, list[Path]]:
     return found
 
 
-def copy_result(folder: RunFolder, config: Config) -> None:
-    """Copy the result to --output, in the format of its suffix."""
+def copy_result(folder: RunFolder, config: Config) -> dict[str, str]:
+    """Copy the result to --output, in the format of its suffix; returns the run's copies."""
+    copies = folder.read_record().copies
     has_bits = config.bits == 8 or folder.deep_result.exists()
     if not has_bits:
         _log.warning("--bits=16: the run has finished with 8 bits; --overwrite runs it again")
     if not config.output:
-        return
+        return copies
     path = Path(config.output)
     files.remove_temporaries_of(path)
-    if not output_place(config, folder.read_record().output):
+    if not (config.overwrite or _may_write(config.output, copies)):
         _log.info(
             "--output=%s: exists already and was not replaced; give another name, or --overwrite",
             path,
         )
-        return
+        return copies
     is_deep = config.bits == 16 and has_bits
     source = folder.deep_result if is_deep else folder.result
     kinds = {".tiff": ".tif"}
@@ -182,3 +200,5 @@ def copy_result(folder: RunFolder, config: Config) -> None:
         write = deep.write_deep if is_deep else images.write_image
         write(path, picture.pixels, profile=picture.profile)
     _log.info("copy: %s", path)
+    place = os.path.abspath(path)
+    return {**copies, place: _sha256(place)}

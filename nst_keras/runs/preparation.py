@@ -115,7 +115,8 @@ def read_run(
         extractor: the user's own network in place of VGG.
     """
     files_by_path = in_memory or {}
-    given = _with_flags_of_folder(arguments, given, has_extractor=bool(extractor))
+    own = (*(["extractor"] if extractor else []), *(["terms"] if terms else []))
+    given = _with_flags_of_folder(arguments, given, own)
     architecture = extractor.architecture if extractor else None
     settings = resolve(given, has_own_terms=bool(terms), architecture=architecture)
     if settings.mp4:
@@ -166,17 +167,25 @@ def _read_inputs(
     )
 
 
-def _with_flags_of_folder(arguments: list[str], config: Config, *, has_extractor: bool) -> Config:
-    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given."""
+def _with_flags_of_folder(arguments: list[str], config: Config, own: Sequence[str]) -> Config:
+    """For `--workdir=runs/x` alone: the settings of the run there, overridden by those given.
+
+    Args:
+        own: which of 'extractor' and 'terms' are given as objects in Python.
+    """
     if config.content or config.style or not config.workdir:
         return config
     folder = RunFolder(config.workdir)
     saved = folder.flags
-    if "extractor" in folder.read_record().requested.hashes and not has_extractor:
-        raise InputError(
-            f"--workdir={config.workdir}: its run has an extractor of its own; resume it in "
-            "Python, with nst_keras.run(workdir=..., extractor=...)"
+    for name, kind in (("extractor", "an extractor"), ("terms", "terms")):
+        is_there = any(
+            key.startswith(name.removesuffix("s")) for key in folder.read_record().requested.hashes
         )
+        if is_there and name not in own:
+            raise InputError(
+                f"--workdir={config.workdir}: its run has {kind} of its own; resume it in "
+                f"Python, with nst_keras.run(workdir=..., {name}=...)"
+            )
     if not saved.exists():
         raise InputError(
             f"--workdir={config.workdir}: contains no run to resume; give --content and --style"
@@ -187,7 +196,10 @@ def _with_flags_of_folder(arguments: list[str], config: Config, *, has_extractor
 def prepare_folder(run: RequestedRun) -> None:
     """Prepare the locked folder for the run."""
     if run.status is Status.NEW:
+        before = run.folder.read_record()
         run.folder.prepare(run.fingerprint)
+        if not before.has_begun:
+            run.folder.update_record(copies=before.copies)
         _write_flags(run, run.given)
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
@@ -213,7 +225,12 @@ def _write_first_page(run: RequestedRun) -> None:
     folder = run.folder
     content, styles = _described_inputs(run)
     again = _own_call(run) or _resume_command(folder)
-    folder.update_record(content=content, styles=styles, resume_command=again)
+    folder.update_record(
+        content=content,
+        styles=styles,
+        resume_command=again,
+        copies={**folder.read_record().copies, **extras.allowed_copies(run.settings)},
+    )
     _write_copies(run)
     gallery.write_page(folder, SETUP_SECONDS)
 
@@ -323,7 +340,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         parts=old.parts,
         step=old.step or 0,
         total_steps=plan.total_steps,
-        output=extras.output_place(settings, old.output) or old.output,
+        copies={**old.copies, **extras.allowed_copies(settings)},
         device=startup.describe_device(),
         content=content,
         styles=styles,

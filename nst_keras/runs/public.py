@@ -99,7 +99,7 @@ def public_record(record: RunRecord) -> RunRecord:
         record,
         fingerprint=Fingerprint(),
         requested=Fingerprint(),
-        output="",
+        copies={},
         command=public_command(record.command),
         resume_command=public_command(record.resume_command),
         reason=without(record.reason),

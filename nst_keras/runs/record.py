@@ -155,7 +155,9 @@ class RunRecord(WorkRecord):
     parts: dict[str, float] = dataclasses.field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
-    output: str = ""  # the path of the copy of the result that the run has made or may replace
+    # SHA-256 of the copies of the result that the run has made, by absolute path; empty for a file
+    # that it may replace whatever is in it, since --overwrite was given.
+    copies: dict[str, str] = dataclasses.field(default_factory=dict)
     finished_early: int | None = None  # the step after which it was asked to finish
     device: str = ""
     content: InputPicture = InputPicture()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import choice, hosts, memory, startup
-from nst_keras.runs import extras
-from nst_keras.runs.folder import Status
+from nst_keras.runs import extras, gallery
+from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.live_view import NoView, live_view
 from nst_keras.runs.preparation import (
     RequestedRun,
@@ -85,13 +85,22 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         )
         extras.check_output(settings, folder, run.size)
         extras.complete(folder, settings)
-        extras.copy_result(folder, settings)
+        _copy_again(folder, settings)
         if settings.open:
             browser.open_page(folder.page)
         return 0
     _check_extras(run)
     with files.held(folder.path):
         return _run_held([run], call, timeline)
+
+
+def _copy_again(folder: RunFolder, settings: Settings) -> None:
+    """Copy the result of a finished run to --output."""
+    copies = extras.copy_result(folder, settings)
+    if copies != folder.read_record().copies:
+        with files.held(folder.path):
+            folder.update_record(copies=copies)
+            gallery.write_page(folder)
 
 
 def _run_batch(runs: list[RequestedRun], call: Call, timeline: Timeline) -> int:
@@ -142,7 +151,7 @@ def _check_extras(run: RequestedRun) -> None:
     if run.status is Status.NEW:
         run.folder.check_keeps(extras.input_files(settings))
     extras.check_output(settings, run.folder, run.size)
-    extras.check_output_is_free(settings, run.folder.read_record().output)
+    extras.check_output_is_free(settings, run.folder.read_record().copies)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 
@@ -199,7 +208,9 @@ def _optimize(
     none if the current step was given up. `process` is as for `_start`; steps show in `view`."""
     background = Background()
     with _recording_refusal(runs):
-        planned, replicas = _plan_and_prepare(runs, call, process, timeline, view)
+        planned, problems, replicas = _plan_and_prepare(
+            runs, call, stopping, process, timeline, view
+        )
         writers = []
         for run, plan in planned:
             with cli.noting(run.notes), timeline.part(PLANNING):
@@ -221,8 +232,9 @@ def _optimize(
                 if any(one.open for one in settings) and not any(one.serve for one in settings):
                     browser.open_page(writers[0].folder.page)
                 stack.enter_context(background)  # which ends first, however the block ends
-                with timeline.part(SETUP):
-                    problems = _make_problems(planned, replicas, stopping)
+                if not problems:
+                    with timeline.part(SETUP):
+                        problems = _make_problems(planned, replicas, stopping)
                 for writer, problem in zip(writers, problems, strict=True):
                     writer.write_prepared(problem.references())
                 return writers, _write_iterates(problems, writers, stopping, timeline, view)
@@ -235,14 +247,16 @@ def _optimize(
 def _plan_and_prepare(
     runs: Sequence[RequestedRun],
     call: Call,
+    stopping: StopSignal,
     process: contextlib.ExitStack,
     timeline: Timeline,
     view: NoView,
-) -> tuple[list[tuple[RequestedRun, Plan]], "Replicas"]:
+) -> tuple[list[tuple[RequestedRun, Plan]], list["StyleTransferProblem"], "Replicas"]:
     """Start TensorFlow, plan the runs and prepare their folders; arguments as for `_optimize`.
 
     New folders come first, so that their pages can be looked at; folders with an earlier run come
-    last: that run is kept if this one cannot be done.
+    last: that run is kept if this one cannot be done. Only then, and if there are no other hosts,
+    which wait for the folder, problems are made and returned.
     """
     replacing = any(run.replaces_results for run in runs)
     if not replacing:
@@ -256,9 +270,13 @@ def _plan_and_prepare(
     for run in runs:
         with cli.noting(run.notes), timeline.part(PLANNING):
             planned.append(_make_plan(run, replicas, call.started))
+    problems: list[StyleTransferProblem] = []
     if replacing:
+        if replicas.hosts == 1:
+            with timeline.part(SETUP):
+                problems = _make_problems(planned, replicas, stopping)
         _prepare(runs, view)
-    return planned, replicas
+    return planned, problems, replicas
 
 
 def _prepare(runs: Sequence[RequestedRun], view: NoView) -> None:

@@ -185,12 +185,10 @@ class RunWriter:
             extras.write_proof(folder, settings)
             extras.write_strips(folder, settings, iterate.scale.height)
             extras.write_animations(folder, settings)
-            own = self._record.output
-            output = extras.output_place(settings, own) or own
-            parts = self.parts()
-            self._refresh(status="finished", parts=parts, seconds_left=None, output=output)
-        with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
-            extras.copy_result(folder, settings)
+            self._refresh(status="finished", parts=self.parts(), seconds_left=None)
+        if settings.output:
+            with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
+                self._refresh(copies=extras.copy_result(folder, settings))
         parts = self._timeline.seconds()
         total = format_spent(sum(parts.values()))
         _log.info("time: %s, including %s", total, describe_parts(parts))

@@ -72,6 +72,7 @@ class Controller:
         self.picture: np.ndarray | None = None
         self.step, self.halvings, self.setup_seconds = 0, 0, 0.0
         self._first_scale = 0  # the index of the scale that `start` is a state of
+        self._saved_before = False  # the first step of that scale
         self._pace = TimeEstimate()  # of steps times their work
         self._waiting = waiting_pixels(self.settings, self.plan.precision, on_gpu=memory.on_gpu())
         self._started = time.perf_counter()
@@ -79,6 +80,8 @@ class Controller:
             self.step, self.start = saved.step, saved.state
             self.halvings = int(saved.state["run"]["halvings"])
             self._first_scale = int(saved.state["run"].get("scale", 0))
+            first = self.plan.scales[self._first_scale].first_step
+            self._saved_before = 0 < self.step < first
             self._started -= saved.seconds
         if self.step > self.plan.total_steps:
             raise InputError(
@@ -250,7 +253,8 @@ class Controller:
         self.halvings += 1
         # A state that led to no finite step was already bad.
         last = self._last_sound if self._last_sound > self._begun_at else self._begun_at - 1
-        saved = self._saved_between(self.scale.first_step, last)
+        is_saved_before = self._saved_before and self.scale.index == self._first_scale
+        saved = self._saved_between(self.scale.first_step - is_saved_before, last)
         self.step = saved.step if saved else self.scale.first_step - 1
         self.start = saved.state if saved else None
         _log.warning(

@@ -32,7 +32,13 @@ from nst_keras.objective.targets import (
     features_in_tiles,
 )
 from nst_keras.objective.term_names import LAPLACIAN, NEIGHBORS, weigh_terms
-from nst_keras.objective.terms import custom_terms, evaluate_layer, join_layers, make_terms
+from nst_keras.objective.terms import (
+    check_gradients,
+    custom_terms,
+    evaluate_layer,
+    join_layers,
+    make_terms,
+)
 from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
 from nst_keras.runtime.errors import StepDropped
@@ -101,6 +107,8 @@ class StyleTransferProblem:
         self._targets: Targets | None = None
         self._targets_size: tuple[int, int, int | None] | None = None
         self._own_terms = inputs.terms
+        coarsest = plan.scales[0]
+        check_gradients(self._own_terms, self.architecture, coarsest.height, coarsest.width)
         self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:

@@ -1,5 +1,7 @@
 """What is made of a finished run; that a failure costs no result; and the copy for --output."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -152,7 +154,6 @@ def test_a_place_that_the_system_refuses_names_the_flag(tmp_path, monkeypatch):
 def test_a_run_needs_no_output(folder):
     extras.check_output(config(), folder, SIZE)
     extras.check_output_is_free(config())
-    assert extras.output_place(config(), "") == ""
 
 
 def test_an_output_must_not_cost_somebody_a_file(folder, tmp_path, monkeypatch):
@@ -179,14 +180,30 @@ def test_a_format_that_cannot_hold_the_result_is_refused(folder, tmp_path, monke
 
 def test_a_file_is_replaced_where_the_run_has_made_it_or_may_overwrite_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    place = str(tmp_path / "copy.png")
-    extras.check_output_is_free(copied_to("copy.png"))
+    place, given = str(tmp_path / "copy.png"), copied_to("copy.png")
+    extras.check_output_is_free(given)
     (tmp_path / "copy.png").write_text("mine")
-    message = refused(extras.check_output_is_free, copied_to("copy.png"))
-    assert message == "--output=copy.png: exists already; give another name, or --overwrite"
-    assert extras.output_place(copied_to("copy.png", overwrite=True), "") == place
-    assert extras.output_place(copied_to("copy.png"), place) == place
-    assert extras.output_place(copied_to("copy.png"), str(tmp_path / "other.png")) == ""
+    own = {place: hashlib.sha256(b"mine").hexdigest()}
+    for copies in ({}, {place: "1" * 64}, {str(tmp_path / "other.png"): ""}):
+        message = refused(extras.check_output_is_free, given, copies)
+        assert message == "--output=copy.png: exists already; give another name, or --overwrite"
+    extras.check_output_is_free(copied_to("copy.png", overwrite=True))
+    for copies in (own, {place: ""}):
+        extras.check_output_is_free(given, copies)
+    assert extras.allowed_copies(given) == {} == extras.allowed_copies(config(overwrite=True))
+    assert extras.allowed_copies(copied_to("copy.png", overwrite=True)) == {place: ""}
+
+
+def test_a_copy_is_recorded_by_what_is_in_it(folder, tmp_path):
+    images.write_image(folder.result, picture(20, 30))
+    place = tmp_path / "copy.png"
+    made = {str(place): hashlib.sha256(folder.result.read_bytes()).hexdigest()}
+    assert extras.copy_result(folder, copied_to(place)) == made
+    folder.update_record(copies=made)
+    place.write_text("edited")
+    assert extras.copy_result(folder, copied_to(place)) == made
+    assert place.read_text() == "edited"
+    assert extras.copy_result(folder, config()) == made
 
 
 def test_a_png_is_copied_with_its_texts_and_others_are_converted(folder, tmp_path):

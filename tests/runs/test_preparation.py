@@ -149,6 +149,16 @@ def test_a_folder_that_was_only_prepared_has_decided_nothing_but_can_be_resumed(
     assert again.fingerprint == run.fingerprint
 
 
+def test_terms_and_networks_of_the_users_own_are_needed_again(requested):
+    run = requested()
+    prepare_folder(run)
+    for key, words in (("extractor", "an extractor"), ("term warm", "terms")):
+        hashes = {**run.fingerprint.hashes, key: "1" * 64}
+        run.folder.update_record(requested=dataclasses.replace(run.fingerprint, hashes=hashes))
+        with pytest.raises(InputError, match=f"^--workdir=job: its run has {words} of its own; "):
+            read("--workdir=job")
+
+
 def test_results_are_replaced_where_there_are_some(requested):
     run = requested("--schedule=constant")
     assert not run.replaces_results

@@ -52,12 +52,12 @@ def test_folders_with_spaces_are_left_out_where_they_are_known():
         reason="/home/ann/My Clients/x.jpg: no space left",
         settings={"content": "/home/ann/My Clients/x.jpg", "serve_hosts": "box.corp:9000"},
         command="python -m nst_keras.run '--content=/home/ann/My Clients/x.jpg' --serve",
-        output="/home/ann/copy.png",
+        copies={"/home/ann/copy.png": ""},
     )
     shown = public_record(record)
     assert shown.reason == "x.jpg: no space left"
     assert shown.settings == {"content": "x.jpg"}
-    assert shown.command == "nst --content=x.jpg" and not shown.output
+    assert shown.command == "nst --content=x.jpg" and not shown.copies
 
 
 def test_commas_in_names_are_no_separators():

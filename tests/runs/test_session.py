@@ -21,6 +21,7 @@ from nst_keras.runs import extras, preparation, session
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
+from nst_keras.runtime.errors import InputError
 from nst_keras.settings.command_line import join_groups
 from nst_keras.settings.config import format_command, parse_config
 from nst_keras.transfer import planning
@@ -76,6 +77,19 @@ def test_a_refused_command_costs_no_result(small, capsys, flags, message):
     assert RunFolder("job").read_record().settings["seed"] == "5"
 
 
+def test_a_network_that_cannot_be_had_costs_no_result(small, capsys, monkeypatch):
+    assert run.main(small) == 0
+    before = files_of(Path("job"))
+
+    def fail(*_):
+        raise InputError("--weights=imagenet: cannot be downloaded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_make_problems", fail)
+        assert run.main([*small, "--overwrite", "--seed=5"]) == 2
+    assert files_of(Path("job")) == before
+
+
 def test_a_refused_run_says_so_in_its_folder_and_can_be_done_later(small, capsys):
     assert run.main([*small, "--memory_limit=100M"]) == 2
     record = RunFolder("job").read_record()
@@ -110,6 +124,29 @@ def test_a_copy_that_may_be_replaced_may_be_so_after_an_interruption_and_with_mo
     assert Path("copy.png").read_bytes() == first
     assert run.main(["--workdir=job", "--iterations=9"]) == 0
     assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes() != first
+
+
+def test_a_copy_that_somebody_has_changed_is_left_as_it_is(small, monkeypatch, capsys):
+    copied = [*small, "--schedule=constant", "--output=copy.png"]
+    at_step(monkeypatch, 3, "job", lambda: Path("copy.png").write_text("of others"))
+    assert run.main(copied) == 0
+    assert "was not replaced" in capsys.readouterr().err
+    assert Path("copy.png").read_text() == "of others"
+    Path("copy.png").unlink()
+    assert run.main(copied) == 0  # which is finished
+    assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes()
+    before = files_of(Path("job"))
+    assert run.main(copied) == 0 and files_of(Path("job")) == before
+    Path("copy.png").write_text("edited")
+    assert run.main(copied) == 0 and run.main([*copied, "--iterations=9"]) == 2
+    assert Path("copy.png").read_text() == "edited"
+
+
+def test_a_refused_run_that_may_replace_a_file_may_do_so_later(small, capsys):
+    Path("copy.png").write_text("old")
+    assert run.main([*small, "--overwrite", "--output=copy.png", "--memory_limit=100M"]) == 2
+    assert run.main(["--workdir=job", "--memory_limit=8G"]) == 0
+    assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes()
 
 
 def test_a_copy_that_fails_leaves_a_finished_run(small, monkeypatch, capsys):

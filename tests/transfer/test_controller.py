@@ -435,6 +435,28 @@ def test_a_scale_that_is_dropped_in_its_first_step_is_resumed_there(tiny_weights
     np.testing.assert_array_equal(resumed[-1][1], whole[-1][1])
 
 
+def test_a_scale_that_was_dropped_in_its_first_step_begins_with_the_scale_before(
+    tiny_weights, tmp_path, monkeypatch
+):
+    config, steps = dataclasses.replace(CONFIG, **TILES), []
+    given = {"weights": tiny_weights, "checkpointer": make_checkpointer(tmp_path)}
+    with pytest.raises(StepDropped):
+        for iterate in stylize(
+            CONTENT, [STYLE], config, **given, is_dropped=lambda: steps[-1:] == [4]
+        ):
+            steps.append(iterate.step)
+    started, normal = [], ScaleRun.__init__
+
+    def remember(self, problem, scale, start, state, *others):
+        started.append(state is not None)
+        normal(self, problem, scale, start, state, *others)
+
+    monkeypatch.setattr(ScaleRun, "__init__", remember)
+    spoil_gradients(monkeypatch, [1])
+    *_, last = stylize(CONTENT, [STYLE], config, **given)
+    assert started == [True, True] and last.is_last
+
+
 LOST = tf.errors.UnavailableError(None, None, "Socket closed\nand more")
 
 
