@@ -40,7 +40,8 @@ class Iterate:
     Attributes:
         step, total_steps: counted from 1 over all scales.
         terms: the losses that the last step saw by term name, with their 'total': before its
-            update, or with lbfgs after it.
+            update, or with lbfgs after it; those of the result where a finished run is called
+            again.
         seconds: of work so far, over all resumes.
         seconds_left: an estimate; NaN before there is one.
         stopped: the scale ends here, before its last step (see `--tolerance`).
