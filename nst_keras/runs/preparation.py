@@ -177,11 +177,14 @@ def _with_flags_of_folder(arguments: list[str], config: Config, own: Sequence[st
         return config
     folder = RunFolder(config.workdir)
     saved = folder.flags
-    for name, kind in (("extractor", "an extractor"), ("terms", "terms")):
-        is_there = any(
-            key.startswith(name.removesuffix("s")) for key in folder.read_record().requested.hashes
-        )
-        if is_there and name not in own:
+    hashes = folder.read_record().requested.hashes
+    has_terms = any(name.startswith("term ") for name in hashes)
+    needed = (
+        ("extractor", "an extractor", "extractor" in hashes),
+        ("terms", "terms", has_terms),
+    )
+    for name, kind, is_needed in needed:
+        if is_needed and name not in own:
             raise InputError(
                 f"--workdir={config.workdir}: its run has {kind} of its own; resume it in "
                 f"Python, with nst_keras.run(workdir=..., {name}=...)"
@@ -197,14 +200,13 @@ def prepare_folder(run: RequestedRun) -> None:
     """Prepare the locked folder for the run."""
     if run.status is Status.NEW:
         before = run.folder.read_record()
+        allowed = {} if before.has_begun else before.copies
         run.folder.prepare(run.fingerprint)
-        if not before.has_begun:
-            run.folder.update_record(copies=before.copies)
         _write_flags(run, run.given)
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
                 file.write(data)
-        _write_first_page(run)
+        _write_first_page(run, {**allowed, **extras.allowed_copies(run.settings)})
     elif run.prolongs:
         folder = run.folder
         of_result = (
@@ -220,18 +222,14 @@ def prepare_folder(run: RequestedRun) -> None:
         _log.warning("%s", note)
 
 
-def _write_first_page(run: RequestedRun) -> None:
-    """Write the page of a run that begins, for whoever follows its address at once."""
+def _write_first_page(run: RequestedRun, copies: Mapping[str, str]) -> None:
+    """Write the page of a run that begins, for whoever follows its address at once, and what the
+    record says before there is a plan."""
     folder = run.folder
     content, styles = _described_inputs(run)
     again = _own_call(run) or _resume_command(folder)
-    folder.update_record(
-        content=content,
-        styles=styles,
-        resume_command=again,
-        copies={**folder.read_record().copies, **extras.allowed_copies(run.settings)},
-    )
-    _write_copies(run)
+    folder.update_record(content=content, styles=styles, resume_command=again, copies=dict(copies))
+    _write_thumbnails(run)
     gallery.write_page(folder, SETUP_SECONDS)
 
 
@@ -263,7 +261,7 @@ def _write_flags(run: RequestedRun, config: Config) -> None:
     files.write_text(run.folder.flags, format_flagfile(replayable))
 
 
-def _write_copies(run: RequestedRun) -> None:
+def _write_thumbnails(run: RequestedRun) -> None:
     """Write small copies of the inputs, for the page."""
     folder, inputs = run.folder, run.inputs
     copies = [folder.content, *(folder.style(n) for n, _ in enumerate(inputs.styles, start=1))]
@@ -292,7 +290,7 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
     _log.info("%s on %s", plan.precision, record.device)
     _log_plan(run, plan)
     _write_flags(run, settings)
-    _write_copies(run)
+    _write_thumbnails(run)
     return record
 
 

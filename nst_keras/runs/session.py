@@ -261,7 +261,8 @@ def _plan_and_prepare(
     replacing = any(run.replaces_results for run in runs)
     if not replacing:
         _prepare(runs, view)
-    with cli.noting(*(run.notes for run in runs)):
+    notes = [run.notes for run in runs]
+    with cli.noting(*notes):
         with timeline.part(IMPORT):
             replicas = _start(runs[0].settings, process)
         if runs[0].settings.device == choice.AUTO and (warning := memory.unused_gpu()):
@@ -273,7 +274,7 @@ def _plan_and_prepare(
     problems: list[StyleTransferProblem] = []
     if replacing:
         if replicas.hosts == 1:
-            with timeline.part(SETUP):
+            with cli.noting(*notes), timeline.part(SETUP):
                 problems = _make_problems(planned, replicas, stopping)
         _prepare(runs, view)
     return planned, problems, replicas
