@@ -97,7 +97,6 @@ class LiveServer(socketserver.ThreadingTCPServer):
 
     def note_shown(self, *, picture: int = 0) -> None:
         """Note that a browser got the state, or the picture of this number."""
-        self.board.picture.look()
         self._shown = max(self._shown, picture)
         if self.board.has_ended and self._shown == self.board.picture.number:
             self._bidden_farewell.set()
@@ -145,6 +144,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._check_host()
             answer = self._find({"GET": self._gets(), "POST": self._posts()})
             self._check_token(self._query().get("t", [""])[-1])
+            self.server.board.picture.look()  # first: a run may end while this is answered
             answer()
 
     def do_POST(self) -> None:

@@ -294,6 +294,15 @@ def test_the_end_waits_for_browsers_that_look(board, monkeypatch):
         get(server)
 
 
+def test_who_asks_looks_even_before_the_answer(server, board, monkeypatch):
+    looked = []
+    monkeypatch.setattr(server_lib.page, "style", lambda: looked.append(board.picture.is_watched()))
+    assert request(server, "/live.css").status == 403 and not board.picture.is_watched()
+    with pytest.raises(ConnectionError):  # the style is none
+        get(server, "/live.css")
+    assert looked == [True]
+
+
 def test_the_end_does_not_wait_if_nobody_looks(board, monkeypatch):
     server = LiveServer(board)
     board.enter(board_lib.FINISHED)
