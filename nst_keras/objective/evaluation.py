@@ -13,14 +13,15 @@ import contextvars
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 _EXPONENT_BITS = 0x7F800000  # of a float32
 _LEAST = 1e-30  # its inverse is far below float32's largest number
 
-Features = dict[str, tf.Tensor]  # by layer
+Features = Mapping[str, tf.Tensor]  # by layer
+Length: TypeAlias = int | tf.Tensor  # in pixels: float32 where a graph serves images of any size
 Extractor = Callable[[tf.Tensor], Features]
 Sums = dict[str, tf.Tensor]  # statistics by the name of their term
 # Makes the gradient by the input of a function from that by its output (a vector-Jacobian product).

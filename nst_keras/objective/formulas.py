@@ -10,6 +10,7 @@ F F^T assume a style of the image's size, so here M A takes the place of its Gra
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -23,6 +24,7 @@ _FLOOR = 1e-6  # a target whose mean square is below this counts as zero
 # Torchvision's networks see pixels in units of this deviation, so their features are smaller.
 TORCHVISION_SCALE = 255.0 * vgg.IMAGENET_DEVIATION
 
+Count: TypeAlias = float | tf.Tensor  # float32 where a graph serves images of any size
 StyleTarget = tuple[tf.Tensor, ...]
 
 
@@ -46,8 +48,8 @@ def squared_error_sum(
 class Size:
     """The counts that published formulas use at a layer."""
 
-    positions: float  # of the layer: M
-    pixels: float  # of the image
+    positions: Count  # of the layer: M
+    pixels: Count  # of the image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Formulas:
         style_target: what a step needs of the blended styles' moments, computed once.
     """
 
-    content: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
+    content: Callable[[tf.Tensor, tf.Tensor, Count], tf.Tensor]
     style: Callable[[tf.Tensor, StyleTarget, Size], tf.Tensor]
     variation: variations.Variation
     style_sums: Callable[..., Statistic] = gram_sums
@@ -93,27 +95,35 @@ def weighted_square_sum(
 # Content losses of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
 
 
-def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+def relative_content(
+    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
+) -> tf.Tensor:
     """mean (F - P)^2 / mean P^2: 0 at the content and 1 without features, at any size."""
     return divided(error_sum, target_sum)
 
 
-def half_sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+def half_sum_content(
+    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
+) -> tf.Tensor:
     """1/2 sum (F - P)^2: Gatys et al. 2016, equation 1."""
     return error_sum * 0.5
 
 
-def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf.Tensor:
     """sum (F - P)^2."""
     return error_sum
 
 
-def mean_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+def mean_content(
+    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
+) -> tf.Tensor:
     """mean (F - P)^2."""
     return divided(error_sum, count)
 
 
-def torchvision_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: float) -> tf.Tensor:
+def torchvision_content(
+    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
+) -> tf.Tensor:
     """mean (F - P)^2 of features on torchvision's scale."""
     return divided(error_sum, count * TORCHVISION_SCALE**2)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices.variables import Variables
 from nst_keras.network.pooling import mean_of_squares
 from nst_keras.objective.evaluation import Features, Statistic, vjp
 from nst_keras.objective.moments import exact
@@ -17,7 +18,6 @@ from nst_keras.objective.neighbors import (
     Part,
     Vectors,
     distance_sum,
-    map_of_zeros,
     shape_of,
     sizes_of,
 )
@@ -45,12 +45,16 @@ class HypercolumnNeighbors(Neighbors):
         width: int,
         tiles: Sequence[Tile],
         regions: Sequence[Region] = (),
+        variables: Variables | None = None,
     ):
-        super().__init__(vectors, height, width, tiles, regions)
-        self._vectors = vectors.by_layer
+        super().__init__(vectors, height, width, tiles, regions, variables)
+        self._vectors = {
+            layer: self._constant(f"vectors of {layer}", own, (None, own.shape[1]))
+            for layer, own in vectors.by_layer.items()
+        }
         self._factors = {
             layer: _to_mean_square_1(own[: self.vector_count])
-            for layer, own in self._vectors.items()
+            for layer, own in vectors.by_layer.items()
         }
         # By the side of the squares of positions that share a feature: layers, and their factors on
         # products and squares.
@@ -60,21 +64,25 @@ class HypercolumnNeighbors(Neighbors):
             for side in sorted(set(sides.values()))
         }
         self._square_factors = {
-            side: tf.reshape(tf.stack([self._factors[layer] ** 2 for layer in own]), _BY_LAYER)
+            side: self._constant(f"factors on squares of {side}", self._squared_factors(own))
             for side, own in self._by_side.items()
         }
         squares = [
             tf.reduce_sum(tf.square(self._part(layer, own)), axis=1)
-            for layer, own in self._vectors.items()
+            for layer, own in vectors.by_layer.items()
         ]
         lengths = tf.sqrt(tf.reduce_sum(tf.stack(squares), axis=0))
         # A factor on the pull of a vector is one on its cosines.
-        self._inverse_lengths = tf.math.divide_no_nan(tf.cast(self._pulls, lengths.dtype), lengths)
+        inverse = tf.math.divide_no_nan(tf.cast(self._pulls, lengths.dtype), lengths)
+        self._inverse_lengths = self._constant("inverse lengths", inverse, (None,))
         for part, known in zip(self._parts, self.known, strict=True):
             rows, columns = shape_of(part)
             for side in set(self._by_side) - {1}:
                 squares_of_part = rows // side, columns // side
-                known[_map_name(side)] = map_of_zeros(*squares_of_part, side * side)
+                known[_map_name(side)] = self._map(_map_name(side), *squares_of_part, side * side)
+
+    def _squared_factors(self, layers: Sequence[str]) -> tf.Tensor:
+        return tf.reshape(tf.stack([self._factors[layer] ** 2 for layer in layers]), _BY_LAYER)
 
     def _maps(self) -> tuple[str, ...]:
         return (NEIGHBORS,)
@@ -104,7 +112,7 @@ class HypercolumnNeighbors(Neighbors):
         own, to_features = vjp(averaged, features)
 
         def neighbors() -> tf.Tensor:  # made twice, because they take much memory
-            return tf.gather(self._vectors[layer], numbers)
+            return tf.gather(tf.convert_to_tensor(self._vectors[layer]), numbers)
 
         products = _products(neighbors(), own)
         squares = tf.reduce_sum(tf.square(exact(own)), axis=-1, keepdims=True)
@@ -127,7 +135,7 @@ class HypercolumnNeighbors(Neighbors):
             stacked = tf.stack([by_layer[layer] for layer in layers]) * self._square_factors[side]
             sums.append(_from_squares(tf.reduce_sum(stacked, axis=0), side))
         product, square = tf.split(functools.reduce(tf.add, sums), 2, axis=-1)
-        inverse = tf.gather(self._inverse_lengths, numbers)
+        inverse = tf.gather(tf.convert_to_tensor(self._inverse_lengths), numbers)
         summed, to_both = distance_sum(product * inverse, square)
 
         def pull_back(upstream: tf.Tensor) -> list[tf.Tensor]:
@@ -192,7 +200,7 @@ class HypercolumnNeighbors(Neighbors):
     def _vectors_from(self, start: int, numbers: tf.Tensor) -> Iterator[tf.Tensor]:
         """The hypercolumns of the styles of some numbers, counted from `start`, by layer."""
         for layer, own in self._vectors.items():
-            yield self._part(layer, tf.gather(own, numbers + start))
+            yield self._part(layer, tf.gather(tf.convert_to_tensor(own), numbers + start))
 
     def _part(self, layer: str, vectors: tf.Tensor) -> tf.Tensor:
         """A layer's vectors (M, N) as they are in hypercolumns, not below float32."""
@@ -206,8 +214,9 @@ def _averaged(features: tf.Tensor, stride: int, rows: int, columns: int) -> tf.T
     if pooled > 1:
         features = mean_of_squares(features, pooled)
     if isinstance(rows, int) and features.shape[1:3] == (rows, columns):
-        return features  # the gradient of a slice takes time
-    return features[:, :rows, :columns]
+        return features
+    # Not by indexing, whose gradient takes time even where nothing is left out.
+    return tf.slice(features, (0, 0, 0, 0), (1, rows, columns, features.shape[-1]))
 
 
 def _products(vectors: tf.Tensor, own: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices.variables import Variables
 from nst_keras.objective.evaluation import Statistic, divided, vjp
 from nst_keras.objective.moments import exact
 from nst_keras.objective.nearest import VectorSearch
@@ -39,17 +40,24 @@ class LayerNeighbors(Neighbors):
         width: int,
         tiles: Sequence[Tile],
         regions: Sequence[Region] = (),
+        variables: Variables | None = None,
     ):
-        super().__init__(vectors, height, width, tiles, regions)
+        super().__init__(vectors, height, width, tiles, regions, variables)
         self._means = {
-            layer: tf.reduce_mean(exact(own[: vectors.count]), 0)
+            layer: self._constant(
+                f"mean of {layer}", tf.reduce_mean(exact(own[: vectors.count]), 0)
+            )
             for layer, own in vectors.by_layer.items()
         }
         self._directions = {}
         for layer, own in vectors.by_layer.items():
             apart = exact(own) - self._means[layer]
             pulls = tf.cast(self._pulls, apart.dtype)[:, None]  # factors on cosines
-            self._directions[layer] = pulls * tf.math.l2_normalize(apart, 1, LEAST_SQUARE)
+            self._directions[layer] = self._constant(
+                f"directions of {layer}",
+                pulls * tf.math.l2_normalize(apart, 1, LEAST_SQUARE),
+                (None, own.shape[1]),
+            )
         self._searches = {
             layer: [
                 VectorSearch(functools.partial(_at, own[start : start + size]), size, exact=True)
@@ -76,7 +84,7 @@ class LayerNeighbors(Neighbors):
         )
         centers, to_features = vjp(at_centers, features)
         own = exact(centers) - self._means[layer]
-        directions = tf.gather(self._directions[layer], numbers)
+        directions = tf.gather(tf.convert_to_tensor(self._directions[layer]), numbers)
         product = tf.reduce_sum(own * directions, axis=-1)
         square = tf.reduce_sum(tf.square(own), axis=-1)
 

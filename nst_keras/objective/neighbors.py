@@ -23,10 +23,12 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices.variables import Shape, Variables
 from nst_keras.objective.evaluation import Features, Statistic
 from nst_keras.objective.nearest import VectorSearch
 from nst_keras.objective.region_weights import places
 from nst_keras.objective.regions import Region, StyleShare
+from nst_keras.objective.term_names import NEIGHBORS
 from nst_keras.objective.tiles import NEIGHBORS_STRIDE, Span, Tile
 
 LEAST_SQUARE = 1e-6  # sums of squares below it count as zero
@@ -70,11 +72,13 @@ class Neighbors(abc.ABC):
         tiles: of the image.
         regions: at the size of the image, as many as there are sets of vectors; none: every
             position is matched with all vectors.
+        variables: in which values are that depend on the scale.
 
     Attributes:
         layers: whose features are compared.
         vector_count: of the styles: M.
         constant: what the sum of distances is at least, as positions differ in their weight.
+        positions: their number, float32.
         known: for each tile, the numbers of its positions' neighbors by the name of their map,
             variables (1, rows, columns, 1), and what else statistics need of them.
     """
@@ -89,7 +93,9 @@ class Neighbors(abc.ABC):
         width: int,
         tiles: Sequence[Tile],
         regions: Sequence[Region] = (),
+        variables: Variables | None = None,
     ):
+        self._variables = variables or Variables()
         self.layers, self.tiles = tuple(vectors.by_layer), tuple(tiles)
         self._strides = vectors.strides
         self.vector_count, self._sizes, self._starts = vectors.count, vectors.sizes, vectors.starts
@@ -105,16 +111,29 @@ class Neighbors(abc.ABC):
         )
         pull = np.array(factors)[self._sets].sum()
         # A tensor, so that images of other masks share compiled programs.
-        self.constant = tf.constant(self.count - pull, tf.float32)
+        self.constant = self._constant("constant", tf.constant(self.count - pull, tf.float32))
+        self.positions = self._constant("positions", tf.constant(self.count, tf.float32))
         self._parts = [self.owned_part(tile) for tile in tiles]
         self.known = tuple(
-            {name: map_of_zeros(*shape_of(part)) for name in self._maps()} for part in self._parts
+            {name: self._map(name, *shape_of(part)) for name in self._maps()}
+            for part in self._parts
         )
 
     @property
     def count(self) -> int:
         """The number of positions."""
         return self._grid[0] * self._grid[1]
+
+    def _constant(
+        self, name: str, value: tf.Tensor, shape: Shape | None = None
+    ) -> tf.Tensor | tf.Variable:
+        return self._variables.constant(f"{NEIGHBORS}: {name}", value, shape)
+
+    def _map(self, name: str, rows: int, columns: int, count: int = 1) -> tf.Variable:
+        """A variable for some numbers at each position: (1, rows, columns, count)."""
+        # Not int32: TensorFlow keeps such variables in the host's memory, without use for XLA.
+        zeros = tf.zeros((1, rows, columns, count), tf.int64)
+        return self._variables.variable(name, zeros, (1, None, None, count))
 
     @classmethod
     def grid(cls, height: int, width: int) -> tuple[int, int]:
@@ -343,9 +362,3 @@ def sizes_of(values: tf.Tensor) -> list[int] | list[tf.Tensor]:
 
 def shape_of(part: Part) -> tuple[int, int]:
     return part[0].stop - part[0].start, part[1].stop - part[1].start
-
-
-def map_of_zeros(rows: int, columns: int, count: int = 1) -> tf.Variable:
-    """A variable for some numbers at each position: (1, rows, columns, count)."""
-    # Not int32: TensorFlow keeps such variables in the host's memory, where XLA cannot use them.
-    return tf.Variable(tf.zeros((1, rows, columns, count), tf.int64), trainable=False)

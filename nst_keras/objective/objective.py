@@ -12,7 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import Evaluator, Sums
+from nst_keras.devices.variables import Variables
+from nst_keras.objective.evaluation import Evaluator, Length, Sums
 from nst_keras.objective.neighbors import Neighbors
 from nst_keras.objective.term_names import TOTAL
 from nst_keras.objective.terms import Term
@@ -31,14 +32,20 @@ class Objective:
     Args:
         evaluator: evaluates images for the same terms.
         neighbors: those of the term of that name, if there is one.
+        variables: those in which the weights are; None: they are a tensor.
     """
 
     def __init__(
-        self, terms: Sequence[Term], evaluator: Evaluator, neighbors: Neighbors | None = None
+        self,
+        terms: Sequence[Term],
+        evaluator: Evaluator,
+        neighbors: Neighbors | None = None,
+        variables: Variables | None = None,
     ):
         self.terms, self.evaluator, self.neighbors = tuple(terms), evaluator, neighbors
         # As a tensor, so that objectives which differ in their weights share compiled programs.
-        self._factors = tf.stack([tf.cast(term.weight, tf.float64) for term in self.terms])
+        factors = tf.stack([tf.cast(term.weight, tf.float64) for term in self.terms])
+        self._factors = variables.constant("weights", factors) if variables else factors
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
         # compiled separately.
         compiled = tf.function(self.differentiate, autograph=False)
@@ -60,12 +67,14 @@ class Objective:
         """The keys of the losses: 'total', then the terms."""
         return (TOTAL, *self.weights)
 
-    def reweighted(self, weights: Mapping[str, float]) -> "Objective":
+    def reweighted(
+        self, weights: Mapping[str, float], variables: Variables | None = None
+    ) -> "Objective":
         """The same objective with other weights by term name."""
         terms = [dataclasses.replace(term, weight=weights[term.name]) for term in self.terms]
-        return Objective(terms, self.evaluator, self.neighbors)
+        return Objective(terms, self.evaluator, self.neighbors, variables)
 
-    def losses(self, sums: Sums, height: int, width: int) -> Losses:
+    def losses(self, sums: Sums, height: Length, width: Length) -> Losses:
         """The weighted losses of the statistics of an image of this size."""
         found = tf.stack([term.loss(sums[term.name], height, width) for term in self.terms])
         found *= tf.cast(self._factors, found.dtype)
@@ -75,8 +84,7 @@ class Objective:
 
     def value(self, image: tf.Tensor) -> Losses:
         """The losses of an image."""
-        height, width = image.shape[1:3]
-        return self.losses(self.evaluator.sums(image), height, width)
+        return self.losses(self.evaluator.sums(image), *size_of(image))
 
     def value_and_grad(self, image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
         """The losses of an image and the gradient of their total, of the image's shape.
@@ -84,12 +92,11 @@ class Objective:
         Where the gradient is not finite, the total is NaN.
         """
         evaluation = self.evaluator(image)
-        height, width = image.shape[1:3]
-        losses, cotangents = self._by_sums(evaluation.sums, height, width)
+        losses, cotangents = self._by_sums(evaluation.sums, *size_of(image))
         gradient = evaluation.pull_back(cotangents)
         return with_nan(losses, gradient), gradient
 
-    def differentiate(self, sums: Sums, height: int, width: int) -> tuple[Losses, Sums]:
+    def differentiate(self, sums: Sums, height: Length, width: Length) -> tuple[Losses, Sums]:
         """The losses of an image's statistics, and the gradient of the total by each of these."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sums)
@@ -111,7 +118,16 @@ class TracedOnce:
         """Call the function with tensors of the same shapes and types as the first time."""
         if self.traced is None:
             self.traced = self._function.get_concrete_function(*tensors)
+            del self._function  # and all that only its trace needed
         return self.traced(*tensors)
+
+
+def size_of(image: tf.Tensor) -> tuple[Length, Length]:
+    """The height and width of images (N, H, W, 3)."""
+    height, width = image.shape[1:3]
+    if height is not None and width is not None:
+        return height, width
+    return tuple(tf.unstack(tf.cast(tf.shape(image)[1:3], tf.float32)))
 
 
 def with_nan(losses: Losses, gradient: tf.Tensor) -> Losses:

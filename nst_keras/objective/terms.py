@@ -15,6 +15,7 @@ from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import (
     Evaluation,
     Features,
+    Length,
     Statistic,
     Sums,
     combined,
@@ -43,7 +44,7 @@ from nst_keras.runtime.errors import InputError
 # the content's features by layer, weights of positions, and numbers of neighbors.
 Statistics = Callable[[tf.Tensor, Features], Statistic]
 # The unweighted loss of the statistics of a whole image, given its height and width in pixels.
-Loss = Callable[[tf.Tensor, int, int], tf.Tensor]
+Loss = Callable[[tf.Tensor, Length, Length], tf.Tensor]
 # Makes a sum over positions from the statistics of several layers; pulls back to each of these.
 # The second argument is as above.
 Join = Callable[[Sequence[tf.Tensor], Features], Statistic]
@@ -166,8 +167,8 @@ def _content(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statisti
     target_sum = targets.content_sums[layer]
     own, channels = targets.architecture[layer], targets.content[0][layer].shape[-1]
 
-    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        count = float(own.positions(height, width) * channels)
+    def loss(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
+        count = 1.0 * own.positions(height, width) * channels
         return formulas.content(sums, target_sum, count)
 
     def error_sum(features: tf.Tensor, known: Features) -> Statistic:
@@ -182,11 +183,11 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
     sum of those of each, which count by their shares."""
     of_regions, own_layer = targets.style[layer], targets.architecture[layer]
 
-    def whole(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    def whole(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
         size = _size(own_layer, height, width)
         return formulas.style(divided(sums, size.positions), of_regions[0], size)
 
-    def by_region(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    def by_region(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
         # Where a mask has vanished at a small size, the loss is constant.
         moments = tf.math.divide_no_nan(
             sums, tf.cast(targets.region_sums[layer][:, None, None], sums.dtype)
@@ -204,14 +205,14 @@ def _style(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics
     return lambda features, known: formulas.style_sums(features, known[name]), by_region
 
 
-def _size(layer: Layer, height: int, width: int) -> Size:
-    return Size(float(layer.positions(height, width)), float(height * width))
+def _size(layer: Layer, height: Length, width: Length) -> Size:
+    return Size(1.0 * layer.positions(height, width), 1.0 * height * width)
 
 
 def _laplacian(layer: str, targets: Targets, formulas: Formulas) -> tuple[Statistics, Loss]:
     """The weighted mean of squared errors of the Laplacian."""
 
-    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    def loss(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
         return divided(sums, (height // LAPLACIAN_STRIDE) * (width // LAPLACIAN_STRIDE))
 
     def error_sum(features: tf.Tensor, known: Features) -> Statistic:
@@ -232,7 +233,7 @@ def _custom(given: LossTerm) -> Term:
         found = given.function(*(tf.cast(one, tf.float32) for one in features))
         return tf.cast(_scalar(given.name, found), tf.float32)
 
-    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    def loss(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
         return divided(sums, height * width) if given.additive else sums
 
     def of_one(features: tf.Tensor, known: Features) -> Statistic:
@@ -288,8 +289,11 @@ def _scalar(name: str, value: Any) -> tf.Tensor:
 def _neighbors(weight: float, neighbors: Neighbors) -> Term:
     """Distances from the styles' features of each position's neighbor, in the mean."""
 
-    def loss(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return divided(sums - tf.cast(neighbors.constant, sums.dtype), neighbors.count)
+    def loss(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
+        constant, positions = (
+            tf.cast(own, sums.dtype) for own in (neighbors.constant, neighbors.positions)
+        )
+        return divided(sums - constant, positions)
 
     statistics = {
         layer: functools.partial(neighbors.statistics, layer) for layer in neighbors.layers

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from nst_keras.objective.evaluation import PullBack, Statistic, divided, vjp
+from nst_keras.objective.evaluation import Length, PullBack, Statistic, divided, vjp
 
 PIXEL_RANGE = 255.0  # several published formulas are on 0..255
 
@@ -28,7 +28,7 @@ class Variation:
     """
 
     sums: Callable[[tf.Tensor], Statistic]
-    loss: Callable[[tf.Tensor, int, int], tf.Tensor]
+    loss: Callable[[tf.Tensor, Length, Length], tf.Tensor]
 
 
 def differences(image: tf.Tensor, offsets: Sequence[_Offset]) -> tuple[list[tf.Tensor], PullBack]:
@@ -126,17 +126,18 @@ def _sums_of_squares(found: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.stack([tf.reduce_sum(tf.square(d)) for d in found])
 
 
-def _mean_squares(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def _mean_squares(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
     along_x, along_y = tf.unstack(sums)
     return divided(along_x, 3.0 * height * (width - 1)) + divided(
         along_y, 3.0 * (height - 1) * width
     )
 
 
-def _nine_point_mean(sums: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def _nine_point_mean(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
     straight = 2.0 / 3.0 / (3.0 * height * width)
     diagonal = 2.0 / 12.0 / (3.0 * (height + 1) * (width + 1))
-    return tf.reduce_sum(sums * tf.constant([straight, straight, diagonal, diagonal], sums.dtype))
+    factors = tf.cast(tf.stack([straight, straight, diagonal, diagonal]), sums.dtype)
+    return tf.reduce_sum(sums * factors)
 
 
 # mean dx^2 + mean dy^2 on [0, 1]: equally strong at every size.

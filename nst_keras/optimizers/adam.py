@@ -3,7 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
+from nst_keras.optimizers.optimizer import (
+    Add,
+    MakeVariable,
+    Optimizer,
+    ValueAndGrad,
+    add_at_once,
+    make_variable,
+)
 from nst_keras.optimizers.schedules import Schedule
 
 # Lightness, red against blue, green against both (Ohta, Kanade and Sakai 1980), each of length 1.
@@ -22,6 +29,7 @@ class Adam(Optimizer):
             of red, green and blue are nearly equal, so Adam, which normalizes each coordinate
             separately, would change little but lightness.
         add: updates variables as large as the image.
+        variable: makes variables; those as large as the image may be of any height and width.
     """
 
     def __init__(
@@ -35,14 +43,16 @@ class Adam(Optimizer):
         epsilon: float = 1e-8,
         adam_colors: str = "rgb",
         add: Add = add_at_once,
+        variable: MakeVariable = make_variable,
     ):
         # On pixels r times as large, gradients are r times as small: epsilon grows, steps shrink.
         self.rate, self.pixel_range = rate, pixel_range
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
         self.opponent, self._add = adam_colors == "opponent", add
-        self.first = tf.Variable(tf.zeros(shape), trainable=False)
-        self.second = tf.Variable(tf.zeros(shape), trainable=False)
-        self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
+        any_size = (1, None, None, 3)
+        self.first = variable("first", tf.zeros(shape), any_size)
+        self.second = variable("second", tf.zeros(shape), any_size)
+        self.steps = variable("steps", tf.constant(0, tf.int64))
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         losses, gradient = value_and_grad(image.read_value())

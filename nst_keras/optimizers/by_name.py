@@ -10,7 +10,14 @@ import tensorflow as tf
 from nst_keras.optimizers import keras_text
 from nst_keras.optimizers.adam import Adam
 from nst_keras.optimizers.lbfgs import Lbfgs
-from nst_keras.optimizers.optimizer import Add, Optimizer, ValueAndGrad, add_at_once
+from nst_keras.optimizers.optimizer import (
+    Add,
+    MakeVariable,
+    Optimizer,
+    ValueAndGrad,
+    add_at_once,
+    make_variable,
+)
 from nst_keras.optimizers.schedules import Product, Schedule
 
 # Not Ftrl, which starts from black whatever the image is, nor optimizers for whole layers.
@@ -40,6 +47,7 @@ def make_optimizer(
     bounded: bool = False,
     loss_names: tuple[str, ...] = ("total",),
     add: Add = add_at_once,
+    variable: MakeVariable = make_variable,
 ) -> Optimizer:
     """Make an optimizer.
 
@@ -51,11 +59,14 @@ def make_optimizer(
         bounded: whether pixels stay within [0, 1].
         loss_names: the keys of the objective's losses.
         add: updates variables as large as the image.
+        variable: makes the variables of those that suit images of any size (see `facts`).
     """
     if name == "lbfgs":
         return Lbfgs(shape, rate=rate, bounded=bounded, loss_names=loss_names, **settings)
     if name == "adam":
-        return Adam(shape, rate=rate, pixel_range=pixel_range, add=add, **settings)
+        return Adam(
+            shape, rate=rate, pixel_range=pixel_range, add=add, variable=variable, **settings
+        )
     if keras_text.is_text(name):
         return KerasOptimizer(_from_text(name, rate), shape, pixel_range)
     return KerasOptimizer(_KERAS[name](learning_rate=rate, **settings), shape, pixel_range)

@@ -28,6 +28,7 @@ class OptimizerFacts:
         joins_batches: whether several pictures can be optimized at once, through one network. Each
             step must evaluate the current image alone, once: a batch is evaluated before it.
         moves_alone: whether nothing else may move the image between its steps.
+        any_size: whether its graph serves images of any size.
         has_conditions: whether its step has Python conditions on tensors, for AutoGraph to convert.
     """
 
@@ -40,6 +41,7 @@ class OptimizerFacts:
     images_per_history: int = 0
     joins_batches: bool = True
     moves_alone: bool = False
+    any_size: bool = False
     has_conditions: bool = False
 
     def learning_rate(self, pixel_range: float) -> float | None:
@@ -52,7 +54,7 @@ class OptimizerFacts:
 _MOMENTS = ("beta_1", "beta_2", "epsilon")
 
 FACTS = {
-    "adam": OptimizerFacts((*_MOMENTS, "adam_colors"), 0.02),
+    "adam": OptimizerFacts((*_MOMENTS, "adam_colors"), 0.02, any_size=True),
     "lbfgs": OptimizerFacts(
         ("history", "line_search"),
         1.0,

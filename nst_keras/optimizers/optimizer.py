@@ -1,7 +1,7 @@
 """What all optimizers of one image have in common."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -10,6 +10,11 @@ ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 # Adds to a variable the result of a function of it and of others of its shape: `add_at_once`, or
 # strip by strip `strips.add_by_strips`.
 Add = Callable[..., None]
+# Makes a variable of a name and a value: `make_variable`, or one that other sizes of the image use,
+# too, which may have the shape that comes last, where None stands for any length.
+MakeVariable = Callable[..., tf.Variable]
+# What depends on the size of the image or the number of steps, by name: itself, or such a variable.
+MakeConstant = Callable[[str, tf.Tensor], tf.Tensor | tf.Variable]
 
 
 class Optimizer(abc.ABC):
@@ -40,6 +45,13 @@ class Optimizer(abc.ABC):
     def warning(self) -> str:
         """A warning for the user about the optimizer's progress; empty if there is none."""
         return ""
+
+
+def make_variable(
+    name: str, value: tf.Tensor, shape: Sequence[int | None] | None = None
+) -> tf.Variable:
+    """A variable of a value, for images of one size."""
+    return tf.Variable(value, trainable=False)
 
 
 def add_at_once(

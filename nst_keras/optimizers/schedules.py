@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from keras.optimizers import schedules
 
+from nst_keras.optimizers.optimizer import MakeConstant
+
 Schedule = Callable[[tf.Tensor], tf.Tensor]  # 0-based step within the scale -> learning rate
 
 
@@ -17,6 +19,7 @@ def make_schedule(
     fall_steps: int = 0,
     at: Sequence[tuple[int, float]] = (),
     warmup_steps: int = 0,
+    constant: MakeConstant = lambda name, value: value,
 ) -> Schedule:
     """Make a schedule: the learning rate as a function of the step.
 
@@ -28,8 +31,10 @@ def make_schedule(
             the last step if that is 0. 'exponential' keeps falling after it.
         at: for 'piecewise', pairs of a 1-based step and the factor from that step on.
         warmup_steps: the number of steps over which a factor on the schedule rises to 1.
+        constant: makes what differs between scales.
     """
-    over = tf.constant(fall_steps or max(steps - 1, 1), tf.float32)
+    over = constant("fall steps", tf.constant(fall_steps or max(steps - 1, 1), tf.float32))
+    factor = constant("learning rate", tf.constant(learning_rate, tf.float32))
     if name == "linear":
         fall = schedules.PolynomialDecay(1.0, over, end)
     elif name == "cosine":
@@ -40,7 +45,7 @@ def make_schedule(
         # In Keras, a boundary belongs to the piece before it, and there is at least one.
         boundaries = [-2, *(step - 2 for step, _ in at)]
         fall = schedules.PiecewiseConstantDecay(boundaries, [1.0, 1.0, *(it for _, it in at)])
-    return _Scaled(fall, learning_rate, warmup_steps)
+    return _Scaled(fall, factor, warmup_steps)
 
 
 class _Scaled(schedules.LearningRateSchedule):
@@ -49,9 +54,10 @@ class _Scaled(schedules.LearningRateSchedule):
     Numbers are tensors, so that runs which differ in them share compiled programs.
     """
 
-    def __init__(self, factors: Schedule, learning_rate: float, warmup_steps: int):
-        self.factors, self.warmup_steps = factors, warmup_steps
-        self.learning_rate = tf.constant(learning_rate, tf.float32)
+    def __init__(
+        self, factors: Schedule, learning_rate: tf.Tensor | tf.Variable, warmup_steps: int
+    ):
+        self.factors, self.learning_rate, self.warmup_steps = factors, learning_rate, warmup_steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         rate = self.learning_rate * self.factors(step)

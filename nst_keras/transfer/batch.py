@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import WholeEvaluator, evaluate_batch
-from nst_keras.objective.objective import Losses, with_nan
+from nst_keras.objective.objective import Losses, size_of, with_nan
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
 from nst_keras.transfer.compiling import CompiledSteps
@@ -38,7 +38,9 @@ class ScaleBatch:
             self._evaluators = [_whole(run) for run in runs]
             shape = (len(runs), len(runs[0].objective.names))
             xla = runs[0].problem.plan.xla is True
-            self.compiled = CompiledSteps(self._one_step, shape, xla=xla)
+            # All graphs of a batch are shared, or none is.
+            variables = runs[0].variables
+            self.compiled = CompiledSteps(self._one_step, shape, xla=xla, variables=variables)
 
     @property
     def uses_xla(self) -> bool:
@@ -89,7 +91,7 @@ class ScaleBatch:
     def _losses_and_gradients(self, images: tf.Tensor) -> list[tuple[Losses, tf.Tensor]]:
         sums_of_all, pull_back = evaluate_batch(self._evaluators, images)
         found = [
-            run.objective.differentiate(sums, *images.shape[1:3])
+            run.objective.differentiate(sums, *size_of(images))
             for run, sums in zip(self.runs, sums_of_all, strict=True)
         ]
         gradient = pull_back([cotangents for _, cotangents in found])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from nst_keras.devices.variables import Variables
 from nst_keras.devices.xla_programs import Program
 from nst_keras.objective.objective import TracedOnce
 
@@ -18,6 +19,7 @@ class CompiledSteps:
     Args:
         step: takes one step and returns its losses of this shape, the total first: (..., terms).
         xla: whether XLA compiles it.
+        variables: those of the step; the graph is that of the first scale with the same ones.
         with_conditions: whether it has Python conditions on tensors; converting takes a second.
     """
 
@@ -27,6 +29,7 @@ class CompiledSteps:
         shape: tuple[int, ...],
         *,
         xla: bool = False,
+        variables: Variables | None = None,
         with_conditions: bool = False,
     ):
         self._step, self._shape, self._with_conditions = step, shape, with_conditions
@@ -34,7 +37,9 @@ class CompiledSteps:
         # graph with a loop, TensorFlow visits nodes in an order that varies between processes, and
         # that order decides whether oneDNN computes the gradients of pooling. If it does not, a
         # single thread computes them, and a step takes a quarter longer.
-        self._by_graph = TracedOnce(self._compiled_step())
+        self._by_graph = (variables or Variables()).graph(
+            shape, lambda: TracedOnce(self._compiled_step())
+        )
         # The whole loop is one program, whatever the number of steps: between steps nothing waits
         # for the host, and the image and the optimizer's variables stay where they are.
         self._by_xla = Program(self._loop)

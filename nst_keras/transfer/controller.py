@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
+from nst_keras.devices.variables import Variables
 from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
@@ -53,6 +54,7 @@ class Controller:
     Attributes:
         start: the state that the scale is set up with; None: it starts from `picture`.
         picture: the result of the scale before, if there is one: (H, W, 3).
+        variables: of the scale, and of those before it with the same graph.
         is_traced: whether the scale has taken a step since it was begun or resumed.
         setup_seconds: that the newest scale took to its first step, as later ones are to take.
 
@@ -70,7 +72,9 @@ class Controller:
         self.checkpointer, self._batch = checkpointer, batch
         self.start: State | None = None
         self.picture: np.ndarray | None = None
+        self.variables: Variables | None = None
         self.step, self.halvings, self.setup_seconds = 0, 0, 0.0
+        self._graph = (False, False)  # whether scales share it, and whether it is by layer
         self._first_scale = 0  # the index of the scale that `start` is a state of
         self._saved_before = False  # the first step of that scale
         self._pace = TimeEstimate()  # of steps times their work
@@ -115,6 +119,16 @@ class Controller:
             self.settings.tolerance, self.settings.patience, scale.first_step, monitors
         )
         self.is_traced = False
+        self._set_up_variables()
+
+    def _set_up_variables(self) -> None:
+        """Keep the variables of the scale before if its graph serves this one, too."""
+        is_kept = self.problem.shares_graphs(self.scale, self.tile_size)
+        before, self._graph = self._graph, (is_kept, self.scale.by_layer)
+        if self.variables is not None and is_kept and before == self._graph:
+            self.variables.release()
+        else:
+            self.variables = Variables(is_kept)
 
     @property
     def ends_scale(self) -> bool:

@@ -7,6 +7,7 @@ gradient there is zero.
 import numpy as np
 import tensorflow as tf
 
+from nst_keras.devices.variables import Variables
 from nst_keras.imaging.masks import with_kept
 from nst_keras.objective.objective import Losses, ValueAndGrad
 
@@ -17,12 +18,15 @@ class KeptPart:
     Args:
         photo: float32 (H, W, 3) in [0, 1].
         mask: (H, W) in [0, 1]; where it is 1, the photo stays exactly as it is.
+        variables: in which both are for steps.
     """
 
-    def __init__(self, photo: np.ndarray, mask: np.ndarray):
+    def __init__(self, photo: np.ndarray, mask: np.ndarray, variables: Variables | None = None):
         self.photo, self.mask = photo, mask
         # As tensors, so that pictures of a size share compiled programs.
-        self._photo, self._mask = tf.constant(photo[None]), tf.constant(mask[None, ..., None])
+        constant = (variables or Variables()).constant
+        self._photo = constant("kept photo", tf.constant(photo[None]), (1, None, None, 3))
+        self._mask = constant("kept mask", tf.constant(mask[None, ..., None]), (1, None, None, 1))
 
     def with_photo(self, image: tf.Tensor) -> tf.Tensor:
         """An image (1, H, W, 3) with the kept part in place."""

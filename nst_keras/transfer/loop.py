@@ -87,7 +87,6 @@ def _run(controllers: Sequence[Controller], timeline: Timeline) -> _Iterates:
         is_done = controllers[0].is_done(scale)
         while not is_done:
             is_done = yield from _run_scale(controllers, scale, timeline)
-            memory.free_garbage()  # before there are two batches, whose graphs are large
 
 
 def _run_scale(
@@ -110,9 +109,12 @@ def _run_scale(
 
 
 def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
-    runs = []
+    runs, before = [], controllers[0].variables
     for controller in controllers:
         controller.begin(scale)
+    if before not in (None, controllers[0].variables):
+        memory.free_garbage()  # the graph of the scale before, which is large
+    for controller in controllers:
         runs.append(
             ScaleRun(
                 controller.problem,
@@ -121,6 +123,7 @@ def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
                 controller.start,
                 controller.tile_size,
                 controller.halvings,
+                controller.variables,
             )
         )
     batch = ScaleBatch(runs)

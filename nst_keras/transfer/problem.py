@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices.variables import Values, Variables
 from nst_keras.imaging import geometry
 from nst_keras.imaging.color_match import color_statistics, match_colors
 from nst_keras.imaging.masks import with_kept
@@ -41,6 +42,7 @@ from nst_keras.objective.terms import (
 )
 from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
@@ -110,6 +112,8 @@ class StyleTransferProblem:
         coarsest = plan.scales[0]
         check_gradients(self._own_terms, self.architecture, coarsest.height, coarsest.width)
         self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
+        # Functions of the user may need to know the size of what they get.
+        self._is_ours = not inputs.extractor and not self._own_terms
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:
         if not inputs.masks.automatic:
@@ -144,13 +148,29 @@ class StyleTransferProblem:
             found += share * (self._content_at(scale) - coarse)
         return np.clip(found, 0.0, 1.0, out=found)
 
-    def objective(self, scale: Scale, tile_size: int | None = None) -> Objective:
+    def shares_graphs(self, scale: Scale, tile_size: int | None = None) -> bool:
+        """Whether the graph of a step at a scale serves others, too; `tile_size` as below."""
+        alike = [other for other in self.plan.scales if other.by_layer == scale.by_layer]
+        return (
+            len(alike) > 1
+            and tile_size is None
+            and self.replicas.count == 1
+            and self.plan.xla is not True  # which compiles each size by itself
+            and self.settings.variables == "pixels"
+            and facts_of(self.settings.optimizer).any_size
+            and self._is_ours
+        )
+
+    def objective(
+        self, scale: Scale, tile_size: int | None = None, variables: Variables | None = None
+    ) -> Objective:
         """The objective at a scale, its targets captured.
 
         Args:
             tile_size: the longest side of tiles in pixels; None: the image is not cut. Several
                 replicas get smaller tiles that keep all of them busy, unless the picture is too
                 small to be shared; then each host computes it on its own.
+            variables: in which values are that depend on the scale, if its graph serves others.
         """
         side, count = tile_size, self.replicas.count
         if count > 1:
@@ -168,8 +188,8 @@ class StyleTransferProblem:
             self._targets = None  # freed before there are others
             self._targets = self._capture_targets(capture, scale, styles, tiles_of, regions)
             self._targets_size = size
-        targets = self._targets
-        neighbors = self._neighbors(capture, scale, styles, tiles_of, regions)
+        targets = self._targets.held_in(variables) if variables else self._targets
+        neighbors = self._neighbors(capture, scale, styles, tiles_of, regions, variables)
         terms = make_terms(self._terms, targets, FORMULAS[self.settings.objective], neighbors)
         terms += custom_terms(self._own_terms)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
@@ -181,9 +201,12 @@ class StyleTransferProblem:
             beside = {LAPLACIAN: laplacian}
             networks = [dataclasses.replace(network, beside=beside) for network in networks]
         if len(tiles) == 1:
-            at_layer = functools.partial(evaluate_layer, terms, known[0])
-            join = functools.partial(join_layers, terms, known[0])
-            return Objective(terms, WholeEvaluator(networks[0], at_layer, join), neighbors)
+            values = Values(known[0])
+            at_layer = functools.partial(evaluate_layer, terms, values)
+            join = functools.partial(join_layers, terms, values)
+            return Objective(
+                terms, WholeEvaluator(networks[0], at_layer, join), neighbors, variables
+            )
         check_can_be_cut(self.architecture, self._own_terms)
         # TPUs need it.
         xla = self.plan.xla is True or self.settings.distribute == "tpu"
@@ -226,6 +249,7 @@ class StyleTransferProblem:
         styles: Sequence[np.ndarray],
         tiles_of: TilesOf,
         regions: Sequence[Region],
+        variables: Variables | None,
     ) -> Neighbors | None:
         """The neighbors at a scale, not yet matched, if there is such a term."""
         if NEIGHBORS not in self._terms:
@@ -246,7 +270,7 @@ class StyleTransferProblem:
             regions,
         )
         size = scale.height, scale.width
-        return kind(vectors, *size, tiles_of(*size), regions)
+        return kind(vectors, *size, tiles_of(*size), regions, variables)
 
     def match(self, neighbors: Neighbors, scale: Scale, image: np.ndarray) -> None:
         """Match an image (H, W, 3) with the styles.
@@ -286,11 +310,13 @@ class StyleTransferProblem:
             found if mask is None else with_kept(found, geometry.resize(self._photo, *size), mask)
         )
 
-    def kept_at(self, height: int, width: int) -> KeptPart | None:
+    def kept_at(
+        self, height: int, width: int, variables: Variables | None = None
+    ) -> KeptPart | None:
         """What is kept of the photo, at a size of the picture; None: nothing."""
         mask = self.regions.keep_at(height, width)
         return (
-            KeptPart(geometry.resize(self._photo, height, width), mask)
+            KeptPart(geometry.resize(self._photo, height, width), mask, variables)
             if mask is not None
             else None
         )

@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices import memory
-from nst_keras.objective.objective import balanced_weights
+from nst_keras.devices.variables import Variables, value_of
+from nst_keras.devices.xla_programs import is_for_xla
+from nst_keras.objective.objective import Losses, balanced_weights
 from nst_keras.objective.term_names import matches
 from nst_keras.optimizers import by_name, optimizer, schedules
 from nst_keras.optimizers.facts import facts_of
@@ -24,6 +26,7 @@ from nst_keras.transfer.problem import StyleTransferProblem
 _log = logging.getLogger(__name__)
 
 _HOST = "/device:CPU:0"
+_ANY_SIZE = (1, None, None, 3)  # of images
 
 
 class ScaleRun:
@@ -34,6 +37,7 @@ class ScaleRun:
         state: the result of `state` at the same scale, to resume from.
         tile_size: see `StyleTransferProblem.objective`.
         halvings: how often the learning rate is halved.
+        variables: those of all scales that have a graph in common; None: it has its own.
 
     Attributes:
         compiled: the compiled steps; None where steps run from Python, one by one.
@@ -50,15 +54,17 @@ class ScaleRun:
         state: State | None = None,
         tile_size: int | None = None,
         halvings: int = 0,
+        variables: Variables | None = None,
     ):
         self.scale, self.problem, self._settings = scale, problem, problem.settings
+        self.variables = variables or Variables()
         # First, because it needs large arrays for a while.
-        self.objective = problem.objective(scale, tile_size)
+        self.objective = problem.objective(scale, tile_size, self.variables)
         in_graph, facts = self.objective.evaluator.in_graph, facts_of(self._settings.optimizer)
         self._facts = facts
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
         with tf.device(self._home):
-            self._kept = problem.kept_at(scale.height, scale.width)
+            self._kept = problem.kept_at(scale.height, scale.width, self.variables)
         # Strips save memory on the host; on a GPU they would copy everything there and back.
         by_strips = not in_graph and (self._home is not None or not memory.on_gpu())
         self._add = add_by_strips if by_strips else optimizer.add_at_once
@@ -76,21 +82,21 @@ class ScaleRun:
             first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
         # What steps change: the pixels, or the coefficients of their pyramid.
         with tf.device(self._home):
-            self.variable = tf.Variable(first, trainable=False)
+            self.variable = self.variables.variable("image", first, _ANY_SIZE)
             own = {"pyramid" if self._pyramid else "image": self.variable}
             if self._settings.average:
-                own["average"] = tf.Variable(tf.zeros(shape), trainable=False)
+                own["average"] = self.variables.variable("average", tf.zeros(shape), _ANY_SIZE)
         self._average = own.get("average")
         # By owner and name, as in checkpoints.
-        self._variables = {"scale": own, "optimizer": self._optimizer.variables()}
+        self._by_owner = {"scale": own, "optimizer": self._optimizer.variables()}
         if state is not None:
             self._restore(state)
         elif self.objective.neighbors is not None:
             problem.match(self.objective.neighbors, scale, image)
         if state is None and self._settings.balance:
             self._balance()
-        for variables in self._variables.values():
-            for variable in variables.values():
+        for named in self._by_owner.values():
+            for variable in named.values():
                 variable.assign(problem.replicas.from_chief(variable.read_value()))
         self.compiled: CompiledSteps | None = None
         if in_graph:
@@ -98,6 +104,7 @@ class ScaleRun:
                 self._one_step,
                 (len(self.objective.names),),
                 xla=problem.plan.xla is True,
+                variables=self.variables,
                 with_conditions=facts.has_conditions,
             )
 
@@ -128,7 +135,7 @@ class ScaleRun:
         return self._kept.with_photo(image) if self._kept else image
 
     def _image_of(self, variable: tf.Variable) -> tf.Tensor:
-        value = variable.read_value()
+        value = value_of(variable)
         return self._pyramid.image(value) if self._pyramid else value
 
     def row(self, losses: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -164,8 +171,8 @@ class ScaleRun:
     def state(self) -> State:
         """Everything that the next step depends on, beside the settings."""
         state = {
-            owner: {name: _array(variable) for name, variable in variables.items()}
-            for owner, variables in self._variables.items()
+            owner: {name: _array(variable) for name, variable in named.items()}
+            for owner, named in self._by_owner.items()
         }
         if self.objective.neighbors is not None:
             state["neighbors"] = self.objective.neighbors.state()
@@ -201,25 +208,25 @@ class ScaleRun:
     def _restore(self, state: State) -> None:
         wrong = []
         neighbors = self.objective.neighbors
-        all_needed: dict[str, Mapping[str, np.ndarray | tf.Variable]] = dict(self._variables)
+        all_needed: dict[str, Mapping[str, np.ndarray | tf.Variable]] = dict(self._by_owner)
         if neighbors is not None:
             all_needed["neighbors"] = neighbors.state()
-        for owner, variables in all_needed.items():
-            needed = {name: _form(variable) for name, variable in variables.items()}
+        for owner, named in all_needed.items():
+            needed = {name: _form(variable) for name, variable in named.items()}
             found = {name: _form(array) for name, array in state.get(owner, {}).items()}
             differing = {name for name, _ in needed.items() ^ found.items()} - {"weights"}
             wrong += [f"{owner}/{name}" for name in sorted(differing)]
         if wrong:
             raise InputError(f"--workdir: its checkpoint is of another run: {', '.join(wrong)}")
-        for owner, variables in self._variables.items():
-            for name, variable in variables.items():
+        for owner, named in self._by_owner.items():
+            for name, variable in named.items():
                 variable.assign(state[owner][name])
         if neighbors is not None:
             neighbors.restore(state["neighbors"])
         if self._settings.balance:
             values = map(float, state["scale"]["weights"])
             weights = dict(zip(self.objective.weights, values, strict=True))
-            self.objective = self.objective.reweighted(weights)
+            self.objective = self.objective.reweighted(weights, self.variables)
 
     def _balance(self) -> None:
         shares = {
@@ -229,7 +236,7 @@ class ScaleRun:
         image = self.image()
         around = self._kept.value_and_grad if self._kept else None
         weights = balanced_weights(self.objective, image, shares, self._settings.seed, around)
-        self.objective = self.objective.reweighted(weights)
+        self.objective = self.objective.reweighted(weights, self.variables)
         _log.info(
             "balance at %dx%d: weights %s",
             self.scale.width,
@@ -247,6 +254,7 @@ class ScaleRun:
             fall_steps=settings.schedule_steps,
             at=[(int(step), factor) for step, factor in settings.schedule_at],
             warmup_steps=settings.warmup_steps,
+            constant=self.variables.constant,
         )
         return by_name.make_optimizer(
             settings.optimizer,
@@ -257,6 +265,7 @@ class ScaleRun:
             bounded=settings.clamp and self._pyramid is None,
             loss_names=self.objective.names,
             add=self._add,
+            variable=self.variables.variable,
         )
 
     def _one_by_one(self, count: tf.Tensor) -> tf.Tensor:
@@ -269,10 +278,15 @@ class ScaleRun:
         return losses
 
     def _one_step(self) -> tf.Tensor:
-        evaluate = self.objective.value_and_grad
+        evaluate = self._evaluate
         if self._facts.has_conditions:  # AutoGraph would go through the objective and the network
             evaluate = tf.autograph.experimental.do_not_convert(evaluate)
         return self.row(self.advance(evaluate))
+
+    def _evaluate(self, image: tf.Tensor) -> tuple[Losses, tf.Tensor]:
+        if is_for_xla():  # which compiles this size only
+            image.set_shape((1, self.scale.height, self.scale.width, 3))
+        return self.objective.value_and_grad(image)
 
 
 def _excess(pixels: tf.Tensor) -> tf.Tensor:
@@ -285,7 +299,8 @@ def _toward(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
 
 
 def _form(array: np.ndarray | tf.Variable) -> tuple:
-    return tuple(array.shape), tf.as_dtype(array.dtype)
+    """The shape of the array or of the variable's present value, and the type."""
+    return _array(array).shape, tf.as_dtype(array.dtype)
 
 
 def _array(value: tf.Variable | tf.Tensor) -> np.ndarray:

@@ -46,7 +46,12 @@ SCALES = (Scale(0, 10, 20, 30, 1), Scale(1, 20, 40, 50, 31))
 def make_controller(checkpointer=None, **settings):
     """The controller of a run of 80 steps at two scales, which computes nothing."""
     plan = Plan(SCALES, "float32", None, 0, 50, (30,))
-    problem = SimpleNamespace(settings=resolve(Config(**settings)), plan=plan, replicas=ALONE)
+    problem = SimpleNamespace(
+        settings=resolve(Config(**settings)),
+        plan=plan,
+        replicas=ALONE,
+        shares_graphs=lambda scale, tile_size: not tile_size,
+    )
     return Controller(problem, checkpointer)
 
 

@@ -7,20 +7,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras import stylize
+from nst_keras import LossTerm, stylize
+from nst_keras.devices.variables import Variables
 from nst_keras.imaging import geometry
 from nst_keras.runtime.errors import InputError
+from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import scale_run
 from nst_keras.transfer.inputs import read_inputs
 from nst_keras.transfer.planning import make_plan
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import require_precision
+from tests.conftest import picture, require_precision
 from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
     CONFIG,
     CONTENT,
+    DEEP_NEIGHBORS,
     NEIGHBORS,
     SINGLE,
     STYLE,
@@ -34,18 +37,117 @@ from tests.transfer.conftest import (
 )
 
 
-def test_each_scale_is_traced_once(tiny_weights, monkeypatch):
-    made = []
-    normal = ScaleRun.__init__
+def scale_runs(monkeypatch):
+    """The scale runs that are made from here on."""
+    made, normal = [], ScaleRun.__init__
 
     def remember(self, *arguments):
         normal(self, *arguments)
         made.append(self)
 
     monkeypatch.setattr(ScaleRun, "__init__", remember)
-    paint(CONFIG, tiny_weights)
-    functions = [run.compiled._by_graph._function for run in made]
-    assert [function.experimental_get_tracing_count() for function in functions] == [1, 1]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("settings", "graphs"),
+    [
+        ({}, [0, 0]),
+        ({"optimizer": "lbfgs"}, [0, 1]),
+        ({"variables": "pyramid"}, [0, 1]),
+        ({"optimizer": "rmsprop"}, [0, 1]),
+        (NEIGHBORS, [0, 0, 2]),  # the last one by layer
+        ({**NEIGHBORS, "scales": 1}, [0, 1]),
+    ],
+    ids=str,
+)
+def test_scales_of_one_kind_share_a_graph_unless_their_size_is_in_it(
+    tiny_weights, monkeypatch, settings, graphs
+):
+    made = scale_runs(monkeypatch)
+    paint(dataclasses.replace(CONFIG, **settings), tiny_weights)
+    traced = [run.compiled._by_graph.traced for run in made]
+    assert None not in traced
+    assert [traced.index(own) for own in traced] == graphs
+
+
+def test_functions_of_the_user_are_traced_for_each_size(tiny_weights, monkeypatch):
+    shapes = []
+
+    def brightness(features):
+        shapes.append(tuple(features.shape[1:3]))
+        return tf.reduce_mean(features)
+
+    made = scale_runs(monkeypatch)
+    paint(CONFIG, tiny_weights, terms=LossTerm("brightness", 1.0, brightness))
+    sizes = [(scale.height, scale.width) for scale in (run.scale for run in made)]
+    assert len({*sizes}) == 2 and {*shapes} == {*sizes}
+
+
+LEFT = np.zeros(CONTENT.shape[:2], np.float32)
+LEFT[:, :20] = 1.0
+KINDS = [
+    *({"objective": name} for name in PRESETS if name != "neighbors"),
+    DEEP_NEIGHBORS,
+    {**DEEP_NEIGHBORS, "precision": "bfloat16"},
+    {"content_focus": 0.5, "laplacian_weight": 3.0, "adam_colors": "opponent"},
+    {"pooling": "avg", "padding": "replicate", "average": 0.9},
+    {"balance": (("content", 1.0), ("style", 2.0))},
+    *({"schedule": name, "warmup_steps": 2} for name in ("linear", "cosine", "exponential")),
+]
+
+
+def with_shared_variables(problem, number):
+    """A scale whose graph is that of the scale before it, and the same with a graph of its own."""
+    variables = Variables(are_shared=True)
+    before, scale = problem.plan.scales[number - 1 : number + 1]
+    images = [picture(own.height, own.width, seed=7) for own in (before, scale)]
+    ScaleRun(problem, before, lambda: images[0], variables=variables).run(2)
+    variables.release()
+    shared = ScaleRun(problem, scale, lambda: images[1], variables=variables)
+    return shared, ScaleRun(problem, scale, lambda: images[1])
+
+
+@pytest.mark.parametrize("has_masks", [False, True])
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_the_graph_of_another_scale_computes_what_one_of_its_own_does(
+    tiny_weights, settings, has_masks
+):
+    precision = settings.get("precision", "float32")
+    require_precision(precision)
+    config = dataclasses.replace(CONFIG, scales=2, optimizer="adam", **settings)
+    given = {"styles": (STYLE, "keep"), "style_mask": ["rest", LEFT]} if has_masks else {}
+    problem = make_problem(tiny_weights, config, **given)
+    if settings.get("detail_iterations"):
+        problem.plan = dataclasses.replace(problem.plan, scales=problem.plan.scales[:2])
+    assert_alike(*with_shared_variables(problem, 1), precision)
+
+
+def test_neighbors_by_layer_can_share_a_graph(tiny_weights):
+    problem = make_problem(tiny_weights, dataclasses.replace(CONFIG, **NEIGHBORS))
+    first, second, _ = problem.plan.scales
+    by_layer = tuple(dataclasses.replace(own, by_layer=True) for own in (first, second))
+    problem.plan = dataclasses.replace(problem.plan, scales=by_layer)
+    assert problem.shares_graphs(by_layer[1])
+    assert_alike(*with_shared_variables(problem, 1))
+
+
+def assert_alike(shared, own, precision="float32"):
+    """Two runs of one scale take the same first step, but for rounding."""
+    error = distance_error(precision, convolutions=8, positions=own.scale.pixels)
+    share = switching(error, convolutions=8)
+    (losses, found), (expected_losses, expected) = (
+        (run.run(1), run.state()["optimizer"]) for run in (shared, own)
+    )
+    assert losses == pytest.approx(expected_losses, rel=error, abs=1e-8)
+    assert found["steps"] == expected["steps"] == 1
+    moment = expected["first"]  # a tenth of the gradient
+    assert np.linalg.norm(found["first"] - moment) < share * np.linalg.norm(moment)
+    rates = [run._optimizer.rate(tf.constant(3, tf.int64)) for run in (shared, own)]
+    assert float(rates[0]) == float(rates[1])
+    # Whatever the sign of the smallest gradients is, which decides on Adam's first step.
+    difference = np.abs(shared.picture() - own.picture())
+    assert shared.picture().shape == own.picture().shape and difference.mean() < 0.1 * rates[0]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -257,7 +359,7 @@ def test_with_the_state_on_the_host_steps_are_the_same(tiny_weights, monkeypatch
         for one in (run, again):
             one.run(3)
             pictures.append(one.picture())
-            own = [it for variables in one._variables.values() for it in variables.values()]
+            own = [it for named in one._by_owner.values() for it in named.values()]
             devices.append({it.device[-5:] for it in own})
     for found in pictures[1:]:
         np.testing.assert_array_equal(found, pictures[0])

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nst_keras.devices.variables import Variables
 from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings.presets import PRESETS
 from nst_keras.transfer.batch import ScaleBatch
 from nst_keras.transfer.scale_run import ScaleRun
-from tests.conftest import require_precision
-from tests.transfer.conftest import CONTENT, DEEP_NEIGHBORS, NEIGHBORS, SINGLE, STYLE, make_problem
+from tests.conftest import picture, require_precision
+from tests.network.conftest import distance_error
+from tests.transfer.conftest import (
+    CONFIG,
+    CONTENT,
+    DEEP_NEIGHBORS,
+    NEIGHBORS,
+    SINGLE,
+    STYLE,
+    make_problem,
+)
 
 pytestmark = pytest.mark.slow  # each compiles a program
 
@@ -57,7 +67,7 @@ def check(batch):
     function = batch.compiled._by_xla.function
     assert function.experimental_get_tracing_count() == 1
     for run in batch.runs:  # TensorFlow keeps those of int32 in the host's memory, unlike XLA
-        variables = {"neighbors": {}, **run._variables}
+        variables = {"neighbors": {}, **run._by_owner}
         if run.objective.neighbors is not None:
             variables["neighbors"] = run.objective.neighbors.known[0]
         kinds = {one.dtype for own in variables.values() for one in own.values()}
@@ -99,3 +109,35 @@ def test_pictures_of_other_masks_share_a_program(tiny_weights, settings):
         (trace,) = batch.compiled._by_xla._traces.values()
         programs.add(trace._name)
     assert len(programs) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {**DEEP_NEIGHBORS, "detail_iterations": 0}, {"content_focus": 0.5, "average": 0.5}],
+    ids=str,
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_scales_share_a_graph_each_compiles_a_program_of_its_size(
+    tiny_weights, settings, count
+):
+    """As `--xla=auto` does once it has taken steps without it."""
+    problem = make_problem(tiny_weights, dataclasses.replace(CONFIG, scales=2, **settings))
+    shared = [Variables(are_shared=True) for _ in range(count)]
+    for scale in problem.plan.scales:
+        image = picture(scale.height, scale.width, seed=7)
+        for variables in shared:
+            variables.release()
+        batch = ScaleBatch(
+            [
+                ScaleRun(problem, scale, lambda own=image: own, variables=variables)
+                for variables in shared
+            ]
+        )
+        by_graph = batch.run(1)
+        batch.compiled.xla = True
+        for run in batch.runs:
+            run.variable.assign(image[None])
+        error = distance_error("float32", convolutions=8, positions=scale.pixels)
+        for losses, expected in zip(batch.run(1), by_graph, strict=True):
+            assert losses == pytest.approx(expected, rel=error)
+        check(batch)
