@@ -49,6 +49,11 @@ class ScaleBatch:
             return self.runs[0].problem.plan.xla is True
         return self.compiled.xla
 
+    @property
+    def shares_graph(self) -> bool:
+        """Whether the graph of a step serves other scales, too."""
+        return self.runs[0].variables.are_shared
+
     def run(self, steps: int) -> list[dict[str, float]]:
         """Take some steps; returns for each picture what `ScaleRun.run` does."""
         self._values = None

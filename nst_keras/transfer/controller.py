@@ -56,7 +56,7 @@ class Controller:
         picture: the result of the scale before, if there is one: (H, W, 3).
         variables: of the scale, and of those before it with the same graph.
         is_traced: whether the scale has taken a step since it was begun or resumed.
-        setup_seconds: that the newest scale took to its first step, as later ones are to take.
+        setup_seconds: that later scales are to take to be set up.
 
     Raises:
         InputError: the checkpoint is not of a step of the plan, or hosts found different ones.

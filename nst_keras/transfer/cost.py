@@ -13,7 +13,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.progress import format_seconds
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.plan import Scale
+from nst_keras.transfer.plan import Scale, serves_any_size
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _PIXEL = 12  # bytes of a float32 RGB pixel
@@ -41,14 +41,16 @@ class _Pace(NamedTuple):
         share: the part of the rate of matrix products that a step reaches.
         neighbors: factor on a step with neighbors, which are bound by memory.
         scale: seconds to set up a scale, beside what grows with its size.
+        graph: seconds to prepare the graph of a step.
     """
 
     share: float
     neighbors: float
     scale: float
+    graph: float
 
 
-_PACES = {False: _Pace(0.9, 1.6, 1.5), True: _Pace(0.25, 1.2, 6.0)}
+_PACES = {False: _Pace(0.9, 1.6, 0.5, 1.0), True: _Pace(0.25, 1.2, 3.8, 2.2)}
 # In steps of the scale: to set it up, without neighbors and with them; at the end, the scores and
 # the files of a run.
 _SETUP_STEPS, _END_STEPS = (1.5, 7.0), 8.0
@@ -203,7 +205,11 @@ class CostModel:
             compiling.seconds(step, scale.steps, xla)
             for step, scale in zip(steps, scales, strict=True)
         ]
-        around = len(scales) * pace.scale + _SETUP_STEPS[has_neighbors] * sum(steps)
+        graphs = len(scales)
+        if serves_any_size(self._settings, tile_size, xla):
+            graphs = len({scale.by_layer for scale in scales})
+        around = len(scales) * pace.scale + graphs * pace.graph
+        around += _SETUP_STEPS[has_neighbors] * sum(steps)
         return seconds, around + _END_STEPS * steps[-1]
 
     def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:

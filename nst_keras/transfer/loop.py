@@ -155,8 +155,10 @@ def _take_steps(
         seconds = time.perf_counter() - began
         if not is_traced:
             _keep_compiled(batch, seconds)
+            # Of the first step, only what was compiled is to come again.
+            is_compiled_anew = batch.uses_xla or not batch.shares_graph
             for controller in controllers:
-                controller.setup_seconds = set_up + seconds
+                controller.setup_seconds = set_up + is_compiled_anew * seconds
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)
         if trial and trial.observe(steps, seconds, controllers[0].steps_left):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nst_keras.imaging import geometry
+from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS
 from nst_keras.settings.resolve import Settings
@@ -82,6 +83,20 @@ class Plan:
         names = ("precision", "xla", "image_every", "log_every", *steps)
         decided = {name: getattr(self, name) for name in names}
         return {**decided, "tile_size": self.tile_size or "none", "time_limit": None}
+
+
+def serves_any_size(settings: Settings, tile_size: int | None, xla: bool | str) -> bool:
+    """Whether the graph of a step serves pictures of any size, so that scales can share it.
+
+    Args:
+        tile_size, xla: as in a plan.
+    """
+    return (
+        tile_size is None
+        and xla is not True  # which compiles each size by itself
+        and settings.variables == "pixels"
+        and facts_of(settings.optimizer).any_size
+    )
 
 
 def plan_run(settings: Settings, content_size: tuple[int, int]) -> tuple[Scale, ...]:

@@ -42,7 +42,6 @@ from nst_keras.objective.terms import (
 )
 from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
 from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
-from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
@@ -57,7 +56,7 @@ from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import References
 from nst_keras.transfer.kept import KeptPart
 from nst_keras.transfer.picture_regions import PictureRegions, common_regions, given_regions
-from nst_keras.transfer.plan import Plan, Scale
+from nst_keras.transfer.plan import Plan, Scale, serves_any_size
 
 _log = logging.getLogger(__name__)
 
@@ -153,11 +152,8 @@ class StyleTransferProblem:
         alike = [other for other in self.plan.scales if other.by_layer == scale.by_layer]
         return (
             len(alike) > 1
-            and tile_size is None
+            and serves_any_size(self.settings, tile_size, self.plan.xla)
             and self.replicas.count == 1
-            and self.plan.xla is not True  # which compiles each size by itself
-            and self.settings.variables == "pixels"
-            and facts_of(self.settings.optimizer).any_size
             and self._is_ours
         )
 

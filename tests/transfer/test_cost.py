@@ -159,12 +159,17 @@ def test_a_description_gives_sizes_steps_time_memory_and_tiles():
     # second; seconds are rounded up.
     coarse, fine = ((pixels + 7000) * 1551104 / 0.9e12 for pixels in (128 * 96, 512 * 384))
     assert 14 < 40 * fine < 15
-    # In all: 1.5 s to set up each of two scales, and 1.5 of its steps, and 8 steps of the last one
-    # at the end.
-    assert 20 < 10 * coarse + 40 * fine + 2 * 1.5 + 1.5 * (coarse + fine) + 8 * fine < 21
-    steps, text = costs().describe((scale(128, 96), scale(512, 384, 40)), None, 1e12)
+    # In all: 1 s for the graph of both scales, 0.5 s and 1.5 of its steps to set up each of them,
+    # and 8 steps of the last one at the end.
+    whole = 1.0 + 10 * coarse + 40 * fine + 2 * 0.5 + 1.5 * (coarse + fine) + 8 * fine
+    assert 19.5 < whole < 20
+    both = scale(128, 96), scale(512, 384, 40)
+    steps, text = costs().describe(both, None, 1e12)
     assert steps == "10 steps at 128x96, 40 at 512x384"
-    assert text.startswith("about 0:21, up to about ") and text.endswith(" GiB, in whole pictures")
+    assert text.startswith("about 0:20, up to about ") and text.endswith(" GiB, in whole pictures")
+    # A graph of the bands of a pyramid serves one size only.
+    _, text = costs(variables="pyramid").describe(both, None, 1e12)
+    assert text.startswith("about 0:21, ")
     # With neighbors 1.6 times as long; these reach no deeper than the content.
     _, text = costs(objective="neighbors", content_layers=("block5_conv2",)).describe(
         (scale(512, 384, 40),), None, 1e12

@@ -1,6 +1,7 @@
 """The loop over scales and steps: what it yields, and that a resume changes nothing."""
 
 import dataclasses
+import itertools
 import weakref
 from types import SimpleNamespace
 
@@ -50,6 +51,25 @@ def test_steps_are_counted_from_one_over_all_scales(tiny_weights):
     assert [scale for _, scale, *_ in iterates] == [0] * 4 + [1] * 6
     assert iterates[0][2] == (24, 36, 3) and iterates[-1][2] == (32, 48, 3)
     assert [step for step, *_, ends in iterates if ends] == [4, 10]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, 1.0), ({"optimizer": "sgd"}, 2.0)], ids=str
+)
+def test_later_scales_are_to_take_a_first_step_only_if_they_need_a_graph(
+    tiny_weights, monkeypatch, settings, expected
+):
+    clock = itertools.count()  # a second later whenever it is asked
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    made, normal = [], loop.Controller.__init__
+
+    def remember(self, *arguments):
+        normal(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(loop.Controller, "__init__", remember)
+    next(stylize(CONTENT, STYLE, dataclasses.replace(CONFIG, **settings), weights=tiny_weights))
+    assert [one.setup_seconds for one in made] == [expected]
 
 
 def test_calls_of_many_steps_change_nothing(tiny_weights, whole, monkeypatch):

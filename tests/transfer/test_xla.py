@@ -62,8 +62,8 @@ def check(batch):
     for steps in (1, 3):
         for losses in batch.run(steps):
             assert np.isfinite(list(losses.values())).all()
-    for run, picture in zip(batch.runs, before, strict=True):
-        assert np.abs(run.picture() - picture).max() > 0
+    for run, own in zip(batch.runs, before, strict=True):
+        assert np.abs(run.picture() - own).max() > 0
     function = batch.compiled._by_xla.function
     assert function.experimental_get_tracing_count() == 1
     for run in batch.runs:  # TensorFlow keeps those of int32 in the host's memory, unlike XLA
