@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measure this project on a GPU, in about seven minutes: scripts/gpu_check.sh [FOLDER]. Prints the
-# seconds of configs/monet.cfg three times and what its log says, a table of steps, a longer run twice, of
-# which the second compiles nothing, whether runs repeat and resume to the byte, the cost of
-# 8192x6144 px in tiles, and batches. Each part has a time limit of its own, so that one that hangs
-# leaves time for the others; what parts print is also kept in FOLDER.
+# Measure this project on a GPU, in about six minutes: scripts/gpu_check.sh [FOLDER]. Prints the
+# seconds of configs/monet.cfg twice, and once without cuDNN's trials, and what its log says, a table
+# of steps, a longer run twice, of which the second compiles nothing, whether runs repeat and resume
+# to the byte, the cost of 8192x6144 px in tiles, and batches. Each part has a time limit of its own,
+# so that one that hangs leaves time for the others; what parts print is also kept in FOLDER.
 set -uo pipefail
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${1:-gpu_check}
@@ -75,7 +75,7 @@ part second_job 50 bash -c 'bench job && kept_by_driver'
 # How much of it is cuDNN, which tries its algorithms for each size of a convolution, and what steps
 # take without that.
 part job_without_trials 50 env TF_CUDNN_USE_AUTOTUNE=0 "$python" "$checkout/scripts/bench.py" job
-part steps 125 bash -c 'bench step --sweep --seconds=95'
+part steps 110 bash -c 'bench step --sweep --seconds=80'
 part first_long_run 90 bash -c 'long long_1'
 part second_long_run 60 bash -c 'long long_2'
 part repeats 60 bash -c 'repeats'
