@@ -56,7 +56,9 @@ class Variables:
                 variable.assign(tf.zeros(lengths, variable.dtype))
 
     def graph(self, kind: Hashable, make: Callable[[], Any]) -> Any:
-        """The graph of a kind that uses these variables, made by the first scale."""
+        """The graph of a kind that uses these variables, made by the first scale that shares it."""
+        if not self.are_shared:
+            return make()
         if kind not in self._graphs:
             self._graphs[kind] = make()
         return self._graphs[kind]

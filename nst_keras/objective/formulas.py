@@ -95,16 +95,12 @@ def weighted_square_sum(
 # Content losses of sum (F - P)^2, the floored sum of P^2 and the number of features N M.
 
 
-def relative_content(
-    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
-) -> tf.Tensor:
+def relative_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf.Tensor:
     """mean (F - P)^2 / mean P^2: 0 at the content and 1 without features, at any size."""
     return divided(error_sum, target_sum)
 
 
-def half_sum_content(
-    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
-) -> tf.Tensor:
+def half_sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf.Tensor:
     """1/2 sum (F - P)^2: Gatys et al. 2016, equation 1."""
     return error_sum * 0.5
 
@@ -114,16 +110,12 @@ def sum_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf
     return error_sum
 
 
-def mean_content(
-    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
-) -> tf.Tensor:
+def mean_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf.Tensor:
     """mean (F - P)^2."""
     return divided(error_sum, count)
 
 
-def torchvision_content(
-    error_sum: tf.Tensor, target_sum: tf.Tensor, count: float | tf.Tensor
-) -> tf.Tensor:
+def torchvision_content(error_sum: tf.Tensor, target_sum: tf.Tensor, count: Count) -> tf.Tensor:
     """mean (F - P)^2 of features on torchvision's scale."""
     return divided(error_sum, count * TORCHVISION_SCALE**2)
 

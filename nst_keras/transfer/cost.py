@@ -109,7 +109,9 @@ class CostModel:
             state_on_host: whether the image and the optimizer's state are elsewhere.
 
         Raises:
-            InputError: even the smallest tiles do not fit, or a given size is too small or large.
+            InputError: even the smallest tiles do not fit, or a given size is too small, or too
+                large for the device or for `--memory_limit`. What is free is only estimated, so it
+                does not rule out a given size.
         """
         largest = scales[-1]
         most_pixels, given = self._most_pixels(budget), self._settings.tile_size
@@ -120,6 +122,13 @@ class CostModel:
                 raise InputError(
                     f"--tile_size={given}: tiles of {pixels} pixels exceed this device's limit "
                     f"of {most_pixels:.0f}; use --tile_size=auto"
+                )
+            needed_bytes = self.peak_bytes(largest, side, state_on_host)
+            if self._settings.memory_limit and needed_bytes > budget.bytes:
+                raise InputError(
+                    f"--tile_size={given}: {largest.width}x{largest.height} then needs about "
+                    f"{needed_bytes / GIB:.1f} GiB, but {self._allowed(budget)}; use "
+                    "--tile_size=auto"
                 )
             return side
         if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:

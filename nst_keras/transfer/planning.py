@@ -11,6 +11,7 @@ import numpy as np
 from nst_keras.devices import memory
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices.variables import Variables
 from nst_keras.devices.xla import settle_xla
 from nst_keras.imaging import geometry
 from nst_keras.objective.tiled import check_can_be_cut
@@ -69,10 +70,10 @@ def make_plan(
     if not settings.time_limit:
         return plan
     _log.info("time limit: taking a few steps, to see how many will fit")
-    seconds, setup = measure_step_seconds(settings, inputs, plan, replicas)
+    seconds, setups = measure_seconds(settings, inputs, plan, replicas)
     limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
     spent = time.monotonic() - started
-    fixed = spent + len(steps) * setup + FINISH_SECONDS + _SLACK * limit
+    fixed = spent + sum(setups) + FINISH_SECONDS + _SLACK * limit
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))
@@ -163,30 +164,40 @@ def _check_sides(scales: Sequence[Scale], inputs: Inputs, settings: Settings) ->
         )
 
 
-def measure_step_seconds(
+def measure_seconds(
     settings: Settings, inputs: Inputs, plan: Plan, replicas: Replicas = ALONE
-) -> tuple[tuple[float, ...], float]:
-    """Seconds per step at each scale of a plan, and seconds to set a scale up.
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Seconds per step, and to set up each scale of a plan.
 
     Times a few steps at the coarsest and the finest scale; in between, time is linear in pixels.
     """
     problem = StyleTransferProblem(settings, inputs, plan, replicas)
-    image = problem.first_image()
+    image, variables = problem.first_image(), _variables_by_kind(problem)
     ends = dict.fromkeys((plan.scales[0], plan.scales[-1]))
-    steps, setups = zip(*(_time_scale(problem, scale, image) for scale in ends), strict=True)
-    pixels = [scale.pixels for scale in plan.scales]
-    seconds = np.interp(pixels, [scale.pixels for scale in ends], steps)
-    return tuple(seconds.tolist()), max(setups)
+    times = [_time_scale(problem, scale, image, variables[scale.by_layer]) for scale in ends]
+    pixels, of_ends = ([own.pixels for own in scales] for scales in (plan.scales, ends))
+    steps, setups = (np.interp(pixels, of_ends, own) for own in zip(*times, strict=True))
+    return tuple(steps.tolist()), tuple(setups.tolist())
+
+
+def _variables_by_kind(problem: StyleTransferProblem) -> dict[bool, Variables]:
+    """The variables of scales whose neighbors are, or are not, matched by layer."""
+    return {
+        scale.by_layer: Variables(problem.shares_graphs(scale, problem.plan.tile_size))
+        for scale in problem.plan.scales
+    }
 
 
 def _time_scale(
-    problem: StyleTransferProblem, scale: Scale, image: np.ndarray
+    problem: StyleTransferProblem, scale: Scale, image: np.ndarray, variables: Variables
 ) -> tuple[float, float]:
     """Seconds of one step, and of setting the scale up, from a resized image."""
-    memory.free_garbage()  # as between the scales of a run
-    start = geometry.resize(image, scale.height, scale.width)
+    if not variables.are_shared:
+        memory.free_garbage()  # as between the scales of a run
+    variables.release()
+    start, side = geometry.resize(image, scale.height, scale.width), problem.plan.tile_size
     began = time.perf_counter()
-    run = ScaleRun(problem, scale, lambda: start, tile_size=problem.plan.tile_size)
+    run = ScaleRun(problem, scale, lambda: start, tile_size=side, variables=variables)
     run.run(1)
     setup = time.perf_counter() - began
     began = time.perf_counter()

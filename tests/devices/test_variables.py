@@ -40,6 +40,12 @@ def test_a_graph_serves_values_of_any_size():
     assert float(graph()) == 5.0 and len(traces) == 1
 
 
+def test_variables_that_are_not_shared_have_a_graph_for_each_scale():
+    made = iter("ab")
+    variables = Variables()
+    assert [variables.graph("total", lambda: next(made)) for _ in range(2)] == ["a", "b"]
+
+
 def test_release_frees_only_what_may_have_another_size():
     variables = Variables(are_shared=True)
     free = variables.variable("image", tf.ones((1, 2, 4, 3)), (1, None, None, 3))

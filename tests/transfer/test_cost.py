@@ -109,6 +109,20 @@ def test_a_given_tile_size_is_taken(given, side):
     assert chosen(1, tile_size=given) == side
 
 
+@pytest.mark.parametrize("given", ["none", 2048])
+def test_a_given_tile_size_that_a_given_limit_rules_out_is_refused(given):
+    limited = {"tile_size": given, "memory_limit": 2 * GIB}
+    side = None if given == "none" else given
+    needed = costs().peak_bytes(LARGE, side)
+    assert needed > 2 * GIB and chosen(needed, **limited) == side
+    message = (
+        rf"^--tile_size={given}: {LARGE.width}x{LARGE.height} then needs about "
+        rf"{needed / GIB:.1f} GiB, but --memory_limit allows 2 GiB; use --tile_size=auto$"
+    )
+    with pytest.raises(InputError, match=message):
+        chosen(2 * GIB, **limited)
+
+
 def test_tiles_that_are_too_small_for_the_layers_are_refused():
     with pytest.raises(InputError, match="--tile_size=100: .*at least"):
         chosen(math.inf, tile_size=100)

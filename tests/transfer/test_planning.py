@@ -10,12 +10,12 @@ from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import Config
 from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import planning
+from nst_keras.transfer import compiling, planning
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import read_inputs
 from nst_keras.transfer.planning import make_plan
 from tests.conftest import picture
-from tests.transfer.conftest import CONFIG, CONTENT, SINGLE, STYLE, TILED, count_tiles
+from tests.transfer.conftest import CONFIG, CONTENT, NEIGHBORS, SINGLE, STYLE, TILED, count_tiles
 
 
 def settled(config, weights):
@@ -101,7 +101,7 @@ def test_a_rate_that_is_known_to_diverge_is_warned_of(tiny_weights, caplog, size
 @pytest.fixture
 def measured(monkeypatch):
     """A machine on which a step takes 1 s at the coarse scale and 2 s at the fine one."""
-    monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((1.0, 2.0), 0.5))
+    monkeypatch.setattr(planning, "measure_seconds", lambda *_: ((1.0, 2.0), (0.25, 0.75)))
 
 
 LIMITED = dataclasses.replace(CONFIG, iterations=20, coarse_iterations=(10,), time_limit=200.0)
@@ -110,7 +110,7 @@ LIMITED = dataclasses.replace(CONFIG, iterations=20, coarse_iterations=(10,), ti
 def test_steps_fit_the_time_that_is_left(tiny_weights, measured):
     now = time.monotonic()
     plan = plan_of(tiny_weights, LIMITED, started=now)
-    # 200 s less 12 for the end, 16 of slack and twice 0.5 for the setup; one step of each takes 3.
+    # 200 s less 12 for the end, 16 of slack and 1 to set both up; one step of each takes 3.
     factor = (200 - 12 - 16 - 1 - 3) / 50
     assert plan.coarse_iterations in ((1 + int(10 * factor),), (int(10 * factor),))
     assert plan.iterations in (1 + int(20 * factor), int(20 * factor))
@@ -147,18 +147,37 @@ def test_a_limit_that_is_too_short_is_refused(tiny_weights, measured):
 def test_measured_times_are_linear_in_pixels(tiny_weights):
     settings, inputs = settled(dataclasses.replace(CONFIG, scales=3), tiny_weights)
     plan = make_plan(settings, inputs)
-    seconds, setup = planning.measure_step_seconds(settings, inputs, plan)
-    assert len(plan.scales) == len(seconds) == 3 and setup >= 0
-    assert all(math.isfinite(value) for value in seconds)
+    found = planning.measure_seconds(settings, inputs, plan)
     first, middle, last = (scale.pixels for scale in plan.scales)
     share = (middle - first) / (last - first)
-    assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+    for seconds in found:
+        assert len(plan.scales) == len(seconds) == 3
+        assert all(math.isfinite(value) and value >= 0 for value in seconds)
+        assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "graphs"), [({}, 1), ({"optimizer": "sgd"}, 2), (NEIGHBORS, 2)], ids=str
+)
+def test_times_are_measured_with_as_many_graphs_as_a_run_has(
+    tiny_weights, monkeypatch, settings, graphs
+):
+    made, normal = [], compiling.TracedOnce.__init__
+
+    def remember(self, function):
+        normal(self, function)
+        made.append(self)
+
+    monkeypatch.setattr(compiling.TracedOnce, "__init__", remember)
+    settings, inputs = settled(dataclasses.replace(CONFIG, **settings), tiny_weights)
+    planning.measure_seconds(settings, inputs, make_plan(settings, inputs))
+    assert len(made) == graphs
 
 
 def test_steps_are_measured_in_the_tiles_that_will_be_used(tiny_weights, monkeypatch):
     made = count_tiles(monkeypatch)
     settings, inputs = settled(dataclasses.replace(TILED, scales=1), tiny_weights)
-    planning.measure_step_seconds(settings, inputs, make_plan(settings, inputs))
+    planning.measure_seconds(settings, inputs, make_plan(settings, inputs))
     assert len(made) == 1 and made[0] > 1
 
 
