@@ -77,7 +77,7 @@ TINY_CHANNELS = (4, 6, 8, 8, 8)
 def small_collections():
     """Have the collections of a run not visit what lives on: objects of libraries and other tests.
 
-    Each scale of a run ends with a collection, which would take ever longer.
+    Scales of a run with graphs of their own begin with one, which would take ever longer.
     """
     gc.collect()
     gc.freeze()

@@ -21,10 +21,13 @@ class Variables:
     Args:
         are_shared: whether several scales use them. One that is asked for again is set to its new
             value, whose axes of any length may have another one.
+
+    Attributes:
+        generation: how often they have been released: a scale of an earlier one has lost its own.
     """
 
     def __init__(self, are_shared: bool = False):
-        self.are_shared = are_shared
+        self.are_shared, self.generation = are_shared, 0
         self._by_name: dict[str, tf.Variable] = {}
         self._graphs: dict[Hashable, Any] = {}
 
@@ -49,7 +52,8 @@ class Variables:
         return self.variable(name, value, shape) if self.are_shared else value
 
     def release(self) -> None:
-        """Free the memory of values with axes of any length, which are to be set anew."""
+        """Free the memory of shared values with axes of any length, for the next scale."""
+        self.generation += self.are_shared
         for variable in self._by_name.values():
             if not variable.shape.is_fully_defined():
                 lengths = [length or 0 for length in variable.shape]

@@ -131,7 +131,7 @@ class Neighbors(abc.ABC):
 
     def _map(self, name: str, rows: int, columns: int, count: int = 1) -> tf.Variable:
         """A variable for some numbers at each position: (1, rows, columns, count)."""
-        # Not int32: TensorFlow keeps such variables in the host's memory, without use for XLA.
+        # Not int32: those are in the host's memory, where XLA cannot use them.
         zeros = tf.zeros((1, rows, columns, count), tf.int64)
         return self._variables.variable(name, zeros, (1, None, None, count))
 

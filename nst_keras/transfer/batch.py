@@ -38,8 +38,8 @@ class ScaleBatch:
             self._evaluators = [_whole(run) for run in runs]
             shape = (len(runs), len(runs[0].objective.names))
             xla = runs[0].problem.plan.xla is True
-            # All graphs of a batch are shared, or none is.
             variables = runs[0].variables
+            assert all(run.variables.are_shared == variables.are_shared for run in runs)
             self.compiled = CompiledSteps(self._one_step, shape, xla=xla, variables=variables)
 
     @property

@@ -55,6 +55,7 @@ class Controller:
         start: the state that the scale is set up with; None: it starts from `picture`.
         picture: the result of the scale before, if there is one: (H, W, 3).
         variables: of the scale, and of those before it with the same graph.
+        leaves_graph: whether the scale before had a graph that does not serve this one.
         is_traced: whether the scale has taken a step since it was begun or resumed.
         setup_seconds: that later scales are to take to be set up.
 
@@ -123,12 +124,13 @@ class Controller:
 
     def _set_up_variables(self) -> None:
         """Keep the variables of the scale before if its graph serves this one, too."""
-        is_kept = self.problem.shares_graphs(self.scale, self.tile_size)
-        before, self._graph = self._graph, (is_kept, self.scale.by_layer)
-        if self.variables is not None and is_kept and before == self._graph:
+        is_shared = self.problem.shares_graphs(self.scale, self.tile_size)
+        before, self._graph = self._graph, (is_shared, self.scale.by_layer)
+        self.leaves_graph = self.variables is not None and not (is_shared and before == self._graph)
+        if self.variables is not None:
             self.variables.release()
-        else:
-            self.variables = Variables(is_kept)
+        if self.variables is None or self.leaves_graph:
+            self.variables = Variables(is_shared)
 
     @property
     def ends_scale(self) -> bool:

@@ -125,10 +125,11 @@ class CostModel:
                 )
             needed_bytes = self.peak_bytes(largest, side, state_on_host)
             if self._settings.memory_limit and needed_bytes > budget.bytes:
+                is_cut = self._architecture.is_local
                 raise InputError(
                     f"--tile_size={given}: {largest.width}x{largest.height} then needs about "
                     f"{needed_bytes / GIB:.1f} GiB, but {self._allowed(budget)}; use "
-                    "--tile_size=auto"
+                    + ("--tile_size=auto" if is_cut else "a smaller --size")
                 )
             return side
         if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:

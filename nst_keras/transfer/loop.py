@@ -104,16 +104,16 @@ def _run_scale(
         controllers[0].recover(batch.runs[0] if batch else None, error)
         return False
     for controller, run in zip(controllers, batch.runs, strict=True):
-        controller.picture = run.picture()
+        controller.picture = run.leave()
     return True
 
 
 def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
-    runs, before = [], controllers[0].variables
+    runs = []
     for controller in controllers:
         controller.begin(scale)
-    if before not in (None, controllers[0].variables):
-        memory.free_garbage()  # the graph of the scale before, which is large
+    if controllers[0].leaves_graph:
+        memory.free_garbage()  # that graph is large
     for controller in controllers:
         runs.append(
             ScaleRun(

@@ -70,10 +70,10 @@ def make_plan(
     if not settings.time_limit:
         return plan
     _log.info("time limit: taking a few steps, to see how many will fit")
-    seconds, setups = measure_seconds(settings, inputs, plan, replicas)
+    seconds, setting_up = measure_seconds(settings, inputs, plan, replicas)
     limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
     spent = time.monotonic() - started
-    fixed = spent + sum(setups) + FINISH_SECONDS + _SLACK * limit
+    fixed = spent + setting_up + FINISH_SECONDS + _SLACK * limit
     fitted = fit_steps(steps, seconds, fixed, limit)
     if iterations_given:
         fitted = tuple(map(min, fitted, steps))
@@ -166,8 +166,8 @@ def _check_sides(scales: Sequence[Scale], inputs: Inputs, settings: Settings) ->
 
 def measure_seconds(
     settings: Settings, inputs: Inputs, plan: Plan, replicas: Replicas = ALONE
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Seconds per step, and to set up each scale of a plan.
+) -> tuple[tuple[float, ...], float]:
+    """Seconds per step at each scale of a plan, and seconds to set all of them up.
 
     Times a few steps at the coarsest and the finest scale; in between, time is linear in pixels.
     """
@@ -176,8 +176,10 @@ def measure_seconds(
     ends = dict.fromkeys((plan.scales[0], plan.scales[-1]))
     times = [_time_scale(problem, scale, image, variables[scale.by_layer]) for scale in ends]
     pixels, of_ends = ([own.pixels for own in scales] for scales in (plan.scales, ends))
-    steps, setups = (np.interp(pixels, of_ends, own) for own in zip(*times, strict=True))
-    return tuple(steps.tolist()), tuple(setups.tolist())
+    steps, setups, graphs = (np.interp(pixels, of_ends, own) for own in zip(*times, strict=True))
+    # In between, scales have a graph of their own only if they do not share it.
+    has_graph = [own in ends or not variables[own.by_layer].are_shared for own in plan.scales]
+    return tuple(steps.tolist()), float(setups.sum() + graphs[has_graph].sum())
 
 
 def _variables_by_kind(problem: StyleTransferProblem) -> dict[bool, Variables]:
@@ -190,17 +192,18 @@ def _variables_by_kind(problem: StyleTransferProblem) -> dict[bool, Variables]:
 
 def _time_scale(
     problem: StyleTransferProblem, scale: Scale, image: np.ndarray, variables: Variables
-) -> tuple[float, float]:
-    """Seconds of one step, and of setting the scale up, from a resized image."""
+) -> tuple[float, float, float]:
+    """Seconds of one step, of setting the scale up from a resized image, and of preparing the graph
+    of a step, if that is new."""
     if not variables.are_shared:
         memory.free_garbage()  # as between the scales of a run
     variables.release()
     start, side = geometry.resize(image, scale.height, scale.width), problem.plan.tile_size
     began = time.perf_counter()
     run = ScaleRun(problem, scale, lambda: start, tile_size=side, variables=variables)
+    set_up = time.perf_counter()
     run.run(1)
-    setup = time.perf_counter() - began
-    began = time.perf_counter()
+    ready = time.perf_counter()
     run.run(2)
-    step = (time.perf_counter() - began) / 2
-    return step, max(setup - step, 0.0)
+    step = (time.perf_counter() - ready) / 2
+    return step, set_up - began, max(ready - set_up - step, 0.0)

@@ -58,6 +58,8 @@ class ScaleRun:
     ):
         self.scale, self.problem, self._settings = scale, problem, problem.settings
         self.variables = variables or Variables()
+        self._generation = self.variables.generation
+        self._result: np.ndarray | None = None  # once the scale is over
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size, self.variables)
         in_graph, facts = self.objective.evaluator.in_graph, facts_of(self._settings.optimizer)
@@ -151,8 +153,21 @@ class ScaleRun:
         """The number of steps taken at this scale."""
         return int(self._optimizer.steps)
 
+    def leave(self) -> np.ndarray:
+        """The picture of the last step: it can be read even when another scale has the variables."""
+        result = self._result = self.picture()
+        return result
+
+    def _check_variables(self) -> None:
+        """Raise RuntimeError if another scale has the variables."""
+        if self.variables.generation != self._generation:
+            raise RuntimeError("this scale of the run is over; read its iterates before it ends")
+
     def picture(self) -> np.ndarray:
         """The iterate, or the bias-corrected average of the iterates: (H, W, 3), in [0, 1]."""
+        if self._result is not None:
+            return self._result
+        self._check_variables()
         if self._average is not None and self.steps:
             correction = np.float32(1.0 - self._settings.average**self.steps)
             mean = np.clip(_array(self._image_of(self._average))[0] / correction, 0.0, 1.0)
@@ -164,12 +179,14 @@ class ScaleRun:
 
     def value(self) -> dict[str, float]:
         """The losses of the picture by term name."""
+        self._check_variables()
         # Not compiled: for one call, a graph would take longer to trace than to use.
         image = tf.convert_to_tensor(self.picture()[None])
         return {name: float(loss) for name, loss in self.objective.value(image).items()}
 
     def state(self) -> State:
         """Everything that the next step depends on, beside the settings."""
+        self._check_variables()
         state = {
             owner: {name: _array(variable) for name, variable in named.items()}
             for owner, named in self._by_owner.items()
@@ -300,7 +317,8 @@ def _toward(average: tf.Tensor, image: tf.Tensor, share: float) -> tf.Tensor:
 
 def _form(array: np.ndarray | tf.Variable) -> tuple:
     """The shape of the array or of the variable's present value, and the type."""
-    return _array(array).shape, tf.as_dtype(array.dtype)
+    value = array.read_value() if isinstance(array, tf.Variable) else array
+    return tuple(value.shape), tf.as_dtype(array.dtype)
 
 
 def _array(value: tf.Variable | tf.Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ SciPy takes its evaluations at one scale in float32, from the content image, wit
 reaches is the target. Our runs take turns between its evaluations, each for as long as the
 evaluation took, so that all of them see the same machine. Every picture is judged by the objective
 in float32 on its 8-bit pixels, as saved. Neither the time for that counts nor start-up: the first
-step of each scale, which is traced, is left out.
+step of each scale, with all that sets the scale up, is left out.
 """
 
 import argparse
@@ -94,9 +94,9 @@ class Runner:
 
     def _account(self, iterate: Any, seconds: float) -> None:
         steps = iterate.step - self._step
-        traces = iterate.step == iterate.scale.first_step
+        sets_up = iterate.step == iterate.scale.first_step
         self._step = iterate.step
-        self.seconds += 0.0 if traces else seconds
+        self.seconds += 0.0 if sets_up else seconds
         self.evaluations += steps * iterate.scale.pixels / self._pixels
         last_scale = iterate.scale is iterate.scales[-1]
         within = iterate.step - iterate.scale.first_step + 1

@@ -208,6 +208,33 @@ def test_later_scales_are_to_take_as_long_to_set_up(scale, step, scales_ahead):
     assert more == pytest.approx(9.0 * scales_ahead)
 
 
+def test_variables_are_those_of_the_scale_before_while_its_graph_serves():
+    one, any_size = make_controller(), (1, None, None, 3)
+    one.begin(SCALES[0])
+    first = one.variables
+    image = first.variable("image", tf.ones((1, 10, 20, 3)), any_size)
+    assert first.are_shared and not one.leaves_graph
+    one.begin(SCALES[1])
+    assert one.variables is first and not one.leaves_graph
+    assert image.numpy().shape == (1, 0, 0, 3)
+    image = first.variable("image", tf.ones((1, 20, 40, 3)), any_size)
+    one.tile_size = 16  # as memory has run out
+    one.begin(SCALES[1])
+    assert one.leaves_graph and not one.variables.are_shared
+    assert image.numpy().shape == (1, 0, 0, 3)  # which needs the memory
+    before = one.variables
+    one.begin(SCALES[1])
+    assert one.leaves_graph and one.variables is not before
+
+
+def test_neighbors_by_layer_have_other_variables():
+    one = make_controller()
+    one.begin(SCALES[0])
+    before = one.variables
+    one.begin(dataclasses.replace(SCALES[1], by_layer=True))
+    assert one.leaves_graph and one.variables is not before and one.variables.are_shared
+
+
 def test_after_compiling_anew_the_pace_is_another_one():
     one = make_controller()
     one.begin(SCALES[0])

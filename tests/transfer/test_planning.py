@@ -101,7 +101,7 @@ def test_a_rate_that_is_known_to_diverge_is_warned_of(tiny_weights, caplog, size
 @pytest.fixture
 def measured(monkeypatch):
     """A machine on which a step takes 1 s at the coarse scale and 2 s at the fine one."""
-    monkeypatch.setattr(planning, "measure_seconds", lambda *_: ((1.0, 2.0), (0.25, 0.75)))
+    monkeypatch.setattr(planning, "measure_seconds", lambda *_: ((1.0, 2.0), 1.0))
 
 
 LIMITED = dataclasses.replace(CONFIG, iterations=20, coarse_iterations=(10,), time_limit=200.0)
@@ -147,13 +147,31 @@ def test_a_limit_that_is_too_short_is_refused(tiny_weights, measured):
 def test_measured_times_are_linear_in_pixels(tiny_weights):
     settings, inputs = settled(dataclasses.replace(CONFIG, scales=3), tiny_weights)
     plan = make_plan(settings, inputs)
-    found = planning.measure_seconds(settings, inputs, plan)
+    seconds, setting_up = planning.measure_seconds(settings, inputs, plan)
     first, middle, last = (scale.pixels for scale in plan.scales)
     share = (middle - first) / (last - first)
-    for seconds in found:
-        assert len(plan.scales) == len(seconds) == 3
-        assert all(math.isfinite(value) and value >= 0 for value in seconds)
-        assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+    assert len(plan.scales) == len(seconds) == 3 and setting_up >= 0
+    assert all(math.isfinite(value) for value in seconds)
+    assert seconds[1] == pytest.approx(seconds[0] + share * (seconds[2] - seconds[0]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 3 * 10.0 + 100.0 + 100.0),  # both ends, one of which would take none
+        ({"optimizer": "sgd"}, 3 * 10.0 + 3 * 100.0),
+        (NEIGHBORS, 4 * 10.0 + 2 * 100.0),
+    ],
+    ids=str,
+)
+def test_a_graph_that_scales_share_is_set_up_once(tiny_weights, monkeypatch, settings, expected):
+    monkeypatch.setattr(planning, "_time_scale", lambda *_: (1.0, 10.0, 100.0))
+    settings, inputs = settled(dataclasses.replace(CONFIG, scales=3, **settings), tiny_weights)
+    plan = make_plan(settings, inputs)
+    assert planning.measure_seconds(settings, inputs, plan) == (
+        (1.0,) * len(plan.scales),
+        expected,
+    )
 
 
 @pytest.mark.parametrize(

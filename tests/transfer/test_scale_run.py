@@ -123,6 +123,23 @@ def test_the_graph_of_another_scale_computes_what_one_of_its_own_does(
     assert_alike(*with_shared_variables(problem, 1), precision)
 
 
+def test_of_a_scale_whose_variables_another_one_has_only_the_result_can_be_read(tiny_weights):
+    problem, variables = make_problem(tiny_weights, CONFIG), Variables(are_shared=True)
+    run = ScaleRun(problem, problem.plan.scales[0], problem.first_image, variables=variables)
+    run.run(2)
+    result = run.picture().copy()
+    np.testing.assert_array_equal(run.leave(), result)
+    assert np.isfinite(run.value()["total"])
+    variables.release()
+    np.testing.assert_array_equal(run.picture(), result)
+    for function in (run.value, run.state):
+        with pytest.raises(RuntimeError, match="^this scale of the run is over"):
+            function()
+    run._result = None  # as if another attempt had taken its place before it came to its end
+    with pytest.raises(RuntimeError, match="^this scale of the run is over"):
+        run.picture()
+
+
 def test_neighbors_by_layer_can_share_a_graph(tiny_weights):
     problem = make_problem(tiny_weights, dataclasses.replace(CONFIG, **NEIGHBORS))
     first, second, _ = problem.plan.scales

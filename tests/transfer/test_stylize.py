@@ -28,7 +28,7 @@ from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.transfer import planning
 from nst_keras.transfer import stylize as stylize_lib
 from nst_keras.transfer.controller import Controller
-from nst_keras.transfer.problem import TileProgress
+from nst_keras.transfer.problem import StyleTransferProblem, TileProgress
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import in_a_thread, picture, require_precision
 from tests.transfer.conftest import (
@@ -90,7 +90,7 @@ def test_a_resumed_run_takes_the_steps_that_fitted_its_time_limit(
     tiny_weights, tmp_path, monkeypatch
 ):
     seconds = iter([1.0, 2.0])  # of a step: slower the second time
-    monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((next(seconds),) * 2, 0.0))
+    monkeypatch.setattr(planning, "measure_seconds", lambda *_: ((next(seconds),) * 2, 0.0))
     limited = dataclasses.replace(CONFIG, iterations=None, coarse_iterations=None, time_limit=60.0)
     options = {"weights": tiny_weights, "checkpoints": tmp_path}
     begun = stylize(CONTENT, STYLE, limited, **options)
@@ -144,7 +144,7 @@ def test_a_layer_with_the_name_of_a_term_is_refused(tiny_weights):
 
 
 def test_a_time_limit_is_obeyed(tiny_weights, monkeypatch):
-    monkeypatch.setattr(planning, "measure_step_seconds", lambda *_: ((10.0,), 0.0))
+    monkeypatch.setattr(planning, "measure_seconds", lambda *_: ((10.0,), 0.0))
     limited = dataclasses.replace(SINGLE, iterations=None, time_limit=60.0)
     *_, last = stylize(CONTENT, STYLE, limited, weights=tiny_weights)
     # 60 s less 12 for the end and 4.8 of slack; a moment has passed.
@@ -344,6 +344,25 @@ def interrupted(tiny_weights, config=SINGLE, **options):
             seen.append((iterate, iterate.image.copy()))
     assert signal.getsignal(signal.SIGINT) is before
     return seen
+
+
+@pytest.mark.parametrize("method", ["objective", "match"])
+def test_an_interrupt_while_the_next_scale_is_set_up_leaves_the_result_of_the_last_one_readable(
+    tiny_weights, monkeypatch, method
+):
+    normal, calls = getattr(StyleTransferProblem, method), []
+
+    def interrupted_at_the_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt  # as the second Ctrl-C does
+        return normal(*arguments)
+
+    monkeypatch.setattr(StyleTransferProblem, method, interrupted_at_the_second)
+    seen = interrupted(tiny_weights, dataclasses.replace(CONFIG, **MATCHED_ONCE))
+    last, image = seen[-1]
+    assert last.ends_scale and not last.is_last
+    np.testing.assert_array_equal(last.image, image)
 
 
 @pytest.mark.parametrize("step", [1, 3, 6])
