@@ -777,7 +777,7 @@ def test_a_crash_while_finishing_repeats_no_step(job, whole, capsys, tmp_path, m
 
 def test_a_refused_time_limit_leaves_the_folder_free(job, capsys, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(planning, "measure_step_seconds", lambda *_: ((99.0, 99.0), 0.0))
+        patch.setattr(planning, "measure_seconds", lambda *_: ((99.0, 99.0), 0.0))
         message = refused([*job, "--time_limit=60s", "--quiet"], capsys)
     assert "--time_limit=60s" in message and "--size" in message
     assert run.main(job) == 0
@@ -801,7 +801,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
         assert (replicas.count, plan.tile_size) == (1, None)
         return tuple(100.0 for _ in plan.scales), 0.0
 
-    monkeypatch.setattr(planning, "measure_step_seconds", measured)
+    monkeypatch.setattr(planning, "measure_seconds", measured)
     limited = [flag for flag in job if not flag.startswith("--iterations")]
     limited.append("--time_limit=1h")
     with monkeypatch.context() as patch:
@@ -811,7 +811,7 @@ def test_time_limit_is_planned_once(job, tmp_path, monkeypatch):
     steps = [scale.steps for scale in record.scales]
     # 3600 s less the slack, the start and the end buy 33 steps of 100 s, shared 4 : 80.
     assert sum(steps) in range(30, 34) and steps[0] < steps[1] / 5
-    monkeypatch.setattr(planning, "measure_step_seconds", None)  # must not be measured again
+    monkeypatch.setattr(planning, "measure_seconds", None)  # must not be measured again
     assert run.main(limited) == 0
     assert RunFolder(tmp_path / "job").read_record().step == sum(steps)
 
