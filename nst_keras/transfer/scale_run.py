@@ -154,7 +154,7 @@ class ScaleRun:
         return int(self._optimizer.steps)
 
     def leave(self) -> np.ndarray:
-        """The picture of the last step, which can be read even after the variables were released."""
+        """The last picture, which can be read even after the variables were released."""
         result = self._result = self.picture()
         return result
 
