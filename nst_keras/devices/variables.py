@@ -35,13 +35,14 @@ class Variables:
         """A variable of this value.
 
         Args:
-            shape: what shared values may have; None: that of this one.
+            shape: what shared values may have; None: that of `any_size`.
         """
         if not self.are_shared:
             return tf.Variable(value, trainable=False)
         if name in self._by_name:
             self._by_name[name].assign(value)
         else:
+            shape = any_size(value) if shape is None else shape
             self._by_name[name] = tf.Variable(value, trainable=False, shape=shape)
         return self._by_name[name]
 
@@ -66,6 +67,13 @@ class Variables:
         if kind not in self._graphs:
             self._graphs[kind] = make()
         return self._graphs[kind]
+
+
+def any_size(value: tf.Tensor) -> Shape:
+    """The shape of a value for pictures of any size: pictures and features have four axes, of which
+    that is the height and the width."""
+    shape = tuple(value.shape)
+    return (shape[0], None, None, shape[3]) if len(shape) == 4 else shape
 
 
 def value_of(variable: tf.Tensor | tf.Variable) -> tf.Tensor:

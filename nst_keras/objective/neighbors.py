@@ -133,7 +133,7 @@ class Neighbors(abc.ABC):
         """A variable for some numbers at each position: (1, rows, columns, count)."""
         # Not int32: those are in the host's memory, where XLA cannot use them.
         zeros = tf.zeros((1, rows, columns, count), tf.int64)
-        return self._variables.variable(name, zeros, (1, None, None, count))
+        return self._variables.variable(name, zeros)
 
     @classmethod
     def grid(cls, height: int, width: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from nst_keras.devices.variables import Shape, Variables
+from nst_keras.devices.variables import Variables
 from nst_keras.network.architecture import Architecture, Layer
 from nst_keras.objective import formulas as formulas_lib
 from nst_keras.objective.evaluation import Extractor, Features
@@ -52,7 +52,7 @@ class Targets:
         names = ("content", "content_sums", "style", "region_sums", "region_shares")
         values = {name: own for name in names if (own := getattr(self, name)) is not None}
         held = [
-            variables.constant(f"target {number}", value, _any_size(value))
+            variables.constant(f"target {number}", value)
             for number, value in enumerate(tf.nest.flatten(values))
         ]
         return dataclasses.replace(self, **tf.nest.pack_sequence_as(values, held))
@@ -242,11 +242,6 @@ class LastFeatures:
             self._features = self._extractor(picture)
             self._picture = picture
         return self._features
-
-
-def _any_size(value: tf.Tensor) -> Shape:
-    """The shape of values at positions (1, h, w, N) of a picture of any size, or that of others."""
-    return (1, None, None, value.shape[-1]) if value.shape.rank == 4 else value.shape
 
 
 def _notes(kind: str, layers: Iterable[str], targets: Sequence[Features]) -> Iterator[str]:

@@ -290,10 +290,8 @@ def _neighbors(weight: float, neighbors: Neighbors) -> Term:
     """Distances from the styles' features of each position's neighbor, in the mean."""
 
     def loss(sums: tf.Tensor, height: Length, width: Length) -> tf.Tensor:
-        constant, positions = (
-            tf.cast(own, sums.dtype) for own in (neighbors.constant, neighbors.positions)
-        )
-        return divided(sums - constant, positions)
+        above = sums - tf.cast(neighbors.constant, sums.dtype)
+        return divided(above, tf.cast(neighbors.positions, sums.dtype))
 
     statistics = {
         layer: functools.partial(neighbors.statistics, layer) for layer in neighbors.layers

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from nst_keras.devices.replicas import ALONE, Replicas
+from nst_keras.devices.variables import any_size
 from nst_keras.devices.xla_programs import Program
 from nst_keras.network.architecture import Architecture
 from nst_keras.objective import evaluation
@@ -237,6 +238,4 @@ def _compiled_for_any_size(function: Callable) -> Callable:
 
 
 def _signature(tensor: tf.Tensor) -> tf.TensorSpec:
-    if tensor.shape.rank == 4:
-        return tf.TensorSpec((1, None, None, tensor.shape[-1]), tensor.dtype)
-    return tf.TensorSpec.from_tensor(tensor)
+    return tf.TensorSpec(any_size(tensor), tensor.dtype)

@@ -29,7 +29,7 @@ class Adam(Optimizer):
             of red, green and blue are nearly equal, so Adam, which normalizes each coordinate
             separately, would change little but lightness.
         add: updates variables as large as the image.
-        variable: makes variables; those as large as the image may be of any height and width.
+        variable: makes variables.
     """
 
     def __init__(
@@ -49,9 +49,8 @@ class Adam(Optimizer):
         self.rate, self.pixel_range = rate, pixel_range
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon * pixel_range
         self.opponent, self._add = adam_colors == "opponent", add
-        any_size = (1, None, None, 3)
-        self.first = variable("first", tf.zeros(shape), any_size)
-        self.second = variable("second", tf.zeros(shape), any_size)
+        self.first = variable("first", tf.zeros(shape))
+        self.second = variable("second", tf.zeros(shape))
         self.steps = variable("steps", tf.constant(0, tf.int64))
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:

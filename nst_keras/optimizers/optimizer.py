@@ -1,7 +1,7 @@
 """What all optimizers of one image have in common."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -11,8 +11,8 @@ ValueAndGrad = Callable[[tf.Tensor], tuple[dict[str, tf.Tensor], tf.Tensor]]
 # strip by strip `strips.add_by_strips`.
 Add = Callable[..., None]
 # Makes a variable of a name and a value: `make_variable`, or one that other sizes of the image use,
-# too, which may have the shape that comes last, where None stands for any length.
-MakeVariable = Callable[..., tf.Variable]
+# too.
+MakeVariable = Callable[[str, tf.Tensor], tf.Variable]
 # What depends on the size of the image or the number of steps, by name: itself, or such a variable.
 MakeConstant = Callable[[str, tf.Tensor], tf.Tensor | tf.Variable]
 
@@ -47,9 +47,7 @@ class Optimizer(abc.ABC):
         return ""
 
 
-def make_variable(
-    name: str, value: tf.Tensor, shape: Sequence[int | None] | None = None
-) -> tf.Variable:
+def make_variable(name: str, value: tf.Tensor) -> tf.Variable:
     """A variable of a value, for images of one size."""
     return tf.Variable(value, trainable=False)
 

@@ -25,8 +25,8 @@ class KeptPart:
         self.photo, self.mask = photo, mask
         # As tensors, so that pictures of a size share compiled programs.
         constant = (variables or Variables()).constant
-        self._photo = constant("kept photo", tf.constant(photo[None]), (1, None, None, 3))
-        self._mask = constant("kept mask", tf.constant(mask[None, ..., None]), (1, None, None, 1))
+        self._photo = constant("kept photo", tf.constant(photo[None]))
+        self._mask = constant("kept mask", tf.constant(mask[None, ..., None]))
 
     def with_photo(self, image: tf.Tensor) -> tf.Tensor:
         """An image (1, H, W, 3) with the kept part in place."""

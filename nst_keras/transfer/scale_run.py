@@ -26,7 +26,6 @@ from nst_keras.transfer.problem import StyleTransferProblem
 _log = logging.getLogger(__name__)
 
 _HOST = "/device:CPU:0"
-_ANY_SIZE = (1, None, None, 3)  # of images
 
 
 class ScaleRun:
@@ -62,8 +61,8 @@ class ScaleRun:
         self._result: np.ndarray | None = None  # once the scale is over
         # First, because it needs large arrays for a while.
         self.objective = problem.objective(scale, tile_size, self.variables)
-        in_graph, facts = self.objective.evaluator.in_graph, facts_of(self._settings.optimizer)
-        self._facts = facts
+        in_graph = self.objective.evaluator.in_graph
+        self._facts = facts_of(self._settings.optimizer)
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
         with tf.device(self._home):
             self._kept = problem.kept_at(scale.height, scale.width, self.variables)
@@ -84,10 +83,10 @@ class ScaleRun:
             first = self._pyramid.coefficients(image[None]) if self._pyramid else image[None]
         # What steps change: the pixels, or the coefficients of their pyramid.
         with tf.device(self._home):
-            self.variable = self.variables.variable("image", first, _ANY_SIZE)
+            self.variable = self.variables.variable("image", first)
             own = {"pyramid" if self._pyramid else "image": self.variable}
             if self._settings.average:
-                own["average"] = self.variables.variable("average", tf.zeros(shape), _ANY_SIZE)
+                own["average"] = self.variables.variable("average", tf.zeros(shape))
         self._average = own.get("average")
         # By owner and name, as in checkpoints.
         self._by_owner = {"scale": own, "optimizer": self._optimizer.variables()}
@@ -100,15 +99,7 @@ class ScaleRun:
         for named in self._by_owner.values():
             for variable in named.values():
                 variable.assign(problem.replicas.from_chief(variable.read_value()))
-        self.compiled: CompiledSteps | None = None
-        if in_graph:
-            self.compiled = CompiledSteps(
-                self._one_step,
-                (len(self.objective.names),),
-                xla=problem.plan.xla is True,
-                variables=self.variables,
-                with_conditions=facts.has_conditions,
-            )
+        self.compiled = self._compiled_steps() if in_graph else None
 
     def run(self, steps: int) -> dict[str, float]:
         """Take some steps; returns the losses of the last one, or of the first one whose total or
@@ -283,6 +274,15 @@ class ScaleRun:
             loss_names=self.objective.names,
             add=self._add,
             variable=self.variables.variable,
+        )
+
+    def _compiled_steps(self) -> CompiledSteps:
+        return CompiledSteps(
+            self._one_step,
+            (len(self.objective.names),),
+            xla=self.problem.plan.xla is True,
+            variables=self.variables,
+            with_conditions=self._facts.has_conditions,
         )
 
     def _one_by_one(self, count: tf.Tensor) -> tf.Tensor:

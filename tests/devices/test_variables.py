@@ -48,7 +48,7 @@ def test_variables_that_are_not_shared_have_a_graph_for_each_scale():
 
 def test_release_frees_only_what_may_have_another_size():
     variables = Variables(are_shared=True)
-    free = variables.variable("image", tf.ones((1, 2, 4, 3)), (1, None, None, 3))
+    free = variables.variable("image", tf.ones((1, 2, 4, 3)))
     fixed = variables.variable("weights", tf.ones(4))
     variables.release()
     assert free.numpy().shape == (1, 0, 0, 3) and fixed.numpy().tolist() == [1.0] * 4
