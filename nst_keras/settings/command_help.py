@@ -1,12 +1,12 @@
 """The help of a command: its flags with what they accept and their defaults."""
 
-import difflib
 import textwrap
 from collections.abc import Iterable
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.command import ACTIONS, HELP_ALL, HELP_BRIEF, Command
 from nst_keras.settings.option import Option
+from nst_keras.settings.suggestions import suggestion
 
 _WIDTH, _FLAG_WIDTH = 80, 26
 
@@ -34,8 +34,8 @@ def help_text(command: Command, topic: str = HELP_BRIEF) -> str:
 
 
 def _unknown(command: Command, topic: str) -> InputError:
-    close = difflib.get_close_matches(topic, [*command.groups, *command.known], n=1)
-    hint = f"; did you mean --help={close[0]}?" if close else ""
+    meant = suggestion(topic, [*command.groups, *command.known])
+    hint = f"; did you mean --help={meant}?" if meant else ""
     groups = ", ".join(command.groups)
     return InputError(f"--help={topic}: must be {HELP_ALL}, a flag, or one of {groups}{hint}")
 

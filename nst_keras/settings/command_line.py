@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import difflib
 import itertools
 import os
 import re
@@ -20,6 +19,7 @@ from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.command import ACTIONS, Command
 from nst_keras.settings.command_help import help_text
 from nst_keras.settings.option import Option, has_line_break, join_list
+from nst_keras.settings.suggestions import suggestion
 
 _MAX_LETTERS = 1 << 20  # of a flagfile
 _COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
@@ -208,9 +208,8 @@ def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     """The option of a flag, and the value of the flag without one; `place` begins an error."""
     if name in command.spellings:
         return command.spellings[name]
-    elsewhere = [it.name for it in command.known.values() if name.lower() in it.elsewhere]
-    close = elsewhere or difflib.get_close_matches(name, command.known, n=1)
-    hint = f"did you mean --{close[0]}?" if close else "--help=all lists all flags"
+    meant = suggestion(name, command.known)
+    hint = f"did you mean --{meant}?" if meant else "--help=all lists all flags"
     raise InputError(f"{place}: unknown flag; {hint}")
 
 

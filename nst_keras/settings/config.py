@@ -74,11 +74,6 @@ class Config:
         "Path of the picture whose scene is kept.",
         for_files=True,
         essential=True,
-        elsewhere=(
-            "content_image",
-            "content_path",
-            "input",
-        ),
     )
     style: tuple[str, ...] = _picture(
         (),
@@ -87,12 +82,6 @@ class Config:
         words=(KEEP,),
         for_files=True,
         essential=True,
-        elsewhere=(
-            "style_image",
-            "style_images",
-            "style_path",
-            "styles",
-        ),
     )
     style_mask: tuple[str, ...] = _picture(
         (),
@@ -152,11 +141,6 @@ class Config:
         unset="equal shares",
         per_picture=True,
         essential=True,
-        elsewhere=(
-            "style_blend_weights",
-            "style_weights",
-            "style_mix",
-        ),
     )
     style_scale: float = _inputs(
         1.0,
@@ -165,7 +149,6 @@ class Config:
         (0.05, 16),
         per_picture=True,
         essential=True,
-        elsewhere=("stroke_size", "brush_size", "strokes", "brush"),
     )
     init: str = _picture(
         None,
@@ -209,12 +192,6 @@ class Config:
         "Also write the result to a .png, .jpg, .webp, .avif, .tif or .bmp file.",
         path=True,
         essential=True,
-        elsewhere=(
-            "output_image",
-            "out",
-            "output_path",
-            "o",
-        ),
     )
     bits: int = _written(
         8,
@@ -239,12 +216,6 @@ class Config:
         kind="pixels",
         words=("original",),
         essential=True,
-        elsewhere=(
-            "image_size",
-            "end_scale",
-            "resolution",
-            "max_size",
-        ),
     )
     fit: str = _size(
         "scale",
@@ -256,7 +227,6 @@ class Config:
         "Longest side at the coarsest scale, in pixels; more where the other side would be below "
         "16.",
         _PIXELS,
-        elsewhere=("min_scale",),
     )
     scales: int | str = _size(
         None,
@@ -273,13 +243,6 @@ class Config:
         None,
         "Steps at full size.",
         _COUNT,
-        elsewhere=(
-            "num_iterations",
-            "steps",
-            "max_iterations",
-            "epochs",
-            "iters",
-        ),
     )
     coarse_iterations: tuple[int, ...] = _steps(
         None, "Steps at each coarser scale: one number, or a list, coarsest scale first.", _COUNT
@@ -341,11 +304,6 @@ class Config:
         "optimized.",
         choices=("style", "content", "content_exact", "histogram"),
         essential=True,
-        elsewhere=(
-            "original_colors",
-            "preserve_colors",
-            "preserve_color",
-        ),
     )
     color_strength: float = _objective(
         1.0, "How far --color=content, content_exact or histogram goes.", (0, 1)
@@ -363,13 +321,11 @@ class Config:
         None,
         "Weight of the content terms.",
         _TERM,
-        elsewhere=("cw",),
     )
     style_weight: float = _weight(
         None,
         "Weight of the style terms; a higher weight keeps less of the photo.",
         _TERM,
-        elsewhere=("sw",),
     )
     neighbors_weight: float = _objective(
         None,
@@ -392,10 +348,6 @@ class Config:
         None,
         "Total variation: a higher weight is smoother.",
         _TERM,
-        elsewhere=(
-            "tw",
-            "total_variation_weight",
-        ),
     )
     match_content: float = _weight(
         None,
@@ -464,10 +416,6 @@ class Config:
         "tf_tutorial and crowsonkb, in ImageNet's standard deviation for pytorch_tutorial, "
         "otherwise in [0, 255]. lbfgs: a factor on its steps, usually 1.",
         (1e-9, 1e6),
-        elsewhere=(
-            "lr",
-            "step_size",
-        ),
     )
     beta_1: float = _rate(None, "Adam and its variants: decay of the mean gradient.", _DECAY)
     beta_2: float = _rate(None, "Adam and its variants: decay of the mean square.", _DECAY)
@@ -536,13 +484,6 @@ class Config:
         kind="device",
         essential=True,
         for_files=True,
-        elsewhere=(
-            "gpu",
-            "gpus",
-            "cuda",
-            "devices",
-            "cpu",
-        ),
     )
     memory_limit: int | None = _device(
         None,

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import inspect
 import re
@@ -13,6 +12,7 @@ from typing import Any
 
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.option import KINDS, Option
+from nst_keras.settings.suggestions import suggestion
 
 _WIDTH = 92
 _FLAG = re.compile(r"--(no)?([a-z]\w*)(=\w+)?")
@@ -23,8 +23,8 @@ def check_names(names: Iterable[str], known: Iterable[str], owner: str) -> None:
     choices = list(known)
     for name in names:
         if name not in choices:
-            close = difflib.get_close_matches(name, choices, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"help({owner}) lists all settings"
+            meant = suggestion(name, choices)
+            hint = f"did you mean {meant}?" if meant else f"help({owner}) lists all settings"
             raise TypeError(f"{name}: there is no such setting; {hint}")
 
 

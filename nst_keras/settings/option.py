@@ -40,7 +40,6 @@ class Option(flags.ArgumentParser):
     alone: str = ""  # the value that the flag has without one
     essential: bool = False  # one of the few in the first help
     former: tuple[str, ...] = ()  # earlier names, which are still accepted
-    elsewhere: tuple[str, ...] = ()  # names in other tools, for which this one is suggested
     path: bool = False  # in a flagfile, relative to that file
     rebase: Callable[[str, Path], str] | None = None  # the same for texts that contain paths
     changes_result: bool = True  # False: a run may be resumed with another value

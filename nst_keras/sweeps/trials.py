@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import difflib
 import glob
 import hashlib
 import itertools
@@ -17,6 +16,7 @@ from nst_keras.runtime.tables import CsvTable, Row, separator_hint
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.option import Option, absolute_paths, join_list, split_list
 from nst_keras.settings.resolve import Settings, resolve
+from nst_keras.settings.suggestions import suggestion
 
 _WORDS = ("name", "note")  # columns that are not flags
 _NAME_BYTES = 120  # of a folder's name; systems take 255, and a log's suffix is to fit in, too
@@ -173,9 +173,9 @@ def _find(written: str, place: str, hint: str = "") -> str:
             f"{place}: {name} cannot be set for a trial; remove it (each trial has its own folder "
             "in the sweep's --workdir)"
         )
-    close = difflib.get_close_matches(written, [*allowed, *_WORDS], n=1)
-    suggestion = f"; did you mean {close[0]}?" if close else ""
-    raise InputError(f"{place}: unknown flag{suggestion}{hint}")
+    meant = suggestion(written, [*allowed, *_WORDS])
+    asked = f"; did you mean {meant}?" if meant else ""
+    raise InputError(f"{place}: unknown flag{asked}{hint}")
 
 
 def _read_setting(name: str, text: str, place: str, folder: str | Path = "") -> Setting:

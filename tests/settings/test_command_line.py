@@ -23,9 +23,7 @@ class Settings:
     item: tuple[str, ...] = _main(
         (), "An item.", unset="what the place has", repeated=True, path=True
     )
-    color: str = _main(
-        "red", "The color.", choices=("red", "blue"), former=("colour",), elsewhere=("hue",)
-    )
+    color: str = _main("red", "The color.", choices=("red", "blue"), former=("colour",))
     gray: bool = _other(False, "Without color.", former=("grey",))
     count: int | None = _other(None, "How many.", (1, 9), unset="as many as there are")
 
@@ -182,7 +180,7 @@ def test_an_error_of_a_former_name_tells_the_present_one():
         (["--xyz"], "--xyz: unknown flag; --help=all lists all flags"),
         (["-"], "--: unknown flag; --help=all lists all flags"),
         (["--siz=3"], "--siz: unknown flag; did you mean --size?"),
-        (["--Hue=red"], "--Hue: unknown flag; did you mean --color?"),
+        (["--Preserve_Colors=red"], "--Preserve_Colors: unknown flag; did you mean --color?"),
     ],
 )
 def test_errors_have_one_form(arguments, message):
