@@ -35,22 +35,32 @@ def write_strips(folder: RunFolder, config: Config, height: int) -> None:
         animation.write_strip(folder.side_by_side, pictures, min(_ROW_HEIGHT, height))
 
 
-def write_animations(folder: RunFolder, config: Config) -> None:
-    """Write the iteration images as GIF and MP4, if asked for and not there yet."""
-    found = folder.existing_iterations()
-    if len(found) < 2:
-        if config.mp4:
-            _log.warning(
-                "--mp4: a video needs at least two iteration images; use a smaller --image_every"
-            )
-        return
-    frames = [(path, f"{step:,}" if config.frame_labels else "") for step, path in found]
-    if config.gif and not folder.gif.exists():
+def write_gif(folder: RunFolder, config: Config) -> None:
+    """Write the iteration images as a GIF, if it is asked for and not there yet."""
+    frames = _frames(folder, config)
+    if config.gif and len(frames) > 1 and not folder.gif.exists():
         with _optional(folder.gif, InputError):
             animation.write_gif(folder.gif, frames)
-    if config.mp4 and not folder.mp4.exists():
-        with _optional(folder.mp4, InputError, OSError):
-            animation.write_mp4(folder.mp4, frames)
+
+
+def write_video(folder: RunFolder, config: Config) -> None:
+    """Write the iteration images as an MP4, if it is asked for and not there yet."""
+    if not config.mp4 or folder.mp4.exists():
+        return
+    frames = _frames(folder, config)
+    if len(frames) < 2:
+        _log.warning(
+            "--mp4: a video needs at least two iteration images; use a smaller --image_every"
+        )
+        return
+    with _optional(folder.mp4, InputError, OSError):
+        animation.write_mp4(folder.mp4, frames)
+
+
+def _frames(folder: RunFolder, config: Config) -> list[animation.Frame]:
+    """The iteration images, in order, with the labels that they have in animations."""
+    found = folder.existing_iterations()
+    return [(path, f"{step:,}" if config.frame_labels else "") for step, path in found]
 
 
 def write_proof(folder: RunFolder, config: Config) -> None:
@@ -71,7 +81,8 @@ def complete(folder: RunFolder, config: Config) -> None:
     wanted = missing and len(folder.existing_iterations()) > 1
     if wanted or not _is_complete(folder):
         with files.held(folder.path):
-            write_animations(folder, config)
+            write_gif(folder, config)
+            write_video(folder, config)
             gallery.write_page(folder)
 
 

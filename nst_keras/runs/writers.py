@@ -176,15 +176,11 @@ class RunWriter:
             images.write_image(folder.result, iterate.image, texts, profile)
             if settings.bits == 16:
                 deep.write_deep(folder.deep_result, iterate.image, profile)
-            self._update(final_terms=iterate.evaluate())
-            if settings.scores:
-                from nst_keras.runs import scores  # imports TensorFlow, which is there by now
-
-                with self._timeline.part(SCORES):
-                    self._update(scores=scores.score_result(iterate))
+            with Background() as beside:  # pictures of pictures need no TensorFlow
+                beside.submit(lambda: self._write_made_of_pictures(iterate.scale.height))
+                self._evaluate_result(iterate)
             extras.write_proof(folder, settings)
-            extras.write_strips(folder, settings, iterate.scale.height)
-            extras.write_animations(folder, settings)
+            extras.write_video(folder, settings)
             self._refresh(status="finished", parts=self.parts(), seconds_left=None)
         if settings.output:
             with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
@@ -193,6 +189,20 @@ class RunWriter:
         total = format_spent(sum(parts.values()))
         _log.info("time: %s, including %s", total, describe_parts(parts))
         _log.info("page: %s", folder.page.absolute().as_uri())
+
+    def _write_made_of_pictures(self, height: int) -> None:
+        """Write what takes seconds at most: strips, `height` px high, and the GIF."""
+        extras.write_strips(self.folder, self._run.settings, height)
+        extras.write_gif(self.folder, self._run.settings)
+
+    def _evaluate_result(self, iterate: Iterate) -> None:
+        """Have the record say the losses of the result and its scores."""
+        self._update(final_terms=iterate.evaluate())
+        if self._run.settings.scores:
+            from nst_keras.runs import scores  # imports TensorFlow, which is there by now
+
+            with self._timeline.part(SCORES):
+                self._update(scores=scores.score_result(iterate))
 
     def _note_early_end(self, iterate: Iterate) -> None:
         """Have the record say that the run was asked to finish before its last step."""

@@ -48,26 +48,27 @@ def test_a_damaged_picture_is_a_warning(folder, caplog):
     folder.iteration(10).write_bytes(b"\xff\xd8")
     folder.content.unlink()
     extras.write_strips(folder, config(image_at=(10, 20)), height=30)
-    extras.write_animations(folder, config(gif=True))
+    extras.write_gif(folder, config(gif=True))
     assert [message.partition(":")[0] for message in caplog.messages] == [
         *(str(folder.strip), str(folder.side_by_side), str(folder.gif))
     ]
 
 
-def test_animations_are_made_as_asked_for_and_once(folder):
-    extras.write_animations(folder, config(gif=False))
+def test_a_gif_is_made_as_asked_for_and_once(folder):
+    extras.write_gif(folder, config(gif=False))
     assert not folder.gif.exists()
-    extras.write_animations(folder, config(gif=True))
+    extras.write_gif(folder, config(gif=True))
     assert folder.gif.read_bytes()[:3] == b"GIF"
     folder.gif.write_text("made before")
-    extras.write_animations(folder, config(gif=True))
+    extras.write_gif(folder, config(gif=True))
     assert folder.gif.read_text() == "made before"
 
 
 def test_one_picture_makes_no_animation(folder, caplog):
     for step in (20, 30, 40):
         folder.iteration(step).unlink()
-    extras.write_animations(folder, config(gif=True, mp4=True))
+    extras.write_gif(folder, config())
+    extras.write_video(folder, config(mp4=True))
     assert not folder.gif.exists() and not folder.mp4.exists()
     assert caplog.messages == [
         "--mp4: a video needs at least two iteration images; use a smaller --image_every"
@@ -81,7 +82,7 @@ def test_a_video_that_fails_is_a_warning(folder, caplog, monkeypatch):
             raise error
 
         monkeypatch.setattr(extras.animation, "write_mp4", fail)
-        extras.write_animations(folder, config(gif=False, mp4=True))
+        extras.write_video(folder, config(mp4=True))
     assert caplog.messages == [
         f"{folder.mp4}: no encoder",
         f"{folder.mp4}: No space left on device",

@@ -70,6 +70,18 @@ def test_errors_in_the_program_keep_their_traceback():
         cli.exit_status(lambda: 1 // 0)
 
 
+def test_a_command_does_not_look_for_garbage_as_it_ends():
+    program = (
+        "import atexit, gc\n"
+        "from nst_keras.runtime import cli\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"  # is called last
+        "print(gc.get_freeze_count())\n"
+        "raise SystemExit(cli.exit_status(lambda: 3))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (3, ["0", "True"])
+
+
 def test_output_that_nobody_reads_is_no_error():
     program = (
         "from nst_keras.runtime import cli\n"
