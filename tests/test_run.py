@@ -21,7 +21,7 @@ from nst_keras import recolor
 from nst_keras.devices import startup
 from nst_keras.imaging import images
 from nst_keras.runs import command as run
-from nst_keras.runs import extras, renewals, session
+from nst_keras.runs import execution, extras, renewals, setup
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.transfer import planning, problem
@@ -387,7 +387,7 @@ def test_a_damaged_iteration_picture_costs_no_result(small, capsys, tmp_path, mo
     normal = RunWriter.write_pictures
     with monkeypatch.context() as patch:
         patch.setattr(RunWriter, "write_pictures", damage)
-        patch.setattr(session, "Background", AtOnce)
+        patch.setattr(execution, "Background", AtOnce)
         assert run.main([*small, "--image_at=2,5"]) == 0
     assert "iteration_00002.jpg: cannot be read as a picture" in capsys.readouterr().err
     folder = RunFolder(tmp_path / "job")
@@ -577,7 +577,7 @@ def test_a_thread_that_writes_changes_no_byte(job, whole, tmp_path, monkeypatch)
     """A run that waits for the disk, one with the thread, and one whose thread is always late."""
     monkeypatch.setattr(renewals.Renewals, "is_due", lambda *_: True)
     for kind in (AtOnce, Late):
-        monkeypatch.setattr(session, "Background", kind)
+        monkeypatch.setattr(execution, "Background", kind)
         command = [*job, "--keep_checkpoints=9", "--tensorboard", f"--workdir={kind.__name__}"]
         assert run.main(command) == 0
     at_once, late = files_of(tmp_path / "AtOnce"), files_of(tmp_path / "Late")
@@ -596,7 +596,7 @@ def test_a_power_cut_that_loses_submitted_work_repeats_those_steps(
 ):
     with monkeypatch.context() as patch:
         patch.setattr(Late, "done", 10)  # the metrics of step 6, but not its checkpoint
-        patch.setattr(session, "Background", Late)
+        patch.setattr(execution, "Background", Late)
         patch.setattr(renewals.Renewals, "is_due", lambda *_: False)
         patch.setattr(RunWriter, "write_pictures", _crash(9))
         with pytest.raises(RuntimeError, match="power failure"):
@@ -642,7 +642,7 @@ def test_a_long_step_is_given_up_some_seconds_after_a_signal(small, capsys, tmp_
 
     with monkeypatch.context() as patch:
         patch.setattr(problem, "TileProgress", Progress)
-        patch.setattr(session, "_PATIENCE", 0.0)
+        patch.setattr(setup, "_PATIENCE", 0.0)
         assert run.main(tiled) == 75
     folder = RunFolder(tmp_path / "job")
     log = capsys.readouterr().err
@@ -669,7 +669,7 @@ def test_a_signal_in_the_last_step_lets_a_job_in_tiles_finish(small, tmp_path, m
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(RunWriter, "write_pictures", call)
-    monkeypatch.setattr(session, "_PATIENCE", 0.0)
+    monkeypatch.setattr(setup, "_PATIENCE", 0.0)
     assert run.main(tiled) == 0
     assert RunFolder(tmp_path / "job").read_record().status == "finished"
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.runs import command as run
-from nst_keras.runs import extras, preparation, session
+from nst_keras.runs import extras, preparation, setup
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -45,13 +45,13 @@ def pair(small):
 
 
 def test_the_page_is_there_before_tensorflow_starts(small, monkeypatch):
-    pages, normal = [], session._start
+    pages, normal = [], setup.start
 
     def start(*arguments):
         pages.append(Path("job/index.html").read_text())
         return normal(*arguments)
 
-    monkeypatch.setattr(session, "_start", start)
+    monkeypatch.setattr(setup, "start", start)
     assert run.main(small) == 0
     assert "<strong>Preparing</strong>: TensorFlow is starting" in pages[0]
     assert 'data-role="content"' in pages[0] and 'data-role="style"' in pages[0]
@@ -85,7 +85,7 @@ def test_a_network_that_cannot_be_had_costs_no_result(small, capsys, monkeypatch
         raise InputError("--weights=imagenet: cannot be downloaded")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "_make_problems", fail)
+        patch.setattr(setup, "make_problems", fail)
         assert run.main([*small, "--overwrite", "--seed=5"]) == 2
     assert files_of(Path("job")) == before
 
@@ -100,7 +100,7 @@ def test_a_refused_run_says_so_in_its_folder_and_can_be_done_later(small, capsys
 
 def test_what_is_killed_while_tensorflow_starts_can_be_resumed_by_its_folder(small, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(session, "_start", lambda *_: os._exit(9))
+        patch.setattr(setup, "start", lambda *_: os._exit(9))
         if not (child := os.fork()):
             run.main([*small, "--seed=5"])
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -383,7 +383,7 @@ def test_runs_that_cannot_be_one_batch_are_refused(pair, capsys, own, words):
 def test_pictures_of_different_sizes_are_refused_before_tensorflow_starts(
     pair, capsys, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(session, "_start", lambda _: 1 / 0)
+    monkeypatch.setattr(setup, "start", lambda _: 1 / 0)
     Image.new("RGB", (50, 50)).save(tmp_path / "square.png")
     pair[1].append("--content=square.png")
     assert run_batch(pair) == 2
