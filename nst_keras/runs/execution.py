@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING
 from nst_keras.devices import choice, memory, startup
 from nst_keras.runs import setup
 from nst_keras.runs.live_view import NoView
-from nst_keras.runs.preparation import (
-    RequestedRun,
-    announce,
-    begin_record,
-    prepare_folder,
-    record_refusal,
-)
+from nst_keras.runs.preparation import announce, begin_record, prepare_folder, record_refusal
+from nst_keras.runs.requested import RequestedRun
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime import browser, cli
 from nst_keras.runtime.background import Background

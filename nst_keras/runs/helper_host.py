@@ -5,7 +5,7 @@ import logging
 import time
 
 from nst_keras.runs import setup
-from nst_keras.runs.preparation import RequestedRun
+from nst_keras.runs.requested import RequestedRun
 from nst_keras.runs.writers import make_checkpointer
 from nst_keras.runtime.cli import StopSignal
 

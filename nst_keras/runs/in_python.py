@@ -19,8 +19,8 @@ from nst_keras.network.weights import Weights
 from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runs import session
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.preparation import RequestedRun, read_run
 from nst_keras.runs.python_progress import Progress
+from nst_keras.runs.requested import RequestedRun, read_run
 from nst_keras.runs.result import Result, losses_by_term
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config

@@ -14,8 +14,8 @@ from nst_keras.live.picture import LivePicture
 from nst_keras.live.server import open_server
 from nst_keras.objective.term_names import by_kind
 from nst_keras.runs.gallery import picture_title
-from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.renewals import PAUSED_SECONDS
+from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime import browser, cli
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.runtime.errors import first_line

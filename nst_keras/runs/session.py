@@ -17,7 +17,7 @@ from nst_keras.runs.execution import Execution
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.helper_host import help_chief
 from nst_keras.runs.live_view import live_view
-from nst_keras.runs.preparation import RequestedRun, read_run
+from nst_keras.runs.requested import RequestedRun, read_run
 from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.errors import InputError
 from nst_keras.runtime.timeline import READING, Timeline

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import choice, memory, startup
-from nst_keras.runs.preparation import RequestedRun
+from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.plan import Plan

@@ -14,10 +14,10 @@ from nst_keras.objective.term_names import by_kind
 from nst_keras.runs import extras, gallery
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
-from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
 from nst_keras.runs.renewals import PAUSED_SECONDS, Renewals
+from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.background import Background, Submit, at_once
 from nst_keras.runtime.checkpoints import Checkpointer

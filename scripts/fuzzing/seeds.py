@@ -11,7 +11,7 @@ import numpy as np
 
 from nst_keras.network import vgg, weights
 from nst_keras.runs import folder as folder_lib
-from nst_keras.runs import preparation
+from nst_keras.runs import recording
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import checkpoints
 from nst_keras.settings import command_line
@@ -126,7 +126,7 @@ def run_record(config: Config, fingerprint: Fingerprint) -> bytes:
         "content": source,
         "styles": [{**source, "name": "painting.png", "weight": 1.0}],
         "scales": [{"width": 60, "height": 40, "steps": 3, "first_step": 1}],
-        "settings": preparation.settings_text(config),
+        "settings": recording.settings_text(config),
         "changed": ["size"],
         "final_terms": {"content/block4_conv2": 0.5, "tv": 0.1, "total": 0.6},
         "scores": {"ssim": 0.5, "total_variation": 1.1, "gram_error/block1_conv1": 0.2},

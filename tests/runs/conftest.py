@@ -8,8 +8,9 @@ import re
 import pytest
 from PIL import Image
 
-from nst_keras.runs.preparation import RequestedRun
 from nst_keras.runs.record import Fingerprint
+from nst_keras.runs.requested import RequestedRun, read_run
+from nst_keras.settings.config import parse_config
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.plan import Scale
@@ -25,6 +26,12 @@ SETTINGS = {
     "init": "content",
     "style_layer_weights": "1.0,1.0,0.3",
 }
+
+
+def read_command(*arguments):
+    """The run that a command line asks for."""
+    config, _ = parse_config(list(arguments))
+    return read_run(list(arguments), config)
 
 
 def save(path, width, height, color="gray"):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.runs import command as run
-from nst_keras.runs import extras, preparation, setup
+from nst_keras.runs import extras, requested, setup
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -249,19 +249,19 @@ def count_calls(monkeypatch, *places):
 
 
 def test_a_run_is_resolved_read_and_planned_once(small, monkeypatch):
-    places = ((preparation, "resolve"), (preparation, "read_inputs"), (planning, "make_plan"))
+    places = ((requested, "resolve"), (requested, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run.main(small) == 0
     names = [name for name, _ in calls]
-    assert names == ["resolve", "read_inputs", "make_plan", "resolve"]  # the last for usual values
+    assert names == ["resolve", "read_inputs", "make_plan"]
 
 
 def test_each_run_of_a_batch_is_settled_once_and_has_its_own_notes(pair, monkeypatch):
-    places = ((preparation, "resolve"), (preparation, "read_inputs"), (planning, "make_plan"))
+    places = ((requested, "resolve"), (requested, "read_inputs"), (planning, "make_plan"))
     calls = count_calls(monkeypatch, *places)
     assert run_batch([[*pair[0], "--image_at=98"], [*pair[1], "--image_at=98"]]) == 0
     names = [name for name, _ in calls]
-    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2 + ["resolve"] * 2
+    assert names == ["resolve", "read_inputs"] * 2 + ["make_plan"] * 2
     for job in FOLDERS:
         notes = json.loads(Path(job, "run.json").read_text())["notes"]
         assert [note.partition(":")[0] for note in notes].count("--image_at=98") == 1
