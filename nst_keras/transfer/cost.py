@@ -50,10 +50,10 @@ class _Pace(NamedTuple):
     graph: float
 
 
-_PACES = {False: _Pace(0.9, 1.6, 0.5, 1.0), True: _Pace(0.25, 1.2, 3.8, 2.2)}
+_CPU_PACE, _GPU_PACE = _Pace(0.9, 1.6, 0.5, 1.0), _Pace(0.25, 1.2, 3.8, 2.2)
 # In steps of the scale: to set it up, without neighbors and with them; at the end, the scores and
 # the files of a run.
-_SETUP_STEPS, _END_STEPS = (1.5, 7.0), 8.0
+_SETUP_STEPS, _NEIGHBORS_SETUP_STEPS, _END_STEPS = 1.5, 7.0, 8.0
 
 
 class CostModel:
@@ -113,29 +113,42 @@ class CostModel:
                 large for the device or for `--memory_limit`. What is free is only estimated, so it
                 does not rule out a given size.
         """
-        largest = scales[-1]
-        most_pixels, given = self._most_pixels(budget), self._settings.tile_size
-        if given != "auto":
-            side = None if given == "none" else int(given)
-            pixels = max(tile.pixels for tile in self._tiles(largest, side))
-            if pixels > most_pixels:
-                raise InputError(
-                    f"--tile_size={given}: tiles of {pixels} pixels exceed this device's limit "
-                    f"of {most_pixels:.0f}; use --tile_size=auto"
-                )
-            needed_bytes = self.peak_bytes(largest, side, state_on_host)
-            if self._settings.memory_limit and needed_bytes > budget.bytes:
-                is_cut = self._architecture.is_local
-                raise InputError(
-                    f"--tile_size={given}: {largest.width}x{largest.height} then needs about "
-                    f"{needed_bytes / GIB:.1f} GiB, but {self._allowed(budget)}; use "
-                    + ("--tile_size=auto" if is_cut else "a smaller --size")
-                )
-            return side
-        if largest.pixels <= most_pixels and self.peak_bytes(largest, None) <= budget.bytes:
+        if self._settings.tile_size == "auto":
+            return self._fitting_tile_size(scales[-1], budget, state_on_host)
+        given = self._settings.tile_size
+        side = None if given == "none" else int(given)
+        self._check_tile_size(scales[-1], side, budget, state_on_host)
+        return side
+
+    def _check_tile_size(
+        self, largest: Scale, side: int | None, budget: MemoryBudget, state_on_host: bool
+    ) -> None:
+        """Raise an InputError unless tiles of the given size fit the largest scale."""
+        given, most_pixels = self._settings.tile_size, self._most_pixels(budget)
+        pixels = max(tile.pixels for tile in self._tiles(largest, side))
+        if pixels > most_pixels:
+            raise InputError(
+                f"--tile_size={given}: tiles of {pixels} pixels exceed this device's limit "
+                f"of {most_pixels:.0f}; use --tile_size=auto"
+            )
+        needed = self.peak_bytes(largest, side, state_on_host)
+        if self._settings.memory_limit and needed > budget.bytes:
+            is_cut = self._architecture.is_local
+            raise InputError(
+                f"--tile_size={given}: {largest.width}x{largest.height} then needs about "
+                f"{needed / GIB:.1f} GiB, but {self._allowed(budget)}; use "
+                + ("--tile_size=auto" if is_cut else "a smaller --size")
+            )
+
+    def _fitting_tile_size(
+        self, largest: Scale, budget: MemoryBudget, state_on_host: bool
+    ) -> int | None:
+        """The size of tiles that takes the least work of those that fit; None: the whole fits."""
+        too_many = largest.pixels > self._most_pixels(budget)
+        if not too_many and self.peak_bytes(largest, None) <= budget.bytes:
             return None
         if not self._architecture.is_local:
-            if largest.pixels > most_pixels:
+            if too_many:
                 raise InputError(
                     f"--size={self._settings.size}: {largest.width}x{largest.height} has more "
                     "pixels than this device can index at once; use a smaller --size"
@@ -203,7 +216,10 @@ class CostModel:
             on_gpu: whether that is a GPU.
             xla: as in the plan.
         """
-        pace, has_neighbors = _PACES[on_gpu], bool(self._settings.neighbor_layers)
+        pace, has_neighbors = (
+            _GPU_PACE if on_gpu else _CPU_PACE,
+            bool(self._settings.neighbor_layers),
+        )
         rate = pace.share * flops_per_second / (pace.neighbors if has_neighbors else 1.0)
         waiting = waiting_pixels(self._settings, self._precision, on_gpu=on_gpu)
         steps = [
@@ -219,7 +235,7 @@ class CostModel:
         if serves_any_size(self._settings, tile_size, xla):
             graphs = len({scale.by_layer for scale in scales})
         around = len(scales) * pace.scale + graphs * pace.graph
-        around += _SETUP_STEPS[has_neighbors] * sum(steps)
+        around += (_NEIGHBORS_SETUP_STEPS if has_neighbors else _SETUP_STEPS) * sum(steps)
         return seconds, around + _END_STEPS * steps[-1]
 
     def peak_bytes(self, scale: Scale, side: int | None, state_on_host: bool = False) -> int:

@@ -15,7 +15,6 @@ from nst_keras.runtime.timeline import FIRST_STEPS, SAVING, SETUP, STEPS, Timeli
 from nst_keras.transfer import grouping
 from nst_keras.transfer.batch import ScaleBatch, batch_name
 from nst_keras.transfer.controller import Controller
-from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.iterate import Iterate
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
@@ -71,15 +70,8 @@ def _check_batch(controllers: Sequence[Controller]) -> None:
     if any(plan.tile_size for plan in plans):
         raise InputError("--batch: pictures must fit in memory without tiles")
     problem = controllers[0].problem
-    costs = CostModel(
-        problem.settings,
-        plans[0].precision,
-        problem.architecture,
-        regions=len(problem.regions.regions),
-        keeps=problem.regions.keep is not None,
-    )
     budget = memory.memory_budget(problem.settings.memory_limit)
-    costs.check_batch(plans[0].scales, len(plans), budget)
+    problem.costs.check_batch(plans[0].scales, len(plans), budget)
 
 
 def _run(controllers: Sequence[Controller], timeline: Timeline) -> _Iterates:

@@ -71,24 +71,26 @@ def make_plan(
         return plan
     _log.info("time limit: taking a few steps, to see how many will fit")
     seconds, setting_up = measure_seconds(settings, inputs, plan, replicas)
-    limit, steps = settings.time_limit, tuple(scale.steps for scale in plan.scales)
-    spent = time.monotonic() - started
+    spent, limit = time.monotonic() - started, settings.time_limit
     fixed = spent + setting_up + FINISH_SECONDS + _SLACK * limit
-    fitted = fit_steps(steps, seconds, fixed, limit)
+    usual = tuple(scale.steps for scale in plan.scales)
+    steps = fit_steps(usual, seconds, fixed, limit)
     if iterations_given:
-        fitted = tuple(map(min, fitted, steps))
-    if sum(fitted) < _FEW * sum(steps):
+        steps = tuple(map(min, steps, usual))
+    _warn_of_few_steps(sum(steps), sum(usual))
+    decided = steps_by_setting(steps, has_detail=plan.scales[-1].by_layer)
+    settings = dataclasses.replace(settings, **decided)
+    fitted = _plan(settings, inputs, precision)
+    return dataclasses.replace(fitted, tile_size=plan.tile_size, state_on_host=plan.state_on_host)
+
+
+def _warn_of_few_steps(steps: int, usual: int) -> None:
+    if steps < _FEW * usual:
         _log.warning(
             "time limit: only %d of the usual %d steps fit, which may be too few; a smaller --size "
             "has time for more",
-            *(sum(fitted), sum(steps)),
+            *(steps, usual),
         )
-    decided = steps_by_setting(fitted, has_detail=plan.scales[-1].by_layer)
-    settings = dataclasses.replace(settings, **decided)
-    fitted_plan = _plan(settings, inputs, precision)
-    return dataclasses.replace(
-        fitted_plan, tile_size=plan.tile_size, state_on_host=plan.state_on_host
-    )
 
 
 def _with_tiles(plan: Plan, costs: CostModel, budget: memory.MemoryBudget) -> Plan:

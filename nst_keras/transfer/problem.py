@@ -45,6 +45,7 @@ from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_fo
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
+from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.feature_extractors import (
     FeatureExtractors,
     custom_extractors,
@@ -85,6 +86,7 @@ class StyleTransferProblem:
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
         self.architecture = inputs.architecture(settings)
+        self.costs = CostModel.of_run(settings, plan.precision, inputs)
         used = [self.architecture[layer] for layer in inputs.layers(settings)]
         self.field = receptive_field(used, settings.least_stride)
         self.extractors = extractors or _make_extractors(settings, inputs, plan, replicas)
@@ -209,7 +211,14 @@ class StyleTransferProblem:
         report = TileProgress(self._is_dropped)
         strides = self.architecture.strides
         evaluator = TiledEvaluator(
-            networks, strides, terms, known, tiles, self.replicas, report, xla
+            networks,
+            strides,
+            terms,
+            known,
+            tiles=tiles,
+            replicas=self.replicas,
+            report=report,
+            xla=xla,
         )
         return Objective(terms, evaluator, neighbors)
 

@@ -79,12 +79,7 @@ def nearest(queries, columns, query_mean, column_mean):
 def numpy_matches(kind, query, style):
     """The numbers of the neighbors, one array for each map."""
     if kind is HypercolumnNeighbors:
-        both = [numpy_columns(query), numpy_columns(style)]
-        factors = [1 / np.sqrt((own**2).sum(1).mean()) for own in both[1]]
-        q, s = (
-            np.concatenate([f * own for f, own in zip(factors, one, strict=True)], 1)
-            for one in both
-        )
+        q, s = hypercolumns(query, style)
         return [nearest(q, s, q.mean(0), s.mean(0))]
     pairs = zip(numpy_centers(query), numpy_centers(style), strict=True)
     return [nearest(q, s, s.mean(0), s.mean(0)) for q, s in pairs]
@@ -92,12 +87,7 @@ def numpy_matches(kind, query, style):
 
 def numpy_loss(kind, features, style, matches):
     if kind is HypercolumnNeighbors:
-        both = [numpy_columns(features), numpy_columns(style)]
-        factors = [1 / np.sqrt((own**2).sum(1).mean()) for own in both[1]]
-        x, s = (
-            np.concatenate([f * own for f, own in zip(factors, one, strict=True)], 1)
-            for one in both
-        )
+        x, s = hypercolumns(features, style)
         return cosine_distance(x, s[matches[0]]).mean()
     found = []
     for x, s, own in zip(numpy_centers(features), numpy_centers(style), matches, strict=True):
@@ -397,18 +387,19 @@ def test_a_region_that_is_the_whole_changes_nothing(kind, sections, extractor):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_positions_of_no_region_have_no_loss_and_no_pull(kind, sections, extractor):
-    regions = halves(IMAGE, [STYLE], lower=0.0)[:1]
-    neighbors = match(make(kind, extractor, regions=regions), extractor)
-    border = kind.grid(IMAGE.shape[1] // 16 * 8, 8)[0]
+    image = noise(136, 35, 1)  # the upper region ends at 64 px
+    regions = halves(image, [STYLE], lower=0.0)[:1]
+    neighbors = match(make(kind, extractor, image=image, regions=regions), extractor, image)
+    border = kind.grid(64, 8)[0]
     for numbers in neighbors.state().values():
         assert (numbers[border:] == neighbors.vector_count).all()
         assert (numbers[:border] < neighbors.vector_count).all()
-    losses, gradient = objective_of(neighbors, sections).value_and_grad(IMAGE)
-    reach = 48  # more than the deepest layer in use sees
-    assert not gradient.numpy()[:, IMAGE.shape[1] // 16 * 8 + reach :].any()
+    losses, gradient = objective_of(neighbors, sections).value_and_grad(image)
+    outside = gradient.numpy()[:, 64 + 48 :]  # the deepest layer in use sees less than 48 px
+    assert outside.size and not outside.any() and gradient.numpy()[:, 64 + 4].any()
     doubled = dataclasses.replace(regions[0], weight=2.0)
-    weighted = match(make(kind, extractor, regions=[doubled]), extractor)
-    found, pulled = objective_of(weighted, sections).value_and_grad(IMAGE)
+    weighted = match(make(kind, extractor, image=image, regions=[doubled]), extractor, image)
+    found, pulled = objective_of(weighted, sections).value_and_grad(image)
     assert float(losses["total"]) > 0.0
     np.testing.assert_allclose(found["total"], 2.0 * losses["total"], rtol=1e-5)
     np.testing.assert_allclose(pulled, 2.0 * gradient, rtol=1e-6, atol=1e-12)

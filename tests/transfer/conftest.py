@@ -107,8 +107,8 @@ def count_tiles(monkeypatch):
     made = []
 
     class Counted(problem_lib.TiledEvaluator):
-        def __init__(self, networks, terms, contents, tiles, *others):
-            super().__init__(networks, terms, contents, tiles, *others)
+        def __init__(self, *others, tiles, **options):
+            super().__init__(*others, tiles=tiles, **options)
             made.append(len(tiles))
 
     monkeypatch.setattr(problem_lib, "TiledEvaluator", Counted)
