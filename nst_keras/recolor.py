@@ -15,7 +15,7 @@ import numpy as np
 
 from nst_keras.imaging import geometry, images, masks
 from nst_keras.imaging.recolor import KINDS, recolored
-from nst_keras.runs import extras, gallery
+from nst_keras.runs import gallery, output_copy
 from nst_keras.runs.folder import RunFolder, existing
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
@@ -133,8 +133,8 @@ def _check_output(config: RecolorConfig, folder: RunFolder, settings: Config) ->
     own = dataclasses.replace(settings, output=config.output, overwrite=config.overwrite, bits=8)
     with images.opened(folder.result) as result:
         width, height = result.size
-    extras.check_output(own, folder, (height, width))
-    extras.check_output_is_free(own)
+    output_copy.check(own, folder, (height, width))
+    output_copy.check_is_free(own)
 
 
 def _photo_of(folder: RunFolder, settings: Config, keep_profile: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_keras.imaging.animation import evenly
-from nst_keras.runs import embedding, extras, gallery, page
+from nst_keras.runs import embedding, gallery, output_copy, page
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.public import base_names_of, public_record
 from nst_keras.runs.record import RunRecord
@@ -112,7 +112,7 @@ def _described(folder: RunFolder, record: RunRecord, runs: int) -> dict[str, Any
 
 def _check_output(path: Path, overwrite: bool) -> None:
     """Raise InputError unless a page can be written at `path` and replaces no other file."""
-    extras.check_place(path)
+    output_copy.check_place(path)
     if path.exists():
         with open(path, "rb") as file:
             if MARK.encode() not in file.read(4096):

@@ -16,7 +16,7 @@ from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime import browser, cli
 from nst_keras.runtime.background import Background
 from nst_keras.runtime.cli import StopSignal
-from nst_keras.runtime.errors import StepDropped, first_line
+from nst_keras.runtime.errors import StepDropped
 from nst_keras.runtime.timeline import IMPORT, PLANNING, SETUP, Timeline
 from nst_keras.settings.command_line import Call
 from nst_keras.transfer.iterate import Iterate
@@ -134,7 +134,7 @@ class Execution:
         try:
             yield
         except Exception as error:
-            reason = cli.explain(error)[0] or f"{type(error).__name__}: {first_line(error)}"
+            reason, _ = cli.failure(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 for run in self.runs:
                     record_refusal(run, reason)

@@ -6,7 +6,6 @@ import time
 
 from nst_keras.runs import setup
 from nst_keras.runs.requested import RequestedRun
-from nst_keras.runs.writers import make_checkpointer
 from nst_keras.runtime.cli import StopSignal
 
 _log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ def help_chief(run: RequestedRun) -> None:
         from nst_keras.transfer.loop import optimize
 
         problems = setup.make_problems([(run, plan)], replicas, StopSignal())
-        for (iterate,) in optimize(problems, [make_checkpointer(run)]):
+        for (iterate,) in optimize(problems, [setup.make_checkpointer(run)]):
             if iterate.is_last:  # all hosts evaluate the result's losses together
                 iterate.evaluate()
     _log.info("host %d of %d is done", replicas.host + 1, replicas.hosts)

@@ -18,7 +18,6 @@ from nst_keras.runs.renewals import PAUSED_SECONDS
 from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime import browser, cli
 from nst_keras.runtime.cli import StopSignal
-from nst_keras.runtime.errors import first_line
 from nst_keras.runtime.timeline import FIRST_STEPS, PAUSED, SAVING, SETUP, Timeline
 from nst_keras.transfer.iterate import Iterate
 
@@ -195,10 +194,9 @@ def live_view(
             yield LiveView(board, stopping, timeline, address, redirect)
         except BaseException as error:
             board.controls.close()
-            line, status = cli.explain(error)
+            reason, status = cli.failure(error)
             is_stopped = status == cli.INTERRUPTED
-            phase = board_lib.STOPPED if is_stopped else board_lib.FAILED
-            board.enter(phase, line or f"{type(error).__name__}: {first_line(error)}")
+            board.enter(board_lib.STOPPED if is_stopped else board_lib.FAILED, reason)
             raise
         finally:
             with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from nst_keras.devices import memory, startup
 from nst_keras.imaging import geometry, images
 from nst_keras.imaging.recolor import KINDS
-from nst_keras.runs import extras, gallery
+from nst_keras.runs import gallery, output_copy
 from nst_keras.runs.folder import Status
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.recording import described_inputs, make_record
@@ -36,7 +36,7 @@ def prepare_folder(run: RequestedRun) -> None:
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
                 file.write(data)
-        _write_first_page(run, {**allowed, **extras.allowed_copies(run.settings)})
+        _write_first_page(run, {**allowed, **output_copy.allowed(run.settings)})
     elif run.prolongs:
         folder = run.folder
         of_result = (

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 from nst_keras.imaging import geometry, images
-from nst_keras.runs.writers import ProgressWriter, describe
+from nst_keras.runs.progress_line import ProgressWriter, describe
 from nst_keras.runtime.notebook import NotebookProgress, in_notebook
 from nst_keras.runtime.progress import format_seconds, on_terminal
 from nst_keras.transfer.callbacks import Callback

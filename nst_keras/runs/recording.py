@@ -10,8 +10,8 @@ import nst_keras
 from nst_keras.devices import startup
 from nst_keras.devices.precision import settle_precision
 from nst_keras.devices.xla import settle_xla
-from nst_keras.runs import extras
 from nst_keras.runs import folder as folder_lib
+from nst_keras.runs import output_copy
 from nst_keras.runs.record import InputPicture, RunRecord, ScaleSteps
 from nst_keras.runs.requested import RequestedRun
 from nst_keras.settings.config import OPTIONS, Config, format_command
@@ -51,7 +51,7 @@ def make_record(run: RequestedRun, plan: Plan) -> RunRecord:
         parts=old.parts,
         step=old.step or 0,
         total_steps=plan.total_steps,
-        copies={**old.copies, **extras.allowed_copies(settings)},
+        copies={**old.copies, **output_copy.allowed(settings)},
         device=startup.describe_device(),
         content=content,
         styles=styles,

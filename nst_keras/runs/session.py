@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nst_keras.devices import choice, hosts
-from nst_keras.runs import extras, gallery
+from nst_keras.runs import extras, gallery, output_copy
 from nst_keras.runs.execution import Execution
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.helper_host import help_chief
@@ -66,7 +66,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
             "%s is already finished%s (result: %s); use --overwrite to run it again",
             *(folder.path, folder.read_record().describe_early_end(), folder.result),
         )
-        extras.check_output(settings, folder, run.size)
+        output_copy.check(settings, folder, run.size)
         extras.complete(folder, settings)
         _copy_again(folder, settings)
         if settings.open:
@@ -79,7 +79,7 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
 
 def _copy_again(folder: RunFolder, settings: Settings) -> None:
     """Copy the result of a finished run to --output."""
-    copies = extras.copy_result(folder, settings)
+    copies = output_copy.write(folder, settings)
     if copies != folder.read_record().copies:
         with files.held(folder.path):
             folder.update_record(copies=copies)
@@ -132,9 +132,9 @@ def _check_extras(run: RequestedRun) -> None:
     files.check_temporary_folder()
     choice.variables(settings.device)
     if run.status is Status.NEW:
-        run.folder.check_keeps(extras.input_files(settings))
-    extras.check_output(settings, run.folder, run.size)
-    extras.check_output_is_free(settings, run.folder.read_record().copies)
+        run.folder.check_keeps(output_copy.input_files(settings))
+    output_copy.check(settings, run.folder, run.size)
+    output_copy.check_is_free(settings, run.folder.read_record().copies)
     if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 

@@ -1,13 +1,16 @@
-"""What a run needs before its first step: TensorFlow, its devices, its plan and its problem."""
+"""What a run needs before its first step: TensorFlow, devices, plan, problem, checkpoints."""
 
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nst_keras.devices import choice, memory, startup
+from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.requested import RequestedRun
+from nst_keras.runtime.background import Submit, at_once
+from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.cli import StopSignal
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.plan import Plan
@@ -70,3 +73,20 @@ def make_problems(
         options = (replicas, is_dropped, problems[0].extractors if problems else None)
         problems.append(StyleTransferProblem(run.settings, run.inputs, its_plan, *options))
     return problems
+
+
+def make_checkpointer(
+    run: RequestedRun, submit: Submit = at_once, wait: Callable[[], None] = lambda: None
+) -> Checkpointer:
+    """The checkpointer of a planned run; see `Checkpointer` for `submit` and `wait`."""
+    settings = run.settings
+    fingerprint = folder_lib.fingerprint(settings, run.inputs.hashes)
+    return Checkpointer(
+        run.folder.checkpoints,
+        folder_lib.steps_fingerprint(fingerprint).digest(),
+        every=settings.checkpoint_every,
+        minutes=settings.checkpoint_minutes,
+        keep=settings.keep_checkpoints,
+        submit=submit,
+        wait=wait,
+    )

@@ -1,103 +1,29 @@
-"""Where the iterates of a run go: metrics, TensorBoard, the terminal, pictures and checkpoints."""
+"""Where the iterates of a run go, and what is written of the last one."""
 
 import contextlib
 import dataclasses
 import functools
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from nst_keras.imaging import color_spaces, deep, images
-from nst_keras.objective.term_names import by_kind
-from nst_keras.runs import extras, gallery
-from nst_keras.runs import folder as folder_lib
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs import extras, gallery, output_copy, setup
+from nst_keras.runs.metrics import MetricsWriter
+from nst_keras.runs.progress_line import ProgressWriter
 from nst_keras.runs.record import RunRecord
 from nst_keras.runs.region_pictures import write_prepared
 from nst_keras.runs.renewals import PAUSED_SECONDS, Renewals
 from nst_keras.runs.requested import RequestedRun
-from nst_keras.runtime import cli, files
-from nst_keras.runtime.background import Background, Submit, at_once
-from nst_keras.runtime.checkpoints import Checkpointer
-from nst_keras.runtime.errors import StepDropped, first_line
-from nst_keras.runtime.progress import EventWriter, Reporter, fitting, format_seconds, format_spent
+from nst_keras.runtime import cli
+from nst_keras.runtime.background import Background
+from nst_keras.runtime.errors import StepDropped
+from nst_keras.runtime.progress import EventWriter, format_spent
 from nst_keras.runtime.timeline import SCORES, WRITING, Timeline, describe_parts
 from nst_keras.transfer.iterate import Iterate, References
 
 _log = logging.getLogger(__name__)
-
-
-class MetricsWriter:
-    """Writes `metrics.jsonl`: one JSON line for each logged step, without clock readings.
-
-    A step is logged if it is a multiple of `every`, or the last one of its scale. Lines of the
-    steps after `resume_step`, with which the run resumes, are removed.
-    """
-
-    def __init__(self, folder: RunFolder, every: int, resume_step: int, submit: Submit = at_once):
-        self._folder, self._every, self._submit = folder, every, submit
-        self._newest = resume_step
-        self._cut(resume_step)
-
-    def __call__(self, iterate: Iterate) -> None:
-        if iterate.step == self._newest:
-            return
-        if iterate.step < self._newest:  # the run went back after numerical trouble
-            last = iterate.step - 1
-            self._submit(lambda: self._cut(last))
-        self._newest = iterate.step
-        if iterate.is_logged(self._every):
-            row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
-            line = _json_line(row)
-            self._submit(lambda: self._add(line))
-
-    def _cut(self, last_step: int) -> None:
-        """Remove the rows of later steps."""
-        kept = [row for row in self._folder.read_metrics() if row["step"] <= last_step]
-        files.write_text(self._folder.metrics, "".join(map(_json_line, kept)))
-
-    def _add(self, line: str) -> None:
-        path = self._folder.metrics
-        with files.naming(path), open(path, "a", encoding="utf-8", newline="\n") as file:
-            file.write(line)
-            files.sync(file)  # no checkpoint may be ahead of it
-
-
-def _json_line(row: dict[str, Any]) -> str:
-    return json.dumps(row, separators=(",", ":")) + "\n"
-
-
-class ProgressWriter(Reporter):
-    """Shows the newest iterate on standard error."""
-
-    def __init__(self) -> None:
-        self._newest: Iterate | None = None
-        super().__init__(
-            lambda columns: describe(self._newest, columns),
-            lambda: self._newest.step / self._newest.total_steps if self._newest else 0.0,
-        )
-
-    def __call__(self, iterate: Iterate) -> None:
-        self._newest = iterate
-        self.update(now=iterate.is_last)
-
-
-def describe(iterate: Iterate | None, columns: int = 1000) -> str:
-    """One line that fits so many columns: scale, step, losses by kind, speed and the time left."""
-    if iterate is None:
-        return "starting"
-    scale = iterate.scale
-    where = f"scale {scale.index + 1}/{len(iterate.scales)} {scale.width}x{scale.height}"
-    parts = [(2, where), (0, f"step {iterate.step}/{iterate.total_steps}")]
-    ranks = {"total": 3, "style": 5, "content": 6}
-    losses = by_kind(iterate.terms)
-    parts += [(ranks.get(kind, 7), f"{kind} {value:.4g}") for kind, value in losses.items()]
-    if math.isfinite(iterate.seconds_left):
-        left = format_seconds(iterate.seconds_left)
-        parts += [(4, f"{iterate.steps_per_second:.3g} steps/s"), (1, f"{left} left")]
-    return fitting(parts, columns)
 
 
 class RunWriter:
@@ -111,7 +37,7 @@ class RunWriter:
         timeline: Timeline | None = None,
     ):
         self.folder, self.resume_command = run.folder, record.resume_command
-        self.checkpointer = make_checkpointer(run, background.submit, background.wait)
+        self.checkpointer = setup.make_checkpointer(run, background.submit, background.wait)
         self._run, self._record, self._submit = run, record, background.submit
         self._renewals = Renewals()
         self.is_stopped = False  # by a callback
@@ -184,7 +110,7 @@ class RunWriter:
             self._refresh(status="finished", parts=self.parts(), seconds_left=None)
         if settings.output:
             with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
-                self._refresh(copies=extras.copy_result(folder, settings))
+                self._refresh(copies=output_copy.write(folder, settings))
         parts = self._timeline.seconds()
         total = format_spent(sum(parts.values()))
         _log.info("time: %s, including %s", total, describe_parts(parts))
@@ -292,28 +218,10 @@ class RunWriter:
         try:
             yield
         except Exception as error:
-            line, status = cli.explain(error)
+            reason, status = cli.failure(error)
             with contextlib.suppress(Exception):  # the first error is the one to report
                 if isinstance(error, StepDropped) or status == cli.INTERRUPTED:
                     self._refresh(status="interrupted", seconds_left=None)
                 else:
-                    reason = line or f"{type(error).__name__}: {first_line(error)}"
                     self._refresh(status="failed", reason=reason, seconds_left=None)
             raise
-
-
-def make_checkpointer(
-    run: RequestedRun, submit: Submit = at_once, wait: Callable[[], None] = lambda: None
-) -> Checkpointer:
-    """The checkpointer of a planned run; see `Checkpointer` for `submit` and `wait`."""
-    settings = run.settings
-    fingerprint = folder_lib.fingerprint(settings, run.inputs.hashes)
-    return Checkpointer(
-        run.folder.checkpoints,
-        folder_lib.steps_fingerprint(fingerprint).digest(),
-        every=settings.checkpoint_every,
-        minutes=settings.checkpoint_minutes,
-        keep=settings.keep_checkpoints,
-        submit=submit,
-        wait=wait,
-    )

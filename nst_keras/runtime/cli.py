@@ -128,6 +128,12 @@ def explain(error: BaseException) -> tuple[str, int]:
     return "", 1
 
 
+def failure(error: BaseException) -> tuple[str, int]:
+    """As `explain`, but with a line about every error, for records and pages."""
+    line, status = explain(error)
+    return line or f"{type(error).__name__}: {first_line(error)}", status
+
+
 def _device_failure(error: BaseException) -> str:
     """The message of an error that the device caused; empty for any other error."""
     if isinstance(error, DeviceError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nst_keras.imaging import animation, images
 from nst_keras.network import vgg, weights
-from nst_keras.runs import comparison, embedding, gallery, writers
+from nst_keras.runs import comparison, embedding, gallery, metrics
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line
@@ -162,7 +162,7 @@ def _read_status(folder: Path) -> str:
 
 def _resume_metrics(folder: Path) -> None:
     run = RunFolder(folder / "run")
-    writers.MetricsWriter(run, 1, 2)
+    metrics.MetricsWriter(run, 1, 2)
     _need(all(row["step"] <= 2 for row in run.read_metrics()), "rows after the step")
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.runs import command as run
-from nst_keras.runs import extras, requested, setup
+from nst_keras.runs import output_copy, requested, setup
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
@@ -151,7 +151,7 @@ def test_a_refused_run_that_may_replace_a_file_may_do_so_later(small, capsys):
 
 def test_a_copy_that_fails_leaves_a_finished_run(small, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(extras, "copy_result", lambda *_: 1 / 0)
+        patch.setattr(output_copy, "write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run.main([*small, "--output=copy.png"])
     assert RunFolder("job").read_record().status == "finished"

@@ -1,26 +1,25 @@
-"""What a run writes and shows while it runs, its metrics, and what it leaves when it fails."""
+"""What a run writes and shows while it runs, and what it leaves when it fails."""
 
 import contextlib
 import dataclasses
 import errno
-import json
-import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from nst_keras.imaging import images
-from nst_keras.runs import page, renewals, writers
+from nst_keras.runs import page, renewals
 from nst_keras.runs.folder import RunFolder
 from nst_keras.runs.record import Fingerprint, RunRecord
-from nst_keras.runs.writers import MetricsWriter, ProgressWriter, RunWriter, make_checkpointer
+from nst_keras.runs.setup import make_checkpointer
+from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.background import Background, at_once
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError
 from nst_keras.settings.config import Config
 from tests.conftest import picture
-from tests.runs.conftest import TERMS, FakeSource, iterate, run_in
+from tests.runs.conftest import FakeSource, iterate, run_in
 
 CONFIG = Config(
     schedule="constant",
@@ -53,26 +52,6 @@ def make(folder, background):
 
 def step(number):
     return iterate(number, source=FakeSource(number))
-
-
-def test_a_line_says_scale_step_losses_speed_and_time_left():
-    assert writers.describe(iterate(31)) == (
-        "scale 2/2 40x20  step 31/80  total 6  content 1  style 4.5  tv 0.5  2.5 steps/s  1:05 left"
-    )
-
-
-def test_a_line_without_an_estimate_leaves_speed_and_time_out():
-    line = writers.describe(iterate(1, seconds_left=math.nan, steps_per_second=math.nan))
-    assert line.endswith("tv 0.5") and "nan" not in line
-
-
-def test_the_newest_iterate_is_shown_at_the_start_and_at_the_end(capsys):
-    writer = ProgressWriter()
-    for number in (1, 2, 3, 80):
-        writer(iterate(number))
-    writer.close()
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.partition("step ")[2].partition(" ")[0] for line in lines] == ["1/80", "80/80"]
 
 
 def test_steps_are_written_and_an_interruption_says_how_to_resume(folder):
@@ -150,131 +129,6 @@ def test_the_error_is_raised_even_if_it_cannot_be_recorded(folder, monkeypatch):
     with pytest.raises(MemoryError), writer.open(quiet=True), background:
         folder.path.rename(folder.path.with_name("gone"))
         raise MemoryError
-
-
-def test_checkpoints_at_a_constant_rate_are_those_of_more_steps_too(folder):
-    make_checkpointer(run_in(folder, CONFIG)).save(Checkpoint(5, 1.0, {}))
-    for same in ({}, {"iterations": 200}):
-        config = dataclasses.replace(CONFIG, **same)
-        found = make_checkpointer(run_in(folder, config)).latest()
-        assert found and found.step == 5
-    for other in ({"size": 64}, {"schedule": "cosine"}):
-        config = dataclasses.replace(CONFIG, **other)
-        assert make_checkpointer(run_in(folder, config)).latest() is None
-
-
-# Metrics
-
-
-def write_metrics(folder, steps, every=10, resume_step=0):
-    writer = MetricsWriter(folder, every, resume_step)
-    for step in steps:
-        writer(iterate(step))
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-
-
-def steps_in(folder):
-    return [line["step"] for line in lines_of(folder)]
-
-
-@pytest.fixture
-def other(tmp_path):
-    folder = RunFolder(tmp_path / "other")
-    folder.prepare(asked())
-    return folder
-
-
-def test_metrics_are_json_lines_of_step_scale_and_terms(folder):
-    write_metrics(folder, [10, 40])
-    assert lines_of(folder) == [
-        {"step": 10, "scale": 0, "terms": TERMS},
-        {"step": 40, "scale": 1, "terms": TERMS},
-    ]
-    assert folder.read_metrics() == lines_of(folder)
-
-
-def test_metrics_are_written_when_due_and_where_scales_begin_and_end(folder):
-    write_metrics(folder, range(1, 81), every=25)
-    assert steps_in(folder) == [1, 25, 30, 31, 50, 75, 80]
-
-
-def test_each_metric_can_be_read_at_once(folder):
-    writer = MetricsWriter(folder, 1, 0)
-    writer(iterate(1))
-    assert steps_in(folder) == [1]
-
-
-def test_late_work_writes_the_same_metrics(folder, other):
-    waiting, terms = [], dict(TERMS)
-    writer = MetricsWriter(folder, 1, 0, waiting.append)
-    for step in (1, 2, 3):
-        writer(iterate(step, terms=terms))
-    terms.clear()
-    assert folder.metrics.read_bytes() == b"" and len(waiting) == 3
-    for count, work in enumerate(waiting, start=1):
-        work()
-        assert steps_in(folder) == list(range(1, count + 1))
-    write_metrics(other, (1, 2, 3), every=1)
-    assert folder.metrics.read_bytes() == other.metrics.read_bytes()
-
-
-def test_metrics_do_not_depend_on_clocks(folder, other):
-    for one, seconds in ((folder, 1.0), (other, 2.0)):
-        writer = MetricsWriter(one, 1, 0)
-        writer(iterate(1, seconds, seconds_left=seconds, steps_per_second=seconds))
-    assert folder.metrics.read_bytes() == other.metrics.read_bytes()
-
-
-def test_a_run_that_goes_back_leaves_no_step_twice(folder):
-    writer = MetricsWriter(folder, 1, 0)
-    for step in (1, 2, 3, 4, 5):
-        writer(iterate(step))
-    changed = {**TERMS, "total": 7.0}
-    for step in (3, 4):
-        writer(iterate(step, terms=changed))
-    assert steps_in(folder) == [1, 2, 3, 4]
-    assert [line["terms"]["total"] for line in lines_of(folder)] == [6.0, 6.0, 7.0, 7.0]
-
-
-def test_a_resume_cuts_metrics_after_its_step_and_skips_what_is_there(folder):
-    write_metrics(folder, range(1, 51))
-    before = folder.metrics.read_bytes()
-    write_metrics(folder, range(15, 51), resume_step=20)
-    assert folder.metrics.read_bytes() == before
-    write_metrics(folder, [], resume_step=20)
-    assert steps_in(folder) == [1, 10, 20]
-    write_metrics(folder, [])
-    assert folder.metrics.read_bytes() == b""
-
-
-TORN = [
-    '{"step":30,"scale":0,"te',
-    '{"step":30,"scale":0}',
-    "\0\0\0\0",
-    "7",
-    "[]",
-    '{"step":30,"scale":0,"terms":1}',
-]
-
-
-@pytest.mark.parametrize("torn", TORN)
-@pytest.mark.parametrize("end", ["", "\n"])
-def test_a_torn_line_is_left_out(folder, torn, end):
-    write_metrics(folder, [10, 20])
-    with folder.metrics.open("a") as file:
-        file.write(torn + end)
-        if end:
-            file.write('{"step":40,"scale":1,"terms":{}}\n')
-    assert [row["step"] for row in folder.read_metrics()] == [10, 20] + [40] * bool(end)
-    write_metrics(folder, [30], resume_step=25)
-    assert steps_in(folder) == [10, 20, 30]
-
-
-def test_a_missing_file_has_no_rows(folder):
-    assert not folder.metrics.exists() and folder.read_metrics() == []
 
 
 # Pictures, record and page, by work that is done later
