@@ -94,6 +94,7 @@ class Decoder:
                 image = self._from_eight_bits(image)
             image.format = picture.format
             self._describe(image, b"")
+            self._take_profile(image)
             shown = self._reduced(self._shown_part(image, b""))
             return color.to_srgb(self._upright(shown), self.notes, background=self._background)
 

@@ -208,13 +208,11 @@ def write_image(
         file.write(buffer.getbuffer())
 
 
-def png_bytes(pixels: np.ndarray) -> bytes:
-    """The bytes of a PNG file of sRGB floats in [0, 1], (height, width, 3), with 8 bits.
-
-    The same input gives the same bytes.
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(pixels)).save(buffer, "PNG", pnginfo=_png_info({}, is_srgb=True))
+def png_bytes(pixels: np.ndarray, profile: bytes = b"") -> bytes:
+    """The bytes of a PNG file with 8 bits; otherwise as `write_image`."""
+    buffer, info = io.BytesIO(), _png_info({}, is_srgb=not profile)
+    options = {"icc_profile": profile} if profile else {}
+    Image.fromarray(to_uint8(pixels)).save(buffer, "PNG", pnginfo=info, **options)
     return buffer.getvalue()
 
 

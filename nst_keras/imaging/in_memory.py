@@ -1,17 +1,19 @@
 """Pictures that are objects in memory: Pillow's, arrays and tensors, and the bytes of files."""
 
+import contextlib
 import os
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from PIL import Image
 
-from nst_keras.imaging import color, images
+from nst_keras.imaging import color, images, opening
 from nst_keras.imaging.geometry import MIN_SIDE
 from nst_keras.imaging.images import Picture
 from nst_keras.imaging.tiff import Samples
 from nst_keras.runtime.errors import InputError, first_line
 
+_SUFFIXES = {"JPEG": ".jpeg", "MPO": ".jpeg", "TIFF": ".tif"}  # of others: their names
 _ARRAYS = ("__array__", "__array_interface__", "__dlpack__")
 
 
@@ -43,7 +45,7 @@ def read_object(
     """
     if isinstance(value, Image.Image):
         return images.decode(value, name, max_pixels, **options)
-    if isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
+    if is_encoded(value):
         return images.decode(bytes_of(value, name), name, max_pixels, **options)
     if not any(hasattr(type(value), attribute) for attribute in _ARRAYS):
         raise InputError(
@@ -54,6 +56,11 @@ def read_object(
     background = options.get("background", color.WHITE)
     pixels = color.samples_to_srgb(_samples(_array(value, name), name), notes, background)
     return Picture(pixels, tuple(notes), sha256="", size=pixels.shape[:2])
+
+
+def is_encoded(value: Any) -> bool:
+    """Whether these are the bytes of a picture file, or a file object."""
+    return isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read")
 
 
 def bytes_of(value: Any, name: str) -> bytes:
@@ -77,6 +84,14 @@ def bytes_of(value: Any, name: str) -> bytes:
     if not len(data):
         raise InputError(f"{name}: is empty")
     return bytes(data)
+
+
+def suffix_of(data: bytes) -> str:
+    """The suffix of a file of these bytes, such as '.png'; '' if they are no known picture."""
+    with contextlib.suppress(Exception), opening.without_limits():
+        kind = opening.identified(data, opening.formats_of(data)).format or ""
+        return _SUFFIXES.get(kind, f".{kind.lower()}")
+    return ""
 
 
 def _array(value: Any, name: str) -> np.ndarray:

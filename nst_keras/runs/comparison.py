@@ -257,7 +257,8 @@ def _command(record: RunRecord) -> str:
     if size.isdecimal() and int(size) < usual:
         del settings["size"]
     inputs = {name: record.settings.get(name, "") for name in ("content", "style")}
-    if not all(inputs.values()):
+    is_call = record.command.startswith("nst_keras.")  # no command has the same terms or network
+    if is_call or not all(inputs.values()):
         return ""
     flags = [f"--{name}={text}" for name, text in {**inputs, **settings}.items()]
     return shlex.join(["nst", *flags])

@@ -170,6 +170,8 @@ class Execution:
                 for writer, iterate in zip(writers, iterates, strict=True):
                     writer.take(iterate)
                 self.view.show(iterates, functools.partial(_note_pause, writers, iterates))
+                if not iterates[0].is_last:
+                    self._end_here_if_asked(iterates, writers)
                 if any(writer.is_stopped for writer in writers):
                     self.stopping.set()
                 if iterates[0].ends_run or (self.stopping and not iterates[0].is_last):
@@ -189,6 +191,14 @@ class Execution:
         for writer, iterate in zip(writers, iterates, strict=True):
             writer.show(iterate, status="interrupted", parts=writer.parts())
         return iterates
+
+    def _end_here_if_asked(self, iterates: Sequence[Iterate], writers: Sequence[RunWriter]) -> None:
+        """Have a step that has been written become the last one, if that was asked for during a
+        pause after it."""
+        self.view.mark(iterates)
+        if iterates[0].is_last:
+            for writer, iterate in zip(writers, iterates, strict=True):
+                writer.take_end(iterate)
 
 
 def _note_pause(writers: Sequence[RunWriter], iterates: Sequence[Iterate], paused: bool) -> None:

@@ -68,7 +68,12 @@ def write_proof(folder: RunFolder, config: Config) -> None:
 
 def complete(folder: RunFolder, config: Config) -> None:
     """Add to a finished run what is missing because it was killed at its end, and animations that
-    were not asked for before."""
+    were not asked for before; warn if the folder cannot be written to."""
+    with _optional(folder.path, InputError, OSError):
+        _complete(folder, config)
+
+
+def _complete(folder: RunFolder, config: Config) -> None:
     if config.proof:
         with files.held(folder.path):
             write_proof(folder, config)

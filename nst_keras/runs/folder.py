@@ -63,6 +63,8 @@ class WorkFolder(Generic[_Record]):
                 return Status.NEW  # or killed before the record was written
         record = self.read_record()
         if not record:
+            if self.record.exists():
+                self.record.read_bytes()  # for the disk's error, which may be gone later
             raise InputError(
                 f"--workdir={self.path}: is not empty and is not a {self.kind} folder; "
                 "use another folder"
@@ -124,7 +126,10 @@ class WorkFolder(Generic[_Record]):
     def _difference(self, record: _Record, fingerprint: Fingerprint) -> str:
         if not record.requested.settings:
             return f"{self.record_name} does not say which"
-        return record.requested.describe_differences(fingerprint)
+        # What was asked for leaves open what the other has decided, and the new command may not.
+        known = [one for one in (record.requested, record.fingerprint) if one.settings]
+        nearest = min(known, key=lambda one: len(one.differences(fingerprint)))
+        return nearest.describe_differences(fingerprint)
 
 
 class RunFolder(WorkFolder[RunRecord]):
@@ -262,9 +267,10 @@ def steps_fingerprint(whole: Fingerprint) -> Fingerprint:
 
 def default_path(sources: Iterable[str], fingerprint: Fingerprint) -> Path:
     """A path below `runs` that is readable, as runs/photo_painting-3f2a, and the same for the same
-    command: it has at most 24 letters of the name of each source."""
+    command: it has at most 24 letters, and 72 bytes, of the name of each source."""
     slugs = (re.sub(r"[^\w.-]+", "-", Path(source).stem)[:24] for source in sources)
-    names = "_".join(slug or "pictures" for slug in slugs)
+    short = (slug.encode()[:72].decode(errors="ignore") for slug in slugs)
+    names = "_".join(slug or "pictures" for slug in short)
     return Path("runs") / f"{names}-{fingerprint.digest()[:4]}"
 
 

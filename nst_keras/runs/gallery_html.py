@@ -54,7 +54,8 @@ def _facts(run: RunRecord) -> str:
     scales = run.scales
     if run.finished_early:
         scales = tuple(one for one in scales if (one.first_step or 0) <= run.finished_early)
-    seconds = sum(run.parts.values()) - run.parts.get(PAUSED, 0.0) or run.seconds
+    # Of processes that were killed, only the time of the steps is known.
+    seconds = max(sum(run.parts.values()) - run.parts.get(PAUSED, 0.0), run.seconds or 0.0)
     found = [
         page.size_text(scales[-1].width, scales[-1].height) if scales else "",
         f"{run.step:,} {'step' if run.step == 1 else 'steps'}" if run.step else "",

@@ -1,5 +1,6 @@
 """A run from Python: the function `nst_keras.run`. Imports no TensorFlow at its start."""
 
+import dataclasses
 import io
 import os
 import time
@@ -18,14 +19,13 @@ from nst_keras.imaging.masks import mask_of
 from nst_keras.network.weights import Weights
 from nst_keras.objective.loss_term import LossTerm, check_terms
 from nst_keras.runs import session
-from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.python_progress import Progress
 from nst_keras.runs.requested import RequestedRun, read_run
 from nst_keras.runs.result import Result, losses_by_term
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS, Config
+from nst_keras.settings.config import OPTIONS, Config, format_arguments
 from nst_keras.settings.in_python import errors_in_python, replaced
-from nst_keras.settings.option import absolute_paths
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer.callbacks import Callback, CallbackList
 
@@ -174,13 +174,18 @@ def _in_folder(
     if config.distribute == "multiworker":
         raise InputError("--distribute=multiworker: with workdir, start the command on each host")
     folder = RunFolder(str(config.workdir))
-    named, in_memory_files = _named_files(folder, config, pictures)
+    named, in_memory_files, notes = _named_files(folder, config, pictures)
     config = replaced(config, named, OPTIONS)
     newest = _Newest()
     told = CallbackList((newest, *told.callbacks))
     custom = None if extractor is None else _custom(extractor)
-    requested = read_run(_flags(config, explicit), config, told, in_memory_files, terms, custom)
-    if not config.overwrite and requested.folder.is_finished(requested.fingerprint):
+    # Those that are explicit also where they are the defaults: the folder may have another value.
+    requested = read_run(
+        format_arguments(config, explicit), config, told, in_memory_files, terms, custom
+    )
+    inputs = dataclasses.replace(requested.inputs, notes=(*notes, *requested.inputs.notes))
+    requested = dataclasses.replace(requested, inputs=inputs)
+    if requested.status is Status.FINISHED:
         session.do_run(requested, started)  # copies the result to where it is wanted
         return _result_in(requested, newest)
     told.begin()
@@ -199,37 +204,52 @@ def _custom(extractor: Any) -> "CustomExtractor":
 
 def _named_files(
     folder: RunFolder, config: Config, pictures: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The pictures as paths, by the name of their setting, and the bytes of the files that are to
-    be written at some of these paths."""
+) -> tuple[dict[str, Any], dict[str, bytes], list[str]]:
+    """The pictures as paths, by the name of their setting, the bytes of the files that are to be
+    written at some of these paths, and warnings about what these do not show any more."""
     named: dict[str, Any] = {}
     files: dict[str, bytes] = {}
+    notes: list[str] = []
     for name, given in pictures.items():
         if given is None:
             continue
         if not OPTIONS[name].many:
-            named[name] = _path_of(folder, name, given, config, files)
+            named[name] = _path_of(folder, name, given, config, files, notes)
             continue
-        several = given if isinstance(given, (list, tuple, Iterator)) else [given]
+        is_file = hasattr(given, "read")  # an open file is an iterator, too
+        is_several = isinstance(given, (list, tuple, Iterator)) and not is_file
+        several = given if is_several else [given]
         label = name.replace("_", " ")
         named[name] = tuple(
-            _path_of(folder, f"{label} {number}", one, config, files)
+            _path_of(folder, f"{label} {number}", one, config, files, notes)
             for number, one in enumerate(several, start=1)
         )
-    return named, files
+    return named, files, notes
 
 
 def _path_of(
-    folder: RunFolder, name: str, picture: Any, config: Config, files: dict[str, bytes]
+    folder: RunFolder,
+    name: str,
+    picture: Any,
+    config: Config,
+    files: dict[str, bytes],
+    notes: list[str],
 ) -> str:
     """The path of a picture, or a word in place of it; if it is in memory, its bytes are put among
     the files."""
     if isinstance(picture, (str, os.PathLike)):
         return os.fspath(picture)
     most = config.max_megapixels * 10**6
-    is_mask = name.startswith(("style mask", "style region"))
-    pixels = (_mask_pixels if is_mask else _pixels)(picture, name, most)
-    data, suffix = _encoded(pixels)
+    if name.startswith(("style mask", "style region")):
+        data, suffix = _encoded(_mask_pixels(picture, name, most))
+    elif in_memory.is_encoded(picture):
+        data = in_memory.bytes_of(picture, name)  # which stay as they are
+        suffix = in_memory.suffix_of(data)
+    else:
+        keep_profile = config.profile == "input"
+        found = in_memory.read_object(picture, name, most, keep_profile=keep_profile)
+        data, suffix = _encoded(found.pixels, found.profile)
+        notes += [f"{name}: {note}" for note in found.notes]
     path = str(folder.given(name, suffix))
     files[path] = data
     return path
@@ -249,29 +269,23 @@ def _mask_pixels(picture: Any, name: str, most: int) -> np.ndarray:
     return np.repeat(mask_of(over_black, lambda: over_white)[..., None], 3, axis=2)
 
 
-def _encoded(pixels: np.ndarray) -> tuple[bytes, str]:
+def _encoded(pixels: np.ndarray, profile: bytes = b"") -> tuple[bytes, str]:
     """The bytes of a file that holds exactly these floats in [0, 1], and its suffix."""
     eight = images.to_uint8(pixels)
     if np.array_equal(eight.astype(np.float32) / 255, pixels):
-        return images.png_bytes(pixels), ".png"
+        return images.png_bytes(pixels, profile), ".png"
     buffer = io.BytesIO()
     values = np.asarray(pixels, np.float32)
     tifffile.imwrite(
-        buffer, values, photometric="rgb", compression="zlib", metadata=None, software=""
+        buffer,
+        values,
+        photometric="rgb",
+        compression="zlib",
+        metadata=None,
+        software="",
+        iccprofile=profile or None,
     )
     return buffer.getvalue(), ".tif"
-
-
-def _flags(config: Config, explicit: Iterable[str]) -> list[str]:
-    """The flags of the command that does the same; those that are `explicit` also where they are
-    the defaults, since the folder may have another value."""
-    paths = {**vars(config), **absolute_paths(vars(config), OPTIONS)}
-    return [
-        f"--{name}={option.format(paths[name])}"
-        for name, option in OPTIONS.items()
-        if getattr(config, name) is not None
-        and (name in explicit or getattr(config, name) != option.default)
-    ]
 
 
 def _result_in(requested: RequestedRun, newest: _Newest) -> Result:
@@ -282,7 +296,9 @@ def _result_in(requested: RequestedRun, newest: _Newest) -> Result:
     if iterate is not None and iterate.source is not None:
         image = np.array(iterate.image)
     elif path := next(filter(Path.exists, (folder.result, folder.latest)), None):
-        image = images.read_image(path, "--workdir", keep_profile=True).pixels
+        image = images.read_image(
+            path, "--workdir", images.MAX_OWN_PIXELS, keep_profile=True
+        ).pixels
     else:
         raise KeyboardInterrupt  # before there was a picture
     return Result(

@@ -18,17 +18,19 @@ class MetricsWriter:
 
     def __init__(self, folder: RunFolder, every: int, resume_step: int, submit: Submit = at_once):
         self._folder, self._every, self._submit = folder, every, submit
-        self._newest = resume_step
+        self._newest = self._logged = resume_step
         self._cut(resume_step)
 
     def __call__(self, iterate: Iterate) -> None:
-        if iterate.step == self._newest:
+        if iterate.step == self._logged:
             return
         if iterate.step < self._newest:  # the run went back after numerical trouble
             last = iterate.step - 1
             self._submit(lambda: self._cut(last))
+            self._logged = 0
         self._newest = iterate.step
         if iterate.is_logged(self._every):
+            self._logged = iterate.step
             row = {"step": iterate.step, "scale": iterate.scale.index, "terms": iterate.terms}
             line = _json_line(row)
             self._submit(lambda: self._add(line))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def prepare_folder(run: RequestedRun) -> None:
     if run.status is Status.NEW:
         before = run.folder.read_record()
         allowed = {} if before.has_begun else before.copies
+        flags = _flagfile(run, run.given)  # which may be refused: before anything is deleted
         run.folder.prepare(run.fingerprint)
-        _write_flags(run, run.given)
+        files.write_text(run.folder.flags, flags)
         for place, data in run.in_memory.items():
             with files.atomic(place) as file:
                 file.write(data)
@@ -71,13 +73,23 @@ def record_refusal(run: RequestedRun, reason: str) -> None:
         gallery.write_page(folder)
 
 
-def _write_flags(run: RequestedRun, config: Config) -> None:
-    """Write the flags with which the run can be resumed from any folder."""
+def _flagfile(run: RequestedRun, config: Config) -> str:
+    """The flags with which the run can be resumed from any folder."""
     # What was asked for this time only is left out.
     usual = {name: OPTIONS[name].default for name in ("overwrite", "open", *LIVE_PAGE)}
-    where = dataclasses.replace(config, workdir=str(run.folder.path), **usual)
-    replayable = dataclasses.replace(where, **absolute_paths(vars(where), OPTIONS))
-    files.write_text(run.folder.flags, format_flagfile(replayable))
+    folder = os.path.abspath(run.folder.path)
+
+    def moving(path: str) -> str:
+        """The path; of a file in the folder, relative to it, so that the two can be moved."""
+        is_within = path.startswith(os.path.join(folder, ""))
+        return os.path.relpath(path, folder) if is_within else path
+
+    paths = {
+        name: tuple(map(moving, found)) if isinstance(found, tuple) else moving(found)
+        for name, found in absolute_paths(vars(config), OPTIONS).items()
+    }
+    replayable = dataclasses.replace(config, **{**usual, **paths, "workdir": folder})
+    return format_flagfile(replayable)
 
 
 def _write_thumbnails(run: RequestedRun) -> None:
@@ -104,11 +116,12 @@ def begin_record(run: RequestedRun, plan: Plan) -> RunRecord:
         if at > plan.total_steps:
             message = "--image_at=%d: the run has only %d steps; no image will be kept for it"
             _log.warning(message, at, plan.total_steps)
-    run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
+    if not run.prolongs:  # to a run with more steps, other notes may apply
+        run.notes[:0] = [note for note in folder.read_record().notes if note not in run.notes]
     record = make_record(run, plan)
     _log.info("%s on %s", plan.precision, record.device)
     _log_plan(run, plan)
-    _write_flags(run, settings)
+    files.write_text(folder.flags, _flagfile(run, settings))
     _write_thumbnails(run)
     return record
 

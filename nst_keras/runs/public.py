@@ -31,7 +31,7 @@ def without_folders(text: str, known: Iterable[str] = ()) -> str:
     """A sentence in which each path out of the present folder is its base name; those that are
     known may have spaces in them."""
     for folder in sorted({*known, os.path.expanduser("~")}, key=len, reverse=True):
-        if len(folder) > 1:
+        if os.path.isabs(folder) and len(folder) > 1:
             text = text.replace(folder.rstrip("\\/") + "/", "").replace(folder, "...")
     return _PATH.sub(lambda found: found[1] or "...", text)
 
@@ -53,8 +53,8 @@ def public_command(command: str) -> str:
         words = shlex.split(command)
     except ValueError:  # a record that somebody changed
         return without_folders(command)
-    if not words:
-        return ""
+    if not words or words[0].startswith("nst_keras."):  # a call in Python
+        return command
     named = [*filter(None, map(_public_argument, _with_values(words[1:])))]
     program = re.sub(r"^python[\d.]*(?:\.exe)?$", "python", ntpath.basename(words[0]))
     if [program, *named[:2]] == ["python", "-m", "nst_keras.run"]:
@@ -100,6 +100,7 @@ def public_record(record: RunRecord) -> RunRecord:
         fingerprint=Fingerprint(),
         requested=Fingerprint(),
         copies={},
+        pending_copy="",
         command=public_command(record.command),
         resume_command=public_command(record.resume_command),
         reason=without(record.reason),

@@ -49,9 +49,11 @@ class _InNotebook(Progress):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self.iterate is None or not self._display.is_due():
             return
-        buffer = io.BytesIO()
+        buffer, source = io.BytesIO(), self.iterate.source
         small = geometry.thumbnail(self.iterate.image, _SIDE)
-        Image.fromarray(images.to_uint8(small)).save(buffer, "JPEG", quality=85)
+        profile = source.profile if source else b""
+        picture = Image.fromarray(images.to_uint8(small))
+        picture.save(buffer, "JPEG", quality=85, icc_profile=profile or None)
         share = self.iterate.step / self.iterate.total_steps
         self._display.update(describe(self.iterate), share, buffer.getvalue())
 

@@ -158,6 +158,7 @@ class RunRecord(WorkRecord):
     # SHA-256 of the copies of the result that the run has made, by absolute path; empty for a file
     # that it may replace whatever is in it, since --overwrite was given.
     copies: dict[str, str] = dataclasses.field(default_factory=dict)
+    pending_copy: str = ""  # the absolute path of --output, while a finished run has not written it
     finished_early: int | None = None  # the step after which it was asked to finish
     device: str = ""
     content: InputPicture = InputPicture()

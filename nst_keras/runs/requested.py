@@ -4,6 +4,7 @@ Imports no TensorFlow at its start, so that bad input is refused at once.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import Config, format_command, parse_config
+from nst_keras.settings.config import Config, format_arguments, format_command, parse_config
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.callbacks import CallbackList
 from nst_keras.transfer.inputs import Inputs, read_inputs
@@ -41,7 +42,12 @@ class RequestedRun:
     @property
     def status(self) -> Status:
         """How much of the run its folder holds; raises InputError if something else is there."""
-        return self.folder.status(self.fingerprint, overwrite=self.settings.overwrite)
+        # The command that has made a result is repeated for its copy, not for another result.
+        output = self.settings.output
+        pending = self.folder.read_record().pending_copy
+        is_for_copy = output is not None and os.path.abspath(output) == pending
+        overwrite = self.settings.overwrite and not is_for_copy
+        return self.folder.status(self.fingerprint, overwrite=overwrite)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -98,7 +104,9 @@ def read_run(
     """
     files_by_path = in_memory or {}
     own = (*(["extractor"] if extractor else []), *(["terms"] if terms else []))
-    given = _with_flags_of_folder(arguments, given, own)
+    asked, given = given, _with_flags_of_folder(arguments, given, own)
+    if given is not asked:  # the command is to be repeated with the pictures, in any folder
+        arguments = format_arguments(given)
     architecture = extractor.architecture if extractor else None
     settings = resolve(given, has_own_terms=bool(terms), architecture=architecture)
     if settings.mp4:

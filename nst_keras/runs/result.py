@@ -1,6 +1,7 @@
 """What a run returns in Python: the picture, its losses, and where its files are."""
 
 import dataclasses
+import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -70,10 +71,10 @@ class Result:
         if notebook.in_notebook():
             notebook.show(self)
         else:
-            Image.fromarray(images.to_uint8(self.image)).show()
+            Image.open(io.BytesIO(self._repr_png_())).show()
 
     def _repr_png_(self) -> bytes:
-        return images.png_bytes(self.image)
+        return images.png_bytes(self.image, self.profile)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

@@ -79,10 +79,10 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
 
 def _copy_again(folder: RunFolder, settings: Settings) -> None:
     """Copy the result of a finished run to --output."""
-    copies = output_copy.write(folder, settings)
-    if copies != folder.read_record().copies:
+    copies, record = output_copy.write(folder, settings), folder.read_record()
+    if copies != record.copies or record.pending_copy:
         with files.held(folder.path):
-            folder.update_record(copies=copies)
+            folder.update_record(copies=copies, pending_copy="")
             gallery.write_page(folder)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,8 +58,8 @@ class RunWriter:
             self._refresh()
             settings = self._run.settings
             # The metrics are first: no checkpoint, which is written later, may be ahead of them.
-            metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
-            self._sinks: list[Callable[[Iterate], None]] = [metrics, self.write_pictures]
+            self._metrics = MetricsWriter(self.folder, settings.log_every, step, self._submit)
+            self._sinks: list[Callable[[Iterate], None]] = [self._metrics, self.write_pictures]
             if settings.tensorboard:
                 events = stack.enter_context(contextlib.closing(EventWriter(self.folder.events)))
                 self._sinks.append(functools.partial(self._write_events, events, step))
@@ -72,6 +73,12 @@ class RunWriter:
         with self._timeline.part(WRITING):
             for sink in self._sinks:
                 sink(iterate)
+
+    def take_end(self, iterate: Iterate) -> None:
+        """Write what is due of a step because it has become the last one after it was taken."""
+        with self._timeline.part(WRITING):
+            self._metrics(iterate)
+            self.write_pictures(iterate)
 
     def _tell_callbacks(self, iterate: Iterate) -> None:
         self.is_stopped |= self._run.told.take(iterate)
@@ -94,6 +101,8 @@ class RunWriter:
             self._recording_failure(),
             self._timeline.part(WRITING),
         ):
+            for earlier in (folder.gif, folder.mp4):  # of fewer steps, if it was killed at its end
+                earlier.unlink(missing_ok=True)
             images.write_image(folder.latest, iterate.image, profile=profile)
             if settings.color in ("content_exact", "histogram"):
                 images.write_image(folder.painted, iterate.painted, profile=profile)
@@ -107,10 +116,13 @@ class RunWriter:
                 self._evaluate_result(iterate)
             extras.write_proof(folder, settings)
             extras.write_video(folder, settings)
-            self._refresh(status="finished", parts=self.parts(), seconds_left=None)
+            pending = os.path.abspath(settings.output) if settings.output else ""
+            self._refresh(
+                status="finished", parts=self.parts(), seconds_left=None, pending_copy=pending
+            )
         if settings.output:
             with self._timeline.part(WRITING):  # if this fails, the run is finished nevertheless
-                self._refresh(copies=output_copy.write(folder, settings))
+                self._refresh(copies=output_copy.write(folder, settings), pending_copy="")
         parts = self._timeline.seconds()
         total = format_spent(sum(parts.values()))
         _log.info("time: %s, including %s", total, describe_parts(parts))

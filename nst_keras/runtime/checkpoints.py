@@ -12,6 +12,7 @@ import numpy as np
 
 from nst_keras.runtime import files
 from nst_keras.runtime.background import Submit, at_once
+from nst_keras.runtime.errors import reason_of
 
 FORMAT = 1
 PATTERN = "step_*.npz"  # of the names of checkpoint files
@@ -96,13 +97,24 @@ class Checkpointer:
                 path.unlink(missing_ok=True)
 
     def _first(self, paths: Iterable[Path]) -> Checkpoint | None:
-        """The first undamaged one; `ignored` tells of those before it."""
+        """The first undamaged one; `ignored` tells of those before it.
+
+        Raises:
+            OSError, MemoryError: there is none, and one could not be read, but perhaps can be
+                later; without it, the run would begin anew.
+        """
         self.ignored.clear()
+        unread: Exception | None = None
         for path in paths:
             try:
                 return self._load(path)
             except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
-                self.ignored.append(f"ignoring checkpoint {path.name}: {error}")
+                reason = reason_of(error)
+                self.ignored.append(f"ignoring checkpoint {path.name}: {reason}")
+                if isinstance(error, MemoryError) or files.is_trouble_of_disk(error):
+                    unread = unread or error
+        if unread:
+            raise unread
         return None
 
     def _write(self, path: Path, checkpoint: Checkpoint) -> None:

@@ -142,6 +142,14 @@ def write_arrays(file: BinaryIO, arrays: "dict[str, np.ndarray]") -> None:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
+def is_trouble_of_disk(error: BaseException) -> bool:
+    """Whether an error in reading a file is of the disk or the system, and says nothing about what
+    is in the file."""
+    # A damaged archive names places that cannot be: EINVAL.
+    no_trouble = (None, errno.EINVAL, errno.ENOENT)
+    return isinstance(error, OSError) and error.errno not in no_trouble
+
+
 def read_json(path: str | os.PathLike) -> dict[str, Any]:
     """The object in a JSON file; empty if the file is missing or cannot be read as one."""
     try:

@@ -18,11 +18,12 @@ from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError, reason_of
 from nst_keras.settings.command import ACTIONS, Command
 from nst_keras.settings.command_help import help_text
-from nst_keras.settings.option import Option, has_line_break, join_list
+from nst_keras.settings.option import Option, escaped, has_line_break, join_list
 from nst_keras.settings.suggestions import suggestion
 
 _MAX_LETTERS = 1 << 20  # of a flagfile
-_COMMENT = re.compile(r"[ \t]#")  # what follows looks like a comment
+# What follows looks like a comment, and not like a color.
+_COMMENT = re.compile(r"[ \t]#(?![0-9A-Fa-f]{3,8}[ \t]*(?:,|$))")
 _QUOTED = re.compile(r"""^[^=]*=\s*(["']).*\1$""")  # by quotes such as a shell needs
 # The line before a line that looks as if it had one of these, and by which it is taken as it is.
 _LITERALS = {
@@ -129,12 +130,23 @@ def format_flagfile(command: Command, values: dict[str, Any]) -> str:
     for name, option in command.options.items():
         value = values[name]
         for item in value if option.repeated else [] if value is None else [value]:
-            line = f"--{name}={option.format(item)}"
+            line = f"--{name}={_format(option, item)}"
             if has_line_break(line):
                 raise InputError(f"{line}: has a line break; rename the file or folder", name)
+            if line != line.rstrip():
+                raise InputError(
+                    f"{line!r}: has a blank at its end; rename the file or folder", name
+                )
             lines += [mark for pattern, mark in _LITERALS.items() if pattern.search(line)][:1]
             lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def _format(option: Option, value: Any) -> str:
+    """The text of a value in a flagfile, where paths are no patterns, whatever their names."""
+    if option.path and option.is_list:
+        value = [escaped(item) if option.is_path(item) else item for item in value]
+    return option.format(value)
 
 
 class _Flag(NamedTuple):
@@ -208,6 +220,9 @@ def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     """The option of a flag, and the value of the flag without one; `place` begins an error."""
     if name in command.spellings:
         return command.spellings[name]
+    plain = re.sub("^no[-_]", "", name)
+    if plain != name and f"no{plain}" in command.spellings:
+        raise InputError(f"{place}: unknown flag; did you mean --no{plain}?")
     meant = suggestion(name, command.known)
     hint = f"did you mean --{meant}?" if meant else "--help=all lists all flags"
     raise InputError(f"{place}: unknown flag; {hint}")
@@ -266,7 +281,8 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     option, _ = _find(command, key, f"{place}: {line!r}")
     paths = []
     if equals and option.is_path(value):
-        items = option.split(value, folder) if option.is_list else [value]
+        with _naming(place):
+            items = option.split(value, folder) if option.is_list else [value]
         paths = [
             str(folder / os.path.expanduser(item)) if item and option.is_path(item) else item
             for item in items

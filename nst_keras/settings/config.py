@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from nst_keras.network import vgg
@@ -17,7 +18,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.settings import command_line
 from nst_keras.settings.command import Command
 from nst_keras.settings.in_python import document
-from nst_keras.settings.option import check_settings, options_of, section
+from nst_keras.settings.option import absolute_paths, check_settings, options_of, section
 from nst_keras.settings.presets import PRESETS
 
 INITS = ("content", "noise", "gray", "mean", "style", "style_stats")  # or a picture's path
@@ -642,6 +643,18 @@ def parse_config(arguments: list[str]) -> tuple[Config, dict[str, Any]]:
 def format_flagfile(config: Config) -> str:
     """Lines that `parse_config` turns back into the same settings."""
     return command_line.format_flagfile(COMMAND, vars(config))
+
+
+def format_arguments(config: Config, explicit: Iterable[str] = ()) -> list[str]:
+    """The flags of a command with these settings: those that are not the defaults, or that are
+    among the `explicit` names."""
+    paths = {**vars(config), **absolute_paths(vars(config), OPTIONS)}
+    return [
+        f"--{name}={option.format(paths[name])}"
+        for name, option in OPTIONS.items()
+        if getattr(config, name) is not None
+        and (name in explicit or getattr(config, name) != option.default)
+    ]
 
 
 def format_command(arguments: list[str]) -> str:

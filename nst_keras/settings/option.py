@@ -71,6 +71,9 @@ class Option(flags.ArgumentParser):
         return values if self.is_list else values[0]
 
     def _split(self, argument: str) -> list[str]:
+        if self.path and argument != argument.strip() and os.path.exists(argument):
+            message = f"--{self.name}={argument!r}: has a blank at an end of its name; rename it"
+            raise InputError(message, self.name)
         return self.split(argument) if self.is_list else [argument.strip()]
 
     def split(self, text: str, folder: str | os.PathLike = "") -> list[str]:
@@ -87,6 +90,8 @@ class Option(flags.ArgumentParser):
         if not self.is_path(item) or not glob.has_magic(item) or os.path.exists(pattern):
             return [item]
         if not (found := sorted(glob.glob(pattern))):
+            if (name := _unescaped(item)) != item:
+                return [name]  # which is reported as missing where it is read
             raise InputError(f"--{self.name}={item}: no file matches", self.name)
         return [os.path.relpath(path, folder) if folder else path for path in found]
 
@@ -140,18 +145,27 @@ class Option(flags.ArgumentParser):
                 return os.fspath(value)
             case float() if int in kind.types and float not in kind.types and value.is_integer():
                 return int(value)
+            case int() if float in kind.types and not isinstance(value, bool):
+                return self._as_float(value)  # as the text of the flag is read
             case str() if kind.has_unit and value not in self.words:
                 with contextlib.suppress(ValueError, OverflowError):
                     return kind.parse(value)
             case str():
                 return self._as_listed(value)
             case (name, number) if tuple in kind.types:
-                return self._name_in_python(name), self._one_in_python(number)
+                return self._name_in_python(name), self._as_float(number)
         return value
 
     def _name_in_python(self, name: Any) -> Any:
         is_step = self.kind == "step_factor" and isinstance(name, int)
         return str(name) if is_step else name
+
+    def _as_float(self, value: Any) -> Any:
+        """A whole number as a float, unless it is about to be refused; anything else as it is."""
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            value = value.item()  # of NumPy
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return float(value) if is_whole and self._in_limits(value) else value
 
     def check(self, value: Any) -> None:
         """Raise InputError, in the words of Python, unless the option accepts the value."""
@@ -288,6 +302,17 @@ def join_list(items: Iterable[str]) -> str:
     return ",".join(
         ends.sub(lambda found: 2 * found[1] + (found[2] and "\\,"), item) for item in items
     )
+
+
+def escaped(item: str) -> str:
+    """A path as a pattern that matches nothing else."""
+    return glob.escape(item)
+
+
+def _unescaped(pattern: str) -> str:
+    """The path that `escaped` has made this pattern of; other patterns as they are."""
+    path = re.sub(r"\[([*?[])\]", r"\1", pattern)
+    return path if escaped(path) == pattern else pattern
 
 
 def has_line_break(text: str) -> bool:

@@ -82,6 +82,7 @@ class ScaleBatch:
             run.picture,
             lambda: self.values()[index],
             run.problem.references,
+            run.problem.profile,
         )
 
     def _one_step(self) -> tf.Tensor:

@@ -31,6 +31,7 @@ class PictureSource(NamedTuple):
     painted: Callable[[], np.ndarray]  # the same before `--color` changed its colors
     value: Callable[[], dict[str, float]]  # the losses of the picture by term name
     references: Callable[[], References]
+    profile: bytes = b""  # ICC, of the color space of the pictures; empty: sRGB
 
 
 @dataclasses.dataclass
@@ -82,7 +83,7 @@ class Iterate:
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows: the picture, while it can be read."""
-        return None if self.source is None else images.png_bytes(self.image)
+        return None if self.source is None else images.png_bytes(self.image, self.source.profile)
 
     def evaluate(self) -> dict[str, float]:
         """The losses of the picture as painted, under the same condition."""

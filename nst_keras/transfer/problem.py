@@ -84,6 +84,7 @@ class StyleTransferProblem:
         extractors: FeatureExtractors | None = None,
     ):
         self.settings, self.plan, self.replicas = settings, plan, replicas
+        self.profile = inputs.profile
         self._is_dropped = is_dropped
         self.architecture = inputs.architecture(settings)
         self.costs = CostModel.of_run(settings, plan.precision, inputs)
