@@ -47,9 +47,8 @@ class Objective:
         factors = tf.stack([tf.cast(term.weight, tf.float64) for term in self.terms])
         self._factors = variables.constant("weights", factors) if variables else factors
         # Where evaluations cannot be in a graph, the gradient with respect to the statistics is
-        # compiled separately.
-        compiled = tf.function(self.differentiate, autograph=False)
-        self._by_sums = self.differentiate if evaluator.in_graph else compiled
+        # compiled separately, for the size of the first image.
+        self._compiled_by_sums: TracedOnce | None = None
 
     def compiled(self, function: Callable) -> Callable:
         """Compile a function that calls this objective's methods, where these can be in a graph."""
@@ -92,9 +91,18 @@ class Objective:
         Where the gradient is not finite, the total is NaN.
         """
         evaluation = self.evaluator(image)
-        losses, cotangents = self._by_sums(evaluation.sums, *size_of(image))
+        losses, cotangents = self._by_sums(evaluation.sums, image)
         gradient = evaluation.pull_back(cotangents)
         return with_nan(losses, gradient), gradient
+
+    def _by_sums(self, sums: Sums, image: tf.Tensor) -> tuple[Losses, Sums]:
+        size = size_of(image)
+        if self.evaluator.in_graph:
+            return self.differentiate(sums, *size)
+        if self._compiled_by_sums is None:
+            compiled = tf.function(lambda sums: self.differentiate(sums, *size), autograph=False)
+            self._compiled_by_sums = TracedOnce(compiled)
+        return self._compiled_by_sums(sums)
 
     def differentiate(self, sums: Sums, height: Length, width: Length) -> tuple[Losses, Sums]:
         """The losses of an image's statistics, and the gradient of the total by each of these."""

@@ -281,9 +281,9 @@ def _scalar(name: str, value: Any) -> tf.Tensor:
         found = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"terms: the function of {name} returns {value!r}, no tensor") from error
-    if found.shape.rank != 0:
+    if found.shape.rank not in (0, None):
         raise InputError(f"terms: the function of {name} returns shape {found.shape}, no scalar")
-    return found
+    return tf.reshape(found, ())  # of an unknown shape, as from `tf.py_function`
 
 
 def _neighbors(weight: float, neighbors: Neighbors) -> Term:

@@ -231,7 +231,9 @@ def _compiled_for_any_size(function: Callable) -> Callable:
         dtype = tensors[0].dtype
         if dtype not in graphs:
             signature = tf.nest.map_structure(_signature, tensors)
-            graphs[dtype] = tf.function(function, input_signature=signature, autograph=False)
+            compiled = tf.function(function, input_signature=signature, autograph=False)
+            # Otherwise TensorFlow would warn after some scales that one function is traced often.
+            graphs[dtype] = compiled.get_concrete_function()
         return graphs[dtype](*tensors)
 
     return call

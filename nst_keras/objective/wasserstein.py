@@ -4,6 +4,8 @@ Computed in float64 from the covariances on: their eigenvalues span twelve order
 the smaller half of them, which float32 loses, determines the gradient.
 """
 
+import math
+
 import tensorflow as tf
 
 from nst_keras.objective.evaluation import divided
@@ -71,6 +73,13 @@ def _product(row: tf.Tensor) -> tf.Tensor:
 
 
 def _eigen(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The eigenvalues in ascending order, not below a floor, and the eigenvectors as columns."""
-    values, vectors = tf.linalg.eigh(matrix)
+    """The eigenvalues in ascending order, not below a floor, and the eigenvectors as columns.
+
+    Those of a matrix that is not finite are NaN.
+    """
+    # Which would be an error of the operation on CPUs, where other losses become NaN.
+    is_finite = tf.reduce_all(tf.math.is_finite(matrix))
+    identity = tf.eye(matrix.shape[0], dtype=matrix.dtype)
+    values, vectors = tf.linalg.eigh(tf.where(is_finite, matrix, identity))
+    values = tf.where(is_finite, values, math.nan)
     return tf.maximum(values, _FLOOR * tf.reduce_max(values)), vectors

@@ -9,6 +9,7 @@ from nst_keras.optimizers.optimizer import (
     Optimizer,
     ValueAndGrad,
     add_at_once,
+    after,
     make_variable,
 )
 from nst_keras.optimizers.schedules import Schedule
@@ -56,7 +57,8 @@ class Adam(Optimizer):
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         losses, gradient = value_and_grad(image.read_value())
         rate = self.rate(self.steps.read_value()) / self.pixel_range
-        self.steps.assign_add(1)
+        with after(gradient):
+            self.steps.assign_add(1)
         step = tf.cast(self.steps.read_value(), tf.float32)
         # Corrects the moments' bias toward 0, where they start.
         rate *= tf.sqrt(1.0 - self.beta_2**step) / (1.0 - self.beta_1**step)

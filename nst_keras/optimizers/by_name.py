@@ -16,6 +16,7 @@ from nst_keras.optimizers.optimizer import (
     Optimizer,
     ValueAndGrad,
     add_at_once,
+    after,
     make_variable,
 )
 from nst_keras.optimizers.schedules import Product, Schedule
@@ -98,13 +99,14 @@ class KerasOptimizer(Optimizer):
 
     def step(self, image: tf.Variable, value_and_grad: ValueAndGrad) -> dict[str, tf.Tensor]:
         losses, gradient = value_and_grad(image.read_value())
-        self._pixels.assign(image * self.pixel_range)
         gradient = gradient / self.pixel_range
-        # Otherwise Keras adds up the gradients of replicas, even of a single one, in a way that
-        # keeps the graph in memory forever (`tf.custom_gradient`).
-        across_replicas = tf.distribute.get_replica_context().merge_call
-        across_replicas(lambda _: self._optimizer.apply([gradient], [self._pixels]))
-        image.assign(self._pixels / self.pixel_range)
+        with after(gradient):
+            self._pixels.assign(image * self.pixel_range)
+            # Otherwise Keras adds up the gradients of replicas, even of a single one, in a way that
+            # keeps the graph in memory forever (`tf.custom_gradient`).
+            across_replicas = tf.distribute.get_replica_context().merge_call
+            across_replicas(lambda _: self._optimizer.apply([gradient], [self._pixels]))
+            image.assign(self._pixels / self.pixel_range)
         return losses
 
     def variables(self) -> dict[str, tf.Variable]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from nst_keras.optimizers.optimizer import Optimizer, ValueAndGrad
+from nst_keras.optimizers.optimizer import Optimizer, ValueAndGrad, after
 
 # A pair (s, y) is remembered if the curvature along it is clearly positive: cos(s, y) above this.
 # Pairs of style transfer have 0.07 and more; those far below come from rounding and would make the
@@ -67,11 +67,23 @@ class Lbfgs(Optimizer):
         if self.bounded:
             tried = tf.clip_by_value(tried, 0.0, 1.0)
         losses, gradient = value_and_grad(tf.reshape(tried, image.shape))
-        gradient = tf.reshape(gradient, [-1])
+        with after(gradient):
+            self._take(image, tried - here, tried, losses, tf.reshape(gradient, [-1]))
+        return {name: kept.read_value() for name, kept in self.losses.items()}
+
+    def _take(
+        self,
+        image: tf.Variable,
+        move: tf.Tensor,
+        tried: tf.Tensor,
+        losses: dict[str, tf.Tensor],
+        gradient: tf.Tensor,
+    ) -> None:
+        """Move to a point (n,) that was tried, or stay, and aim at the next one."""
         # NaN compares as false, and is refused.
         lowers = losses["total"] <= self.losses["total"] if self.backtrack else True
         if (self.steps == 0) | lowers:  # `or` would be a condition of its own in the graph
-            self._remember(tried - here, gradient - self.gradient)
+            self._remember(move, gradient - self.gradient)
             image.assign(tf.reshape(tried, image.shape))
             self.gradient.assign(gradient)
             self.halvings.assign(0)
@@ -85,7 +97,6 @@ class Lbfgs(Optimizer):
             self.halvings.assign(0)
             self.direction.assign(-_first_length(self.gradient) * self.gradient)
         self.steps.assign_add(1)
-        return {name: kept.read_value() for name, kept in self.losses.items()}
 
     def restart(self) -> None:
         # The next step evaluates the image itself, and goes on from there without pairs.

@@ -1,6 +1,7 @@
 """What all optimizers of one image have in common."""
 
 import abc
+import contextlib
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -45,6 +46,15 @@ class Optimizer(abc.ABC):
     def warning(self) -> str:
         """A warning for the user about the optimizer's progress; empty if there is none."""
         return ""
+
+
+def after(gradient: tf.Tensor) -> contextlib.AbstractContextManager:
+    """Have the block of a step take effect only once there is the gradient.
+
+    In a graph, what does not use the gradient would not wait for it, and a step whose evaluation
+    fails, as for want of memory, would leave some variables changed.
+    """
+    return tf.control_dependencies([gradient])
 
 
 def make_variable(name: str, value: tf.Tensor) -> tf.Variable:

@@ -81,12 +81,13 @@ class Checkpointer:
                 found.append(self._load(path).step)
         return found
 
-    def nearest(self, first: int, last: int) -> Checkpoint | None:
-        """The newest undamaged checkpoint from `first` to `last`, else the next later, or None."""
+    def nearest(self, first: int, last: int, *, or_later: bool = True) -> Checkpoint | None:
+        """The newest undamaged checkpoint from `first` to `last`; if there is none, None or, with
+        `or_later`, the next one after `last`."""
         self.wait()
         found = [path for path in self._newest_first() if path >= self._path(first)]
         after = [path for path in found if path > self._path(last)]
-        return self._first((*found[len(after) :], *reversed(after)))
+        return self._first((*found[len(after) :], *(reversed(after) if or_later else ())))
 
     def forget_after(self, step: int) -> None:
         """Remove the checkpoints of later steps, which must not be used any more."""

@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from nst_keras.devices import memory
 from nst_keras.devices.variables import Variables
-from nst_keras.optimizers.facts import facts_of
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
 from nst_keras.runtime.progress import TimeEstimate
 from nst_keras.transfer.cost import waiting_pixels
 from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
+from nst_keras.transfer.out_of_memory import is_out_of_memory, smaller_tiles
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
@@ -33,14 +33,6 @@ _LOST = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
-)
-# Parts of messages on GPUs when memory runs out: from copies to the device, convolutions without
-# workspace, and the driver.
-_NO_MEMORY = (
-    "Dst tensor is not initialized",
-    "No algorithm worked",
-    "OUT_OF_MEMORY",
-    "failed to allocate",
 )
 
 
@@ -113,9 +105,9 @@ class Controller:
         """Begin a scale, or resume it in its state `start`."""
         self.scale = scale
         self.step = max(self.step, scale.first_step - 1)
-        self._begun_at = self._last_sound = self.step
+        self._begun_at = self.step
         monitors = self.start.get("monitors", {}) if self.start else {}
-        self._divergence = DivergenceMonitor(scale.first_step, monitors)
+        self._divergence = DivergenceMonitor(scale.first_step, scale.last_step, monitors)
         self._stopping = EarlyStopping(
             self.settings.tolerance, self.settings.patience, scale.first_step, monitors
         )
@@ -189,7 +181,6 @@ class Controller:
                 100.0 * self.settings.tolerance,
                 self.settings.patience,
             )
-        self._last_sound = self.step
 
     def report(self, source: PictureSource | None, losses: dict[str, float]) -> Iterate:
         """The iterate after the steps so far."""
@@ -240,10 +231,16 @@ class Controller:
         lost = isinstance(error, _LOST)
         if isinstance(error, FloatingPointError):
             self._halve_rate(error)
-        elif _is_out_of_memory(error):
-            self.tile_size = self._smaller_tiles(error)
+        elif is_out_of_memory(error):
             if run is not None:
                 self.step = self.scale.first_step - 1 + run.steps  # that were completed
+            try:
+                self.tile_size = smaller_tiles(self.problem, self.scale, self.tile_size, error)
+            except MemoryError:
+                if run is not None:
+                    self.save(run)
+                raise
+            if run is not None:
                 self.start = self.state(run)
         elif lost and self.problem.replicas.hosts == 1:  # its memory may be gone: nothing is saved
             raise DeviceError(
@@ -258,8 +255,8 @@ class Controller:
             raise error
 
     def _halve_rate(self, error: FloatingPointError) -> None:
-        """Halve the learning rate, and go back to the newest checkpoint of the scale that led to a
-        finite step, or to the start of the scale."""
+        """Halve the learning rate, and go back to the newest checkpoint of the scale that is known
+        to be good, or to the start of the scale."""
         if self.halvings >= self.settings.max_recoveries:
             exact = ", or --precision=float32" if self.plan.precision == "float16" else ""
             often = f" after {self.halvings} recoveries" if self.halvings else ""
@@ -267,10 +264,14 @@ class Controller:
                 f"{error}{often}; use a smaller --learning_rate or --style_weight{exact}"
             ) from error
         self.halvings += 1
-        # A state that led to no finite step was already bad.
-        last = self._last_sound if self._last_sound > self._begun_at else self._begun_at - 1
+        # A step sees the state before it: only then is it known whether that was good.
+        last_good = self._divergence.last_good
+        last = (self._begun_at if last_good is None else last_good) - 1
         is_saved_before = self._saved_before and self.scale.index == self._first_scale
-        saved = self._saved_between(self.scale.first_step - is_saved_before, last)
+        knows_start = self.picture is not None or self.scale.index == 0
+        saved = self._saved_between(
+            self.scale.first_step - is_saved_before, last, or_later=not knows_start
+        )
         self.step = saved.step if saved else self.scale.first_step - 1
         self.start = saved.state if saved else None
         _log.warning(
@@ -281,33 +282,14 @@ class Controller:
             self.settings.max_recoveries,
         )
 
-    def _smaller_tiles(self, error: Exception) -> int:
-        """Half the size of the tiles that did not fit; a MemoryError where that is impossible."""
-        scale, problem = self.scale, self.problem
-        size = f"{scale.width}x{scale.height}"
-        longest = max(scale.height, scale.width)
-        now = min(self.tile_size or longest, longest)
-        smaller = max(now // 2, problem.field.least_side)
-        if smaller >= now:
-            has_history = facts_of(self.settings.optimizer).images_per_history > 0
-            others = " or --history, or --optimizer=adam," if has_history else ""
-            raise MemoryError(
-                f"out of memory at {size} with tiles of {now} px; a smaller --size{others} "
-                "needs less"
-            ) from error
-        if problem.replicas.hosts > 1:  # which would wait for each other's old tiles
-            raise MemoryError(
-                f"out of memory at {size}; use --tile_size={smaller} on all hosts"
-            ) from error
-        _log.warning("out of memory; continuing with tiles of %d px", smaller)
-        return smaller
-
-    def _saved_between(self, first: int, last: int) -> Checkpoint | None:
+    def _saved_between(self, first: int, last: int, *, or_later: bool) -> Checkpoint | None:
         """The checkpoint that the chief chooses, the same on all hosts."""
         if self.checkpointer is None:
             return None
         replicas = self.problem.replicas
-        saved = self.checkpointer.nearest(first, last) if replicas.is_chief else None
+        saved = None
+        if replicas.is_chief:
+            saved = self.checkpointer.nearest(first, last, or_later=or_later)
         step = int(replicas.from_chief(saved.step if saved else 0))
         if replicas.is_chief:
             self.checkpointer.forget_after(step or first - 1)
@@ -333,10 +315,3 @@ class Controller:
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; on GPUs only the message may say so."""
-    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
-        return any(words in str(error) for words in _NO_MEMORY)
-    return isinstance(error, tf.errors.ResourceExhaustedError)

@@ -8,6 +8,7 @@ import numpy as np
 _EVERY = 10  # steps between checks of the size of the total
 _GROWTH = 1e3  # of the total; the first steps of L-BFGS and noise stay far below
 _CHECKS = 3  # the first ones, for comparison, and the last ones, which must all be so large
+_TINY = 1e-4  # a first total below this says nothing: the content may be the style
 
 
 class EarlyStopping:
@@ -46,15 +47,25 @@ class EarlyStopping:
 class DivergenceMonitor:
     """Finds losses that are not finite, and a total that explodes.
 
+    The total is compared with that of the scale's first step and with those of the first checks.
+
     Args:
         first_step, state: as for `EarlyStopping`.
+        last_step: of the scale.
+
+    Attributes:
+        last_good: the last step whose losses were as usual; before there is one, the step before
+            the first one that was seen.
     """
 
-    def __init__(self, first_step: int, state: Mapping[str, np.ndarray]):
-        self._first_step = first_step
-        # Checks in a row at which the total was too large, and the first totals.
-        exploded, *self._first_totals = map(float, state.get("divergence", (0,)))
+    def __init__(self, first_step: int, last_step: int, state: Mapping[str, np.ndarray]):
+        self._first_step, self._last_step = first_step, last_step
+        # Checks in a row at which the total was too large, the total of the first step, and those
+        # of the first checks.
+        known = map(float, state.get("divergence", (0, math.nan)))
+        exploded, self._first_total, *self._first_totals = known
         self._exploded = int(exploded)
+        self.last_good: int | None = None
 
     def next_check(self, step: int) -> float:
         """The first step after this one at which the size of the total is checked."""
@@ -70,24 +81,36 @@ class DivergenceMonitor:
         if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
             names = ", ".join(name for name in bad if name != "total") or "the gradient"
             raise FloatingPointError(f"{names} not finite at step {step}")
-        if self.next_check(step - 1) != step:
-            return
         total = losses["total"]
-        if len(self._first_totals) < _CHECKS:  # one alone may be 0, if the content is the style
-            self._first_totals.append(total)
-            return
-        # By their size, since terms of the user's may be negative.
-        usual = max(self._first_totals, key=abs)
-        self._exploded = self._exploded + 1 if total > _GROWTH * abs(usual) else 0
-        if self._exploded == _CHECKS:
+        if step == self._first_step:
+            self._first_total = total
+        usual = self._usual()
+        is_large = usual is not None and total > _GROWTH * abs(usual)
+        if not is_large:
+            self.last_good = step
+        if self.next_check(step - 1) == step:
+            self._exploded = self._exploded + 1 if is_large else 0
+            if len(self._first_totals) < _CHECKS and not is_large:
+                self._first_totals.append(total)
+        if is_large and (self._exploded == _CHECKS or step == self._last_step):
             raise FloatingPointError(
                 f"the total has grown from {usual:.3g} to {total:.3g} at step {step}"
             )
 
+    def _usual(self) -> float | None:
+        """The largest of the totals for comparison, by its size, since terms of the user's may be
+        negative; None: there are too few."""
+        known = list(self._first_totals)
+        if abs(self._first_total) > _TINY:  # False for NaN
+            known.append(self._first_total)
+        elif len(known) < _CHECKS:  # one alone may be 0, if the content is the style
+            return None
+        return max(known, key=abs)
+
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for a checkpoint."""
-        state = np.array([self._exploded, *self._first_totals])
-        return {"divergence": state} if self._first_totals else {}
+        state = np.array([self._exploded, self._first_total, *self._first_totals])
+        return {"divergence": state}
 
 
 def _next(step: int, first_step: int, every: float) -> float:

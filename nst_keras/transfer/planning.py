@@ -20,6 +20,7 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
+from nst_keras.transfer.out_of_memory import is_out_of_memory, smaller_tiles
 from nst_keras.transfer.plan import (
     FINISH_SECONDS,
     Plan,
@@ -70,7 +71,7 @@ def make_plan(
     if not settings.time_limit:
         return plan
     _log.info("time limit: taking a few steps, to see how many will fit")
-    seconds, setting_up = measure_seconds(settings, inputs, plan, replicas)
+    plan, seconds, setting_up = _measured(settings, inputs, plan, replicas)
     spent, limit = time.monotonic() - started, settings.time_limit
     fixed = spent + setting_up + FINISH_SECONDS + _SLACK * limit
     usual = tuple(scale.steps for scale in plan.scales)
@@ -164,6 +165,23 @@ def _check_sides(scales: Sequence[Scale], inputs: Inputs, settings: Settings) ->
             f"--{names}: the smallest picture has a side of {least} px, but {deepest} has one "
             f"position for {strides[deepest]} pixels; use larger ones, or another layer"
         )
+
+
+def _measured(
+    settings: Settings, inputs: Inputs, plan: Plan, replicas: Replicas
+) -> tuple[Plan, tuple[float, ...], float]:
+    """The plan, with smaller tiles if the memory does not suffice, and what `measure_seconds` says
+    of it."""
+    while True:
+        try:
+            return plan, *measure_seconds(settings, inputs, plan, replicas)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            problem = StyleTransferProblem(settings, inputs, plan, replicas)
+            side = smaller_tiles(problem, plan.scales[-1], plan.tile_size, error)
+        memory.free_garbage()
+        plan = dataclasses.replace(plan, tile_size=side)
 
 
 def measure_seconds(

@@ -110,12 +110,12 @@ class StyleTransferProblem:
         # Of the last size and tiles, which two scales may share.
         self._targets: Targets | None = None
         self._targets_size: tuple[int, int, int | None] | None = None
-        self._own_terms = inputs.terms
+        self.own_terms = inputs.terms
         coarsest = plan.scales[0]
-        check_gradients(self._own_terms, self.architecture, coarsest.height, coarsest.width)
+        check_gradients(self.own_terms, self.architecture, coarsest.height, coarsest.width)
         self._style_layers_of_vgg = () if inputs.extractor else settings.style_layers
         # Functions of the user may need to know the size of what they get.
-        self._is_ours = not inputs.extractor and not self._own_terms
+        self._is_ours = not inputs.extractor and not self.own_terms
 
     def _make_regions(self, inputs: Inputs) -> PictureRegions:
         if not inputs.masks.automatic:
@@ -171,9 +171,10 @@ class StyleTransferProblem:
                 small to be shared; then each host computes it on its own.
             variables: in which values are that depend on the scale, if its graph serves others.
         """
-        side, count = tile_size, self.replicas.count
-        if count > 1:
-            side = side_for(count, scale.height, scale.width, self.field, most=side) or side
+        side, replicas = tile_size, self.replicas
+        if replicas.count > 1:
+            shared = side_for(replicas.count, scale.height, scale.width, self.field, most=side)
+            side, replicas = (shared, replicas) if shared else (side, ALONE)
 
         def tiles_of(height: int, width: int) -> tuple[Tile, ...]:
             return plan_tiles(height, width, side, self.field)
@@ -190,7 +191,7 @@ class StyleTransferProblem:
         targets = self._targets.held_in(variables) if variables else self._targets
         neighbors = self._neighbors(capture, scale, styles, tiles_of, regions, variables)
         terms = make_terms(self._terms, targets, FORMULAS[self.settings.objective], neighbors)
-        terms += custom_terms(self._own_terms)
+        terms += custom_terms(self.own_terms)
         known: list[dict[str, tf.Tensor | tf.Variable]] = [{**own} for own in targets.content]
         if neighbors is not None:
             for own, numbers in zip(known, neighbors.known, strict=True):
@@ -206,18 +207,18 @@ class StyleTransferProblem:
             return Objective(
                 terms, WholeEvaluator(networks[0], at_layer, join), neighbors, variables
             )
-        check_can_be_cut(self.architecture, self._own_terms)
+        check_can_be_cut(self.architecture, self.own_terms)
         # TPUs need it.
         xla = self.plan.xla is True or self.settings.distribute == "tpu"
         report = TileProgress(self._is_dropped)
         strides = self.architecture.strides
         evaluator = TiledEvaluator(
-            networks,
+            networks[: len(replicas.devices)],
             strides,
             terms,
             known,
             tiles=tiles,
-            replicas=self.replicas,
+            replicas=replicas,
             report=report,
             xla=xla,
         )

@@ -80,9 +80,9 @@ def test_parts_of_the_processor_make_the_picture_that_one_device_makes(
     made = []
 
     class Watched(problem_lib.TiledEvaluator):
-        def __init__(self, networks, strides, terms, contents, tiles, shared, *others):
-            super().__init__(networks, strides, terms, contents, tiles, shared, *others)
-            made.append((len(networks), len(tiles), shared.count))
+        def __init__(self, networks, *others, tiles, replicas, **options):
+            super().__init__(networks, *others, tiles=tiles, replicas=replicas, **options)
+            made.append((len(networks), len(tiles), replicas.count))
 
     monkeypatch.setattr(problem_lib, "TiledEvaluator", Watched)
     shared, shared_losses = paint(tiny_weights, replicas=replicas(3))
@@ -112,6 +112,21 @@ def test_value_and_gradient_over_replicas_are_those_of_one_device(tiny_weights):
     for name, value in losses.items():
         np.testing.assert_allclose(others[name], value, rtol=1e-4, err_msg=name)
     assert np.linalg.norm(summed - gradient) < 1e-4 * np.linalg.norm(gradient)
+
+
+def test_a_picture_with_too_few_tiles_for_all_replicas_is_computed_by_one(tiny_weights):
+    # The smallest tiles of this layer have a side of 28 px: there are two of them.
+    small = {"size": 32, "style_layers": ("block3_conv1",), "tile_size": 28}
+    found = []
+    for shared in (replicas_lib.ALONE, replicas(3)):
+        problem = problem_of(tiny_weights, shared, **small)
+        objective = problem.objective(problem.plan.scales[-1], problem.plan.tile_size)
+        assert not objective.evaluator.in_graph
+        losses, gradient = objective.value_and_grad(tf.constant(picture(24, 32, seed=7)[None]))
+        found.append((float(losses["total"]), gradient.numpy()))
+    (total, gradient), (same, others) = found
+    assert total == same
+    np.testing.assert_array_equal(gradient, others)
 
 
 def test_the_same_replicas_give_the_same_bytes(tiny_weights, by_one, by_two):

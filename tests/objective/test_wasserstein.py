@@ -202,6 +202,13 @@ def test_equal_eigenvalues_have_a_slope():
     np.testing.assert_allclose(gradient, np.diag([1 / 4, 1 / 4, 1 / 6]), atol=1e-15)
 
 
+def test_the_root_of_a_matrix_that_is_not_finite_is_nan_and_no_error():
+    matrix = np.diag([1.0, 2.0])
+    matrix[0, 1] = np.nan
+    found, gradient = root_and_gradient(matrix)
+    assert np.isnan(found) and np.isnan(gradient).any()
+
+
 def test_an_eigenvalue_that_rounding_made_negative_stays_finite():
     found, gradient = root_and_gradient(np.diag([1.0, -1e-17, 0.0]))
     assert np.isfinite(gradient).all()

@@ -32,6 +32,7 @@ WHOLE = RunRecord(
     styles=(InputPicture("painting.png", 50, 50, "2" * 64, weight=1.0),),
     scales=(ScaleSteps(60, 40, 10, 1),),
     settings={"size": "64"},
+    pending_copy="/home/me/copy.png",
     changed=("size",),
     final_terms={"total": 0.5},
     scores={"ssim": 0.7},

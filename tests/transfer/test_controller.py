@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nst_keras import Config, stylize
+from nst_keras import Config, LossTerm, stylize
 from nst_keras.devices.replicas import ALONE, Replicas
 from nst_keras.network import extractor
 from nst_keras.runtime.checkpoints import Checkpoint
@@ -294,14 +294,40 @@ def test_a_checkpoint_that_leads_nowhere_is_left_for_the_one_before(
     assert halvings(keeper) == 2
 
 
-def test_the_only_checkpoint_is_resumed_from_even_if_the_next_step_fails(
+def test_a_scale_begins_anew_if_its_only_checkpoint_leads_nowhere(
     tiny_weights, monkeypatch, tmp_path
 ):
     keeper = interrupt(TEN_STEPS, tiny_weights, tmp_path, 6)
     spoil_gradients(monkeypatch, [1])
     found = painted(TEN_STEPS, tiny_weights, keeper)
-    assert [step for step, _ in found] == [7, 8, 9, 10]
+    assert [step for step, _ in found] == [*range(1, 11)]
     assert halvings(keeper) == 1
+
+
+def test_the_only_checkpoint_is_resumed_from_where_the_start_of_its_scale_is_gone(
+    tiny_weights, monkeypatch, tmp_path
+):
+    keeper = interrupt(CONFIG, tiny_weights, tmp_path, 7)  # in the second scale
+    spoil_gradients(monkeypatch, [1])
+    found = painted(CONFIG, tiny_weights, keeper)
+    assert [step for step, _ in found] == [8, 9, 10]
+    assert halvings(keeper) == 1
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_run_that_explodes_goes_back_to_before_it_did(tiny_weights, tmp_path, caplog, every):
+    # By 1000 times the rate from step 35 on; finite, as losses of images beyond [0, 1] are.
+    config = dataclasses.replace(
+        SINGLE, iterations=70, clamp=False, schedule="piecewise", schedule_at=((35, 1000.0),)
+    )
+    keeper = make_checkpointer(tmp_path, every=every, keep=30)
+    last = painted(config, tiny_weights, keeper)[-1]
+    went_back = [
+        int(text.partition("from step ")[2].split()[0])
+        for text in caplog.messages
+        if "resuming from step" in text
+    ]
+    assert last[0] == 70 and went_back and max(went_back) <= 36, caplog.text
 
 
 TWO_STYLE_LAYERS = dataclasses.replace(SINGLE, style_layers=("block1_conv1", "block2_conv1"))
@@ -358,6 +384,57 @@ def test_without_memory_a_run_continues_from_the_same_step_in_tiles(
     share = switching(distance_error("float32", 3, expected[-1][1][..., 0].size), 3)
     moved = np.linalg.norm(expected[-1][1] - expected[0][1])
     assert np.linalg.norm(seen[-1][1] - expected[-1][1]) < share * moved
+
+
+class OutOfMemoryOnce:
+    """A term that is 0, and for which memory runs out at one of its evaluations."""
+
+    def __init__(self, fail_at):
+        self.calls, self.fail_at = 0, fail_at
+
+    def term(self):
+        return LossTerm("own", 1.0, self.loss, additive=True)
+
+    def loss(self, pixels):
+        return 0.0 * tf.reduce_sum(pixels) + tf.py_function(self.evaluate, [], tf.float32)
+
+    def evaluate(self):
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise MemoryError  # which TensorFlow turns into an error of the operation
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adam", 0.02), ("lbfgs", 1.0), ("nadam", 0.02), ("sgd", 1.0)]
+)
+@pytest.mark.parametrize("fail_at", [1, 4])
+def test_a_step_without_memory_within_the_graph_changes_nothing(
+    tiny_weights, optimizer, rate, fail_at
+):
+    config = dataclasses.replace(WHOLE, optimizer=optimizer, learning_rate=rate)
+
+    def losses(fail_at):
+        term = OutOfMemoryOnce(fail_at).term()
+        iterates = stylize(CONTENT, STYLE, config, weights=tiny_weights, terms=[term])
+        return {iterate.step: iterate.terms["total"] for iterate in iterates}
+
+    found, expected = losses(fail_at), losses(None)
+    assert [*found] == [*expected] == [1, 2, 3, 4, 5, 6]
+    # Sums over tiles are rounded in another order; the image has moved by then.
+    np.testing.assert_allclose([*found.values()], [*expected.values()], rtol=1e-3)
+
+
+def test_a_picture_that_cannot_be_cut_ends_with_its_state_saved(
+    tiny_weights, monkeypatch, tmp_path
+):
+    whole = LossTerm("own", 1.0, lambda pixels: tf.reduce_mean(pixels) ** 2)
+    fail_at_calls(monkeypatch, {4})
+    keeper = make_checkpointer(tmp_path)
+    begun = stylize(CONTENT, STYLE, WHOLE, weights=tiny_weights, checkpointer=keeper, terms=[whole])
+    with pytest.raises(MemoryError, match="^out of memory at 64x43; a smaller --size needs less$"):
+        list(begun)
+    assert keeper.latest().step == 3
 
 
 @pytest.mark.parametrize(

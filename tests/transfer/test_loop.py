@@ -194,6 +194,14 @@ def test_pictures_of_different_sizes_are_refused(tiny_weights):
         begin_batch(tiny_weights, [CONFIG, CONFIG], [CONTENT, picture(50, 60)])
 
 
+def test_many_scales_in_tiles_make_tensorflow_warn_of_nothing(tiny_weights, caplog):
+    config = dataclasses.replace(
+        CONFIG, min_size=32, size=64, tile_size=40, scales=7, coarse_iterations=1, iterations=1
+    )
+    assert paint(config, tiny_weights).step == 7
+    assert "retracing" not in caplog.text
+
+
 def test_pictures_that_need_tiles_are_refused(tiny_weights):
     tiled = dataclasses.replace(SINGLE, tile_size=256, size=400)
     with pytest.raises(InputError, match="--batch: --tile_size=256 cannot be used in a batch"):

@@ -139,9 +139,13 @@ def test_a_state_of_other_owners_is_a_fresh_start():
 FIRST = 41
 
 
+def new(state=None, last_step=10_000):
+    return DivergenceMonitor(FIRST, last_step, state or {})
+
+
 def look(totals, monitor=None, begin=0):
     """A monitor that has seen these totals, each ten steps after the one before."""
-    monitor = monitor or DivergenceMonitor(FIRST, {})
+    monitor = monitor or new()
     for count, total in enumerate(totals, start=begin + 1):
         monitor.update(FIRST - 1 + 10 * count, {"total": total, "tv": 0.1})
     return monitor
@@ -181,15 +185,16 @@ def test_a_total_that_stays_a_thousand_times_as_large_has_exploded(totals):
 @pytest.mark.parametrize("totals", EXPLODING)
 def test_a_resumed_monitor_finds_the_same_divergence(totals):
     for stop in range(len(totals)):
-        resumed = DivergenceMonitor(FIRST, look(totals[:stop]).state())
+        resumed = new(look(totals[:stop]).state())
         look(totals[stop:-1], resumed, begin=stop)
         with pytest.raises(FloatingPointError):
             look(totals[-1:], resumed, begin=len(totals) - 1)
 
 
 def test_totals_between_checks_do_not_count():
-    monitor = DivergenceMonitor(FIRST, {})
-    for step in range(FIRST, FIRST + 100):
+    monitor = new()
+    monitor.update(FIRST, {"total": 1.0})
+    for step in range(FIRST + 1, FIRST + 100):
         monitor.update(step, {"total": 1.0 if monitor.next_check(step - 1) == step else 1e9})
     assert [monitor.next_check(FIRST + n) for n in (-1, 0, 8, 9)] == [50, 50, 50, 60]
 
@@ -198,6 +203,45 @@ def test_totals_between_checks_do_not_count():
 def test_losses_that_are_not_finite_are_named(bad):
     terms = {"total": bad, "content/block5_conv2": 1.0, "style/block1_conv1": bad, "tv": 0.0}
     with pytest.raises(FloatingPointError, match=r"^style/block1_conv1 not finite at step 7$"):
-        DivergenceMonitor(1, {}).update(7, terms)
+        DivergenceMonitor(1, 99, {}).update(7, terms)
     with pytest.raises(FloatingPointError, match=r"^the gradient not finite at step 7$"):
-        DivergenceMonitor(1, {}).update(7, {"total": bad, "tv": 0.0})
+        DivergenceMonitor(1, 99, {}).update(7, {"total": bad, "tv": 0.0})
+
+
+def after_the_first(total, state=None):
+    monitor = new(state)
+    monitor.update(FIRST, {"total": total})
+    return monitor
+
+
+def test_a_total_that_explodes_at_once_is_compared_with_that_of_the_first_step():
+    monitor = look([2001.0, 3e7], after_the_first(2.0))
+    resumed = new(monitor.state())
+    for one in (monitor, resumed):
+        with pytest.raises(FloatingPointError, match=r"grown from 2 to 9e\+09 at step 70"):
+            look([9e9], one, begin=2)
+    look([2001.0, 3e7, 5.0, 4.0, 3e7, 3e7], after_the_first(2.0))  # it comes back
+    look([1999.0] * 9, after_the_first(2.0))
+
+
+def test_a_first_total_of_nearly_nothing_is_no_measure():  # the content is the style
+    look([0.3, 0.2, 0.1, 0.3, 0.2], after_the_first(1e-7))
+
+
+def test_after_the_last_step_a_large_total_does_not_come_back():
+    monitor = new(last_step=FIRST + 4)
+    monitor.update(FIRST, {"total": 2.0})
+    monitor.update(FIRST + 3, {"total": 1e9})
+    with pytest.raises(FloatingPointError, match="from 2 to 1e.09 at step 45"):
+        monitor.update(FIRST + 4, {"total": 1e9})
+
+
+def test_the_last_good_step_is_before_the_total_became_large():
+    monitor = new()
+    assert monitor.last_good is None
+    totals = {FIRST: 2.0, FIRST + 7: 3.0, FIRST + 8: 1e9, FIRST + 9: 1e12, FIRST + 15: 1e14}
+    for step, total in totals.items():
+        monitor.update(step, {"total": total})
+    assert monitor.last_good == FIRST + 7
+    monitor.update(FIRST + 16, {"total": 4.0})
+    assert monitor.last_good == FIRST + 16

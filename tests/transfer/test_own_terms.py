@@ -55,6 +55,17 @@ PLAIN = {
 NO_OTHERS = {"content_weight": 0.0, "style_weight": 1e-30, "tv_weight": 0.0}
 
 
+def test_a_scalar_of_unknown_shape_is_a_scalar(tiny_weights):
+    def in_python(pixels):
+        return tf.py_function(lambda: np.float32(2.5), [], tf.float32) + 0.0 * pixels[0, 0, 0, 0]
+
+    iterates = stylize(
+        CONTENT, STYLE, SINGLE, weights=tiny_weights, terms=[LossTerm("own", 2.0, in_python)]
+    )
+    assert next(iterates).terms["own"] == 5.0
+    iterates.close()
+
+
 @pytest.mark.parametrize("tiles", [False, True])
 @pytest.mark.parametrize("kind", PLAIN)
 def test_losses_and_gradients_of_own_terms_are_those_of_autodiff(tiny_weights, kind, tiles):

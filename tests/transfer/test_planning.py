@@ -15,7 +15,16 @@ from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import read_inputs
 from nst_keras.transfer.planning import make_plan
 from tests.conftest import picture
-from tests.transfer.conftest import CONFIG, CONTENT, NEIGHBORS, SINGLE, STYLE, TILED, count_tiles
+from tests.transfer.conftest import (
+    CONFIG,
+    CONTENT,
+    NEIGHBORS,
+    OUT_OF_MEMORY,
+    SINGLE,
+    STYLE,
+    TILED,
+    count_tiles,
+)
 
 
 def settled(config, weights):
@@ -190,6 +199,21 @@ def test_times_are_measured_with_as_many_graphs_as_a_run_has(
     settings, inputs = settled(dataclasses.replace(CONFIG, **settings), tiny_weights)
     planning.measure_seconds(settings, inputs, make_plan(settings, inputs))
     assert len(made) == graphs
+
+
+def test_without_memory_times_are_measured_in_smaller_tiles(tiny_weights, monkeypatch, caplog):
+    seen = []
+
+    def measured(settings, inputs, plan, replicas):
+        seen.append(plan.tile_size)
+        if len(seen) < 3:
+            raise OUT_OF_MEMORY
+        return (1.0, 2.0), 1.0
+
+    monkeypatch.setattr(planning, "measure_seconds", measured)
+    plan = plan_of(tiny_weights, dataclasses.replace(LIMITED, size=160, scales=2))
+    assert seen == [None, 80, 40] and plan.tile_size == 40
+    assert "out of memory; continuing with tiles of 40 px" in caplog.text
 
 
 def test_steps_are_measured_in_the_tiles_that_will_be_used(tiny_weights, monkeypatch):

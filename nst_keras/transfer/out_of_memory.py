@@ -1,0 +1,65 @@
+"""What an error says about memory, and the tiles with which work that did not fit is repeated."""
+
+import logging
+
+import tensorflow as tf
+
+from nst_keras.objective.tiled import check_can_be_cut
+from nst_keras.optimizers.facts import facts_of
+from nst_keras.runtime.errors import InputError
+from nst_keras.transfer.plan import Scale
+from nst_keras.transfer.problem import StyleTransferProblem
+
+_log = logging.getLogger(__name__)
+
+# Parts of messages on GPUs when memory runs out: from copies to the device, convolutions without
+# workspace, and the driver.
+_MESSAGES = (
+    "Dst tensor is not initialized",
+    "No algorithm worked",
+    "OUT_OF_MEMORY",
+    "failed to allocate",
+)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; on GPUs only the message may say so."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.NotFoundError)):
+        return any(words in str(error) for words in _MESSAGES)
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+def smaller_tiles(
+    problem: StyleTransferProblem, scale: Scale, tile_size: int | None, error: Exception
+) -> int:
+    """Half the size of the tiles that did not fit at a scale; None: the whole picture did not.
+
+    Raises:
+        MemoryError: there are no smaller ones, since the picture cannot be cut into such, or there
+            are several hosts, which would wait for each other's old tiles.
+    """
+    size = f"{scale.width}x{scale.height}"
+    longest = max(scale.height, scale.width)
+    now = min(tile_size or longest, longest)
+    smaller = max(now // 2, problem.field.least_side)
+    if smaller >= now or not _can_be_cut(problem):
+        has_history = facts_of(problem.settings.optimizer).images_per_history > 0
+        others = " or --history, or --optimizer=adam," if has_history else ""
+        tiles = f" with tiles of {now} px" if tile_size else ""
+        raise MemoryError(
+            f"out of memory at {size}{tiles}; a smaller --size{others} needs less"
+        ) from error
+    if problem.replicas.hosts > 1:
+        raise MemoryError(
+            f"out of memory at {size}; use --tile_size={smaller} on all hosts"
+        ) from error
+    _log.warning("out of memory; continuing with tiles of %d px", smaller)
+    return smaller
+
+
+def _can_be_cut(problem: StyleTransferProblem) -> bool:
+    try:
+        check_can_be_cut(problem.architecture, problem.own_terms)
+    except InputError:
+        return False
+    return True
