@@ -1,6 +1,7 @@
 // Asks for the state once a second, and for a picture when there is a newer one.
 const root = document.documentElement;
 const token = root.dataset.token;
+const query = "?t=" + encodeURIComponent(token) + "&w=" + Math.random().toString(36).slice(2, 12);
 const byId = id => document.getElementById(id);
 const PERIOD = 1000;  // ms
 const QUESTIONS = {
@@ -14,7 +15,7 @@ let gone = null;  // the button that had the focus when it was hidden
 
 async function update() {
   try {
-    const answer = await fetch("state.json?t=" + encodeURIComponent(token), { cache: "no-store" });
+    const answer = await fetch("state.json" + query, { cache: "no-store" });
     if (!answer.ok) throw new Error(answer.statusText);
     state = await answer.json();
     show();
@@ -62,7 +63,7 @@ function showPicture(number) {
   next.id = "picture";
   next.onload = () => byId("frame").replaceChildren(next);  // no flicker
   next.onerror = () => { if (shown === number) shown = 0; };
-  next.src = `picture.jpg?t=${encodeURIComponent(token)}&n=${number}`;
+  next.src = `picture.jpg${query}&n=${number}`;
 }
 
 function showCurves() {

@@ -22,6 +22,7 @@ from http import HTTPStatus
 from typing import Any
 
 from nst_keras.live import page
+from nst_keras.live.audience import Audience
 from nst_keras.live.board import Board
 from nst_keras.live.controls import ACTIONS
 from nst_keras.runtime.errors import InputError, reason_of
@@ -32,7 +33,8 @@ _MAX_BODY = 4096  # bytes
 _MAX_CONNECTIONS = 32
 _IDLE_SECONDS, _CONNECTION_SECONDS = 5.0, 10.0  # until a silent or slow client is cut off
 _POLL_SECONDS = 0.1  # between looks for slow clients, and whether to end
-_FAREWELL_SECONDS = 2.5  # at most, for browsers to fetch the last state
+_FAREWELL_SECONDS = 4.5  # at most, for browsers to fetch the last state and picture
+_ANSWER_SECONDS = 1.0  # at most, for answers that are under way at the end
 
 _POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
@@ -76,8 +78,7 @@ class LiveServer(socketserver.ThreadingTCPServer):
         names = (f"{ADDRESS}:{self.port}", f"localhost:{self.port}", *hosts)
         self.hosts = frozenset(name.lower() for name in names)
         self._connections: dict[socket.socket, float] = {}  # with the time when each was opened
-        self._lock, self._bidden_farewell = threading.Lock(), threading.Event()
-        self._shown = 0  # the number of the newest picture that a browser has
+        self._lock, self.audience = threading.Lock(), Audience()
         work, name = functools.partial(self.serve_forever, _POLL_SECONDS), "nst_keras live page"
         threading.Thread(target=work, name=name, daemon=True).start()
 
@@ -89,17 +90,18 @@ class LiveServer(socketserver.ThreadingTCPServer):
     def close(self) -> None:
         """End the server, once browsers that show the page know how the run ended."""
         try:
-            if self.board.has_ended and self.board.picture.is_watched():
-                self._bidden_farewell.wait(_FAREWELL_SECONDS)
+            if self.board.has_ended:
+                self.audience.wait_until_informed(self.board.picture.number, _FAREWELL_SECONDS)
         finally:
             self.shutdown()
+            self._finish_answers()
             self.server_close()
 
-    def note_shown(self, *, picture: int = 0) -> None:
-        """Note that a browser got the state, or the picture of this number."""
-        self._shown = max(self._shown, picture)
-        if self.board.has_ended and self._shown == self.board.picture.number:
-            self._bidden_farewell.set()
+    def _finish_answers(self) -> None:
+        """Wait for answers that are under way, such as that to the request that ended the run."""
+        until = time.monotonic() + _ANSWER_SECONDS
+        while self._connections and time.monotonic() < until:
+            time.sleep(0.01)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Accept the connection unless too many are open."""
@@ -144,7 +146,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._check_host()
             answer = self._find({"GET": self._gets(), "POST": self._posts()})
             self._check_token(self._query().get("t", [""])[-1])
-            self.server.board.picture.look()  # first: a run may end while this is answered
+            # First: a run may end while this is answered.
+            self.server.board.picture.look()
+            self.server.audience.note(self._page_name())
             answer()
 
     def do_POST(self) -> None:
@@ -207,18 +211,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_document(self) -> None:
         state = self.server.board.state()
         self._send("text/html; charset=utf-8", page.document(state, self.server.token))
-        self.server.note_shown()
+        self.server.audience.note("", knows_end=state["ended"])
 
     def _send_state(self) -> None:
-        self._send_json(self.server.board.state())
-        self.server.note_shown()
+        state = self.server.board.state()
+        self._send_json(state)
+        self.server.audience.note(self._page_name(), knows_end=state["ended"])
 
     def _send_picture(self) -> None:
         number, jpeg = self.server.board.picture.jpeg()
         if not jpeg:
             raise _Refused(HTTPStatus.NOT_FOUND)
         self._send("image/jpeg", jpeg)
-        self.server.note_shown(picture=number)
+        self.server.audience.note(self._page_name(), picture=number)
+
+    def _page_name(self) -> str:
+        """The name that the script of a page has given to it; '' if it has none."""
+        return self._query().get("w", [""])[-1][:16]
 
     def _act(self) -> None:
         if self.headers.get_content_type() != "application/json":

@@ -298,5 +298,6 @@ def _check_line(command: Command, line: str, place: str, folder: Path, *, litera
     if option.rebase:
         return f"--{key}={option.rebase(value, folder)}"
     if paths:
-        return f"--{key}={join_list(paths) if option.is_list else paths[0]}"
+        exact = map(escaped, paths) if option.is_list else ()
+        return f"--{key}={join_list(exact) if option.is_list else paths[0]}"
     return f"--{key}={value}" if equals else f"--{key}"

@@ -107,6 +107,15 @@ def test_a_complete_run_is_left_as_it_is_unless_an_animation_is_asked_for(folder
     assert folder.gif.exists() and "progress.gif" in folder.page.read_text()
 
 
+def test_a_folder_that_cannot_be_written_to_is_left_as_it_is(folder, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(extras.animation, "write_gif", fail)
+    extras.complete(folder, config(gif=True))
+    assert caplog.messages == [f"{folder.path}: Read-only file system"]
+
+
 def test_the_record_of_a_run_is_not_changed_by_its_completion(folder):
     RunRecord(status="finished").write(folder.record)
     extras.complete(folder, config(gif=True))

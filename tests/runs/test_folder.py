@@ -1,6 +1,8 @@
 """Folders of work: their names and files, how far they are, and runs that get more steps."""
 
 import dataclasses
+import errno
+from pathlib import Path
 
 import pytest
 
@@ -167,6 +169,34 @@ def test_prepare_removes_an_earlier_run_and_nothing_else(tmp_path):
     folder.prepare(ASKED)
     assert not any(path.exists() for path in ours) and all(path.exists() for path in theirs)
     assert folder.read_record() == RunRecord(status="preparing", requested=ASKED)
+
+
+def test_default_paths_of_long_letters_fit_a_file_system():
+    path = default_path(("\U00020000" * 60 + ".jpg",) * 3, ASKED)
+    assert len(path.name.encode()) <= 255 and path.name.count("\U00020000") == 3 * 18
+
+
+def test_a_record_that_cannot_be_read_now_is_an_error_of_the_disk(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    folder.prepare(ASKED)
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error", str(folder.record))
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        folder.status(ASKED, overwrite=True)
+
+
+def test_a_difference_is_from_what_is_nearest(tmp_path):
+    folder = RunFolder(tmp_path)
+    asked = Fingerprint({"seed": "0", "precision": "auto"}, {})
+    decided = Fingerprint({"seed": "0", "precision": "float32"}, {})
+    RunRecord(status="running", fingerprint=decided, requested=asked).write(folder.record)
+    other = Fingerprint({"seed": "3", "precision": "float32"}, {})
+    with pytest.raises(InputError, match=r"another run \(seed: 0 there, 3 here\);"):
+        folder.status(other, overwrite=False)
 
 
 def test_default_paths_are_short_and_safe():

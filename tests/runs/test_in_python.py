@@ -18,6 +18,7 @@ from nst_keras.runs.folder import RunFolder
 from nst_keras.runtime.errors import StepDropped
 from nst_keras.transfer.scale_run import ScaleRun
 from tests.conftest import files_of, picture
+from tests.imaging.conftest import p3_profile
 
 CONTENT, STYLE = picture(40, 60, seed=1), picture(50, 50, seed=2)
 LEFT = np.zeros(CONTENT.shape[:2], np.float32)
@@ -314,3 +315,35 @@ def test_another_run_in_the_folder_is_refused_unless_it_is_overwritten(finished,
     other = nst_keras.run(CONTENT, STYLE, callbacks=tell, **given)
     assert other.finished and tell.told == ["begin", "end"]
     assert "--seed=3" in (other.folder / "flags.cfg").read_text()
+
+
+def test_a_folder_with_pictures_from_memory_can_be_moved(in_folder, expected):
+    first = nst_keras.run(CONTENT, STYLE, callbacks=StopAt(2), style_weight=8, **in_folder)
+    moved = first.folder.rename(first.folder.with_name("moved"))
+    assert command.main([f"--workdir={moved}"]) == 0
+    assert RunFolder(moved).read_record().status == "finished" and not first.folder.exists()
+
+
+def test_files_in_memory_stay_as_they_are(in_folder, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(images.to_uint8(CONTENT)).save(buffer, "JPEG")
+    cut = buffer.getvalue()[:-300]
+    with pytest.raises(InputError, match="^content: .*truncated=True reads what is there"):
+        nst_keras.run(cut, STYLE, **in_folder)
+    with open(tmp_path / "s.png", "w+b") as file:
+        file.write(images.png_bytes(STYLE))
+        found = nst_keras.run(cut, file, truncated=True, **in_folder)
+    assert (found.folder / "inputs/given_content.jpeg").read_bytes() == cut
+    assert (found.folder / "inputs/given_style_1.png").read_bytes() == images.png_bytes(STYLE)
+
+
+def test_an_image_of_pillow_keeps_its_profile_and_its_notes(in_folder):
+    profile = p3_profile()
+    image = Image.fromarray(images.to_uint8(CONTENT))
+    image.putalpha(128)
+    image.info["icc_profile"] = profile
+    found = nst_keras.run(image, STYLE, profile="input", **in_folder)
+    notes = found.folder and RunFolder(found.folder).read_record().notes
+    assert found.profile == profile and any("transparen" in note for note in notes)
+    shown = Image.open(io.BytesIO(found._repr_png_()))
+    assert shown.info["icc_profile"] == profile

@@ -140,6 +140,32 @@ def test_a_stopped_run_resumes_to_the_same_bytes(job, whole, servers, monkeypatc
     assert results(files_of(Path("job"))) == results(whole)
 
 
+def test_a_paused_run_is_finished_with_the_picture_as_it_is(two_scales, servers, monkeypatch):
+    threads = []
+
+    def finish():
+        while state_of(servers[0])["phase"] != "paused":
+            time.sleep(0.05)
+        post(servers[0], "finish")
+
+    def pause():
+        if threads:  # the step is written again, as the last one
+            return
+        post(servers[0], "pause")
+        threads.append(threading.Thread(target=finish))
+        threads[-1].start()
+
+    at_step(monkeypatch, 4, "job", pause)  # the last of the first scale
+    assert run.main([*two_scales, "--log_every=3", "--image_every=3"]) == 0
+    threads[0].join()
+    record = RunFolder("job").read_record()
+    assert (record.status, record.finished_early) == ("finished", 4)
+    assert logged_steps(Path("job")) == [1, 3, 4]
+    assert Path("job/iterations/iteration_00004.jpg").exists()
+    with Image.open("job/result.png") as image:
+        assert image.size == (36, 24)
+
+
 @pytest.mark.parametrize(("step", "size"), [(8, (48, 32)), (3, (36, 24))])
 def test_a_run_is_finished_early(two_scales, servers, monkeypatch, capsys, step, size):
     headlines = []

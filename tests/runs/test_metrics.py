@@ -126,3 +126,13 @@ def test_a_torn_line_is_left_out(folder, torn, end):
 
 def test_a_missing_file_has_no_rows(folder):
     assert not folder.metrics.exists() and folder.read_metrics() == []
+
+
+def test_a_step_that_becomes_the_last_one_is_logged_then(folder):
+    writer, last = MetricsWriter(folder, 10, 0), iterate(7)
+    writer(last)
+    assert steps_in(folder) == []
+    last.ends_run = True
+    writer(last)
+    writer(last)
+    assert steps_in(folder) == [7]

@@ -21,6 +21,20 @@ def test_sentences(text, shown):
     assert without_folders(text) == shown
 
 
+def test_folders_that_are_known_are_left_out_of_absolute_paths_only():
+    known = {"/data/my pictures", "content", "in", "runs/x", ""}
+    text = (
+        "--content_weight: in runs/x, /data/my pictures/a.jpg lacks content; see /data/my pictures"
+    )
+    shown = "--content_weight: in runs/x, a.jpg lacks content; see ..."
+    assert without_folders(text, known) == shown
+
+
+def test_a_call_in_python_is_no_command():
+    call = "nst_keras.run(...)  # with the same terms"
+    assert public_command(call) == call
+
+
 def test_values_of_settings():
     assert base_names("/a/b.jpg,keep,../c/d.jpg") == "b.jpg,keep,d.jpg"
     assert base_names("block1_conv1:1.0,block2_conv1:2") == "block1_conv1:1.0,block2_conv1:2"

@@ -17,8 +17,9 @@ from PIL import Image
 
 from nst_keras import stylize
 from nst_keras.runs import command as run
-from nst_keras.runs import output_copy, requested, setup
+from nst_keras.runs import output_copy, preparation, requested, setup
 from nst_keras.runs.folder import RunFolder
+from nst_keras.runs.public import public_record
 from nst_keras.runs.writers import RunWriter
 from nst_keras.runtime.checkpoints import Checkpointer
 from nst_keras.runtime.errors import InputError
@@ -159,6 +160,58 @@ def test_a_copy_that_fails_leaves_a_finished_run(small, monkeypatch, capsys):
     assert "there is no folder" in capsys.readouterr().err
     assert run.main([*small, "--output=copy.png"]) == 0
     assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes()
+
+
+def test_a_copy_that_failed_is_made_by_the_same_command_and_nothing_else(small, monkeypatch):
+    command = [*small, "--output=copy.png", "--overwrite"]
+    with monkeypatch.context() as patch:
+        patch.setattr(output_copy, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.main(command)
+    assert RunFolder("job").read_record().pending_copy == os.path.abspath("copy.png")
+    assert os.path.abspath("copy.png") not in json.dumps(record_on_page())
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "start", lambda *_: os._exit(9))  # no step is taken again
+        assert run.main(command) == 0
+    assert Path("copy.png").read_bytes() == Path("job/result.png").read_bytes()
+    assert RunFolder("job").read_record().pending_copy == ""
+    assert run.main([*command, "--quiet"]) == 0  # and now all of it
+    assert Path("job/checkpoints").exists()
+
+
+def record_on_page():
+    return public_record(RunFolder("job").read_record()).as_json()
+
+
+def test_a_folder_that_cannot_be_written_down_costs_no_result(small, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a\nb").mkdir()
+    monkeypatch.chdir(tmp_path / "a\nb")
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation, "_flagfile", lambda *_: "")
+        assert run.main([*small, "--quiet"]) == 0
+    before = files_of(Path("job"))
+    assert run.main([*small, "--overwrite", "--seed=3"]) == 2
+    assert "has a line break; rename the file or folder" in capsys.readouterr().err
+    assert files_of(Path("job")) == before
+
+
+def test_more_steps_by_the_folder_alone_have_a_command_of_their_own(small):
+    constant = [*small, "--schedule=constant", "--image_at=8"]
+    assert run.main(constant) == 0
+    assert run.main(["--workdir=job", "--iterations=9"]) == 0
+    record = RunFolder("job").read_record()
+    assert "--content=" in record.command and "--iterations=9" in record.command
+    assert not any("--image_at=8" in note for note in record.notes)  # it is within the run now
+
+
+def test_a_run_killed_at_its_early_end_has_its_animation_anew(small, monkeypatch):
+    assert run.main([*small, "--gif", "--image_every=1"]) == 0
+    whole = Path("job/progress.gif").read_bytes()
+    Path("job/progress.gif").write_bytes(b"of fewer steps")
+    RunFolder("job").update_record(status="running")
+    Path("job/result.png").unlink()
+    assert run.main([*small, "--gif", "--image_every=1"]) == 0
+    assert Path("job/progress.gif").read_bytes() == whole
 
 
 def test_runs_of_a_batch_have_files_of_their_own(pair, capsys):

@@ -1,5 +1,6 @@
 """Checkpoints: undamaged, or not used."""
 
+import errno
 import json
 import os
 
@@ -353,3 +354,28 @@ def test_steps_are_those_of_undamaged_checkpoints(tmp_path):
     save(tmp_path, 2, 4, 6, keep=3)
     (tmp_path / "step_000000004.npz").write_bytes(b"torn")
     assert checkpointer(tmp_path).steps() == [6, 2]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_damaged(
+    tmp_path, monkeypatch, error
+):
+    normal, unread = Checkpointer._load, [tmp_path / "step_000000020.npz"]
+
+    def load(self, path):
+        if path in unread:
+            raise error
+        return normal(self, path)
+
+    monkeypatch.setattr(Checkpointer, "_load", load)
+    save(tmp_path, 10, 20)
+    assert newest_step(tmp_path) == 10
+    unread.append(tmp_path / "step_000000010.npz")
+    with pytest.raises(type(error)):  # the run would begin anew
+        newest_step(tmp_path)
+
+
+def test_if_asked_for_no_later_one_is_taken(tmp_path):
+    save(tmp_path, 10, 20, 30, keep=9)
+    assert checkpointer(tmp_path).nearest(15, 25, or_later=False).step == 20
+    assert checkpointer(tmp_path).nearest(11, 15, or_later=False) is None

@@ -289,3 +289,9 @@ def test_bad_input_is_one_line_and_a_status(capsys, monkeypatch):
         "",
         "nst_keras: --count=x: must be a whole number from 1 to 9\n",
     )
+
+
+@pytest.mark.parametrize("name", ["no-gray", "no_gray"])
+def test_a_flag_that_is_switched_off_is_written_in_one_word(name):
+    with pytest.raises(InputError, match="did you mean --nogray"):
+        command_line.parse(COMMAND, [f"--{name}"])

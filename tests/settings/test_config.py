@@ -14,7 +14,7 @@ from nst_keras.imaging import geometry, images
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings import config as config_lib
 from nst_keras.settings.command_help import help_text
-from nst_keras.settings.config import OPTIONS
+from nst_keras.settings.config import OPTIONS, format_flagfile, parse_config
 from nst_keras.settings.resolve import resolve
 
 FOLDER = Path(__file__).parent.parent.parent / "configs"
@@ -530,3 +530,50 @@ def test_quotes_in_the_name_of_a_file_survive_a_flagfile(flagfile, name, tmp_pat
     assert parse(saved).init == str(tmp_path / name)
     (tmp_path / name).write_bytes(b"")  # a file of that name needs no mark
     assert parse(flagfile(f"--init={name}")).init == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("style_weight", 8, "8.0"),
+        ("style_weight", np.int64(8), "8.0"),
+        ("style_blend", (3, 7), "3.0,7.0"),
+        ("time_limit", 90, "90s"),
+        ("balance", {"content": 1, "style": np.int32(4)}, "content:1.0,style:4.0"),
+        ("schedule_at", [(50, 1)], "50:1.0"),
+        ("style_layer_weights", [1, ("block2_conv1", 2)], "1.0,block2_conv1:2.0"),
+    ],
+)
+def test_whole_numbers_are_kept_as_the_text_of_the_flag_is_read(name, given, text):
+    option, value = OPTIONS[name], getattr(Config(**{name: given}), name)
+    assert option.format(value) == text
+    assert option.parse(text) == value
+    assert option.format(option.parse(text)) == text
+
+
+def test_flagfiles_name_files_with_brackets_exactly(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("pics [2024]/a.jpg", "pics [2024]/b*.jpg")
+    config = Config(content="c[1].jpg", style=names)
+    (tmp_path / "flags.cfg").write_text(format_flagfile(config))
+    found, _ = parse_config(["--flagfile=flags.cfg"])
+    assert (found.content, found.style) == (config.content, config.style)
+    with pytest.raises(InputError, match="ends with a blank|has a blank at its end"):
+        format_flagfile(Config(content="c.jpg ", style=names))
+
+
+def test_a_color_is_no_comment(tmp_path):
+    path = tmp_path / "a.cfg"
+    path.write_text("--region_colors=#ff0000, #00ff00 ,#ABC")
+    found, _ = parse_config([f"--flagfile={path}"])
+    assert found.region_colors == ("#ff0000", "#00ff00", "#ABC")
+    path.write_text("--size=64 # as usual")
+    with pytest.raises(InputError, match="has a comment after the value"):
+        parse_config([f"--flagfile={path}"])
+
+
+def test_a_pattern_in_a_flagfile_that_nothing_matches_is_told_with_its_line(tmp_path):
+    path = tmp_path / "a.cfg"
+    path.write_text("--style=nothing/*.jpg")
+    with pytest.raises(InputError, match=r", line 1: --style=nothing/\*\.jpg: no file matches"):
+        parse_config([f"--flagfile={path}"])

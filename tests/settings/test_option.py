@@ -12,6 +12,7 @@ from nst_keras.settings.option import (
     Option,
     absolute_paths,
     check_settings,
+    escaped,
     join_list,
     options_of,
     section,
@@ -337,3 +338,18 @@ def test_patterns_are_relative_to_a_folder_that_is_given(pictures, monkeypatch):
 def test_a_pattern_that_nothing_matches_is_refused(pictures):
     with pytest.raises(InputError, match=r"^--style=x\*\.jpg: no file matches$"):
         STYLES.parse("x*.jpg")
+
+
+def test_a_path_as_a_pattern_matches_nothing_else(pictures):
+    assert STYLES.parse(escaped("c[1].jpg")) == ("c[1].jpg",)
+    (pictures / "c1.jpg").touch()
+    (pictures / "c[1].jpg").unlink()
+    assert STYLES.parse(escaped("c[1].jpg")) == ("c[1].jpg",)  # which is missing where it is read
+
+
+def test_a_name_with_a_blank_at_its_end_is_refused_and_not_taken_for_another(pictures):
+    (pictures / "d.jpg ").touch()
+    for option in (STYLES, dataclasses.replace(STYLES, name="content", many=False)):
+        with pytest.raises(InputError, match=r"'d.jpg ': has a blank at an end of its name"):
+            option.parse("d.jpg ")
+        assert option.parse(" a.jpg ") in (("a.jpg",), "a.jpg")
