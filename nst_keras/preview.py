@@ -43,6 +43,8 @@ class PreviewConfig:
         check_settings(self, OPTIONS)
         for name in ("strengths", "style_scales"):
             values = getattr(self, name)
+            if not values:
+                raise InputError(f"--{name}: give at least one number", name)
             if len({*values}) < len(values):
                 text = OPTIONS[name].format(values)
                 raise InputError(f"--{name}={text}: has a value twice", name)
@@ -50,7 +52,9 @@ class PreviewConfig:
     def vary(self) -> tuple[str, ...]:
         """The same for a sweep."""
         pairs = (("strength", self.strengths), ("style_scale", self.style_scales))
-        return tuple(f"{name}={','.join(map('{:g}'.format, values))}" for name, values in pairs)
+        return tuple(
+            f"{name}={','.join(map(RUN_OPTIONS[name].format, values))}" for name, values in pairs
+        )
 
 
 OPTIONS = options_of(PreviewConfig)

@@ -15,12 +15,20 @@ case ${1:-} in
     -* | '') own= ;;
     *) own=yes ;; # a picture or a command
 esac
+previous=
 for argument in "$@"; do
     case $argument in
         --flagfile* | --content* | --workdir* | --help* | -h | --version) own=yes ;;
         -*) ;;
-        *) [ ! -e "$argument" ] || own=yes ;;
+        *)
+            case $previous in
+                -*=*) [ ! -e "$argument" ] || own=yes ;;
+                -*) ;; # perhaps the value of that flag
+                *) [ ! -e "$argument" ] || own=yes ;;
+            esac
+            ;;
     esac
+    previous=$argument
 done
 if [ -z "$own" ]; then
     set -- "--flagfile=$checkout/configs/monet.cfg" "$@"

@@ -63,6 +63,7 @@ def test_the_folder_is_named_after_the_pictures_and_the_same_for_the_same_comman
     [
         (["photo.jpg"], "a picture is missing; give both: nst try photo.jpg painting.jpg"),
         (["a", "b", "--strength=0.3"], "--strength=0.3: is what varies; give --strengths=0.3,..."),
+        (["a", "b", "--strengths="], "--strengths: give at least one number"),
         (["a", "b", "--strengths=2"], "--strengths=2: must be a number from 0 to 1"),
         (["a", "b", "--strengths=0.5,.5"], "--strengths=0.5,0.5: has a value twice"),
     ],

@@ -66,6 +66,7 @@ def refused(arguments, capsys) -> str:
         (["--vary=init=noise", "--content=missing.jpg"], ["--content=", "no such file"]),
         (["--vary=init=noise", "--content="], ["--content"]),
         (["--vary=init=noise", "--weights=missing.npz"], ["--weights=", "missing.npz"]),
+        (["--vary=init=noise", "--proof=missing.icc"], ["--proof=", "missing.icc"]),
         (["--vary=init=noise", "--workdir=foreign"], ["--workdir=foreign", "not a sweep folder"]),
         (["--vary=init=noise", "--workdir=/dev/null/x"], ["--workdir=/dev/null/x"]),
     ],

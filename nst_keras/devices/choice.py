@@ -14,6 +14,11 @@ _VISIBLE, _ORDER = "CUDA_VISIBLE_DEVICES", ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 _NUMBERED = re.compile(rf"{GPU}:(\d+)")
 
 
+def is_numbered(device: str) -> bool:
+    """Whether the text of a device names one GPU by its number."""
+    return bool(_NUMBERED.fullmatch(device))
+
+
 @contextlib.contextmanager
 def chosen(device: str) -> Iterator[None]:
     """Have TensorFlow, if it is imported in the block, see the chosen device only.

@@ -76,7 +76,7 @@ def write_page(
         "title": title,
         "runs": described,
         "varied": varied,
-        "shared": {n: text for own in settings for n, text in own.items() if n not in varied},
+        "shared": _shared(settings),
         "incomparable": [name for name in varied if name in OBJECTIVE],
         "layout": layout,
         "score_notes": {name: score.explanation for name, score in SCORES.items()},
@@ -172,6 +172,14 @@ def _varied(records: list[RunRecord], settings: list[dict[str, str]]) -> list[st
     return sorted(varied, key=lambda name: [name not in names for names in ranks])
 
 
+def _shared(settings: list[dict[str, str]]) -> dict[str, str]:
+    """The settings that all runs have in common, of those runs whose settings are known."""
+    first, *others = [own for own in settings if own] or [{}]
+    return {
+        name: text for name, text in first.items() if all(own.get(name) == text for own in others)
+    }
+
+
 def _names(paths: list[Path]) -> list[str]:
     """The names of the folders, with as many parent folders as it takes to tell them apart."""
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
@@ -248,11 +256,10 @@ def _command(record: RunRecord) -> str:
     """The command that makes the picture of a run at full size: at the usual size, unless that of
     the run is larger, and without what was chosen to be quick. Empty if not known."""
     settings = {name: text for name, text in record.settings.items() if name in record.changed}
-    if settings.get("quality") == "draft":
+    if settings.get("quality") in ("draft", "preview"):
         del settings["quality"]
-    if settings.get("quality") == "preview":  # of `nst try`, which leaves these out, too
-        for name in ("quality", "scores", "gif"):
-            settings.pop(name, None)
+    for name in ("scores", "gif"):  # which `nst try` leaves out
+        settings.pop(name, None)
     size, usual = settings.get("size", ""), OPTIONS["size"].default
     if size.isdecimal() and int(size) < usual:
         del settings["size"]
@@ -278,6 +285,6 @@ def _curves(folder: RunFolder, runs: int) -> dict[str, Any]:
     """Losses by term at the logged steps, fewer of them if there are many runs."""
     try:
         rows = folder.read_metrics()
-        return gallery.curves(evenly(rows, min(400, max(60, 12_000 // runs))))
+        return gallery.curves(evenly(rows, min(400, max(10, 12_000 // runs))))
     except (OSError, OverflowError, RecursionError):  # a folder of that name; numbers beyond floats
         return gallery.curves([])

@@ -14,6 +14,7 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import check_tensorboard
 from nst_keras.settings.config import Config, format_arguments, format_command, parse_config
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.callbacks import CallbackList
@@ -109,11 +110,7 @@ def read_run(
         arguments = format_arguments(given)
     architecture = extractor.architecture if extractor else None
     settings = resolve(given, has_own_terms=bool(terms), architecture=architecture)
-    if settings.mp4:
-        animation.find_ffmpeg()
-    if settings.proof:
-        proof.check_profile(settings.proof)
-    check_time_limit(settings.time_limit)
+    check_means(settings)
     inputs = _read_inputs(settings, files_by_path, extractor).with_terms(settings, terms)
     if extractor:
         inputs.hashes["extractor"] = extractor.identity
@@ -134,6 +131,17 @@ def read_run(
         told=told or CallbackList(),
         in_memory=files_by_path,
     )
+
+
+def check_means(settings: Settings) -> None:
+    """Raise InputError if this machine lacks what the settings need beside their inputs."""
+    if settings.mp4:
+        animation.find_ffmpeg()
+    if settings.proof:
+        proof.check_profile(settings.proof)
+    check_time_limit(settings.time_limit)
+    if settings.tensorboard:
+        check_tensorboard()
 
 
 def _read_inputs(

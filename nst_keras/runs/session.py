@@ -6,7 +6,6 @@ folder of its own, which can be resumed alone with its flags.
 
 import contextlib
 import dataclasses
-import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,8 +134,6 @@ def _check_extras(run: RequestedRun) -> None:
         run.folder.check_keeps(output_copy.input_files(settings))
     output_copy.check(settings, run.folder, run.size)
     output_copy.check_is_free(settings, run.folder.read_record().copies)
-    if settings.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 
 
 def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> int:

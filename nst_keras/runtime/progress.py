@@ -1,6 +1,7 @@
 """The progress of a job: on standard error, and as TensorBoard events."""
 
 import contextlib
+import importlib.util
 import math
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nst_keras.runtime.cli import tell
-from nst_keras.runtime.errors import printable
+from nst_keras.runtime.errors import InputError, printable
 
 _LOG_COLUMNS = 1000  # of plain lines: enough for everything
 _LINE_SECONDS, _LINE_SHARE = 30.0, 0.1  # at most, between two plain lines; the share of the job
@@ -88,6 +89,12 @@ def fitting(parts: Sequence[tuple[int, str]], columns: int) -> str:
         if len("  ".join(parts[n][1] for n in [*kept, number])) <= columns:
             kept.append(number)
     return "  ".join(parts[number][1] for number in sorted(kept))
+
+
+def check_tensorboard() -> None:
+    """Raise InputError unless TensorBoard is installed, which shows the events."""
+    if not importlib.util.find_spec("tensorboard"):
+        raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
 
 
 class EventWriter:

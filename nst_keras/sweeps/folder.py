@@ -12,6 +12,7 @@ from nst_keras.network import weights
 from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status, check_is_folder
 from nst_keras.runs.record import Fingerprint
+from nst_keras.runs.requested import check_means
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
 from nst_keras.sweeps.trials import Trial, locate
@@ -89,6 +90,7 @@ class SweepFolder:
         for trial in trials:
             config, folder, replaces = trial.config, self.run(trial.name), False
             try:
+                check_means(config)
                 found = {
                     name: read(
                         flag, str(path), config.max_pixels, config.truncated, config.backbone

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nst_keras.devices import choice
 from nst_keras.runs.folder import Status
 from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.background import Background
@@ -39,7 +40,7 @@ def run_sweep(call: Call) -> int:
     if sweep.dry_run:
         _list(trials, states, folder)
         return 0
-    engine = _make_engine(sweep, base.device)
+    engine = _make_engine(sweep, _device_of(trials, base.device))
     folder.prepare()
     if metric and (names := incomparable(metric, trials)):
         text = "trials cannot be compared by %s because these settings vary: %s"
@@ -171,6 +172,14 @@ def _tasks(states: dict[str, TrialState], folder: SweepFolder, most: int | str) 
         else:
             tasks += parts
     return tasks
+
+
+def _device_of(trials: Sequence[Trial], base: str) -> str:
+    """The device for which slots are made: one by its number, if a trial names one, since a slot
+    for each GPU would give the GPUs other numbers."""
+    return next(
+        (one.config.device for one in trials if choice.is_numbered(one.config.device)), base
+    )
 
 
 def _make_engine(sweep: SweepConfig, device: str) -> LocalEngine | RayEngine:

@@ -143,9 +143,15 @@ def rebase_vary(text: str, folder: Path) -> str:
     option = OPTIONS.get(name.strip())
     if not equals or not option or not option.path:
         return text
-    lists = [split_list(items) for items in (values.split("|") if option.many else [values])]
+    lists = [_items(items, folder) for items in (values.split("|") if option.many else [values])]
     moved = (join_list(_rebase_path(option, item, folder) for item in items) for items in lists)
     return f"{name}={'|'.join(moved)}"
+
+
+def _items(text: str, folder: Path) -> list[str]:
+    """The items of a list; the name of a file that is there may have commas in it."""
+    name = text.strip()
+    return [name] if name and (folder / os.path.expanduser(name)).exists() else split_list(text)
 
 
 def _moved(option: Option, text: str, folder: str | Path) -> str:

@@ -159,7 +159,8 @@ def _class_names(rows: list[_LabeledRow], flag: str, classes: int) -> tuple[str,
         first_rows.setdefault(row.label, row)
     names = sorted(first_rows)
     if all(_whole(label) is not None for label in names):
-        names.sort(key=lambda label: _whole(label) or 0)
+        by_value = {_whole(label): label for label in reversed(names)}  # 1 and 01 are one class
+        names = [by_value[value] for value in sorted(by_value, key=lambda value: value or 0)]
         if classes:
             names = [str(number) for number in range(classes)]
     elif classes and len(names) > classes:

@@ -26,6 +26,7 @@ from nst_keras.training.folder import BATCH_COLUMNS, EPOCH_COLUMNS, TrainFolder
 
 MAX_POINTS = 500  # of a curve
 SAMPLES, SAMPLE_SIDE = 24, 160  # pictures with their predictions, and the side in px
+MOST_CONFUSED = 300  # classes of which the page has a table: its size is their square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,8 @@ class TrainingPage:
         }
         samples = ""
         if predictions:
-            data["confusion"] = predictions.confusion(len(self._names)).tolist()
+            if len(self._names) <= MOST_CONFUSED:
+                data["confusion"] = predictions.confusion(len(self._names)).tolist()
             samples = self._samples(predictions)
         title = f"Training of {self._config.backbone.upper()}"
         text = page.fill_template(

@@ -1,7 +1,6 @@
 """A session of a training: from its settings to its weights file."""
 
 import dataclasses
-import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -15,6 +14,7 @@ from nst_keras.runs.folder import Status
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime import cli, files
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import check_tensorboard
 from nst_keras.settings import command_line
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.option import absolute_paths
@@ -32,8 +32,8 @@ def run_training(call: Call) -> int:
     """Do the training that a command line asks for; returns the exit status."""
     ((arguments, values),) = call.groups
     config = settle(_with_flags_of_folder(arguments, TrainConfig(**values)))
-    if config.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise InputError("--tensorboard: needs pip install '.[tensorboard]'")
+    if config.tensorboard:
+        check_tensorboard()
     start = _starting_weights(config)
     data = datasets.read_set(config)
     hashes = {"data": data.sha256} | ({"initial": start.sha256} if config.initial else {})

@@ -281,7 +281,8 @@ def _pytorch(
             command, env=environment, stdout=subprocess.PIPE, timeout=seconds, check=True
         )
         text = done.stdout
-    except subprocess.TimeoutExpired as stopped:
-        text = stopped.stdout or b""
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as ended:
+        # What it has measured so far; of its failure, standard error tells.
+        text = ended.stdout or b""
     rows = [json.loads(line) for line in text.decode().splitlines()]
     return {row["size"]: row["figures"] for row in rows}

@@ -257,7 +257,7 @@ def test_an_empty_folder_is_shown_as_unreadable(tmp_path, runs):
         assert (run["status"], run["iterations"], run["settings"]) == ("unreadable", [], {})
 
 
-@pytest.mark.parametrize(("runs", "pictures", "points"), [(2, 33, 400), (30, 9, 400), (999, 3, 60)])
+@pytest.mark.parametrize(("runs", "pictures", "points"), [(2, 33, 400), (30, 9, 400), (999, 3, 12)])
 def test_many_runs_share_the_room(tmp_path, runs, pictures, points):
     folder = write_run(tmp_path / "a")
     noise = np.random.default_rng(0).integers(0, 256, (200, 260, 3), np.uint8)
@@ -285,6 +285,28 @@ def test_the_newest_pictures_are_in_the_html_and_only_there(tmp_path, runs):
     for run in page_data(page)["runs"]:
         assert run["iterations"][-1]["uri"] == ""
         assert all(one["uri"] for one in run["iterations"][:-1])
+
+
+def test_settings_are_shared_only_if_all_runs_have_them(tmp_path):
+    # What `strength` has decided differs, too, but nobody chose it.
+    pairs = [("0.2", "2.7"), ("0.8", "0.5")]
+    runs = [
+        write_run(
+            tmp_path / strength,
+            {"strength": strength, "content_weight": weight, "objective": "neighbors"},
+            changed=["strength"],
+        )
+        for strength, weight in pairs
+    ]
+    data = gather(tmp_path, *runs)
+    assert "strength" in data["varied"] and "content_weight" not in data["shared"]
+    assert data["shared"]["objective"] == "neighbors"
+
+
+def test_there_is_no_command_with_terms_of_the_users_own(tmp_path):
+    call = "nst_keras.run(...)  # with the same terms"
+    (run,) = gather(tmp_path, write_run(tmp_path / "a", command=call))["runs"]
+    assert run["command"] == ""
 
 
 def test_the_command_makes_a_cell_at_full_size_from_base_names(tmp_path):

@@ -226,3 +226,12 @@ def test_changed_settings_need_overwrite(sweep_flags, here, capsys, tmp_path):
     (tmp_path / "t.csv").write_text("name,style_weight\nc,9\n")
     assert sweep.main([*command, "--overwrite"]) == 2
     assert "not a run folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("base", "varied", "device"),
+    [("auto", "auto,cpu", "auto"), ("gpu", "auto,cpu", "gpu"), ("auto", "cpu,gpu:1", "gpu:1")],
+)
+def test_trials_that_name_a_gpu_by_its_number_see_all_of_them(sweep_flags, base, varied, device):
+    trials = plan([*sweep_flags, f"--device={base}", f"--vary=device={varied}"])
+    assert session._device_of(trials, base) == device

@@ -208,6 +208,7 @@ def test_former_names_of_options_are_accepted(table):
         ("content=[there].jpg", "content=in [x]/[there].jpg"),
         ("init=noise,i.png", "init=noise,in [x]/i.png"),
         ("style=a.jpg,b.jpg|c.jpg", "style=in [x]/a.jpg,in [x]/b.jpg|in [x]/c.jpg"),
+        ("style=d, e.jpg|c.jpg", "style=in [x]/d\\, e.jpg|in [x]/c.jpg"),
         ("content=", "content="),
         ("content=a.jpg,,b.jpg", "content=in [x]/a.jpg,,in [x]/b.jpg"),
         ("content", "content"),
@@ -221,6 +222,7 @@ def test_paths_of_a_vary_in_a_flagfile_are_relative_to_its_folder(
     folder = Path("in [x]")
     folder.mkdir()
     (folder / "[there].jpg").touch()
+    (folder / "d, e.jpg").touch()
     assert rebase_vary(text, folder) == rebased
 
 

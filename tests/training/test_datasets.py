@@ -82,6 +82,9 @@ def test_whole_numbers_keep_their_order_and_their_meaning(tmp_path):
     assert data.names == ("2", "10") and list(data.train.labels) == [1, 0, 1, 0]
     data = datasets.read_set(config_of(csv=str(path), validation_split=0.0, classes=12))
     assert len(data.names) == 12 and list(data.train.labels) == [10, 2, 10, 2]
+    path = write_csv(tmp_path / "b.csv", ["0.png,01", "1.png,1", "2.png,00", "3.png,0"])
+    data = datasets.read_set(config_of(csv=str(path), validation_split=0.0))
+    assert len(data.names) == 2 and list(data.train.labels) == [1, 1, 0, 0]
 
 
 def test_a_missing_picture_is_named_by_row_and_column(tmp_path):

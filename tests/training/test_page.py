@@ -82,3 +82,12 @@ def test_a_training_at_work_says_where_it_is_and_when_news_will_come(folder, pag
     text = folder.page.read_text("utf-8")
     assert "the loss is nan" in text
     assert f"--workdir={folder.path.name}" in text.replace("</span> <span>", " ")
+
+
+def test_of_many_classes_there_is_no_table(folder):
+    count = 60_000  # of whose square int32 has no room
+    names = tuple(map(str, range(count)))
+    page = TrainingPage(folder, TrainConfig(csv="labels.csv"), names)
+    page.finish(predictions([0, count - 1], [0, count - 1]))
+    assert page_data(folder.page)["confusion"] is None
+    assert folder.page.stat().st_size < 2e6
