@@ -48,7 +48,9 @@ def _dispatch(given: list[str]) -> int:
     if name in _COMMANDS:
         return _command(name, given[1:])
     if name == "help":
-        return _command(given[1] if given[1:] in ([it] for it in _COMMANDS) else "run", ["--help"])
+        if given[1:] in ([it] for it in _COMMANDS):
+            return _command(given[1], ["--help"])
+        return _command("run", ["--help", *given[1:2]])
     if _is_misspelt(name):
         close = difflib.get_close_matches(name, _COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"commands: {', '.join(_COMMANDS)}"

@@ -73,7 +73,7 @@ def _write(call: Call) -> int:
     for run in config.run:
         folder.existing(run, run)
     if len({os.path.abspath(run) for run in config.run}) == 1:
-        raise InputError(f"RUN={config.run[0]}: is one run; give at least two run folders")
+        raise InputError(f"RUN={config.run[0]}: give at least one more run folder")
     page = write_page(
         config.output, config.run, config.title, config.layout, overwrite=config.overwrite
     )

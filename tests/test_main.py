@@ -43,7 +43,7 @@ def test_alone_it_shows_a_short_usage_with_an_example(capsys):
         (["train_backbone", "--folder=x"], "train", ["--folder=x"]),
         (["help"], "run", ["--help"]),
         (["help", "sweep"], "sweep", ["--help"]),
-        (["help", "me"], "run", ["--help"]),
+        (["help", "strength"], "run", ["--help", "strength"]),
     ],
 )
 def test_the_first_argument_may_name_a_command(arguments, name, rest, called):

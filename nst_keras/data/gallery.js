@@ -29,7 +29,7 @@ function showFigures() {
   if (inputs.length) column.append(make("h3", {}, "Inputs"), table("", inputs.map(([kind, record]) => [kind, input(record)])));
   const about = [
     ["Device", run.device], ["Started", run.started && new Date(run.started).toLocaleString()],
-    ["Time of the steps", run.seconds && duration(run.seconds)],
+    ["Setting up and steps", run.seconds && duration(run.seconds)],
     ["Where it went", Object.entries(run.parts || {}).filter(([, value]) => value >= 0.5)
       .map(([name, value]) => name + " " + duration(value)).join(", ")],
     ["Scales", scales.map(size).filter(Boolean).join(", ")],

@@ -140,7 +140,8 @@ def describe_device() -> str:
         details = tf.config.experimental.get_device_details(gpus[0])
         return f"GPU: {details.get('device_name', 'unnamed')}"
     name = cpuinfo().get("model name") or platform.processor() or platform.machine()
-    return f"CPU: {name}, {cpu_cores()} cores"
+    cores = cpu_cores()
+    return f"CPU: {name}, {cores} {'core' if cores == 1 else 'cores'}"
 
 
 def cpuinfo() -> dict[str, str]:

@@ -74,7 +74,7 @@ def check_extras() -> Iterator[Finding]:
     yield Finding(OK, "extras", ", ".join(there) or "none is installed")
     if missing:
         how = "pip install '.[NAME]' in the folder of nst_keras"
-        yield Finding(OK, "extras not installed", ", ".join(missing), how)
+        yield Finding(OK, "optional, not installed", ", ".join(missing), how)
 
 
 def _lower_bounds() -> dict[str, str]:

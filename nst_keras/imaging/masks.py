@@ -41,7 +41,7 @@ def color_masks(picture: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> 
         apart = np.square(np.array(colors) - _unpacked(other)).sum(axis=1)
         share = 100.0 * counts.sum() / found.size
         raise ValueError(
-            f"{counts.sum():,} of its pixels ({share:.2g} %) have colors that are no region, such "
+            f"{counts.sum():,} of its pixels ({share:.3g} %) have colors that are no region, such "
             f"as {as_hex(_unpacked(other))}, next to {as_hex(colors[int(apart.argmin())])}; JPEG "
             "and smooth edges make such colors: save it as PNG, drawn with a hard brush"
         )

@@ -137,7 +137,8 @@ def _log_plan(run: RequestedRun, plan: Plan) -> None:
     for line in costs.describe(*planned, memory.peak_bytes(), on_gpu=on_gpu, xla=xla):
         _log.info("plan: %s", line)
     steps, around = costs.seconds(*planned, on_gpu=on_gpu, xla=xla)
-    if run.folder.read_record().step:
-        _log.info("plan: that is the whole run, of which a part is done")
+    if done := run.folder.read_record().step:
+        message = "plan: this is for the whole run; %d of %d steps are done"
+        _log.info(message, done, plan.total_steps)
     elif sum(steps) + around > _LONG_SECONDS and not run.given.time_limit:
         _log.info("plan: sooner with --quality=draft, smaller --size or --time_limit=30m")

@@ -87,7 +87,7 @@ def _public_argument(word: str) -> str:
 def _option(word: str) -> tuple[Option | None, str]:
     """The option of an argument, and its value if the flag is given without one."""
     name = word.partition("=")[0].lstrip("-") if word.startswith("-") else ""
-    return COMMAND.spellings.get(name, (None, ""))
+    return COMMAND.find(name) or (None, "")
 
 
 def public_record(record: RunRecord) -> RunRecord:

@@ -13,8 +13,6 @@ from PIL import Image
 from nst_keras.imaging import deep, images
 from nst_keras.runtime import notebook
 from nst_keras.runtime.errors import InputError
-from nst_keras.settings.config import OPTIONS
-from nst_keras.settings.in_python import errors_in_python
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,11 +58,11 @@ class Result:
         """
         if bits not in (8, 16):
             raise InputError(f"bits={bits!r}: must be 8 or 16")
-        with errors_in_python(OPTIONS):
-            if bits == 16:
-                deep.write_deep(path, self.image, self.profile)
-            else:
-                images.write_image(path, self.image, profile=self.profile)
+        write = deep.write_deep if bits == 16 else images.write_image
+        try:
+            write(path, self.image, profile=self.profile)
+        except InputError as error:
+            raise InputError(str(error).removeprefix("--output=")) from error
 
     def show(self) -> None:
         """Show the picture in the notebook, or else in a window of its own."""

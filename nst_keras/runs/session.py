@@ -139,7 +139,7 @@ def _check_extras(run: RequestedRun) -> None:
 def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> int:
     """Do runs whose folders are locked; returns the exit status."""
     # Until the end: TensorFlow would take the exception of a Ctrl-C for an error of its own.
-    answer = "stopping after the current step; once more ends it at once"
+    answer = "stopping after the current step; press Ctrl-C again to end at once"
     with cli.stop_signals(answer=answer) as stopping, contextlib.ExitStack() as process:
         view = process.enter_context(live_view(runs, stopping, timeline))
         return Execution(runs, call, timeline, stopping, view, process).execute()

@@ -51,6 +51,13 @@ class Command:
                     found |= {name: (option, "true"), f"no{name}": (option, "false")}
         return found
 
+    def find(self, name: str) -> tuple[Option, str] | None:
+        """The option of a flag, and the value that the name alone gives it; None: there is none.
+
+        Hyphens are taken for underscores, as other tools have them.
+        """
+        return self.spellings.get(name) or self.spellings.get(name.replace("-", "_"))
+
     @functools.cached_property
     def groups(self) -> tuple[str, ...]:
         """The headings of its help, in order."""

@@ -25,12 +25,14 @@ def help_text(command: Command, topic: str = HELP_BRIEF) -> str:
             return help_text(command, HELP_ALL)
         entries = [line for name in essential for line in _brief_entry(command.options[name])]
         return "\n".join([*command.usage, "", *entries, *_more(command)])
-    if names := [name for name, option in command.options.items() if option.group == topic]:
-        return "\n".join(_entries(command, names))
-    if topic not in command.spellings:
+    names = [name for name, option in command.options.items() if option.group == topic]
+    found = command.find(topic)
+    if not names and not found:
         raise _unknown(command, topic)
-    option, _ = command.spellings[topic]
-    return "\n".join(_help_entry(option))
+    lines = _help_entry(found[0]) if found else []
+    if found and names:  # --output and the group output
+        lines += ["", f"The flags of the group {topic}:", ""]
+    return "\n".join([*lines, *(_entries(command, names) if names else ())])
 
 
 def _unknown(command: Command, topic: str) -> InputError:

@@ -211,15 +211,20 @@ def _read_flag(command: Command, argument: str, following: collections.deque[str
     if not equals and not implied and not following:
         message = f"--{name}: must be {option.accepted()}; give --{name}=VALUE"
         raise InputError(message, option.name)
-    if option.name == "help" and not equals and following and following[0] in command.groups:
+    if option.name == "help" and not equals and following and _is_topic(command, following[0]):
         return _Flag(option.name, following.popleft())
     return _Flag(option.name, text if equals else implied or following.popleft())
 
 
+def _is_topic(command: Command, word: str) -> bool:
+    """Whether the word after --help says what the help is to be about."""
+    return word in command.groups or command.find(word) is not None
+
+
 def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     """The option of a flag, and the value of the flag without one; `place` begins an error."""
-    if name in command.spellings:
-        return command.spellings[name]
+    if found := command.find(name):
+        return found
     plain = re.sub("^no[-_]", "", name)
     if plain != name and f"no{plain}" in command.spellings:
         raise InputError(f"{place}: unknown flag; did you mean --no{plain}?")

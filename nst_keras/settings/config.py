@@ -293,7 +293,7 @@ class Config:
         None,
         "How far the photo takes on the colors of the styles before it is painted: 0 not at all, "
         "1 until their means and covariances are the same. Where the styles have less color than "
-        "the photo, color goes further than lightness.",
+        "the photo, colors are matched more closely than lightness.",
         (0, 1),
     )
     color: str = _objective(
@@ -352,8 +352,9 @@ class Config:
     )
     match_content: float = _weight(
         None,
-        "Share of the content in what is matched with the styles for the neighbors term; with less "
-        "of it, forms of the styles replace forms of the content.",
+        "How much the photo, and not the picture so far, decides which place of the styles each "
+        "place of the picture is held against, for the neighbors term; with less of it, forms of "
+        "the styles replace forms of the photo.",
         (0, 1),
     )
     match_every: int = _objective(

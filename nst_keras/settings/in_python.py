@@ -16,6 +16,7 @@ from nst_keras.settings.suggestions import suggestion
 
 _WIDTH = 92
 _FLAG = re.compile(r"--(no)?([a-z]\w*)(=\w+)?")
+_EXAMPLE = re.compile(r": nst [\w ./]+$")  # of the command, at the end of a message
 
 
 def check_names(names: Iterable[str], known: Iterable[str], owner: str) -> None:
@@ -54,7 +55,7 @@ def in_python_words(text: str, options: Mapping[str, Option]) -> str:
             return f"{name}{value}"
         return f"{name}{value.title() or '=True'}"
 
-    return _FLAG.sub(keyword, text)
+    return _FLAG.sub(keyword, _EXAMPLE.sub("", text))
 
 
 def document(settings: type, options: Mapping[str, Option]) -> None:

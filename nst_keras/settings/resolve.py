@@ -1,10 +1,9 @@
 """Settings: a config with its preset filled in and its layers under their Keras names."""
 
 import dataclasses
-import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nst_keras.network import vgg
@@ -16,6 +15,7 @@ from nst_keras.optimizers.facts import FACTS, facts_of
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import AUTO_REGIONS, OPTIONS, QUALITIES, Config
 from nst_keras.settings.presets import COMMON, PRESETS, with_strength
+from nst_keras.settings.suggestions import suggested_word
 
 _USUAL_REGIONS = 3
 _ALL_ZERO = "at least one value must be above 0"
@@ -247,12 +247,11 @@ def _check_words(settings: Settings) -> None:
         for text in value if option.is_list else (value,):
             if not option.words or not isinstance(text, str) or not option.is_path(text):
                 continue
-            close = difflib.get_close_matches(text, option.words, n=1)
-            if close and not os.path.exists(text):
+            meant = suggested_word(name, text, option.words)
+            if meant and not os.path.exists(text):
                 words = ", ".join(option.words)
                 raise InputError(
-                    f"--{name}={text}: no such file; did you mean {close[0]}? Words are {words}",
-                    name,
+                    f"--{name}={text}: no such file; did you mean {meant}? Words are {words}", name
                 )
 
 
@@ -327,12 +326,30 @@ def unused(given: Config, settings: Settings, *, has_extractor: bool = False) ->
         for name, reason in sorted(reasons.items())
         if (value := getattr(given, name)) not in (None, usual[name])
     ]
+    notes += _overruled(given)
     if facts.rate_is_factor and settings.learning_rate < 0.1:
         notes.append(
             f"--learning_rate={settings.learning_rate:g}: {keras_text.brief(settings.optimizer)} "
             "multiplies each of its steps by it; 1 is usual"
         )
     return notes
+
+
+def _overruled(given: Config) -> Iterator[str]:
+    """Warnings about settings that only set others, if all of these are given, as in the flags.cfg
+    of another run, and have other values."""
+    setters = {name: getattr(given, name) for name, it in OPTIONS.items() if it.sets_defaults}
+    chosen = preset_values(Config(**setters))
+    for name in ("strength", "quality"):
+        option = OPTIONS[name]
+        usual = preset_values(Config(**{**setters, name: option.default}))
+        decided = [it for it, value in chosen.items() if value != usual[it]]
+        values = {it: getattr(given, it) for it in decided}
+        is_given = decided and None not in values.values()
+        if is_given and any(values[it] != chosen[it] for it in decided):
+            listed = ", ".join(f"--{it}" for it in decided)
+            text = option.format(setters[name])
+            yield f"--{name}={text}: has no effect, since all that it sets is given: {listed}"
 
 
 def _reasons(settings: Settings) -> dict[str, str]:

@@ -62,6 +62,18 @@ _IN_OTHER_TOOLS = {
     "batch_size": ("batch", "bs"),
 }
 
+# Words in place of a path that other tools have, by option and by the word that does the same.
+_WORDS_IN_OTHER_TOOLS = {"init": {"content": ("image", "photo"), "noise": ("random",)}}
+
+
+def suggested_word(name: str, text: str, words: Iterable[str]) -> str | None:
+    """The one of the `words` of an option that an unknown one probably means, or None."""
+    for word, others in _WORDS_IN_OTHER_TOOLS.get(name, {}).items():
+        if text.lower() in others:
+            return word
+    close = difflib.get_close_matches(text, list(words), n=1)
+    return close[0] if close else None
+
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:
     """The one of the `known` names that an unknown one probably means; None if it is like none."""

@@ -241,7 +241,10 @@ def _notes_of_content(
         name, size = settings.content or "content", settings.size
         yield f"--content={name}: is {width}x{height}, enlarged to --size={size}"
     if settings.profile == "input" and not has_profile:
-        yield "--profile=input: the content has no such profile; the picture is in sRGB"
+        yield (
+            "--profile=input: the content has no profile of another color space that can be kept; "
+            "the picture is in sRGB"
+        )
 
 
 def _read(

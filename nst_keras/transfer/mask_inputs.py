@@ -135,8 +135,8 @@ class MaskReader:
                 for color, share in masks.common_colors(picture.pixels, _LISTED_COLORS)
             )
             raise InputError(
-                f"--region_colors={','.join(given)}: give a color for each of the "
-                f"{len(self._sources.styles)} entries of --style; {label} has {listed}",
+                f"--region_colors={','.join(given)}: give one color for each entry of --style, "
+                f"of which there are {len(self._sources.styles)}; {label} has {listed}",
                 "region_colors",
             )
         colors = [_color(text) for text in given]
@@ -230,8 +230,9 @@ class MaskReader:
                 f"has {brightest:.2g} as its largest value" if brightest else "is black everywhere"
             )
             raise InputError(
-                f"{label}: {what}; it must be white, or 1 of floats and 255 of integers, where "
-                f"its style {'applies' if of == 'content' else 'counts'}",
+                f"{label}: {what}; it must be white where its style "
+                f"{'applies' if of == 'content' else 'counts'}, which is 1.0 in floats and 255 in "
+                "integers",
                 flag.removeprefix("--"),
             )
         return self._cropped(mask, label) if of == "content" else mask

@@ -160,7 +160,7 @@ def test_a_long_run_is_told_how_it_would_be_shorter_unless_it_has_a_time_limit(
     write_record(run, step=3)
     caplog.clear()
     begin(requested())
-    assert told not in caplog.messages and "plan: that is the whole run" in caplog.text
+    assert told not in caplog.messages and "plan: this is for the whole run; " in caplog.text
     assert len(f"nst_keras: {told}") <= 80
 
 

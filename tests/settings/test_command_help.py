@@ -90,3 +90,11 @@ def test_the_first_help_of_a_run_fits_a_screen_and_80_columns():
     assert len(flags_in(help_text(RUN))) <= 18
     assert len(lines) <= 60
     assert all(len(line) <= 80 for line in help_text(RUN, "all").splitlines())
+
+
+def test_a_name_of_a_flag_and_of_a_group_explains_both():
+    flag = dataclasses.replace(COMMAND.options["gray"], name="main")
+    both = dataclasses.replace(COMMAND, options={**COMMAND.options, "main": flag})
+    text = help_text(both, "main")
+    assert text.index("--[no]main") < text.index("The flags of the group main:")
+    assert text.index("The flags of the group main:") < text.index("--color")

@@ -28,6 +28,9 @@ class Settings:
     count: int | None = _other(None, "How many.", (1, 9), unset="as many as there are")
 
 
+TWO_WORDS = [("two_words", int, _main(1, "A number."))]
+
+
 @dataclasses.dataclass(frozen=True)
 class Shared:
     """Options of another command, which this one accepts."""
@@ -289,6 +292,14 @@ def test_bad_input_is_one_line_and_a_status(capsys, monkeypatch):
         "",
         "nst_keras: --count=x: must be a whole number from 1 to 9\n",
     )
+
+
+def test_hyphens_are_taken_for_underscores():
+    command = dataclasses.replace(
+        COMMAND, options=options_of(dataclasses.make_dataclass("Own", TWO_WORDS))
+    )
+    values, _ = command_line.parse(command, ["--two-words=3"])
+    assert values == {"two_words": 3}
 
 
 @pytest.mark.parametrize("name", ["no-gray", "no_gray"])

@@ -340,6 +340,11 @@ def test_a_pattern_that_nothing_matches_is_refused(pictures):
         STYLES.parse("x*.jpg")
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("1:30", 90), ("2:00:05", 7205), ("90:00", 5400)])
+def test_times_may_be_written_as_they_are_shown(text, seconds):
+    assert Option("h", name="limit", kind="duration").parse(text) == seconds
+
+
 def test_a_path_as_a_pattern_matches_nothing_else(pictures):
     assert STYLES.parse(escaped("c[1].jpg")) == ("c[1].jpg",)
     (pictures / "c1.jpg").touch()

@@ -1,5 +1,6 @@
 """Presets filled in, names made canonical, contradictions refused."""
 
+import dataclasses
 import functools
 
 import pytest
@@ -383,3 +384,25 @@ def test_strength_of_colors_has_no_effect_where_they_are_the_styles():
     told = "--color_strength=0.5: has no effect with --color=style"
     assert unused(config, resolve(config)) == [told]
     assert unused(Config(color="content"), resolve(Config(color="content"))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, []),
+        ({"strength": 0.9}, ["--strength=0.9"]),
+        ({"quality": "best"}, ["--quality=best"]),
+        ({"strength": 0.9, "content_weight": None}, []),  # it sets one of them at least
+    ],
+)
+def test_what_only_sets_others_is_told_where_these_are_given(changes, names):
+    def decided(**chosen):
+        """The settings of a run, as its flags.cfg has them."""
+        values = vars(resolve(Config(content="c.jpg", style="s.jpg", **chosen)))
+        return Config(**{name: values[name] for name in OPTIONS})
+
+    found = dataclasses.replace(decided(), **changes)
+    notes = [note for note in unused(found, resolve(found)) if "all that it sets is given" in note]
+    assert [note.partition(":")[0] for note in notes] == names
+    again = decided(strength=0.9, quality="draft")  # which are consistent with each other
+    assert not unused(again, resolve(again))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nst_keras.settings.config import OPTIONS
-from nst_keras.settings.suggestions import _IN_OTHER_TOOLS, suggestion
+from nst_keras.settings.config import INITS, OPTIONS
+from nst_keras.settings.suggestions import _IN_OTHER_TOOLS, suggested_word, suggestion
 from nst_keras.training.config import OPTIONS as TRAINING
 
 
@@ -22,6 +22,13 @@ from nst_keras.training.config import OPTIONS as TRAINING
 )
 def test_suggestions(name, meant):
     assert suggestion(name, OPTIONS) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("image", "content"), ("Random", "noise"), ("nosie", "noise"), ("x", None)]
+)
+def test_words_in_place_of_a_path(text, meant):
+    assert suggested_word("init", text, INITS) == meant
 
 
 def test_only_names_that_the_command_knows_are_suggested():

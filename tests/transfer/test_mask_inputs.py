@@ -171,7 +171,7 @@ JPEG_LIKE[:, 29:31] = (130, 0, 120)
 @pytest.mark.parametrize(
     ("regions", "colors", "said"),
     [
-        (FLAT, (), "give a color for each of the 2 entries of --style; regions has #"),
+        (FLAT, (), "give one color for each entry of --style, of which there are 2; regions has #"),
         (FLAT, ("red",), "#0000ff (50%)"),
         (FLAT, ("red", "red"), "names a color twice"),
         (FLAT, ("red", "bleu"), "bleu: is no color; give #rrggbb"),
