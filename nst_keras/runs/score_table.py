@@ -25,7 +25,7 @@ SCORES = {
     "gram_error": Score(
         0.0,
         "Difference in texture from the styles, at a layer that no style loss uses; lower is "
-        "better. The same has 0, the photo itself 0.3 to 1.5.",
+        "better: 0 is the same, the photo itself has 0.3 to 1.5.",
         ("size", "backbone", "weights", "style_layers"),
         by_layer=True,
     ),
