@@ -75,14 +75,14 @@ class ScaleBatch:
         """Where an iterate of one of the pictures gets its image from."""
         run = self.runs[index]
         shown = run.picture
-        if run.problem.changes_shown_colors:  # which takes seconds for a large picture
-            shown = functools.cache(lambda: run.problem.shown(run.picture()))
+        if run.problem.pictures.changes_shown_colors:  # which takes seconds for a large picture
+            shown = functools.cache(lambda: run.problem.pictures.shown(run.picture()))
         return PictureSource(
             shown,
             run.picture,
             lambda: self.values()[index],
             run.problem.references,
-            run.problem.profile,
+            run.problem.pictures.profile,
         )
 
     def _one_step(self) -> tf.Tensor:

@@ -127,8 +127,8 @@ def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
 def _first_image(controller: Controller, scale: Scale) -> np.ndarray:
     """The first image of a scale: the result of the scale before, or the first image of all."""
     if controller.picture is None:
-        return geometry.resize(controller.problem.first_image(), scale.height, scale.width)
-    return controller.problem.enlarged(controller.picture, scale)
+        return geometry.resize(controller.problem.pictures.first_image(), scale.height, scale.width)
+    return controller.problem.pictures.enlarged(controller.picture, scale)
 
 
 def _take_steps(
@@ -166,7 +166,7 @@ def _xla_trial(controllers: Sequence[Controller], batch: ScaleBatch) -> XlaTrial
         return None
     neighbors = batch.runs[0].objective.neighbors
     vectors = neighbors.vector_count if neighbors else 0
-    regions = first.problem.regions
+    regions = first.problem.pictures.regions
     kind = program_kind(
         first.settings,
         first.scale,

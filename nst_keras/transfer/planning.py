@@ -192,7 +192,7 @@ def measure_seconds(
     Times a few steps at the coarsest and the finest scale; in between, time is linear in pixels.
     """
     problem = StyleTransferProblem(settings, inputs, plan, replicas)
-    image, variables = problem.first_image(), _variables_by_kind(problem)
+    image, variables = problem.pictures.first_image(), _variables_by_kind(problem)
     ends = dict.fromkeys((plan.scales[0], plan.scales[-1]))
     times = [_time_scale(problem, scale, image, variables[scale.by_layer]) for scale in ends]
     pixels, of_ends = ([own.pixels for own in scales] for scales in (plan.scales, ends))

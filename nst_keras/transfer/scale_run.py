@@ -65,7 +65,7 @@ class ScaleRun:
         self._facts = facts_of(self._settings.optimizer)
         self._home = _HOST if problem.plan.state_on_host and not in_graph else None
         with tf.device(self._home):
-            self._kept = problem.kept_at(scale.height, scale.width, self.variables)
+            self._kept = problem.pictures.kept_at(scale.height, scale.width, self.variables)
         # Strips save memory on the host; on a GPU they would copy everything there and back.
         by_strips = not in_graph and (self._home is not None or not memory.on_gpu())
         self._add = add_by_strips if by_strips else optimizer.add_at_once

@@ -71,9 +71,9 @@ def lbfgs_problem(
 
 def measure_recursion(problem: StyleTransferProblem, scale: Scale, repeats: int) -> dict:
     """Seconds of one evaluation, and of one step with a full history, in turn."""
-    scale_run = ScaleRun(problem, scale, problem.first_image)
+    scale_run = ScaleRun(problem, scale, problem.pictures.first_image)
     evaluate = tf.function(problem.objective(scale).value_and_grad)
-    image = tf.constant(problem.first_image()[None])
+    image = tf.constant(problem.pictures.first_image()[None])
     for _ in range(problem.settings.history + 2):
         scale_run.run(1)
     evaluate(image)
@@ -95,7 +95,7 @@ def measure_recursion(problem: StyleTransferProblem, scale: Scale, repeats: int)
 
 def compare_with_scipy(problem: StyleTransferProblem, scale: Scale, evaluations: int) -> dict:
     """The same number of evaluations by both, in turn, so that both see the same machine."""
-    start = problem.first_image()
+    start = problem.pictures.first_image()
     objective = problem.objective(scale)
     evaluate = tf.function(objective.value_and_grad)
     scale_run = ScaleRun(problem, scale, lambda: start)

@@ -66,7 +66,7 @@ def noise_run(options: argparse.Namespace, styles: int = 1, **masks: Any) -> "Sc
     )
     content, *others = (noise_picture(height, width, seed) for seed in range(styles + 1))
     problem = make_problem(content, others, config, **masks)
-    return ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    return ScaleRun(problem, problem.plan.scales[-1], problem.pictures.first_image)
 
 
 def describe() -> dict:

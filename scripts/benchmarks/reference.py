@@ -15,7 +15,7 @@ class ReferenceObjective:
             objective="relative", size=size, scales=1, precision="float32", tile_size="none"
         )
         problem = machine.make_problem(content, style, config)
-        self.scale, self.start = problem.plan.scales[-1], problem.first_image()
+        self.scale, self.start = problem.plan.scales[-1], problem.pictures.first_image()
         self.objective = problem.objective(self.scale)
         self._value = tf.function(self.objective.value)
 

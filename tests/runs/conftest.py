@@ -137,6 +137,8 @@ def run_in(folder, config, notes=None):
 class FakeSource:
     """A scale at work, whose picture depends on the step."""
 
+    profile = b""
+
     def __init__(self, step=0):
         self.step = step
 

@@ -98,7 +98,10 @@ def make_scale_run(weights, **settings):
     """The finest scale of a run, before its first step."""
     problem = make_problem(weights, dataclasses.replace(SINGLE, **settings))
     return ScaleRun(
-        problem, problem.plan.scales[-1], problem.first_image, tile_size=problem.plan.tile_size
+        problem,
+        problem.plan.scales[-1],
+        problem.pictures.first_image,
+        tile_size=problem.plan.tile_size,
     )
 
 

@@ -115,7 +115,9 @@ def test_losses_and_gradients_are_those_of_each_objective(tiny_weights, precisio
 
 def test_a_batch_of_one_is_the_run_itself(tiny_weights):
     problem = make_problem(tiny_weights, SINGLE)
-    runs = [ScaleRun(problem, problem.plan.scales[-1], problem.first_image) for _ in range(2)]
+    runs = [
+        ScaleRun(problem, problem.plan.scales[-1], problem.pictures.first_image) for _ in range(2)
+    ]
     batch = ScaleBatch(runs[:1])
     assert batch.run(2) == [runs[1].run(2)]
     assert batch.values() == [runs[1].value()]
@@ -125,7 +127,7 @@ def test_a_batch_of_one_is_the_run_itself(tiny_weights):
 def test_runs_in_tiles_are_no_batch(tiny_weights):
     problem = make_problem(tiny_weights, dataclasses.replace(TILED, scales=1))
     scale = problem.plan.scales[-1]
-    runs = [ScaleRun(problem, scale, problem.first_image, tile_size=40) for _ in range(2)]
+    runs = [ScaleRun(problem, scale, problem.pictures.first_image, tile_size=40) for _ in range(2)]
     with pytest.raises(InputError, match="must fit in memory without tiles"):
         ScaleBatch(runs)
 

@@ -27,6 +27,8 @@ def iterate(step, **changes):
 
 
 class FakeSource:
+    profile = b""
+
     def picture(self):
         return np.ones((2, 2, 3), np.float32)
 

@@ -15,7 +15,7 @@ from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
 from nst_keras.transfer import controller, loop
 from nst_keras.transfer.cost import CostModel
-from nst_keras.transfer.problem import StyleTransferProblem
+from nst_keras.transfer.source_pictures import SourcePictures
 from tests.conftest import picture, require_precision
 from tests.network.conftest import distance_error, switching
 from tests.transfer.conftest import (
@@ -145,7 +145,7 @@ def test_closing_saves_and_a_resume_neither_makes_nor_resizes_a_first_image(
         return start(controller, scale)
 
     monkeypatch.setattr(loop, "_first_image", counted)
-    monkeypatch.setattr(StyleTransferProblem, "first_image", lambda _: 1 / 0)
+    monkeypatch.setattr(SourcePictures, "first_image", lambda _: 1 / 0)
     np.testing.assert_array_equal(paint(CONFIG, tiny_weights, checkpointer=keeper).image, whole)
     # Only the scale after the one that is resumed starts from an image, and from its result.
     assert starts == ([(1, False)] if stop_at <= 4 else [])

@@ -125,7 +125,9 @@ def test_the_graph_of_another_scale_computes_what_one_of_its_own_does(
 
 def test_of_a_scale_whose_variables_another_one_has_only_the_result_can_be_read(tiny_weights):
     problem, variables = make_problem(tiny_weights, CONFIG), Variables(are_shared=True)
-    run = ScaleRun(problem, problem.plan.scales[0], problem.first_image, variables=variables)
+    run = ScaleRun(
+        problem, problem.plan.scales[0], problem.pictures.first_image, variables=variables
+    )
     run.run(2)
     result = run.picture().copy()
     np.testing.assert_array_equal(run.leave(), result)
@@ -288,10 +290,10 @@ def test_balance_measures_gradients_where_nothing_is_kept(tiny_weights):
         *(settings, CONTENT, [STYLE, "keep"], tiny_weights), style_mask=["rest", mask]
     )
     problem = StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
-    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    run = ScaleRun(problem, problem.plan.scales[-1], problem.pictures.first_image)
     shift = np.random.default_rng(0).normal(0, 0.05, run.variable.shape)
     image = tf.clip_by_value(run.variable + shift.astype(np.float32), 0.0, 1.0)
-    kept = problem.kept_at(*run.variable.shape[1:3])
+    kept = problem.pictures.kept_at(*run.variable.shape[1:3])
     norms = {}
     for kind in ("content", "style"):
         chosen = {n: w if n.startswith(kind) else 0.0 for n, w in run.objective.weights.items()}
@@ -309,7 +311,7 @@ def test_pyramids_are_clamped_as_they_are_without_the_kept_photo(tiny_weights):
         *(settings, CONTENT, [STYLE, "keep"], tiny_weights), style_mask=["rest", mask]
     )
     problem = StyleTransferProblem(settings, inputs, make_plan(settings, inputs))
-    run = ScaleRun(problem, problem.plan.scales[-1], problem.first_image)
+    run = ScaleRun(problem, problem.plan.scales[-1], problem.pictures.first_image)
     run.variable.assign(run.variable * 3.0)  # half of it and half of the photo is in the range
     run._clamp()
     image = run._image_of(run.variable).numpy()
@@ -334,7 +336,7 @@ def test_a_state_restores_image_moments_average_and_weights(tiny_weights):
     config = dataclasses.replace(SINGLE, average=0.9, balance=balance)
     problem = make_problem(tiny_weights, config)
     scale = problem.plan.scales[-1]
-    run = ScaleRun(problem, scale, problem.first_image)
+    run = ScaleRun(problem, scale, problem.pictures.first_image)
     run.run(3)
     again = ScaleRun(problem, scale, lambda: 1 / 0, run.state())
     assert again.steps == 3
@@ -358,7 +360,7 @@ def test_a_state_of_another_run_is_refused_by_the_names_of_what_does_not_fit(
     state = make_scale_run(tiny_weights).state()
     problem = make_problem(tiny_weights, dataclasses.replace(SINGLE, **other))
     with pytest.raises(InputError, match=f"its checkpoint is of another run: .*({wrong})"):
-        ScaleRun(problem, problem.plan.scales[-1], problem.first_image, state)
+        ScaleRun(problem, problem.plan.scales[-1], problem.pictures.first_image, state)
 
 
 # State on the host: TensorFlow's third processor takes its place.
@@ -371,8 +373,8 @@ def test_with_the_state_on_the_host_steps_are_the_same(tiny_weights, monkeypatch
         problem = make_problem(tiny_weights, config)
         problem.plan = dataclasses.replace(problem.plan, state_on_host=state_on_host)
         scale, size = problem.plan.scales[-1], problem.plan.tile_size
-        run = ScaleRun(problem, scale, problem.first_image, tile_size=size)
-        again = ScaleRun(problem, scale, problem.first_image, run.state(), tile_size=size)
+        run = ScaleRun(problem, scale, problem.pictures.first_image, tile_size=size)
+        again = ScaleRun(problem, scale, problem.pictures.first_image, run.state(), tile_size=size)
         for one in (run, again):
             one.run(3)
             pictures.append(one.picture())

@@ -53,7 +53,9 @@ def begin(weights, count=1, masks=None, **settings):
     given = {"styles": (STYLE, "keep"), "style_mask": masks} if masks else {}
     problem = make_problem(weights, config, **given)
     scale = problem.plan.scales[-1]
-    return ScaleBatch([ScaleRun(problem, scale, problem.first_image) for _ in range(count)])
+    return ScaleBatch(
+        [ScaleRun(problem, scale, problem.pictures.first_image) for _ in range(count)]
+    )
 
 
 def check(batch):
