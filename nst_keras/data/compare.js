@@ -55,9 +55,6 @@ function own(record, name) { return Object.hasOwn(record, name) ? record[name] :
 
 function shown(value) { return value === undefined ? "–" : value === "" ? "none" : value; }
 
-/* A text that may end a line after each of its words. */
-function soft(text) { return (text.match(/[^_/,=]*[_/,=]|[^_/,=]+/g) || []).flatMap((part, index) => index ? [make("wbr"), part] : [part]); }
-
 /* Numbers by size, words after them, nothing last. */
 function ordered(a, b, way) {
   const empty = value => value === undefined || value === null || value === "";
@@ -93,8 +90,8 @@ function facts(run, names) {
 
 /* Copies the command that makes this picture, large. */
 function useThis(run) {
-  const button = copyButton("Use this one (copy command)", () => run.command);
-  return fill(button, {class: "use", title: "Copies the command that makes it at full size:\n" + run.command});
+  const button = copyButton("Copy command", () => run.command);
+  return fill(button, {class: "use", title: "Use this one: copies the command that makes it at full size:\n" + run.command});
 }
 
 function card(run) {
@@ -134,7 +131,7 @@ function sheet() {
 }
 
 let columns = [1, 2, 3, 2, 3, 3, 4, 4, 3][runs.length - 1] || (runs.length > 40 ? 6 : runs.length > 16 ? 5 : 4);
-let cell = 0;
+let cell = 0;  // the width of a picture in px that somebody chose
 
 function showBoard() {
   board.style.setProperty("--ratio", ratio);
@@ -146,6 +143,7 @@ function showBoard() {
   document.querySelectorAll("[data-size]").forEach(button =>
     button.addEventListener("click", () => resize(+button.dataset.size)));
   resize(0);
+  addEventListener("resize", () => resize(0));
 }
 
 function resize(way) {
@@ -153,10 +151,11 @@ function resize(way) {
   if (table) {
     const margin = board.clientWidth < 600 ? 64 : 96, between = board.clientWidth < 600 ? 10 : 18;
     const number = table.tHead.rows[0].cells.length - 1, most = board.clientWidth - margin;
-    const least = Math.max(104, most / number);
-    cell = Math.min(most, Math.max(least, (cell || (board.clientWidth < 600 ? least : 150)) * Math.pow(1.3, way)));
-    table.style.width = margin + cell * number + "px";
-    fill(table, {style: table.style.cssText + ";--cell:" + cell + "px;--margin:" + margin + "px;--between:" + between + "px"});
+    const least = Math.max(88, most / number);
+    const width = Math.min(most, Math.max(least, (cell || (board.clientWidth < 600 ? least : 150)) * Math.pow(1.3, way)));
+    if (way) cell = width;
+    table.style.width = margin + width * number + "px";
+    fill(table, {style: table.style.cssText + ";--cell:" + width + "px;--margin:" + margin + "px;--between:" + between + "px"});
     return;
   }
   const grid = board.firstChild, now = getComputedStyle(grid).gridTemplateColumns.split(" ").length;

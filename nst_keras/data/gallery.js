@@ -23,6 +23,8 @@ function showFigures() {
       [scoreName(name, index ? scores[index - 1][0] : ""), short(value)])));
   const terms = Object.entries(run.final_terms || {});
   if (terms.length) column.append(make("h3", {}, "Losses of the result"),
+    (run.settings || {}).optimizer === "lbfgs" ? "" :
+      make("p", {class: "hint"}, "The curves show the losses before each step, so they end a step earlier."),
     table("mono terms", terms.map(([name, value]) => [name, short(value)])));
   const inputs = [["Photo", run.content]].concat((run.styles || []).map(style => ["Painting", style]))
     .filter(([, record]) => record);
@@ -41,7 +43,7 @@ function showFigures() {
 function scoreName(name, before) {
   const kind = family(name);
   const note = family(before) !== kind && page.score_notes[kind];
-  return make("span", {}, name, note ? make("small", {}, note) : "");
+  return make("span", {}, ...soft(name), note ? make("small", {}, note) : "");
 }
 
 function input(record) {

@@ -42,7 +42,7 @@ function duration(seconds) {
 function setting(value) {
   if (value === null) return "not set";
   if (Array.isArray(value)) return value.map(setting).join(", ") || "none";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value) || "none";
 }
 
 function listed(names) {
@@ -108,8 +108,12 @@ function copyButton(label, text, node) {
 
 function table(kind, pairs) {
   return make("table", {class: kind}, make("tbody", {}, ...pairs.map(([name, value]) =>
-    make("tr", {}, make("th", {scope: "row"}, name), make("td", {}, value)))));
+    make("tr", {}, make("th", {scope: "row"}, ...(typeof name === "string" ? soft(name) : [name])),
+      make("td", {}, ...(typeof value === "string" ? soft(value) : [value]))))));
 }
+
+/* A text that may end a line after each of its words. */
+function soft(text) { return (text.match(/[^_/,=]*[_/,=]|[^_/,=]+/g) || []).flatMap((part, index) => index ? [make("wbr"), part] : [part]); }
 
 // What a reload must not lose.
 
