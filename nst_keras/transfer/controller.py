@@ -1,7 +1,6 @@
 """Control of the run of one picture: what is due, reported and saved, and how it recovers."""
 
 import logging
-import math
 import time
 from typing import Any
 
@@ -12,20 +11,17 @@ from nst_keras.devices import memory
 from nst_keras.devices.variables import Variables
 from nst_keras.runtime.checkpoints import Checkpoint, Checkpointer, State
 from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, StepDropped, first_line
-from nst_keras.runtime.progress import TimeEstimate
 from nst_keras.transfer.cost import waiting_pixels
 from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
 from nst_keras.transfer.out_of_memory import is_out_of_memory, smaller_tiles
+from nst_keras.transfer.pace import Pace
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
 from nst_keras.transfer.scale_run import ScaleRun
 
 _log = logging.getLogger(__name__)
 
-# A call into the graph lasts about this long: short enough for Ctrl-C and the progress bar, long
-# enough to make Python's overhead negligible.
-_CALL_SECONDS = 1.0
 # Errors of operations when another host or the device is gone.
 _LOST = (
     tf.errors.UnavailableError,
@@ -49,7 +45,7 @@ class Controller:
         variables: of the scale, and of those before it with the same graph.
         leaves_graph: whether the scale before had a graph that does not serve this one.
         is_traced: whether the scale has taken a step since it was begun or resumed.
-        setup_seconds: that later scales are to take to be set up.
+        pace: of the run's steps.
 
     Raises:
         InputError: the checkpoint is not of a step of the plan, or hosts found different ones.
@@ -66,12 +62,12 @@ class Controller:
         self.start: State | None = None
         self.picture: np.ndarray | None = None
         self.variables: Variables | None = None
-        self.step, self.halvings, self.setup_seconds = 0, 0, 0.0
+        self.step, self.halvings = 0, 0
         self._graph = (False, False)  # whether scales share it, and whether it is by layer
         self._first_scale = 0  # the index of the scale that `start` is a state of
         self._saved_before = False  # the first step of that scale
-        self._pace = TimeEstimate()  # of steps times their work
-        self._waiting = waiting_pixels(self.settings, self.plan.precision, on_gpu=memory.on_gpu())
+        on_gpu = memory.on_gpu()
+        self.pace = Pace(waiting_pixels(self.settings, self.plan.precision, on_gpu=on_gpu))
         self._started = time.perf_counter()
         if saved := checkpointer.latest() if checkpointer else None:
             self.step, self.start = saved.step, saved.state
@@ -143,8 +139,6 @@ class Controller:
         """Steps of the next call: about a second of them, up to the next one that is due."""
         if not self.is_traced:
             return 1
-        pace = self._pace.seconds(self._work(self.scale))
-        steps = 1 if math.isnan(pace) else max(1, int(_CALL_SECONDS / pace))
         monitors = (self._divergence, self._stopping)
         due = [self.scale.last_step, *(monitor.next_check(self.step) for monitor in monitors)]
         due += [at for at in self.settings.image_at if at > self.step]
@@ -155,12 +149,12 @@ class Controller:
         for every in (self.plan.log_every, self.plan.image_every, saved_every):
             if every:
                 due.append(self.step - self.step % every + every)
-        return int(min(steps, min(due) - self.step))
+        return int(min(self.pace.steps_per_call(self.scale), min(due) - self.step))
 
     def expect_another_pace(self) -> None:
-        """Have the next call counted as a first one, which compiles; those after it may be faster
-        than any before."""
-        self.is_traced, self._pace = False, TimeEstimate()
+        """Discard the pace: the next call compiles, and those after it may be faster."""
+        self.is_traced = False
+        self.pace.forget()
 
     def count(self, steps: int, seconds: float, losses: dict[str, float]) -> None:
         """Count the steps of a call; `losses` are those of its last step.
@@ -170,7 +164,7 @@ class Controller:
         """
         self.step += steps
         if self.is_traced:
-            self._pace.observe(steps * self._work(self.scale), seconds)
+            self.pace.observe(self.scale, steps, seconds)
         self.is_traced = True
         self._divergence.update(self.step, losses)
         self._stopping.update(self.step, losses["total"])
@@ -184,12 +178,6 @@ class Controller:
 
     def report(self, source: PictureSource | None, losses: dict[str, float]) -> Iterate:
         """The iterate after the steps so far."""
-        work_left = sum(
-            self._work(scale) * max(0, scale.last_step - max(self.step, scale.first_step - 1))
-            for scale in self.plan.scales
-        )
-        ahead = sum(scale.first_step > self.step for scale in self.plan.scales)
-        ahead -= self.scale.first_step > self.step
         return Iterate(
             step=self.step,
             total_steps=self.plan.total_steps,
@@ -197,8 +185,8 @@ class Controller:
             scales=self.plan.scales,
             terms=losses,
             seconds=self._seconds(),
-            seconds_left=self._pace.seconds(work_left) + ahead * self.setup_seconds,
-            steps_per_second=1.0 / self._pace.seconds(self._work(self.scale)),
+            seconds_left=self.pace.seconds_left(self.plan.scales, self.step, self.scale),
+            steps_per_second=1.0 / self.pace.seconds_per_step(self.scale),
             stopped=self._stopping.stopped,
             log_every=self.plan.log_every,
             source=source,
@@ -207,10 +195,6 @@ class Controller:
     def leave_out(self, pause: float) -> None:
         """Do not count seconds in which the run waited."""
         self._started += pause
-
-    def _work(self, scale: Scale) -> int:
-        """What the time of a step at a scale is in proportion to."""
-        return scale.pixels + self._waiting
 
     def is_save_due(self, iterate: Iterate) -> bool:
         """Whether the state after an iterate is to be saved."""

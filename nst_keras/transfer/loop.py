@@ -150,7 +150,7 @@ def _take_steps(
             # Of the first step, only what was compiled is to come again.
             is_compiled_anew = batch.uses_xla or not batch.shares_graph
             for controller in controllers:
-                controller.setup_seconds = set_up + is_compiled_anew * seconds
+                controller.pace.setup_seconds = set_up + is_compiled_anew * seconds
         for controller, losses in zip(controllers, losses_of_all, strict=True):
             controller.count(steps, seconds, losses)
         if trial and trial.observe(steps, seconds, controllers[0].steps_left):

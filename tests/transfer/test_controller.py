@@ -14,7 +14,7 @@ from nst_keras.network import extractor
 from nst_keras.runtime.checkpoints import Checkpoint
 from nst_keras.runtime.errors import DeviceError, LostHostError, StepDropped
 from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import controller
+from nst_keras.transfer import pace
 from nst_keras.transfer.controller import Controller
 from nst_keras.transfer.plan import Plan, Scale
 from nst_keras.transfer.problem import StyleTransferProblem
@@ -61,7 +61,7 @@ def halvings(keeper):
 
 
 def test_calls_stop_where_something_is_due(tiny_weights, monkeypatch, tmp_path):
-    monkeypatch.setattr(controller, "_CALL_SECONDS", 1e6)
+    monkeypatch.setattr(pace, "_CALL_SECONDS", 1e6)
     config = dataclasses.replace(
         CONFIG, iterations=40, log_every=100, image_every=15, image_at=(21,)
     )
@@ -89,7 +89,7 @@ def test_neighbors_are_matched_when_it_is_due_however_many_steps_a_call_takes(
     config = dataclasses.replace(SINGLE, iterations=3, **settings)
     found = []
     for seconds in (0.0, 1e6):
-        monkeypatch.setattr(controller, "_CALL_SECONDS", seconds)
+        monkeypatch.setattr(pace, "_CALL_SECONDS", seconds)
         matched.clear()
         found.append((paint(config, tiny_weights).image, [*matched]))
     (image, one_by_one), (same, in_long_calls) = found
@@ -163,49 +163,15 @@ def test_the_last_state_is_saved_and_others_when_they_are_due(tmp_path):
 # The pace
 
 
-def paced(*calls, scale=SCALES[0], step=None, waiting=0, setup=0.0):
-    """The iterate at a scale after calls of so many steps and seconds at the coarse scale."""
+def test_the_call_that_traces_does_not_count_for_the_pace():
     one = make_controller()
-    one._waiting, one.setup_seconds = waiting, setup
     one.begin(SCALES[0])
-    one.count(1, 99.0, {"total": 1.0})  # the call that traces does not count
-    for steps, seconds in calls:
-        one.count(steps, seconds, {"total": 1.0})
-    one.begin(scale)
-    one.step = one.step if step is None else step
-    return one.report(None, {"total": 1.0})
-
-
-def test_a_pace_knows_nothing_before_the_first_step():
-    assert math.isnan(paced().seconds_left) and math.isnan(paced().steps_per_second)
-
-
-def test_a_pace_grows_with_pixels():
-    # 0.2 s a step for 200 px.
-    assert 1 / paced((10, 2.0)).steps_per_second == pytest.approx(0.2)
-    assert 1 / paced((10, 2.0), scale=SCALES[1]).steps_per_second == pytest.approx(0.8)
-
-
-@pytest.mark.parametrize(
-    ("step", "left"), [(0, 30 * 0.2 + 50 * 0.8), (10, 44.0), (30, 40.0), (31, 39.2), (80, 0.0)]
-)
-def test_what_is_left_is_the_steps_of_all_scales_to_come(step, left):
-    assert paced((1, 0.2), step=step).seconds_left == pytest.approx(left)
-
-
-def test_what_does_not_grow_with_the_picture_is_part_of_a_step():
-    # 0.6 s a step for 200 px and 400 more.
-    found = paced((10, 6.0), scale=SCALES[1], waiting=400)
-    assert 1 / found.steps_per_second == pytest.approx(0.6 / 600 * 1200)
-
-
-@pytest.mark.parametrize(("scale", "step", "scales_ahead"), [(0, 10, 1), (1, 30, 0), (1, 40, 0)])
-def test_later_scales_are_to_take_as_long_to_set_up(scale, step, scales_ahead):
-    plain, with_setup = (
-        paced((1, 0.2), scale=SCALES[scale], step=step, setup=setup) for setup in (0.0, 9.0)
-    )
-    more = with_setup.seconds_left - plain.seconds_left
-    assert more == pytest.approx(9.0 * scales_ahead)
+    one.count(1, 99.0, {"total": 1.0})
+    assert math.isnan(one.report(None, {"total": 1.0}).steps_per_second)
+    one.count(10, 2.0, {"total": 1.0})
+    found = one.report(None, {"total": 1.0})
+    assert found.steps_per_second == pytest.approx(5.0)
+    assert found.seconds_left == one.pace.seconds_left(SCALES, 11, SCALES[0]) > 0
 
 
 def test_variables_are_those_of_the_scale_before_while_its_graph_serves():
@@ -245,13 +211,6 @@ def test_after_compiling_anew_the_pace_is_another_one():
     for steps, seconds in ((1, 9.0), (10, 1.0)):
         one.count(steps, seconds, {"total": 1.0})
     assert one.report(None, {"total": 1.0}).steps_per_second == pytest.approx(10.0)
-
-
-def test_a_pace_follows_a_change_of_load():
-    calls = [(1, 1.0), (1, 2.0)]
-    assert 1 / paced(*calls).steps_per_second == pytest.approx(0.7 * 1 + 0.3 * 2)
-    calls += [(1, 2.0)] * 20
-    assert 1 / paced(*calls).steps_per_second == pytest.approx(2.0, rel=1e-2)
 
 
 # Recovery from numerical trouble

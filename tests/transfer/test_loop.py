@@ -13,7 +13,7 @@ from nst_keras.devices.xla import XlaFigures
 from nst_keras.network import vgg
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.resolve import resolve
-from nst_keras.transfer import controller, loop
+from nst_keras.transfer import loop, pace
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.source_pictures import SourcePictures
 from tests.conftest import picture, require_precision
@@ -69,11 +69,11 @@ def test_later_scales_are_to_take_a_first_step_only_if_they_need_a_graph(
 
     monkeypatch.setattr(loop.Controller, "__init__", remember)
     next(stylize(CONTENT, STYLE, dataclasses.replace(CONFIG, **settings), weights=tiny_weights))
-    assert [one.setup_seconds for one in made] == [expected]
+    assert [one.pace.setup_seconds for one in made] == [expected]
 
 
 def test_calls_of_many_steps_change_nothing(tiny_weights, whole, monkeypatch):
-    monkeypatch.setattr(controller, "_CALL_SECONDS", 1e6)
+    monkeypatch.setattr(pace, "_CALL_SECONDS", 1e6)
     together = paint(dataclasses.replace(CONFIG, log_every=1000), tiny_weights).image
     np.testing.assert_array_equal(together, whole)
 
