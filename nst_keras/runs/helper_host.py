@@ -5,6 +5,7 @@ import logging
 import time
 
 from nst_keras.runs import setup
+from nst_keras.runs.folder import Status
 from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime.cli import StopSignal
 
@@ -13,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 def help_chief(run: RequestedRun) -> None:
     """Take the whole run's steps together with the chief."""
-    if run.folder.is_finished(run.fingerprint) and not run.settings.overwrite:
+    if run.status is Status.FINISHED:
         return
     with contextlib.ExitStack() as process:
         replicas = setup.start(run.settings, process)

@@ -18,7 +18,7 @@ from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime import files
 from nst_keras.settings.config import LIVE_PAGE, OPTIONS, Config, format_flagfile
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import unused
+from nst_keras.settings.resolve import overruled, unused
 from nst_keras.transfer.plan import Plan
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ _LONG_SECONDS = 3600.0  # a run that takes longer is told how it would be shorte
 
 def prepare_folder(run: RequestedRun) -> None:
     """Prepare the locked folder for the run."""
-    if run.status is Status.NEW:
+    is_new = run.status is Status.NEW
+    if is_new:
         before = run.folder.read_record()
         allowed = {} if before.has_begun else before.copies
         flags = _flagfile(run, run.given)  # which may be refused: before anything is deleted
@@ -50,7 +51,8 @@ def prepare_folder(run: RequestedRun) -> None:
         for path in (folder.gif, folder.mp4, *of_result):
             path.unlink(missing_ok=True)
     ineffective = unused(run.given, run.settings, has_extractor=run.inputs.extractor is not None)
-    for note in (*run.inputs.notes, *ineffective):
+    ignored = overruled(run.given) if is_new else ()  # the folder's flags give all of them
+    for note in (*run.inputs.notes, *ineffective, *ignored):
         _log.warning("%s", note)
 
 
@@ -81,8 +83,10 @@ def _flagfile(run: RequestedRun, config: Config) -> str:
 
     def moving(path: str) -> str:
         """The path; of a file in the folder, relative to it, so that the two can be moved."""
-        is_within = path.startswith(os.path.join(folder, ""))
-        return os.path.relpath(path, folder) if is_within else path
+        if not path.startswith(os.path.join(folder, "")):
+            return path
+        # With a dot, or its name could be a word such as noise.
+        return os.path.join(os.curdir, os.path.relpath(path, folder))
 
     paths = {
         name: tuple(map(moving, found)) if isinstance(found, tuple) else moving(found)

@@ -14,7 +14,6 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder, Status
 from nst_keras.runs.record import Fingerprint
 from nst_keras.runtime.errors import InputError
-from nst_keras.runtime.progress import check_tensorboard
 from nst_keras.settings.config import Config, format_arguments, format_command, parse_config
 from nst_keras.settings.resolve import Settings, resolve
 from nst_keras.transfer.callbacks import CallbackList
@@ -47,6 +46,7 @@ class RequestedRun:
         output = self.settings.output
         pending = self.folder.read_record().pending_copy
         is_for_copy = output is not None and os.path.abspath(output) == pending
+        is_for_copy = is_for_copy and self.folder.is_finished(self.fingerprint)
         overwrite = self.settings.overwrite and not is_for_copy
         return self.folder.status(self.fingerprint, overwrite=overwrite)
 
@@ -140,8 +140,6 @@ def check_means(settings: Settings) -> None:
     if settings.proof:
         proof.check_profile(settings.proof)
     check_time_limit(settings.time_limit)
-    if settings.tensorboard:
-        check_tensorboard()
 
 
 def _read_inputs(

@@ -62,7 +62,8 @@ class Result:
         try:
             write(path, self.image, profile=self.profile)
         except InputError as error:
-            raise InputError(str(error).removeprefix("--output=")) from error
+            message = str(error).removeprefix("--bits=16: ").removeprefix("--output=")
+            raise InputError(message) from error
 
     def show(self) -> None:
         """Show the picture in the notebook, or else in a window of its own."""

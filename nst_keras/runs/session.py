@@ -19,6 +19,7 @@ from nst_keras.runs.live_view import live_view
 from nst_keras.runs.requested import RequestedRun, read_run
 from nst_keras.runtime import browser, cli, files
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import check_tensorboard
 from nst_keras.runtime.timeline import READING, Timeline
 from nst_keras.settings.command_line import Call
 from nst_keras.settings.config import Config
@@ -61,9 +62,10 @@ def _run_alone(run: RequestedRun, call: Call, timeline: Timeline) -> int:
         return 0
     folder, settings = run.folder, run.settings
     if run.status is Status.FINISHED:
+        again = "" if settings.overwrite else "; use --overwrite to run it again"
+        early = folder.read_record().describe_early_end()
         _log.info(
-            "%s is already finished%s (result: %s); use --overwrite to run it again",
-            *(folder.path, folder.read_record().describe_early_end(), folder.result),
+            "%s is already finished%s (result: %s)%s", folder.path, early, folder.result, again
         )
         output_copy.check(settings, folder, run.size)
         extras.complete(folder, settings)
@@ -134,6 +136,8 @@ def _check_extras(run: RequestedRun) -> None:
         run.folder.check_keeps(output_copy.input_files(settings))
     output_copy.check(settings, run.folder, run.size)
     output_copy.check_is_free(settings, run.folder.read_record().copies)
+    if settings.tensorboard:
+        check_tensorboard()
 
 
 def _run_held(runs: Sequence[RequestedRun], call: Call, timeline: Timeline) -> int:

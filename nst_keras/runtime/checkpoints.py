@@ -1,6 +1,5 @@
 """Checkpoints: one file each, atomic, with a checksum; the newest undamaged one counts."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -74,11 +73,18 @@ class Checkpointer:
         return found
 
     def steps(self) -> list[int]:
-        """The steps of all undamaged checkpoints, newest first."""
+        """The steps of all undamaged checkpoints, newest first.
+
+        Raises:
+            OSError, MemoryError: one could not be read, but perhaps can be later.
+        """
         found = []
         for path in self._newest_first():
-            with contextlib.suppress(Exception):  # damaged, as in `_first`
+            try:
                 found.append(self._load(path).step)
+            except Exception as error:  # damaged, as in `_first`
+                if _is_for_now(error):
+                    raise
         return found
 
     def nearest(self, first: int, last: int, *, or_later: bool = True) -> Checkpoint | None:
@@ -112,7 +118,7 @@ class Checkpointer:
             except Exception as error:  # on damaged bytes zipfile and NumPy raise many types
                 reason = reason_of(error)
                 self.ignored.append(f"ignoring checkpoint {path.name}: {reason}")
-                if isinstance(error, MemoryError) or files.is_trouble_of_disk(error):
+                if _is_for_now(error):
                     unread = unread or error
         if unread:
             raise unread
@@ -167,3 +173,8 @@ def _digest(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _is_for_now(error: Exception) -> bool:
+    """Whether a checkpoint that could not be read may be whole."""
+    return isinstance(error, MemoryError) or files.is_trouble_of_disk(error)

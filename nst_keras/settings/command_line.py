@@ -226,8 +226,8 @@ def _find(command: Command, name: str, place: str) -> tuple[Option, str]:
     if found := command.find(name):
         return found
     plain = re.sub("^no[-_]", "", name)
-    if plain != name and f"no{plain}" in command.spellings:
-        raise InputError(f"{place}: unknown flag; did you mean --no{plain}?")
+    if plain != name and (switch := command.find(f"no{plain}")):
+        raise InputError(f"{place}: unknown flag; did you mean --no{switch[0].name}?")
     meant = suggestion(name, command.known)
     hint = f"did you mean --{meant}?" if meant else "--help=all lists all flags"
     raise InputError(f"{place}: unknown flag; {hint}")

@@ -335,7 +335,9 @@ def _text(value: Any) -> str:
 
 
 def _parse_duration(text: str) -> float:
-    if clock := re.fullmatch(r"(?:(\d+):)?(\d{1,4}):(\d\d)", text):  # as times are shown
+    if clock := re.fullmatch(
+        r"(?:(\d+):(?=[0-5]\d:))?(\d{1,4}):([0-5]\d)", text
+    ):  # as times are shown
         hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         return float(3600 * hours + 60 * minutes + seconds)
     pattern = r"^([\d.]+)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hours?|)$"

@@ -326,7 +326,6 @@ def unused(given: Config, settings: Settings, *, has_extractor: bool = False) ->
         for name, reason in sorted(reasons.items())
         if (value := getattr(given, name)) not in (None, usual[name])
     ]
-    notes += _overruled(given)
     if facts.rate_is_factor and settings.learning_rate < 0.1:
         notes.append(
             f"--learning_rate={settings.learning_rate:g}: {keras_text.brief(settings.optimizer)} "
@@ -335,9 +334,9 @@ def unused(given: Config, settings: Settings, *, has_extractor: bool = False) ->
     return notes
 
 
-def _overruled(given: Config) -> Iterator[str]:
-    """Warnings about settings that only set others, if all of these are given, as in the flags.cfg
-    of another run, and have other values."""
+def overruled(given: Config) -> Iterator[str]:
+    """Warnings about settings of a new run that only set others, if all of these are given, as in
+    the flags.cfg of another run, and have other values."""
     setters = {name: getattr(given, name) for name, it in OPTIONS.items() if it.sets_defaults}
     chosen = preset_values(Config(**setters))
     for name in ("strength", "quality"):

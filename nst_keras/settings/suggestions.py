@@ -31,7 +31,7 @@ _IN_OTHER_TOOLS = {
     "min_size": ("min_scale",),
     "iterations": (
         *("num_iterations", "num_iters", "num_iter", "n_iter", "niter", "iter", "iters"),
-        *("max_iterations", "max_iter", "num_steps", "n_steps", "steps"),
+        *("max_iterations", "max_iter", "num_steps", "n_steps", "steps", "epochs"),
     ),
     "coarse_iterations": ("initial_iterations",),
     "content_layers": ("content_layer",),

@@ -15,6 +15,7 @@ from nst_keras.runs.record import Fingerprint
 from nst_keras.runs.requested import check_means
 from nst_keras.runtime import files
 from nst_keras.runtime.errors import InputError
+from nst_keras.runtime.progress import check_tensorboard
 from nst_keras.sweeps.trials import Trial, locate
 from nst_keras.transfer import inputs
 from nst_keras.transfer.plan import cropped_size, plan_run
@@ -90,7 +91,6 @@ class SweepFolder:
         for trial in trials:
             config, folder, replaces = trial.config, self.run(trial.name), False
             try:
-                check_means(config)
                 found = {
                     name: read(
                         flag, str(path), config.max_pixels, config.truncated, config.backbone
@@ -110,8 +110,20 @@ class SweepFolder:
                 if not overwrite or not folder.read_record():
                     raise InputError(f"{trial.place}: {error}") from error
                 status, replaces = Status.NEW, True
+            if status is not Status.FINISHED:
+                _check_means(trial)
             states[trial.name] = TrialState(trial, status, replaces, asked, size)
         return states
+
+
+def _check_means(trial: Trial) -> None:
+    """Raise InputError if this machine lacks what a trial needs beside its inputs."""
+    try:
+        check_means(trial.config)
+        if trial.config.tensorboard:
+            check_tensorboard()
+    except InputError as error:
+        raise locate(error, trial.settings, trial.place) from error
 
 
 def _read_input(

@@ -14,7 +14,7 @@ from nst_keras.runtime.errors import DeviceError, InputError, LostHostError, Ste
 from nst_keras.transfer.cost import waiting_pixels
 from nst_keras.transfer.iterate import Iterate, PictureSource
 from nst_keras.transfer.monitors import DivergenceMonitor, EarlyStopping
-from nst_keras.transfer.out_of_memory import is_out_of_memory, smaller_tiles
+from nst_keras.transfer.out_of_memory import is_out_of_memory
 from nst_keras.transfer.pace import Pace
 from nst_keras.transfer.plan import Scale
 from nst_keras.transfer.problem import StyleTransferProblem
@@ -63,6 +63,7 @@ class Controller:
         self.picture: np.ndarray | None = None
         self.variables: Variables | None = None
         self.step, self.halvings = 0, 0
+        self._begins_anew = False  # a scale, after a divergence
         self._graph = (False, False)  # whether scales share it, and whether it is by layer
         self._first_scale = 0  # the index of the scale that `start` is a state of
         self._saved_before = False  # the first step of that scale
@@ -167,7 +168,8 @@ class Controller:
             self.pace.observe(self.scale, steps, seconds)
         self.is_traced = True
         self._divergence.update(self.step, losses)
-        self._stopping.update(self.step, losses["total"])
+        if not self._divergence.is_large:  # which would pass for a fall that has ended
+            self._stopping.update(self.step, losses["total"])
         if self._stopping.stopped:
             _log.warning(  # so that the run's record keeps it
                 "converged at step %d: the total fell by less than %g %% in %d steps",
@@ -219,7 +221,7 @@ class Controller:
             if run is not None:
                 self.step = self.scale.first_step - 1 + run.steps  # that were completed
             try:
-                self.tile_size = smaller_tiles(self.problem, self.scale, self.tile_size, error)
+                self.tile_size = self.problem.tiling.smaller(self.scale, self.tile_size, error)
             except MemoryError:
                 if run is not None:
                     self.save(run)
@@ -258,6 +260,7 @@ class Controller:
         )
         self.step = saved.step if saved else self.scale.first_step - 1
         self.start = saved.state if saved else None
+        self._begins_anew = saved is None
         _log.warning(
             "%s; resuming from step %d at half the learning rate (recovery %d of %d)",
             error,
@@ -275,8 +278,8 @@ class Controller:
         if replicas.is_chief:
             saved = self.checkpointer.nearest(first, last, or_later=or_later)
         step = int(replicas.from_chief(saved.step if saved else 0))
-        if replicas.is_chief:
-            self.checkpointer.forget_after(step or first - 1)
+        if replicas.is_chief and step:
+            self.checkpointer.forget_after(step)
         elif step:
             saved = self.checkpointer.nearest(step, step)
         return saved
@@ -291,6 +294,15 @@ class Controller:
             "monitors": {**self._stopping.state(), **self._divergence.state()},
             "run": {name: np.array(value) for name, value in about.items()},
         }
+
+    def note_begun(self, run: ScaleRun) -> None:
+        """Save the state of a scale that begins anew after a divergence, in place of those that
+        have led to it: there may be no other, and the scales before would be lost."""
+        if self._begins_anew and self.checkpointer and self.problem.replicas.is_chief:
+            if self.step:
+                self.save(run)
+            self.checkpointer.forget_after(self.step)
+        self._begins_anew = False
 
     def save(self, run: ScaleRun) -> None:
         """Save the state, if this host is the chief."""

@@ -119,8 +119,9 @@ def _begin(controllers: Sequence[Controller], scale: Scale) -> ScaleBatch:
             )
         )
     batch = ScaleBatch(runs)
-    for controller in controllers:
+    for controller, run in zip(controllers, runs, strict=True):
         controller.start = None  # it is large
+        controller.note_begun(run)
     return batch
 
 

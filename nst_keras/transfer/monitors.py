@@ -54,8 +54,8 @@ class DivergenceMonitor:
         last_step: of the scale.
 
     Attributes:
-        last_good: the last step whose losses were as usual; before there is one, the step before
-            the first one that was seen.
+        is_large: whether the newest total is much larger than usual.
+        last_good: the last step whose losses were as usual; None before there is one.
     """
 
     def __init__(self, first_step: int, last_step: int, state: Mapping[str, np.ndarray]):
@@ -65,6 +65,7 @@ class DivergenceMonitor:
         known = map(float, state.get("divergence", (0, math.nan)))
         exploded, self._first_total, *self._first_totals = known
         self._exploded = int(exploded)
+        self.is_large = False
         self.last_good: int | None = None
 
     def next_check(self, step: int) -> float:
@@ -85,14 +86,14 @@ class DivergenceMonitor:
         if step == self._first_step:
             self._first_total = total
         usual = self._usual()
-        is_large = usual is not None and total > _GROWTH * abs(usual)
-        if not is_large:
+        self.is_large = usual is not None and total > _GROWTH * abs(usual)
+        if not self.is_large:
             self.last_good = step
         if self.next_check(step - 1) == step:
-            self._exploded = self._exploded + 1 if is_large else 0
-            if len(self._first_totals) < _CHECKS and not is_large:
+            self._exploded = self._exploded + 1 if self.is_large else 0
+            if len(self._first_totals) < _CHECKS and not self.is_large:
                 self._first_totals.append(total)
-        if is_large and (self._exploded == _CHECKS or step == self._last_step):
+        if self.is_large and (self._exploded == _CHECKS or step == self._last_step):
             raise FloatingPointError(
                 f"the total has grown from {usual:.3g} to {total:.3g} at step {step}"
             )

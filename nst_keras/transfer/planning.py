@@ -20,7 +20,7 @@ from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
 from nst_keras.transfer.inputs import Inputs
-from nst_keras.transfer.out_of_memory import is_out_of_memory, smaller_tiles
+from nst_keras.transfer.out_of_memory import Tiling, is_out_of_memory
 from nst_keras.transfer.plan import (
     FINISH_SECONDS,
     Plan,
@@ -178,8 +178,8 @@ def _measured(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            problem = StyleTransferProblem(settings, inputs, plan, replicas)
-            side = smaller_tiles(problem, plan.scales[-1], plan.tile_size, error)
+            tiling = Tiling.of(settings, inputs, replicas.hosts)
+            side = tiling.smaller(plan.scales[-1], plan.tile_size, error)
         memory.free_garbage()
         plan = dataclasses.replace(plan, tile_size=side)
 

@@ -37,7 +37,7 @@ from nst_keras.objective.terms import (
     make_terms,
 )
 from nst_keras.objective.tiled import TiledEvaluator, check_can_be_cut
-from nst_keras.objective.tiles import Tile, plan_tiles, receptive_field, side_for
+from nst_keras.objective.tiles import Tile, plan_tiles, side_for
 from nst_keras.settings.presets import PRESETS
 from nst_keras.settings.resolve import Settings
 from nst_keras.transfer.cost import CostModel
@@ -48,6 +48,7 @@ from nst_keras.transfer.feature_extractors import (
 )
 from nst_keras.transfer.inputs import Inputs
 from nst_keras.transfer.iterate import References
+from nst_keras.transfer.out_of_memory import Tiling
 from nst_keras.transfer.plan import Plan, Scale, serves_any_size
 from nst_keras.transfer.source_pictures import SourcePictures
 from nst_keras.transfer.tile_progress import TileProgress
@@ -79,10 +80,9 @@ class StyleTransferProblem:
     ):
         self.settings, self.plan, self.replicas = settings, plan, replicas
         self._is_dropped = is_dropped
-        self.architecture = inputs.architecture(settings)
+        self.tiling = Tiling.of(settings, inputs, replicas.hosts)
+        self.architecture, self.field = self.tiling.architecture, self.tiling.field
         self.costs = CostModel.of_run(settings, plan.precision, inputs)
-        used = [self.architecture[layer] for layer in inputs.layers(settings)]
-        self.field = receptive_field(used, settings.least_stride)
         self.extractors = extractors or _make_extractors(settings, inputs, plan, replicas)
         self.pictures = SourcePictures(
             settings, inputs, plan.scales, self.field, self.extractors.weights, replicas

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nst_keras.devices import startup
+from nst_keras.runs import preparation
 from nst_keras.runs.folder import Status
 from nst_keras.runs.preparation import announce, begin_record, prepare_folder, record_refusal
 from nst_keras.runs.record import RunRecord
@@ -171,3 +172,27 @@ def test_a_run_says_at_once_what_it_paints_and_where_it_can_be_watched(requested
     what, where = caplog.messages
     assert what == f"photo.png with painting.png, in {run.folder.path}"
     assert where == f"watch: {run.folder.page.absolute().as_uri()}"
+
+
+def test_settings_that_set_nothing_are_told_of_a_new_run_only(requested, caplog):
+    given = ("--quality=draft", "--iterations=5")
+    prepared_from(requested(*given))
+    assert "--quality=draft: has no effect" in caplog.text
+    caplog.clear()
+    run = read_command("--workdir=job")
+    write_record(run)
+    prepared_from(run)
+    assert "has no effect" not in caplog.text
+
+
+def test_files_in_the_folder_keep_their_names_in_its_flags(requested, tmp_path):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    run = requested()
+    for name in ("noise", "keep"):
+        (folder / name).write_bytes(Path(run.settings.style[0]).read_bytes())
+    config = dataclasses.replace(run.given, init="job/noise", style=("job/keep", "s.png"))
+    flags = preparation._flagfile(run, config).splitlines()
+    assert "--init=./noise" in flags
+    (style,) = [line for line in flags if line.startswith("--style=")]
+    assert style.startswith("--style=./keep,/")

@@ -1,9 +1,11 @@
 """A run as asked for."""
 
 import dataclasses
+import os
 
 import pytest
 
+from nst_keras.runs.folder import Status
 from nst_keras.runs.record import RunRecord
 from nst_keras.runtime.errors import InputError
 from tests.conftest import flags_of
@@ -83,3 +85,16 @@ def test_terms_and_networks_of_the_users_own_are_needed_again(small):
         run.folder.update_record(requested=dataclasses.replace(run.fingerprint, hashes=hashes))
         with pytest.raises(InputError, match=f"^--workdir=job: its run has {words} of its own; "):
             read_command("--workdir=job")
+
+
+def test_a_pending_copy_belongs_to_the_run_that_made_the_result(small):
+    copy = [*small, "--output=copy.png", "--overwrite"]
+    run = read_command(*copy)
+    run.folder.prepare(run.fingerprint)
+    run.folder.result.touch()
+    run.folder.update_record(
+        status="finished", fingerprint=run.fingerprint, pending_copy=os.path.abspath("copy.png")
+    )
+    assert run.status is Status.FINISHED
+    assert read_command(*copy, "--seed=5").status is Status.NEW
+    assert read_command(*small, "--overwrite").status is Status.NEW

@@ -379,3 +379,14 @@ def test_if_asked_for_no_later_one_is_taken(tmp_path):
     save(tmp_path, 10, 20, 30, keep=9)
     assert checkpointer(tmp_path).nearest(15, 25, or_later=False).step == 20
     assert checkpointer(tmp_path).nearest(11, 15, or_later=False) is None
+
+
+def test_steps_are_not_told_while_one_cannot_be_read(tmp_path, monkeypatch):
+    save(tmp_path, 10)
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Checkpointer, "_load", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        checkpointer(tmp_path).steps()

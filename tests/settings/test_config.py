@@ -577,3 +577,8 @@ def test_a_pattern_in_a_flagfile_that_nothing_matches_is_told_with_its_line(tmp_
     path.write_text("--style=nothing/*.jpg")
     with pytest.raises(InputError, match=r", line 1: --style=nothing/\*\.jpg: no file matches"):
         parse_config([f"--flagfile={path}"])
+
+
+def test_a_switch_of_two_words_is_suggested_as_it_is_written():
+    with pytest.raises(InputError, match="did you mean --noframe_labels?"):
+        parse_config(["--no-frame-labels"])

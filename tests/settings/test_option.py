@@ -340,6 +340,12 @@ def test_a_pattern_that_nothing_matches_is_refused(pictures):
         STYLES.parse("x*.jpg")
 
 
+@pytest.mark.parametrize("text", ["1:75", "1:90:00", "1:2:3", ":30"])
+def test_times_that_no_clock_shows_are_refused(text):
+    with pytest.raises(InputError, match="must be a time"):
+        Option("h", name="limit", kind="duration").parse(text)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("1:30", 90), ("2:00:05", 7205), ("90:00", 5400)])
 def test_times_may_be_written_as_they_are_shown(text, seconds):
     assert Option("h", name="limit", kind="duration").parse(text) == seconds

@@ -10,7 +10,7 @@ from nst_keras.optimizers.facts import FACTS
 from nst_keras.runtime.errors import InputError
 from nst_keras.settings.config import OPTIONS, Config
 from nst_keras.settings.presets import PRESETS
-from nst_keras.settings.resolve import Settings, resolve, unused
+from nst_keras.settings.resolve import Settings, overruled, resolve, unused
 
 
 def refusal(settings):
@@ -402,7 +402,6 @@ def test_what_only_sets_others_is_told_where_these_are_given(changes, names):
         return Config(**{name: values[name] for name in OPTIONS})
 
     found = dataclasses.replace(decided(), **changes)
-    notes = [note for note in unused(found, resolve(found)) if "all that it sets is given" in note]
-    assert [note.partition(":")[0] for note in notes] == names
+    assert [note.partition(":")[0] for note in overruled(found)] == names
     again = decided(strength=0.9, quality="draft")  # which are consistent with each other
-    assert not unused(again, resolve(again))
+    assert not [*overruled(again)]

@@ -273,20 +273,38 @@ def test_the_only_checkpoint_is_resumed_from_where_the_start_of_its_scale_is_gon
     assert halvings(keeper) == 1
 
 
-@pytest.mark.parametrize("every", [1, 5])
-def test_a_run_that_explodes_goes_back_to_before_it_did(tiny_weights, tmp_path, caplog, every):
+@pytest.mark.parametrize(("every", "keep", "back_to"), [(1, 30, 34), (5, 30, 30), (1, 2, 0)])
+def test_a_run_that_explodes_goes_back_to_before_it_did(
+    tiny_weights, tmp_path, caplog, every, keep, back_to
+):
     # By 1000 times the rate from step 35 on; finite, as losses of images beyond [0, 1] are.
     config = dataclasses.replace(
         SINGLE, iterations=70, clamp=False, schedule="piecewise", schedule_at=((35, 1000.0),)
     )
-    keeper = make_checkpointer(tmp_path, every=every, keep=30)
-    last = painted(config, tiny_weights, keeper)[-1]
-    went_back = [
-        int(text.partition("from step ")[2].split()[0])
-        for text in caplog.messages
-        if "resuming from step" in text
-    ]
-    assert last[0] == 70 and went_back and max(went_back) <= 36, caplog.text
+    keeper = make_checkpointer(tmp_path, every=every, keep=keep)
+    assert painted(config, tiny_weights, keeper)[-1][0] == 70
+    went_back = [text for text in caplog.messages if "resuming from step" in text]
+    assert went_back and all(f"resuming from step {back_to} at" in text for text in went_back)
+
+
+def test_an_explosion_does_not_pass_for_a_loss_that_falls_no_more(tiny_weights, caplog):
+    config = dataclasses.replace(
+        SINGLE, iterations=70, clamp=False, schedule="piecewise", schedule_at=((35, 1000.0),)
+    )
+    stopping = dataclasses.replace(config, tolerance=1e-9, patience=20)
+    painted(stopping, tiny_weights)
+    assert "the total has grown from" in caplog.text
+
+
+def test_a_scale_that_begins_anew_leaves_a_checkpoint_of_its_start(
+    tiny_weights, monkeypatch, tmp_path
+):
+    spoil_gradients(monkeypatch, [6])  # the second step of the second scale
+    keeper, seen = make_checkpointer(tmp_path, every=1, keep=1), {}
+    for iterate in stylize(CONTENT, STYLE, CONFIG, weights=tiny_weights, checkpointer=keeper):
+        seen.setdefault(iterate.step, []).append([path.name for path in tmp_path.iterdir()])
+    assert len(seen[5]) == 2 and seen[5][1] == ["step_000000004.npz"]
+    assert seen[10]
 
 
 TWO_STYLE_LAYERS = dataclasses.replace(SINGLE, style_layers=("block1_conv1", "block2_conv1"))
