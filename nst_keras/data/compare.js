@@ -138,12 +138,13 @@ function showBoard() {
   document.querySelectorAll("[data-size], .tools i").forEach(node => { node.hidden = runs.length === 1; });
   board.replaceChildren();
   document.querySelectorAll(".bar, #pictures .hint, #numbers").forEach(node => { node.hidden = false; });
-  if (page.layout.length) board.append(make("div", {class: "scroll"}, sheet()));
-  else board.append(make("div", {class: "grid"}, ...runs.map(card)));
+  if (page.layout.length) {
+    board.append(make("div", {class: "scroll"}, sheet()));
+    addEventListener("resize", () => resize(0));
+  } else board.append(make("div", {class: "grid"}, ...runs.map(card)));
   document.querySelectorAll("[data-size]").forEach(button =>
     button.addEventListener("click", () => resize(+button.dataset.size)));
   resize(0);
-  addEventListener("resize", () => resize(0));
 }
 
 function resize(way) {

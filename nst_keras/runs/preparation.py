@@ -18,7 +18,7 @@ from nst_keras.runs.requested import RequestedRun
 from nst_keras.runtime import files
 from nst_keras.settings.config import LIVE_PAGE, OPTIONS, Config, format_flagfile
 from nst_keras.settings.option import absolute_paths
-from nst_keras.settings.resolve import overruled, unused
+from nst_keras.settings.unused import overruled, unused
 from nst_keras.transfer.plan import Plan
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from nst_keras.runs import folder as folder_lib
 from nst_keras.runs.folder import RunFolder
 from nst_keras.settings import command_line
 from nst_keras.settings.config import OPTIONS, Config, format_flagfile, parse_config
-from nst_keras.settings.resolve import resolve, unused
+from nst_keras.settings.resolve import resolve
+from nst_keras.settings.unused import unused
 from nst_keras.sweeps import trials
 from nst_keras.sweeps.folder import SweepFolder, last_line
 from nst_keras.sweeps.results import Results, SweepProgress
